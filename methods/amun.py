@@ -1,0 +1,39 @@
+"""AMUN: adversarial machine unlearning."""
+
+from torch import nn
+
+from unlearnbench import Method, Task, param
+from unlearnbench.toolkit import adversarial_examples, finetune, saliency_mask
+
+
+class Amun(Method):
+    """Fine-tune on the nearest adversarial example of each forgotten sample, wrongly labelled.
+
+    Source: "Not All Wrong is Bad" (arXiv 2503.00917), Algorithm 1. D_A is searched on the original
+    model, before the first request, and labelled by it; D_F keeps its true labels. Full access:
+    D_R + D_F + D_A; forget-only: D_F + D_A. D_R and D_F are augmented as in training, D_A is not
+    (the authors' code; the paper is silent). `keep` < 1 restricts the update to SalUn's mask, frozen
+    weights staying bit-equal: AMUN+SalUn.
+    """
+
+    paper = "https://arxiv.org/abs/2503.00917"
+
+    lr: float = param(0.01, gt=0, help="learning rate", search=(1e-3, 1e-1))
+    epochs: int = param(10, ge=1, help="passes over all sets")
+    decay_every: int = param(1, ge=1, help="epochs between two decays of lr by 0.1", search=(1, 10))
+    radius: float = param(0.04, gt=0, help="first l2 radius of the search")
+    keep: float = param(1.0, gt=0, le=1, help="share of weights that may change (1: all)")
+
+    def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
+        """Minimise the cross-entropy on the three sets together."""
+        mask = saliency_mask(model, task.forget, keep=self.keep)
+        adversarial = adversarial_examples(task.original, task.forget, radius=self.radius)
+        return finetune(
+            model,
+            adversarial + task.forget + task.retain,
+            lr=self.lr,
+            epochs=self.epochs,
+            decay_every=self.decay_every,
+            mask=mask,
+            seed=task.seed,
+        )

@@ -1,0 +1,31 @@
+"""FT: fine-tuning."""
+
+from torch import nn
+
+from unlearnbench import Method, Task, param
+from unlearnbench.toolkit import finetune
+
+
+class FineTune(Method):
+    """Go on training on the retain set alone and trust that the rest fades.
+
+    Source: the FT baseline of l1-sparse (arXiv 2304.04934) and SalUn. Needs the retain set.
+    """
+
+    paper = "https://arxiv.org/abs/2304.04934"
+    needs_retain = True
+
+    lr: float = param(0.01, gt=0, help="learning rate", search=(1e-4, 1e-1))
+    epochs: int = param(10, ge=1, help="passes over the retain set")
+    decay_every: int = param(10, ge=1, help="epochs between two decays of lr by 0.1")
+
+    def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
+        """Minimise the cross-entropy on D_R."""
+        return finetune(
+            model,
+            task.require_retain(),
+            lr=self.lr,
+            epochs=self.epochs,
+            decay_every=self.decay_every,
+            seed=task.seed,
+        )

@@ -1,0 +1,33 @@
+"""l1-sparse: fine-tuning towards a sparse model."""
+
+from torch import nn
+
+from unlearnbench import Method, Task, param
+from unlearnbench.toolkit import finetune
+
+
+class L1Sparse(Method):
+    """Fine-tune on the retain set with an l1 penalty that decays linearly to zero.
+
+    Source: Jia et al. (arXiv 2304.04934), equation 3: gamma_t = alpha (1 - t/T) over all
+    parameters, by subgradient. AMUN's code multiplies alpha by 2 - 2t/T cumulatively, so that it
+    peaks at ten times its start; that is not followed. Needs the retain set.
+    """
+
+    paper = "https://arxiv.org/abs/2304.04934"
+    needs_retain = True
+
+    lr: float = param(0.01, gt=0, help="learning rate", search=(1e-3, 1e-1))
+    epochs: int = param(10, ge=1, help="passes over the retain set")
+    alpha: float = param(1e-4, ge=0, help="weight of the penalty at first", search=(1e-5, 1e-2))
+
+    def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
+        """Minimise cross-entropy on D_R plus gamma_t times the l1 norm of all parameters."""
+        return finetune(
+            model,
+            task.require_retain(),
+            lr=self.lr,
+            epochs=self.epochs,
+            l1=lambda epoch: self.alpha * (1 - epoch / self.epochs),
+            seed=task.seed,
+        )

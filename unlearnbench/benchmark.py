@@ -1,0 +1,198 @@
+"""Benchmark files: what is compared on what, validated."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import tomli_w
+from pydantic import Field, ValidationError, model_validator
+
+from unlearnbench.data import DataSpec
+from unlearnbench.errors import UserError, unknown
+from unlearnbench.recipe import Recipe, Strict
+from unlearnbench.registry import shipped
+from unlearnbench.spec import Access
+
+TERMS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
+"""The paper's four terms of the average gap."""
+
+
+class Forget(Strict):
+    """Say what is forgotten."""
+
+    kind: Literal["random", "class"] = "random"
+    fractions: list[float] = Field(min_length=1, description="of the training set (or of the class)")
+    target: int = Field(0, ge=0, description="first class forgotten (kind = 'class')")
+    requests: int = Field(1, ge=1, description="forget sets sent in a row")
+
+    @model_validator(mode="after")
+    def _in_range(self) -> Self:
+        for fraction in self.fractions:
+            if not (0 < fraction < 1 or (fraction == 1 and self.kind == "class")):
+                raise ValueError(f"fraction {fraction:g} is outside (0, 1)")
+        return self
+
+
+class Seeds(Strict):
+    """Say how often everything is repeated.
+
+    zip: repetition i takes the i-th original, forget set and run; product: every combination.
+    """
+
+    originals: list[int] = Field(min_length=1)
+    forget: list[int] = Field(min_length=1)
+    runs: list[int] = Field(min_length=1)
+    pairing: Literal["zip", "product"] = "zip"
+    retrains: int = Field(1, ge=1, description="models retrained for each forget set")
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Self:
+        lengths = {len(self.originals), len(self.forget), len(self.runs)}
+        if self.pairing == "zip" and len(lengths) > 1:
+            raise ValueError("originals, forget and runs must be equally long to be zipped")
+        return self
+
+
+class References(Strict):
+    """Size the bank of reference models for membership attacks."""
+
+    count: int = Field(16, ge=2, multiple_of=2)
+    seed: int = Field(0, ge=0)
+
+
+class Published(Strict):
+    """Hold one row of numbers that a paper printed: metric -> [mean, spread]."""
+
+    source: str
+    method: str
+    access: Access = "full"
+    fraction: float
+    values: dict[str, list[float]]
+
+
+class Benchmark(Strict):
+    """Say which methods are compared, on what, how often. One TOML file each."""
+
+    name: str = Field(description="names the results folder; the file name if absent")
+    title: str
+    data: DataSpec
+    model: str
+    recipe: Recipe = Recipe()
+    access: list[Access] = Field(["full"], min_length=1)
+    forget: Forget
+    seeds: Seeds
+    references: References = References()
+    gap_terms: list[str] = Field(list(TERMS), min_length=1, description="averaged in avg_gap")
+    methods: dict[str, dict[str, Any]] = Field({}, description="rows of the table: settings by label")
+    plugins: list[str] = Field([], description="files of further methods")
+    tuning: dict[str, Any] = Field({}, description="how the settings were chosen, for the reader")
+    published: list[Published] = []
+
+
+def shipped_benchmarks() -> dict[str, Path]:
+    """List the benchmark files that ship with the package, by name."""
+    return {path.stem: path for path in sorted(shipped("benchmarks").glob("*.toml"))}
+
+
+def locate(name: str) -> Path:
+    """Find a benchmark by name, or take `name` as the path of a TOML file."""
+    known = shipped_benchmarks()
+    if name in known:
+        return known[name]
+    if name.endswith(".toml") and Path(name).is_file():
+        return Path(name)
+    raise unknown("benchmark", name, known)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Parse a TOML file. Raises UserError with the line that is broken."""
+    try:
+        return {"name": path.stem} | tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path} is not valid TOML: {error}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Cannot read {path}: {error}.") from error
+
+
+def validate(raw: dict[str, Any]) -> Benchmark:
+    """Check settings. Raises UserError naming the key that is wrong."""
+    where = f"benchmark {raw['name']}"
+    try:
+        return Benchmark.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = [str(part) for part in first["loc"]]
+        if first["type"] == "extra_forbidden":
+            raise unknown(f"key in {where}", path[-1], _siblings(path)) from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{where}: {'.'.join(path)}: {message}.") from error
+
+
+def _siblings(path: list[str]) -> Iterable[str]:
+    """List the keys that the table holding the last part of `path` may have."""
+    model: Any = Benchmark
+    for part in path[:-1]:
+        if part.isdigit():
+            continue
+        model = model.model_fields[part].annotation
+        model = Published if model == list[Published] else model
+    return model.model_fields
+
+
+def change(raw: dict[str, Any], assignments: Iterable[str], methods: Iterable[str]) -> None:
+    """Apply `--set KEY=VALUE` to a parsed benchmark, in place.
+
+    KEY begins with a method's label (`salun.keep`) or a table of the file (`recipe.epochs`).
+    """
+    labels = {*methods, *raw.get("methods", {})}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        *path, last = key.strip().split(".")
+        if not equals or (not path and last not in Benchmark.model_fields):
+            raise UserError(f"Cannot read --set {assignment}.", "Write it as salun.keep=0.3.")
+        if path and path[0] not in Benchmark.model_fields:
+            if path[0] not in labels:
+                raise unknown("method", path[0], labels)
+            path.insert(0, "methods")
+        table = raw
+        for part in path:
+            table = table.setdefault(part, {})
+        table[last] = _value(text.strip())
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # an unquoted word
+
+
+def repeat(raw: dict[str, Any], count: int) -> None:
+    """Set the number of repetitions: the first seeds of each list, counted on where it is short."""
+    seeds = raw.setdefault("seeds", {})
+    for name in ("originals", "forget", "runs"):
+        listed = list(seeds.get(name, [1]))
+        while len(listed) < count:
+            listed.append(listed[-1] + 1)
+        seeds[name] = listed[:count]
+
+
+def merge(asked: Benchmark, stored: Benchmark) -> Benchmark:
+    """Keep the rows that were run before beside those asked for now, if all else is the same."""
+    same = {"methods": {}, "plugins": [], "title": "", "tuning": {}, "published": []}
+    if asked.model_copy(update=same) != stored.model_copy(update=same):
+        return asked
+    return asked.model_copy(
+        update={
+            "methods": stored.methods | asked.methods,
+            "plugins": list(dict.fromkeys([*stored.plugins, *asked.plugins])),
+        }
+    )
+
+
+def as_toml(benchmark: Benchmark) -> str:
+    """Write a benchmark out with every default."""
+    return tomli_w.dumps(benchmark.model_dump(mode="json", exclude_none=True))

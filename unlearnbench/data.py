@@ -1,0 +1,131 @@
+"""Images and labels as arrays: where they come from, and which part of them a benchmark uses."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from unlearnbench.errors import UserError
+from unlearnbench.recipe import Strict
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+class DataSpec(Strict):
+    """Say which data set a benchmark uses, and how much of it."""
+
+    name: str = Field(description="a data set of `unlearnbench datasets`")
+    path: str | None = Field(None, description="folder below --data (data set 'folder' only)")
+    train: int | None = Field(None, ge=1, description="training samples drawn at random; all if absent")
+    test: int | None = Field(None, ge=1, description="test samples drawn at random; all if absent")
+    validation: int = Field(0, ge=0, description="samples that are neither, for methods and tuning")
+    size: int | None = Field(None, ge=1, description="shrink images to this side by averaging")
+    seed: int = Field(0, ge=0, description="seed of these draws")
+    evaluate: str = Field(
+        "test",
+        pattern="^(test|validation)$",
+        description="which samples play the test set: 'validation' when tuning",
+    )
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Hold a data set as its source gives it.
+
+    images: uint8 [n, C, H, W]; labels: int64 [n]; a source without a test set of its own gives
+    everything as train and an empty test set.
+    """
+
+    train: tuple[Images, Labels]
+    test: tuple[Images, Labels]
+
+
+class Source(ABC):
+    """Stand for one data set; a subclass lives in a file named as the data set."""
+
+    def __init__(self, root: Path, path: str | None = None) -> None:
+        """Look below `root`, the folder given as --data; `path` is for sources that need one."""
+        self.root = root
+        self.path = path
+
+    def fetch(self) -> None:
+        """Make sure the data are there, downloading them where that is possible.
+
+        Runs once, before any worker starts. Raises UserError saying where to put what.
+        """
+
+    @abstractmethod
+    def load(self) -> Pool:
+        """Read everything."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Hold the samples of a benchmark: training set and test set, disjoint, and a validation set."""
+
+    train: tuple[Images, Labels]
+    test: tuple[Images, Labels]
+    validation: tuple[Images, Labels]
+    classes: int
+    digest: str
+    """16 hex digits that change when any pixel or label does."""
+
+    @property
+    def labels(self) -> Labels:
+        """Labels in the order of signals: training set first, then test set."""
+        return np.concatenate((self.train[1], self.test[1]))
+
+
+def prepare(source: Source, spec: DataSpec) -> Data:
+    """Draw a benchmark's samples from a source. Raises UserError if there are too few."""
+    pool = source.load()
+    draw = np.random.default_rng(spec.seed)
+    train_order = draw.permutation(len(pool.train[1]))
+    n_train = spec.train or len(train_order) - spec.validation
+    validation = train_order[n_train : n_train + spec.validation]
+    if len(pool.test[1]):
+        test_from, test_order = pool.test, draw.permutation(len(pool.test[1]))
+    else:
+        test_from, test_order = pool.train, train_order[n_train + spec.validation :]
+    n_test = spec.test or len(test_order)
+    if len(train_order) < n_train + spec.validation or len(test_order) < n_test or n_test == 0:
+        raise UserError(
+            f"Data set '{spec.name}' has too few samples for {n_train} train + {n_test} test"
+            f" + {spec.validation} validation.",
+            f"It has {len(pool.train[1])} + {len(pool.test[1])}: ask for fewer under [data].",
+        )
+    # Everything is kept in the order of the source: with all samples asked for, index i is sample i.
+    parts = [
+        _take(pool.train, np.sort(train_order[:n_train]), spec.size),
+        _take(test_from, np.sort(test_order[:n_test]), spec.size),
+        _take(pool.train, np.sort(validation), spec.size),
+    ]
+    if spec.evaluate == "validation":
+        parts[1], parts[2] = parts[2], _take(pool.train, validation[:0], spec.size)
+    digest = hashlib.sha256()
+    for images, labels in parts:
+        digest.update(images)
+        digest.update(labels)
+    classes = int(max(labels.max(initial=0) for _, labels in (pool.train, pool.test))) + 1
+    return Data(parts[0], parts[1], parts[2], classes, digest.hexdigest()[:16])
+
+
+def _take(
+    part: tuple[Images, Labels], index: NDArray[np.int64], size: int | None
+) -> tuple[Images, Labels]:
+    images = part[0][index]
+    side = images.shape[-1]
+    if size and size != side:
+        if side % size:
+            raise UserError(f"Images of side {side} cannot be averaged to side {size}.")
+        block = side // size
+        shape = (*images.shape[:2], size, block, size, block)
+        images = images.reshape(shape).mean(axis=(3, 5)).round().astype(np.uint8)
+    return np.ascontiguousarray(images), np.ascontiguousarray(part[1][index].astype(np.int64))

@@ -1,0 +1,152 @@
+"""What the user sees in the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from unlearnbench.estimate import Estimate
+from unlearnbench.jobs import Event
+from unlearnbench.plan import Node, Plan
+from unlearnbench.report.tables import Table
+from unlearnbench.scheduler import Progress
+from unlearnbench.slots import Slot
+
+STYLES = {"done": "green", "failed": "bold red", "blocked": "red"}
+
+
+def duration(seconds: float) -> str:
+    """Write a time for people: 42 s, 3 min 05 s, 2 h 10 min."""
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours} h {minutes_left:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def size(count: int) -> str:
+    """Write a number of bytes for people."""
+    return f"{count / 2**20:.0f} MB" if count < 2**30 else f"{count / 2**30:.1f} GB"
+
+
+def kinds(plan: Plan, runs: Iterable[str]) -> str:
+    """Count runs by kind: 3 original, 16 reference, 6 retrain."""
+    counts: dict[str, int] = {}
+    for run in runs:
+        label = plan.nodes[run].label
+        counts[label] = counts.get(label, 0) + 1
+    return ", ".join(f"{count} {label}" for label, count in counts.items())
+
+
+class Display:
+    """Write to a terminal, live, or to a pipe, in plain lines."""
+
+    def __init__(self, console: Console) -> None:
+        """Write to `console`."""
+        self.console = console
+
+    def plan(
+        self, name: str, plan: Plan, state: Progress, slots: int, left: float | None, disk: int | None
+    ) -> None:
+        """Print one line: what there is to do, how much is done, what it will take."""
+        parts = [f"{name}: {len(plan.nodes)} models", f"{len(state.done)} done"]
+        if state.failed:
+            parts.append(f"{len(state.failed)} failed before (--retry-failed tries them again)")
+        if state.open:
+            known = left is not None and disk is not None
+            cost = f"about {duration(left)} and {size(disk)}" if known else "cost not known yet"
+            parts.append(f"{len(state.open)} to make on {slots} slots, {cost}")
+        self.console.print(Text("; ".join(parts)))
+
+    def graph(self, plan: Plan, state: Progress) -> None:
+        """Print what a run would make, by kind."""
+        table = RichTable("Kind", "Models", "Done", "To make", box=None)
+        for label in dict.fromkeys(node.label for node in plan.nodes.values()):
+            runs = [run for run, node in plan.nodes.items() if node.label == label]
+            done = sum(run in state.done for run in runs)
+            todo = sum(run in state.open for run in runs)
+            table.add_row(label, str(len(runs)), str(done), str(todo))
+        self.console.print(table)
+
+    def follow(
+        self, events: Iterator[Event], plan: Plan, state: Progress, slots: list[Slot], known: Estimate
+    ) -> list[Event]:
+        """Show events as they come; return those that are not successes."""
+        watch = _Watch(plan, state, slots, known)
+        bad = []
+        live = Live(
+            get_renderable=watch.view,
+            console=self.console,
+            refresh_per_second=4,
+            transient=True,
+            auto_refresh=self.console.is_terminal,
+        )
+        with live:
+            for event in events:
+                watch.note(event)
+                self.console.print(self._line(event, watch))
+                if event.status != "done":
+                    bad.append(event)
+        return bad
+
+    def _line(self, event: Event, watch: _Watch) -> Text:
+        line = Text(f"[{watch.ended}/{watch.total}] ")
+        line.append(f"{event.status:<7}", STYLES[event.status])
+        line.append(f" {event.label:<14} {event.run}  {event.seconds:.1f} s")
+        if event.message:
+            line.append(f"  {event.message}", "red")
+        return line
+
+    def table(self, table: Table) -> None:
+        """Print a table of results with its caption below."""
+        rich = RichTable(caption=Text(table.caption), caption_justify="left", box=None, pad_edge=False)
+        for index, column in enumerate(table.columns):
+            rich.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+        for row in table.rows:
+            rich.add_row(*map(Text, row))
+        self.console.print()
+        self.console.print(rich)
+
+    def notes(self, notes: Iterable[str]) -> None:
+        """Print what must be read with a table."""
+        for note in notes:
+            self.console.print(Text(f"! {note}", "yellow"))
+
+
+class _Watch:
+    """Keep what the live view shows: a line a slot, and one for the whole."""
+
+    def __init__(self, plan: Plan, state: Progress, slots: list[Slot], known: Estimate) -> None:
+        self.open: dict[str, Node] = {run: plan.nodes[run] for run in state.open}
+        self.total, self.ended = len(state.open), 0
+        self.slots, self.known = slots, known
+        self.started = time.monotonic()
+
+    def note(self, event: Event) -> None:
+        self.ended += 1
+        self.open.pop(event.run, None)
+        if event.status == "done":
+            self.known.learn(event.label, event.seconds)
+
+    def view(self) -> RenderableType:
+        grid = RichTable.grid(padding=(0, 1))
+        for slot in self.slots:
+            now = slot.activity()
+            if now is None:
+                grid.add_row(slot.device, ProgressBar(1, 0, width=20), "waiting")
+            else:
+                epoch = f"epoch {now.epoch}/{now.epochs}" if now.epochs else "starting"
+                bar = ProgressBar(max(now.epochs, 1), now.epoch, width=20)
+                grid.add_row(slot.device, bar, f"{now.label} {epoch}")
+        left = self.known.left(self.open.values(), len(self.slots))
+        text = f"{self.ended}/{self.total}, {duration(time.monotonic() - self.started)} so far"
+        if left is not None:
+            text += f", about {duration(left)} left"
+        grid.add_row("all", ProgressBar(max(self.total, 1), self.ended, width=20), text)
+        return Group(Text(), grid)

@@ -1,0 +1,85 @@
+"""What a run was made with: versions, machine, state of the code. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import unlearnbench
+
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
+
+
+def describe(device: str) -> dict[str, object]:
+    """Describe the environment of a run on `device`, for its record."""
+    return {
+        "unlearnbench": unlearnbench.__version__,
+        "python": platform.python_version(),
+        **{package: installed(package) for package in PACKAGES},
+        "platform": platform.platform(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "device": device_name(device),
+        **commit(),
+    }
+
+
+def installed(package: str) -> str | None:
+    """Return a package's version, None if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
+def processor() -> str:
+    """Name the CPU."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+@cache
+def commit() -> dict[str, object]:
+    """Return git commit and whether the checkout has changes; empty outside a checkout."""
+    root = Path(unlearnbench.__file__).parent.parent
+    if not (root / ".git").exists() or not shutil.which("git"):
+        return {}
+    sha = _git(root, "rev-parse", "HEAD")
+    return {"commit": sha or None, "dirty": bool(_git(root, "status", "--porcelain"))}
+
+
+def _git(root: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()
+
+
+def device_name(device: str) -> str:
+    """Name a device for people: the GPU's product name, or the CPU's."""
+    if not device.startswith("cuda"):
+        return f"{device} ({processor()})"
+    import torch
+
+    return f"{device} ({torch.cuda.get_device_name(device)})"
+
+
+def devices() -> list[str]:
+    """List the devices there are: every CUDA device torch sees, else the CPU.
+
+    torch, slow to import, is asked only where NVIDIA's tools say that there is a GPU.
+    """
+    if shutil.which("nvidia-smi"):
+        import torch
+
+        if count := torch.cuda.device_count():
+            return [f"cuda:{index}" for index in range(count)]
+    return ["cpu"]

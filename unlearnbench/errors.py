@@ -1,0 +1,33 @@
+"""What can go wrong, as one tree.
+
+UnlearnBenchError
+├── UserError       something asked for cannot be done: one line and a hint, exit code 2
+└── MethodError     a method broke its contract: this run fails, the others go on
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UnlearnBenchError(Exception):
+    """Stand at the root of every error this package raises on purpose."""
+
+
+class UserError(UnlearnBenchError):
+    """Say what is wrong with what the user asked for, and what to do about it."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        """Join problem and hint into one line; either may be shown alone."""
+        super().__init__(" ".join(f"{problem} {hint}".split()))
+
+
+class MethodError(UnlearnBenchError):
+    """Report that a method returned something that cannot be evaluated."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """Build the error for a name that is not among `known`, with the nearest one as a hint."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(names) or 'none'}."
+    return UserError(f"Unknown {kind} '{name}'.", hint)

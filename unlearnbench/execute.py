@@ -1,0 +1,212 @@
+"""Make one model as its spec says, and read its signals. Knows no terminal and no folder."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unlearnbench import registry
+from unlearnbench.data import Data, DataSpec, prepare
+from unlearnbench.errors import MethodError
+from unlearnbench.method import Method
+from unlearnbench.recipe import Recipe
+from unlearnbench.seeds import seed_for
+from unlearnbench.signals import read_logits, signals
+from unlearnbench.spec import Spec
+from unlearnbench.splits import Indices, cut, reference_members
+from unlearnbench.task import Task
+from unlearnbench.toolkit.examples import Examples
+from unlearnbench.toolkit.recorder import Recorder, recording
+from unlearnbench.toolkit.training import train
+
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Say where a worker finds things: device, data folder, plugin files."""
+
+    device: str
+    data_root: Path
+    plugins: tuple[Path, ...] = ()
+
+
+@dataclass
+class Outcome:
+    """Hold what a run leaves: signals and logits over training + test set, weights, bookkeeping."""
+
+    signals: dict[str, NDArray[np.generic]]
+    logits: NDArray[np.float32]
+    weights: dict[str, Tensor]
+    indices: Indices | None
+    recorder: Recorder
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def execute(
+    spec: Spec,
+    bench: Bench,
+    weights: Callable[[str], Weights],
+    on_epoch: Callable[[int, int], None] | None = None,
+) -> Outcome:
+    """Train or unlearn as `spec` says; `weights` loads the model with a given id.
+
+    The time of an unlearning run is the method's alone: synchronised, its searches and masks inside,
+    loading and evaluation outside. Raises MethodError if the method breaks its contract.
+    """
+    device = torch.device(bench.device)
+    data = load_data(spec.data, bench.data_root)
+    train_set, test_set = resident(data, spec.recipe, device)
+    everything = train_set + test_set
+    recorder = Recorder(on_epoch=on_epoch)
+    indices: Indices | None = None
+    about: dict[str, Any] = {"data": data.digest, "train": len(train_set)}
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+    member = np.zeros(len(everything), dtype=np.bool_)
+    with recording(recorder):
+        if spec.kind == "unlearn":
+            indices = cut(cast("Any", spec.split), data.train[1])
+            member[indices.retain] = True
+            plugin = registry.get(
+                registry.find("methods", bench.plugins), "method", str(spec.method)
+            )
+            about["source"] = plugin.source_hash()
+            method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
+            model = unlearn(method, spec, data, indices, device, weights, recorder)
+        else:
+            if spec.kind == "original":
+                member[: len(train_set)] = True
+            else:
+                bank = reference_members(len(everything), cast("int", spec.bank), spec.seed)
+                member = bank[cast("int", spec.member)]
+            seed = seed_for(spec.seed, spec.kind, spec.member or 0)
+            chosen = torch.from_numpy(np.flatnonzero(member)).to(device)
+            model = new_model(spec, data, device, seed)
+            with recorder.timed("total", device):
+                train(model, everything.select(chosen), seed=seed)
+
+    logits = read_logits(model, everything)
+    return Outcome(
+        signals=signals(logits, data.labels, member),
+        logits=logits,
+        weights={name: value.detach().cpu() for name, value in model.state_dict().items()},
+        indices=indices,
+        recorder=recorder,
+        about=about | {"peak memory MB": peak_memory(device)},
+    )
+
+
+def unlearn(
+    method: Method,
+    spec: Spec,
+    data: Data,
+    indices: Indices,
+    device: torch.device,
+    weights: Callable[[str], Weights],
+    recorder: Recorder,
+) -> nn.Module:
+    """Hand a method its own copy of the model and what it may know; check what it gives back."""
+    seed = seed_for(spec.seed, "unlearn")
+    train_set, _ = resident(data, spec.recipe, device)
+
+    def stored(model_id: str | None) -> nn.Module:
+        model = new_model(spec, data, device, seed)
+        if model_id is not None:
+            model.load_state_dict(weights(model_id))
+        return model
+
+    def part(index: NDArray[np.int64]) -> Examples:
+        return train_set.select(torch.from_numpy(index).to(device))
+
+    original = stored(spec.original).eval()
+    for parameter in original.parameters():
+        parameter.requires_grad_(False)
+    task = Task(
+        forget=part(indices.forget),
+        retain=part(indices.retain) if spec.access == "full" else None,
+        classes=data.classes,
+        seed=seed,
+        device=device,
+        recipe=spec.recipe,
+        original=original,
+        validation=examples_of(data.validation, spec.recipe, device) if spec.data.validation else None,
+        build=lambda s: new_model(spec, data, device, s),
+    )
+    start = stored(spec.start)
+    shape = {name: value.shape for name, value in start.state_dict().items()}
+    with recorder.timed("total", device):
+        model = method.unlearn(start, task)
+    verify(model, shape)
+    return model
+
+
+def verify(model: object, shape: Mapping[str, torch.Size]) -> None:
+    """Raise MethodError unless `model` is a module of the given shape with finite weights."""
+    if not isinstance(model, nn.Module):
+        raise MethodError(f"unlearn returned {type(model).__name__}, not a model.")
+    state = model.state_dict()
+    if {name: value.shape for name, value in state.items()} != shape:
+        raise MethodError("unlearn returned a model of another architecture.")
+    for name, value in state.items():
+        if not torch.isfinite(value).all():
+            raise MethodError(f"unlearn returned non-finite weights in {name}: it diverged.")
+
+
+def new_model(spec: Spec, data: Data, device: torch.device, seed: int) -> nn.Module:
+    """Build the benchmark's architecture with weights drawn from `seed`, whatever the device."""
+    plugin = registry.get(registry.find("models"), "model", spec.model)
+    images = data.train[0]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_for(seed, "initialisation"))
+        model = plugin.load().build(data.classes, images.shape[1], images.shape[-1])
+    return cast("nn.Module", model.to(device))
+
+
+@lru_cache(maxsize=2)
+def load_data(spec: DataSpec, root: Path) -> Data:
+    """Read a data set once a worker."""
+    plugin = registry.get(registry.find("datasets"), "dataset", spec.name)
+    return prepare(registry.source_class(plugin)(root, spec.path), spec)
+
+
+_resident: dict[tuple[str, Recipe, torch.device], tuple[Examples, Examples]] = {}
+
+
+def resident(data: Data, recipe: Recipe, device: torch.device) -> tuple[Examples, Examples]:
+    """Keep training and test set on the device as uint8, one benchmark at a time."""
+    key = (data.digest, recipe, device)
+    if key not in _resident:
+        _resident.clear()
+        _resident[key] = (
+            examples_of(data.train, recipe, device),
+            examples_of(data.test, recipe, device),
+        )
+    return _resident[key]
+
+
+def examples_of(
+    part: tuple[NDArray[np.uint8], NDArray[np.int64]], recipe: Recipe, device: torch.device
+) -> Examples:
+    """Move arrays to the device."""
+    images, labels = (torch.from_numpy(array).to(device) for array in part)
+    return Examples(images, labels, torch.ones_like(labels, dtype=torch.bool), recipe)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the peak memory in MB: of this run on a GPU, of the whole worker so far on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) // 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,30 @@
+"""What scheduler and workers tell each other: a job to do, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from unlearnbench.plan import Node
+
+
+@dataclass(frozen=True)
+class Job:
+    """Hold all that a worker needs; nothing in it is a model or a method object."""
+
+    node: Node
+    results: Path
+    data_root: Path
+    plugins: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Report the end of one node: done, failed, or blocked by the failure of one it needs."""
+
+    status: Literal["done", "failed", "blocked"]
+    run: str
+    label: str
+    seconds: float
+    message: str = ""

@@ -1,0 +1,158 @@
+"""The figures of a report."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from unlearnbench.metrics.compute import METRICS
+from unlearnbench.report.collect import Findings
+from unlearnbench.report.style import looks
+from unlearnbench.report.tables import Group, heading, select
+from unlearnbench.store import Store
+
+PROBABILITIES = (0.001, 0.1, 0.5, 0.9, 0.999, 0.99999)
+
+
+def gaps(findings: Findings, group: Group) -> Figure:
+    """Draw the signed gap of every metric to retrain, a dot a method, with its spread over runs."""
+    runs = select(findings.runs, group)
+    names = [n for n in METRICS if n != "avg_gap" and f"{n}_gap" in runs]
+    labels = list(dict.fromkeys(runs["label"]))
+    chosen = looks(labels)
+    rows = -(-len(names) // 3)
+    figure = Figure(figsize=(7.2, 0.5 + rows * (0.7 + 0.17 * len(labels))), layout="constrained")
+    axes = figure.subplots(rows, 3, sharey=True, squeeze=False)
+    for axis, name in zip(axes.flat, names, strict=False):
+        retrain = runs.loc[runs["label"] == "retrain", f"{name}_gap"].std(ddof=1)
+        if np.isfinite(retrain):
+            axis.axvspan(-retrain, retrain, color="#dddddd", lw=0, zorder=0)
+        axis.axvline(0, color="#777777", lw=0.8, zorder=1)
+        for y, label in enumerate(labels):
+            values = runs.loc[runs["label"] == label, f"{name}_gap"]
+            colour, marker = chosen[label]
+            spread = values.std(ddof=1) if len(values) > 1 else 0.0
+            axis.errorbar(values.mean(), y, xerr=spread, color=colour, marker=marker, ms=5, capsize=2)
+        unit = "points" if METRICS[name].unit else "probability"
+        axis.set_title(f"{METRICS[name].title} ({unit})")
+        axis.set_yticks(range(len(labels)), labels)
+        axis.margins(x=0.1)
+    for axis in axes.flat[len(names) :]:
+        axis.axis("off")
+    axes[0, 0].invert_yaxis()
+    figure.suptitle(
+        f"Distance to retrain: {heading(group, findings.benchmark)}\n"
+        "mean and standard deviation over runs; grey: one retraining against another",
+        fontsize=9,
+    )
+    return figure
+
+
+def forgetting_against_utility(findings: Findings, group: Group) -> Figure:
+    """Draw test accuracy against FT AUC, with a cross where retraining is."""
+    runs = select(findings.runs, group)
+    figure, axis = _single(findings, group, "Forgetting against utility")
+    _dots(axis, runs, "ft_auc", "test_accuracy")
+    retrain = runs[runs["label"] == "retrain"]
+    axis.axvline(retrain["ft_auc"].mean(), color="#777777", lw=0.8, ls="--", zorder=0)
+    axis.axhline(retrain["test_accuracy"].mean(), color="#777777", lw=0.8, ls="--", zorder=0)
+    axis.set_xlabel("FT AUC (%): how well an attack tells forgotten from test samples")
+    axis.set_ylabel("Test accuracy (%)")
+    return figure
+
+
+def time_against_gap(findings: Findings, group: Group) -> Figure:
+    """Draw the average gap against the time, a share of retraining's."""
+    runs = select(findings.runs, group)
+    runs = runs[runs["label"] != "original"]
+    figure, axis = _single(findings, group, "Cost against distance to retrain")
+    _dots(axis, runs, "time_ratio", "avg_gap")
+    axis.set_xscale("log")
+    axis.set_ylim(bottom=0)
+    axis.set_xlabel("Time (share of retraining, searches and masks included)")
+    axis.set_ylabel("Average gap to retrain (points)")
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.xaxis.set_minor_formatter(lambda value, _: "")
+    return figure
+
+
+def confidences(findings: Findings, group: Group, store: Store) -> Figure:
+    """Draw the confidence in the true label on forget and test samples, before and after."""
+    runs = select(findings.runs, group)
+    labels = [label for label in dict.fromkeys(runs["label"]) if label != "original"]
+    parts = {label: _margins(runs[runs["label"] == label], findings, store) for label in labels}
+    before = _margins(runs[runs["label"] == "original"], findings, store)
+    everything = np.concatenate([*before, *(m for pair in parts.values() for m in pair)])
+    low, high = np.quantile(everything, [0.005, 0.995])
+    bins = np.linspace(low, high, 41)
+    ticks = [p for p in PROBABILITIES if low < np.log(p / (1 - p)) < high]
+
+    rows = len(labels)
+    figure = Figure(figsize=(7.2, 0.9 + 0.95 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
+    chosen = looks(labels)
+    for row, label in zip(axes, labels, strict=True):
+        for axis, old, new in zip(row, before, parts[label], strict=True):
+            for values, style in ((new, {"color": chosen[label][0], "alpha": 0.7}), (old, None)):
+                weights = np.full(len(values), 100 / max(len(values), 1))
+                clipped = np.clip(values, low, high)
+                if style:
+                    axis.hist(clipped, bins, weights=weights, label="after", **style)
+                else:
+                    axis.hist(
+                        clipped, bins, weights=weights, histtype="step", color="black", label="before"
+                    )
+            axis.set_xticks([np.log(p / (1 - p)) for p in ticks], [f"{p:g}" for p in ticks])
+        row[0].set_ylabel(label, rotation=0, ha="right", va="center")
+    axes[0, 0].set_title("Forget samples")
+    axes[0, 1].set_title("Test samples")
+    axes[0, 1].legend(loc="upper left")
+    figure.supxlabel("Confidence in the true label (log-odds scale)", fontsize=9)
+    figure.suptitle(
+        f"Confidence before and after: {heading(group, findings.benchmark)}\n"
+        "share of samples in %, all runs together",
+        fontsize=9,
+    )
+    return figure
+
+
+def _margins(
+    runs: pd.DataFrame, findings: Findings, store: Store
+) -> tuple[np.ndarray, np.ndarray]:
+    """Join the log-odds of the true label over runs, on forget and on test samples."""
+    splits = {(cell.run, *cell.forget_set): cell.split for cell in findings.plan.cells}
+    forget, test = [np.zeros(0)], [np.zeros(0)]
+    for row in runs.itertuples():
+        margin = store.signals(row.run)["margin"]
+        split = splits[row.run, row.fraction, row.request, row.forget_seed]
+        forget.append(margin[store.split(split)["forget"]])
+        test.append(margin[findings.records[row.run]["train"] :])
+    return np.concatenate(forget), np.concatenate(test)
+
+
+def _single(findings: Findings, group: Group, title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    axis = figure.subplots()
+    axis.set_title(f"{title}\n{heading(group, findings.benchmark)}; mean and std over runs")
+    return figure, axis
+
+
+def _dots(axis: Axes, runs: pd.DataFrame, x: str, y: str) -> None:
+    labels = list(dict.fromkeys(runs["label"]))
+    for label, (colour, marker) in looks(labels).items():
+        own = runs[runs["label"] == label]
+        spread = {"xerr": own[x].std(ddof=1), "yerr": own[y].std(ddof=1)} if len(own) > 1 else {}
+        axis.errorbar(
+            own[x].mean(),
+            own[y].mean(),
+            **spread,
+            fmt=marker,
+            color=colour,
+            ms=8 if marker == "*" else 6,
+            elinewidth=0.8,
+            alpha=0.9,
+            label=label,
+        )
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -1,0 +1,68 @@
+"""What is read off a model once: everything that metrics are computed from."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit, logsumexp
+from torch import nn
+
+from unlearnbench.errors import MethodError
+from unlearnbench.toolkit.examples import Examples
+
+TEMPERATURE, SOFT_MARGIN = 2.0, 0.6
+"""RMIA's settings for CIFAR-10, which AMUN uses; the Taylor series is cut after the cubic term."""
+
+
+def read_logits(model: nn.Module, examples: Examples, batch: int = 1024) -> NDArray[np.float32]:
+    """Return the logits [n, classes] of clean images, in eval mode and fp32.
+
+    Raises MethodError if any is not finite.
+    """
+    model.eval()
+    with torch.inference_mode():
+        logits = torch.cat([model(pixels) for pixels, _ in examples.batches(batch)])
+    if not torch.isfinite(logits).all():
+        raise MethodError("The model's outputs are not finite: the method diverged.")
+    return logits.float().cpu().numpy()
+
+
+def signals(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], member: NDArray[np.bool_]
+) -> dict[str, NDArray[np.generic]]:
+    """Reduce logits [n, classes] to one number a sample.
+
+    margin = the label's logit minus logsumexp of the others = log(p / (1 - p)); confidence = p;
+    sm_taylor = RMIA's soft-margin Taylor softmax; correct; member = trained on. Computed in
+    float64, stored as float32.
+    """
+    z = logits.astype(np.float64)
+    row = np.arange(len(z))
+    others = z.copy()
+    others[row, labels] = -np.inf
+    margin = z[row, labels] - logsumexp(others, axis=1)
+    return {
+        "margin": margin.astype(np.float32),
+        "confidence": expit(margin).astype(np.float32),
+        "sm_taylor": _sm_taylor(z, labels).astype(np.float32),
+        "correct": z.argmax(1) == labels,
+        "member": member,
+    }
+
+
+def _sm_taylor(z: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """SM-Taylor-softmax probability of the label (RMIA, arXiv 2312.03262, appendix).
+
+    The cubic 1 + c + c^2/2 + c^3/6 turns negative below c = -1.6, where a "probability" could have
+    any value; it is held at a small positive number there.
+    """
+
+    def taylor(c: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.maximum(1 + c + c**2 / 2 + c**3 / 6, 1e-6)
+
+    row = np.arange(len(z))
+    scaled = z / TEMPERATURE
+    own = taylor(scaled[row, labels] - SOFT_MARGIN)
+    every = taylor(scaled)
+    return own / (own + every.sum(1) - every[row, labels])

@@ -1,0 +1,68 @@
+"""What crosses process borders: the complete description of one model to be made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import Field
+
+from unlearnbench.data import DataSpec
+from unlearnbench.recipe import Recipe, Strict
+
+Access = Literal["full", "forget-only"]
+
+
+class Split(Strict):
+    """Describe one forget set.
+
+    random: AMUN's draw, RandomState(seed).choice(n, k, replace=False), cut into `requests` parts of
+    `fraction` each; class: `fraction` of one class a request, beginning with class `target`.
+    """
+
+    kind: Literal["random", "class"] = "random"
+    fraction: float = Field(gt=0, le=1)
+    seed: int = Field(ge=0)
+    target: int = Field(0, ge=0)
+    requests: int = Field(1, ge=1)
+    request: int = Field(1, ge=1, description="which of them, from 1")
+
+
+class Spec(Strict):
+    """Describe one node of the plan: an original, a reference or an unlearning run.
+
+    Its id depends on everything that decides the resulting weights, and on nothing else.
+    """
+
+    kind: Literal["original", "reference", "unlearn"]
+    data: DataSpec
+    model: str
+    recipe: Recipe
+    seed: int = Field(description="of the original, the reference bank or the unlearning run")
+    member: int | None = Field(None, description="reference: its place in the bank, from 0")
+    bank: int | None = Field(None, description="reference: how many there are")
+    method: str | None = None
+    settings: dict[str, Any] = {}
+    access: Access = "full"
+    split: Split | None = None
+    original: str | None = Field(None, description="id of the original, the model before request 1")
+    start: str | None = Field(None, description="id of the model the method is given")
+
+    @property
+    def id(self) -> str:
+        """12 hex digits."""
+        return digest(self.model_dump(mode="json"))
+
+    @property
+    def split_id(self) -> str | None:
+        """Name of the split's file; depends on data and split only."""
+        if self.split is None:
+            return None
+        return digest([self.data.model_dump(mode="json"), self.split.model_dump(mode="json")])
+
+
+def digest(value: object) -> str:
+    """Hash JSON-able settings into 12 hex digits, whatever the order of their keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,65 @@
+"""What a run notes about itself while it works: time by part, gradients, loss by epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+
+@dataclass
+class Recorder:
+    """Collect what the toolkit reports; the harness puts it into the record."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    gradients: int = 0
+    """Forward-backward passes, counted in samples."""
+    trace: list[dict[str, Any]] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+    on_epoch: Callable[[int, int], None] | None = None
+
+    def epoch(self, number: int, of: int, loss: float) -> None:
+        """Note that epoch `number` (from 1) of `of` is over, with its mean loss."""
+        self.trace.append({"epoch": number, "loss": loss})
+        if self.on_epoch:
+            self.on_epoch(number, of)
+
+    @contextmanager
+    def timed(self, part: str, device: torch.device) -> Iterator[None]:
+        """Add the wall time of a block to `part`, with the device's queue drained at both ends."""
+        synchronise(device)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            synchronise(device)
+            self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
+
+
+_active: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
+
+
+def recorder() -> Recorder:
+    """Return the recorder of the run in progress, or a throw-away one outside any run."""
+    return _active.get() or Recorder()
+
+
+@contextmanager
+def recording(active: Recorder) -> Iterator[Recorder]:
+    """Make `active` the recorder of everything the toolkit does in this block."""
+    token = _active.set(active)
+    try:
+        yield active
+    finally:
+        _active.reset(token)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,39 @@
+"""Which weights a forget set speaks to."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unlearnbench.toolkit.examples import Examples
+from unlearnbench.toolkit.recorder import recorder
+
+Mask = dict[str, Tensor]
+"""For every parameter name, a bool tensor of its shape: True where training may change it."""
+
+
+def saliency_mask(model: nn.Module, examples: Examples, *, keep: float) -> Mask | None:
+    """Mark the share `keep` of all parameters with the largest |gradient of the loss on `examples`|.
+
+    Source: SalUn (arXiv 2310.12508), equation 3, with the threshold set so that a given share is
+    kept, as its authors do: the gradient is summed over the set with its sign, in eval mode, and
+    ranked over all parameters at once. Their code shows the set augmented; here it is clean, so
+    the mask is a function of model and set alone. `keep` = 1 masks nothing: None is returned.
+    """
+    if keep >= 1:
+        return None
+    recording = recorder()
+    with recording.timed("saliency mask", examples.labels.device):
+        model.eval()
+        model.zero_grad(set_to_none=True)
+        for pixels, labels in examples.batches(examples.recipe.batch_size):
+            functional.cross_entropy(model(pixels), labels, reduction="sum").backward()
+        parameters = dict(model.named_parameters())
+        gradients = {n: p.grad.abs() for n, p in parameters.items() if p.grad is not None}
+        model.zero_grad(set_to_none=True)
+        recording.gradients += len(examples)
+        flat = torch.cat([g.flatten() for g in gradients.values()])
+        kept = torch.zeros_like(flat, dtype=torch.bool)
+        kept[flat.topk(round(keep * len(flat))).indices] = True
+        pieces = kept.split([g.numel() for g in gradients.values()])
+        mask = {n: piece.view_as(gradients[n]) for n, piece in zip(gradients, pieces, strict=True)}
+    return mask

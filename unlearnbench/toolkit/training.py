@@ -1,0 +1,139 @@
+"""The one training loop: originals, references, retrains and every fine-tuning run through it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
+
+from unlearnbench.recipe import Recipe
+from unlearnbench.seeds import seed_for
+from unlearnbench.toolkit.examples import Examples
+from unlearnbench.toolkit.recorder import recorder
+from unlearnbench.toolkit.saliency import Mask
+
+
+class Trainer:
+    """Run SGD over sets of examples, an epoch at a time, with the momentum kept between epochs."""
+
+    def __init__(
+        self, model: nn.Module, recipe: Recipe, *, lr: float, seed: int, mask: Mask | None = None
+    ) -> None:
+        """Prepare to train all parameters of `model`, or only those that `mask` marks."""
+        device = next(model.parameters()).device
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.recipe = recipe
+        self.optimizer = torch.optim.SGD(
+            model.parameters(),
+            lr=lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.autocast = recipe.precision == "bf16" and device.type == "cuda"
+        self.device = device
+        self.frozen = _frozen(model, mask)
+
+    def epoch(
+        self,
+        examples: Examples,
+        *,
+        sign: Literal[1, -1] = 1,
+        l1: float = 0.0,
+        mode: Literal["train", "eval"] = "train",
+        after_step: Callable[[], None] | None = None,
+    ) -> float:
+        """Take one step a batch down (or, with `sign` -1, up) the mean cross-entropy.
+
+        `l1` adds l1 * (sum of |parameter| over all parameters) to the loss. `mode` is the model's
+        mode, which decides whether BatchNorm uses and updates batch statistics. Returns the mean
+        loss over the examples, without the penalty.
+        """
+        self.model.train(mode == "train")
+        total = torch.zeros((), device=self.device)
+        for pixels, labels in examples.shuffled(self.generator):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+                loss = functional.cross_entropy(self.model(pixels), labels)
+            objective = sign * loss
+            if l1:
+                objective = objective + l1 * torch.stack(
+                    [p.abs().sum() for p in self.model.parameters()]
+                ).sum()
+            self.optimizer.zero_grad(set_to_none=True)
+            objective.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            for parameter, freed, value in self.frozen:
+                parameter.data.copy_(torch.where(freed, parameter.data, value))
+            if after_step:
+                after_step()
+            total += loss.detach() * len(labels)
+        recorder().gradients += len(examples)
+        return float(total) / len(examples)
+
+
+def finetune(
+    model: nn.Module,
+    examples: Examples | Callable[[int], Examples],
+    *,
+    lr: float,
+    epochs: int,
+    seed: int,
+    decay_every: int | None = None,
+    mask: Mask | None = None,
+    l1: Callable[[int], float] | None = None,
+) -> nn.Module:
+    """Fine-tune `model` on examples, or on what a function of the epoch (from 0) returns.
+
+    Plain SGD on the mean cross-entropy; `decay_every` multiplies the learning rate by 0.1 after
+    that many epochs; `mask` freezes the weights it does not mark; `l1` is the weight of the l1
+    penalty as a function of the epoch. Returns the model, changed in place.
+    """
+    source = examples if callable(examples) else lambda epoch: examples
+    trainer = Trainer(model, source(0).recipe, lr=lr, seed=seed, mask=mask)
+    decay = StepLR(trainer.optimizer, decay_every or epochs, gamma=0.1)
+    for epoch in range(epochs):
+        loss = trainer.epoch(source(epoch), l1=l1(epoch) if l1 else 0.0)
+        decay.step()
+        recorder().epoch(epoch + 1, epochs, loss)
+    return model
+
+
+def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
+    """Train a fresh model by the recipe of its examples. Returns it, changed in place."""
+    recipe = examples.recipe
+    trainer = Trainer(model, recipe, lr=recipe.lr, seed=seed_for(seed, "batches"))
+    steps = math.ceil(len(examples) / recipe.batch_size)
+    by_step: LRScheduler | None = None
+    by_epoch: LRScheduler | None = None
+    if recipe.schedule == "one-cycle":
+        by_step = OneCycleLR(
+            trainer.optimizer,
+            recipe.lr,
+            total_steps=recipe.epochs * steps + 1,
+            pct_start=0.25,
+            anneal_strategy="linear",
+            cycle_momentum=False,
+        )
+    else:
+        by_epoch = StepLR(trainer.optimizer, recipe.decay_every or recipe.epochs, gamma=0.1)
+    for epoch in range(recipe.epochs):
+        loss = trainer.epoch(examples, after_step=by_step.step if by_step else None)
+        if by_epoch:
+            by_epoch.step()
+        recorder().epoch(epoch + 1, recipe.epochs, loss)
+    return model
+
+
+def _frozen(model: nn.Module, mask: Mask | None) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
+    """Pair each masked parameter with what may change and the value the rest is held at.
+
+    Zeroing gradients would not do: weight decay and momentum move a weight without a gradient.
+    """
+    if mask is None:
+        return []
+    return [(p, mask[n], p.detach().clone()) for n, p in model.named_parameters() if n in mask]
