@@ -27,13 +27,15 @@ from unlearnbench.session import Request, run_benchmark
 from unlearnbench.store import Store
 
 
-def draw(name: str, ranges: dict[str, tuple[type | None, list[float]]], trial: int) -> dict[str, Any]:
+def draw(name: str, ranges: dict[str, tuple[Any, Any]], trial: int) -> dict[str, Any]:
     """Draw one trial's settings, log-uniformly where the range spans a factor of ten or more."""
     rng = np.random.default_rng(seed_for(trial, "tuning", name))
     settings: dict[str, Any] = {}
     for key, (kind, (low, high)) in ranges.items():
         log = high / low >= 10
-        value = math.exp(rng.uniform(math.log(low), math.log(high))) if log else rng.uniform(low, high)
+        value = (
+            math.exp(rng.uniform(math.log(low), math.log(high))) if log else rng.uniform(low, high)
+        )
         settings[key] = round(value) if kind is int else float(f"{value:.2g}")
     return settings
 
@@ -44,7 +46,7 @@ def trials_of(count: int) -> dict[str, dict[str, Any]]:
     for name, plugin in registry.find("methods").items():
         if name == "amun-adaptive":
             continue  # the same as amun for a single request: it takes amun's settings
-        ranges = {}
+        ranges: dict[str, tuple[Any, Any]] = {}
         for key, field in registry.settings_class(plugin).model_fields.items():
             extra = field.json_schema_extra
             if isinstance(extra, dict):
@@ -78,8 +80,6 @@ def main() -> None:
     path = folder / "asked.toml"
     path.write_text(tomli_w.dumps(raw))
 
-    nothing: dict[str, Any] = {"seeds": None, "assignments": [], "plugins": [], "dry_run": False}
-    retry = {"retry_failed": False, "retry_stale": False}
     run_benchmark(
         Request(
             benchmark=str(path),
@@ -88,8 +88,12 @@ def main() -> None:
             jobs_per_device=None,
             data=asked.data,
             results=asked.results,
-            **nothing,
-            **retry,
+            seeds=None,
+            assignments=[],
+            plugins=[],
+            dry_run=False,
+            retry_failed=False,
+            retry_stale=False,
         )
     )
 

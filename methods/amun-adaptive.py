@@ -11,8 +11,8 @@ class AmunAdaptive(Method):
 
     Source: "Not All Wrong is Bad" (arXiv 2503.00917), section 6.3 (AMUN-A). D_A is searched anew on
     the model as earlier requests left it, so the first request is AMUN's and the two part from the
-    second on. All else as in AMUN. The authors' code has this behind a flag that no script of theirs
-    sets.
+    second on. All else as in AMUN. The authors' code has this behind a flag that none of their
+    scripts sets.
     """
 
     paper = "https://arxiv.org/abs/2503.00917"

@@ -12,8 +12,8 @@ class Amun(Method):
     Source: "Not All Wrong is Bad" (arXiv 2503.00917), Algorithm 1. D_A is searched on the original
     model, before the first request, and labelled by it; D_F keeps its true labels. Full access:
     D_R + D_F + D_A; forget-only: D_F + D_A. D_R and D_F are augmented as in training, D_A is not
-    (the authors' code; the paper is silent). `keep` < 1 restricts the update to SalUn's mask, frozen
-    weights staying bit-equal: AMUN+SalUn.
+    (the authors' code; the paper is silent). `keep` < 1 restricts the update to SalUn's mask,
+    frozen weights staying bit-equal: AMUN+SalUn.
     """
 
     paper = "https://arxiv.org/abs/2503.00917"

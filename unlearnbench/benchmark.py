@@ -24,7 +24,9 @@ class Forget(Strict):
     """Say what is forgotten."""
 
     kind: Literal["random", "class"] = "random"
-    fractions: list[float] = Field(min_length=1, description="of the training set (or of the class)")
+    fractions: list[float] = Field(
+        min_length=1, description="of the training set (or of the class)"
+    )
     target: int = Field(0, ge=0, description="first class forgotten (kind = 'class')")
     requests: int = Field(1, ge=1, description="forget sets sent in a row")
 
@@ -86,10 +88,14 @@ class Benchmark(Strict):
     seeds: Seeds
     references: References = References()
     gap_terms: list[str] = Field(list(TERMS), min_length=1, description="averaged in avg_gap")
-    methods: dict[str, dict[str, Any]] = Field({}, description="rows of the table: settings by label")
-    plugins: list[str] = Field([], description="files of further methods")
-    tuning: dict[str, Any] = Field({}, description="how the settings were chosen, for the reader")
-    published: list[Published] = []
+    methods: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="rows of the table: settings by label"
+    )
+    plugins: list[str] = Field(default_factory=list, description="files of further methods")
+    tuning: dict[str, Any] = Field(
+        default_factory=dict, description="how the settings were chosen, for the reader"
+    )
+    published: list[Published] = Field(default_factory=list)
 
 
 def shipped_benchmarks() -> dict[str, Path]:
@@ -139,7 +145,8 @@ def _siblings(path: list[str]) -> Iterable[str]:
             continue
         model = model.model_fields[part].annotation
         model = Published if model == list[Published] else model
-    return model.model_fields
+    fields: Iterable[str] = model.model_fields
+    return fields
 
 
 def change(raw: dict[str, Any], assignments: Iterable[str], methods: Iterable[str]) -> None:

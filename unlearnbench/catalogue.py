@@ -46,7 +46,10 @@ def explain_dataset(name: str) -> str:
     lines = [name, "", inspect.cleandoc(source.__doc__ or "")]
     files, layout = getattr(source, "files", None), getattr(source, "layout", None)
     if files:
-        lines += ["", f"Looked for at DATA/{files}, where DATA is given with --data; downloaded if absent."]
+        lines += [
+            "",
+            f"Looked for at DATA/{files}, where DATA is given with --data; downloaded if absent.",
+        ]
     if layout:
         lines += ["", layout]
     return "\n".join(lines)

@@ -23,7 +23,8 @@ BenchmarkName = Annotated[
     str, typer.Argument(help="A name of `unlearnbench benchmarks`, or a TOML file.")
 ]
 Plugins = Annotated[
-    list[Path] | None, typer.Option("--plugin", help="A file with one more method; may be repeated.")
+    list[Path] | None,
+    typer.Option("--plugin", help="A file with one more method; may be repeated."),
 ]
 Results = Annotated[Path, typer.Option(help="Folder that results are kept in.")]
 
@@ -34,15 +35,21 @@ def run(
     methods: Annotated[
         str | None, typer.Option(help="Only these, separated by commas; all if absent.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="How often to repeat everything.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How often to repeat everything.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change a setting: salun.keep=0.3, recipe.epochs=5; repeatable."),
+        typer.Option(
+            "--set", help="Change a setting: salun.keep=0.3, recipe.epochs=5; repeatable."
+        ),
     ] = None,
     devices: Annotated[str, typer.Option(help="auto, or names: cpu, cuda:0,cuda:1.")] = "auto",
     jobs_per_device: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs at once on a device; as many as cores on the CPU, 1 on a GPU."),
+        typer.Option(
+            min=1, help="Runs at once on a device; as many as cores on the CPU, 1 on a GPU."
+        ),
     ] = None,
     plugin: Plugins = None,
     data: Annotated[Path, typer.Option(help="Folder that data sets are found in.")] = Path("data"),
@@ -78,7 +85,9 @@ def report(
     benchmark: BenchmarkName = "digits",
     plugin: Plugins = None,
     results: Results = Path("results"),
-    reports: Annotated[Path, typer.Option(help="Folder that reports are written to.")] = Path("reports"),
+    reports: Annotated[Path, typer.Option(help="Folder that reports are written to.")] = Path(
+        "reports"
+    ),
 ) -> None:
     """Write tables and figures of what has been run."""
     from unlearnbench.session import write_report
@@ -95,11 +104,17 @@ def methods(
     """List the methods there are, or explain one with its hyperparameters."""
     from unlearnbench import catalogue
 
-    typer.echo(catalogue.explain_method(name, plugin or []) if name else catalogue.list_methods(plugin or []))
+    typer.echo(
+        catalogue.explain_method(name, plugin or [])
+        if name
+        else catalogue.list_methods(plugin or [])
+    )
 
 
 @app.command()
-def benchmarks(name: Annotated[str | None, typer.Argument(help="Explain this one.")] = None) -> None:
+def benchmarks(
+    name: Annotated[str | None, typer.Argument(help="Explain this one.")] = None,
+) -> None:
     """List the benchmarks there are, or show one."""
     from unlearnbench import catalogue
 

@@ -23,7 +23,9 @@ class DataSpec(Strict):
 
     name: str = Field(description="a data set of `unlearnbench datasets`")
     path: str | None = Field(None, description="folder below --data (data set 'folder' only)")
-    train: int | None = Field(None, ge=1, description="training samples drawn at random; all if absent")
+    train: int | None = Field(
+        None, ge=1, description="training samples drawn at random; all if absent"
+    )
     test: int | None = Field(None, ge=1, description="test samples drawn at random; all if absent")
     validation: int = Field(0, ge=0, description="samples that are neither, for methods and tuning")
     size: int | None = Field(None, ge=1, description="shrink images to this side by averaging")
@@ -55,7 +57,7 @@ class Source(ABC):
         self.root = root
         self.path = path
 
-    def fetch(self) -> None:
+    def fetch(self) -> None:  # noqa: B027 (most sources have nothing to do)
         """Make sure the data are there, downloading them where that is possible.
 
         Runs once, before any worker starts. Raises UserError saying where to put what.
@@ -68,7 +70,7 @@ class Source(ABC):
 
 @dataclass(frozen=True)
 class Data:
-    """Hold the samples of a benchmark: training set and test set, disjoint, and a validation set."""
+    """Hold the samples of a benchmark: training, test and validation set, all disjoint."""
 
     train: tuple[Images, Labels]
     test: tuple[Images, Labels]
@@ -101,7 +103,7 @@ def prepare(source: Source, spec: DataSpec) -> Data:
             f" + {spec.validation} validation.",
             f"It has {len(pool.train[1])} + {len(pool.test[1])}: ask for fewer under [data].",
         )
-    # Everything is kept in the order of the source: with all samples asked for, index i is sample i.
+    # In the order of the source: with all samples asked for, index i is the source's sample i.
     parts = [
         _take(pool.train, np.sort(train_order[:n_train]), spec.size),
         _take(test_from, np.sort(test_order[:n_test]), spec.size),
@@ -111,8 +113,8 @@ def prepare(source: Source, spec: DataSpec) -> Data:
         parts[1], parts[2] = parts[2], _take(pool.train, validation[:0], spec.size)
     digest = hashlib.sha256()
     for images, labels in parts:
-        digest.update(images)
-        digest.update(labels)
+        digest.update(images.tobytes())
+        digest.update(labels.tobytes())
     classes = int(max(labels.max(initial=0) for _, labels in (pool.train, pool.test))) + 1
     return Data(parts[0], parts[1], parts[2], classes, digest.hexdigest()[:16])
 

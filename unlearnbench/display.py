@@ -52,15 +52,22 @@ class Display:
         self.console = console
 
     def plan(
-        self, name: str, plan: Plan, state: Progress, slots: int, left: float | None, disk: int | None
+        self,
+        name: str,
+        plan: Plan,
+        state: Progress,
+        slots: int,
+        left: float | None,
+        disk: int | None,
     ) -> None:
         """Print one line: what there is to do, how much is done, what it will take."""
         parts = [f"{name}: {len(plan.nodes)} models", f"{len(state.done)} done"]
         if state.failed:
             parts.append(f"{len(state.failed)} failed before (--retry-failed tries them again)")
         if state.open:
-            known = left is not None and disk is not None
-            cost = f"about {duration(left)} and {size(disk)}" if known else "cost not known yet"
+            cost = "cost not known yet"
+            if left is not None and disk is not None:
+                cost = f"about {duration(left)} and {size(disk)}"
             parts.append(f"{len(state.open)} to make on {slots} slots, {cost}")
         self.console.print(Text("; ".join(parts)))
 
@@ -75,7 +82,12 @@ class Display:
         self.console.print(table)
 
     def follow(
-        self, events: Iterator[Event], plan: Plan, state: Progress, slots: list[Slot], known: Estimate
+        self,
+        events: Iterator[Event],
+        plan: Plan,
+        state: Progress,
+        slots: list[Slot],
+        known: Estimate,
     ) -> list[Event]:
         """Show events as they come; return those that are not successes."""
         watch = _Watch(plan, state, slots, known)
@@ -105,7 +117,9 @@ class Display:
 
     def table(self, table: Table) -> None:
         """Print a table of results with its caption below."""
-        rich = RichTable(caption=Text(table.caption), caption_justify="left", box=None, pad_edge=False)
+        rich = RichTable(
+            caption=Text(table.caption), caption_justify="left", box=None, pad_edge=False
+        )
         for index, column in enumerate(table.columns):
             rich.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
         for row in table.rows:

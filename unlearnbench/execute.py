@@ -61,8 +61,8 @@ def execute(
 ) -> Outcome:
     """Train or unlearn as `spec` says; `weights` loads the model with a given id.
 
-    The time of an unlearning run is the method's alone: synchronised, its searches and masks inside,
-    loading and evaluation outside. Raises MethodError if the method breaks its contract.
+    The time of an unlearning run is the method's alone: synchronised, its searches and masks
+    inside, loading and evaluation outside. Raises MethodError if the method breaks its contract.
     """
     device = torch.device(bench.device)
     data = load_data(spec.data, bench.data_root)
@@ -141,7 +141,9 @@ def unlearn(
         device=device,
         recipe=spec.recipe,
         original=original,
-        validation=examples_of(data.validation, spec.recipe, device) if spec.data.validation else None,
+        validation=examples_of(data.validation, spec.recipe, device)
+        if spec.data.validation
+        else None,
         build=lambda s: new_model(spec, data, device, s),
     )
     start = stored(spec.start)

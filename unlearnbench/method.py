@@ -51,7 +51,12 @@ def param(
 
     A `search` range whose ends differ by a factor of ten or more is searched on a log scale.
     """
-    extra = {"search": list(search)} if search else None
-    bounds = {"gt": gt, "ge": ge, "lt": lt, "le": le}
-    given = {name: value for name, value in bounds.items() if value is not None}
-    return Field(default, description=help, json_schema_extra=extra, **given)  # type: ignore[arg-type]
+    return Field(
+        default,
+        description=help,
+        gt=gt,
+        ge=ge,
+        lt=lt,
+        le=le,
+        json_schema_extra={"search": list(search)} if search else None,
+    )

@@ -21,7 +21,8 @@ class Recipe(Strict):
     epochs: int = Field(30, ge=1, description="passes over the training set")
     lr: float = Field(0.1, gt=0, description="highest learning rate")
     schedule: Literal["step", "one-cycle"] = Field(
-        "one-cycle", description="step: x0.1 every decay_every epochs; one-cycle: linear up, then down"
+        "one-cycle",
+        description="step: x0.1 every decay_every epochs; one-cycle: linear up, then down",
     )
     decay_every: int | None = Field(None, ge=1, description="epochs between two decays (step)")
     batch_size: int = Field(128, ge=1, description="samples a step")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def shipped(folder: str) -> Path:
-    """Return a folder that ships with the package: inside it in a wheel, beside it in a checkout."""
+    """Return a shipped folder: inside the package in a wheel, beside it in a checkout."""
     package = Path(unlearnbench.__file__).parent
     inside = package / folder
     return inside if inside.is_dir() else package.parent / folder
@@ -62,8 +62,10 @@ class Plugin:
             tree = ast.parse(self.source())
         except SyntaxError as error:
             return f"(does not import: {error.msg}, line {error.lineno})"
-        classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-        for node in (*classes, tree):
+        nodes: list[ast.ClassDef | ast.Module] = [
+            n for n in tree.body if isinstance(n, ast.ClassDef)
+        ]
+        for node in [*nodes, tree]:
             text = ast.get_docstring(node)
             if text:
                 return text.splitlines()[0]
@@ -98,7 +100,9 @@ def find(kind: Kind, files: Iterable[Path] = ()) -> dict[str, Plugin]:
     found += [_from_entry(entry) for entry in entry_points(group=f"unlearnbench.{kind}")]
     for path in files:
         if not path.is_file():
-            raise UserError(f"There is no file {path}.", "--plugin takes the path of a Python file.")
+            raise UserError(
+                f"There is no file {path}.", "--plugin takes the path of a Python file."
+            )
         found.append(Plugin(path.stem, path.resolve()))
     plugins: dict[str, Plugin] = {}
     for plugin in found:
@@ -129,13 +133,13 @@ def get(plugins: dict[str, Plugin], kind: str, name: str) -> Plugin:
 
 
 def method_class(plugin: Plugin) -> type[Method]:
-    """Import a method and return its class. Raises UserError if the file defines none, or several."""
-    return _only_subclass(plugin, plugin.load(), Method)
+    """Import a method and return its class. Raises UserError unless the file defines just one."""
+    return _only_subclass(plugin, plugin.load(), Method)  # type: ignore[type-abstract]
 
 
 def source_class(plugin: Plugin) -> type[Source]:
     """Import a data set and return its class."""
-    return _only_subclass(plugin, plugin.load(), Source)
+    return _only_subclass(plugin, plugin.load(), Source)  # type: ignore[type-abstract]
 
 
 def settings_class(plugin: Plugin) -> type[Method]:
@@ -151,7 +155,7 @@ def settings_class(plugin: Plugin) -> type[Method]:
         sys.modules[module.__name__] = module
         outline = ast.fix_missing_locations(ast.Module(body, []))
         exec(compile(outline, plugin.path, "exec"), module.__dict__)
-        return _only_subclass(plugin, module, Method)
+        return _only_subclass(plugin, module, Method)  # type: ignore[type-abstract]
     except (SyntaxError, NameError, TypeError, AttributeError, UserError):
         return method_class(plugin)
 
@@ -199,4 +203,4 @@ def _only_subclass(plugin: Plugin, module: ModuleType, base: type[T]) -> type[T]
         raise UserError(
             f"{plugin.origin} defines {what} with base {base.__name__}.", "It must define just one."
         )
-    return cast("type[T]", own[0])
+    return own[0]

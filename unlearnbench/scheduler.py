@@ -30,7 +30,7 @@ class Progress:
 
 
 def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
-    """Sort the nodes of a plan into done, failed before, and still to do; `retry` is to do again."""
+    """Sort the nodes of a plan into done, failed before and still to do; `retry` is done again."""
     done, failed, todo = [], [], []
     for run in plan.nodes:
         if run in retry:
@@ -63,7 +63,12 @@ class Scheduler:
     """Work off the open nodes of a plan, each when what it needs is there."""
 
     def __init__(
-        self, plan: Plan, store: Store, slots: list[Slot], data_root: Path, plugins: tuple[Path, ...]
+        self,
+        plan: Plan,
+        store: Store,
+        slots: list[Slot],
+        data_root: Path,
+        plugins: tuple[Path, ...],
     ) -> None:
         """Prepare to run on `slots`; nothing starts yet."""
         self.plan, self.store, self.slots = plan, store, slots
@@ -74,7 +79,7 @@ class Scheduler:
         """Yield an event for each node that ends. On any exception, Ctrl-C included, workers stop.
 
         A worker that dies takes the pool with it, and which run killed it cannot be told: all that
-        were in flight are tried again, one at a time, and one that kills its worker alone has failed.
+        were in flight are tried again one at a time, and one that kills its worker alone fails.
         """
         nodes = self.plan.nodes
         waiting = deque(nodes[run] for run in state.open)
@@ -106,9 +111,7 @@ class Scheduler:
             max_workers=len(self.slots), initializer=claim, initargs=(self.slots,), timeout=None
         )
 
-    def _submit(
-        self, waiting: deque[Node], suspects: deque[Node], available: set[str]
-    ) -> None:
+    def _submit(self, waiting: deque[Node], suspects: deque[Node], available: set[str]) -> None:
         """Keep every slot busy and one node queued, so that no worker waits for the next."""
         if suspects and self.running:
             return

@@ -65,4 +65,5 @@ def _sm_taylor(z: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.
     scaled = z / TEMPERATURE
     own = taylor(scaled[row, labels] - SOFT_MARGIN)
     every = taylor(scaled)
-    return own / (own + every.sum(1) - every[row, labels])
+    probability: NDArray[np.float64] = own / (own + every.sum(1) - every[row, labels])
+    return probability

@@ -43,7 +43,7 @@ class Spec(Strict):
     member: int | None = Field(None, description="reference: its place in the bank, from 0")
     bank: int | None = Field(None, description="reference: how many there are")
     method: str | None = None
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     access: Access = "full"
     split: Split | None = None
     original: str | None = Field(None, description="id of the original, the model before request 1")

@@ -30,11 +30,11 @@ def cut(split: Split, labels: NDArray[np.int64]) -> Indices:
         size = round(split.fraction * n)
         if size == 0 or size * split.requests >= n:
             raise UserError(
-                f"{split.requests} x {split.fraction:g} of {n} training samples is not a forget set.",
+                f"{split.requests} x {split.fraction:g} of {n} samples is not a forget set.",
                 "Some samples must be forgotten and some must be left.",
             )
         drawn = np.random.RandomState(split.seed).choice(n, size * split.requests, replace=False)
-        parts = drawn.reshape(split.requests, size)
+        parts = list(drawn.reshape(split.requests, size))
     else:
         wanted = range(split.target, split.target + split.requests)
         parts = [_of_class(c, split, labels) for c in wanted]

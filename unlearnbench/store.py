@@ -19,7 +19,7 @@ SCHEMA = 1
 Arrays = dict[str, NDArray[Any]]
 
 
-def write(path: Path, save: Callable[[Path], None]) -> None:
+def write(path: Path, save: Callable[[Path], object]) -> None:
     """Write a file under a draft's name and rename it: readers see all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".draft-{os.getpid()}-{path.name}")

@@ -42,5 +42,7 @@ class Task:
     def require_retain(self) -> Examples:
         """Return the retain set, or raise MethodError when access is forget-only."""
         if self.retain is None:
-            raise MethodError("This method needs the retain set: set needs_retain = True in its class.")
+            raise MethodError(
+                "This method needs the retain set: set needs_retain = True in its class."
+            )
         return self.retain

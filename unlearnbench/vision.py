@@ -46,9 +46,7 @@ class TorchvisionSource(Source):
         import torchvision
 
         try:
-            return getattr(torchvision.datasets, self.dataset)(
-                self.root, download=download, **part
-            )
+            return getattr(torchvision.datasets, self.dataset)(self.root, download=download, **part)
         except RuntimeError as error:
             if download:
                 raise
@@ -88,7 +86,9 @@ class FolderSource(Source):
     def load(self) -> Pool:
         """Read the cache, or decode every image and write it."""
         cache = self.folder / ".unlearnbench.npz"
-        newest = max(p.stat().st_mtime for part in self.parts for p in self.folder.glob(f"{part}/*"))
+        newest = max(
+            p.stat().st_mtime for part in self.parts for p in self.folder.glob(f"{part}/*")
+        )
         if cache.exists() and cache.stat().st_mtime >= newest:
             with np.load(cache, allow_pickle=False) as stored:
                 return Pool((stored["x"], stored["y"]), (stored["test_x"], stored["test_y"]))

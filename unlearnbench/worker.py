@@ -39,7 +39,9 @@ def work(job: Job) -> Event:
     except Exception as error:  # the boundary: whatever a method does, the other runs go on
         store.fail(node.spec, traceback.format_exc())
         text = str(error).partition("\n")[0]
-        message = text if isinstance(error, UnlearnBenchError) else f"{type(error).__name__}: {text}"
+        message = (
+            text if isinstance(error, UnlearnBenchError) else f"{type(error).__name__}: {text}"
+        )
         return Event("failed", run, node.label, time.perf_counter() - start, message)
     finally:
         slot.idle()

@@ -36,9 +36,7 @@ def rmia_ratio(target: Floats, references: Floats, member: NDArray[np.bool_]) ->
     return ratio
 
 
-def svc_score(
-    retain: Floats, test: Floats, forget: Floats, *, most: int = 10_000
-) -> float:
+def svc_score(retain: Floats, test: Floats, forget: Floats, *, most: int = 10_000) -> float:
     """Return SalUn's MIA efficacy (MIS), in percent: the share of D_F taken for non-members.
 
     An SVC (rbf, C = 3, gamma "auto") learns to tell confidences of retain samples from those of

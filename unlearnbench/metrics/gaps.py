@@ -14,7 +14,7 @@ GROUP = ["access", "fraction", "request"]
 def with_gaps(runs: pd.DataFrame, terms: list[str]) -> pd.DataFrame:
     """Add to each run its signed distance to the mean of the retrains on the same forget set.
 
-    runs: one row a run, with columns label, access, fraction, request, forget_seed and one a metric.
+    runs: one row a run; columns label, access, fraction, request, forget_seed, and one a metric.
     Adds `<metric>_gap` for each metric, and `avg_gap`: the mean over `terms` of the absolute gaps,
     run by run, as the paper's code does; a mean of absolute values is never below the gap of means.
     A forget set without a finished retrain has no gaps (NaN).
@@ -24,15 +24,17 @@ def with_gaps(runs: pd.DataFrame, terms: list[str]) -> pd.DataFrame:
     retrain = runs[runs["label"] == "retrain"].groupby(keys)[metrics].mean()
     yardstick = runs[keys].join(retrain, on=keys)[metrics]
     gaps = (runs[metrics] - yardstick).add_suffix("_gap")
-    average = gaps.reindex(columns=[f"{term}_gap" for term in terms]).abs().mean(axis=1, skipna=False)
+    average = (
+        gaps.reindex(columns=[f"{term}_gap" for term in terms]).abs().mean(axis=1, skipna=False)
+    )
     return pd.concat([runs, gaps, average.rename("avg_gap")], axis=1)
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     """Reduce runs with gaps to one row a method and metric.
 
-    Columns: label, access, fraction, request, metric, n, mean, std (over runs, ddof 1), low and high
-    (95 % t-interval of the mean over runs), gap (mean signed distance to retrain). Order is kept.
+    Columns: label, access, fraction, request, metric, n, mean, std (over runs, ddof 1), low and
+    high (95 % t-interval of the mean over runs), gap (mean signed distance to retrain).
     """
     rows = []
     for keys, group in runs.groupby(["label", *GROUP], sort=False, observed=True):

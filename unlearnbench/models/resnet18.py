@@ -5,12 +5,12 @@ from torchvision.models import resnet18
 
 
 def build(classes: int, channels: int, size: int) -> nn.Module:
-    """torchvision's ResNet-18 with the CIFAR stem: a 3x3 first convolution and no first pooling.
+    """Build torchvision's ResNet-18 with the CIFAR stem: 3x3 first convolution, no first pooling.
 
     AMUN's code also halves the sum in each down-sampling block; the paper calls it ResNet-18 and
     does not say so, so it is not done here.
     """
-    model = resnet18(num_classes=classes)
+    model: nn.Module = resnet18(num_classes=classes)
     model.conv1 = nn.Conv2d(channels, 64, 3, 1, 1, bias=False)
     nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
     model.maxpool = nn.Identity()

@@ -34,7 +34,9 @@ def gaps(findings: Findings, group: Group) -> Figure:
             values = runs.loc[runs["label"] == label, f"{name}_gap"]
             colour, marker = chosen[label]
             spread = values.std(ddof=1) if len(values) > 1 else 0.0
-            axis.errorbar(values.mean(), y, xerr=spread, color=colour, marker=marker, ms=5, capsize=2)
+            axis.errorbar(
+                values.mean(), y, xerr=spread, color=colour, marker=marker, ms=5, capsize=2
+            )
         unit = "points" if METRICS[name].unit else "probability"
         axis.set_title(f"{METRICS[name].title} ({unit})")
         axis.set_yticks(range(len(labels)), labels)
@@ -102,7 +104,12 @@ def confidences(findings: Findings, group: Group, store: Store) -> Figure:
                     axis.hist(clipped, bins, weights=weights, label="after", **style)
                 else:
                     axis.hist(
-                        clipped, bins, weights=weights, histtype="step", color="black", label="before"
+                        clipped,
+                        bins,
+                        weights=weights,
+                        histtype="step",
+                        color="black",
+                        label="before",
                     )
             axis.set_xticks([np.log(p / (1 - p)) for p in ticks], [f"{p:g}" for p in ticks])
         row[0].set_ylabel(label, rotation=0, ha="right", va="center")
@@ -118,17 +125,15 @@ def confidences(findings: Findings, group: Group, store: Store) -> Figure:
     return figure
 
 
-def _margins(
-    runs: pd.DataFrame, findings: Findings, store: Store
-) -> tuple[np.ndarray, np.ndarray]:
+def _margins(runs: pd.DataFrame, findings: Findings, store: Store) -> tuple[np.ndarray, np.ndarray]:
     """Join the log-odds of the true label over runs, on forget and on test samples."""
     splits = {(cell.run, *cell.forget_set): cell.split for cell in findings.plan.cells}
     forget, test = [np.zeros(0)], [np.zeros(0)]
-    for row in runs.itertuples():
-        margin = store.signals(row.run)["margin"]
-        split = splits[row.run, row.fraction, row.request, row.forget_seed]
+    for row in runs.to_dict("records"):
+        margin = store.signals(row["run"])["margin"]
+        split = splits[row["run"], row["fraction"], row["request"], row["forget_seed"]]
         forget.append(margin[store.split(split)["forget"]])
-        test.append(margin[findings.records[row.run]["train"] :])
+        test.append(margin[findings.records[row["run"]]["train"] :])
     return np.concatenate(forget), np.concatenate(test)
 
 
@@ -143,11 +148,12 @@ def _dots(axis: Axes, runs: pd.DataFrame, x: str, y: str) -> None:
     labels = list(dict.fromkeys(runs["label"]))
     for label, (colour, marker) in looks(labels).items():
         own = runs[runs["label"] == label]
-        spread = {"xerr": own[x].std(ddof=1), "yerr": own[y].std(ddof=1)} if len(own) > 1 else {}
+        spread = own[[x, y]].std(ddof=1).fillna(0.0)
         axis.errorbar(
             own[x].mean(),
             own[y].mean(),
-            **spread,
+            xerr=spread[x],
+            yerr=spread[y],
             fmt=marker,
             color=colour,
             ms=8 if marker == "*" else 6,

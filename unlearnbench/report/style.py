@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -23,7 +24,7 @@ FIXED = {
 }
 SPARE = [("#882255", "<"), ("#332288", ">"), ("#AA4499", "h"), ("#117733", "H"), ("#999933", "d")]
 
-RC = {
+RC: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -69,8 +69,8 @@ def main_table(findings: Findings, group: Group) -> Table:
     table = _metric_table(findings, group, "main", MAIN, cost=True)
     terms = ", ".join(SHORT[term].removesuffix(" %") for term in findings.benchmark.gap_terms)
     caption = (
-        f"{heading(group, findings.benchmark)}. Mean ± std over n runs. Accuracies and AUCs: closest"
-        f" to retrain is best. Avg gap: lower is better; mean distance to retrain over {terms}."
+        f"{heading(group, findings.benchmark)}. Mean ± std over n runs. Accuracies and AUCs:"
+        f" closest to retrain is best. Avg gap: lower is better; mean distance to retrain over {terms}."
         " Time: a share of retraining's, lower is better."
     )
     return Table(table.name, caption, table.columns, table.rows)
@@ -92,8 +92,8 @@ def gap_table(findings: Findings, group: Group) -> Table:
         cells = [_spread(own, f"{name}_gap", METRICS[name].unit, sign="+") for name in names]
         rows.append([str(label), *cells])
     caption = (
-        f"{heading(group, findings.benchmark)}. Signed distance to the mean of the retrains on the same"
-        " forget set, mean ± std over runs; nearest to zero is best. Retrain's own row is the noise"
+        f"{heading(group, findings.benchmark)}. Signed distance to the mean of the retrains on"
+        " the same forget set, mean ± std over runs; nearest to zero is best. Retrain's own row is the noise"
         " between one retraining and the next."
     )
     return Table(f"gaps{suffix(group)}", caption, ["Method", *(SHORT[n] for n in names)], rows)
@@ -124,7 +124,9 @@ def published_table(findings: Findings, group: Group) -> Table | None:
     columns = ["Method"]
     for name in names:
         columns += [SHORT[name], f"{SHORT[name]} (published)"]
-    caption = f"{heading(group, findings.benchmark)}. Published: {', '.join(dict.fromkeys(sources))}."
+    caption = (
+        f"{heading(group, findings.benchmark)}. Published: {', '.join(dict.fromkeys(sources))}."
+    )
     return Table(f"published{suffix(group)}", caption, columns, rows)
 
 

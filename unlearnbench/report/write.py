@@ -104,10 +104,10 @@ def _page(findings: Findings, sections: list[dict[str, Any]]) -> str:
 def _searches(findings: Findings) -> list[tuple[str, int, int, float]]:
     """Sum up each method's adversarial search: samples, how many did not flip, mean distance."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in findings.runs.itertuples():
-        note = findings.records[row.run]["notes"].get("adversarial search")
+    for row in findings.runs.to_dict("records"):
+        note = findings.records[row["run"]]["notes"].get("adversarial search")
         if note:
-            found.setdefault(row.label, []).append(note)
+            found.setdefault(row["label"], []).append(note)
     rows = []
     for label, notes in found.items():
         distances = [d for note in notes for d in note["distances"]]

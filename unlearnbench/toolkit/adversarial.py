@@ -119,7 +119,7 @@ def _search(
 
 
 def _step(here: Tensor, clean: Tensor, gradient: Tensor, radius: Tensor) -> Tensor:
-    """Go 0.1 radius along the gradient, then back into the l2 ball round `clean` and into [0, 1]."""
+    """Go 0.1 radius along the gradient, then back into the ball round `clean` and [0, 1]."""
     ahead = here + 0.1 * _rows(radius) * gradient / _rows(_norms(gradient).clamp_min(1e-30))
     away = ahead - clean
     inside = (radius / _norms(away).clamp_min(1e-30)).clamp_max(1.0)
@@ -143,7 +143,8 @@ def _rows(values: Tensor) -> Tensor:
 
 
 def _norms(images: Tensor) -> Tensor:
-    return images.flatten(1).norm(dim=1)
+    norms: Tensor = torch.linalg.vector_norm(images.flatten(1), dim=1)
+    return norms
 
 
 @contextmanager

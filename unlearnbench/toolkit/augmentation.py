@@ -7,9 +7,7 @@ from torch.nn import functional
 from unlearnbench.recipe import Recipe
 
 
-def augmented(
-    pixels: Tensor, where: Tensor, recipe: Recipe, generator: torch.Generator
-) -> Tensor:
+def augmented(pixels: Tensor, where: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
     """Shift by up to `recipe.crop` pixels (zeros come in) and flip half of the images.
 
     pixels: [b, C, H, W]; where: bool [b], the images that may change. The usual "pad and crop",

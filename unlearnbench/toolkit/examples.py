@@ -61,7 +61,7 @@ class Examples:
         Every example appears once; the last batch may be smaller.
         """
         order = torch.randperm(len(self), generator=generator, device=self.labels.device)
-        for index in order.split(self.recipe.batch_size):
+        for index in torch.split(order, self.recipe.batch_size):
             pixels = as_pixels(self.images[index])
             if self.recipe.crop or self.recipe.flip:
                 pixels = augmented(pixels, self.augment[index], self.recipe, generator)
@@ -69,7 +69,9 @@ class Examples:
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (float32 images in [0, 1], labels) in order, without augmentation."""
-        for images, labels in zip(self.images.split(size), self.labels.split(size), strict=True):
+        for images, labels in zip(
+            torch.split(self.images, size), torch.split(self.labels, size), strict=True
+        ):
             yield as_pixels(images), labels
 
 

@@ -12,7 +12,7 @@ Mask = dict[str, Tensor]
 
 
 def saliency_mask(model: nn.Module, examples: Examples, *, keep: float) -> Mask | None:
-    """Mark the share `keep` of all parameters with the largest |gradient of the loss on `examples`|.
+    """Mark the share `keep` of all parameters whose loss gradient on `examples` is largest.
 
     Source: SalUn (arXiv 2310.12508), equation 3, with the threshold set so that a given share is
     kept, as its authors do: the gradient is summed over the set with its sign, in eval mode, and
@@ -26,7 +26,7 @@ def saliency_mask(model: nn.Module, examples: Examples, *, keep: float) -> Mask 
         model.eval()
         model.zero_grad(set_to_none=True)
         for pixels, labels in examples.batches(examples.recipe.batch_size):
-            functional.cross_entropy(model(pixels), labels, reduction="sum").backward()
+            functional.cross_entropy(model(pixels), labels, reduction="sum").backward()  # type: ignore[no-untyped-call]
         parameters = dict(model.named_parameters())
         gradients = {n: p.grad.abs() for n, p in parameters.items() if p.grad is not None}
         model.zero_grad(set_to_none=True)
@@ -34,6 +34,5 @@ def saliency_mask(model: nn.Module, examples: Examples, *, keep: float) -> Mask 
         flat = torch.cat([g.flatten() for g in gradients.values()])
         kept = torch.zeros_like(flat, dtype=torch.bool)
         kept[flat.topk(round(keep * len(flat))).indices] = True
-        pieces = kept.split([g.numel() for g in gradients.values()])
-        mask = {n: piece.view_as(gradients[n]) for n, piece in zip(gradients, pieces, strict=True)}
-    return mask
+        pieces = torch.split(kept, [g.numel() for g in gradients.values()])
+        return {n: piece.view_as(gradients[n]) for n, piece in zip(gradients, pieces, strict=True)}

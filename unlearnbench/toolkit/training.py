@@ -26,7 +26,7 @@ class Trainer:
     ) -> None:
         """Prepare to train all parameters of `model`, or only those that `mask` marks."""
         device = next(model.parameters()).device
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.to(memory_format=torch.channels_last)
         self.recipe = recipe
         self.optimizer = torch.optim.SGD(
             model.parameters(),
@@ -61,9 +61,10 @@ class Trainer:
                 loss = functional.cross_entropy(self.model(pixels), labels)
             objective = sign * loss
             if l1:
-                objective = objective + l1 * torch.stack(
-                    [p.abs().sum() for p in self.model.parameters()]
-                ).sum()
+                objective = (
+                    objective
+                    + l1 * torch.stack([p.abs().sum() for p in self.model.parameters()]).sum()
+                )
             self.optimizer.zero_grad(set_to_none=True)
             objective.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
