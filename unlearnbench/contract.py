@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -69,29 +71,29 @@ class Trial:
         return {name: value.clone() for name, value in made.state_dict().items()}
 
     def documented(self) -> None:
-        """It has a docstring and names a paper."""
+        """Have a docstring and name a paper."""
         kind = type(self.method)
         assert kind.__doc__ and kind.__doc__ != Method.__doc__, "the class has no docstring"
         assert kind.paper.startswith("http"), "set `paper` to the address of its paper"
 
     def survives_json(self) -> None:
-        """Its hyperparameters survive JSON, defaults being valid."""
+        """Have hyperparameters that survive JSON."""
         kind = type(self.method)
         again = kind.model_validate_json(self.method.model_dump_json())
         assert again == self.method, "hyperparameters changed on the way through JSON"
 
     def same_architecture(self) -> None:
-        """It returns a model of the same architecture with finite weights."""
+        """Return a model of the same architecture with finite weights."""
         self.unlearn(self.task(8))
 
     def repeats(self) -> None:
-        """The same seed gives the same weights on the CPU."""
+        """Give the same weights for the same seed on the CPU."""
         first, second = self.unlearn(self.task(8)), self.unlearn(self.task(8))
         differ = [name for name in first if not torch.equal(first[name], second[name])]
         assert not differ, f"two runs with one seed differ in {differ[0]}"
 
     def leaves_original(self) -> None:
-        """The original in the task and the examples are untouched."""
+        """Leave the task's original and examples as they are."""
         task = self.task(8)
         before = copy.deepcopy(task.original.state_dict())
         images, labels = task.forget.images.clone(), task.forget.labels.clone()
@@ -104,23 +106,29 @@ class Trial:
         assert torch.equal(labels, task.forget.labels), "the forget labels were changed"
 
     def leaves_random_state(self) -> None:
-        """The caller's random state is untouched: every draw comes from task.seed."""
-        before = torch.get_rng_state()
-        self.unlearn(self.task(8))
-        assert torch.equal(before, torch.get_rng_state()), (
-            "torch's global random state was changed: draw with a torch.Generator"
-        )
+        """Leave the global random state alone, drawing from task.seed only."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(987654321)  # a state that no earlier run can have left behind
+            before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+            self.unlearn(self.task(8))
+            same = (
+                torch.equal(before[0], torch.get_rng_state()),
+                before[1] == np.random.get_state()[1].tolist(),
+                before[2] == random.getstate(),
+            )
+        for generator, kept in zip(("torch", "numpy", "random"), same, strict=True):
+            assert kept, f"{generator}'s global random state was changed: draw from task.seed"
 
     def forgets_one(self) -> None:
-        """A forget set of one sample works."""
+        """Forget a single sample."""
         self.unlearn(self.task(1))
 
     def forgets_many(self) -> None:
-        """A forget set larger than a batch, and not a multiple of it, works."""
+        """Forget more samples than fit a batch."""
         self.unlearn(self.task(RECIPE.batch_size + 3))
 
     def works_forget_only(self) -> None:
-        """It works under forget-only access, or says that it needs the retain set."""
+        """Work under forget-only access, or declare needs_retain."""
         if not self.method.needs_retain:
             self.unlearn(self.task(8, retain=False))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -70,17 +70,17 @@ def main_table(findings: Findings, group: Group) -> Table:
     terms = ", ".join(SHORT[term].removesuffix(" %") for term in findings.benchmark.gap_terms)
     caption = (
         f"{heading(group, findings.benchmark)}. Mean ± std over n runs. Accuracies and AUCs:"
-        f" closest to retrain is best. Avg gap: lower is better; mean distance to retrain over {terms}."
-        " Time: a share of retraining's, lower is better."
+        " closest to retrain is best. Avg gap: lower is better; mean distance to retrain over"
+        f" {terms}. Time: a share of retraining's, lower is better."
     )
-    return Table(table.name, caption, table.columns, table.rows)
+    return replace(table, caption=caption)
 
 
 def more_table(findings: Findings, group: Group) -> Table:
     """Show the remaining metrics."""
     table = _metric_table(findings, group, "more", MORE, cost=False)
     caption = f"{heading(group, findings.benchmark)}. Closest to retrain is best. Mean ± std."
-    return Table(table.name, caption, table.columns, table.rows)
+    return replace(table, caption=caption)
 
 
 def gap_table(findings: Findings, group: Group) -> Table:
@@ -93,8 +93,8 @@ def gap_table(findings: Findings, group: Group) -> Table:
         rows.append([str(label), *cells])
     caption = (
         f"{heading(group, findings.benchmark)}. Signed distance to the mean of the retrains on"
-        " the same forget set, mean ± std over runs; nearest to zero is best. Retrain's own row is the noise"
-        " between one retraining and the next."
+        " the same forget set, mean ± std over runs; nearest to zero is best. Retrain's own row is"
+        " the noise between one retraining and the next."
     )
     return Table(f"gaps{suffix(group)}", caption, ["Method", *(SHORT[n] for n in names)], rows)
 
@@ -140,11 +140,9 @@ def _metric_table(
         if cost:
             row.append(ABSENT if label == "original" else _spread(own, "time_ratio", ""))
         rows.append([*row, str(len(own))])
-    access = group[0]
-    for (label, skipped), reason in findings.plan.skipped.items():
-        if skipped == access:
-            rows.append([label, f"skipped: {reason}", *[""] * len(metrics)][: len(metrics) + 1])
-            rows[-1] += [""] * (1 + cost)
+    for label, access in findings.plan.skipped:
+        if access == group[0]:
+            rows.append([label, "skipped", *[ABSENT] * (len(metrics) - 1 + cost), "0"])
     columns = ["Method", *(SHORT[metric] for metric in metrics), *["Time ↓"] * cost, "n"]
     return Table(f"{name}{suffix(group)}", "", columns, rows)
 

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+TINY = """
+title = "A benchmark of seconds"
+model = "small-cnn"
+[data]
+name = "digits"
+train = 120
+test = 120
+[recipe]
+epochs = 4
+lr = 0.05
+batch_size = 32
+[forget]
+fractions = [0.1]
+[seeds]
+originals = [1, 2]
+forget = [1, 2]
+runs = [1, 2]
+retrains = 2
+[references]
+count = 4
+[methods.ft]
+epochs = 2
+[methods.rl]
+epochs = 2
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Done]
+
+
+def command(*words: str | Path) -> list[str]:
+    return [sys.executable, "-m", "unlearnbench", *map(str, words)]
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """Run the command line in a folder of its own, as a user would."""
+
+    def run(*words: str | Path, cwd: Path = tmp_path, env: dict[str, str] | None = None) -> Done:
+        done = subprocess.run(
+            command(*words),
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=110,
+            env=os.environ | {"COLUMNS": "200"} | (env or {}),
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a benchmark of seconds."""
+    path = tmp_path_factory.mktemp("benchmark") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which `run tiny.toml --methods ft,rl` and `report` have been typed."""
+    folder = tmp_path_factory.mktemp("finished")
+    for words in (["run", tiny, "--methods", "ft,rl"], ["report", "tiny"]):
+        done = subprocess.run(command(*words), cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr + done.stdout
+    return folder

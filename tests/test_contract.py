@@ -1,0 +1,57 @@
+"""Every shipped method keeps the contract; a method that breaks it is told how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from unlearnbench import registry
+from unlearnbench.contract import Trial, examine
+from unlearnbench.method import Method
+
+METHODS = [
+    registry.build(registry.method_class(plugin), plugin.name, {})
+    for plugin in registry.find("methods").values()
+]
+RULES = [rule for rule, _ in Trial(METHODS[0]).rules()]
+
+
+@pytest.fixture(scope="module", params=METHODS, ids=repr)
+def trial(request: pytest.FixtureRequest) -> Trial:
+    method: Method = request.param
+    return Trial(method)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_contract(trial: Trial, rule: str) -> None:
+    assert dict(trial.rules())[rule]() is None
+
+
+BROKEN = '''
+"""A method that breaks rules."""
+import torch
+from unlearnbench import Method, Task
+
+class Broken(Method):
+    """Break rules."""
+    paper = "none"
+    def unlearn(self, model, task):
+        torch.manual_seed(0)
+        task.forget.labels.zero_()
+        for parameter in model.parameters():
+            parameter.data.add_(torch.rand_like(parameter))
+        return model if len(task.forget) > 1 else None
+'''
+
+
+def test_broken_method_is_told_how(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text(BROKEN)
+    problems = {result.rule: result.problem for result in examine(path) if result.problem}
+    assert list(problems.values()) == [
+        "set `paper` to the address of its paper",
+        "the forget labels were changed",
+        "torch's global random state was changed: draw from task.seed",
+        "unlearn returned NoneType, not a model.",
+    ]

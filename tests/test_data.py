@@ -1,0 +1,165 @@
+"""Data sets, their subsets, and forget sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unlearnbench import registry
+from unlearnbench.data import Data, DataSpec, Pool, Source, prepare
+from unlearnbench.errors import UserError
+from unlearnbench.spec import Split
+from unlearnbench.splits import Indices, check, cut
+
+
+def load(spec: DataSpec, root: Path) -> Data:
+    plugin = registry.find("datasets")[spec.name]
+    source = registry.source_class(plugin)(root, spec.path)
+    source.fetch()
+    return prepare(source, spec)
+
+
+def keys(images: np.ndarray) -> set[bytes]:
+    return {image.tobytes() for image in images}
+
+
+def test_digits_are_real_and_parts_are_disjoint(tmp_path: Path) -> None:
+    data = load(DataSpec(name="digits", train=500, test=500, validation=500), tmp_path)
+    assert data.train[0].shape == (500, 1, 8, 8) and data.train[0].dtype == np.uint8
+    assert data.train[0].max() == 255 and data.classes == 10
+    parts = [keys(part[0]) for part in (data.train, data.test, data.validation)]
+    assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
+    again = load(DataSpec(name="digits", train=500, test=500, validation=500), tmp_path)
+    assert again.digest == data.digest
+    other = load(DataSpec(name="digits", train=500, test=500, validation=500, seed=1), tmp_path)
+    assert other.digest != data.digest
+
+
+def test_validation_stands_in_for_test_when_tuning(tmp_path: Path) -> None:
+    spec = DataSpec(name="digits", train=500, test=500, validation=300)
+    tuning = spec.model_copy(update={"evaluate": "validation"})
+    data, tuned = load(spec, tmp_path), load(tuning, tmp_path)
+    assert np.array_equal(data.train[0], tuned.train[0])
+    assert np.array_equal(data.validation[0], tuned.test[0])
+    assert not keys(tuned.test[0]) & keys(data.test[0])
+
+
+def test_too_few_samples_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="too few samples"):
+        load(DataSpec(name="digits", train=1500, test=500), tmp_path)
+
+
+class Squares(Source):
+    """Four-by-four images with a test set of their own."""
+
+    def load(self) -> Pool:
+        """Make them."""
+        images = np.arange(12 * 16, dtype=np.uint8).reshape(12, 1, 4, 4)
+        labels = np.arange(12) % 2
+        return Pool((images[:8], labels[:8]), (images[8:], labels[8:]))
+
+
+def test_all_samples_keep_their_order(tmp_path: Path) -> None:
+    data = prepare(Squares(tmp_path), DataSpec(name="squares"))
+    assert data.train[0][:, 0, 0, 0].tolist() == [16 * i for i in range(8)]
+    assert data.labels.tolist() == [i % 2 for i in range(12)]
+
+
+def test_images_shrink_by_averaging(tmp_path: Path) -> None:
+    data = prepare(Squares(tmp_path), DataSpec(name="squares", size=2))
+    assert data.train[0][0, 0].tolist() == [[2, 4], [10, 12]]  # means 2.5, 4.5, 10.5, 12.5
+    with pytest.raises(UserError, match="cannot be averaged"):
+        prepare(Squares(tmp_path), DataSpec(name="squares", size=3))
+
+
+def image_folder(root: Path, parts: tuple[str, str] = ("train", "test")) -> None:
+    draw = np.random.default_rng(0)
+    for part, count in zip(parts, (6, 3), strict=True):
+        for name in ("cat", "dog"):
+            (root / part / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = draw.integers(0, 255, (8, 8, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(root / part / name / f"{index}.png")
+
+
+def test_folder_of_images_is_decoded_once_and_cached(tmp_path: Path) -> None:
+    image_folder(tmp_path / "pets")
+    spec = DataSpec(name="folder", path="pets")
+    data = load(spec, tmp_path)
+    assert data.train[0].shape == (12, 3, 8, 8) and data.test[0].shape == (6, 3, 8, 8)
+    assert data.train[1].tolist() == [0] * 6 + [1] * 6
+    first = np.asarray(Image.open(tmp_path / "pets/train/cat/0.png")).transpose(2, 0, 1)
+    assert np.array_equal(data.train[0][0], first)
+    cache = tmp_path / "pets" / ".unlearnbench.npz"
+    stamp = cache.stat().st_mtime_ns
+    assert load(spec, tmp_path).digest == data.digest
+    assert cache.stat().st_mtime_ns == stamp
+
+
+def test_missing_folder_says_what_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no folder .*nowhere/train.*train/<class>/<image>"):
+        load(DataSpec(name="folder", path="nowhere"), tmp_path)
+
+
+def test_tiny_imagenet_layout(tmp_path: Path) -> None:
+    root = tmp_path / "tiny-imagenet-200"
+    image_folder(root, ("train", "unused"))
+    (root / "val" / "images").mkdir(parents=True)
+    lines = []
+    for index, name in enumerate(["dog", "cat", "dog"]):
+        pixels = np.full((8, 8), 40 * index, dtype=np.uint8)  # some of its images are grey
+        Image.fromarray(pixels).save(root / "val" / "images" / f"val_{index}.png")
+        lines.append(f"val_{index}.png\t{name}\t0\t0\t7\t7")
+    (root / "val" / "val_annotations.txt").write_text("\n".join(lines))
+    data = load(DataSpec(name="tiny-imagenet"), tmp_path)
+    assert data.test[1].tolist() == [1, 0, 1] and data.test[0].shape == (3, 3, 8, 8)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "svhn", "fashion-mnist"])
+def test_absent_download_says_where_to_put_what(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = registry.source_class(registry.find("datasets")[name])
+
+    def offline(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(source, "_open", offline)
+    with pytest.raises(UserError, match=r"could not be downloaded.*Put its files at .*--data"):
+        source(tmp_path).fetch()
+
+
+def test_random_forget_set_is_the_authors_draw() -> None:
+    labels = np.arange(1000) % 10
+    made = cut(Split(fraction=0.1, seed=10), labels)
+    drawn = np.random.RandomState(10).choice(1000, 100, replace=False)
+    assert np.array_equal(made.forget, np.sort(drawn))
+    assert len(made.retain) == 900 and len(made.earlier) == 0
+
+
+def test_requests_in_a_row_are_disjoint_and_add_up() -> None:
+    labels = np.arange(1000) % 10
+    parts = [cut(Split(fraction=0.02, seed=1, requests=5, request=r), labels) for r in range(1, 6)]
+    together = np.concatenate([part.forget for part in parts])
+    assert len(np.unique(together)) == 100
+    assert np.array_equal(np.sort(together[:80]), parts[4].earlier)
+    assert len(parts[4].retain) == 900
+
+
+def test_class_wise_forgetting() -> None:
+    labels = np.arange(100) % 4
+    whole = cut(Split(kind="class", fraction=1.0, seed=1, target=2), labels)
+    assert (labels[whole.forget] == 2).all() and len(whole.forget) == 25
+    half = cut(Split(kind="class", fraction=0.5, seed=1, target=2), labels)
+    assert (labels[half.forget] == 2).all() and len(half.forget) == 12
+    with pytest.raises(UserError, match="no class 7"):
+        cut(Split(kind="class", fraction=1.0, seed=1, target=7), labels)
+
+
+def test_a_split_that_is_no_partition_is_caught() -> None:
+    wrong = Indices(np.array([0, 1]), np.array([], dtype=np.int64), np.array([1, 2, 3]))
+    with pytest.raises(AssertionError, match="partition"):
+        check(wrong, 4)

@@ -1,0 +1,180 @@
+"""Benchmarks and the graphs they expand to."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unlearnbench import benchmark as files
+from unlearnbench import plan as planning
+from unlearnbench import registry
+from unlearnbench.benchmark import Benchmark
+from unlearnbench.errors import UserError
+from unlearnbench.plan import Plan
+
+METHODS = registry.find("methods")
+
+
+def raw(**changes: Any) -> dict[str, Any]:
+    base: dict[str, Any] = {
+        "name": "try",
+        "title": "Try",
+        "model": "small-cnn",
+        "data": {"name": "digits", "train": 100, "test": 100},
+        "forget": {"fractions": [0.1]},
+        "seeds": {"originals": [1, 2], "forget": [1, 2], "runs": [1, 2], "retrains": 2},
+        "references": {"count": 4},
+    }
+    return base | changes
+
+
+def expand(wanted: list[str] | None = None, **changes: Any) -> tuple[Benchmark, Plan]:
+    benchmark, _ = planning.resolve(files.validate(raw(**changes)), METHODS, wanted)
+    return benchmark, planning.expand(benchmark, METHODS)
+
+
+def count(plan: Plan, label: str) -> int:
+    return sum(node.label == label for node in plan.nodes.values())
+
+
+def test_shared_nodes_are_built_once() -> None:
+    _, plan = expand(["ft", "amun"])
+    assert {label: count(plan, label) for label in ("original", "reference", "retrain", "ft")} == {
+        "original": 2,
+        "reference": 4,
+        "retrain": 4,
+        "ft": 2,
+    }
+    assert [cell.label for cell in plan.cells][:2] == ["original", "original"]
+    assert plan.cells[2].label == "retrain"
+
+
+def test_product_of_seeds_shares_retrains_between_originals() -> None:
+    seeds = {"originals": [1, 10], "forget": [1, 10], "runs": [1, 10], "retrains": 3}
+    _, plan = expand(["ft"], seeds=seeds | {"pairing": "product"})
+    assert count(plan, "ft") == 8 and count(plan, "retrain") == 2 * 3
+    assert sum(cell.label == "original" for cell in plan.cells) == 4
+
+
+def test_ids_are_stable_and_depend_on_what_matters() -> None:
+    ids = set(expand(["ft"])[1].nodes)
+    assert ids == set(expand(["ft"])[1].nodes)
+    assert len(ids - set(expand(["ft", "amun"])[1].nodes)) == 0
+    changed = set(expand(["ft"], methods={"ft": {"lr": 0.5}})[1].nodes)
+    assert len(ids - changed) == 2, "only the two runs of ft"
+    assert not ids & set(expand(["ft"], recipe={"epochs": 7})[1].nodes)
+
+
+def test_a_setting_under_a_label_is_a_row_of_its_own() -> None:
+    methods = {"amun": {}, "amun-salun": {"method": "amun", "keep": 0.5}}
+    benchmark, plan = expand(["amun", "amun-salun"], methods=methods)
+    assert count(plan, "amun") == count(plan, "amun-salun") == 2
+    assert benchmark.methods["amun-salun"]["keep"] == 0.5
+
+
+def test_requests_in_a_row_chain_runs_and_keep_their_weights() -> None:
+    seeds = {"originals": [1], "forget": [1], "runs": [1]}
+    _, plan = expand(["amun"], forget={"fractions": [0.02], "requests": 3}, seeds=seeds)
+    runs = [node for node in plan.nodes.values() if node.label == "amun"]
+    assert [node.keep_weights for node in runs] == [True, True, False]
+    assert runs[1].spec.start == runs[0].spec.id and runs[1].spec.original == runs[0].spec.original
+    assert set(runs[2].needs) == {runs[1].spec.id, runs[0].spec.original}
+    assert [cell.request for cell in plan.cells if cell.label == "original"] == [1, 2, 3]
+
+
+def test_forget_only_skips_what_needs_the_retain_set_but_keeps_the_yardstick() -> None:
+    _, plan = expand(["ft", "l1-sparse", "amun"], access=["forget-only"])
+    assert set(plan.skipped) == {("ft", "forget-only"), ("l1-sparse", "forget-only")}
+    accesses = {n.label: n.spec.access for n in plan.nodes.values() if n.spec.kind == "unlearn"}
+    assert accesses == {"retrain": "full", "amun": "forget-only"}
+    _, both = expand(["amun"], access=["full", "forget-only"])
+    assert count(both, "amun") == 4 and count(both, "retrain") == 4, "retrains are shared"
+
+
+def test_needs_come_before_what_waits_for_them() -> None:
+    _, plan = expand(None)
+    order = list(plan.nodes)
+    for run, node in plan.nodes.items():
+        assert all(order.index(need) < order.index(run) for need in node.needs)
+
+
+def test_benchmark_files_are_valid_and_write_out_every_default() -> None:
+    for name, path in files.shipped_benchmarks().items():
+        benchmark, broken = planning.resolve(files.validate(files.read(path)), METHODS, None)
+        assert not broken and benchmark.name == name
+        assert planning.expand(benchmark, METHODS).nodes
+        text = files.as_toml(benchmark)
+        assert files.validate(tomllib.loads(text)) == benchmark
+        assert benchmark.tuning, f"{name} does not say how its settings were chosen"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"recipe": {"epoch": 3}}, "Unknown key in benchmark try 'epoch'. Did you mean 'epochs'?"),
+        ({"titel": "x"}, "Unknown key in benchmark try 'titel'. Did you mean 'title'?"),
+        ({"forget": {"fractions": [1.5]}}, "forget: fraction 1.5 is outside (0, 1)."),
+        ({"references": {"count": 3}}, "references.count"),
+        ({"model": "resnet88"}, "Unknown model 'resnet88'. Did you mean 'resnet8'?"),
+        ({"data": {"name": "digit"}}, "Unknown dataset 'digit'. Did you mean 'digits'?"),
+        ({"methods": {"ft": {"lrr": 1}}}, "hyperparameter of ft 'lrr'. Did you mean 'lr'?"),
+        ({"methods": {"ft": {"lr": -1}}}, "ft.lr = -1: Input should be greater than 0."),
+        ({"seeds": {"originals": [1], "forget": [1, 2], "runs": [1]}}, "equally long"),
+    ],
+)
+def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        expand(["ft"], **changes)
+    assert message in str(caught.value)
+
+
+def test_set_changes_settings() -> None:
+    changed = raw()
+    files.change(
+        changed,
+        ["salun.keep=0.3", "recipe.epochs=5", 'access=["full"]', "ga.batch_norm=eval"],
+        METHODS,
+    )
+    assert changed["methods"] == {"salun": {"keep": 0.3}, "ga": {"batch_norm": "eval"}}
+    assert changed["recipe"]["epochs"] == 5 and changed["access"] == ["full"]
+    with pytest.raises(UserError, match="Did you mean 'salun'"):
+        files.change(raw(), ["salum.keep=0.3"], METHODS)
+    with pytest.raises(UserError, match=r"Write it as salun.keep=0.3"):
+        files.change(raw(), ["keep"], METHODS)
+
+
+def test_repetitions_are_the_first_seeds_counted_on() -> None:
+    changed = raw(seeds={"originals": [1, 10, 100], "forget": [1, 10], "runs": [1]})
+    files.repeat(changed, 3)
+    assert changed["seeds"]["forget"] == [1, 10, 11] and changed["seeds"]["runs"] == [1, 2, 3]
+
+
+def test_rows_asked_for_before_are_kept_unless_the_benchmark_changed() -> None:
+    first, _ = expand(["ft"])
+    second, _ = expand(["amun"])
+    assert list(files.merge(second, first).methods) == ["retrain", "ft", "amun"]
+    other, _ = expand(["amun"], recipe={"epochs": 9})
+    assert files.merge(other, first) == other
+
+
+def test_settings_are_read_without_importing_the_method(tmp_path: Path) -> None:
+    path = tmp_path / "heavy.py"
+    path.write_text(
+        "import no_such_module\nfrom unlearnbench import Method, param\n"
+        "class Heavy(Method):\n    '''Heavy.'''\n    lr: float = param(0.5, help='rate')\n"
+        "    def unlearn(self, model: no_such_module.X, task) -> None: ...\n"
+    )
+    plugin = registry.find("methods", [path])["heavy"]
+    assert registry.settings_class(plugin).model_fields["lr"].default == 0.5
+    with pytest.raises(UserError, match=r"heavy.py does not import: ModuleNotFoundError"):
+        registry.method_class(plugin)
+
+
+def test_a_name_claimed_twice_names_both(tmp_path: Path) -> None:
+    path = tmp_path / "amun.py"
+    path.write_text("")
+    with pytest.raises(UserError, match=r"methods/amun.py and .*amun.py"):
+        registry.find("methods", [path])

@@ -1,0 +1,153 @@
+"""The adversarial search, on linear models whose nearest flip is known in closed form."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from unlearnbench.recipe import Recipe
+from unlearnbench.toolkit import Examples, adversarial_examples
+from unlearnbench.toolkit.adversarial import STEPS, negative_margin, search
+from unlearnbench.toolkit.recorder import Recorder, recording
+
+SIDE = 4
+RADIUS = 0.04
+
+
+class Linear(nn.Module):
+    """Two classes, decided by w.x + b > 0."""
+
+    def __init__(self, w: Tensor, b: float) -> None:
+        super().__init__()
+        self.w = nn.Parameter(w)
+        self.b = b
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += len(x)
+        score = x.flatten(1) @ self.w + self.b
+        return torch.stack((-score / 2, score / 2), 1)
+
+
+def problem(distance: float, count: int = 1) -> tuple[Linear, Examples]:
+    """Images at a known l2 distance from the boundary, of class 1, far from the edges of [0, 1]."""
+    w = torch.randn(SIDE * SIDE, generator=torch.Generator().manual_seed(0))
+    images = torch.full((count, 1, SIDE, SIDE), 0.5)
+    b = distance * float(w.norm()) - float(w.sum()) * 0.5
+    labels = torch.ones(count, dtype=torch.int64)
+    return Linear(w, b), Examples(images, labels, torch.ones(count, dtype=torch.bool), Recipe())
+
+
+@pytest.mark.parametrize("distance", [0.003, 0.03, 0.05, 0.11, 0.3])
+def test_stops_just_over_the_boundary_of_a_linear_model(distance: float) -> None:
+    model, examples = problem(distance)
+    found = search(model, examples, radius=RADIUS)
+    moved = float((found.images - examples.images).norm())
+    # The first radius, doubled until its ball reaches the boundary; one step of it at most beyond.
+    doublings = max(0, math.ceil(math.log2(distance / RADIUS)))
+    radius = RADIUS * 2**doublings
+    assert bool(found.flipped) and found.labels.item() == 0
+    assert found.radius.item() == pytest.approx(radius)
+    assert distance < moved <= distance + 0.1 * radius + 1e-6
+
+
+# 0.03: steps of 0.004 reach it in 8. 0.05: fifty steps end on the ball of 0.04, from where steps of
+# 0.008 need 2 (a restart from the clean image would need 7). 0.11: 0.08 + 2 x 0.016 = 0.112.
+@pytest.mark.parametrize(
+    ("distance", "expected"), [(0.03, 8), (0.05, STEPS + 2), (0.11, 2 * STEPS + 2)]
+)
+def test_goes_on_from_the_current_point_when_the_radius_doubles(
+    distance: float, expected: int
+) -> None:
+    model, examples = problem(distance)
+    recorder = Recorder()
+    with recording(recorder):
+        search(model, examples, radius=RADIUS)
+    assert recorder.gradients == expected
+
+
+def test_direction_is_the_normal_of_the_boundary() -> None:
+    model, examples = problem(0.11)
+    found = search(model, examples, radius=RADIUS)
+    moved = (found.images - examples.images).flatten()
+    cosine = torch.cosine_similarity(moved, -model.w.detach(), dim=0)
+    assert cosine.item() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_misclassified_sample_keeps_its_image_and_its_wrong_label() -> None:
+    model, examples = problem(-0.1)
+    recorder = Recorder()
+    with recording(recorder):
+        found = search(model, examples, radius=RADIUS)
+    assert torch.equal(found.images, examples.images)
+    assert found.labels.item() == 0 and found.radius.item() == 0 and bool(found.flipped)
+    assert recorder.gradients == 0
+
+
+def test_images_stay_in_the_unit_cube() -> None:
+    model, examples = problem(0.3)
+    edge = examples.images.clone()
+    edge[..., :2] = 0.0
+    edge[..., 2:] = 1.0
+    moved = Examples(edge, examples.labels, examples.augment, examples.recipe)
+    found = search(model, moved, radius=RADIUS)
+    assert found.images.min() >= 0 and found.images.max() <= 1
+
+
+def test_sample_that_nothing_flips_is_reported_and_left_out() -> None:
+    model, examples = problem(0.05, count=3)
+    deaf = Linear(model.w.detach() * 0, 1.0)
+    recorder = Recorder()
+    with recording(recorder):
+        pairs = adversarial_examples(deaf, examples, radius=RADIUS)
+    assert len(pairs) == 0
+    note = recorder.notes["adversarial search"]
+    assert note["not flipped"] == 3 and note["samples"] == 3
+    # Doubled while the ball is smaller than the cube's diagonal, and no longer.
+    levels = math.floor(math.log2(math.sqrt(SIDE * SIDE) / RADIUS)) + 1
+    assert recorder.gradients == 3 * levels * STEPS
+
+
+def test_samples_that_are_done_leave_the_batch() -> None:
+    model, _ = problem(0.05)
+    depth = torch.tensor([0.03, 0.11, 0.3, 0.03])
+    normal = model.w.detach() / model.w.detach().norm()
+    images = torch.full((4, SIDE * SIDE), 0.5) + (depth - 0.05)[:, None] * normal
+    labels = torch.ones(4, dtype=torch.int64)
+    augment = torch.ones(4, dtype=torch.bool)
+    examples = Examples(images.view(4, 1, SIDE, SIDE), labels, augment, Recipe())
+    alone = []
+    for index in range(4):
+        recorder = Recorder()
+        with recording(recorder):
+            search(model, examples.select(torch.tensor([index])), radius=RADIUS)
+        alone.append(recorder.gradients)
+    for batch in (1, 2, 3, 100):
+        recorder, model.calls = Recorder(), 0
+        with recording(recorder):
+            found = search(model, examples, radius=RADIUS, batch=batch)
+        assert recorder.gradients == sum(alone), "no gradient is spent on samples that are done"
+        assert model.calls == sum(alone) + 4, "one look a step, and the last one"
+        assert bool(found.flipped.all())
+
+
+def test_adversarial_pairs_are_not_augmented_and_carry_the_models_labels() -> None:
+    model, examples = problem(0.05, count=2)
+    pairs = adversarial_examples(model, examples, radius=RADIUS)
+    assert not pairs.augment.any() and pairs.labels.tolist() == [0, 0]
+    assert all(p.requires_grad for p in model.parameters()), "frozen only during the search"
+
+
+def test_margin_has_the_direction_of_the_cross_entropy_and_does_not_underflow() -> None:
+    logits = torch.tensor([[2.0, -1.0, 0.5]], dtype=torch.float64, requires_grad=True)
+    label = torch.tensor([0])
+    ours = torch.autograd.grad(negative_margin(logits, label).sum(), logits)[0]
+    theirs = torch.autograd.grad(nn.functional.cross_entropy(logits, label), logits)[0]
+    wrong = 1 - logits.softmax(1)[0, 0]
+    assert torch.allclose(ours * wrong, theirs)
+    sure = torch.tensor([[300.0, 0.0]], requires_grad=True)
+    assert torch.autograd.grad(nn.functional.cross_entropy(sure, label), sure)[0].norm() == 0
+    assert torch.autograd.grad(negative_margin(sure, label).sum(), sure)[0].norm() > 1

@@ -1,0 +1,49 @@
+"""Signals against the textbook formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+from torch import nn
+
+from unlearnbench.contract import RECIPE, examples
+from unlearnbench.errors import MethodError
+from unlearnbench.signals import read_logits, signals
+from unlearnbench.toolkit import Examples
+
+
+def test_margin_is_the_log_odds_of_the_confidence() -> None:
+    logits = np.random.default_rng(0).normal(0, 3, (50, 4)).astype(np.float32)
+    labels = np.arange(50) % 4
+    made = signals(logits, labels, np.zeros(50, dtype=bool))
+    p = softmax(logits.astype(np.float64), axis=1)[np.arange(50), labels]
+    assert made["confidence"] == pytest.approx(p, abs=1e-6)
+    assert made["margin"] == pytest.approx(np.log(p / (1 - p)), abs=1e-4)
+    assert np.array_equal(made["correct"], logits.argmax(1) == labels)
+    shifted = signals(logits + 5, labels, np.zeros(50, dtype=bool))
+    assert shifted["margin"] == pytest.approx(made["margin"], abs=1e-4)
+
+
+def test_sm_taylor_by_hand() -> None:
+    made = signals(np.array([[2.0, 1.0]], dtype=np.float32), np.array([0]), np.array([True]))
+
+    def t(c: float) -> float:
+        return 1 + c + c**2 / 2 + c**3 / 6
+
+    assert made["sm_taylor"][0] == pytest.approx(t(1 - 0.6) / (t(1 - 0.6) + t(0.5)), abs=1e-6)
+
+
+def test_batch_size_changes_nothing() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 3))
+    whole, split = read_logits(model, examples(48)), read_logits(model, examples(48), batch=7)
+    assert whole == pytest.approx(split, abs=1e-5)
+
+
+def test_outputs_that_are_not_finite_are_an_error() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    model[1].weight.data.fill_(float("nan"))
+    some = Examples(torch.zeros(2, 1, 8, 8), torch.zeros(2).long(), torch.ones(2).bool(), RECIPE)
+    with pytest.raises(MethodError, match="not finite"):
+        read_logits(model, some)

@@ -1,0 +1,167 @@
+"""The training loop, masks, penalties and augmentation, against what can be done by hand."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from unlearnbench import contract
+from unlearnbench.recipe import Recipe
+from unlearnbench.toolkit import Examples, Trainer, finetune, random_labels, saliency_mask, train
+from unlearnbench.toolkit.augmentation import augmented
+from unlearnbench.toolkit.examples import as_pixels
+from unlearnbench.toolkit.recorder import Recorder, recording
+
+PLAIN = Recipe(batch_size=8, momentum=0.0, weight_decay=0.0)
+
+
+def linear(seed: int = 0) -> nn.Module:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(seed)
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) / 8)
+    return model
+
+
+def some(count: int = 8, recipe: Recipe = PLAIN) -> Examples:
+    e = contract.examples(count)
+    return Examples(e.images, e.labels, e.augment, recipe)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_one_step_is_gradient_descent_or_ascent(sign: int) -> None:
+    model, examples = linear(), some()
+    loss = functional.cross_entropy(model(as_pixels(examples.images)), examples.labels)
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    expected = [p - sign * 0.1 * g for p, g in zip(model.parameters(), gradients, strict=True)]
+    trainer = Trainer(model, PLAIN, lr=0.1, seed=0)
+    mean = trainer.epoch(examples, sign=1 if sign == 1 else -1)
+    assert mean == pytest.approx(loss.item(), abs=1e-6)
+    for parameter, value in zip(model.parameters(), expected, strict=True):
+        assert torch.allclose(parameter, value, atol=1e-6)
+
+
+def test_l1_penalty_moves_every_parameter_by_its_sign() -> None:
+    with_penalty, without = linear(), linear()
+    before = copy.deepcopy(with_penalty)
+    Trainer(with_penalty, PLAIN, lr=0.1, seed=0).epoch(some(), l1=0.02)
+    Trainer(without, PLAIN, lr=0.1, seed=0).epoch(some())
+    parameters = zip(
+        before.parameters(), with_penalty.parameters(), without.parameters(), strict=True
+    )
+    for start, penalised, plain in parameters:
+        assert torch.allclose(plain - penalised, 0.1 * 0.02 * start.sign(), atol=1e-6)
+
+
+def test_masked_weights_stay_bit_equal_under_momentum_and_weight_decay() -> None:
+    recipe = Recipe(batch_size=8, momentum=0.9, weight_decay=0.1)
+    examples, model = some(24, recipe), linear()
+    mask = saliency_mask(model, examples, keep=0.3)
+    assert mask is not None
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    finetune(model, examples, lr=0.1, epochs=3, seed=0, mask=mask)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter[~mask[name]], before[name][~mask[name]])
+        assert (parameter[mask[name]] != before[name][mask[name]]).all()
+
+
+def test_saliency_mask_keeps_the_largest_gradients_of_all_parameters_together() -> None:
+    model, examples = linear(), some(20)
+    loss = functional.cross_entropy(
+        model(as_pixels(examples.images)), examples.labels, reduction="sum"
+    )
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    flat = torch.cat([g.abs().flatten() for g in gradients])
+    mask = saliency_mask(model, examples, keep=0.25)
+    assert mask is not None
+    kept = torch.cat([m.flatten() for m in mask.values()])
+    assert kept.sum() == round(0.25 * len(flat))
+    assert flat[kept].min() >= flat[~kept].max() - 1e-5
+    assert saliency_mask(model, examples, keep=1.0) is None
+
+
+def test_learning_rate_decays_between_epochs() -> None:
+    moved = []
+    for epochs in (1, 2, 3):
+        model = linear()
+        finetune(model, some(), lr=1e-3, epochs=epochs, seed=0, decay_every=1)
+        moved.append(torch.cat([p.flatten() for p in model.parameters()]).detach())
+    first, second = (moved[1] - moved[0]).norm(), (moved[2] - moved[1]).norm()
+    assert float(second / first) == pytest.approx(0.1, rel=0.05)
+
+
+def test_every_example_is_seen_once_an_epoch() -> None:
+    examples = some(19)
+    seen = [labels for _, labels in examples.shuffled(torch.Generator().manual_seed(1))]
+    assert [len(labels) for labels in seen] == [8, 8, 3]
+    counts = torch.bincount(torch.cat(seen)).tolist()
+    assert counts == torch.bincount(examples.labels).tolist()
+
+
+def test_training_fits_and_repeats_bit_for_bit() -> None:
+    recorder = Recorder()
+    with recording(recorder):
+        first = train(contract.build(0), contract.examples(48), seed=3)
+    second = train(contract.build(0), contract.examples(48), seed=3)
+    for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    losses = [entry["loss"] for entry in recorder.trace]
+    assert len(losses) == contract.RECIPE.epochs and losses[-1] < losses[0] / 2
+    assert recorder.gradients == 48 * contract.RECIPE.epochs
+
+
+def test_augmentation_is_a_shift_and_a_flip_of_what_may_be_augmented() -> None:
+    recipe = Recipe(crop=2, flip=True)
+    pixels = torch.rand(200, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    where = torch.arange(200) % 2 == 0
+    made = augmented(pixels, where, recipe, torch.Generator().manual_seed(1))
+    assert torch.equal(made[~where], pixels[~where])
+    padded = functional.pad(pixels, (2, 2, 2, 2))
+    seen = set()
+    for index in where.nonzero().flatten().tolist():
+        matches = [
+            (dy, dx, flip)
+            for dy in range(5)
+            for dx in range(5)
+            for flip in (False, True)
+            if torch.equal(
+                made[index],
+                (padded[index].flip(-1) if flip else padded[index])[:, dy : dy + 6, dx : dx + 6],
+            )
+        ]
+        assert matches, "not a shift and flip of the image"
+        seen.update(matches)
+    assert len(seen) > 40, "shifts and flips of every kind occur"
+
+
+def test_wrong_labels_are_wrong_and_uniform() -> None:
+    examples = some(3000)
+    wrong = random_labels(examples, 3, seed=1)
+    assert (wrong.labels != examples.labels).all()
+    counts = torch.bincount((wrong.labels - examples.labels) % 3, minlength=3)
+    assert counts[0] == 0 and abs(int(counts[1]) - 1500) < 120
+    assert not torch.equal(wrong.labels, random_labels(examples, 3, seed=2).labels)
+
+
+def test_joining_bytes_and_floats_keeps_the_pixels() -> None:
+    examples = some(4)
+    floats = Examples(as_pixels(examples.images), examples.labels, examples.augment, PLAIN)
+    both = examples + floats.unaugmented()
+    assert both.images.dtype == torch.float32 and len(both) == 8
+    assert torch.equal(both.images[:4], both.images[4:])
+    assert both.augment.tolist() == [True] * 4 + [False] * 4
+    assert (examples + None) is examples
+
+
+@pytest.mark.parametrize("name", ["small-cnn", "resnet8", "resnet18", "vgg19-bn"])
+def test_models_map_images_to_classes(name: str) -> None:
+    from unlearnbench import registry
+
+    channels, size = (1, 8) if name == "small-cnn" else (3, 32)
+    model = registry.find("models")[name].load().build(7, channels, size).eval()
+    assert model(torch.rand(2, channels, size, size)).shape == (2, 7)
