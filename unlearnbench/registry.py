@@ -96,7 +96,10 @@ def find(kind: Kind, files: Iterable[Path] = ()) -> dict[str, Plugin]:
 
     Raises UserError where two sources claim one name, or a named file does not exist.
     """
-    found = [Plugin(path.stem, path) for path in sorted(shipped(kind).glob("[!_]*.py"))]
+    found = [
+        Plugin(path.stem, path)
+        for path in sorted(shipped(kind).glob("[!_]*.py"), key=lambda path: path.stem)
+    ]
     found += [_from_entry(entry) for entry in entry_points(group=f"unlearnbench.{kind}")]
     for path in files:
         if not path.is_file():

@@ -1,0 +1,163 @@
+"""What a user types and sees."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Cli
+
+
+def one_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    assert "Traceback" not in text
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "--methods", "amun,salum"], "Did you mean 'salun'?"),
+        (["run", "digit"], "Unknown benchmark 'digit'. Did you mean 'digits'?"),
+        (["run", "--set", "data.name=digitz"], "Unknown dataset 'digitz'. Did you mean 'digits'?"),
+        (["run", "--set", "salun.kep=0.3"], "hyperparameter of salun 'kep'. Did you mean 'keep'?"),
+        (["run", "--set", "salun.keep=3"], "salun.keep = 3"),
+        (["run", "--set", "forget.fractions=[1.2]"], "fraction 1.2 is outside (0, 1)"),
+        (["run", "--devices", "gpu"], "Unknown device 'gpu'"),
+        (["run", "broken.toml"], "broken.toml is not valid TOML"),
+        (["run", "pets.toml"], "There is no folder data/pets/train. It must hold train/<class>"),
+        (["run", "--plugin", "none.py"], "none.py. --plugin takes the path of a Python file."),
+        (
+            ["run", "--plugin", "bad.py"],
+            "does not import: ModuleNotFoundError: No module named 'x1'",
+        ),
+        (["run", "--plugin", "empty.py"], "defines no class with base Method"),
+        (["report"], "There are no results of 'digits' in results. Run it first"),
+        (["methods", "amum"], "Did you mean 'amun'?"),
+        (["benchmarks", "digit"], "Did you mean 'digits'?"),
+        (["datasets", "cifar1"], "Did you mean 'cifar10'?"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(
+    cli: Cli, tmp_path: Path, words: list[str], message: str
+) -> None:
+    (tmp_path / "broken.toml").write_text("title = 'x\n[data")
+    (tmp_path / "pets.toml").write_text(
+        'title = "Pets"\nmodel = "resnet8"\n[data]\nname = "folder"\npath = "pets"\n'
+        "[forget]\nfractions = [0.1]\n[seeds]\noriginals = [1]\nforget = [1]\nruns = [1]\n"
+    )
+    (tmp_path / "bad.py").write_text("import x1\n")
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    done = cli(*words)
+    assert done.code == 2, done.out + done.err
+    assert message in one_line(done.err)
+
+
+def test_light_commands_are_fast(cli: Cli) -> None:
+    for words in (["--help"], ["methods"]):
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            assert cli(*words).code == 0
+            times.append(time.perf_counter() - start)
+        assert min(times) < 0.5, words
+
+
+def test_lists_and_explanations(cli: Cli) -> None:
+    names = "amun amun-adaptive ft ga l1-sparse retrain rl salun".split()
+    listed = cli("methods").out
+    assert [line.split()[0] for line in listed.splitlines()] == names
+    told = cli("methods", "salun").out
+    assert "keep" in told and "share of weights that may change" in told and "2310.12508" in told
+    assert "fashion-mnist" in cli("benchmarks").out
+    assert 'model = "small-cnn"' in cli("benchmarks", "digits").out
+    assert "house numbers" in cli("datasets", "svhn").out
+
+
+def test_dry_run_shows_the_plan_and_makes_nothing(cli: Cli, tmp_path: Path) -> None:
+    done = cli("run", "--dry-run", "--methods", "amun")
+    assert done.code == 0 and "reference" in done.out
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_run_leaves_what_the_design_says(finished: Path) -> None:
+    folder = finished / "results" / "tiny"
+    assert (folder / "benchmark.toml").exists()
+    records = [json.loads(path.read_text()) for path in folder.glob("runs/*/record.json")]
+    kinds = [record["spec"]["kind"] for record in records]
+    assert (kinds.count("original"), kinds.count("reference"), kinds.count("unlearn")) == (2, 4, 8)
+    assert len(list((folder / "models").iterdir())) == 2
+    assert len(list((folder / "splits").iterdir())) == 2
+    logits = {path.parent.name.split("-")[0] for path in folder.glob("runs/*/logits.npz")}
+    assert logits == {"original", "retrain", "ft", "rl"}
+    retrain = next(r for r in records if r["spec"]["method"] == "retrain")
+    assert retrain["seconds"]["total"] > 0 and len(retrain["trace"]) == 4
+    assert retrain["environment"]["torch"] and retrain["source"] and retrain["forget hash"]
+
+
+def test_doing_it_again_finds_everything_done(cli: Cli, finished: Path, tiny: Path) -> None:
+    times = []
+    for _ in range(2):
+        start = time.perf_counter()
+        done = cli("run", tiny, "--methods", "ft,rl", cwd=finished)
+        times.append(time.perf_counter() - start)
+        assert done.code == 0 and "14 done" in done.out
+    assert min(times) < 2
+    rows = [line.split()[0] for line in done.out.splitlines() if line.strip()]
+    assert [row for row in rows if row in {"original", "retrain", "ft", "rl", "amun"}] == [
+        "original",
+        "retrain",
+        "ft",
+        "rl",
+    ]
+
+
+def test_tables_are_tidy_and_agree(finished: Path) -> None:
+    tables = finished / "reports" / "tiny" / "tables"
+    summary = pd.read_csv(tables / "summary.csv")
+    assert list(summary.columns) == [
+        *("benchmark", "dataset", "model", "access", "fraction", "request", "method", "metric"),
+        *("n", "mean", "std", "low", "high", "gap"),
+    ]
+    assert list(dict.fromkeys(summary["method"])) == ["original", "retrain", "ft", "rl"]
+    runs = pd.read_csv(tables / "runs.csv")
+    for method, own in runs.groupby("label"):
+        row = summary[(summary["method"] == method) & (summary["metric"] == "ft_auc")].iloc[0]
+        assert row["n"] == len(own) and row["mean"] == pytest.approx(own["ft_auc"].mean(), abs=1e-5)
+    assert "seconds" not in runs and "seconds" in pd.read_csv(tables / "cost.csv")
+
+
+def test_two_runs_from_scratch_give_the_same_bytes(
+    cli: Cli, finished: Path, tiny: Path, tmp_path: Path
+) -> None:
+    assert cli("run", tiny, "--methods", "ft,rl", "--jobs-per-device", "1").code == 0
+    assert cli("report", "tiny").code == 0
+    tables = Path("reports", "tiny", "tables")
+    for name in ("summary.csv", "runs.csv", "gaps-full-10-r1.tex", "gaps-full-10-r1.md"):
+        assert (tmp_path / tables / name).read_bytes() == (finished / tables / name).read_bytes()
+
+
+def test_report_names_every_file_it_shows(finished: Path) -> None:
+    folder = finished / "reports" / "tiny"
+    text = (folder / "report.md").read_text()
+    links = [part.split(")")[0] for part in text.split("](")[1:]]
+    assert len(links) == 4 and all((folder / link).stat().st_size > 5000 for link in links)
+    for link in links:
+        assert (folder / link).with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    for words in ("## Settings", "epochs = 2", "| original |", "closest to retrain", "torch 2"):
+        assert words in text
+
+
+def test_plain_lines_when_piped(finished: Path, cli: Cli, tiny: Path) -> None:
+    done = cli("run", tiny, "--methods", "ga", cwd=finished)
+    assert done.code == 0
+    assert "\x1b" not in done.out and done.out.count("done    ga") == 2
+    # Rows that were asked for earlier stay in the report, beside the new one.
+    assert cli("report", "tiny", cwd=finished).code == 0
+    summary = pd.read_csv(finished / "reports" / "tiny" / "tables" / "summary.csv")
+    assert list(dict.fromkeys(summary["method"])) == ["original", "retrain", "ft", "rl", "ga"]

@@ -1,0 +1,139 @@
+"""What fails fails alone; what is interrupted goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Cli, command
+
+PLUGIN = '''
+"""A method that goes wrong."""
+import os, signal
+import torch
+from unlearnbench import Method, Task
+
+class Wrong(Method):
+    """Go wrong."""
+    paper = "https://example.org"
+    def unlearn(self, model, task):
+        {body}
+'''
+
+
+def plugin(folder: Path, name: str, body: str) -> Path:
+    path = folder / f"{name}.py"
+    path.write_text(PLUGIN.format(body=body))
+    return path
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """Return a folder with a finished benchmark that a test may spoil."""
+    shutil.copytree(finished / "results", tmp_path / "results")
+    return tmp_path
+
+
+BODIES = {
+    "raises": ("raise ValueError('no idea\\nat all')", "ValueError: no idea"),
+    "nan": (
+        "model[0].weight.data.fill_(float('nan')); return model",
+        "unlearn returned non-finite weights in 0.weight: it diverged.",
+    ),
+    "other": ("return torch.nn.Linear(2, 2)", "a model of another architecture"),
+    "killed": ("os.kill(os.getpid(), signal.SIGKILL)", "its worker was killed, or ran out of"),
+}
+
+
+def test_broken_methods_fail_alone(cli: Cli, copied: Path, tiny: Path) -> None:
+    files = {name: plugin(copied, name, body) for name, (body, _) in BODIES.items()}
+    words = ["run", tiny, "--seeds", "1", "--methods", ",".join([*files, "l1-sparse"])]
+    for path in files.values():
+        words += ["--plugin", path]
+    done = cli(*words)
+    assert done.code == 1, done.out + done.err
+    assert "Traceback" not in done.out + done.err
+    for name, (_, message) in BODIES.items():
+        lines = [line for line in done.out.splitlines() if f"failed  {name}" in line]
+        assert len(lines) == 1 and message in lines[0]
+    assert done.out.count("done    l1-sparse") == 1, "the others go on"
+    table = [line for line in done.out.splitlines() if line.startswith("l1-sparse")]
+    assert len(table) == 1, "the rest of the table stands"
+    runs = copied / "results" / "tiny" / "runs"
+    assert len(list(runs.glob("*/error.txt"))) == 4
+
+    again = cli(*words)
+    assert again.code == 1 and "4 failed before (--retry-failed" in again.out
+    for path in files.values():
+        path.write_text(PLUGIN.format(body="return model"))
+    healed = cli(*words, "--retry-failed")
+    assert healed.code == 0, healed.out + healed.err
+    assert [healed.out.count(f"done    {name}") for name in files] == [1, 1, 1, 1]
+    assert not list(runs.glob("*/error.txt"))
+
+
+def test_a_changed_method_is_stale_and_made_anew_on_request(
+    cli: Cli, copied: Path, tiny: Path
+) -> None:
+    mine = plugin(copied, "mine", "return model")
+    words = ["run", tiny, "--seeds", "1", "--methods", "mine", "--plugin", mine]
+    assert cli(*words).code == 0
+    mine.write_text(mine.read_text() + "# changed\n")
+    assert "mine is stale" in cli(*words).out
+    fresh = cli(*words, "--retry-stale")
+    assert fresh.out.count("done    mine") == 1 and "is stale" not in fresh.out
+
+
+def test_what_needs_a_failed_model_is_blocked(cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    # Every original diverges, and no run is tried without it.
+    done = cli("run", tiny, "--methods", "ft", "--set", "recipe.lr=1e30")
+    assert done.code == 1
+    assert done.out.count("failed  original") == 2 and done.out.count("blocked ft") == 2
+    assert "which failed" in done.out and "not finite" in done.out
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
+)
+def test_interrupted_and_continued_gives_the_same_table(
+    cli: Cli, finished: Path, tiny: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    words = ("run", tiny, "--methods", "ft,rl")
+    process = subprocess.Popen(
+        command(*words),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    runs = tmp_path / "results" / "tiny" / "runs"
+    deadline = time.monotonic() + 60
+    while len(list(runs.glob("*/record.json"))) < 5 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if number == signal.SIGKILL:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == code, out
+    assert "Traceback" not in out
+    kept = {path: path.stat().st_mtime_ns for path in runs.glob("*/record.json")}
+    assert 5 <= len(kept) < 14, "interrupted in the middle"
+
+    done = cli(*words)
+    assert done.code == 0 and f"{len(kept)} done" in done.out
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
+    assert cli("report", "tiny").code == 0
+    table = Path("reports", "tiny", "tables", "summary.csv")
+    assert not list(runs.rglob(".draft-*"))
+    expected = (finished / table).read_text().splitlines()
+    assert (tmp_path / table).read_text().splitlines() == [
+        line for line in expected if ",ga," not in line
+    ]

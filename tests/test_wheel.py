@@ -1,0 +1,66 @@
+"""The wheel, installed and run outside the checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    source = tmp_path / "source"  # a copy: building leaves a folder that later wheels would pick up
+    ignored = shutil.ignore_patterns(".*", "build", "results", "reports", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, source, ignore=ignored)
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
+    build.append(str(source))
+    subprocess.run(build, check=True, capture_output=True, timeout=110)
+    (wheel,) = tmp_path.glob("unlearnbench-*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for path in (
+        "unlearnbench/methods/l1-sparse.py",
+        "unlearnbench/methods/amun-adaptive.py",
+        "unlearnbench/datasets/fashion-mnist.py",
+        "unlearnbench/models/vgg19-bn.py",
+        "unlearnbench/benchmarks/digits.toml",
+        "unlearnbench/report/report.md.j2",
+        "unlearnbench/py.typed",
+    ):
+        assert path in names
+    assert not [name for name in names if name.startswith(("methods/", "tests/", "benchmarks/"))]
+
+    target = tmp_path / "site"
+    install = [*pip, "install", "--no-deps", "--target", str(target), str(wheel)]
+    subprocess.run(install, check=True, capture_output=True, timeout=110)
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "unlearnbench", *words],
+            cwd=outside,
+            env=os.environ | {"PYTHONPATH": str(target)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=110,
+        )
+        return done.stdout
+
+    where = "import unlearnbench; print(unlearnbench.__file__)"
+    environment = os.environ | {"PYTHONPATH": str(target)}
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", where], cwd=outside, env=environment, capture_output=True
+    )
+    assert str(target) in found.stdout.decode(), "the checkout shadows the wheel"
+    assert "l1-sparse" in run("methods")
+    small = "data.train=100 data.test=100 recipe.epochs=1 references.count=2 ft.epochs=1".split()
+    settings = [word for setting in small for word in ("--set", setting)]
+    assert "retrain" in run("run", "--seeds", "1", "--methods", "ft", *settings)
+    assert (outside / "results" / "digits" / "benchmark.toml").exists()
+    assert "Report:" in run("report")
