@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test check
+.PHONY: demo test check readme
 
 demo: $(STAMP)
 	$(BIN)/unlearnbench run
@@ -23,3 +23,6 @@ $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable ".[dev]"
 	touch $(STAMP)
+
+readme: demo
+	$(BIN)/python docs/readme.py

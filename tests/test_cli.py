@@ -69,7 +69,7 @@ def test_light_commands_are_fast(cli: Cli) -> None:
 
 
 def test_lists_and_explanations(cli: Cli) -> None:
-    names = "amun amun-adaptive ft ga l1-sparse retrain rl salun".split()
+    names = ["amun", "amun-adaptive", "ft", "ga", "l1-sparse", "retrain", "rl", "salun"]
     listed = cli("methods").out
     assert [line.split()[0] for line in listed.splitlines()] == names
     told = cli("methods", "salun").out

@@ -152,11 +152,16 @@ def test_retrain_ignores_the_model_and_never_sees_the_forget_set(
 ) -> None:
     trial, module = load("retrain")
     seen: list[Examples] = []
-    monkeypatch.setattr(module, "train", lambda m, e, seed: (seen.append(e), m)[1])
+
+    def spy(model: Any, examples: Examples, *, seed: int) -> Any:
+        seen.append(examples)
+        return model
+
+    monkeypatch.setattr(module, "train", spy)
     task = trial.task(8)
     made = trial.method.unlearn(trial.model, task)
     assert seen[0] is task.retain and made is not trial.model
-    assert RECIPE == seen[0].recipe
+    assert seen[0].recipe == RECIPE
 
 
 def test_retrain_does_not_depend_on_the_original() -> None:

@@ -42,8 +42,9 @@ def test_batch_size_changes_nothing() -> None:
 
 
 def test_outputs_that_are_not_finite_are_an_error() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    model[1].weight.data.fill_(float("nan"))
+    linear = nn.Linear(64, 3)
+    linear.weight.data.fill_(float("nan"))
+    model = nn.Sequential(nn.Flatten(), linear)
     some = Examples(torch.zeros(2, 1, 8, 8), torch.zeros(2).long(), torch.ones(2).bool(), RECIPE)
     with pytest.raises(MethodError, match="not finite"):
         read_logits(model, some)

@@ -15,7 +15,9 @@ ROOT = Path(__file__).parent.parent
 def test_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     source = tmp_path / "source"  # a copy: building leaves a folder that later wheels would pick up
-    ignored = shutil.ignore_patterns(".*", "build", "results", "reports", "*.egg-info", "__pycache__")
+    ignored = shutil.ignore_patterns(
+        ".*", "build", "results", "reports", "*.egg-info", "__pycache__"
+    )
     shutil.copytree(ROOT, source, ignore=ignored)
     build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
     build.append(str(source))
@@ -59,7 +61,7 @@ def test_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
     )
     assert str(target) in found.stdout.decode(), "the checkout shadows the wheel"
     assert "l1-sparse" in run("methods")
-    small = "data.train=100 data.test=100 recipe.epochs=1 references.count=2 ft.epochs=1".split()
+    small = ["data.train=100", "data.test=100", "recipe.epochs=1", "references.count=2"]
     settings = [word for setting in small for word in ("--set", setting)]
     assert "retrain" in run("run", "--seeds", "1", "--methods", "ft", *settings)
     assert (outside / "results" / "digits" / "benchmark.toml").exists()

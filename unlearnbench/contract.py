@@ -109,15 +109,13 @@ class Trial:
         """Leave the global random state alone, drawing from task.seed only."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(987654321)  # a state that no earlier run can have left behind
-            before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+            before = global_random_states()
             self.unlearn(self.task(8))
-            same = (
-                torch.equal(before[0], torch.get_rng_state()),
-                before[1] == np.random.get_state()[1].tolist(),
-                before[2] == random.getstate(),
+            after = global_random_states()
+        for name, state in before.items():
+            assert after[name] == state, (
+                f"{name}'s global random state was changed: draw from task.seed"
             )
-        for generator, kept in zip(("torch", "numpy", "random"), same, strict=True):
-            assert kept, f"{generator}'s global random state was changed: draw from task.seed"
 
     def forgets_one(self) -> None:
         """Forget a single sample."""
@@ -146,6 +144,15 @@ class Trial:
             self.works_forget_only,
         ):
             yield (try_it.__doc__ or "").rstrip("."), try_it
+
+
+def global_random_states() -> dict[str, str]:
+    """Describe the state of every global random generator a method might draw from."""
+    return {
+        "torch": str(torch.get_rng_state().tolist()),
+        "numpy": str(np.random.get_state()),
+        "random": str(random.getstate()),
+    }
 
 
 def examples(count: int) -> Examples:

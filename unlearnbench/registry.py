@@ -62,6 +62,8 @@ class Plugin:
             tree = ast.parse(self.source())
         except SyntaxError as error:
             return f"(does not import: {error.msg}, line {error.lineno})"
+        except UserError as error:
+            return f"({error})"
         nodes: list[ast.ClassDef | ast.Module] = [
             n for n in tree.body if isinstance(n, ast.ClassDef)
         ]
@@ -119,13 +121,13 @@ def find(kind: Kind, files: Iterable[Path] = ()) -> dict[str, Plugin]:
 
 
 def _from_entry(entry: EntryPoint) -> Plugin:
-    spec = importlib.util.find_spec(entry.module)
-    if spec is None or spec.origin is None:
-        raise UserError(
-            f"Entry point '{entry.name}' names {entry.module}, which is not installed.",
-            "Reinstall the package that provides it.",
-        )
-    return Plugin(entry.name, Path(spec.origin), entry)
+    try:
+        spec = importlib.util.find_spec(entry.module)
+    except Exception:  # finding a module imports its parents, which may do anything
+        spec = None
+    # One that cannot be found is told when it is asked for: it must not disturb the others.
+    origin = spec.origin if spec and spec.origin else f"{entry.module} (not installed)"
+    return Plugin(entry.name, Path(origin), entry)
 
 
 def get(plugins: dict[str, Plugin], kind: str, name: str) -> Plugin:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from unlearnbench.metrics.compute import METRICS
 from unlearnbench.report.collect import Findings
@@ -72,11 +73,12 @@ def time_against_gap(findings: Findings, group: Group) -> Figure:
     figure, axis = _single(findings, group, "Cost against distance to retrain")
     _dots(axis, runs, "time_ratio", "avg_gap")
     axis.set_xscale("log")
-    axis.set_ylim(bottom=0)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.axhline(0, color="#777777", lw=0.8, ls="--", zorder=0)
     axis.set_xlabel("Time (share of retraining, searches and masks included)")
     axis.set_ylabel("Average gap to retrain (points)")
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.xaxis.set_minor_formatter(lambda value, _: "")
     return figure
 
 
@@ -112,7 +114,7 @@ def confidences(findings: Findings, group: Group, store: Store) -> Figure:
                         label="before",
                     )
             axis.set_xticks([np.log(p / (1 - p)) for p in ticks], [f"{p:g}" for p in ticks])
-        row[0].set_ylabel(label, rotation=0, ha="right", va="center")
+        row[0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=14)
     axes[0, 0].set_title("Forget samples")
     axes[0, 1].set_title("Test samples")
     axes[0, 1].legend(loc="upper left")
