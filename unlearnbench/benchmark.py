@@ -78,7 +78,9 @@ class Published(Strict):
 class Benchmark(Strict):
     """Say which methods are compared, on what, how often. One TOML file each."""
 
-    name: str = Field(description="names the results folder; the file name if absent")
+    name: str = Field(
+        pattern=r"^[\w.-]+$", description="names the results folder; the file name if absent"
+    )
     title: str
     data: DataSpec
     model: str

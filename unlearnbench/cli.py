@@ -11,6 +11,8 @@ import typer
 
 from unlearnbench.errors import UserError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="unlearnbench",
     help="Compare machine-unlearning methods on image classifiers, measured against retraining.",
@@ -77,7 +79,12 @@ def run(
         retry_failed=retry_failed,
         retry_stale=retry_stale,
     )
-    raise typer.Exit(run_benchmark(request))
+    try:
+        code = run_benchmark(request)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Finished runs are kept; the same command goes on.")
+        code = INTERRUPTED
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -66,15 +66,14 @@ def execute(
     """
     device = torch.device(bench.device)
     data = load_data(spec.data, bench.data_root)
-    train_set, test_set = resident(data, spec.recipe, device)
-    everything = train_set + test_set
+    pool = resident(data, spec.recipe, device)
     recorder = Recorder(on_epoch=on_epoch)
     indices: Indices | None = None
-    about: dict[str, Any] = {"data": data.digest, "train": len(train_set)}
+    about: dict[str, Any] = {"data": data.digest, "train": len(data.train[1])}
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
-    member = np.zeros(len(everything), dtype=np.bool_)
+    member = np.zeros(len(pool), dtype=np.bool_)
     with recording(recorder):
         if spec.kind == "unlearn":
             indices = cut(cast("Any", spec.split), data.train[1])
@@ -87,17 +86,17 @@ def execute(
             model = unlearn(method, spec, data, indices, device, weights, recorder)
         else:
             if spec.kind == "original":
-                member[: len(train_set)] = True
+                member[: len(data.train[1])] = True
             else:
-                bank = reference_members(len(everything), cast("int", spec.bank), spec.seed)
+                bank = reference_members(len(pool), cast("int", spec.bank), spec.seed)
                 member = bank[cast("int", spec.member)]
             seed = seed_for(spec.seed, spec.kind, spec.member or 0)
-            chosen = torch.from_numpy(np.flatnonzero(member)).to(device)
+            chosen = torch.from_numpy(member).to(device)
             model = new_model(spec, data, device, seed)
             with recorder.timed("total", device):
-                train(model, everything.select(chosen), seed=seed)
+                train(model, pool.select(chosen), seed=seed)
 
-    logits = read_logits(model, everything)
+    logits = read_logits(model, pool)
     return Outcome(
         signals=signals(logits, data.labels, member),
         logits=logits,
@@ -119,7 +118,7 @@ def unlearn(
 ) -> nn.Module:
     """Hand a method its own copy of the model and what it may know; check what it gives back."""
     seed = seed_for(spec.seed, "unlearn")
-    train_set, _ = resident(data, spec.recipe, device)
+    pool = resident(data, spec.recipe, device)
 
     def stored(model_id: str | None) -> nn.Module:
         model = new_model(spec, data, device, seed)
@@ -128,7 +127,7 @@ def unlearn(
         return model
 
     def part(index: NDArray[np.int64]) -> Examples:
-        return train_set.select(torch.from_numpy(index).to(device))
+        return pool.select(torch.from_numpy(index).to(device))  # training samples come first
 
     original = stored(spec.original).eval()
     for parameter in original.parameters():
@@ -183,18 +182,16 @@ def load_data(spec: DataSpec, root: Path) -> Data:
     return prepare(registry.source_class(plugin)(root, spec.path), spec)
 
 
-_resident: dict[tuple[str, Recipe, torch.device], tuple[Examples, Examples]] = {}
+_resident: dict[tuple[str, Recipe, torch.device], Examples] = {}
 
 
-def resident(data: Data, recipe: Recipe, device: torch.device) -> tuple[Examples, Examples]:
-    """Keep training and test set on the device as uint8, one benchmark at a time."""
+def resident(data: Data, recipe: Recipe, device: torch.device) -> Examples:
+    """Keep training and then test set on the device as uint8, one benchmark at a time."""
     key = (data.digest, recipe, device)
     if key not in _resident:
         _resident.clear()
-        _resident[key] = (
-            examples_of(data.train, recipe, device),
-            examples_of(data.test, recipe, device),
-        )
+        train, test = (examples_of(part, recipe, device) for part in (data.train, data.test))
+        _resident[key] = train + test
     return _resident[key]
 
 

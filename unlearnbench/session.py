@@ -22,7 +22,7 @@ from unlearnbench.report.collect import collect, stale_runs
 from unlearnbench.scheduler import Scheduler, open_slots, progress
 from unlearnbench.store import Store, write_text
 
-OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
+OK, SOME_FAILED = 0, 1
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,9 @@ def run_benchmark(request: Request) -> int:
     if state.open:
         _fetch(benchmark.data, request.data)
         with open_slots(devices, jobs) as made:
-            scheduler = Scheduler(plan, store, made, request.data, tuple(request.plugins))
-            try:
-                bad = bool(display.follow(scheduler.run(state), plan, state, made, known))
-            except KeyboardInterrupt:
-                display.notes(["Stopped. Finished runs are kept; the same command goes on."])
-                return INTERRUPTED
+            plugin_files = tuple(map(Path, benchmark.plugins))
+            scheduler = Scheduler(plan, store, made, request.data, plugin_files)
+            bad = bool(display.follow(scheduler.run(state), plan, state, made, known))
         store.refresh()
     findings = collect(benchmark, plan, store, plugins)
     if findings.runs.empty:
