@@ -63,6 +63,8 @@ def forgetting_against_utility(findings: Findings, group: Group) -> Figure:
     axis.axhline(retrain["test_accuracy"].mean(), color="#777777", lw=0.8, ls="--", zorder=0)
     axis.set_xlabel("FT AUC (%): how well an attack tells forgotten from test samples")
     axis.set_ylabel("Test accuracy (%)")
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, min(high, 100.5))
     return figure
 
 
@@ -76,6 +78,7 @@ def time_against_gap(findings: Findings, group: Group) -> Figure:
     axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.axhline(0, color="#777777", lw=0.8, ls="--", zorder=0)
+    axis.set_ylim(bottom=-0.04 * axis.get_ylim()[1])  # a gap is never negative, its bar may be
     axis.set_xlabel("Time (share of retraining, searches and masks included)")
     axis.set_ylabel("Average gap to retrain (points)")
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -158,7 +161,7 @@ def _dots(axis: Axes, runs: pd.DataFrame, x: str, y: str) -> None:
             yerr=spread[y],
             fmt=marker,
             color=colour,
-            ms=8 if marker == "*" else 6,
+            ms=11 if marker == "*" else 6,
             elinewidth=0.8,
             alpha=0.9,
             label=label,

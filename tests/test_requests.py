@@ -1,0 +1,60 @@
+"""Requests in a row and both accesses, end to end on real digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import Cli
+from unlearnbench.store import Store
+
+
+@pytest.fixture(scope="module")
+def settings() -> list[str]:
+    pairs = ["forget.requests=2", "forget.fractions=[0.05]", 'access=["full","forget-only"]']
+    pairs += ["seeds.retrains=1", "references.count=2", "amun.epochs=2", "amun-adaptive.epochs=2"]
+    return [word for pair in pairs for word in ("--set", pair)]
+
+
+def test_requests_in_a_row_under_both_accesses(
+    cli: Cli, tiny: Path, tmp_path: Path, settings: list[str]
+) -> None:
+    words = ["run", tiny, "--seeds", "1", "--methods", "ft,amun,amun-adaptive", *settings]
+    done = cli(*words)
+    assert done.code == 0, done.out + done.err
+    assert "ft is skipped under forget-only access: needs the retain set" in done.out
+    assert [line.split()[1] for line in done.out.splitlines() if line.startswith("ft  ")][
+        -1
+    ] == "skipped"
+
+    assert cli("report", "tiny").code == 0
+    runs = pd.read_csv(tmp_path / "reports" / "tiny" / "tables" / "runs.csv")
+    store = Store(tmp_path / "results" / "tiny")
+
+    def margin(label: str, access: str, request: int) -> np.ndarray:
+        here = (runs["label"] == label) & (runs["access"] == access) & (runs["request"] == request)
+        (run,) = runs[here]["run"]
+        made: np.ndarray = store.signals(run)["margin"]
+        return made
+
+    for access in ("full", "forget-only"):
+        first = margin("amun", access, 1), margin("amun-adaptive", access, 1)
+        assert np.array_equal(*first), "the first request is AMUN's"
+        second = margin("amun", access, 2), margin("amun-adaptive", access, 2)
+        assert not np.array_equal(*second), "from the second on they part"
+        assert not np.array_equal(first[0], second[0])
+    assert not np.array_equal(margin("amun", "full", 1), margin("amun", "forget-only", 1))
+    assert np.array_equal(margin("retrain", "full", 2), margin("retrain", "forget-only", 2))
+    splits = [np.load(path) for path in (store.folder / "splits").iterdir()]
+    assert sorted(len(split["earlier"]) for split in splits) == [0, 6]
+    assert {len(split["forget"]) for split in splits} == {6}
+
+
+def test_class_wise_forgetting_runs(cli: Cli, tiny: Path) -> None:
+    words = ["--set", 'forget.kind="class"', "--set", "forget.fractions=[1.0]"]
+    words += ["--set", "forget.target=3", "--set", "references.count=2"]
+    done = cli("run", tiny, "--seeds", "1", "--methods", "ft", *words)
+    assert done.code == 0 and "100 % of a class forgotten, full access" in done.out
