@@ -39,6 +39,9 @@ epochs = 2
 """
 
 
+TWO = ["--jobs-per-device", "2"]
+
+
 @dataclass(frozen=True)
 class Done:
     code: int
@@ -50,7 +53,11 @@ Cli = Callable[..., Done]
 
 
 def command(*words: str | Path) -> list[str]:
-    return [sys.executable, "-m", "unlearnbench", *map(str, words)]
+    # One worker unless a test asks for more: most of a tiny run is the start of its workers.
+    one = (
+        ["--jobs-per-device", "1"] if words[0] == "run" and "--jobs-per-device" not in words else []
+    )
+    return [sys.executable, "-m", "unlearnbench", *map(str, words), *one]
 
 
 @pytest.fixture
@@ -84,7 +91,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which `run tiny.toml --methods ft,rl` and `report` have been typed."""
     folder = tmp_path_factory.mktemp("finished")
-    for words in (["run", tiny, "--methods", "ft,rl"], ["report", "tiny"]):
+    for words in (["run", tiny, "--methods", "ft,rl", *TWO], ["report", "tiny"]):
         done = subprocess.run(command(*words), cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr + done.stdout
     return folder

@@ -12,6 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Cli, command
+from unlearnbench import benchmark as files
+from unlearnbench import registry
+from unlearnbench.plan import expand
+from unlearnbench.report.collect import collect
+from unlearnbench.report.render import summary_csv
+from unlearnbench.store import Store
 
 PLUGIN = '''
 """A method that goes wrong."""
@@ -98,13 +104,21 @@ def test_what_needs_a_failed_model_is_blocked(cli: Cli, tiny: Path, tmp_path: Pa
     assert "which failed" in done.out and "not finite" in done.out
 
 
+def summary(results: Path, asked: Path) -> str:
+    """Compute summary.csv of the results in one folder, for what was asked for in another."""
+    raw = files.read(asked / "results" / "tiny" / "benchmark.toml")
+    benchmark, plugins = files.validate(raw), registry.find("methods")
+    store = Store(results / "results" / "tiny")
+    return summary_csv(collect(benchmark, expand(benchmark, plugins), store, plugins))
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
 )
 def test_interrupted_and_continued_gives_the_same_table(
     cli: Cli, finished: Path, tiny: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    words = ("run", tiny, "--methods", "ft,rl")
+    words: tuple[str | Path, ...] = ("run", tiny, "--methods", "ft,rl")
     process = subprocess.Popen(
         command(*words),
         cwd=tmp_path,
@@ -130,10 +144,5 @@ def test_interrupted_and_continued_gives_the_same_table(
     done = cli(*words)
     assert done.code == 0 and f"{len(kept)} done" in done.out
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
-    assert cli("report", "tiny").code == 0
-    table = Path("reports", "tiny", "tables", "summary.csv")
     assert not list(runs.rglob(".draft-*"))
-    expected = (finished / table).read_text().splitlines()
-    assert (tmp_path / table).read_text().splitlines() == [
-        line for line in expected if ",ga," not in line
-    ]
+    assert summary(tmp_path, tmp_path) == summary(finished, tmp_path)

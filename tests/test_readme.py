@@ -14,6 +14,7 @@ from tests.conftest import Cli
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 DIGITS = ROOT / "docs" / "digits"
+TABLE = (DIGITS / "table.md").read_text()
 
 
 @pytest.mark.parametrize(("name", "file"), [("table", "table.md"), ("origin", "origin.md")])
@@ -25,7 +26,7 @@ def test_generated_parts_are_what_was_generated(name: str, file: str) -> None:
 
 def test_the_table_agrees_with_the_summary_beside_it() -> None:
     summary = pd.read_csv(DIGITS / "summary.csv")
-    lines = [line.strip("| ").split(" | ") for line in (DIGITS / "table.md").open()][2:]
+    lines = [line.strip("| ").split(" | ") for line in TABLE.splitlines()[2:]]
     assert len(lines) == 9
     for method, *cells in lines:
         for metric, cell in zip(
@@ -44,19 +45,17 @@ def example() -> str:
     return code
 
 
-def test_example_method_keeps_the_contract_and_is_in_the_table(
+def test_example_method_is_in_the_table_and_the_report_finds_it(
     cli: Cli, tmp_path: Path, tiny: Path
 ) -> None:
     assert len(example().splitlines()) <= 26
     path = tmp_path / "neggrad-plus.py"
     path.write_text(example())
-    checked = cli("check", path)
-    assert checked.code == 0 and "FAILED" not in checked.out, checked.out
     done = cli("run", tiny, "--seeds", "1", "--plugin", path, "--methods", "neggrad-plus")
     assert done.code == 0
     assert [line for line in done.out.splitlines() if line.startswith("neggrad-plus ")]
     report = cli("report", "tiny")
-    assert report.code == 0, "the report finds the plugin by itself"
+    assert report.code == 0
 
 
 def commands() -> list[str]:
@@ -73,7 +72,7 @@ def test_commands_are_understood(cli: Cli, tmp_path: Path, line: str) -> None:
         words.append("--dry-run")
     done = cli(*words)
     # There is nothing to report yet: understood all the same.
-    assert done.code == (2 if words[0] == "report" else 0), done.err
+    assert done.code == (2 if words[0] == "report" else 0), done.out + done.err
     if words[0] == "report":
         assert "Run it first: unlearnbench run digits." in done.err
 

@@ -58,6 +58,7 @@ def forgetting_against_utility(findings: Findings, group: Group) -> Figure:
     runs = select(findings.runs, group)
     figure, axis = _single(findings, group, "Forgetting against utility")
     _dots(axis, runs, "ft_auc", "test_accuracy")
+    figure.legend(loc="outside right center")
     retrain = runs[runs["label"] == "retrain"]
     axis.axvline(retrain["ft_auc"].mean(), color="#777777", lw=0.8, ls="--", zorder=0)
     axis.axhline(retrain["test_accuracy"].mean(), color="#777777", lw=0.8, ls="--", zorder=0)
@@ -74,6 +75,7 @@ def time_against_gap(findings: Findings, group: Group) -> Figure:
     runs = runs[runs["label"] != "original"]
     figure, axis = _single(findings, group, "Cost against distance to retrain")
     _dots(axis, runs, "time_ratio", "avg_gap")
+    figure.legend(loc="outside right center")
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.xaxis.set_minor_locator(NullLocator())
@@ -143,7 +145,7 @@ def _margins(runs: pd.DataFrame, findings: Findings, store: Store) -> tuple[np.n
 
 
 def _single(findings: Findings, group: Group, title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axis = figure.subplots()
     axis.set_title(f"{title}\n{heading(group, findings.benchmark)}; mean and std over runs")
     return figure, axis
@@ -166,4 +168,3 @@ def _dots(axis: Axes, runs: pd.DataFrame, x: str, y: str) -> None:
             alpha=0.9,
             label=label,
         )
-    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,10 @@ def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG (300 dpi) and PDF (fonts embedded), the same bytes each time."""
-    write(
-        path.with_suffix(".png"),
-        lambda draft: figure.savefig(
-            draft, format="png", dpi=300, bbox_inches="tight", metadata={"Software": None}
-        ),
-    )
-    write(
-        path.with_suffix(".pdf"),
-        lambda draft: figure.savefig(
-            draft, format="pdf", bbox_inches="tight", metadata={"CreationDate": None}
-        ),
-    )
+    kinds: dict[str, dict[str, Any]] = {
+        "png": {"dpi": 300, "metadata": {"Software": None}},
+        "pdf": {"metadata": {"CreationDate": None}},
+    }
+    for kind, settings in kinds.items():
+        target = path.with_suffix(f".{kind}")
+        write(target, partial(figure.savefig, format=kind, **settings))
