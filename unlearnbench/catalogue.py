@@ -24,11 +24,17 @@ def explain_method(name: str, files: Iterable[Path]) -> str:
     if method.model_fields:
         lines += ["", f"hyperparameters (--set {name}.NAME=VALUE):"]
     for key, field in method.model_fields.items():
-        bounds = [str(bound) for bound in field.metadata]
+        bounds = [
+            f"{sign} {value:g}"
+            for bound in field.metadata
+            for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
+            if (value := getattr(bound, name, None)) is not None
+        ]
         extra = field.json_schema_extra
         search = extra.get("search") if isinstance(extra, dict) else None
-        if search:
-            bounds.append(f"search={search}")
+        if isinstance(search, list):
+            low, high = search
+            bounds.append(f"search {low:g} to {high:g}")
         limits = f"  [{', '.join(bounds)}]" if bounds else ""
         lines.append(f"  {key:<12} {field.default!s:<8} {field.description}{limits}")
     return "\n".join(lines)

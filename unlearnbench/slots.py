@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,6 +64,7 @@ def claim(slots: list[Slot]) -> None:
     """Take a free slot for the life of this worker process (the pool's initializer)."""
     global _mine, _held
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
+    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
     import torch
 
     torch.set_num_threads(1)  # as many workers as cores: more threads would fight
@@ -79,6 +82,13 @@ def claim(slots: list[Slot]) -> None:
             return
         time.sleep(0.05)
     raise RuntimeError("more workers than device slots")
+
+
+def _die_with(parent: int) -> None:
+    """End this worker when its main process has been killed: it would keep its device for ever."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def mine() -> Slot:
