@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 torch.set_num_threads(1)
 
@@ -90,8 +91,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which `run tiny.toml --methods ft,rl` and `report` have been typed."""
-    folder = tmp_path_factory.mktemp("finished")
-    for words in (["run", tiny, "--methods", "ft,rl", *TWO], ["report", "tiny"]):
-        done = subprocess.run(command(*words), cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr + done.stdout
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # by xdist's processes
+    folder = shared / "finished"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            folder.mkdir()
+            for words in (["run", tiny, "--methods", "ft,rl", *TWO], ["report", "tiny"]):
+                done = subprocess.run(command(*words), cwd=folder, capture_output=True, text=True)
+                assert done.returncode == 0, done.stderr + done.stdout
     return folder

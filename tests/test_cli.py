@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -153,11 +154,12 @@ def test_report_names_every_file_it_shows(finished: Path) -> None:
         assert words in text
 
 
-def test_plain_lines_when_piped(finished: Path, cli: Cli, tiny: Path) -> None:
-    done = cli("run", tiny, "--methods", "ga", cwd=finished)
+def test_plain_lines_when_piped(finished: Path, cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "results", tmp_path / "results")
+    done = cli("run", tiny, "--methods", "ga")
     assert done.code == 0
     assert "\x1b" not in done.out and done.out.count("done    ga") == 2
     # Rows that were asked for earlier stay in the report, beside the new one.
-    assert cli("report", "tiny", cwd=finished).code == 0
-    summary = pd.read_csv(finished / "reports" / "tiny" / "tables" / "summary.csv")
+    assert cli("report", "tiny").code == 0
+    summary = pd.read_csv(tmp_path / "reports" / "tiny" / "tables" / "summary.csv")
     assert list(dict.fromkeys(summary["method"])) == ["original", "retrain", "ft", "rl", "ga"]
