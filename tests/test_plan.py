@@ -122,6 +122,7 @@ def test_benchmark_files_are_valid_and_write_out_every_default() -> None:
         ({"data": {"name": "digit"}}, "Unknown dataset 'digit'. Did you mean 'digits'?"),
         ({"methods": {"ft": {"lrr": 1}}}, "hyperparameter of ft 'lrr'. Did you mean 'lr'?"),
         ({"methods": {"ft": {"lr": -1}}}, "ft.lr = -1: Input should be greater than 0."),
+        ({"gap_terms": ["ft_auk"]}, "Unknown metric 'ft_auk'. Did you mean 'ft_auc'?"),
         ({"seeds": {"originals": [1], "forget": [1, 2], "runs": [1]}}, "equally long"),
     ],
 )

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from unlearnbench.data import DataSpec
 from unlearnbench.errors import UserError, unknown
+from unlearnbench.metrics.compute import METRICS
 from unlearnbench.recipe import Recipe, Strict
 from unlearnbench.registry import shipped
 from unlearnbench.spec import Access
@@ -99,6 +100,14 @@ class Benchmark(Strict):
     )
     published: list[Published] = Field(default_factory=list)
 
+    @model_validator(mode="after")
+    def _known_metrics(self) -> Self:
+        named = [*self.gap_terms, *(name for row in self.published for name in row.values)]
+        for name in named:
+            if name not in METRICS:
+                raise ValueError(str(unknown("metric", name, METRICS)))
+        return self
+
 
 def shipped_benchmarks() -> dict[str, Path]:
     """List the benchmark files that ship with the package, by name."""
@@ -136,7 +145,8 @@ def validate(raw: dict[str, Any]) -> Benchmark:
         if first["type"] == "extra_forbidden":
             raise unknown(f"key in {where}", path[-1], _siblings(path)) from error
         message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{where}: {'.'.join(path)}: {message}.") from error
+        text = ": ".join(filter(None, (where, ".".join(path), message)))
+        raise UserError(text if text.endswith("?") else f"{text}.") from error
 
 
 def _siblings(path: list[str]) -> Iterable[str]:

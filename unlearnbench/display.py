@@ -35,13 +35,8 @@ def size(count: int) -> str:
     return f"{count / 2**20:.0f} MB" if count < 2**30 else f"{count / 2**30:.1f} GB"
 
 
-def kinds(plan: Plan, runs: Iterable[str]) -> str:
-    """Count runs by kind: 3 original, 16 reference, 6 retrain."""
-    counts: dict[str, int] = {}
-    for run in runs:
-        label = plan.nodes[run].label
-        counts[label] = counts.get(label, 0) + 1
-    return ", ".join(f"{count} {label}" for label, count in counts.items())
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 class Display:
@@ -68,7 +63,7 @@ class Display:
             cost = "cost not known yet"
             if left is not None and disk is not None:
                 cost = f"about {duration(left)} and {size(disk)}"
-            parts.append(f"{len(state.open)} to make on {slots} slots, {cost}")
+            parts.append(f"{len(state.open)} to make on {_count(slots, 'slot')}, {cost}")
         self.console.print(Text("; ".join(parts)))
 
     def graph(self, plan: Plan, state: Progress) -> None:

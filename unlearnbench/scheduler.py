@@ -88,10 +88,8 @@ class Scheduler:
         try:
             while waiting or suspects or self.running:
                 yield from self._block(waiting, lost)
-                self._submit(waiting, suspects, available)
-                if not self.running:
-                    continue
                 try:
+                    self._submit(waiting, suspects, available)
                     for event in self._collect():
                         (available if event.status == "done" else lost).add(event.run)
                         yield event
@@ -100,7 +98,7 @@ class Scheduler:
                     self.running.clear()
                     if len(victims) > 1:
                         suspects.extend(victims)
-                    else:
+                    elif victims:
                         yield self._killed(victims[0])
                         lost.add(victims[0].spec.id)
         finally:
@@ -113,22 +111,18 @@ class Scheduler:
 
     def _submit(self, waiting: deque[Node], suspects: deque[Node], available: set[str]) -> None:
         """Keep every slot busy and one node queued, so that no worker waits for the next."""
-        if suspects and self.running:
-            return
         if suspects:
-            chosen = [suspects.popleft()]
+            queue, free = suspects, 1 - len(self.running)
         else:
-            free = len(self.slots) + 1 - len(self.running)
-            ready = [node for node in waiting if available.issuperset(node.needs)]
-            chosen = ready[:free]
-            for node in chosen:
-                waiting.remove(node)
-        for node in chosen:
+            queue, free = waiting, len(self.slots) + 1 - len(self.running)
+        ready = [node for node in queue if available.issuperset(node.needs)]
+        for node in ready[: max(0, free)]:
             job = Job(node, self.store.folder, self.data_root, self.plugins)
             self.running[self._pool().submit(_work, job)] = node
+            queue.remove(node)
 
     def _collect(self) -> Iterator[Event]:
-        """Wait for at least one node to end."""
+        """Wait for at least one node to end, if any is running."""
         ended, _ = wait(self.running, return_when=FIRST_COMPLETED)
         for future in ended:
             event = future.result()

@@ -16,24 +16,27 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Metric:
-    """Describe a metric: its name in tables, its unit, and which direction is better."""
+    """Name a metric for people: in words, and as a table's heading; an arrow says what is better.
+
+    Without an arrow, closest to retrain is best.
+    """
 
     title: str
-    unit: Literal["%", ""]
-    better: Literal["closest to retrain", "lower"] = "closest to retrain"
+    heading: str
+    unit: Literal["%", ""] = "%"
 
 
 METRICS: dict[str, Metric] = {
-    "forget_accuracy": Metric("Forget accuracy", "%"),
-    "retain_accuracy": Metric("Retain accuracy", "%"),
-    "test_accuracy": Metric("Test accuracy", "%"),
-    "ft_auc": Metric("FT AUC", "%"),
-    "fr_auc": Metric("FR AUC", "%"),
-    "rt_auc": Metric("RT AUC", "%"),
-    "mis": Metric("MIS", "%"),
-    "forget_confidence": Metric("Forget confidence", ""),
-    "test_confidence": Metric("Test confidence", ""),
-    "avg_gap": Metric("Average gap", "%", "lower"),
+    "forget_accuracy": Metric("Forget accuracy", "Forget acc %"),
+    "retain_accuracy": Metric("Retain accuracy", "Retain acc %"),
+    "test_accuracy": Metric("Test accuracy", "Test acc %"),
+    "ft_auc": Metric("FT AUC", "FT AUC %"),
+    "fr_auc": Metric("FR AUC", "FR AUC %"),
+    "rt_auc": Metric("RT AUC", "RT AUC %"),
+    "mis": Metric("MIS", "MIS %"),
+    "forget_confidence": Metric("Forget confidence", "Forget confidence", ""),
+    "test_confidence": Metric("Test confidence", "Test confidence", ""),
+    "avg_gap": Metric("Average gap", "Avg gap ↓"),
 }
 
 

@@ -14,18 +14,6 @@ Group = tuple[str, float, int]
 
 MAIN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "fr_auc", "avg_gap")
 MORE = ("rt_auc", "mis", "forget_confidence", "test_confidence")
-SHORT = {
-    "forget_accuracy": "Forget acc %",
-    "retain_accuracy": "Retain acc %",
-    "test_accuracy": "Test acc %",
-    "ft_auc": "FT AUC %",
-    "fr_auc": "FR AUC %",
-    "rt_auc": "RT AUC %",
-    "mis": "MIS %",
-    "forget_confidence": "Forget confidence",
-    "test_confidence": "Test confidence",
-    "avg_gap": "Avg gap ↓",
-}
 ABSENT = "–"
 
 
@@ -67,7 +55,9 @@ def heading(group: Group, benchmark: Benchmark) -> str:
 def main_table(findings: Findings, group: Group) -> Table:
     """Show what decides: accuracies, membership AUCs, average gap and cost."""
     table = _metric_table(findings, group, "main", MAIN, cost=True)
-    terms = ", ".join(SHORT[term].removesuffix(" %") for term in findings.benchmark.gap_terms)
+    terms = ", ".join(
+        METRICS[term].heading.removesuffix(" %") for term in findings.benchmark.gap_terms
+    )
     caption = (
         f"{heading(group, findings.benchmark)}. Mean ± std over n runs. Accuracies and AUCs:"
         " closest to retrain is best. Avg gap: lower is better; mean distance to retrain over"
@@ -96,7 +86,9 @@ def gap_table(findings: Findings, group: Group) -> Table:
         " the same forget set, mean ± std over runs; nearest to zero is best. Retrain's own row is"
         " the noise between one retraining and the next."
     )
-    return Table(f"gaps{suffix(group)}", caption, ["Method", *(SHORT[n] for n in names)], rows)
+    return Table(
+        f"gaps{suffix(group)}", caption, ["Method", *(METRICS[n].heading for n in names)], rows
+    )
 
 
 def published_table(findings: Findings, group: Group) -> Table | None:
@@ -123,7 +115,7 @@ def published_table(findings: Findings, group: Group) -> Table | None:
         rows.append(row)
     columns = ["Method"]
     for name in names:
-        columns += [SHORT[name], f"{SHORT[name]} (published)"]
+        columns += [METRICS[name].heading, f"{METRICS[name].heading} (published)"]
     caption = (
         f"{heading(group, findings.benchmark)}. Published: {', '.join(dict.fromkeys(sources))}."
     )
@@ -143,7 +135,7 @@ def _metric_table(
     for label, access in findings.plan.skipped:
         if access == group[0]:
             rows.append([label, "skipped", *[ABSENT] * (len(metrics) - 1 + cost), "0"])
-    columns = ["Method", *(SHORT[metric] for metric in metrics), *["Time ↓"] * cost, "n"]
+    columns = ["Method", *(METRICS[metric].heading for metric in metrics), *["Time ↓"] * cost, "n"]
     return Table(f"{name}{suffix(group)}", "", columns, rows)
 
 

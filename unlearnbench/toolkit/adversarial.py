@@ -48,8 +48,8 @@ def adversarial_examples(model: nn.Module, forget: Examples, *, radius: float) -
             "distances": [round(float(d), 5) for d in moved],
             "radii": [round(float(r), 5) for r in found.radius],
         }
-    pairs = Examples(found.images, found.labels, torch.zeros_like(forget.augment), forget.recipe)
-    return pairs.select(found.flipped)
+    pairs = Examples(found.images, found.labels, forget.augment, forget.recipe)
+    return pairs.unaugmented().select(found.flipped)
 
 
 def search(
