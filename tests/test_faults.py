@@ -100,6 +100,11 @@ def test_what_needs_a_failed_model_is_blocked(cli: Cli, tiny: Path, tmp_path: Pa
     assert "which failed" in done.out and "not finite" in done.out
 
 
+def hear_ctrl_c() -> None:
+    """Undo what a shell does to background jobs, in which a test may be running: ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def alive(group: int) -> bool:
     """Say whether any process of a group is left."""
     try:
@@ -126,6 +131,7 @@ def test_interrupted_and_continued_gives_the_same_table(
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=hear_ctrl_c,
     )
     runs = tmp_path / "results" / "tiny" / "runs"
     deadline = time.monotonic() + 60
