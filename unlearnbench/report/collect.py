@@ -69,6 +69,7 @@ def collect(
         )
     runs = pd.DataFrame(rows)
     if not runs.empty:
+        runs["original_seed"] = runs["original_seed"].astype("Int64")  # a retrain has none
         runs = with_gaps(runs, benchmark.gap_terms)
         runs["time_ratio"] = _against_retrain(runs)
     return Findings(benchmark, plan, runs, records, _notes(plan, store, records, plugins))

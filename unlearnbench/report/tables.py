@@ -150,7 +150,7 @@ def _spread(runs: pd.DataFrame, column: str, unit: str, sign: str = "") -> str:
     if values.empty:
         return ABSENT
     digits = 1 if unit == "%" else 2
-    mean = f"{values.mean():{sign}.{digits}f}"
+    mean = f"{round(values.mean(), digits) + 0.0:{sign}.{digits}f}"  # + 0.0: never "-0.0"
     # A spread needs two runs; of one, only the value is known.
     return f"{mean} ±{values.std(ddof=1):.{digits}f}" if len(values) > 1 else f"{mean} ±?"
 
