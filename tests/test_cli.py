@@ -29,7 +29,7 @@ def one_line(text: str) -> str:
         (["run", "--set", "salun.kep=0.3"], "hyperparameter of salun 'kep'. Did you mean 'keep'?"),
         (["run", "--set", "salun.keep=3"], "salun.keep = 3"),
         (["run", "--set", "forget.fractions=[1.2]"], "fraction 1.2 is outside (0, 1)"),
-        (["run", "--devices", "gpu"], "Unknown device 'gpu'"),
+        (["run", "--devices", "gpu"], "There is no device 'gpu' here. This machine has cpu"),
         (["run", "broken.toml"], "broken.toml is not valid TOML"),
         (["run", "pets.toml"], "There is no folder data/pets/train. It must hold train/<class>"),
         (["run", "--plugin", "none.py"], "none.py. --plugin takes the path of a Python file."),

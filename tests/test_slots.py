@@ -34,13 +34,16 @@ def test_every_gpu_is_found_and_takes_one_run_unless_told() -> None:
     assert environment.devices() == ["cuda:0", "cuda:1"]
     assert _devices(request("auto")) == (["cuda:0", "cuda:1"], 1)
     assert _devices(request("cuda:1", 3)) == (["cuda:1"], 3)
+    assert _devices(request("cuda")) == (["cuda:0"], 1)
+    with pytest.raises(UserError, match=r"no device 'cuda:2' here\. This machine has cpu, cuda:0"):
+        _devices(request("cuda:2"))
 
 
 def test_without_a_gpu_there_is_a_run_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     names, jobs = _devices(request("auto"))
     assert names == ["cpu"] and jobs >= 1
-    with pytest.raises(UserError, match="Unknown device 'tpu'"):
+    with pytest.raises(UserError, match="no device 'tpu' here"):
         _devices(request("tpu"))
 
 

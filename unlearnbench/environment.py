@@ -73,13 +73,15 @@ def device_name(device: str) -> str:
 
 
 def devices() -> list[str]:
-    """List the devices there are: every CUDA device torch sees, else the CPU.
+    """List the devices there are: every GPU, else the CPU.
 
     torch, slow to import, is asked only where NVIDIA's tools say that there is a GPU.
     """
-    if shutil.which("nvidia-smi"):
-        import torch
+    return (gpus() if shutil.which("nvidia-smi") else []) or ["cpu"]
 
-        if count := torch.cuda.device_count():
-            return [f"cuda:{index}" for index in range(count)]
-    return ["cpu"]
+
+def gpus() -> list[str]:
+    """List the CUDA devices that torch sees."""
+    import torch
+
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]

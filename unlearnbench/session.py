@@ -134,9 +134,13 @@ def _devices(request: Request) -> tuple[list[str], int]:
     names = [name.strip() for name in request.devices.split(",") if name.strip()]
     if names == ["auto"]:
         names = environment.devices()
-    for name in names:
-        if name != "cpu" and not name.startswith("cuda"):
-            raise UserError(f"Unknown device '{name}'.", "Devices are auto, cpu, cuda, cuda:0, …")
+    names = ["cuda:0" if name == "cuda" else name for name in names]
+    if any(name != "cpu" for name in names):
+        there = ["cpu", *environment.gpus()]
+        for name in names:
+            if name not in there:
+                hint = f"This machine has {', '.join(there)}."
+                raise UserError(f"There is no device '{name}' here.", hint)
     if request.jobs_per_device:
         return names, request.jobs_per_device
     return names, len(os.sched_getaffinity(0)) if names == ["cpu"] else 1

@@ -45,8 +45,8 @@ def adversarial_examples(model: nn.Module, forget: Examples, *, radius: float) -
             "samples": len(forget),
             "not flipped": int((~found.flipped).sum()),
             "mean l2 distance": float(moved.mean()) if len(moved) else None,
-            "distances": [round(float(d), 5) for d in moved],
-            "radii": [round(float(r), 5) for r in found.radius],
+            "distances": [round(d, 5) for d in moved.tolist()],
+            "radii": [round(r, 5) for r in found.radius.tolist()],
         }
     pairs = Examples(found.images, found.labels, forget.augment, forget.recipe)
     return pairs.unaugmented().select(found.flipped)
