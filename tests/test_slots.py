@@ -15,7 +15,7 @@ from unlearnbench.estimate import Estimate
 from unlearnbench.plan import Node
 from unlearnbench.recipe import Recipe
 from unlearnbench.scheduler import open_slots
-from unlearnbench.session import Request, _devices
+from unlearnbench.session import Request, _devices, _require
 from unlearnbench.spec import Spec
 
 
@@ -36,7 +36,7 @@ def test_every_gpu_is_found_and_takes_one_run_unless_told() -> None:
     assert _devices(request("cuda:1", 3)) == (["cuda:1"], 3)
     assert _devices(request("cuda")) == (["cuda:0"], 1)
     with pytest.raises(UserError, match=r"no device 'cuda:2' here\. This machine has cpu, cuda:0"):
-        _devices(request("cuda:2"))
+        _require(["cuda:1", "cuda:2"])
 
 
 def test_without_a_gpu_there_is_a_run_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +44,7 @@ def test_without_a_gpu_there_is_a_run_a_core(monkeypatch: pytest.MonkeyPatch) ->
     names, jobs = _devices(request("auto"))
     assert names == ["cpu"] and jobs >= 1
     with pytest.raises(UserError, match="no device 'tpu' here"):
-        _devices(request("tpu"))
+        _require(["tpu"])
 
 
 def test_workers_claim_different_slots_and_a_dead_ones_is_free_again(

@@ -59,6 +59,7 @@ def run_benchmark(request: Request) -> int:
         display.graph(plan, state)
         return OK
 
+    _require(devices)
     store.prepare()
     _remember(store, benchmark)
     bad = False
@@ -135,15 +136,19 @@ def _devices(request: Request) -> tuple[list[str], int]:
     if names == ["auto"]:
         names = environment.devices()
     names = ["cuda:0" if name == "cuda" else name for name in names]
-    if any(name != "cpu" for name in names):
-        there = ["cpu", *environment.gpus()]
-        for name in names:
-            if name not in there:
-                hint = f"This machine has {', '.join(there)}."
-                raise UserError(f"There is no device '{name}' here.", hint)
     if request.jobs_per_device:
         return names, request.jobs_per_device
     return names, len(os.sched_getaffinity(0)) if names == ["cpu"] else 1
+
+
+def _require(devices: list[str]) -> None:
+    """Raise UserError for a device that this machine lacks."""
+    if set(devices) - {"cpu"}:
+        there = ["cpu", *environment.gpus()]
+        for device in devices:
+            if device not in there:
+                hint = f"This machine has {', '.join(there)}."
+                raise UserError(f"There is no device '{device}' here.", hint)
 
 
 def _fetch(spec: DataSpec, root: Path) -> None:
