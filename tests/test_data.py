@@ -16,8 +16,7 @@ from unlearnbench.splits import Indices, check, cut
 
 
 def load(spec: DataSpec, root: Path) -> Data:
-    plugin = registry.find("datasets")[spec.name]
-    source = registry.source_class(plugin)(root, spec.path)
+    source = registry.source(spec, root)
     source.fetch()
     return prepare(source, spec)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -58,12 +59,12 @@ def test_workers_claim_different_slots_and_a_dead_ones_is_free_again(
         assert [slot.device for slot in made] == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
         held = []
         for _ in range(4):
-            slots.claim(made)
+            slots.claim(made, os.getppid())
             held.append(slots._held)
         assert chosen == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
         assert held[2] is not None
         held[2].release()
-        slots.claim(made)
+        slots.claim(made, os.getppid())
         assert slots.mine().index == 2
         for lock in [*held, slots._held]:
             if lock is not None:

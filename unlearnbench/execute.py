@@ -178,8 +178,7 @@ def new_model(spec: Spec, data: Data, device: torch.device, seed: int) -> nn.Mod
 @lru_cache(maxsize=2)
 def load_data(spec: DataSpec, root: Path) -> Data:
     """Read a data set once a worker."""
-    plugin = registry.get(registry.find("datasets"), "dataset", spec.name)
-    return prepare(registry.source_class(plugin)(root, spec.path), spec)
+    return prepare(registry.source(spec, root), spec)
 
 
 _resident: dict[tuple[str, Recipe, torch.device], Examples] = {}

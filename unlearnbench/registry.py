@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 import unlearnbench
-from unlearnbench.data import Source
+from unlearnbench.data import DataSpec, Source
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.method import Method
 
@@ -140,6 +140,11 @@ def get(plugins: dict[str, Plugin], kind: str, name: str) -> Plugin:
 def method_class(plugin: Plugin) -> type[Method]:
     """Import a method and return its class. Raises UserError unless the file defines just one."""
     return _only_subclass(plugin, plugin.load(), Method)  # type: ignore[type-abstract]
+
+
+def source(spec: DataSpec, root: Path) -> Source:
+    """Make the source of a benchmark's data, looking below `root`."""
+    return source_class(get(find("datasets"), "dataset", spec.name))(root, spec.path)
 
 
 def source_class(plugin: Plugin) -> type[Source]:

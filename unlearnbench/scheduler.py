@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import deque
 from collections.abc import Iterator
@@ -106,7 +107,10 @@ class Scheduler:
 
     def _pool(self) -> Any:
         return get_reusable_executor(
-            max_workers=len(self.slots), initializer=claim, initargs=(self.slots,), timeout=None
+            max_workers=len(self.slots),
+            initializer=claim,
+            initargs=(self.slots, os.getpid()),
+            timeout=None,
         )
 
     def _submit(self, waiting: deque[Node], suspects: deque[Node], available: set[str]) -> None:

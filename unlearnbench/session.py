@@ -13,7 +13,6 @@ from unlearnbench import benchmark as files
 from unlearnbench import environment, estimate, registry
 from unlearnbench import plan as planning
 from unlearnbench.benchmark import Benchmark
-from unlearnbench.data import DataSpec
 from unlearnbench.display import Display
 from unlearnbench.errors import UserError
 from unlearnbench.plan import Plan
@@ -64,7 +63,7 @@ def run_benchmark(request: Request) -> int:
     _remember(store, benchmark)
     bad = False
     if state.open:
-        _fetch(benchmark.data, request.data)
+        registry.source(benchmark.data, request.data).fetch()  # before any worker starts
         with open_slots(devices, jobs) as made:
             plugin_files = tuple(map(Path, benchmark.plugins))
             scheduler = Scheduler(plan, store, made, request.data, plugin_files)
@@ -149,12 +148,6 @@ def _require(devices: list[str]) -> None:
             if device not in there:
                 hint = f"This machine has {', '.join(there)}."
                 raise UserError(f"There is no device '{device}' here.", hint)
-
-
-def _fetch(spec: DataSpec, root: Path) -> None:
-    """Have the data there before any worker starts."""
-    plugin = registry.get(registry.find("datasets"), "dataset", spec.name)
-    registry.source_class(plugin)(root, spec.path).fetch()
 
 
 def _stored(store: Store) -> Benchmark | None:

@@ -60,11 +60,11 @@ _mine: Slot | None = None
 _held: FileLock | None = None
 
 
-def claim(slots: list[Slot]) -> None:
-    """Take a free slot for the life of this worker process (the pool's initializer)."""
+def claim(slots: list[Slot], main: int) -> None:
+    """Take a free slot for the life of this worker (the pool's initializer); `main` started it."""
     global _mine, _held
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
-    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_die_with, args=(main,), daemon=True).start()
     import torch
 
     torch.set_num_threads(1)  # as many workers as cores: more threads would fight

@@ -9,6 +9,13 @@ from scipy.special import stdtrit
 from unlearnbench.metrics.compute import METRICS
 
 GROUP = ["access", "fraction", "request"]
+FORGET_SET = [*GROUP, "forget_seed"]
+
+
+def yardstick(runs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return, beside each run, the mean of the retrains on its forget set; NaN if there is none."""
+    retrain = runs[runs["label"] == "retrain"].groupby(FORGET_SET)[columns].mean()
+    return runs[FORGET_SET].join(retrain, on=FORGET_SET)[columns]
 
 
 def with_gaps(runs: pd.DataFrame, terms: list[str]) -> pd.DataFrame:
@@ -20,10 +27,7 @@ def with_gaps(runs: pd.DataFrame, terms: list[str]) -> pd.DataFrame:
     A forget set without a finished retrain has no gaps (NaN).
     """
     metrics = [name for name in METRICS if name in runs]
-    keys = [*GROUP, "forget_seed"]
-    retrain = runs[runs["label"] == "retrain"].groupby(keys)[metrics].mean()
-    yardstick = runs[keys].join(retrain, on=keys)[metrics]
-    gaps = (runs[metrics] - yardstick).add_suffix("_gap")
+    gaps = (runs[metrics] - yardstick(runs, metrics)).add_suffix("_gap")
     average = (
         gaps.reindex(columns=[f"{term}_gap" for term in terms]).abs().mean(axis=1, skipna=False)
     )

@@ -16,7 +16,7 @@ from unlearnbench import metrics, registry
 from unlearnbench.benchmark import Benchmark
 from unlearnbench.metrics.compute import bank
 from unlearnbench.metrics.compute import metrics as compute
-from unlearnbench.metrics.gaps import summarise, with_gaps
+from unlearnbench.metrics.gaps import summarise, with_gaps, yardstick
 from unlearnbench.plan import Cell, Plan
 from unlearnbench.spec import digest
 from unlearnbench.store import Store, write_text
@@ -73,15 +73,8 @@ def collect(
     if not runs.empty:
         runs["original_seed"] = runs["original_seed"].astype("Int64")  # a retrain has none
         runs = with_gaps(runs, benchmark.gap_terms)
-        runs["time_ratio"] = _against_retrain(runs)
+        runs["time_ratio"] = runs["seconds"] / yardstick(runs, ["seconds"])["seconds"]
     return Findings(benchmark, plan, runs, records, _notes(plan, store, records, plugins))
-
-
-def _against_retrain(runs: pd.DataFrame) -> pd.Series[float]:
-    keys = ["access", "fraction", "request", "forget_seed"]
-    retrain = runs[runs["label"] == "retrain"].groupby(keys)["seconds"].mean()
-    yardstick = runs[keys].join(retrain, on=keys)["seconds"]
-    return runs["seconds"] / yardstick
 
 
 def _metrics(
@@ -160,10 +153,12 @@ def stale_runs(
 ) -> list[str]:
     """List the finished runs whose method's source is not what it was."""
     known = records or {}
+    methods = {node.spec.method for node in plan.nodes.values() if node.spec.method}
+    current = {method: plugins[method].source_hash() for method in methods}
     stale = []
     for run, node in plan.nodes.items():
         if node.spec.method is not None and store.done(run):
             record = known[run] if run in known else store.record(run)
-            if record["source"] != plugins[node.spec.method].source_hash():
+            if record["source"] != current[node.spec.method]:
                 stale.append(run)
     return stale

@@ -104,20 +104,11 @@ def confidences(findings: Findings, group: Group, store: Store) -> Figure:
     chosen = looks(labels)
     for row, label in zip(axes, labels, strict=True):
         for axis, old, new in zip(row, before, parts[label], strict=True):
-            for values, style in ((new, {"color": chosen[label][0], "alpha": 0.7}), (old, None)):
+            after = {"color": chosen[label][0], "alpha": 0.7, "label": "after"}
+            outline = {"color": "black", "histtype": "step", "label": "before"}
+            for values, look in ((new, after), (old, outline)):
                 weights = np.full(len(values), 100 / max(len(values), 1))
-                clipped = np.clip(values, low, high)
-                if style:
-                    axis.hist(clipped, bins, weights=weights, label="after", **style)
-                else:
-                    axis.hist(
-                        clipped,
-                        bins,
-                        weights=weights,
-                        histtype="step",
-                        color="black",
-                        label="before",
-                    )
+                axis.hist(np.clip(values, low, high), bins, weights=weights, **look)
             axis.set_xticks([np.log(p / (1 - p)) for p in ticks], [f"{p:g}" for p in ticks])
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=14)
     axes[0, 0].set_title("Forget samples")

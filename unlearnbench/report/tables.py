@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -54,7 +54,6 @@ def heading(group: Group, benchmark: Benchmark) -> str:
 
 def main_table(findings: Findings, group: Group) -> Table:
     """Show what decides: accuracies, membership AUCs, average gap and cost."""
-    table = _metric_table(findings, group, "main", MAIN, cost=True)
     terms = ", ".join(
         METRICS[term].heading.removesuffix(" %") for term in findings.benchmark.gap_terms
     )
@@ -63,14 +62,13 @@ def main_table(findings: Findings, group: Group) -> Table:
         " closest to retrain is best. Avg gap: lower is better; mean distance to retrain over"
         f" {terms}. Time: a share of retraining's, lower is better."
     )
-    return replace(table, caption=caption)
+    return _metric_table(findings, group, "main", caption, MAIN, cost=True)
 
 
 def more_table(findings: Findings, group: Group) -> Table:
     """Show the remaining metrics."""
-    table = _metric_table(findings, group, "more", MORE, cost=False)
     caption = f"{heading(group, findings.benchmark)}. Closest to retrain is best. Mean ± std."
-    return replace(table, caption=caption)
+    return _metric_table(findings, group, "more", caption, MORE, cost=False)
 
 
 def gap_table(findings: Findings, group: Group) -> Table:
@@ -123,7 +121,13 @@ def published_table(findings: Findings, group: Group) -> Table | None:
 
 
 def _metric_table(
-    findings: Findings, group: Group, name: str, metrics: tuple[str, ...], *, cost: bool
+    findings: Findings,
+    group: Group,
+    name: str,
+    caption: str,
+    metrics: tuple[str, ...],
+    *,
+    cost: bool,
 ) -> Table:
     runs = select(findings.runs, group)
     rows = []
@@ -136,7 +140,7 @@ def _metric_table(
         if access == group[0]:
             rows.append([label, "skipped", *[ABSENT] * (len(metrics) - 1 + cost), "0"])
     columns = ["Method", *(METRICS[metric].heading for metric in metrics), *["Time ↓"] * cost, "n"]
-    return Table(f"{name}{suffix(group)}", "", columns, rows)
+    return Table(f"{name}{suffix(group)}", caption, columns, rows)
 
 
 def suffix(group: Group) -> str:

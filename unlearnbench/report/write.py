@@ -12,6 +12,13 @@ from unlearnbench.report import figures, render, style, tables
 from unlearnbench.report.collect import Findings
 from unlearnbench.store import Store, write_text
 
+TITLES = {
+    "gaps": "Distance to retrain, metric by metric",
+    "forgetting-utility": "Forgetting against utility",
+    "confidences": "Confidence before and after",
+    "time-gap": "Cost against distance to retrain",
+}
+
 
 def write(findings: Findings, store: Store, folder: Path) -> Path:
     """Write report.md, tables/ and figures/ below `folder`; return the page's path."""
@@ -48,29 +55,22 @@ def _figures(
 ) -> list[tuple[str, str]]:
     """Draw what the finished runs allow; without a retrain or an AUC there are no distances."""
     runs = tables.select(findings.runs, group)
+    labels = set(runs["label"])
+    distances = "retrain" in labels and "ft_auc" in runs
     drawn = {}
-    if "original" in set(runs["label"]) and runs["label"].nunique() > 1:
-        drawn["confidences"] = figures.confidences(findings, group, store)
-    if "retrain" in set(runs["label"]) and "ft_auc" in runs:
+    if distances:
         drawn["gaps"] = figures.gaps(findings, group)
         drawn["forgetting-utility"] = figures.forgetting_against_utility(findings, group)
-        if runs["avg_gap"].notna().any():
-            drawn["time-gap"] = figures.time_against_gap(findings, group)
+    if "original" in labels and len(labels) > 1:
+        drawn["confidences"] = figures.confidences(findings, group, store)
+    if distances and runs["avg_gap"].notna().any():
+        drawn["time-gap"] = figures.time_against_gap(findings, group)
     links = []
-    for name, figure in sorted(drawn.items(), key=lambda item: ORDER.index(item[0])):
+    for name, figure in drawn.items():
         file = f"{name}{tables.suffix(group)}"
         style.save(figure, folder / "figures" / f"{file}.png")
         links.append((TITLES[name], f"figures/{file}.png"))
     return links
-
-
-TITLES = {
-    "gaps": "Distance to retrain, metric by metric",
-    "forgetting-utility": "Forgetting against utility",
-    "confidences": "Confidence before and after",
-    "time-gap": "Cost against distance to retrain",
-}
-ORDER = list(TITLES)
 
 
 def _page(findings: Findings, sections: list[dict[str, Any]]) -> str:
