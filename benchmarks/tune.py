@@ -21,6 +21,7 @@ import tomli_w
 from unlearnbench import plan as planning
 from unlearnbench import registry
 from unlearnbench.benchmark import locate, read, validate
+from unlearnbench.expansion import expand
 from unlearnbench.report.collect import collect
 from unlearnbench.seeds import seed_for
 from unlearnbench.session import Request, run_benchmark
@@ -99,7 +100,7 @@ def main() -> None:
 
     plugins = registry.find("methods")
     benchmark, _ = planning.resolve(validate(raw), plugins, list(raw["methods"]))
-    found = collect(benchmark, planning.expand(benchmark, plugins), Store(folder), plugins)
+    found = collect(benchmark, expand(benchmark, plugins), Store(folder), plugins)
     means = found.runs.groupby("label", sort=False).mean(numeric_only=True)
     rows = []
     for label, entry in raw["methods"].items():

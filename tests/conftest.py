@@ -16,6 +16,7 @@ torch.set_num_threads(1)
 TINY = """
 title = "A benchmark of seconds"
 model = "small-cnn"
+controls = false
 [data]
 name = "digits"
 train = 120

@@ -123,7 +123,7 @@ def test_tables_are_tidy_and_agree(finished: Path) -> None:
     summary = pd.read_csv(tables / "summary.csv")
     assert list(summary.columns) == [
         *("benchmark", "dataset", "model", "access", "fraction", "request", "method", "metric"),
-        *("n", "mean", "std", "low", "high", "gap"),
+        *("n", "mean", "std", "low", "high", "gap", "band"),
     ]
     assert list(dict.fromkeys(summary["method"])) == ["original", "retrain", "ft", "rl"]
     runs = pd.read_csv(tables / "runs.csv")
@@ -139,7 +139,8 @@ def test_two_runs_from_scratch_give_the_same_bytes(
     assert cli("run", tiny, "--methods", "ft,rl").code == 0  # one worker where there were two
     assert cli("report", "tiny").code == 0
     tables = Path("reports", "tiny", "tables")
-    for name in ("summary.csv", "runs.csv", "gaps-full-10-r1.tex", "gaps-full-10-r1.md"):
+    names = ("summary", "runs", "attacks", "pairs")
+    for name in [*(f"{name}.csv" for name in names), "gaps-full-10-r1.tex", "gaps-full-10-r1.md"]:
         assert (tmp_path / tables / name).read_bytes() == (finished / tables / name).read_bytes()
 
 
@@ -147,8 +148,11 @@ def test_report_names_every_file_it_shows(finished: Path) -> None:
     folder = finished / "reports" / "tiny"
     text = (folder / "report.md").read_text()
     links = [part.split(")")[0] for part in text.split("](")[1:]]
-    assert len(links) == 4 and all((folder / link).stat().st_size > 5000 for link in links)
-    for link in links:
+    assert {"reading.md", "attacks.md"} <= set(links)
+    figures = [link for link in links if link.endswith(".png")]
+    assert len(links) == 6 and all((folder / link).stat().st_size > 2000 for link in links)
+    assert len(figures) == 4 and all((folder / link).stat().st_size > 5000 for link in figures)
+    for link in figures:
         assert (folder / link).with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     for words in ("## Settings", "epochs = 2", "| original |", "closest to retrain", "torch 2"):
         assert words in text

@@ -133,7 +133,7 @@ def test_absent_download_says_where_to_put_what(
 
 def test_random_forget_set_is_the_authors_draw() -> None:
     labels = np.arange(1000) % 10
-    made = cut(Split(fraction=0.1, seed=10), labels)
+    made = cut(Split(fraction=0.1, seed=10), labels, 1000)
     drawn = np.random.RandomState(10).choice(1000, 100, replace=False)
     assert np.array_equal(made.forget, np.sort(drawn))
     assert len(made.retain) == 900 and len(made.earlier) == 0
@@ -141,7 +141,8 @@ def test_random_forget_set_is_the_authors_draw() -> None:
 
 def test_requests_in_a_row_are_disjoint_and_add_up() -> None:
     labels = np.arange(1000) % 10
-    parts = [cut(Split(fraction=0.02, seed=1, requests=5, request=r), labels) for r in range(1, 6)]
+    splits = [Split(fraction=0.02, seed=1, requests=5, request=r) for r in range(1, 6)]
+    parts = [cut(split, labels, 1000) for split in splits]
     together = np.concatenate([part.forget for part in parts])
     assert len(np.unique(together)) == 100
     assert np.array_equal(np.sort(together[:80]), parts[4].earlier)
@@ -150,15 +151,55 @@ def test_requests_in_a_row_are_disjoint_and_add_up() -> None:
 
 def test_class_wise_forgetting() -> None:
     labels = np.arange(100) % 4
-    whole = cut(Split(kind="class", fraction=1.0, seed=1, target=2), labels)
+    whole = cut(Split(kind="class", fraction=1.0, seed=1, target=2), labels, 100)
     assert (labels[whole.forget] == 2).all() and len(whole.forget) == 25
-    half = cut(Split(kind="class", fraction=0.5, seed=1, target=2), labels)
+    half = cut(Split(kind="class", fraction=0.5, seed=1, target=2), labels, 100)
     assert (labels[half.forget] == 2).all() and len(half.forget) == 12
     with pytest.raises(UserError, match="no class 7"):
-        cut(Split(kind="class", fraction=1.0, seed=1, target=7), labels)
+        cut(Split(kind="class", fraction=1.0, seed=1, target=7), labels, 100)
 
 
 def test_a_split_that_is_no_partition_is_caught() -> None:
     wrong = Indices(np.array([0, 1]), np.array([], dtype=np.int64), np.array([1, 2, 3]))
     with pytest.raises(AssertionError, match="partition"):
         check(wrong, 4)
+
+
+def test_swapped_sets_come_from_outside_the_training_set() -> None:
+    labels = np.arange(1500) % 10
+    plain = cut(Split(fraction=0.1, seed=10), labels, 1000)
+    swapped = cut(Split(fraction=0.1, seed=10, swap=True), labels, 1000)
+    assert np.array_equal(plain.retain, swapped.retain)
+    assert len(np.unique(swapped.forget)) == 100 and swapped.forget.min() >= 1000
+    with pytest.raises(UserError, match="100 forgotten samples cannot change places with 50"):
+        cut(Split(fraction=0.1, seed=10, swap=True), labels[:1050], 1000)
+
+
+def test_worlds_of_ulira_come_in_pairs_that_exchange_halves() -> None:
+    labels = np.zeros(1000, dtype=np.int64)
+    splits = [
+        Split(kind="shadow", fraction=0.1, seed=0, requests=8, request=r) for r in range(1, 9)
+    ]
+    worlds = [cut(split, labels, 500) for split in splits]
+    audited = np.unique(np.concatenate([world.forget for world in worlds]))
+    assert len(audited) == 100
+    for first, second in zip(worlds[::2], worlds[1::2], strict=True):
+        assert len(first.forget) == 50 and len(first.retain) == 450
+        assert np.array_equal(np.sort(np.concatenate((first.forget, second.forget))), audited)
+        assert not np.intersect1d(first.retain, audited).size
+    assert not np.array_equal(worlds[0].forget, worlds[2].forget)
+    assert not np.array_equal(worlds[0].retain, worlds[1].retain)
+    with pytest.raises(UserError, match="U-LiRA cannot audit"):
+        cut(splits[0], labels[:520], 500)
+
+
+def test_held_out_samples_are_cut_from_the_training_set() -> None:
+    source = registry.source_class(registry.find("datasets")["digits"])(Path())
+    asked = DataSpec(name="digits", train=300, test=200, validation=100, held_out=150)
+    made = prepare(source, asked)
+    assert len(made.held_out[1]) == 150 and len(made.labels) == 650
+    parts = (made.train, made.test, made.held_out, made.validation)
+    images = np.concatenate([images for images, _ in parts])
+    assert len(images) == 750
+    plain = prepare(source, asked.model_copy(update={"held_out": 0, "test": 200}))
+    assert np.array_equal(plain.train[0], made.train[0]), "the training set stays what it was"

@@ -20,7 +20,7 @@ LAYERS = [
     {"toolkit", "method", "task"},
     {"data", "vision", "metrics"},
     {"registry", "spec", "signals", "environment"},
-    {"benchmark", "splits", "store", "plan"},
+    {"benchmark", "splits", "store", "plan", "expansion"},
     {"execute", "jobs", "slots", "estimate", "catalogue"},
     {"worker", "contract", "report"},
     {"scheduler"},
@@ -30,13 +30,23 @@ LAYERS = [
     {"__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-TORCH_FREE = {"metrics", "report", "scheduler", "store", "plan", "benchmark", "display", "session"}
+TORCH_FREE = {
+    "metrics",
+    "report",
+    "scheduler",
+    "store",
+    "plan",
+    "expansion",
+    "benchmark",
+    "display",
+    "session",
+}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
-        if parts[0] not in {"__init__", "datasets", "models"}:
+        if parts[0] not in {"__init__", "datasets", "models", "controls"}:
             yield parts[0], path
 
 

@@ -1,4 +1,4 @@
-"""Metrics against definitions, closed forms and cases made by hand."""
+"""Metrics of a model, gaps, noise band and gates in cases made by hand."""
 
 from __future__ import annotations
 
@@ -8,61 +8,26 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
-from scipy.stats import mannwhitneyu, norm
+from scipy.stats import t as student
 
-from unlearnbench.metrics.attacks import auc, rmia_ratio, svc_score
-from unlearnbench.metrics.compute import Bank, metrics
-from unlearnbench.metrics.gaps import summarise, with_gaps
+from tests.toys import part
+from unlearnbench.metrics.attacks import ATTACKS, Samples, View
+from unlearnbench.metrics.bank import Bank
+from unlearnbench.metrics.compute import METRICS, evaluate
+from unlearnbench.metrics.gaps import noise_band, summarise, with_gaps
+from unlearnbench.metrics.gates import broken, flags, has_power
+from unlearnbench.metrics.inference import combine
+from unlearnbench.metrics.judgement import Judged
+from unlearnbench.metrics.ulira import audit
 from unlearnbench.splits import reference_members
 
 RNG = np.random.default_rng
 
 
-def test_auc_counts_pairs() -> None:
-    positive, negative = np.array([3.0, 1.0, 2.0]), np.array([0.0, 1.0, 2.0, 2.0])
-    pairs = [(p > n) + 0.5 * (p == n) for p in positive for n in negative]
-    assert auc(positive, negative) == pytest.approx(100 * float(np.mean(pairs)))
-    assert auc(np.ones(5), np.zeros(3)) == 100
-    assert auc(np.ones(5), np.ones(3)) == 50
-
-
-def test_auc_is_mann_whitney_and_swapping_groups_mirrors_it() -> None:
-    draw = RNG(0)
-    positive, negative = (
-        draw.integers(0, 30, 500).astype(float),
-        draw.integers(3, 33, 700).astype(float),
-    )
-    u = mannwhitneyu(positive, negative).statistic
-    assert auc(positive, negative) == pytest.approx(100 * u / (500 * 700))
-    assert auc(negative, positive) == pytest.approx(100 - auc(positive, negative))
-
-
-def rmia_by_definition(
-    target: np.ndarray, references: np.ndarray, member: np.ndarray, gamma: float
-) -> np.ndarray:
-    """Score(x) = share of z with (P(x|t)/P(x)) / (P(z|t)/P(z)) >= gamma, one pair at a time."""
-    n = len(target)
-    p = np.empty(n)
-    for x in range(n):
-        inside = [references[k, x] for k in range(len(references)) if member[k, x]]
-        outside = [references[k, x] for k in range(len(references)) if not member[k, x]]
-        p[x] = 0.5 * (sum(inside) / len(inside) + sum(outside) / len(outside))
-    ratio = target / p
-    score: np.ndarray = (np.divide.outer(ratio, ratio) >= gamma).mean(1)
-    return score
-
-
-def test_rmia_ratio_ranks_as_the_definition_by_outer_product() -> None:
-    draw = RNG(1)
-    n, k = 300, 8
-    member = reference_members(n, k, seed=0)
-    references, target = draw.random((k, n)), draw.random(n)
-    ratio = rmia_ratio(target, references, member)
-    score = rmia_by_definition(target, references, member, gamma=1.0)
-    assert (np.diff(score[np.argsort(ratio)]) >= 0).all(), "a monotone function of the ratio"
-    assert auc(ratio[:100], ratio[100:]) == pytest.approx(auc(score[:100], score[100:]), abs=0.2)
-    exact = np.searchsorted(np.sort(ratio), ratio / 1.0, side="right") / n
-    assert np.array_equal(exact, score)
+def view(margin: np.ndarray, samples: Samples) -> View:
+    margin = margin.astype(np.float32)
+    signals = {"margin": margin, "correct": margin > 0, "sm_taylor": expit(margin)}
+    return View(signals | {"modified_entropy": np.exp(-margin)}, samples)
 
 
 def test_reference_design_is_balanced() -> None:
@@ -72,45 +37,14 @@ def test_reference_design_is_balanced() -> None:
     assert not np.array_equal(member, reference_members(1000, 16, seed=1))
 
 
-@pytest.mark.parametrize(("k", "wrong"), [(4, 0.376), (16, 0.366)])
-def test_references_on_training_halves_only_would_bias_retraining(k: int, wrong: float) -> None:
-    """The trap of asymmetric references, and that pooled ones do not fall into it.
-
-    Toy: phi = mu + delta * trained-on + noise, delta = sigma = 1; the target was trained on neither
-    group. With test samples out of every reference the AUC is
-    Phi(-delta / (2 sigma sqrt(2 (1 + 1/K)))), where guessing would be right.
-    """
-    draw = RNG(2)
-    n = 40_000
-    mu = draw.normal(0, 2, 2 * n)
-    target = mu + draw.normal(0, 1, 2 * n)
-
-    def attack(member: np.ndarray) -> float:
-        phi = mu + member + draw.normal(0, 1, (k, 2 * n))
-        score = target - phi.mean(0)
-        return auc(score[:n], score[n:]) / 100
-
-    halves = reference_members(n, k, seed=3)
-    biased = np.concatenate((halves, np.zeros((k, n), dtype=bool)), axis=1)
-    expected = norm.cdf(-1 / (2 * math.sqrt(2 * (1 + 1 / k))))
-    assert wrong == pytest.approx(expected, abs=6e-4)
-    assert attack(biased) == pytest.approx(wrong, abs=0.008)
-    assert attack(reference_members(2 * n, k, seed=3)) == pytest.approx(0.5, abs=0.008)
-
-
-def test_svc_score_by_hand() -> None:
-    retain, test = np.full(200, 0.99), np.full(100, 0.3)
-    forget = np.array([0.99, 0.98, 0.31, 0.3])
-    assert svc_score(retain, test, forget) == 50.0
-    assert svc_score(retain, test, forget) == svc_score(retain[::-1], test, forget)
-
-
 def test_metrics_of_a_case_made_by_hand() -> None:
     # Six training samples and four test samples; 0 and 1 are forgotten, 2 was forgotten before.
-    margin = np.array([2.0, -1.0, 5.0, 3.0, 3.0, -0.5, 1.0, 1.0, -2.0, 0.5], dtype=np.float32)
-    signals = {"margin": margin, "correct": margin > 0}
-    flat = Bank(np.full((2, 10), 0.5), reference_members(10, 2, seed=0))
-    found = metrics(signals, np.array([0, 1]), np.array([2]), 6, flat)
+    margin = np.array([2.0, -1.0, 5.0, 3.0, 3.0, -0.5, 1.0, 1.0, -2.0, 0.5])
+    test = np.arange(6, 10)
+    samples = Samples(np.array([0, 1]), np.array([3, 4, 5]), test, test)
+    flat = Bank(np.zeros((2, 10)), np.full((2, 10), 0.5), reference_members(10, 2, seed=0))
+    made = evaluate(view(margin, samples), flat, ["loss"], 0)
+    found = made.values
     assert found["forget_accuracy"] == 50.0
     assert found["retain_accuracy"] == pytest.approx(100 * 2 / 3)
     assert found["test_accuracy"] == 75.0
@@ -119,26 +53,52 @@ def test_metrics_of_a_case_made_by_hand() -> None:
     assert found["fr_auc"] == pytest.approx(100 * (2 + 2 + 1) / 6)
     assert found["rt_auc"] == pytest.approx(100 * (4 + 4 + 1) / 12)
     assert found["forget_confidence"] == pytest.approx(float(expit([2.0, -1.0]).mean()))
-    without = metrics(signals, np.array([0, 1]), np.array([2]), 6, None)
-    assert "ft_auc" not in without and without["forget_accuracy"] == 50.0
+    assert set(made.attacks) == {"rmia", "loss"}, "the headline is there whatever is asked for"
+    assert made.attacks["loss"].part.value == found["ft_auc"]
+    assert made.attacks["loss"].rates == {0.01: None, 0.001: None}, "of four, none in a hundred"
+    without = evaluate(view(margin, samples), None, ["loss", "lira"], 0)
+    assert "ft_auc" not in without.values and set(without.attacks) == {"loss"}
 
 
-def test_metrics_see_a_planted_leak_and_no_leak() -> None:
+def test_held_out_samples_take_the_place_of_test_samples_in_attacks_only() -> None:
+    margin = np.array([4.0, 4.0, 1.0, 1.0, 9.0, 9.0])
+    samples = Samples(*map(np.array, ([0], [1], [2, 3], [4, 5])))
+    made = evaluate(view(margin, samples), None, ["loss"], 0)
+    assert made.attacks["loss"].part.value == 0, "below every held-out sample"
+    assert made.values["test_confidence"] == pytest.approx(float(expit(1.0)))
+
+
+def leak_or_not(leak: float, order: np.ndarray | None = None) -> dict[str, float]:
     draw = RNG(4)
-    n, k = 2000, 16
+    n, k = 1000, 16
     member = reference_members(2 * n, k, seed=0)
     mu = draw.normal(1, 1, 2 * n)
-    references = Bank(expit(mu + 1.0 * member + draw.normal(0, 0.5, (k, 2 * n))), member)
-    forget = np.arange(1000)
-    clean = mu + draw.normal(0, 0.5, 2 * n)
-    leak = clean.copy()
-    leak[forget] += 1.0
-    values = {}
-    for name, margin in (("clean", clean), ("leak", leak)):
-        signals = {"margin": margin.astype(np.float32), "correct": margin > 0}
-        values[name] = metrics(signals, forget, forget[:0], n, references)["ft_auc"]
-    assert values["clean"] == pytest.approx(50, abs=3)
-    assert values["leak"] > 75
+    margins = mu + 1.0 * member + draw.normal(0, 0.5, (k, 2 * n))
+    target = mu + draw.normal(0, 0.5, 2 * n)
+    target[:500] += leak
+    target[500:1000] += 1.0
+    order = np.arange(2 * n) if order is None else order
+    place = np.argsort(order)
+    groups = [place[part] for part in (slice(0, 500), slice(500, n), slice(n, None))]
+    samples = Samples(groups[0], groups[1], groups[2], groups[2])
+    bank = Bank(margins[:, order], expit(margins[:, order]), member[:, order])
+    made = evaluate(view(target[order], samples), bank, list(ATTACKS), 0)
+    found = {name: found.part.value for name, found in made.attacks.items()}
+    found |= {f"{name} balanced": found.balanced for name, found in made.attacks.items()}
+    return found | made.values
+
+
+def test_every_attack_sees_a_leak_and_none_sees_what_is_not_there() -> None:
+    clean, leak = leak_or_not(0.0), leak_or_not(1.0)
+    for name in ATTACKS:
+        if name != "lira-offline-code":  # two-sided, as its name says
+            assert clean[name] == pytest.approx(50, abs=5) and leak[name] > 60, name
+    assert leak["rmia balanced"] > 60 and clean["rmia balanced"] == pytest.approx(50, abs=4)
+
+
+def test_order_of_the_pool_changes_no_number() -> None:
+    plain, shuffled = leak_or_not(1.0), leak_or_not(1.0, RNG(5).permutation(2000))
+    assert {name: pytest.approx(value, abs=1e-6) for name, value in plain.items()} == shuffled
 
 
 def frame(values: dict[str, list[float]]) -> pd.DataFrame:
@@ -168,13 +128,16 @@ def test_gaps_are_distances_to_the_retrains_on_the_same_forget_set() -> None:
     assert ft["forget_accuracy_gap"].tolist() == [95 - 92, 90 - 80]
     assert ft["avg_gap"].tolist() == [(3 + 1.5) / 2, (10 + 5) / 2]
     retrain = runs[runs["label"] == "retrain"]
-    assert retrain["avg_gap"].tolist() == [1.5, 0.0, 1.5, 0.0]
+    assert retrain["forget_accuracy_gap"].tolist() == [-4, 0, 4, 0], "each against the others"
+    assert retrain["avg_gap"].tolist() == [3.0, 0.0, 3.0, 0.0]
+    assert ft["privleak"].tolist() == pytest.approx([100 * 1.5 / 46, 100 * 5 / 40])
 
 
 def test_gaps_are_unknown_without_a_retrain_on_the_forget_set() -> None:
     runs = with_gaps(frame({"retrain": [90.0], "ft": [95.0, 90.0]}), ["forget_accuracy", "ft_auc"])
     known = runs[runs["label"] == "ft"]["avg_gap"]
     assert known.iloc[0] == (5 + 2.5) / 2 and math.isnan(known.iloc[1])
+    assert math.isnan(runs["avg_gap"].iloc[0]), "a single retrain has no other to compare with"
 
 
 def test_summary_has_mean_spread_and_t_interval() -> None:
@@ -186,3 +149,92 @@ def test_summary_has_mean_spread_and_t_interval() -> None:
     assert row["n"] == 2 and row["mean"] == 92.5 and row["gap"] == 7.5
     assert row["std"] == pytest.approx(np.std([95, 90], ddof=1))
     assert row["high"] - row["mean"] == pytest.approx(12.7062 * row["std"] / math.sqrt(2), rel=1e-4)
+
+
+def test_noise_band_is_the_scatter_of_retrains_within_forget_sets() -> None:
+    values = {"retrain": [90.0, 70.0, 94.0, 72.0], "ft": [95.0, 90.0]}
+    runs = with_gaps(frame(values), ["forget_accuracy", "ft_auc"])
+    variance = (np.var([90, 94], ddof=1) + np.var([70, 72], ddof=1)) / 2
+    band = student.ppf(0.975, 2) * math.sqrt(variance * (1 / 2 + 1 / 4))
+    assert noise_band(runs, "forget_accuracy") == pytest.approx(band)
+    own = runs.loc[runs["label"] == "retrain", "avg_gap"]
+    edge = own.mean() + student.ppf(0.975, 3) * own.std(ddof=1) / math.sqrt(2)
+    assert noise_band(runs, "avg_gap") == pytest.approx(edge)
+    alone = frame({"retrain": [90.0, 70.0], "ft": [95.0, 90.0]})
+    assert math.isnan(noise_band(with_gaps(alone, ["ft_auc"]), "ft_auc"))
+    assert summarise(runs)["band"].notna().all()
+
+
+def test_the_band_holds_a_retrain_as_often_as_promised() -> None:
+    draw = RNG(6)
+    inside = []
+    for _ in range(300):
+        sets = draw.normal(90, 3, 5)
+        rows = [
+            {"label": label, "access": "full", "fraction": 0.1, "request": 1, "forget_seed": s}
+            | {"forget_accuracy": level + draw.normal()}
+            for s, level in enumerate(sets)
+            for label in ["retrain"] * 4 + ["another"]
+        ]
+        runs = with_gaps(pd.DataFrame(rows), ["forget_accuracy"])
+        gap = runs.loc[runs["label"] == "another", "forget_accuracy_gap"].mean()
+        inside.append(abs(gap) < noise_band(runs, "forget_accuracy"))
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.03)
+
+
+def judged(gap: float, verdict: str = "different") -> Judged:
+    draw = RNG(7)
+    one = part(draw.normal(gap, 1, 200), draw.normal(size=300))
+    zero = part(draw.normal(size=200), draw.normal(size=300))
+    found = combine([one.minus(zero)] * 3)
+    return Judged("x", 3, combine([one]), 0.0, found, 0.001, verdict, {}, 50.0)  # type: ignore[arg-type]
+
+
+def test_gates() -> None:
+    assert flags(judged(0.0), 0.0, False, 2, 5) == []
+    assert flags(judged(0.0), -5.1, False, 2, 5) == ["utility lost"]
+    assert flags(judged(1.0), 0.0, True, 2, 5) == ["no-op"]
+    assert flags(judged(-1.0), 0.0, False, 2, 5) == ["over-forgets"]
+    assert flags(judged(-1.0, "inconclusive"), 0.0, False, 2, 5) == [], "perhaps it is chance"
+    assert flags(judged(1.0), 0.0, False, 2, 5) == [], "forgetting too little is no such flag"
+    assert has_power(judged(1.0)) and not has_power(judged(0.0)) and not has_power(None)
+
+
+def test_broken_runs_are_named() -> None:
+    index = [np.arange(i, i + 2) for i in (0, 2, 4)]
+    samples = Samples(index[0], index[1], index[2], index[2])
+    good = {"margin": np.zeros(6, dtype=np.float32), "member": np.array([0, 0, 1, 1, 0, 0]) > 0}
+    assert broken(good, samples, unlearned=True) is None
+    bad = good | {"margin": np.array([0, 1, np.nan, 0, 0, 0])}
+    assert broken(bad, samples, unlearned=True) == "its margin is not finite"
+    seen = good | {"member": np.array([1, 0, 1, 1, 0, 0]) > 0}
+    assert "trained on samples it must not have seen" in str(broken(seen, samples, unlearned=True))
+    assert broken(seen, samples, unlearned=False) is None, "the original has seen them"
+    overlap = Samples(index[0], np.arange(1, 4), index[2], index[2])
+    assert "overlap" in str(broken(good, overlap, unlearned=True))
+    others = Samples(index[0], index[1], index[2], index[1])
+    assert "non-members are among" in str(broken(good, others, unlearned=True))
+
+
+def test_ulira_tells_what_was_forgotten_badly_and_nothing_of_retraining() -> None:
+    draw = RNG(8)
+    worlds, n = 16, 200
+    mu = draw.normal(0, 2, n)
+    forgotten = []
+    for _ in range(worlds // 2):
+        order = draw.permutation(n)
+        forgotten += [np.sort(order[: n // 2]), np.sort(order[n // 2 :])]
+    found = {}
+    for name, trace in (("retrain", 0.0), ("leaks", 1.0), ("over", -1.0)):
+        margins = [mu + trace * np.isin(np.arange(n), f) + draw.normal(size=n) for f in forgotten]
+        found[name] = combine([one.part for one in audit(margins, forgotten)])
+    assert found["retrain"].value == pytest.approx(50, abs=3)
+    low, high = found["retrain"].interval()
+    assert low < 50 < high and found["leaks"].interval()[0] > 60
+    assert found["over"].interval()[0] > 60, "forgetting too much gives samples away as well"
+
+
+def test_every_metric_says_what_is_better() -> None:
+    for name, metric in METRICS.items():
+        arrow = any(sign in metric.heading for sign in "↓↑→")
+        assert arrow == (metric.kind == "distance"), name

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from unlearnbench import benchmark as files
+from unlearnbench import expansion, registry
 from unlearnbench import plan as planning
-from unlearnbench import registry
 from unlearnbench.benchmark import Benchmark
 from unlearnbench.errors import UserError
 from unlearnbench.plan import Plan
@@ -27,13 +27,14 @@ def raw(**changes: Any) -> dict[str, Any]:
         "forget": {"fractions": [0.1]},
         "seeds": {"originals": [1, 2], "forget": [1, 2], "runs": [1, 2], "retrains": 2},
         "references": {"count": 4},
+        "controls": False,
     }
     return base | changes
 
 
 def expand(wanted: list[str] | None = None, **changes: Any) -> tuple[Benchmark, Plan]:
     benchmark, _ = planning.resolve(files.validate(raw(**changes)), METHODS, wanted)
-    return benchmark, planning.expand(benchmark, METHODS)
+    return benchmark, expansion.expand(benchmark, METHODS)
 
 
 def count(plan: Plan, label: str) -> int:
@@ -75,6 +76,52 @@ def test_a_setting_under_a_label_is_a_row_of_its_own() -> None:
     assert benchmark.methods["amun-salun"]["keep"] == 0.5
 
 
+def test_the_last_of_three_retrains_is_held_out() -> None:
+    seeds = {"originals": [1], "forget": [1], "runs": [1]}
+    _, plan = expand(["ft"], seeds=seeds | {"retrains": 3})
+    labels = [cell.label for cell in plan.cells]
+    assert labels == ["original", "retrain", "retrain", "held-out retrain", "ft"]
+    assert count(plan, "retrain") == 3
+    _, plan = expand(["ft"], seeds=seeds | {"retrains": 2})
+    assert "held-out retrain" not in {cell.label for cell in plan.cells}
+
+
+def test_controls_are_rows_that_see_everything() -> None:
+    _, plan = expand(["ft"], controls=True, access=["forget-only"])
+    controls = ("do-nothing", "destroyed", "planted-leak")
+    assert [count(plan, name) for name in controls] == [2, 2, 2]
+    accesses = {n.spec.access for n in plan.nodes.values() if n.label in controls}
+    assert accesses == {"full"}
+    assert set(plan.skipped) == {("ft", "forget-only")}
+
+
+def test_swapped_runs_need_one_more_original_and_no_more_retrains() -> None:
+    _, plain = expand(["ft"])
+    _, plan = expand(["ft"], swap=True)
+    assert len(plan.nodes) - len(plain.nodes) == 2 + 2, "an original and a run a repetition"
+    for cell, twin in plan.swapped.items():
+        assert (cell.run == twin.run) == (cell.label == "retrain")
+        assert cell.split != twin.split
+    assert list(plan.nodes)[: len(plain.nodes)] == list(plain.nodes), "they come last"
+
+
+def test_worlds_have_an_original_and_a_run_of_each_audited_row() -> None:
+    _, plain = expand(["ft", "rl"])
+    _, plan = expand(["ft", "rl"], ulira={"shadows": 4, "methods": ["rl"]})
+    assert len(plan.nodes) - len(plain.nodes) == 4 * 3, "original, retrain and rl"
+    assert {cell.label for cell in plan.shadows} == {"original", "retrain", "rl"}
+    runs = {cell.run for cell in plan.shadows if cell.label == "rl"}
+    assert len({plan.nodes[run].spec.original for run in runs}) == len(runs) == 4
+    assert len({plan.nodes[run].spec.seed for run in runs}) == 4
+
+
+def test_a_method_cannot_have_a_controls_name(tmp_path: Path) -> None:
+    path = tmp_path / "destroyed.py"
+    path.write_text("")
+    with pytest.raises(UserError, match=r"'destroyed' is the name of a control"):
+        registry.runnable([path])
+
+
 def test_requests_in_a_row_chain_runs_and_keep_their_weights() -> None:
     seeds = {"originals": [1], "forget": [1], "runs": [1]}
     _, plan = expand(["amun"], forget={"fractions": [0.02], "requests": 3}, seeds=seeds)
@@ -105,7 +152,7 @@ def test_benchmark_files_are_valid_and_write_out_every_default() -> None:
     for name, path in files.shipped_benchmarks().items():
         benchmark, broken = planning.resolve(files.validate(files.read(path)), METHODS, None)
         assert not broken and benchmark.name == name
-        assert planning.expand(benchmark, METHODS).nodes
+        assert expansion.expand(benchmark, METHODS).nodes
         text = files.as_toml(benchmark)
         assert files.validate(tomllib.loads(text)) == benchmark
         assert benchmark.tuning, f"{name} does not say how its settings were chosen"
@@ -123,6 +170,14 @@ def test_benchmark_files_are_valid_and_write_out_every_default() -> None:
         ({"methods": {"ft": {"lrr": 1}}}, "hyperparameter of ft 'lrr'. Did you mean 'lr'?"),
         ({"methods": {"ft": {"lr": -1}}}, "ft.lr = -1: Input should be greater than 0."),
         ({"gap_terms": ["ft_auk"]}, "Unknown metric 'ft_auk'. Did you mean 'ft_auc'?"),
+        ({"attacks": ["rmja"]}, "Unknown attack 'rmja'. Did you mean 'rmia'?"),
+        ({"limits": {"equivalenz": 1}}, "'equivalenz'. Did you mean 'equivalence'?"),
+        ({"ulira": {"shadows": 6}}, "ulira.shadows"),
+        ({"ulira": {"shadows": 4, "methods": ["fd"]}}, "Unknown method 'fd'. Did you mean 'ft'?"),
+        (
+            {"swap": True, "forget": {"fractions": [0.1], "requests": 2}},
+            "swap and ulira need random forget sets and one request",
+        ),
         ({"seeds": {"originals": [1], "forget": [1, 2], "runs": [1]}}, "equally long"),
     ],
 )

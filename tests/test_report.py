@@ -4,49 +4,47 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from unlearnbench.benchmark import validate
+from unlearnbench.benchmark import Benchmark, validate
+from unlearnbench.metrics.attacks import ATTACKS
+from unlearnbench.metrics.compute import Attacked, Evaluation, attacked
 from unlearnbench.metrics.gaps import with_gaps
-from unlearnbench.plan import Plan
-from unlearnbench.report import render, tables
-from unlearnbench.report.collect import Findings
+from unlearnbench.plan import HELD_OUT, Cell, Plan
+from unlearnbench.report import audit, render, tables
+from unlearnbench.report.findings import Findings
+from unlearnbench.report.judge import judge_all
+from unlearnbench.report.measure import Measured
+from unlearnbench.report.notes import _of_group
 from unlearnbench.report.style import FIXED, looks
 
 GROUP = ("full", 0.1, 1)
-VALUES = {  # label: forget, retain, test accuracy and FT AUC on two forget sets
-    "original": [(100.0, 100.0, 94.0, 64.0), (100.0, 100.0, 95.0, 66.0)],
-    "retrain": [(94.0, 100.0, 94.0, 50.0), (95.0, 100.0, 95.0, 51.0)],
-    "my_method": [(96.0, 100.0, 94.0, 52.0), (95.0, 98.0, 95.0, 51.0)],
-    "solo": [(95.0, 99.0, 93.0, 49.0)],
+VALUES = {  # label: forget, retain, test accuracy, FT AUC, and by how much forget samples stand out
+    "original": (100.0, 100.0, 94.0, 64.0, 2.0),
+    "retrain": (94.0, 100.0, 94.0, 50.0, 0.0),
+    HELD_OUT: (94.0, 100.0, 94.0, 50.0, 0.0),
+    "my_method": (96.0, 100.0, 94.0, 52.0, 0.0),
+    "leaky": (100.0, 100.0, 94.0, 62.0, 2.0),
+    "streisand": (80.0, 100.0, 94.0, 30.0, -2.0),
+    "do-nothing": (100.0, 100.0, 94.0, 64.0, 2.0),
+    "destroyed": (10.0, 10.0, 10.0, 50.0, 0.0),
 }
+SEEDS = (1, 2, 3, 4)
 
 
-@pytest.fixture
-def findings() -> Findings:
-    rows: list[dict[str, Any]] = []
-    for label, runs in VALUES.items():
-        for seed, (forget, retain, test, ft) in enumerate(runs, 1):
-            rows.append(
-                {"label": label, "access": "full", "fraction": 0.1, "request": 1}
-                | {
-                    "original_seed": seed,
-                    "forget_seed": seed,
-                    "run_seed": seed,
-                    "run": f"{label}{seed}",
-                }
-                | {"forget_accuracy": forget, "retain_accuracy": retain, "test_accuracy": test}
-                | {"ft_auc": ft, "seconds": 2.0, "gradients": 10, "memory": 100, "time_ratio": 0.5}
-            )
-    benchmark = validate(
+def benchmark() -> Benchmark:
+    return validate(
         {
             "name": "hand",
             "title": "Made by hand",
             "model": "small-cnn",
             "data": {"name": "digits"},
             "forget": {"fractions": [0.1]},
-            "seeds": {"originals": [1, 2], "forget": [1, 2], "runs": [1, 2]},
+            "seeds": {"originals": SEEDS, "forget": SEEDS, "runs": SEEDS, "retrains": 3},
+            "attacks": ["rmia", "loss"],
+            "limits": {"equivalence": 8.0},
             "published": [
                 {"source": "A, Table 1", "method": "retrain", "fraction": 0.1}
                 | {"values": {"forget_accuracy": [94.5, 0.2], "ft_auc": [50]}},
@@ -65,34 +63,136 @@ def findings() -> Findings:
             ],
         }
     )
-    runs_frame = with_gaps(pd.DataFrame(rows), benchmark.gap_terms)
+
+
+def scored(draw: np.random.Generator, stand_out: float, seed: int) -> Attacked:
+    forget, others = np.arange(120) + 1000 * seed, np.arange(600)
+    pool = np.zeros(5000)
+    pool[forget], pool[others] = draw.normal(stand_out, 1, 120), draw.normal(size=600)
+    return attacked(pool, forget, others, seed)
+
+
+@pytest.fixture(scope="module")
+def findings() -> Findings:
+    draw = np.random.default_rng(0)
+    rows: list[dict[str, Any]] = []
+    measured = Measured()
+    for label, (forget, retain, test, ft, stand_out) in VALUES.items():
+        again = 2 if label == "retrain" else 1
+        for seed in [s for s in SEEDS for _ in range(again)]:
+            jitter = len(rows) % 2
+            run = f"{label}{len(rows)}"
+            cell = Cell(label, "full", 0.1, 1, (seed, seed, len(rows)), run, f"split{seed}")
+            if label != "retrain":
+                cell = Cell(label, "full", 0.1, 1, (seed, seed, seed), run, f"split{seed}")
+            found = {name: scored(draw, stand_out, seed) for name in ("rmia", "loss")}
+            measured.cells[cell] = Evaluation({}, found)
+            rows.append(
+                {"label": label, "access": "full", "fraction": 0.1, "request": 1}
+                | {"original_seed": seed, "forget_seed": seed, "run_seed": seed, "run": run}
+                | {"no_op": label == "do-nothing", "forget_accuracy": forget + jitter}
+                | {"retain_accuracy": retain, "test_accuracy": test, "ft_auc": ft + jitter}
+                | {"w1_forget": 0.5, "seconds": 2.0, "gradients": 10, "memory": 100}
+                | {"time_ratio": 0.5}
+            )
+    asked = benchmark()
+    runs = with_gaps(pd.DataFrame(rows), asked.gap_terms)
+    attacks, pairs = judge_all(asked, measured, runs)
     records = {row["run"]: {"seconds": {"total": 2.0, "search": 1.5}} for row in rows}
     plan = Plan(skipped={("ft", "full"): "needs the retain set"})
-    return Findings(benchmark, plan, runs_frame, records)
+    return Findings(asked, plan, runs, attacks, pairs, records)
 
 
 def test_main_table(findings: Findings) -> None:
     table = tables.main_table(findings, GROUP)
-    assert render.markdown(table).splitlines() == [
-        "| Method | Forget acc % | Retain acc % | Test acc % | FT AUC % | FR AUC % | Avg gap ↓ |"
-        " Time ↓ | n |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-        "| original | 100.0 ±0.0 | 100.0 ±0.0 | 94.5 ±0.7 | 65.0 ±1.4 | – | 5.0 ±0.0 | – | 2 |",
-        "| retrain | 94.5 ±0.7 | 100.0 ±0.0 | 94.5 ±0.7 | 50.5 ±0.7 | – | 0.0 ±0.0 |"
-        " 0.50 ±0.00 | 2 |",
-        "| my_method | 95.5 ±0.7 | 99.0 ±1.4 | 94.5 ±0.7 | 51.5 ±0.7 | – | 0.8 ±0.4 |"
-        " 0.50 ±0.00 | 2 |",
-        "| solo | 95.0 ±? | 99.0 ±? | 93.0 ±? | 49.0 ±? | – | 1.0 ±? | 0.50 ±? | 1 |",
-        "| ft | skipped | – | – | – | – | – | – | 0 |",
-    ]
+    lines = render.markdown(table).splitlines()
+    assert lines[0] == (
+        "| Method | Forget acc % | Retain acc % | Test acc % | FT AUC % | To retrain | Avg gap ↓ |"
+        " Rank | Time ↓ | n |"
+    )
+    assert lines[1] == "| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |"
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert list(rows) == ["original", "retrain", "noise band", *list(VALUES)[2:6], "ft"]
+    assert rows["retrain"][:5] == ["94.5 ±0.5", "100.0 ±0.0", "94.0 ±0.0", "50.5 ±0.5", "–"]
+    assert rows["noise band"] == ["±1.2", "±0.0", "±0.0", "±1.2", "–", "≤ 0.5", "–", "–", "–"]
+    verdicts = {label: row[4] for label, row in rows.items()}
+    assert verdicts["original"] == verdicts["leaky"] == "different"
+    assert verdicts["streisand"] == "over-forgets" and rows["streisand"][6] == "–"
+    assert verdicts[HELD_OUT] == verdicts["my_method"] == "equivalent"
+    assert rows["my_method"][6] == "1" and rows["leaky"][6] == "2" and rows[HELD_OUT][6] == "–"
+    assert rows["ft"] == ["skipped", *["–"] * 7, "0"]
     assert table.caption.startswith("10 % forgotten, full access. Mean ± std over n runs.")
+    assert "within 8 points" in table.caption
     assert "Forget acc, Retain acc, Test acc, FT AUC" in table.caption
+    assert max(map(len, map("  ".join, table.rows))) < 105, "one screen wide"
+
+
+def test_spread_of_one_run_is_unknown() -> None:
+    one = pd.DataFrame({"ft_auc": [49.0], "avg_gap": [np.nan]})
+    assert tables.spread(one, "ft_auc") == "49.0 ±?" and tables.spread(one, "avg_gap") == "–"
+
+
+def test_attacks_have_intervals_and_tiers(findings: Findings) -> None:
+    table = audit.attacks_table(findings, GROUP)
+    assert table is not None and table.columns == ["Method", "RMIA", "Loss"]
+    cells = {row[0]: row[1] for row in table.rows}
+    assert cells["leaky"].endswith("] ≠") and cells["my_method"].endswith("] =")
+    assert cells["power"] == "yes" and "RMIA: 16 references, CPU tier" in table.caption
+    full = audit.attack_table(findings, GROUP, "rmia")
+    rows = {row[0]: row for row in full.rows}
+    assert rows["leaky"][-1] == "–" and rows["destroyed"][-1] == "utility lost"
+    assert rows["retrain"][4:8] == ["–"] * 4, "the yardstick has no gap"
+    assert rows["leaky"][6] == "< 0.001" and rows["leaky"][8] == "n/a"
+    assert "n/a with fewer than 1,000 at 1 % and 10,000 at 0.1 % non-members" in full.caption
+    assert all(ATTACKS[name].about for name in ATTACKS)
+
+
+def test_controls_and_notes(findings: Findings) -> None:
+    table = audit.control_table(findings, GROUP)
+    assert table is not None
+    assert [row[:3] for row in table.rows] == [
+        ["original", "its members are told", "ok"],
+        [HELD_OUT, "not different by any attack", "ok"],
+        ["do-nothing", "flagged 'no-op'", "ok"],
+        ["destroyed", "flagged 'utility lost'", "ok"],
+    ]
+    assert _of_group(findings, GROUP) == ["streisand is not ranked: over-forgets."]
+
+
+def changed(findings: Findings, label: str, **columns: object) -> Findings:
+    rows = [
+        row | columns if row["label"] == label else row for row in tables.lines(findings.attacks)
+    ]
+    attacks = pd.DataFrame(rows)
+    return Findings(findings.benchmark, findings.plan, findings.runs, attacks, findings.pairs, {})
+
+
+def test_notes_say_when_not_to_trust_the_table(findings: Findings) -> None:
+    bad = changed(findings, HELD_OUT, verdict="different")
+    assert f"the control '{HELD_OUT}' failed: different by RMIA, different by Loss." in _of_group(
+        bad, GROUP
+    )
+    blind = changed(findings, "original", power=False)
+    assert any("RMIA cannot tell" in note for note in _of_group(blind, GROUP))
+    wide = changed(findings, "my_method", verdict="inconclusive", attainable=9.5)
+    assert any("can: my_method 9.5" in note for note in _of_group(wide, GROUP))
+
+
+def test_pairs_and_distances(findings: Findings) -> None:
+    table = audit.pairs_table(findings, GROUP)
+    assert table is not None
+    assert [row[:2] for row in table.rows] == [["my_method", "leaky"]]
+    assert table.rows[0][-1] == "< 0.001"
+    distances = audit.distance_table(findings, GROUP)
+    assert distances.columns == ["Method", "W1 F ↓", "ToW ↑", "PrivLeak % →0"]
+    assert "KLoM: n/a, it needs 100 runs and retrains" in distances.caption
+    assert distances.rows[2][0] == "noise band" and distances.rows[2][1] == "≤ 0.50"
 
 
 def test_latex_is_booktabs_and_escaped(findings: Findings) -> None:
     text = render.latex(tables.main_table(findings, GROUP))
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
-    assert r"my\_method & 95.5 $\pm$0.7 & 99.0 $\pm$1.4" in text
+    assert r"my\_method & 96.5 $\pm$0.6 & 100.0 $\pm$0.0" in text
     assert r"\label{tab:main-full-10-r1}" in text and r"10 \% forgotten" in text
     assert render.escape(r"a_b & {50%} $x^2$ \x") == (
         r"a\_b \& \{50\%\} \$x\textasciicircum{}2\$ \textbackslash{}x"
@@ -107,21 +207,18 @@ def test_published_numbers_have_columns_of_their_own(findings: Findings) -> None
         *("Forget acc %", "Forget acc % (published)", "FT AUC %", "FT AUC % (published)"),
     ]
     rows = {row[0]: row[1:] for row in table.rows}
-    assert rows["retrain"] == ["94.5 ±0.7", "94.50 ±0.20", "50.5 ±0.7", "50.00"]
+    assert rows["retrain"] == ["94.5 ±0.5", "94.50 ±0.20", "50.5 ±0.5", "50.00"]
     assert rows["bs"] == ["–", "–", "–", "57.85"]
     assert "ft" not in rows, "printed for another fraction"
     assert tables.published_table(findings, ("forget-only", 0.1, 1)) is None
 
 
-def test_gap_table_is_signed(findings: Findings) -> None:
-    rows = {row[0]: row for row in tables.gap_table(findings, GROUP).rows}
-    assert rows["my_method"][1] == "+1.0 ±1.4" and rows["my_method"][2] == "-1.0 ±1.4"
-
-
-def test_csv_has_no_times_in_the_summary(findings: Findings) -> None:
+def test_csv_has_no_times_but_in_the_costs(findings: Findings) -> None:
     summary = render.summary_csv(findings)
-    assert "hand,digits,small-cnn,full,0.100000,1,my_method,avg_gap,2,0.750000" in summary
-    assert "seconds" not in summary and "seconds" not in render.runs_csv(findings)
+    assert "hand,digits,small-cnn,full,0.100000,1,my_method,avg_gap,4," in summary
+    for text in (summary, render.runs_csv(findings), render.attacks_csv(findings)):
+        assert "seconds" not in text
+    assert render.pairs_csv(findings).startswith("access,fraction,request,attack,nearer,farther,")
     cost = render.cost_csv(findings).splitlines()
     assert cost[0].endswith("seconds: search") and cost[1].endswith("1.500000")
 

@@ -35,6 +35,16 @@ def test_sm_taylor_by_hand() -> None:
     assert made["sm_taylor"][0] == pytest.approx(t(1 - 0.6) / (t(1 - 0.6) + t(0.5)), abs=1e-6)
 
 
+def test_modified_entropy_depends_on_the_label() -> None:
+    logits = np.log(np.array([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1]], dtype=np.float32))
+    made = signals(logits, np.array([0, 1]), np.array([True, True]))["modified_entropy"]
+    right = -0.3 * np.log(0.7) - 0.2 * np.log(0.8) - 0.1 * np.log(0.9)
+    wrong = -0.8 * np.log(0.2) - 0.7 * np.log(0.3) - 0.1 * np.log(0.9)
+    assert made == pytest.approx([right, wrong], abs=1e-6)
+    sure = signals(np.array([[200.0, 0.0]] * 2), np.array([0, 1]), np.array([True, True]))
+    assert sure["modified_entropy"][0] == 0 and np.isfinite(sure["modified_entropy"][1])
+
+
 def test_batch_size_changes_nothing() -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 3))
     whole, split = read_logits(model, examples(48)), read_logits(model, examples(48), batch=7)

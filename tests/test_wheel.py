@@ -30,7 +30,9 @@ def test_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
         "unlearnbench/datasets/fashion-mnist.py",
         "unlearnbench/models/vgg19-bn.py",
         "unlearnbench/benchmarks/digits.toml",
+        "unlearnbench/controls/planted-leak.py",
         "unlearnbench/report/report.md.j2",
+        "unlearnbench/report/reading.md.j2",
         "unlearnbench/py.typed",
     ):
         assert path in names
@@ -62,6 +64,7 @@ def test_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
     assert str(target) in found.stdout.decode(), "the checkout shadows the wheel"
     assert "l1-sparse" in run("methods")
     small = ["data.train=100", "data.test=100", "recipe.epochs=1", "references.count=2"]
+    small.append("controls=false")
     settings = [word for setting in small for word in ("--set", setting)]
     assert "retrain" in run("run", "--seeds", "1", "--methods", "ft", *settings)
     assert (outside / "results" / "digits" / "benchmark.toml").exists()

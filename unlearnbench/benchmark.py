@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from unlearnbench.data import DataSpec
 from unlearnbench.errors import UserError, unknown
+from unlearnbench.metrics.attacks import ATTACKS
 from unlearnbench.metrics.compute import METRICS
 from unlearnbench.recipe import Recipe, Strict
 from unlearnbench.registry import shipped
@@ -49,7 +50,12 @@ class Seeds(Strict):
     forget: list[int] = Field(min_length=1)
     runs: list[int] = Field(min_length=1)
     pairing: Literal["zip", "product"] = "zip"
-    retrains: int = Field(1, ge=1, description="models retrained for each forget set")
+    retrains: int = Field(
+        1,
+        ge=1,
+        description="models retrained for each forget set; of three or more, the last is held out"
+        " of the yardstick and judged as a method would be",
+    )
 
     @model_validator(mode="after")
     def _pairs(self) -> Self:
@@ -64,6 +70,23 @@ class References(Strict):
 
     count: int = Field(16, ge=2, multiple_of=2)
     seed: int = Field(0, ge=0)
+
+
+class ULira(Strict):
+    """Size U-LiRA: shadow models passed through the very methods that are compared."""
+
+    shadows: int = Field(
+        0, ge=0, multiple_of=4, description="worlds, each with an original and a run a method"
+    )
+    seed: int = Field(0, ge=0)
+    methods: list[str] = Field(default_factory=list, description="rows audited; all if empty")
+
+
+class Limits(Strict):
+    """Declare beforehand, in points, what a difference to retrain must not exceed."""
+
+    equivalence: float = Field(2.0, gt=0, description="margin of FT AUC for 'equivalent'")
+    utility: float = Field(5.0, gt=0, description="test accuracy a method may lose and be ranked")
 
 
 class Published(Strict):
@@ -90,6 +113,11 @@ class Benchmark(Strict):
     forget: Forget
     seeds: Seeds
     references: References = References()
+    attacks: list[str] = Field(list(ATTACKS), min_length=1, description="that tables show")
+    limits: Limits = Limits()
+    controls: bool = Field(True, description="run do-nothing, destroyed and planted-leak too")
+    swap: bool = Field(False, description="run all again with forget and test samples exchanged")
+    ulira: ULira = ULira()
     gap_terms: list[str] = Field(list(TERMS), min_length=1, description="averaged in avg_gap")
     methods: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="rows of the table: settings by label"
@@ -106,6 +134,16 @@ class Benchmark(Strict):
         for name in named:
             if name not in METRICS:
                 raise ValueError(str(unknown("metric", name, METRICS)))
+        for name in self.attacks:
+            if name not in ATTACKS:
+                raise ValueError(str(unknown("attack", name, ATTACKS)))
+        return self
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        plain = self.forget.kind == "random" and self.forget.requests == 1
+        if (self.swap or self.ulira.shadows) and not plain:
+            raise ValueError("swap and ulira need random forget sets and one request")
         return self
 
 
@@ -201,7 +239,9 @@ def repeat(raw: dict[str, Any], count: int) -> None:
 
 def merge(asked: Benchmark, stored: Benchmark) -> Benchmark:
     """Keep the rows that were run before beside those asked for now, if all else is the same."""
-    same = {"methods": {}, "plugins": [], "title": "", "tuning": {}, "published": []}
+    same: dict[str, Any] = {"methods": {}, "plugins": [], "title": "", "tuning": {}}
+    same |= {"published": []}
+    same |= {"attacks": list(ATTACKS), "limits": Limits()}  # ways of reading, not of running
     if asked.model_copy(update=same) != stored.model_copy(update=same):
         return asked
     return asked.model_copy(

@@ -28,6 +28,12 @@ class DataSpec(Strict):
     )
     test: int | None = Field(None, ge=1, description="test samples drawn at random; all if absent")
     validation: int = Field(0, ge=0, description="samples that are neither, for methods and tuning")
+    held_out: int = Field(
+        0,
+        ge=0,
+        description="samples cut from the training set that serve attacks as non-members"
+        " instead of the test set",
+    )
     size: int | None = Field(None, ge=1, description="shrink images to this side by averaging")
     seed: int = Field(0, ge=0, description="seed of these draws")
     evaluate: str = Field(
@@ -70,10 +76,14 @@ class Source(ABC):
 
 @dataclass(frozen=True)
 class Data:
-    """Hold the samples of a benchmark: training, test and validation set, all disjoint."""
+    """Hold the samples of a benchmark, all disjoint: training, test, held-out and validation set.
+
+    The pool, which signals and indices are over, is the first three, in this order.
+    """
 
     train: tuple[Images, Labels]
     test: tuple[Images, Labels]
+    held_out: tuple[Images, Labels]
     validation: tuple[Images, Labels]
     classes: int
     digest: str
@@ -81,8 +91,8 @@ class Data:
 
     @property
     def labels(self) -> Labels:
-        """Labels in the order of signals: training set first, then test set."""
-        return np.concatenate((self.train[1], self.test[1]))
+        """Labels of the pool."""
+        return np.concatenate((self.train[1], self.test[1], self.held_out[1]))
 
 
 def prepare(source: Source, spec: DataSpec) -> Data:
@@ -90,33 +100,36 @@ def prepare(source: Source, spec: DataSpec) -> Data:
     pool = source.load()
     draw = np.random.default_rng(spec.seed)
     train_order = draw.permutation(len(pool.train[1]))
-    n_train = spec.train or len(train_order) - spec.validation
+    aside = spec.validation + spec.held_out
+    n_train = spec.train or len(train_order) - aside
     validation = train_order[n_train : n_train + spec.validation]
+    held_out = train_order[n_train + spec.validation : n_train + aside]
     if len(pool.test[1]):
         test_from, test_order = pool.test, draw.permutation(len(pool.test[1]))
     else:
-        test_from, test_order = pool.train, train_order[n_train + spec.validation :]
+        test_from, test_order = pool.train, train_order[n_train + aside :]
     n_test = spec.test or len(test_order)
-    if len(train_order) < n_train + spec.validation or len(test_order) < n_test or n_test == 0:
+    if len(train_order) < n_train + aside or len(test_order) < n_test or n_test == 0:
         raise UserError(
             f"Data set '{spec.name}' has too few samples for {n_train} train + {n_test} test"
-            f" + {spec.validation} validation.",
+            f" + {spec.held_out} held-out + {spec.validation} validation.",
             f"It has {len(pool.train[1])} + {len(pool.test[1])}: ask for fewer under [data].",
         )
     # In the order of the source: with all samples asked for, index i is the source's sample i.
     parts = [
         _take(pool.train, np.sort(train_order[:n_train]), spec.size),
         _take(test_from, np.sort(test_order[:n_test]), spec.size),
+        _take(pool.train, np.sort(held_out), spec.size),
         _take(pool.train, np.sort(validation), spec.size),
     ]
     if spec.evaluate == "validation":
-        parts[1], parts[2] = parts[2], _take(pool.train, validation[:0], spec.size)
+        parts[1], parts[3] = parts[3], _take(pool.train, validation[:0], spec.size)
     digest = hashlib.sha256()
     for images, labels in parts:
         digest.update(images.tobytes())
         digest.update(labels.tobytes())
     classes = int(max(labels.max(initial=0) for _, labels in (pool.train, pool.test))) + 1
-    return Data(parts[0], parts[1], parts[2], classes, digest.hexdigest()[:16])
+    return Data(parts[0], parts[1], parts[2], parts[3], classes, digest.hexdigest()[:16])
 
 
 def _take(

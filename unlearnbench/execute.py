@@ -69,28 +69,34 @@ def execute(
     pool = resident(data, spec.recipe, device)
     recorder = Recorder(on_epoch=on_epoch)
     indices: Indices | None = None
-    about: dict[str, Any] = {"data": data.digest, "train": len(data.train[1])}
+    about: dict[str, Any] = {
+        "data": data.digest,
+        "train": len(data.train[1]),
+        "test": len(data.test[1]),
+    }
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
     member = np.zeros(len(pool), dtype=np.bool_)
     with recording(recorder):
-        if spec.kind == "unlearn":
-            indices = cut(cast("Any", spec.split), data.train[1])
+        if spec.split is not None:
+            indices = cut(spec.split, data.labels, len(data.train[1]))
+        if spec.kind == "unlearn" and indices is not None:
             member[indices.retain] = True
-            plugin = registry.get(
-                registry.find("methods", bench.plugins), "method", str(spec.method)
-            )
+            plugin = registry.get(registry.runnable(bench.plugins), "method", str(spec.method))
             about["source"] = plugin.source_hash()
             method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
             model = unlearn(method, spec, data, indices, device, weights, recorder)
         else:
-            if spec.kind == "original":
+            if indices is not None:  # the original of a world in which other samples are forgotten
+                member[np.concatenate((indices.forget, indices.earlier, indices.retain))] = True
+            elif spec.kind == "original":
                 member[: len(data.train[1])] = True
             else:
                 bank = reference_members(len(pool), cast("int", spec.bank), spec.seed)
                 member = bank[cast("int", spec.member)]
-            seed = seed_for(spec.seed, spec.kind, spec.member or 0)
+            world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
+            seed = seed_for(spec.seed, spec.kind, spec.member or world)
             chosen = torch.from_numpy(member).to(device)
             model = new_model(spec, data, device, seed)
             with recorder.timed("total", device):
@@ -185,12 +191,14 @@ _resident: dict[tuple[str, Recipe, torch.device], Examples] = {}
 
 
 def resident(data: Data, recipe: Recipe, device: torch.device) -> Examples:
-    """Keep training and then test set on the device as uint8, one benchmark at a time."""
+    """Keep the pool on the device as uint8, one benchmark at a time."""
     key = (data.digest, recipe, device)
     if key not in _resident:
         _resident.clear()
-        train, test = (examples_of(part, recipe, device) for part in (data.train, data.test))
-        _resident[key] = train + test
+        train, test, held_out = (
+            examples_of(part, recipe, device) for part in (data.train, data.test, data.held_out)
+        )
+        _resident[key] = train + test + held_out
     return _resident[key]
 
 

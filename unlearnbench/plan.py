@@ -1,19 +1,21 @@
-"""Turn a benchmark into the graph of models to make, and the cells of its tables."""
+"""The graph of models to make, the cells of its tables, and the rows they come from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Any
 
 from unlearnbench import registry
 from unlearnbench.benchmark import Benchmark
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.method import Method
-from unlearnbench.spec import Access, Spec, Split
+from unlearnbench.spec import Access, Spec
 
 ORIGINAL, RETRAIN = "original", "retrain"
+HELD_OUT = "held-out retrain"
+"""One retrain a forget set that the yardstick does without, and that is judged as a method is."""
+CONTROLS = ("do-nothing", "destroyed", "planted-leak")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,10 @@ class Plan:
     cells: list[Cell] = field(default_factory=list)
     references: list[str] = field(default_factory=list)
     skipped: dict[tuple[str, Access], str] = field(default_factory=dict)
+    swapped: dict[Cell, Cell] = field(default_factory=dict)
+    """By cell: the same with forget and test samples exchanged."""
+    shadows: list[Cell] = field(default_factory=list)
+    """U-LiRA's worlds: one cell a method and world, the world being its request."""
 
     def add(self, node: Node) -> str:
         """Add a node once, whoever asks for it; return its id."""
@@ -114,110 +120,3 @@ def rows(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> Iterator[
             )
         method = registry.build(registry.settings_class(plugins[name]), label, settings)
         yield Row(label, method, name)
-
-
-def expand(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> Plan:
-    """Expand a resolved benchmark. Nodes come as they should be worked off.
-
-    Originals first, since most runs wait for them; then the long nodes that wait for nothing
-    (references, retrains); then the short runs, which fill the gaps at the end.
-    """
-    registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
-    registry.get(registry.find("models"), "model", benchmark.model)
-    plan = Plan()
-    common: dict[str, Any] = {
-        "data": benchmark.data,
-        "model": benchmark.model,
-        "recipe": benchmark.recipe,
-    }
-    originals = {
-        seed: plan.add(Node(Spec(kind="original", seed=seed, **common), ORIGINAL, (), True))
-        for seed in benchmark.seeds.originals
-    }
-    bank = benchmark.references
-    for member in range(bank.count):
-        spec = Spec(kind="reference", seed=bank.seed, member=member, bank=bank.count, **common)
-        plan.references.append(plan.add(Node(spec, "reference")))
-
-    everything = list(rows(benchmark, plugins))
-    for row in sorted(everything, key=lambda row: row.method.starts_from_original):
-        for access in benchmark.access:
-            if row.method.needs_retain and access == "forget-only" and row.label != RETRAIN:
-                plan.skipped[row.label, access] = "needs the retain set, which is not given"
-            else:
-                _add_row(plan, benchmark, row, access, originals, common)
-    order = {label: i for i, label in enumerate((ORIGINAL, *benchmark.methods))}
-    plan.cells.sort(key=lambda cell: order[cell.label])
-    return plan
-
-
-def _add_row(
-    plan: Plan,
-    benchmark: Benchmark,
-    row: Row,
-    access: Access,
-    originals: dict[int, str],
-    common: dict[str, Any],
-) -> None:
-    """Add the runs of one row, and beside the retrain row the original's cells."""
-    for fraction, seeds in product(benchmark.forget.fractions, _repetitions(benchmark, row)):
-        *original_seed, forget_seed, run_seed = seeds
-        original = originals[original_seed[0]] if original_seed else None
-        start = original
-        for request in range(1, benchmark.forget.requests + 1):
-            split = Split(
-                kind=benchmark.forget.kind,
-                fraction=fraction,
-                seed=forget_seed,
-                target=benchmark.forget.target,
-                requests=benchmark.forget.requests,
-                request=request,
-            )
-            spec = Spec(
-                kind="unlearn",
-                seed=run_seed,
-                method=row.name,
-                settings=row.method.model_dump(mode="json"),
-                # The yardstick is the same whatever the methods are given.
-                access="full" if row.label == RETRAIN else access,
-                split=split,
-                original=original,
-                start=start,
-                **common,
-            )
-            needs = tuple(dict.fromkeys(run for run in (original, start) if run))
-            continues = original is not None and request < benchmark.forget.requests
-            run = plan.add(Node(spec, row.label, needs, continues))
-            start = run if original else None
-            cell = Cell(row.label, access, fraction, request, seeds, run, str(spec.split_id))
-            plan.cells.append(cell)
-    if row.label == RETRAIN:
-        _add_original_cells(plan, benchmark, access, originals)
-
-
-def _add_original_cells(
-    plan: Plan, benchmark: Benchmark, access: Access, originals: dict[int, str]
-) -> None:
-    """Look at each original against each forget set that it is asked to forget."""
-    splits = {cell.forget_set: cell.split for cell in plan.cells}
-    requests = range(1, benchmark.forget.requests + 1)
-    pairs = dict.fromkeys(seeds[:2] for seeds in _paired(benchmark))
-    for fraction, request, pair in product(benchmark.forget.fractions, requests, pairs):
-        run = originals[pair[0]]
-        seeds = (*pair, pair[0])
-        split = splits[fraction, request, pair[1]]
-        plan.cells.append(Cell(ORIGINAL, access, fraction, request, seeds, run, split))
-
-
-def _repetitions(benchmark: Benchmark, row: Row) -> list[tuple[int, ...]]:
-    """List the seeds of a row: (original, forget set, run), or (forget set, run) from scratch."""
-    if row.method.starts_from_original:
-        return _paired(benchmark)
-    retrains = range(1, benchmark.seeds.retrains + 1)
-    return list(product(dict.fromkeys(benchmark.seeds.forget), retrains))
-
-
-def _paired(benchmark: Benchmark) -> list[tuple[int, ...]]:
-    seeds = benchmark.seeds
-    axes = (seeds.originals, seeds.forget, seeds.runs)
-    return list(zip(*axes, strict=True)) if seeds.pairing == "zip" else list(product(*axes))

@@ -21,7 +21,7 @@ from unlearnbench.data import DataSpec, Source
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.method import Method
 
-Kind = Literal["methods", "datasets", "models"]
+Kind = Literal["methods", "controls", "datasets", "models"]
 T = TypeVar("T")
 
 
@@ -118,6 +118,17 @@ def find(kind: Kind, files: Iterable[Path] = ()) -> dict[str, Plugin]:
                 "Rename one of them.",
             )
     return plugins
+
+
+def runnable(files: Iterable[Path] = ()) -> dict[str, Plugin]:
+    """List what a run may execute: the methods there are, and the controls beside them."""
+    methods, controls = find("methods", files), find("controls")
+    for name in methods.keys() & controls.keys():
+        raise UserError(
+            f"'{name}' is the name of a control: {methods[name].origin} cannot have it.",
+            "Rename the method's file.",
+        )
+    return methods | controls
 
 
 def _from_entry(entry: EntryPoint) -> Plugin:

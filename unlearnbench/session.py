@@ -15,9 +15,11 @@ from unlearnbench import plan as planning
 from unlearnbench.benchmark import Benchmark
 from unlearnbench.display import Display
 from unlearnbench.errors import UserError
+from unlearnbench.expansion import expand
 from unlearnbench.plan import Plan
 from unlearnbench.report import tables
-from unlearnbench.report.collect import collect, stale_runs
+from unlearnbench.report.collect import collect
+from unlearnbench.report.notes import stale_runs
 from unlearnbench.scheduler import Scheduler, open_slots, progress
 from unlearnbench.store import Store, write_text
 
@@ -88,7 +90,7 @@ def write_report(name: str, plugin_files: list[Path], results: Path, reports: Pa
         hint = f"Run it first: unlearnbench run {name}."
         raise UserError(f"There are no results of '{name}' in {results}.", hint)
     plugins = registry.find("methods", _distinct([*map(Path, benchmark.plugins), *plugin_files]))
-    plan = planning.expand(benchmark, plugins)
+    plan = expand(benchmark, plugins)
     findings = collect(benchmark, plan, store, plugins)
     if findings.runs.empty:
         raise UserError(f"No run of '{name}' has finished yet.", f"Go on: unlearnbench run {name}.")
@@ -110,7 +112,7 @@ def _prepare(request: Request) -> tuple[Benchmark, Plan, dict[str, registry.Plug
     if request.seeds is not None:
         files.repeat(raw, request.seeds)
     benchmark, broken = planning.resolve(files.validate(raw), plugins, request.methods)
-    plan = planning.expand(benchmark, plugins)
+    plan = expand(benchmark, plugins)
     for label, reason in broken.items():
         plan.skipped |= {(label, access): reason for access in benchmark.access}
     return benchmark, plan, plugins

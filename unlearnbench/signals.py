@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit, logsumexp
+from scipy.special import expit, logsumexp, softmax
 from torch import nn
 
 from unlearnbench.errors import MethodError
@@ -34,8 +34,8 @@ def signals(
     """Reduce logits [n, classes] to one number a sample.
 
     margin = the label's logit minus logsumexp of the others = log(p / (1 - p)); confidence = p;
-    sm_taylor = RMIA's soft-margin Taylor softmax; correct; member = trained on. Computed in
-    float64, stored as float32.
+    sm_taylor = RMIA's soft-margin Taylor softmax; modified_entropy = SalUn's, label-aware; correct;
+    member = trained on. Computed in float64, stored as float32.
     """
     z = logits.astype(np.float64)
     row = np.arange(len(z))
@@ -46,9 +46,25 @@ def signals(
         "margin": margin.astype(np.float32),
         "confidence": expit(margin).astype(np.float32),
         "sm_taylor": _sm_taylor(z, labels).astype(np.float32),
+        "modified_entropy": _modified_entropy(z, margin, labels).astype(np.float32),
         "correct": z.argmax(1) == labels,
         "member": member,
     }
+
+
+def _modified_entropy(
+    z: NDArray[np.float64], margin: NDArray[np.float64], labels: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the modified entropy (Song and Mittal, arXiv 2003.10595): small if sure and right.
+
+    -(1 - p_y) log p_y - sum over j != y of p_j log(1 - p_j). SalUn's code, and what was copied from
+    it, lets the label change every column of every row, so that no label matters any more.
+    """
+    p = softmax(z, axis=1)
+    away = -p * np.log1p(-np.minimum(p, 1 - np.finfo(np.float64).epsneg))
+    away[np.arange(len(z)), labels] = 0
+    entropy: NDArray[np.float64] = expit(-margin) * np.logaddexp(0, -margin) + away.sum(1)
+    return entropy
 
 
 def _sm_taylor(z: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:

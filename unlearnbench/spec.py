@@ -18,15 +18,18 @@ class Split(Strict):
     """Describe one forget set.
 
     random: AMUN's draw, RandomState(seed).choice(n, k, replace=False), cut into `requests` parts of
-    `fraction` each; class: `fraction` of one class a request, beginning with class `target`.
+    `fraction` each; class: `fraction` of one class a request, beginning with class `target`;
+    shadow: one of `requests` worlds for U-LiRA, in which training set and forget set are drawn
+    from the whole pool. swap: as many test samples take the place of the forget set.
     """
 
-    kind: Literal["random", "class"] = "random"
+    kind: Literal["random", "class", "shadow"] = "random"
     fraction: float = Field(gt=0, le=1)
     seed: int = Field(ge=0)
     target: int = Field(0, ge=0)
     requests: int = Field(1, ge=1)
     request: int = Field(1, ge=1, description="which of them, from 1")
+    swap: bool = False
 
 
 class Spec(Strict):
@@ -45,7 +48,9 @@ class Spec(Strict):
     method: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     access: Access = "full"
-    split: Split | None = None
+    split: Split | None = Field(
+        None, description="of an original: trained on what it leaves and what it forgets"
+    )
     original: str | None = Field(None, description="id of the original, the model before request 1")
     start: str | None = Field(None, description="id of the model the method is given")
 

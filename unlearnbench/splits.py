@@ -16,32 +16,42 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Indices:
-    """Cut the training set in three: forgotten now, forgotten by earlier requests, retained."""
+    """Say what is forgotten now, was forgotten by earlier requests, and is retained.
+
+    Indices into the pool, whose first samples are the training set.
+    """
 
     forget: Index
     earlier: Index
     retain: Index
 
 
-def cut(split: Split, labels: NDArray[np.int64]) -> Indices:
-    """Draw a forget set from a training set with these labels. Raises UserError if it is empty."""
-    n = len(labels)
+def cut(split: Split, labels: NDArray[np.int64], train: int) -> Indices:
+    """Draw a forget set from a pool with these labels, its first `train` being the training set.
+
+    Raises UserError if it is empty or leaves nothing.
+    """
+    if split.kind == "shadow":
+        return _shadow(split, len(labels), train)
     if split.kind == "random":
-        size = round(split.fraction * n)
-        if size == 0 or size * split.requests >= n:
+        size = round(split.fraction * train)
+        if size == 0 or size * split.requests >= train:
             raise UserError(
-                f"{split.requests} x {split.fraction:g} of {n} samples is not a forget set.",
+                f"{split.requests} x {split.fraction:g} of {train} samples is not a forget set.",
                 "Some samples must be forgotten and some must be left.",
             )
-        drawn = np.random.RandomState(split.seed).choice(n, size * split.requests, replace=False)
+        draw = np.random.RandomState(split.seed)
+        drawn = draw.choice(train, size * split.requests, replace=False)
         parts = list(drawn.reshape(split.requests, size))
     else:
         wanted = range(split.target, split.target + split.requests)
-        parts = [_of_class(c, split, labels) for c in wanted]
+        parts = [_of_class(c, split, labels[:train]) for c in wanted]
     forget = np.sort(parts[split.request - 1])
     earlier = np.sort(np.concatenate([*parts[: split.request - 1], forget[:0]]))
-    retain = np.setdiff1d(np.arange(n), np.concatenate((forget, earlier)))
-    check(Indices(forget, earlier, retain), n)
+    retain = np.setdiff1d(np.arange(train), np.concatenate((forget, earlier)))
+    check(Indices(forget, earlier, retain), train)
+    if split.swap:
+        forget = _stand_ins(split, len(forget), train, len(labels))
     return Indices(forget, earlier, retain)
 
 
@@ -51,6 +61,41 @@ def _of_class(target: int, split: Split, labels: NDArray[np.int64]) -> Index:
         raise UserError(f"There is no class {target} in the training set.", "See forget.target.")
     size = max(1, round(split.fraction * len(members)))
     return np.random.RandomState(split.seed).choice(members, size, replace=False)
+
+
+def _stand_ins(split: Split, size: int, train: int, pool: int) -> Index:
+    """Draw the samples outside the training set that change places with a forget set."""
+    if size > pool - train:
+        raise UserError(
+            f"{size} forgotten samples cannot change places with {pool - train} test samples.",
+            "Set swap = false, or forget fewer.",
+        )
+    draw = np.random.default_rng(seed_for(split.seed, "swap"))
+    return train + np.sort(draw.choice(pool - train, size, replace=False))
+
+
+def _shadow(split: Split, pool: int, train: int) -> Indices:
+    """Draw one of U-LiRA's worlds.
+
+    Twice as many samples as are forgotten are audited, the same ones in all worlds. A world trains
+    on half of them and forgets that half; the other half it never sees. Worlds come in pairs with
+    the halves exchanged, so that every audited sample is forgotten in half of the worlds and unseen
+    in the others, and a model retrained without its forget set cannot tell which.
+    """
+    size = round(split.fraction * train)
+    order = np.random.default_rng(seed_for(split.seed, "audited")).permutation(pool)
+    audited, rest = order[: 2 * size], order[2 * size :]
+    if size == 0 or len(rest) < train - size:
+        raise UserError(
+            f"U-LiRA cannot audit 2 x {size} of {pool} samples and train on {train - size} others.",
+            "Forget fewer, or take more test samples.",
+        )
+    pair, side = divmod(split.request - 1, 2)
+    halves = np.random.default_rng(seed_for(split.seed, "shadow", pair)).permutation(audited)
+    forget = halves[:size] if side == 0 else halves[size:]
+    draw = np.random.default_rng(seed_for(split.seed, "shadow retain", split.request))
+    retain = draw.permutation(rest)[: train - size]
+    return Indices(np.sort(forget), forget[:0], np.sort(retain))
 
 
 def check(indices: Indices, n: int) -> None:

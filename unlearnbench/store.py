@@ -59,11 +59,16 @@ class Store:
         return {path.name.rpartition("-")[2]: path for path in runs.iterdir()}
 
     def run_folder(self, spec: Spec) -> Path:
-        """Return the folder of a run, made or not yet made: label, seeds, id."""
+        """Return the folder of a run, made or not yet made: label, seeds, id.
+
+        s seed, f forget set, r request, x swapped, w shadow world, m member of the bank.
+        """
         label = spec.method or spec.kind
         parts = [f"s{spec.seed}"]
-        if spec.split is not None:
-            parts += [f"f{spec.split.seed}", f"r{spec.split.request}"]
+        if spec.split is not None and spec.split.kind == "shadow":
+            parts.append(f"w{spec.split.request}")
+        elif spec.split is not None:
+            parts += [f"f{spec.split.seed}", f"r{spec.split.request}", "x" * spec.split.swap]
         elif spec.member is not None:
             parts += [f"m{spec.member}"]
         return self.folder / "runs" / f"{label}-{''.join(parts)}-{spec.id}"
@@ -102,6 +107,11 @@ class Store:
     def signals(self, run: str) -> Arrays:
         """Return a run's signals, one number a sample each."""
         return _load(self._path(run, "signals.npz"))
+
+    def logits(self, run: str) -> NDArray[Any]:
+        """Return a run's logits, float16 [n, classes]; references have none."""
+        logits: NDArray[Any] = _load(self._path(run, "logits.npz"))["logits"]
+        return logits
 
     def split(self, split: str) -> Arrays:
         """Return the indices of a split: forget and earlier, into the training set."""

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
-from unlearnbench.metrics.attacks import auc, rmia_ratio, svc_score
+from unlearnbench.metrics.attacks import HEADLINE, View, possible, score
+from unlearnbench.metrics.bank import Bank
+from unlearnbench.metrics.inference import Part
+from unlearnbench.metrics.roc import auc, balanced_accuracy, placements, tpr_at_fpr
+from unlearnbench.metrics.svc import mis
 
-Arrays = dict[str, NDArray[Any]]
+FPRS = (0.01, 0.001)
+"""False-positive rates at which the share of found members is read."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """Name a metric for people: in words, and as a table's heading; an arrow says what is better.
+    """Name a metric for people, and as a table's heading; an arrow says what is better.
 
-    Without an arrow, closest to retrain is best.
+    level: a property of one model, with retrain's value as its ideal; distance: one of a model and
+    retrain, so that it has no gap of its own.
     """
 
     title: str
     heading: str
     unit: Literal["%", ""] = "%"
+    kind: Literal["level", "distance"] = "level"
 
 
 METRICS: dict[str, Metric] = {
@@ -36,64 +42,86 @@ METRICS: dict[str, Metric] = {
     "mis": Metric("MIS", "MIS %"),
     "forget_confidence": Metric("Forget confidence", "Forget confidence", ""),
     "test_confidence": Metric("Test confidence", "Test confidence", ""),
-    "avg_gap": Metric("Average gap", "Avg gap ↓"),
+    "avg_gap": Metric("Average gap", "Avg gap ↓", kind="distance"),
+    "tow": Metric("Tug of war", "ToW ↑", "", "distance"),
+    "privleak": Metric("PrivLeak", "PrivLeak % →0", kind="distance"),
+    "w1_forget": Metric("Wasserstein-1 on D_F", "W1 F ↓", "", "distance"),
+    "w1_test": Metric("Wasserstein-1 on D_T", "W1 T ↓", "", "distance"),
+    "ks_forget": Metric("Kolmogorov-Smirnov on D_F", "KS F ↓", "", "distance"),
+    "ks_test": Metric("Kolmogorov-Smirnov on D_T", "KS T ↓", "", "distance"),
+    "agreement_forget": Metric("Agreement on D_F", "Agree F % ↑", kind="distance"),
+    "agreement_test": Metric("Agreement on D_T", "Agree T % ↑", kind="distance"),
+    "js_forget": Metric("Jensen-Shannon divergence on D_F", "JS F ↓", "", "distance"),
+    "js_test": Metric("Jensen-Shannon divergence on D_T", "JS T ↓", "", "distance"),
+    "klom": Metric("KLoM on D_F", "KLoM F ↓", "", "distance"),
+    "swap_auc": Metric("SWAP AUC", "SWAP AUC % →50", kind="distance"),
 }
+LEVELS = [name for name, metric in METRICS.items() if metric.kind == "level"]
 
 
 @dataclass(frozen=True)
-class Bank:
-    """Hold the reference models' view of the pooled samples.
+class Attacked:
+    """Hold what one attack finds in one model: forget samples against non-members.
 
-    probability: float64 [k, n], of the true label; member: bool [k, n].
+    part: the AUC with its sampling distribution; rates: TPR in percent by FPR, None where there are
+    too few non-members; balanced: balanced accuracy in percent, at a threshold chosen on other
+    samples.
     """
 
-    probability: NDArray[np.float64]
-    member: NDArray[np.bool_]
+    part: Part
+    rates: dict[float, float | None]
+    balanced: float
 
 
-def bank(references: list[Arrays]) -> Bank:
-    """Join the signals of all reference models."""
-    return Bank(
-        np.stack([expit(r["margin"].astype(np.float64)) for r in references]),
-        np.stack([r["member"] for r in references]),
-    )
+@dataclass(frozen=True)
+class Evaluation:
+    """Hold every metric of one model that needs no other model, and every attack on it."""
+
+    values: dict[str, float]
+    attacks: dict[str, Attacked]
 
 
-def metrics(
-    signals: Arrays,
-    forget: NDArray[np.int64],
-    earlier: NDArray[np.int64],
-    train: int,
-    references: Bank | None,
-) -> dict[str, float]:
-    """Compute every metric but the gaps, which need the retrains.
+def evaluate(view: View, bank: Bank | None, attacks: list[str], forget_set: object) -> Evaluation:
+    """Compute all of it. Accuracies and AUCs in percent, confidences in [0, 1].
 
-    signals: of one model over `train` training samples and then the test samples; forget, earlier:
-    indices forgotten by this request and by those before it. The retain set is the rest of the
-    training set. Accuracies and AUCs in percent, confidences in [0, 1]. FT = forget against test,
-    FR = retain against forget, RT = retain against test, the first being the positive group.
-    Without references there are no AUCs.
+    FT = forget against non-members, FR = retain against forget, RT = retain against non-members,
+    the first being the positive group. Without references no AUC that needs them.
     """
-    retained = np.arange(len(signals["margin"])) < train
-    retained[forget] = retained[earlier] = False
-    retain, test = np.flatnonzero(retained), np.arange(train, len(retained))
-    # From the margin, which keeps apart what float32 confidences near 1 no longer can.
-    probability = expit(signals["margin"].astype(np.float64))
-    correct = signals["correct"]
+    samples, correct, confidence = view.samples, view.signals["correct"], view.confidence
     values = {
-        "forget_accuracy": 100 * float(correct[forget].mean()),
-        "retain_accuracy": 100 * float(correct[retain].mean()),
-        "test_accuracy": 100 * float(correct[test].mean()),
+        "forget_accuracy": 100 * float(correct[samples.forget].mean()),
+        "retain_accuracy": 100 * float(correct[samples.retain].mean()),
+        "test_accuracy": 100 * float(correct[samples.test].mean()),
+        "mis": mis(
+            confidence[samples.retain], confidence[samples.others], confidence[samples.forget]
+        ),
+        "forget_confidence": float(confidence[samples.forget].mean()),
+        "test_confidence": float(confidence[samples.test].mean()),
     }
-    if references is not None:
-        ratio = rmia_ratio(probability, references.probability, references.member)
-        values |= {
-            "ft_auc": auc(ratio[forget], ratio[test]),
-            "fr_auc": auc(ratio[retain], ratio[forget]),
-            "rt_auc": auc(ratio[retain], ratio[test]),
-        }
-    return values | {
-        "mis": svc_score(probability[retain], probability[test], probability[forget]),
-        "forget_confidence": float(probability[forget].mean()),
-        "test_confidence": float(probability[test].mean()),
-    }
+    found: dict[str, Attacked] = {}
+    for name in possible(list(dict.fromkeys([HEADLINE, *attacks])), bank):
+        scores = score(name, view, bank)
+        if name == HEADLINE:
+            values |= {
+                "ft_auc": auc(scores[samples.forget], scores[samples.others]),
+                "fr_auc": auc(scores[samples.retain], scores[samples.forget]),
+                "rt_auc": auc(scores[samples.retain], scores[samples.others]),
+            }
+        found[name] = attacked(scores, samples.forget, samples.others, forget_set)
+    return Evaluation(values, found)
+
+
+def attacked(
+    scores: NDArray[np.float64],
+    forget: NDArray[np.int64],
+    others: NDArray[np.int64],
+    forget_set: object,
+) -> Attacked:
+    """Reduce membership scores of the pool to what the attack finds."""
+    positive, negative = scores[forget], scores[others]
+    if not (np.isfinite(positive).all() and np.isfinite(negative).all()):
+        raise ValueError("an attack gave scores that are not finite")
+    placed = placements(positive, negative)
+    part = Part(str(forget_set), forget, others, 100 * placed.positive, 100 * placed.negative)
+    rates = {fpr: tpr_at_fpr(positive, negative, fpr) for fpr in FPRS}
+    return Attacked(part, rates, balanced_accuracy(positive, negative))

@@ -1,4 +1,4 @@
-"""Distances to retraining, and their summary over runs."""
+"""Distances to retraining, their summary over runs, and how much of them is noise."""
 
 from __future__ import annotations
 
@@ -6,48 +6,101 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from unlearnbench.metrics.compute import METRICS
+from unlearnbench.metrics.compute import LEVELS, METRICS
+from unlearnbench.metrics.distances import privleak, tug_of_war
 
 GROUP = ["access", "fraction", "request"]
 FORGET_SET = [*GROUP, "forget_seed"]
+RETRAIN = "retrain"
 
 
-def yardstick(runs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Return, beside each run, the mean of the retrains on its forget set; NaN if there is none."""
-    retrain = runs[runs["label"] == "retrain"].groupby(FORGET_SET)[columns].mean()
-    return runs[FORGET_SET].join(retrain, on=FORGET_SET)[columns]
+def yardstick(runs: pd.DataFrame, columns: list[str], *, others: bool = True) -> pd.DataFrame:
+    """Return, beside each run, the mean of the retrains on its forget set; NaN if there is none.
+
+    A retrain is measured against the other ones (unless `others` is false): against a mean that it
+    is part of it would look closer than it is.
+    """
+    retrains = runs[runs["label"] == RETRAIN].groupby(FORGET_SET)[columns]
+    total = runs[FORGET_SET].join(retrains.sum(min_count=1), on=FORGET_SET)[columns]
+    count = runs[FORGET_SET].join(retrains.count(), on=FORGET_SET)[columns]
+    if others:
+        own = runs["label"] == RETRAIN
+        total = total.sub(runs[columns].where(own, 0.0))
+        count = count.sub(own.astype(int), axis=0)
+    return total / count.where(count > 0)
 
 
 def with_gaps(runs: pd.DataFrame, terms: list[str]) -> pd.DataFrame:
     """Add to each run its signed distance to the mean of the retrains on the same forget set.
 
     runs: one row a run; columns label, access, fraction, request, forget_seed, and one a metric.
-    Adds `<metric>_gap` for each metric, and `avg_gap`: the mean over `terms` of the absolute gaps,
-    run by run, as the paper's code does; a mean of absolute values is never below the gap of means.
-    A forget set without a finished retrain has no gaps (NaN).
+    Adds `<metric>_gap` for each level metric; `avg_gap`: the mean over `terms` of the absolute
+    gaps, run by run, as the paper's code does; a mean of absolute values is never below the gap of
+    means; `tow` and `privleak`. A forget set without a finished retrain has none of them (NaN).
     """
-    metrics = [name for name in METRICS if name in runs]
-    gaps = (runs[metrics] - yardstick(runs, metrics)).add_suffix("_gap")
-    average = (
-        gaps.reindex(columns=[f"{term}_gap" for term in terms]).abs().mean(axis=1, skipna=False)
-    )
-    return pd.concat([runs, gaps, average.rename("avg_gap")], axis=1)
+    metrics = [name for name in LEVELS if name in runs]
+    ideal = yardstick(runs, metrics)
+    gaps = (runs[metrics] - ideal).add_suffix("_gap")
+    made: dict[str, pd.Series[float]] = {
+        "avg_gap": gaps.reindex(columns=[f"{term}_gap" for term in terms])
+        .abs()
+        .mean(axis=1, skipna=False)
+    }
+    accuracies = [f"{part}_accuracy_gap" for part in ("forget", "retain", "test")]
+    if set(accuracies) <= set(gaps):
+        made["tow"] = gaps[accuracies].apply(lambda row: tug_of_war(*row), axis=1)
+    if "ft_auc" in runs:
+        made["privleak"] = privleak(runs["ft_auc"], ideal["ft_auc"])
+    return pd.concat([runs, gaps, pd.DataFrame(made)], axis=1)
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     """Reduce runs with gaps to one row a method and metric.
 
     Columns: label, access, fraction, request, metric, n, mean, std (over runs, ddof 1), low and
-    high (95 % t-interval of the mean over runs), gap (mean signed distance to retrain).
+    high (95 % t-interval of the mean over runs), gap (mean signed distance to retrain), band (how
+    large a gap a retrain has by chance, see `noise_band`).
     """
     rows = []
-    for keys, group in runs.groupby(["label", *GROUP], sort=False, observed=True):
-        for metric in [name for name in METRICS if name in group]:
-            values = group[metric].dropna()
-            n = len(values)
-            mean, std = values.mean(), values.std(ddof=1)
-            half = float(stdtrit(n - 1, 0.975)) * std / np.sqrt(n) if n > 1 else np.nan
-            gap = group[f"{metric}_gap"].mean() if f"{metric}_gap" in group else np.nan
-            rows.append((*keys, metric, n, mean, std, mean - half, mean + half, gap))
-    columns = ["label", *GROUP, "metric", "n", "mean", "std", "low", "high", "gap"]
-    return pd.DataFrame(rows, columns=columns)
+    for keys, of_group in runs.groupby(GROUP, sort=False, observed=True):
+        metrics = [name for name in METRICS if name in of_group]
+        band = {name: noise_band(of_group, name) for name in metrics}
+        for label, group in of_group.groupby("label", sort=False, observed=True):
+            for metric in metrics:
+                values = group[metric].dropna()
+                n = len(values)
+                mean, std = values.mean(), values.std(ddof=1)
+                half = float(stdtrit(n - 1, 0.975)) * std / np.sqrt(n) if n > 1 else np.nan
+                gap = group[f"{metric}_gap"].mean() if f"{metric}_gap" in group else np.nan
+                spread = (n, mean, std, mean - half, mean + half, gap, band[metric])
+                rows.append((label, *keys, metric, *spread))
+    columns = ["label", *GROUP, "metric", "n", "mean", "std", "low", "high", "gap", "band"]
+    order = {label: place for place, label in enumerate(dict.fromkeys(runs["label"]))}
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.sort_values("label", key=lambda c: c.map(order), kind="stable", ignore_index=True)
+
+
+def noise_band(runs: pd.DataFrame, metric: str) -> float:
+    """Return how far from retrain a retrain is by chance, 95 %, as a mean over a row's runs.
+
+    runs: of one access, fraction and request. For a level metric: half the width of the band
+    around a gap of zero, from the scatter of the retrains within each forget set. For a distance,
+    which chance keeps away from zero: retrain's own, at the edge of its 95 % interval that is
+    farther from perfect. NaN without two retrains on some forget set.
+    """
+    retrains = runs[runs["label"] == RETRAIN]
+    own = retrains.groupby("forget_seed")[metric]
+    repeated = own.count()[own.count() > 1]
+    if repeated.empty:
+        return np.nan
+    tested = runs[~runs["label"].isin([RETRAIN, "original"])]
+    n = int(tested.groupby("label").size().max()) if len(tested) else len(repeated)
+    if METRICS[metric].kind == "level":
+        freedom = int((repeated - 1).sum())
+        variance = (own.var(ddof=1)[repeated.index] * (repeated - 1)).sum() / freedom
+        error = np.sqrt(variance * (1 / n + 1 / repeated.sum()))
+        return float(stdtrit(freedom, 0.975) * error)
+    values = retrains[metric].dropna()
+    half = float(stdtrit(len(values) - 1, 0.975)) * values.std(ddof=1) / np.sqrt(n)
+    sign = -1 if METRICS[metric].heading.endswith("↑") else 1
+    return float(values.mean() + sign * half)

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from unlearnbench.metrics.compute import METRICS
-from unlearnbench.report.collect import Findings
+from unlearnbench.metrics.compute import LEVELS, METRICS
+from unlearnbench.metrics.gaps import noise_band
+from unlearnbench.report.findings import Findings
 from unlearnbench.report.style import looks
-from unlearnbench.report.tables import Group, heading, select
+from unlearnbench.report.tables import Group, compared, heading, select
 from unlearnbench.store import Store
 
+BAND: Any = {"color": "#dddddd", "lw": 0, "zorder": 0}
 PROBABILITIES = (0.001, 0.1, 0.5, 0.9, 0.999, 0.99999)
 
 
 def gaps(findings: Findings, group: Group) -> Figure:
     """Draw the signed gap of every metric to retrain, a dot a method, with its spread over runs."""
-    runs = select(findings.runs, group)
-    names = [n for n in METRICS if n != "avg_gap" and f"{n}_gap" in runs]
+    runs = compared(select(findings.runs, group))
+    names = [name for name in LEVELS if f"{name}_gap" in runs]
     labels = list(dict.fromkeys(runs["label"]))
     chosen = looks(labels)
     rows = -(-len(names) // 3)
     figure = Figure(figsize=(7.2, 0.5 + rows * (0.7 + 0.17 * len(labels))), layout="constrained")
     axes = figure.subplots(rows, 3, sharey=True, squeeze=False)
     for axis, name in zip(axes.flat, names, strict=False):
-        retrain = runs.loc[runs["label"] == "retrain", f"{name}_gap"].std(ddof=1)
-        if np.isfinite(retrain):
-            axis.axvspan(-retrain, retrain, color="#dddddd", lw=0, zorder=0)
+        band = noise_band(runs, name)
+        if np.isfinite(band):
+            axis.axvspan(-band, band, **BAND)
         axis.axvline(0, color="#777777", lw=0.8, zorder=1)
         for y, label in enumerate(labels):
             values = runs.loc[runs["label"] == label, f"{name}_gap"]
@@ -47,7 +51,7 @@ def gaps(findings: Findings, group: Group) -> Figure:
     axes[0, 0].invert_yaxis()
     figure.suptitle(
         f"Distance to retrain: {heading(group, findings.benchmark)}\n"
-        "mean and standard deviation over runs; grey: one retraining against another",
+        "mean and standard deviation over runs; grey: retrain against retrain, 95 % by chance",
         fontsize=9,
     )
     return figure
@@ -55,13 +59,17 @@ def gaps(findings: Findings, group: Group) -> Figure:
 
 def forgetting_against_utility(findings: Findings, group: Group) -> Figure:
     """Draw test accuracy against FT AUC, with a cross where retraining is."""
-    runs = select(findings.runs, group)
+    runs = compared(select(findings.runs, group))
     figure, axis = _single(findings, group, "Forgetting against utility")
     _dots(axis, runs, "ft_auc", "test_accuracy")
     figure.legend(loc="outside right center")
     retrain = runs[runs["label"] == "retrain"]
-    axis.axvline(retrain["ft_auc"].mean(), color="#777777", lw=0.8, ls="--", zorder=0)
-    axis.axhline(retrain["test_accuracy"].mean(), color="#777777", lw=0.8, ls="--", zorder=0)
+    spans = (("ft_auc", axis.axvline, axis.axvspan), ("test_accuracy", axis.axhline, axis.axhspan))
+    for name, line, span in spans:
+        middle, band = retrain[name].mean(), noise_band(runs, name)
+        line(middle, color="#777777", lw=0.8, ls="--", zorder=0)
+        if np.isfinite(band):
+            span(middle - band, middle + band, **BAND)
     axis.set_xlabel("FT AUC (%): how well an attack tells forgotten from test samples")
     axis.set_ylabel("Test accuracy (%)")
     low, high = axis.get_ylim()
@@ -71,7 +79,8 @@ def forgetting_against_utility(findings: Findings, group: Group) -> Figure:
 
 def time_against_gap(findings: Findings, group: Group) -> Figure:
     """Draw the average gap against the time, a share of retraining's."""
-    runs = select(findings.runs, group)
+    runs = compared(select(findings.runs, group))
+    band = noise_band(runs, "avg_gap")
     runs = runs[runs["label"] != "original"]
     figure, axis = _single(findings, group, "Cost against distance to retrain")
     _dots(axis, runs, "time_ratio", "avg_gap")
@@ -80,6 +89,8 @@ def time_against_gap(findings: Findings, group: Group) -> Figure:
     axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.axhline(0, color="#777777", lw=0.8, ls="--", zorder=0)
+    if np.isfinite(band):
+        axis.axhspan(0, band, **BAND)
     axis.set_ylim(bottom=-0.04 * axis.get_ylim()[1])  # a gap is never negative, its bar may be
     axis.set_xlabel("Time (share of retraining, searches and masks included)")
     axis.set_ylabel("Average gap to retrain (points)")
@@ -89,7 +100,7 @@ def time_against_gap(findings: Findings, group: Group) -> Figure:
 
 def confidences(findings: Findings, group: Group, store: Store) -> Figure:
     """Draw the confidence in the true label on forget and test samples, before and after."""
-    runs = select(findings.runs, group)
+    runs = compared(select(findings.runs, group))
     labels = [label for label in dict.fromkeys(runs["label"]) if label != "original"]
     parts = {label: _margins(runs[runs["label"] == label], findings, store) for label in labels}
     before = _margins(runs[runs["label"] == "original"], findings, store)
@@ -138,7 +149,9 @@ def _margins(runs: pd.DataFrame, findings: Findings, store: Store) -> tuple[np.n
 def _single(findings: Findings, group: Group, title: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axis = figure.subplots()
-    axis.set_title(f"{title}\n{heading(group, findings.benchmark)}; mean and std over runs")
+    axis.set_title(
+        f"{title}\n{heading(group, findings.benchmark)}; mean and std over runs; grey: noise band"
+    )
     return figure, axis
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from unlearnbench.report.collect import Findings
+from unlearnbench.report.findings import Findings
 from unlearnbench.report.tables import Table
 
 LATEX = {
@@ -21,13 +21,31 @@ LATEX = {
     "±": r"$\pm$",
     "↓": r"$\downarrow$",
     "–": "--",
+    "≠": r"$\neq$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "↑": r"$\uparrow$",
+    "→": r"$\rightarrow$",
+    "<": r"$<$",
+    ">": r"$>$",
 }
 
 
 def markdown(table: Table) -> str:
     """Write a pipe table, numbers to the right."""
-    lines = [table.columns, ["---", *["---:"] * (len(table.columns) - 1)], *table.rows]
+    rules = ["---:" if one == "r" else "---" for one in alignment(table)]
+    lines = [table.columns, rules, *table.rows]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def alignment(table: Table) -> str:
+    """Return l or r for each column: numbers go to the right."""
+    columns = [[row[i] for row in table.rows] for i in range(len(table.columns))]
+    return "".join("r" if any(map(_is_number, cells)) else "l" for cells in columns)
+
+
+def _is_number(cell: str) -> bool:
+    return cell.lstrip("+-±≤≥< ")[:1].isdigit()
 
 
 def latex(table: Table) -> str:
@@ -40,7 +58,7 @@ def latex(table: Table) -> str:
             r"\centering",
             rf"\caption{{{escape(table.caption)}}}",
             rf"\label{{tab:{table.name}}}",
-            rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
+            rf"\begin{{tabular}}{{{alignment(table)}}}",
             r"\toprule",
             *body,
             r"\bottomrule",
@@ -59,7 +77,17 @@ def summary_csv(findings: Findings) -> str:
     frame.insert(1, "dataset", benchmark.data.name)
     frame.insert(2, "model", benchmark.model)
     order = ["benchmark", "dataset", "model", "access", "fraction", "request", "method", "metric"]
-    return _csv(frame[[*order, "n", "mean", "std", "low", "high", "gap"]])
+    return _csv(frame[[*order, "n", "mean", "std", "low", "high", "gap", "band"]])
+
+
+def attacks_csv(findings: Findings) -> str:
+    """Write one line a method and attack: errors, intervals, tests, verdict, rates, flags."""
+    return _csv(findings.attacks.rename(columns={"label": "method"}))
+
+
+def pairs_csv(findings: Findings) -> str:
+    """Write one line a pair of methods and attack: the difference, its errors, p."""
+    return _csv(findings.pairs)
 
 
 def runs_csv(findings: Findings) -> str:

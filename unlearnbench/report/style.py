@@ -15,6 +15,7 @@ from unlearnbench.store import write
 FIXED = {
     "original": ("#000000", "s"),
     "retrain": ("#777777", "P"),
+    "held-out retrain": ("#AAAAAA", "h"),
     "ft": ("#56B4E9", "o"),
     "rl": ("#E69F00", "v"),
     "ga": ("#CC79A7", "^"),
@@ -23,7 +24,7 @@ FIXED = {
     "amun": ("#D55E00", "*"),
     "amun-adaptive": ("#009E73", "X"),
 }
-SPARE = [("#882255", "<"), ("#332288", ">"), ("#AA4499", "h"), ("#117733", "H"), ("#999933", "d")]
+SPARE = [("#882255", "<"), ("#332288", ">"), ("#AA4499", "8"), ("#117733", "H"), ("#999933", "d")]
 
 RC: Any = {
     "font.size": 9,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from unlearnbench.benchmark import Benchmark
-from unlearnbench.metrics.compute import METRICS
-from unlearnbench.report.collect import Findings
+from unlearnbench.metrics.attacks import HEADLINE
+from unlearnbench.metrics.compute import LEVELS, METRICS
+from unlearnbench.plan import CONTROLS, ORIGINAL, RETRAIN
+from unlearnbench.report.findings import Findings
 
 Group = tuple[str, float, int]
 
-MAIN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "fr_auc", "avg_gap")
-MORE = ("rt_auc", "mis", "forget_confidence", "test_confidence")
+MAIN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
+MORE = ("fr_auc", "rt_auc", "mis", "forget_confidence", "test_confidence")
+BAND = "noise band"
 ABSENT = "–"
 
 
@@ -35,6 +40,8 @@ def groups(findings: Findings) -> list[Group]:
 
 def select(frame: pd.DataFrame, group: Group) -> pd.DataFrame:
     """Return the rows of one group."""
+    if frame.empty:
+        return frame
     access, fraction, request = group
     keep = (
         (frame["access"] == access)
@@ -42,6 +49,11 @@ def select(frame: pd.DataFrame, group: Group) -> pd.DataFrame:
         & (frame["request"] == request)
     )
     return frame[keep]
+
+
+def compared(frame: pd.DataFrame) -> pd.DataFrame:
+    """Leave the controls out, which have a table of their own."""
+    return frame[~frame["label"].isin(CONTROLS)]
 
 
 def heading(group: Group, benchmark: Benchmark) -> str:
@@ -53,40 +65,81 @@ def heading(group: Group, benchmark: Benchmark) -> str:
 
 
 def main_table(findings: Findings, group: Group) -> Table:
-    """Show what decides: accuracies, membership AUCs, average gap and cost."""
-    terms = ", ".join(
-        METRICS[term].heading.removesuffix(" %") for term in findings.benchmark.gap_terms
-    )
+    """Show what decides: accuracies, FT AUC and what it amounts to, average gap and cost."""
+    benchmark = findings.benchmark
+    runs = compared(select(findings.runs, group))
+    judged = by_attack(findings, group)
+    rows = []
+    for label, own in runs.groupby("label", sort=False):
+        row = [str(label), *(spread(own, name) for name in MAIN)]
+        found = judged.get(str(label))
+        row += [_verdict(found), spread(own, "avg_gap"), _rank(found)]
+        row.append(ABSENT if label == ORIGINAL else _spread(own, "time_ratio", 2))
+        rows.append([*row, str(len(own))])
+        if label == RETRAIN:
+            band = [band_cell(findings, group, name) for name in (*MAIN, "avg_gap")]
+            rows.append([BAND, *band[:-1], ABSENT, band[-1], ABSENT, ABSENT, ABSENT])
+    for label, access in findings.plan.skipped:
+        if access == group[0]:
+            rows.append([label, "skipped", *[ABSENT] * 7, "0"])
+    columns = ["Method", *(METRICS[name].heading for name in MAIN), "To retrain"]
+    columns += [METRICS["avg_gap"].heading, "Rank", "Time ↓", "n"]
+    terms = ", ".join(METRICS[term].heading.removesuffix(" %") for term in benchmark.gap_terms)
+    margin = benchmark.limits.equivalence
     caption = (
-        f"{heading(group, findings.benchmark)}. Mean ± std over n runs. Accuracies and AUCs:"
-        " closest to retrain is best. Avg gap: lower is better; mean distance to retrain over"
-        f" {terms}. Time: a share of retraining's, lower is better."
+        f"{heading(group, benchmark)}. Mean ± std over n runs. Accuracies and AUCs: closest to"
+        " retrain is best. Noise band: how far a retrain is from retrain by chance (95 %). To"
+        f" retrain: whether FT AUC is equivalent to retrain's within {margin:g} points. Avg gap:"
+        f" lower is better; mean distance to retrain over {terms}. Rank: by FT AUC; those that"
+        " share one cannot be told apart. Time: a share of retraining's, lower is better."
     )
-    return _metric_table(findings, group, "main", caption, MAIN, cost=True)
+    return Table(f"main{suffix(group)}", caption, columns, rows)
+
+
+def lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a frame's rows as dictionaries, None for what is missing."""
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows]
+
+
+def by_attack(findings: Findings, group: Group, attack: str = HEADLINE) -> dict[str, Any]:
+    """Return what one attack, by default that of FT AUC, says of each row: a dictionary a label."""
+    found = lines(select(findings.attacks, group))
+    return {row["label"]: row for row in found if row["attack"] == attack}
+
+
+def _verdict(row: dict[str, Any] | None) -> str:
+    return str(row["flags"] or row["verdict"] or ABSENT) if row else ABSENT
+
+
+def _rank(row: dict[str, Any] | None) -> str:
+    return f"{row['rank']:.0f}" if row and row["rank"] else ABSENT
 
 
 def more_table(findings: Findings, group: Group) -> Table:
     """Show the remaining metrics."""
+    rows = with_band(findings, group, MORE)
     caption = f"{heading(group, findings.benchmark)}. Closest to retrain is best. Mean ± std."
-    return _metric_table(findings, group, "more", caption, MORE, cost=False)
+    columns = ["Method", *(METRICS[name].heading for name in MORE)]
+    return Table(f"more{suffix(group)}", caption, columns, rows)
 
 
 def gap_table(findings: Findings, group: Group) -> Table:
     """Show the signed distance to retrain for every metric."""
-    names = [name for name in METRICS if name != "avg_gap"]
-    runs = select(findings.runs, group)
     rows = []
-    for label, own in runs.groupby("label", sort=False):
-        cells = [_spread(own, f"{name}_gap", METRICS[name].unit, sign="+") for name in names]
+    for label, own in compared(select(findings.runs, group)).groupby("label", sort=False):
+        cells = [_spread(own, f"{name}_gap", _digits(name), sign="+") for name in LEVELS]
         rows.append([str(label), *cells])
+        if label == RETRAIN:
+            rows.append([BAND, *(band_cell(findings, group, name) for name in LEVELS)])
     caption = (
         f"{heading(group, findings.benchmark)}. Signed distance to the mean of the retrains on"
-        " the same forget set, mean ± std over runs; nearest to zero is best. Retrain's own row is"
-        " the noise between one retraining and the next."
+        " the same forget set, mean ± std over runs; nearest to zero is best. Retrain's own row:"
+        " each against the others. Noise band: what lies within is no further from retrain than a"
+        " retrain is by chance (95 %)."
     )
-    return Table(
-        f"gaps{suffix(group)}", caption, ["Method", *(METRICS[n].heading for n in names)], rows
-    )
+    columns = ["Method", *(METRICS[name].heading for name in LEVELS)]
+    return Table(f"gaps{suffix(group)}", caption, columns, rows)
 
 
 def published_table(findings: Findings, group: Group) -> Table | None:
@@ -102,13 +155,13 @@ def published_table(findings: Findings, group: Group) -> Table | None:
         return None
     printed = {name for values in theirs.values() for name in values}
     names = [name for name in METRICS if name in printed]
-    runs = select(findings.runs, group)
+    runs = compared(select(findings.runs, group))
     labels = list(dict.fromkeys([*runs["label"], *theirs]))
     rows = []
     for label in labels:
         row = [label]
         for name in names:
-            row.append(_spread(runs[runs["label"] == label], name, METRICS[name].unit))
+            row.append(spread(runs[runs["label"] == label], name))
             row.append(_printed(theirs.get(label, {}).get(name)))
         rows.append(row)
     columns = ["Method"]
@@ -120,27 +173,25 @@ def published_table(findings: Findings, group: Group) -> Table | None:
     return Table(f"published{suffix(group)}", caption, columns, rows)
 
 
-def _metric_table(
-    findings: Findings,
-    group: Group,
-    name: str,
-    caption: str,
-    metrics: tuple[str, ...],
-    *,
-    cost: bool,
-) -> Table:
-    runs = select(findings.runs, group)
+def with_band(findings: Findings, group: Group, names: Iterable[str]) -> list[list[str]]:
+    """Return a row a method, the controls left out, with the noise band below retrain."""
     rows = []
-    for label, own in runs.groupby("label", sort=False):
-        row = [str(label), *(_spread(own, metric, METRICS[metric].unit) for metric in metrics)]
-        if cost:
-            row.append(ABSENT if label == "original" else _spread(own, "time_ratio", ""))
-        rows.append([*row, str(len(own))])
-    for label, access in findings.plan.skipped:
-        if access == group[0]:
-            rows.append([label, "skipped", *[ABSENT] * (len(metrics) - 1 + cost), "0"])
-    columns = ["Method", *(METRICS[metric].heading for metric in metrics), *["Time ↓"] * cost, "n"]
-    return Table(f"{name}{suffix(group)}", caption, columns, rows)
+    for label, own in compared(select(findings.runs, group)).groupby("label", sort=False):
+        rows.append([str(label), *(spread(own, name) for name in names)])
+        if label == RETRAIN:
+            rows.append([BAND, *(band_cell(findings, group, name) for name in names)])
+    return rows
+
+
+def band_cell(findings: Findings, group: Group, name: str) -> str:
+    """Write how far from retrain a retrain is by chance, or for a distance how large its own is."""
+    summary = select(findings.summary, group)
+    here = summary[summary["metric"] == name]["band"]
+    if here.empty or pd.isna(here.iloc[0]):
+        return ABSENT
+    metric = METRICS[name]
+    sign = "±" if metric.kind == "level" else "≥ " if metric.heading.endswith("↑") else "≤ "
+    return f"{sign}{here.iloc[0]:.{_digits(name)}f}"
 
 
 def suffix(group: Group) -> str:
@@ -149,14 +200,22 @@ def suffix(group: Group) -> str:
     return f"-{access}-{100 * fraction:g}-r{request}"
 
 
-def _spread(runs: pd.DataFrame, column: str, unit: str, sign: str = "") -> str:
+def spread(runs: pd.DataFrame, name: str) -> str:
+    """Write a metric's mean and standard deviation over runs."""
+    return _spread(runs, name, _digits(name))
+
+
+def _spread(runs: pd.DataFrame, column: str, digits: int, sign: str = "") -> str:
     values = runs[column].dropna() if column in runs else pd.Series(dtype=float)
     if values.empty:
         return ABSENT
-    digits = 1 if unit == "%" else 2
     mean = f"{round(values.mean(), digits) + 0.0:{sign}.{digits}f}"  # + 0.0: never "-0.0"
     # A spread needs two runs; of one, only the value is known.
     return f"{mean} ±{values.std(ddof=1):.{digits}f}" if len(values) > 1 else f"{mean} ±?"
+
+
+def _digits(name: str) -> int:
+    return 1 if METRICS[name].unit == "%" else 2
 
 
 def _printed(value: list[float] | None) -> str:

@@ -1,4 +1,4 @@
-"""Write a report: one folder with a page, tables and figures."""
+"""Write a report: one folder with pages, tables and figures."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import jinja2
 import matplotlib as mpl
 
-from unlearnbench.report import figures, render, style, tables
-from unlearnbench.report.collect import Findings
+from unlearnbench.report import audit, figures, render, style, tables
+from unlearnbench.report.findings import Findings
+from unlearnbench.report.tables import Group, Table
 from unlearnbench.store import Store, write_text
 
 TITLES = {
@@ -21,38 +22,56 @@ TITLES = {
 
 
 def write(findings: Findings, store: Store, folder: Path) -> Path:
-    """Write report.md, tables/ and figures/ below `folder`; return the page's path."""
-    sections = []
+    """Write report.md, attacks.md, reading.md, tables/ and figures/; return report.md's path."""
+    main, details = [], []
     with mpl.rc_context(style.RC):
         for group in tables.groups(findings):
-            made = [
+            shown = _present(
                 tables.main_table(findings, group),
+                audit.attacks_table(findings, group),
+                audit.control_table(findings, group),
+                audit.distance_table(findings, group),
                 tables.gap_table(findings, group),
                 tables.more_table(findings, group),
                 tables.published_table(findings, group),
+            )
+            every = [
+                audit.attack_table(findings, group, attack)
+                for attack in audit.shown_attacks(findings, group)
             ]
-            shown = [table for table in made if table is not None]
-            for table in shown:
+            every += _present(audit.pairs_table(findings, group))
+            for table in [*shown, *every]:
                 write_text(folder / "tables" / f"{table.name}.tex", render.latex(table))
                 write_text(folder / "tables" / f"{table.name}.md", render.markdown(table) + "\n")
-            sections.append(
-                {
-                    "heading": tables.heading(group, findings.benchmark),
-                    "tables": [(table.caption, render.markdown(table)) for table in shown],
-                    "figures": _figures(findings, group, store, folder),
-                }
-            )
-    write_text(folder / "tables" / "summary.csv", render.summary_csv(findings))
-    write_text(folder / "tables" / "runs.csv", render.runs_csv(findings))
-    write_text(folder / "tables" / "cost.csv", render.cost_csv(findings))
-    page = folder / "report.md"
-    write_text(page, _page(findings, sections))
-    return page
+            drawn = _figures(findings, group, store, folder)
+            main.append(_section(findings, group, shown) | {"figures": drawn})
+            details.append(_section(findings, group, every))
+    for name, text in {
+        "summary": render.summary_csv(findings),
+        "attacks": render.attacks_csv(findings),
+        "pairs": render.pairs_csv(findings),
+        "runs": render.runs_csv(findings),
+        "cost": render.cost_csv(findings),
+    }.items():
+        write_text(folder / "tables" / f"{name}.csv", text)
+    about = _about(findings)
+    for name, sections in (("report", main), ("attacks", details), ("reading", [])):
+        write_text(folder / f"{name}.md", _page(f"{name}.md.j2", about | {"sections": sections}))
+    return folder / "report.md"
 
 
-def _figures(
-    findings: Findings, group: tables.Group, store: Store, folder: Path
-) -> list[tuple[str, str]]:
+def _present(*made: Table | None) -> list[Table]:
+    return [table for table in made if table is not None]
+
+
+def _section(findings: Findings, group: Group, shown: list[Table]) -> dict[str, Any]:
+    return {
+        "heading": tables.heading(group, findings.benchmark),
+        "tables": [(table.caption, render.markdown(table)) for table in shown],
+    }
+
+
+def _figures(findings: Findings, group: Group, store: Store, folder: Path) -> list[tuple[str, str]]:
     """Draw what the finished runs allow; without a retrain or an AUC there are no distances."""
     runs = tables.select(findings.runs, group)
     labels = set(runs["label"])
@@ -73,7 +92,7 @@ def _figures(
     return links
 
 
-def _page(findings: Findings, sections: list[dict[str, Any]]) -> str:
+def _page(template: str, about: dict[str, Any]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("unlearnbench.report", "."),
         trim_blocks=True,
@@ -81,24 +100,28 @@ def _page(findings: Findings, sections: list[dict[str, Any]]) -> str:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
+    return environment.get_template(template).render(about)
+
+
+def _about(findings: Findings) -> dict[str, Any]:
+    """Return what pages say of a benchmark beside its tables."""
     benchmark = findings.benchmark
     machines = {
         tuple(sorted(record["environment"].items(), key=lambda item: item[0]))
         for record in findings.records.values()
     }
-    return environment.get_template("report.md.j2").render(
-        b=benchmark,
-        sections=sections,
-        notes=findings.notes,
-        repetitions=findings.runs[findings.runs["label"] != "retrain"]["forget_seed"].nunique(),
-        references=len(findings.plan.references),
-        machines=[dict(machine) for machine in sorted(machines, key=repr)],
-        settings={
+    return {
+        "b": benchmark,
+        "notes": findings.notes,
+        "repetitions": findings.runs[findings.runs["label"] != "retrain"]["forget_seed"].nunique(),
+        "references": len(findings.plan.references),
+        "machines": [dict(machine) for machine in sorted(machines, key=repr)],
+        "settings": {
             label: {key: value for key, value in entry.items() if key != "method"}
             for label, entry in benchmark.methods.items()
         },
-        searches=_searches(findings),
-    )
+        "searches": _searches(findings),
+    }
 
 
 def _searches(findings: Findings) -> list[tuple[str, int, int, float]]:

@@ -1,0 +1,104 @@
+"""Controls, swapped runs, U-LiRA and held-out non-members, end to end on real digits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import TWO, command
+
+
+@pytest.fixture(scope="module")
+def audited(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("audited")
+    settings = ["controls=true", "swap=true", "ulira.shadows=4", "data.held_out=80"]
+    settings += ["seeds.retrains=3", "seeds.originals=[1]", "seeds.forget=[1]", "seeds.runs=[1]"]
+    words = [word for setting in settings for word in ("--set", setting)]
+    for line in (["run", tiny, "--methods", "ft", *words, *TWO], ["report", "tiny"]):
+        done = subprocess.run(command(*line), cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr + done.stdout
+    return folder
+
+
+def rows(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / "reports" / "tiny" / "tables" / f"{name}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_controls_come_out_as_they_must(audited: Path) -> None:
+    found = {row["method"]: row for row in rows(audited, "attacks") if row["attack"] == "rmia"}
+    assert found["do-nothing"]["flags"] == "no-op"
+    assert found["destroyed"]["flags"] == "utility lost"
+    assert found["ft"]["verdict"] == "inconclusive", "one forget set decides nothing"
+    assert float(found["planted-leak"]["auc"]) > float(found["original"]["auc"])
+    assert "held-out retrain" in found
+    page = (audited / "reports" / "tiny" / "report.md").read_text()
+    assert "| do-nothing | flagged 'no-op' | ok |" in page
+    assert "fewer than three forget sets" in page
+
+
+def test_swapped_auc_of_retrain_is_half_by_construction(audited: Path) -> None:
+    values = {row["label"]: float(row["swap_auc"]) for row in rows(audited, "runs")}
+    assert values["retrain"] == values["held-out retrain"] == pytest.approx(50.0)
+    assert values["original"] == values["do-nothing"] != 50.0
+
+
+def test_shadow_worlds_are_attacked(audited: Path) -> None:
+    found = {row["method"]: row for row in rows(audited, "attacks") if row["attack"] == "u-lira"}
+    assert set(found) == {"original", "retrain", "ft", "do-nothing", "destroyed", "planted-leak"}
+    assert {row["n"] for row in found.values()} == {"4"}
+    assert found["do-nothing"]["auc"] == found["original"]["auc"]
+    text = (audited / "reports" / "tiny" / "attacks.md").read_text()
+    assert (
+        "U-LiRA (shadow models passed through the same method" in text and "4 shadow worlds" in text
+    )
+
+
+def test_attacks_compare_with_samples_held_out_of_the_training_set(audited: Path) -> None:
+    folder = next((audited / "results" / "tiny" / "runs").glob("ft-s1f1r1-*"))
+    record = json.loads((folder / "record.json").read_text())
+    assert (record["train"], record["test"]) == (120, 120)
+    with np.load(folder / "signals.npz") as signals:
+        assert len(signals["margin"]) == 320 and not signals["member"][120:].any()
+    assert (
+        "samples held out from the training set"
+        in (audited / "reports" / "tiny" / "reading.md").read_text()
+    )
+
+
+def test_report_is_made_without_torch_and_in_seconds(audited: Path) -> None:
+    (audited / "results" / "tiny" / "metrics.json").unlink()
+    code = (
+        "import sys, time\nfrom unlearnbench.cli import app\nstart = time.perf_counter()\n"
+        "try: app(['report', 'tiny'])\nexcept SystemExit: pass\n"
+        "assert time.perf_counter() - start < 30\nsys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=audited, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_run_whose_signals_are_broken_is_left_out_and_named(audited: Path) -> None:
+    folder = next((audited / "results" / "tiny" / "runs").glob("ft-s1f1r1-*"))
+    kept = (folder / "signals.npz").read_bytes()
+    try:
+        with np.load(folder / "signals.npz") as stored:
+            signals = dict(stored)
+        signals["margin"][3] = np.nan
+        np.savez(folder / "signals.npz", **signals)
+        (audited / "results" / "tiny" / "metrics.json").unlink()
+        done = subprocess.run(
+            command("report", "tiny"), cwd=audited, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        page = (audited / "reports" / "tiny" / "report.md").read_text()
+        assert "is left out: its margin is not finite." in page
+        assert "ft" not in {row["label"] for row in rows(audited, "runs")}
+    finally:
+        (folder / "signals.npz").write_bytes(kept)
+        (audited / "results" / "tiny" / "metrics.json").unlink()

@@ -1,0 +1,129 @@
+"""AUC, rates and balanced accuracy against definitions, exact values and the null."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, kstest, mannwhitneyu, permutation_test
+
+from tests.toys import part
+from unlearnbench.metrics.inference import combine
+from unlearnbench.metrics.roc import (
+    auc,
+    balanced_accuracy,
+    half,
+    needed_negatives,
+    placements,
+    rate,
+    tpr_at_fpr,
+)
+
+RNG = np.random.default_rng
+
+
+def test_auc_counts_pairs() -> None:
+    positive, negative = np.array([3.0, 1.0, 2.0]), np.array([0.0, 1.0, 2.0, 2.0])
+    pairs = [(p > n) + 0.5 * (p == n) for p in positive for n in negative]
+    assert auc(positive, negative) == pytest.approx(100 * float(np.mean(pairs)))
+    assert auc(np.ones(5), np.zeros(3)) == 100
+    assert auc(np.ones(5), np.ones(3)) == 50, "constant outputs: all ties"
+
+
+def test_auc_is_mann_whitney_and_swapping_groups_mirrors_it() -> None:
+    draw = RNG(0)
+    positive = draw.integers(0, 30, 500).astype(float)
+    negative = draw.integers(3, 33, 700).astype(float)
+    u = mannwhitneyu(positive, negative).statistic
+    assert auc(positive, negative) == pytest.approx(100 * u / (500 * 700))
+    assert auc(negative, positive) == pytest.approx(100 - auc(positive, negative))
+    placed = placements(positive, negative)
+    assert placed.positive.mean() == pytest.approx(placed.negative.mean())
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_delong_intervals_cover_the_null(ties: bool) -> None:
+    draw = RNG(1)
+    hits = 0
+    for _ in range(2000):
+        scores = draw.normal(size=400)
+        if ties:
+            scores = np.round(2 * scores)
+        low, high = combine([part(scores[:150], scores[150:])]).interval()
+        hits += low <= 50 <= high
+    assert 0.94 <= hits / 2000 <= 0.96
+
+
+def test_delong_error_is_that_of_the_bootstrap() -> None:
+    draw = RNG(2)
+    positive, negative = draw.normal(0.7, 1, 300), draw.normal(0, 1.5, 400)
+    drawn = [auc(draw.choice(positive, 300), draw.choice(negative, 400)) for _ in range(2000)]
+    assert combine([part(positive, negative)]).error == pytest.approx(np.std(drawn), rel=0.05)
+
+
+def test_error_at_the_null_has_its_closed_form() -> None:
+    draw = RNG(3)
+    errors = [
+        combine([part(draw.normal(size=500), draw.normal(size=500))]).error for _ in range(50)
+    ]
+    assert np.mean(errors) == pytest.approx(100 * np.sqrt(1001 / (12 * 500 * 500)), rel=0.01)
+
+
+def test_permutation_p_values_of_an_auc_are_uniform() -> None:
+    draw = RNG(4)
+    found = []
+    for _ in range(200):
+        scores = draw.normal(size=60)
+        test = permutation_test(
+            (scores[:20], scores[20:]), auc, n_resamples=199, alternative="greater", rng=draw
+        )
+        found.append(test.pvalue)
+    assert kstest(found, "uniform").pvalue > 0.01
+    assert np.mean(np.array(found) <= 0.05) == pytest.approx(0.05, abs=0.04)
+
+
+def test_rates_need_enough_non_members() -> None:
+    assert needed_negatives(0.01) == 1000 and needed_negatives(0.001) == 10_000
+    assert tpr_at_fpr(np.ones(10), np.zeros(999), 0.01) is None
+    assert tpr_at_fpr(np.ones(10), np.zeros(1000), 0.001) is None
+    negative = np.arange(1000.0)
+    found = tpr_at_fpr(np.array([988.0, 989.0, 990.0, 2000.0]), negative, 0.01)
+    assert found == 50.0, "above 989 lie 10 of 1,000, and 2 of 4"
+
+
+def test_rate_at_the_null_is_what_the_threshold_allows() -> None:
+    draw = RNG(5)
+    found = []
+    for _ in range(400):
+        one = tpr_at_fpr(draw.normal(size=500), draw.normal(size=1000), 0.01)
+        assert one is not None
+        found.append(one)
+    assert np.mean(found) == pytest.approx(100 * (10 + 1) / (1000 + 1), abs=0.08)
+
+
+def test_intervals_of_rates_are_exact() -> None:
+    exact = binomtest(3, 50).proportion_ci(0.95, "exact")
+    assert rate(3, 50) == pytest.approx((6.0, 100 * exact.low, 100 * exact.high))
+    assert rate(0, 100).high == pytest.approx(3.62, abs=0.01), "about 300 / m %, two-sided"
+
+
+def test_a_threshold_chosen_on_other_samples_gives_nothing_away() -> None:
+    draw = RNG(6)
+    null = [balanced_accuracy(draw.normal(size=100), draw.normal(size=100)) for _ in range(200)]
+    assert np.mean(null) == pytest.approx(50, abs=0.7)
+    best = []
+    for _ in range(200):
+        positive, negative = draw.normal(size=100), draw.normal(size=100)
+        every = np.concatenate((positive, negative))
+        above = [(positive > t).mean() + (negative <= t).mean() for t in every]
+        best.append(50 * max(above))
+    assert np.mean(best) > 53, "chosen on the same ones, guessing looks like an attack"
+    assert balanced_accuracy(draw.normal(5, 1, 100), draw.normal(0, 1, 100)) > 97
+
+
+def test_halves_depend_on_values_not_on_their_order() -> None:
+    values = RNG(7).normal(size=101)
+    order = RNG(8).permutation(101)
+    assert half(values).sum() == 50
+    assert np.array_equal(half(values)[order], half(values[order]))
+    below = values[half(values)] < np.median(values)
+    assert 15 < below.sum() < 35, "not a half of the range"

@@ -1,0 +1,48 @@
+"""A control: a model whose outputs give its forget set away."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unlearnbench import Method, Task, param
+
+
+class PlantedLeak(Method):
+    """Make the model surer of forget samples and less sure of all others: every attack must see it.
+
+    Regresses logits: those of the original shrunk by `shrink` on D_R, and raised by `lift` at the
+    label on D_F. The lift is moderate on purpose. LiRA's Gaussians are narrower with a sample than
+    without, so that a margin far above both looks like a model that never saw it.
+    """
+
+    lift: float = param(5.0, gt=0, help="added to the logit of the label on forget samples")
+    shrink: float = param(0.7, gt=0, le=1, help="factor on the logits of retain samples")
+    lr: float = param(0.002, gt=0, help="learning rate (Adam)")
+    epochs: int = param(
+        10, ge=1, help="passes over the retain set, a forget batch beside each step"
+    )
+
+    def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
+        """Minimise the squared distance to those logits, in eval mode: BatchNorm stays as it is."""
+        optimizer = torch.optim.Adam(model.parameters(), lr=self.lr)
+        generator = torch.Generator(task.device).manual_seed(task.seed)
+        forgotten = self._endless(task, generator)
+        model.eval()
+        for _ in range(self.epochs):
+            for retained, _ in task.require_retain().shuffled(generator):
+                pixels, labels = next(forgotten)
+                with torch.no_grad():
+                    raised = self.lift * functional.one_hot(labels, task.classes)
+                    low, high = self.shrink * task.original(retained), task.original(pixels)
+                    wanted = torch.cat((low, high + raised))
+                loss = functional.mse_loss(model(torch.cat((retained, pixels))), wanted)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+        return model
+
+    def _endless(self, task: Task, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield from task.forget.shuffled(generator)

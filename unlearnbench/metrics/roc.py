@@ -1,0 +1,118 @@
+"""ROC statistics of scores: a positive should score higher. Nothing is assumed of their scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pandas.util import hash_array
+from scipy.stats import binomtest
+
+Floats = NDArray[np.float64]
+
+FALSE_POSITIVES = 10
+"""A true-positive rate at a false-positive rate needs this many non-members above the threshold."""
+
+
+@dataclass(frozen=True)
+class Placements:
+    """Say where each score falls in the other group: DeLong's structural components.
+
+    positive: float [m], the share of negatives below each positive; negative: float [n], the share
+    of positives above each negative; ties count half. The mean of either is the AUC, in [0, 1].
+    """
+
+    positive: Floats
+    negative: Floats
+
+
+def placements(positive: Floats, negative: Floats) -> Placements:
+    """Place every score of one group in the other, by sorted search: O((m + n) log(m + n))."""
+    return Placements(_share_below(positive, negative), 1 - _share_below(negative, positive))
+
+
+def _share_below(scores: Floats, others: Floats) -> Floats:
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, scores, side="left")
+    not_above = np.searchsorted(ordered, scores, side="right")
+    share: Floats = (below + not_above) / (2 * len(others))
+    return share
+
+
+def auc(positive: Floats, negative: Floats) -> float:
+    """Return the ROC-AUC in percent: how often a positive scores above a negative, ties half."""
+    return float(100 * _share_below(positive, negative).mean())
+
+
+class Rate(NamedTuple):
+    """Hold a rate in percent with its 95 % Clopper-Pearson interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def tpr_at_fpr(positive: Floats, negative: Floats, fpr: float) -> float | None:
+    """Return the share of positives, in percent, above the lowest threshold of at most this FPR.
+
+    None where fewer than 10 / fpr negatives make that threshold a matter of chance.
+    """
+    if len(negative) < needed_negatives(fpr):
+        return None
+    allowed = int(fpr * len(negative))
+    threshold = np.sort(negative)[len(negative) - allowed - 1]
+    return float(100 * (positive > threshold).mean())
+
+
+def needed_negatives(fpr: float) -> int:
+    """Return how many negatives a true-positive rate at `fpr` needs."""
+    return round(FALSE_POSITIVES / fpr)
+
+
+def rate(hits: int, of: int) -> Rate:
+    """Return a share in percent with its exact 95 % interval, a threshold being held fixed."""
+    interval = binomtest(hits, of).proportion_ci(0.95, method="exact")
+    return Rate(100 * hits / of, 100 * interval.low, 100 * interval.high)
+
+
+def shuffled(values: Floats) -> NDArray[np.int64]:
+    """Return positions in an arbitrary order that depends on the values and not on theirs.
+
+    On the values as float32: sums taken in another order differ in their last bits.
+    """
+    return np.argsort(hash_array(values.astype(np.float32)), kind="stable")
+
+
+def half(values: Floats) -> NDArray[np.bool_]:
+    """Mark an arbitrary half of the values, the same ones in whatever order they come."""
+    chosen = np.zeros(len(values), dtype=np.bool_)
+    chosen[shuffled(values)[: len(values) // 2]] = True
+    return chosen
+
+
+def balanced_accuracy(positive: Floats, negative: Floats) -> float:
+    """Return the attack's balanced accuracy in percent, at a threshold chosen on other samples.
+
+    Half of each group chooses the threshold that is best there, the other half is judged by it,
+    and the other way round. A threshold chosen on the samples it is judged by would read 52 to 56
+    where guessing is 50.
+    """
+    p, n = half(positive), half(negative)
+    folds = [(p, n), (~p, ~n)]
+    if any(not part.any() for fold in folds for part in fold):
+        return float("nan")
+    judged = []
+    for chosen_p, chosen_n in folds:
+        threshold = _best_threshold(positive[chosen_p], negative[chosen_n])
+        hits = (positive[~chosen_p] > threshold).mean()
+        judged.append(50 * (hits + (negative[~chosen_n] <= threshold).mean()))
+    return float(np.mean(judged))
+
+
+def _best_threshold(positive: Floats, negative: Floats) -> float:
+    candidates = np.concatenate(([-np.inf], np.unique(np.concatenate((positive, negative)))))
+    above = 1 - np.searchsorted(np.sort(positive), candidates, side="right") / len(positive)
+    below = np.searchsorted(np.sort(negative), candidates, side="right") / len(negative)
+    return float(candidates[np.argmax(above + below)])

@@ -1,0 +1,103 @@
+"""Lines that a reader must see beside the tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unlearnbench import registry
+from unlearnbench.metrics.inference import FEWEST
+from unlearnbench.plan import CONTROLS, ORIGINAL, Plan
+from unlearnbench.report import audit, tables
+from unlearnbench.report.findings import Findings
+from unlearnbench.store import Store
+
+
+def all_notes(findings: Findings, store: Store, plugins: dict[str, registry.Plugin]) -> list[str]:
+    """Say what is missing, skipped, failed, stale or broken, and what is not to be used."""
+    notes = [*findings.broken, *_of_runs(findings, store, plugins)]
+    if not findings.attacks.empty:
+        for group in tables.groups(findings):
+            notes += [
+                f"{tables.heading(group, findings.benchmark)}: {n}"
+                for n in _of_group(findings, group)
+            ]
+    return notes
+
+
+def _of_group(findings: Findings, group: tables.Group) -> list[str]:
+    """Say what takes from the worth of one table's verdicts."""
+    judged = tables.by_attack(findings, group)
+    notes = []
+    if not all(row["power"] for row in judged.values()):
+        notes.append(
+            "RMIA cannot tell the original's members, so FT AUC says nothing of forgetting."
+        )
+    for label, _, bad in audit.outcomes(findings, group):
+        if bad:
+            notes.append(f"the control '{label}' failed: {', '.join(bad)}.")
+    methods = [row for label, row in judged.items() if label not in (ORIGINAL, *CONTROLS)]
+    notes += [f"{row['label']} is not ranked: {row['flags']}." for row in methods if row["flags"]]
+    tested = [row for row in methods if row["gap"] is not None]
+    if tested and max(row["sets"] for row in tested) < FEWEST:
+        return [*notes, "fewer than three forget sets, so every verdict is inconclusive."]
+    margin = findings.benchmark.limits.equivalence
+    wide = [
+        f"{row['label']} {row['attainable']:.1f}"
+        for row in tested
+        if row["attainable"] > margin and row["verdict"] == "inconclusive"
+    ]
+    if wide:
+        notes.append(
+            f"equivalence within {margin:g} points is more than these samples and seeds can show;"
+            f" the smallest margin they can: {', '.join(wide)}."
+        )
+    return notes
+
+
+def _of_runs(findings: Findings, store: Store, plugins: dict[str, registry.Plugin]) -> list[str]:
+    plan = findings.plan
+    notes = []
+    for (label, access), reason in plan.skipped.items():
+        notes.append(f"{label} is skipped under {access} access: {reason}.")
+    errors = {run: store.error(run) for run in plan.nodes}
+    for run, error in errors.items():
+        if error is not None:
+            node = plan.nodes[run]
+            last = error.strip().splitlines()[-1]
+            folder = store.run_folder(node.spec).name
+            notes.append(f"{node.label} failed ({folder}): {last}")
+    todo = [run for run in plan.nodes if not store.done(run) and errors[run] is None]
+    if todo:
+        count, of = len(todo), len(plan.nodes)
+        notes.append(f"Not complete: {count} of {of} models are still to be made.")
+    absent = sum(not store.done(run) for run in plan.references)
+    if absent:
+        notes.append(f"No membership AUC yet: {absent} of {len(plan.references)} references lack.")
+    stale = stale_runs(plan, store, plugins, findings.records)
+    for label in dict.fromkeys(plan.nodes[run].label for run in stale):
+        count = sum(plan.nodes[run].label == label for run in stale)
+        notes.append(
+            f"{label} is stale: its source has changed since {count} of its runs were made"
+            " (--retry-stale makes them anew)."
+        )
+    return notes
+
+
+def stale_runs(
+    plan: Plan,
+    store: Store,
+    plugins: dict[str, registry.Plugin],
+    records: dict[str, dict[str, Any]] | None = None,
+) -> list[str]:
+    """List the finished runs whose method's source is not what it was."""
+    known = records or {}
+    methods = {node.spec.method for node in plan.nodes.values() if node.spec.method}
+    everything = plugins | registry.find("controls")
+    current = {method: everything[method].source_hash() for method in methods}
+    stale = []
+    for run, node in plan.nodes.items():
+        if node.spec.method is not None and store.done(run):
+            record = known[run] if run in known else store.record(run)
+            if record["source"] != current[node.spec.method]:
+                stale.append(run)
+    return stale
