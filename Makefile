@@ -25,4 +25,7 @@ $(STAMP): pyproject.toml
 	touch $(STAMP)
 
 readme: demo
-	$(BIN)/python docs/readme.py
+	$(BIN)/python docs/publish.py digits
+	$(BIN)/unlearnbench run --set ulira.shadows=16
+	$(BIN)/unlearnbench report
+	$(BIN)/python docs/publish.py digits --audit

@@ -76,6 +76,7 @@ def main() -> None:
     seeds = list(range(asked.first_seed, asked.first_seed + asked.seeds))
     raw["seeds"] |= {"originals": seeds, "forget": seeds, "runs": seeds, "pairing": "zip"}
     raw["methods"] = trials_of(asked.trials)
+    raw["controls"] = False
     folder = asked.results / raw["name"]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "asked.toml"

@@ -83,24 +83,42 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
 def noise_band(runs: pd.DataFrame, metric: str) -> float:
     """Return how far from retrain a retrain is by chance, 95 %, as a mean over a row's runs.
 
-    runs: of one access, fraction and request. For a level metric: half the width of the band
-    around a gap of zero, from the scatter of the retrains within each forget set. For a distance,
-    which chance keeps away from zero: retrain's own, at the edge of its 95 % interval that is
-    farther from perfect. NaN without two retrains on some forget set.
+    runs: of one access, fraction and request. For a level metric as in `level_band`. For a
+    distance, which chance keeps away from perfect: retrain's own, at the edge of its 95 % interval
+    that is farther from perfect, or half that interval if perfect lies in its middle. NaN without
+    two retrains on some forget set.
     """
-    retrains = runs[runs["label"] == RETRAIN]
-    own = retrains.groupby("forget_seed")[metric]
+    if METRICS[metric].kind == "level":
+        return level_band(runs, metric)
+    values = runs.loc[runs["label"] == RETRAIN, metric].dropna()
+    if len(values) < 2:
+        return np.nan
+    half = float(stdtrit(len(values) - 1, 0.975)) * values.std(ddof=1) / np.sqrt(_per_row(runs))
+    heading = METRICS[metric].heading
+    if "→" in heading:
+        return float(half)
+    return float(values.mean() + (-half if heading.endswith("↑") else half))
+
+
+def level_band(runs: pd.DataFrame, column: str) -> float:
+    """Return half the width of the band around a gap of zero in which a retrain lies by chance.
+
+    From the scatter of the retrains within each forget set, for a mean over as many runs as a row
+    has, against the mean of those retrains. NaN without two retrains on some forget set.
+    """
+    own = runs[runs["label"] == RETRAIN].groupby("forget_seed")[column]
     repeated = own.count()[own.count() > 1]
     if repeated.empty:
         return np.nan
+    freedom = int((repeated - 1).sum())
+    variance = (own.var(ddof=1)[repeated.index] * (repeated - 1)).sum() / freedom
+    error = np.sqrt(variance * (1 / _per_row(runs) + 1 / repeated.sum()))
+    return float(stdtrit(freedom, 0.975) * error)
+
+
+def _per_row(runs: pd.DataFrame) -> int:
+    """Return how many runs a method has, or else on how many forget sets there are retrains."""
     tested = runs[~runs["label"].isin([RETRAIN, "original"])]
-    n = int(tested.groupby("label").size().max()) if len(tested) else len(repeated)
-    if METRICS[metric].kind == "level":
-        freedom = int((repeated - 1).sum())
-        variance = (own.var(ddof=1)[repeated.index] * (repeated - 1)).sum() / freedom
-        error = np.sqrt(variance * (1 / n + 1 / repeated.sum()))
-        return float(stdtrit(freedom, 0.975) * error)
-    values = retrains[metric].dropna()
-    half = float(stdtrit(len(values) - 1, 0.975)) * values.std(ddof=1) / np.sqrt(n)
-    sign = -1 if METRICS[metric].heading.endswith("↑") else 1
-    return float(values.mean() + sign * half)
+    if len(tested):
+        return int(tested.groupby("label").size().max())
+    return int(runs["forget_seed"].nunique())

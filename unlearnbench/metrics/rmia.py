@@ -60,9 +60,10 @@ def choose_a(probability: Floats, member: Members) -> float:
 def score(ratio: Floats, population: Floats, *, gamma: float, strict: bool = False) -> Floats:
     """Return the share of population ratios z with ratio / z >= gamma (> if strict), in [0, 1].
 
-    By sorted search, O((n + |z|) log |z|), equal to the outer product to the last bit. The score is
-    an empirical distribution function of the ratio, so it ranks samples as the ratio does, up to
-    ties, which the ratio is spared: gamma and population only calibrate thresholds.
+    By sorted search, O((n + |z|) log |z|); equal to the outer product, to the last bit where
+    dividing by gamma is exact. The score is an empirical distribution function of the ratio, so it
+    ranks samples as the ratio does, up to ties, which the ratio is spared: gamma and population
+    only calibrate thresholds.
     """
     side: Literal["left", "right"] = "left" if strict else "right"
     share: Floats = np.searchsorted(np.sort(population), ratio / gamma, side=side) / len(population)

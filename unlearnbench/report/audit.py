@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+import numpy as np
 
 from unlearnbench.metrics.attacks import ATTACKS, HEADLINE
 from unlearnbench.metrics.compute import FPRS, METRICS
 from unlearnbench.metrics.distances import KLOM_MODELS
+from unlearnbench.metrics.gaps import level_band
 from unlearnbench.metrics.gates import LOST, NO_OP
 from unlearnbench.metrics.roc import needed_negatives
-from unlearnbench.plan import HELD_OUT, ORIGINAL
+from unlearnbench.plan import HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.report.findings import Findings
 from unlearnbench.report.judge import ULIRA
 from unlearnbench.report.tables import (
     ABSENT,
+    BAND,
     Group,
     Table,
     by_attack,
@@ -75,6 +79,9 @@ def attacks_table(findings: Findings, group: Group) -> Table | None:
         return None
     labels = dict.fromkeys(label for rows in found.values() for label in rows)
     rows = [[label, *(_cell(found[name].get(label)) for name in found)] for label in labels]
+    rows.insert(
+        list(labels).index(RETRAIN) + 1 if RETRAIN in labels else 0, _band(findings, group, found)
+    )
     power = [next(iter(judged.values()))["power"] for judged in found.values()]
     rows.append(["power", *("yes" if one else "none" for one in power)])
     margin = findings.benchmark.limits.equivalence
@@ -86,6 +93,13 @@ def attacks_table(findings: Findings, group: Group) -> Table | None:
         f" the original's members; one without says nothing. {tiers}."
     )
     return Table(f"attacks{suffix(group)}", caption, ["Method", *map(title, found)], rows)
+
+
+def _band(findings: Findings, group: Group, attacks: Iterable[str]) -> list[str]:
+    runs = select(findings.runs, group)
+    columns = [f"auc: {name}" for name in attacks]
+    bands = [level_band(runs, column) if column in runs else np.nan for column in columns]
+    return [BAND, *(f"±{band:.1f}" if np.isfinite(band) else ABSENT for band in bands)]
 
 
 def _cell(row: Row | None) -> str:

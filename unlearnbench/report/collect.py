@@ -91,6 +91,7 @@ def _runs(
                 "run": cell.run,
                 "no_op": cell in measured.no_op,
                 **evaluation.values,
+                **{f"auc: {name}": found.part.value for name, found in evaluation.attacks.items()},
                 "seconds": record["seconds"]["total"],
                 "gradients": record["gradients"],
                 "memory": record["peak memory MB"],

@@ -67,7 +67,7 @@ def forgetting_against_utility(findings: Findings, group: Group) -> Figure:
     spans = (("ft_auc", axis.axvline, axis.axvspan), ("test_accuracy", axis.axhline, axis.axhspan))
     for name, line, span in spans:
         middle, band = retrain[name].mean(), noise_band(runs, name)
-        line(middle, color="#777777", lw=0.8, ls="--", zorder=0)
+        line(middle, color="#777777", lw=0.8, ls="--", zorder=1)
         if np.isfinite(band):
             span(middle - band, middle + band, **BAND)
     axis.set_xlabel("FT AUC (%): how well an attack tells forgotten from test samples")
@@ -104,46 +104,56 @@ def confidences(findings: Findings, group: Group, store: Store) -> Figure:
     labels = [label for label in dict.fromkeys(runs["label"]) if label != "original"]
     parts = {label: _margins(runs[runs["label"] == label], findings, store) for label in labels}
     before = _margins(runs[runs["label"] == "original"], findings, store)
-    everything = np.concatenate([*before, *(m for pair in parts.values() for m in pair)])
-    low, high = np.quantile(everything, [0.005, 0.995])
+    everything = [m for groups in (before, *parts.values()) for group in groups for m in group]
+    low, high = np.quantile(np.concatenate(everything), [0.005, 0.995])
     bins = np.linspace(low, high, 41)
     ticks = [p for p in PROBABILITIES if low < np.log(p / (1 - p)) < high]
+
+    def shares(margins: list[np.ndarray]) -> np.ndarray:
+        """Return the share of samples in each bin, in percent, one row a run."""
+        return np.stack([100 * np.histogram(m.clip(low, high), bins)[0] / len(m) for m in margins])
 
     rows = len(labels)
     figure = Figure(figsize=(7.2, 0.9 + 0.95 * rows), layout="constrained")
     axes = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
     chosen = looks(labels)
     for row, label in zip(axes, labels, strict=True):
-        for axis, old, new in zip(row, before, parts[label], strict=True):
-            after = {"color": chosen[label][0], "alpha": 0.7, "label": "after"}
-            outline = {"color": "black", "histtype": "step", "label": "before"}
-            for values, look in ((new, after), (old, outline)):
-                weights = np.full(len(values), 100 / max(len(values), 1))
-                axis.hist(np.clip(values, low, high), bins, weights=weights, **look)
+        for side, axis in enumerate(row):
+            new, old = shares(parts[label][side]), shares(before[side])
+            if len(parts.get("retrain", ([],))[0]) > 1:
+                retrain = shares(parts["retrain"][side])
+                half = 1.96 * retrain.std(axis=0, ddof=1) / np.sqrt(len(new))
+                middle = retrain.mean(0)
+                band = {"color": "#bbbbbb", "fill": True, "label": "retrain, 95 % by chance"}
+                axis.stairs(middle + half, bins, baseline=np.maximum(middle - half, 0), **band)
+            axis.stairs(old.mean(0), bins, color="black", lw=0.8, label="before")
+            axis.stairs(new.mean(0), bins, color=chosen[label][0], lw=1.4, label="after")
             axis.set_xticks([np.log(p / (1 - p)) for p in ticks], [f"{p:g}" for p in ticks])
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=14)
     axes[0, 0].set_title("Forget samples")
     axes[0, 1].set_title("Test samples")
-    axes[0, 1].legend(loc="upper left")
+    axes[0, 1].legend(loc="upper left", fontsize=7)
     figure.supxlabel("Confidence in the true label (log-odds scale)", fontsize=9)
     figure.suptitle(
         f"Confidence before and after: {heading(group, findings.benchmark)}\n"
-        "share of samples in %, all runs together",
+        "share of samples in %, mean over runs",
         fontsize=9,
     )
     return figure
 
 
-def _margins(runs: pd.DataFrame, findings: Findings, store: Store) -> tuple[np.ndarray, np.ndarray]:
-    """Join the log-odds of the true label over runs, on forget and on test samples."""
+def _margins(
+    runs: pd.DataFrame, findings: Findings, store: Store
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return each run's log-odds of the true label, on forget and on test samples."""
     splits = {(cell.run, *cell.forget_set): cell.split for cell in findings.plan.cells}
-    forget, test = [np.zeros(0)], [np.zeros(0)]
+    forget, test = [], []
     for row in runs.to_dict("records"):
-        margin = store.signals(row["run"])["margin"]
+        margin, record = store.signals(row["run"])["margin"], findings.records[row["run"]]
         split = splits[row["run"], row["fraction"], row["request"], row["forget_seed"]]
         forget.append(margin[store.split(split)["forget"]])
-        test.append(margin[findings.records[row["run"]]["train"] :])
-    return np.concatenate(forget), np.concatenate(test)
+        test.append(margin[record["train"] : record["train"] + record["test"]])
+    return forget, test
 
 
 def _single(findings: Findings, group: Group, title: str) -> tuple[Figure, Axes]:

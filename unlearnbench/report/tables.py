@@ -164,6 +164,9 @@ def published_table(findings: Findings, group: Group) -> Table | None:
             row.append(spread(runs[runs["label"] == label], name))
             row.append(_printed(theirs.get(label, {}).get(name)))
         rows.append(row)
+        if label == RETRAIN:
+            bands = [[band_cell(findings, group, name), ABSENT] for name in names]
+            rows.append([BAND, *(cell for pair in bands for cell in pair)])
     columns = ["Method"]
     for name in names:
         columns += [METRICS[name].heading, f"{METRICS[name].heading} (published)"]
@@ -190,7 +193,8 @@ def band_cell(findings: Findings, group: Group, name: str) -> str:
     if here.empty or pd.isna(here.iloc[0]):
         return ABSENT
     metric = METRICS[name]
-    sign = "±" if metric.kind == "level" else "≥ " if metric.heading.endswith("↑") else "≤ "
+    signs = {"↑": "≥ ", "↓": "≤ "}
+    sign = signs.get(metric.heading[-1], "±")
     return f"{sign}{here.iloc[0]:.{_digits(name)}f}"
 
 
