@@ -96,6 +96,20 @@ def test_every_attack_sees_a_leak_and_none_sees_what_is_not_there() -> None:
     assert leak["rmia balanced"] > 60 and clean["rmia balanced"] == pytest.approx(50, abs=4)
 
 
+def test_labels_dealt_at_random_and_constant_outputs_give_one_half() -> None:
+    draw = RNG(9)
+    margin, groups = draw.normal(0, 3, 4000), draw.permutation(4000).reshape(4, 1000)
+    dealt = Samples(groups[0], groups[1], groups[2], groups[2])
+    made = evaluate(view(margin, dealt), None, ["loss", "svc"], 0)
+    for found in made.attacks.values():
+        low, high = combine([found.part]).interval()
+        assert low < 50 < high
+    constant = evaluate(view(np.full(4000, -2.0), dealt), None, ["loss"], 0)
+    assert constant.attacks["loss"].part.value == 50
+    lost = constant.values["test_accuracy"] - made.values["test_accuracy"]
+    assert flags(judged(0.0), lost, False, 2, 5) == ["utility lost"]
+
+
 def test_order_of_the_pool_changes_no_number() -> None:
     plain, shuffled = leak_or_not(1.0), leak_or_not(1.0, RNG(5).permutation(2000))
     assert {name: pytest.approx(value, abs=1e-6) for name, value in plain.items()} == shuffled

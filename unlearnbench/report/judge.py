@@ -78,6 +78,8 @@ def _flags(benchmark: Benchmark, runs: pd.DataFrame, group: Group, row: Judged) 
     access, fraction, request = group
     here = (runs["access"] == access) & (runs["fraction"] == fraction)
     own = runs[here & (runs["request"] == request) & (runs["label"] == row.label)]
+    if own.empty:  # U-LiRA's worlds may be there before the runs of the table are
+        return []
     limits = benchmark.limits
     lost = float(own["test_accuracy_gap"].mean())
     return flags(row, lost, bool(own["no_op"].all()), limits.equivalence, limits.utility)
