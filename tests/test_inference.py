@@ -104,12 +104,11 @@ def test_pairing_takes_what_models_share_out_of_the_error() -> None:
     assert mean_part([one, other]).value == pytest.approx((one.value + other.value) / 2)
 
 
-@pytest.mark.parametrize("sets", [3, 5])
-def test_a_retrain_is_called_different_as_rarely_as_promised(sets: int) -> None:
+def test_a_retrain_is_called_different_as_rarely_as_promised() -> None:
     draw = RNG(5)
     wrong = equivalent = 0
     for _ in range(120):
-        trials = world(draw, sets, {"candidate": 0.0})
+        trials = world(draw, 4, {"candidate": 0.0})
         (row,) = [r for r in judge_rows(trials, "retrain", ["candidate"], 9.0) if r.gap]
         wrong += row.verdict == "different"
         equivalent += row.verdict == "equivalent"

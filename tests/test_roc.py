@@ -93,7 +93,7 @@ def test_rates_need_enough_non_members() -> None:
 def test_rate_at_the_null_is_what_the_threshold_allows() -> None:
     draw = RNG(5)
     found = []
-    for _ in range(400):
+    for _ in range(300):
         one = tpr_at_fpr(draw.normal(size=500), draw.normal(size=1000), 0.01)
         assert one is not None
         found.append(one)
@@ -103,6 +103,7 @@ def test_rate_at_the_null_is_what_the_threshold_allows() -> None:
 def test_intervals_of_rates_are_exact() -> None:
     exact = binomtest(3, 50).proportion_ci(0.95, "exact")
     assert rate(3, 50) == pytest.approx((6.0, 100 * exact.low, 100 * exact.high))
+    assert rate(0, 100)[:2] == (0, 0) and rate(100, 100)[::2] == (100, 100)
     assert rate(0, 100).high == pytest.approx(3.62, abs=0.01), "about 300 / m %, two-sided"
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from unlearnbench.estimate import Estimate
 from unlearnbench.jobs import Event
 from unlearnbench.plan import Node, Plan
+from unlearnbench.report.render import alignment
 from unlearnbench.report.tables import Table
 from unlearnbench.scheduler import Progress
 from unlearnbench.slots import Slot
@@ -115,8 +116,11 @@ class Display:
         rich = RichTable(
             caption=Text(table.caption), caption_justify="left", box=None, pad_edge=False
         )
-        for index, column in enumerate(table.columns):
-            rich.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+        for column, side in zip(table.columns, alignment(table), strict=True):
+            words = side == "l"  # which a narrow terminal would cut, where a number's spread wraps
+            rich.add_column(
+                column, justify="left" if words else "right", no_wrap=words, overflow="fold"
+            )
         for row in table.rows:
             rich.add_row(*map(Text, row))
         self.console.print()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax, xlogy
-from scipy.stats import wasserstein_distance
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 
-Number = TypeVar("Number", float, pd.Series)
+Number = TypeVar("Number", float, "pd.Series[float]")
 
 KLOM_MODELS = 100
 """KLoM compares histograms over models: with fewer of each kind it measures their noise."""
@@ -21,6 +22,8 @@ BINS, CLIP, FLOOR = 20, 100.0, 1e-5
 
 def wasserstein(one: Floats, other: Floats) -> float:
     """Return the Wasserstein-1 distance of two sets of margins, in units of log-odds."""
+    from scipy.stats import wasserstein_distance  # slow to import, and most commands need none
+
     return float(wasserstein_distance(one, other))
 
 

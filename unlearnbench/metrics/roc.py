@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pandas.util import hash_array
-from scipy.stats import binomtest
+from scipy.special import betaincinv
 
 Floats = NDArray[np.float64]
 
@@ -72,9 +71,13 @@ def needed_negatives(fpr: float) -> int:
 
 
 def rate(hits: int, of: int) -> Rate:
-    """Return a share in percent with its exact 95 % interval, a threshold being held fixed."""
-    interval = binomtest(hits, of).proportion_ci(0.95, method="exact")
-    return Rate(100 * hits / of, 100 * interval.low, 100 * interval.high)
+    """Return a share in percent with its exact 95 % interval, a threshold being held fixed.
+
+    Clopper and Pearson's, by quantiles of the beta distribution.
+    """
+    low = betaincinv(hits, of - hits + 1, 0.025) if hits else 0.0
+    high = betaincinv(hits + 1, of - hits, 0.975) if hits < of else 1.0
+    return Rate(100 * hits / of, 100 * float(low), 100 * float(high))
 
 
 def shuffled(values: Floats) -> NDArray[np.int64]:
@@ -82,6 +85,8 @@ def shuffled(values: Floats) -> NDArray[np.int64]:
 
     On the values as float32: sums taken in another order differ in their last bits.
     """
+    from pandas.util import hash_array  # slow to import, and most commands measure nothing
+
     return np.argsort(hash_array(values.astype(np.float32)), kind="stable")
 
 
