@@ -142,6 +142,7 @@ def test_attacks_have_intervals_and_tiers(findings: Findings) -> None:
     rows = {row[0]: row for row in full.rows}
     assert rows["leaky"][-1] == "–" and rows["destroyed"][-1] == "utility lost"
     assert rows["retrain"][4:8] == ["–"] * 4, "the yardstick has no gap"
+    assert len(rows["noise band"]) == len(full.columns)
     assert rows["leaky"][6] == "< 0.001" and rows["leaky"][8] == "n/a"
     assert "n/a with fewer than 1,000 at 1 % and 10,000 at 0.1 % non-members" in full.caption
     assert all(ATTACKS[name].about for name in ATTACKS)

@@ -135,6 +135,8 @@ def attack_table(findings: Findings, group: Group, attack: str) -> Table:
         balanced = ABSENT if row["balanced"] is None else f"{row['balanced']:.1f}"
         rows.append([label, _interval(row, "auc", ""), *_errors(row), *gap, *rates, balanced])
         rows[-1].append(row["flags"] or ABSENT)
+        if label == RETRAIN:
+            rows.append([*_band(findings, group, [attack]), *[ABSENT] * (len(rows[-1]) - 2)])
     columns = ["Method", "AUC % [95 %]", "SE samples", "SE seeds", "Gap to retrain [95 %]"]
     columns += ["Smallest margin", "p", "Verdict"]
     columns += [f"TPR % at {100 * fpr:g} % FPR" for fpr in FPRS] + ["Balanced acc %", "Flags"]
