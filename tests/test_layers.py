@@ -21,7 +21,7 @@ LAYERS = [
     {"data", "vision", "metrics"},
     {"registry", "spec", "signals", "environment"},
     {"benchmark", "splits", "store", "plan", "expansion"},
-    {"execute", "jobs", "slots", "estimate", "catalogue"},
+    {"execute", "jobs", "slots", "agenda", "capacity", "claims", "estimate", "catalogue", "doctor"},
     {"worker", "contract", "report"},
     {"scheduler"},
     {"display"},

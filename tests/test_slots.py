@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
+import time
+from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 import torch
+from loky.process_executor import ShutdownExecutorError
 
 from unlearnbench import environment, slots
 from unlearnbench.errors import UserError
@@ -48,28 +51,29 @@ def test_without_a_gpu_there_is_a_run_a_core(monkeypatch: pytest.MonkeyPatch) ->
         _require(["tpu"])
 
 
-def test_workers_claim_different_slots_and_a_dead_ones_is_free_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    chosen: list[str] = []
-    threads = torch.get_num_threads()
-    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
+def test_slots_of_a_device_share_it() -> None:
     with open_slots(["cuda:0", "cuda:1"], 2) as made:
         assert [slot.device for slot in made] == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
-        held = []
-        for _ in range(4):
-            slots.claim(made, os.getppid())
-            held.append(slots._held)
-        assert chosen == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
-        assert held[2] is not None
-        held[2].release()
-        slots.claim(made, os.getppid())
-        assert slots.mine().index == 2
-        for lock in [*held, slots._held]:
-            if lock is not None:
-                lock.release()
-    torch.set_num_threads(threads)
+        assert len({slot.index for slot in made}) == 4
+
+
+def _where() -> tuple[str, int, int]:
+    return slots.mine().device, torch.get_num_threads(), os.getpid()
+
+
+def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Path) -> None:
+    worker = slots.Worker(slots.Slot(tmp_path, 0, "cpu"))
+    try:
+        device, threads, first = worker.submit(_where).result(timeout=60)
+        assert (device, threads) == ("cpu", 1)
+        assert worker.submit(_where).result(timeout=60)[2] == first
+        doomed = worker.submit(time.sleep, 60)
+        worker.stop()
+        with pytest.raises((BrokenProcessPool, ShutdownExecutorError, CancelledError)):
+            doomed.result(timeout=60)
+        assert worker.submit(_where).result(timeout=60)[2] != first
+    finally:
+        worker.stop()
 
 
 def test_a_slot_tells_what_it_is_doing(tmp_path: Path) -> None:

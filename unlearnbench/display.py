@@ -19,7 +19,7 @@ from unlearnbench.report.tables import Table
 from unlearnbench.scheduler import Progress
 from unlearnbench.slots import Slot
 
-STYLES = {"done": "green", "failed": "bold red", "blocked": "red"}
+STYLES = {"done": "green", "again": "yellow", "failed": "bold red", "blocked": "red"}
 
 
 def duration(seconds: float) -> str:
@@ -99,7 +99,7 @@ class Display:
             for event in events:
                 watch.note(event)
                 self.console.print(self._line(event, watch))
-                if event.status != "done":
+                if event.status in ("failed", "blocked"):
                     bad.append(event)
         return bad
 
@@ -142,6 +142,8 @@ class _Watch:
         self.started = time.monotonic()
 
     def note(self, event: Event) -> None:
+        if event.status == "again":
+            return
         self.ended += 1
         self.open.pop(event.run, None)
         if event.status == "done":

@@ -21,10 +21,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Event:
-    """Report the end of one node: done, failed, or blocked by the failure of one it needs."""
+    """Report the end of one node, or of one try at it.
 
-    status: Literal["done", "failed", "blocked"]
+    done; failed; blocked by the failure of one it needs; again: to be tried once more, alone on its
+    device. memory: peak in MB, None if not known; exhausted: it failed for want of memory.
+    """
+
+    status: Literal["done", "failed", "blocked", "again"]
     run: str
     label: str
     seconds: float
     message: str = ""
+    memory: int | None = None
+    exhausted: bool = False

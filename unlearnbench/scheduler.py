@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from loky import get_reusable_executor
+from loky.process_executor import ShutdownExecutorError
 
+from unlearnbench.agenda import Agenda
+from unlearnbench.capacity import Capacity
+from unlearnbench.claims import Claims
 from unlearnbench.jobs import Event, Job
 from unlearnbench.plan import Node, Plan
-from unlearnbench.slots import Slot, claim
+from unlearnbench.slots import Slot, Worker
 from unlearnbench.store import Store
+
+LOOK = 0.5
+"""Seconds between two looks at the clock, and at what other processes have made."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,20 @@ def open_slots(devices: list[str], jobs_per_device: int) -> Iterator[list[Slot]]
         yield [Slot(Path(folder), index, device) for index, device in enumerate(names)]
 
 
+@dataclass
+class _Run:
+    """Hold a node that is being made: by whom, since when, and whether it took too long."""
+
+    node: Node
+    worker: Worker
+    started: float = field(default_factory=time.monotonic)
+    too_long: bool = False
+
+    @property
+    def device(self) -> str:
+        return self.worker.slot.device
+
+
 class Scheduler:
     """Work off the open nodes of a plan, each when what it needs is there."""
 
@@ -70,80 +89,151 @@ class Scheduler:
         slots: list[Slot],
         data_root: Path,
         plugins: tuple[Path, ...],
+        *,
+        length: Callable[[Node], float] = lambda node: 1.0,
+        capacity: Capacity | None = None,
+        timeout: float | None = None,
+        work: Callable[[Job], Event] = _work,
     ) -> None:
-        """Prepare to run on `slots`; nothing starts yet."""
-        self.plan, self.store, self.slots = plan, store, slots
+        """Prepare to run on `slots`; nothing starts yet.
+
+        length: how long a node will take, in any unit; timeout: seconds a run may take; work: what
+        a worker does with a job.
+        """
+        self.plan, self.store = plan, store
         self.data_root, self.plugins = data_root, plugins
-        self.running: dict[Future[Event], Node] = {}
+        self.length, self.timeout, self.work = length, timeout, work
+        self.capacity = capacity or Capacity()
+        self.claims = Claims(store.folder / "claims")
+        self.workers = [Worker(slot) for slot in slots]
+        self.running: dict[Future[Event], _Run] = {}
+        self.alone: dict[str, str] = {}
+        """Runs to be tried once more, and the device that each must have to itself."""
+        self.elsewhere: set[str] = set()
+        """Runs that another process has claimed."""
+        self.stopping = False
+
+    def stop(self) -> None:
+        """Start nothing more; what is running is finished."""
+        self.stopping = True
 
     def run(self, state: Progress) -> Iterator[Event]:
         """Yield an event for each node that ends. On any exception, Ctrl-C included, workers stop.
 
-        A worker that dies takes the pool with it, and which run killed it cannot be told: all that
-        were in flight are tried again one at a time, and one that kills its worker alone fails.
+        A run that kills its worker, or exhausts the memory, is tried once more, with no neighbours
+        on its device. Runs that another process on the same results has claimed are left to it.
         """
-        nodes = self.plan.nodes
-        waiting = deque(nodes[run] for run in state.open)
-        available, lost = set(state.done), set(state.failed)
-        suspects: deque[Node] = deque()
+        nodes = {run: self.plan.nodes[run] for run in state.open}
+        self.before = {run: self.store.marks(node.spec) for run, node in nodes.items()}
+        agenda = Agenda(nodes, set(state.done), self.length)
         try:
-            while waiting or suspects or self.running:
-                yield from self._block(waiting, lost)
-                try:
-                    self._submit(waiting, suspects, available)
-                    for event in self._collect():
-                        (available if event.status == "done" else lost).add(event.run)
-                        yield event
-                except BrokenProcessPool:
-                    victims = list(self.running.values())
-                    self.running.clear()
-                    if len(victims) > 1:
-                        suspects.extend(victims)
-                    elif victims:
-                        yield self._killed(victims[0])
-                        lost.add(victims[0].spec.id)
+            for run in state.failed:
+                yield from self._block(agenda, run)
+            while self.running or (agenda and not self.stopping):
+                for event in [*self._start(agenda), *self._ended()]:
+                    yield event
+                    if event.status == "again":
+                        agenda.put(event.run)
+                    elif event.status == "done":
+                        agenda.done(event.run)
+                    else:
+                        yield from self._block(agenda, event.run)
         finally:
-            self._pool().shutdown(wait=True, kill_workers=True)
+            for worker in self.workers:
+                worker.stop()
+            self.claims.drop_all()
 
-    def _pool(self) -> Any:
-        return get_reusable_executor(
-            max_workers=len(self.slots),
-            initializer=claim,
-            initargs=(self.slots, os.getpid()),
-            timeout=None,
-        )
-
-    def _submit(self, waiting: deque[Node], suspects: deque[Node], available: set[str]) -> None:
-        """Keep every slot busy and one node queued, so that no worker waits for the next."""
-        if suspects:
-            queue, free = suspects, 1 - len(self.running)
-        else:
-            queue, free = waiting, len(self.slots) + 1 - len(self.running)
-        ready = [node for node in queue if available.issuperset(node.needs)]
-        for node in ready[: max(0, free)]:
-            job = Job(node, self.store.folder, self.data_root, self.plugins)
-            self.running[self._pool().submit(_work, job)] = node
-            queue.remove(node)
-
-    def _collect(self) -> Iterator[Event]:
-        """Wait for at least one node to end, if any is running."""
-        ended, _ = wait(self.running, return_when=FIRST_COMPLETED)
-        for future in ended:
-            event = future.result()
-            del self.running[future]
-            yield event
-
-    def _block(self, waiting: deque[Node], lost: set[str]) -> Iterator[Event]:
+    def _block(self, agenda: Agenda, lost: str) -> Iterator[Event]:
         """Give up the nodes that need one that is lost."""
-        for node in list(waiting):
-            missing = [run for run in node.needs if run in lost]
-            if missing:
-                waiting.remove(node)
-                lost.add(node.spec.id)
-                message = f"needs {self.plan.nodes[missing[0]].label} {missing[0]}, which failed"
-                yield Event("blocked", node.spec.id, node.label, 0.0, message)
+        for node, missing in agenda.lost(lost):
+            message = f"needs {self.plan.nodes[missing].label} {missing}, which failed"
+            yield Event("blocked", node.spec.id, node.label, 0.0, message)
 
-    def _killed(self, node: Node) -> Event:
-        message = "its worker was killed, or ran out of memory"
-        self.store.fail(node.spec, f"{message}\n")
-        return Event("failed", node.spec.id, node.label, 0.0, message)
+    def _start(self, agenda: Agenda) -> Iterator[Event]:
+        """Give every idle worker a node; yield an event for each that another process has ended."""
+        for run in self.elsewhere:
+            agenda.put(run)
+        self.elsewhere.clear()
+        busy = {run.worker for run in self.running.values()}
+        for worker in self.workers:
+            while worker not in busy and not self.stopping:
+                node = agenda.take(partial(self._fits, worker.slot.device))
+                if node is None:
+                    break
+                run = node.spec.id
+                if not self.claims.take(run):
+                    self.elsewhere.add(run)
+                    continue
+                event = self._ended_elsewhere(node)
+                if event is not None:
+                    self.claims.drop(run)
+                    yield event
+                    continue
+                job = Job(node, self.store.folder, self.data_root, self.plugins)
+                self.running[worker.submit(self.work, job)] = _Run(node, worker)
+                busy.add(worker)
+
+    def _fits(self, device: str, node: Node) -> bool:
+        """Say whether a node may start on a device beside what is running there."""
+        here = [run.node for run in self.running.values() if run.device == device]
+        own = self.alone.get(node.spec.id)
+        if own is not None:
+            return own == device and not here
+        if device in self.alone.values():  # someone has it to itself, or waits for that
+            return False
+        return self.capacity.fits(node.label, [other.label for other in here], device)
+
+    def _ended_elsewhere(self, node: Node) -> Event | None:
+        """Return how another process ended a run since this one looked; None if none has."""
+        run, message = node.spec.id, "by another process"
+        record, error = self.store.marks(node.spec)
+        if record != self.before[run][0]:
+            return Event("done", run, node.label, 0.0, message)
+        if error != self.before[run][1] and run not in self.alone:
+            return Event("failed", run, node.label, 0.0, message)
+        return None
+
+    def _ended(self) -> list[Event]:
+        """Wait until a run ends, or it is time to look again; return what ended."""
+        if not self.running:
+            if self.elsewhere and not self.stopping:
+                time.sleep(LOOK)
+            return []
+        look = LOOK if self.timeout or self.elsewhere else None
+        ended, _ = wait(self.running, timeout=look, return_when=FIRST_COMPLETED)
+        self._end_what_hangs()
+        events = []
+        for future in ended:
+            run = self.running.pop(future)
+            events.append(self._event(future, run))
+            self.claims.drop(run.node.spec.id)
+        return events
+
+    def _end_what_hangs(self) -> None:
+        for run in self.running.values():
+            if self.timeout and time.monotonic() - run.started > self.timeout:
+                run.too_long = True
+                run.worker.stop()
+
+    def _event(self, future: Future[Event], run: _Run) -> Event:
+        """Return how a run ended, and decide whether it is tried again."""
+        node, seconds = run.node, time.monotonic() - run.started
+        try:
+            event = future.result()
+        except (BrokenProcessPool, ShutdownExecutorError, CancelledError):
+            run.worker.stop()
+            message = "its worker was killed, by the system for want of memory or by hand"
+            if run.too_long:
+                message = f"did not end within {self.timeout:g} s (--timeout)"
+            event = Event("failed", node.spec.id, node.label, seconds, message)
+            self.store.fail(node.spec, f"{message}\n")
+            if run.too_long:
+                return event
+            event = replace(event, exhausted=True)
+        if event.memory is not None:
+            self.capacity.learn(event.label, event.memory)
+        if event.status == "failed" and event.exhausted and event.run not in self.alone:
+            self.alone[event.run] = run.device
+            return replace(event, status="again", message=f"{event.message}; tried again alone")
+        self.alone.pop(event.run, None)
+        return event

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +71,8 @@ def run_benchmark(request: Request) -> int:
         with open_slots(devices, jobs) as made:
             plugin_files = tuple(map(Path, benchmark.plugins))
             scheduler = Scheduler(plan, store, made, request.data, plugin_files)
-            bad = bool(display.follow(scheduler.run(state), plan, state, made, known))
+            with _stopped_by_ctrl_c(scheduler, display):
+                bad = bool(display.follow(scheduler.run(state), plan, state, made, known))
         store.refresh()
     findings = collect(benchmark, plan, store, plugins)
     if findings.runs.empty:
@@ -80,6 +83,25 @@ def run_benchmark(request: Request) -> int:
     display.notes(findings.notes)
     display.console.print(f"Next: unlearnbench report {benchmark.name}")
     return SOME_FAILED if bad or state.failed else OK
+
+
+@contextmanager
+def _stopped_by_ctrl_c(scheduler: Scheduler, display: Display) -> Iterator[None]:
+    """Let the first Ctrl-C finish what is running and the second one stop at once."""
+
+    def on_signal(number: int, frame: object) -> None:
+        if scheduler.stopping:
+            raise KeyboardInterrupt
+        scheduler.stop()
+        display.console.print("Finishing what is running; Ctrl-C again stops at once.")
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if scheduler.stopping:
+        raise KeyboardInterrupt
 
 
 def write_report(name: str, plugin_files: list[Path], results: Path, reports: Path) -> Path:

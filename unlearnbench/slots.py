@@ -1,4 +1,4 @@
-"""Device slots: which worker may use which device, and what it is doing there."""
+"""Device slots: one worker process each, and what it is doing there."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from filelock import FileLock, Timeout
+from loky.process_executor import ProcessPoolExecutor
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""There are as many workers as cores: more threads would fight."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Activity:
 
 @dataclass(frozen=True)
 class Slot:
-    """Name a device that one worker at a time may use; several slots may share a device."""
+    """Name a place where one run at a time may be; several may share a device."""
 
     folder: Path
     index: int
@@ -50,38 +56,48 @@ class Slot:
     def _file(self) -> Path:
         return self.folder / f"{self.index}.json"
 
-    @property
-    def lock(self) -> Path:
-        """The file whose lock the owner holds; the system frees it when the owner dies."""
-        return self.folder / f"{self.index}.lock"
+
+class Worker:
+    """Keep the one process of a slot, started when first needed and again after it has died.
+
+    A pool of several would have to be given up whole when one of its processes dies, and could not
+    say which run killed it.
+    """
+
+    def __init__(self, slot: Slot) -> None:
+        """Prepare; no process starts yet."""
+        self.slot = slot
+        self._executor: ProcessPoolExecutor | None = None
+
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Run `work` in the slot's process."""
+        if self._executor is None:
+            self._executor = ProcessPoolExecutor(
+                max_workers=1,
+                initializer=_begin,
+                initargs=(self.slot, os.getpid()),
+                env=ONE_THREAD,
+            )
+        future: Future[Any] = self._executor.submit(work, *arguments)
+        return future
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing; a later job starts a fresh one."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, kill_workers=True)
+            self._executor = None
+        self.slot.idle()
 
 
 _mine: Slot | None = None
-_held: FileLock | None = None
 
 
-def claim(slots: list[Slot], main: int) -> None:
-    """Take a free slot for the life of this worker (the pool's initializer); `main` started it."""
-    global _mine, _held
+def _begin(slot: Slot, main: int) -> None:
+    """Take over a slot for the life of this process, which `main` started."""
+    global _mine
+    _mine = slot
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
     threading.Thread(target=_die_with, args=(main,), daemon=True).start()
-    import torch
-
-    torch.set_num_threads(1)  # as many workers as cores: more threads would fight
-    deadline = time.monotonic() + 30  # a dead owner's lock is freed when the system has buried it
-    while time.monotonic() < deadline:
-        for slot in slots:
-            lock = FileLock(slot.lock)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                continue
-            _mine, _held = slot, lock
-            if slot.device.startswith("cuda"):
-                torch.cuda.set_device(slot.device)
-            return
-        time.sleep(0.05)
-    raise RuntimeError("more workers than device slots")
 
 
 def _die_with(parent: int) -> None:
@@ -94,5 +110,5 @@ def _die_with(parent: int) -> None:
 def mine() -> Slot:
     """Return the slot of this worker."""
     if _mine is None:
-        raise RuntimeError("this process has claimed no slot")
+        raise RuntimeError("this process has no slot")
     return _mine

@@ -85,6 +85,15 @@ class Store:
         """Say whether the run with this id has a record."""
         return self._path(run, "record.json").exists()
 
+    def marks(self, spec: Spec) -> tuple[int | None, int | None]:
+        """Return when a run's record and its error were written, in ns; None for what is not there.
+
+        Looks at the disk, where `done` may remember.
+        """
+        folder = self.run_folder(spec)
+        record, error = (_written(folder / name) for name in ("record.json", "error.txt"))
+        return record, error
+
     def error(self, run: str) -> str | None:
         """Return what went wrong with a run, None if nothing did."""
         path = self._path(run, "error.txt")
@@ -144,6 +153,13 @@ class Store:
     def fail(self, spec: Spec, text: str) -> None:
         """Write down why a run failed."""
         write_text(self.run_folder(spec) / "error.txt", text)
+
+
+def _written(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def _load(path: Path) -> Arrays:

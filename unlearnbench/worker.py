@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Mapping
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -33,6 +34,8 @@ def work(job: Job) -> Event:
 
     slot.busy(slots.Activity(run, node.label))
     try:
+        if slot.device.startswith("cuda"):
+            torch.cuda.set_device(slot.device)
         bench = Bench(slot.device, job.data_root, job.plugins)
         outcome = execute(node.spec, bench, weights, on_epoch)
         save(store, node, outcome, slot.device)
@@ -42,10 +45,15 @@ def work(job: Job) -> Event:
         message = (
             text if isinstance(error, UnlearnBenchError) else f"{type(error).__name__}: {text}"
         )
-        return Event("failed", run, node.label, time.perf_counter() - start, message)
+        exhausted = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if exhausted and slot.device.startswith("cuda"):
+            torch.cuda.empty_cache()  # for its neighbours
+        seconds = time.perf_counter() - start
+        return Event("failed", run, node.label, seconds, message, exhausted=exhausted)
     finally:
         slot.idle()
-    return Event("done", run, node.label, time.perf_counter() - start)
+    memory = outcome.about["peak memory MB"]
+    return Event("done", run, node.label, time.perf_counter() - start, memory=memory)
 
 
 def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:

@@ -1,0 +1,253 @@
+"""Which run goes where and when, and what happens when one goes wrong; no model is trained."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unlearnbench import claims
+from unlearnbench.agenda import Agenda
+from unlearnbench.capacity import OVERHEAD, Capacity
+from unlearnbench.claims import Claims
+from unlearnbench.data import DataSpec
+from unlearnbench.jobs import Event, Job
+from unlearnbench.plan import Node, Plan
+from unlearnbench.recipe import Recipe
+from unlearnbench.scheduler import Scheduler, open_slots, progress
+from unlearnbench.spec import Spec
+from unlearnbench.store import Store
+
+
+def node(seed: int, seconds: float, needs: tuple[str, ...] = (), does: str = "") -> Node:
+    data = DataSpec(name="digits")
+    settings = {"seconds": seconds, "does": does}
+    spec = Spec(
+        kind="original", seed=seed, data=data, model="x", recipe=Recipe(), settings=settings
+    )
+    return Node(spec, does or "run", needs)
+
+
+def plan_of(*nodes: Node) -> Plan:
+    plan = Plan()
+    for one in nodes:
+        plan.add(one)
+    return plan
+
+
+def seconds(node: Node) -> float:
+    return float(node.spec.settings["seconds"])
+
+
+def pretend(job: Job) -> Event:
+    """Take as long as a node says, go wrong as it says, and leave a record and a line in a log."""
+    spec, log = job.node.spec, job.results / "log"
+    first = not (job.results / f"tried-{spec.id}").exists()
+    (job.results / f"tried-{spec.id}").touch()
+    started = time.time()
+    does = spec.settings["does"]
+    if does == "dies" or (does == "dies once" and first):
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(spec.settings["seconds"])
+    with log.open("a") as file:
+        file.write(f"{spec.seed} {started} {time.time()}\n")
+    if does == "exhausts" or (does == "exhausts once" and first):
+        return Event("failed", spec.id, job.node.label, 0.0, "out of memory", exhausted=True)
+    signals = {"margin": np.zeros(1, dtype=np.float32)}
+    Store(job.results).save(spec, {}, signals, {})
+    return Event("done", spec.id, job.node.label, spec.settings["seconds"])
+
+
+def work_off(plan: Plan, folder: Path, slots: int, **options: Any) -> list[Event]:
+    store = Store(folder)
+    store.prepare()
+    devices = [f"fake:{i}" for i in range(slots)]
+    with open_slots(devices, options.pop("jobs", 1)) as made:
+        scheduler = Scheduler(plan, store, made, folder, (), work=pretend, **options)
+        return list(scheduler.run(progress(plan, store, set())))
+
+
+def log(folder: Path) -> dict[int, tuple[float, float]]:
+    lines = [line.split() for line in (folder / "log").read_text().splitlines()]
+    return {int(seed): (float(start), float(end)) for seed, start, end in lines}
+
+
+def test_four_devices_are_kept_busy(tmp_path: Path) -> None:
+    warm = [node(100 + i, 0.0) for i in range(8)]
+    originals = [node(i, 0.4) for i in range(4)]
+    long = [node(10 + i, 0.8) for i in range(4)]
+    short = [node(20 + i, 0.2, (originals[i % 4].spec.id,)) for i in range(12)]
+    store = Store(tmp_path)
+    store.prepare()
+    with open_slots([f"fake:{i}" for i in range(4)], 1) as made:
+        scheduler = Scheduler(
+            plan_of(*warm), store, made, tmp_path, (), work=pretend, length=seconds
+        )
+        workers = scheduler.workers
+        stop = [worker.stop for worker in workers]
+        for worker in workers:
+            worker.stop = lambda: None  # type: ignore[method-assign]
+        list(scheduler.run(progress(plan_of(*warm), store, set())))
+        plan = plan_of(*originals, *short, *long)  # the order of the file is the wrong one
+        again = Scheduler(plan, store, made, tmp_path, (), work=pretend, length=seconds)
+        again.workers = workers
+        start = time.perf_counter()
+        events = list(again.run(progress(plan, store, set())))
+        took = time.perf_counter() - start
+        for end in stop:
+            end()
+    assert {event.status for event in events} == {"done"} and len(events) == 20
+    best = (4 * 0.4 + 4 * 0.8 + 12 * 0.2) / 4
+    assert took < 1.1 * best + 0.05, f"{took:.2f} s where {best:.2f} s would do"
+
+
+def test_a_thousand_runs_of_no_time_cost_little(tmp_path: Path) -> None:
+    plan = plan_of(*(node(i, 0.0) for i in range(1000)))
+    start = time.perf_counter()
+    events = work_off(plan, tmp_path, 2)
+    took = time.perf_counter() - start
+    assert len(events) == 1000 and took / 1000 < 0.02
+
+
+def test_what_is_long_or_waited_for_goes_first() -> None:
+    first, alone = node(1, 1.0), node(2, 2.5)
+    last = node(3, 2.0, (first.spec.id,))
+    nodes = {n.spec.id: n for n in (last, alone, first)}
+    agenda = Agenda({n.spec.id: n for n in (first, alone, last)}, set(), seconds)
+    taken = [agenda.take(lambda n: True), agenda.take(lambda n: True), agenda.take(lambda n: True)]
+    assert taken == [first, alone, None], "1 + 2 is longer than 2.5, and the last one waits"
+    agenda.done(first.spec.id)
+    assert agenda.take(lambda n: True) == last and len(nodes) == 3
+
+
+def test_what_waits_for_a_lost_node_is_given_up_with_all_that_waits_for_it() -> None:
+    a = node(1, 1.0)
+    b = node(2, 1.0, (a.spec.id,))
+    c = node(3, 1.0, (b.spec.id,))
+    agenda = Agenda({n.spec.id: n for n in (a, b, c)}, set(), seconds)
+    lost = [(n.spec.seed, missing) for n, missing in agenda.lost(a.spec.id)]
+    assert lost == [(2, a.spec.id), (3, b.spec.id)] and not agenda
+
+
+def test_a_run_whose_worker_is_killed_is_tried_once_more_and_no_other_is_touched(
+    tmp_path: Path,
+) -> None:
+    plan = plan_of(
+        node(1, 0.0, does="dies once"),
+        node(2, 0.0, does="dies"),
+        *(node(i, 0.1) for i in range(3, 9)),
+    )
+    events = work_off(plan, tmp_path, 2)
+    by_seed: dict[int, list[str]] = {}
+    for event in events:
+        by_seed.setdefault(plan.nodes[event.run].spec.seed, []).append(event.status)
+    assert by_seed[1] == ["again", "done"] and by_seed[2] == ["again", "failed"]
+    assert all(by_seed[i] == ["done"] for i in range(3, 9))
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert len(lines) == 7, "none was run twice because another one's worker died"
+    error = Store(tmp_path).error(next(r for r, n in plan.nodes.items() if n.spec.seed == 2))
+    assert error == "its worker was killed, by the system for want of memory or by hand\n"
+
+
+def test_a_run_that_exhausts_the_memory_is_tried_again_with_no_neighbours(tmp_path: Path) -> None:
+    plan = plan_of(node(1, 0.1, does="exhausts once"), *(node(i, 0.15) for i in range(2, 8)))
+    events = work_off(plan, tmp_path, 1, jobs=2)
+    statuses = [e.status for e in events if plan.nodes[e.run].spec.seed == 1]
+    assert statuses == ["again", "done"]
+    times = log(tmp_path)
+    start, end = times.pop(1)
+    assert all(e <= start + 0.02 or s >= end - 0.02 for s, e in times.values())
+    hopeless = plan_of(node(50, 0.0, does="exhausts"))
+    (once, twice) = work_off(hopeless, tmp_path, 1, jobs=2)
+    assert (once.status, twice.status) == ("again", "failed")
+
+
+def test_a_run_that_hangs_is_ended(tmp_path: Path) -> None:
+    plan = plan_of(node(1, 60.0), *(node(i, 0.05) for i in range(2, 6)))
+    start = time.perf_counter()
+    events = {plan.nodes[e.run].spec.seed: e for e in work_off(plan, tmp_path, 2, timeout=1.5)}
+    assert time.perf_counter() - start < 30
+    assert events[1].status == "failed"
+    assert events[1].message == "did not end within 1.5 s (--timeout)"
+    assert all(events[i].status == "done" for i in range(2, 6))
+
+
+def _second(folder: Path, plan: Plan, found: Any) -> None:
+    found.put([(e.status, e.message) for e in work_off(plan, folder, 1)])
+
+
+def test_two_processes_share_the_work_and_do_nothing_twice(tmp_path: Path) -> None:
+    first = [node(i, 0.1) for i in range(20)]
+    plan = plan_of(*first, *(node(50 + i, 0.05, (n.spec.id,)) for i, n in enumerate(first)))
+    context = multiprocessing.get_context("spawn")
+    found: Any = context.Queue()
+    other = context.Process(target=_second, args=(tmp_path, plan, found))
+    other.start()
+    mine = [(e.status, e.message) for e in work_off(plan, tmp_path, 1)]
+    theirs = found.get(timeout=60)
+    other.join()
+    assert len(mine) == len(theirs) == 40 and {s for s, _ in mine + theirs} == {"done"}
+    made = [sum(not message for _, message in events) for events in (mine, theirs)]
+    assert sum(made) == 40 and min(made) >= 5, "both had a share, and nobody's work was repeated"
+    assert len((tmp_path / "log").read_text().splitlines()) == 40
+    assert not list((tmp_path / "claims").iterdir())
+
+
+def test_claims_of_the_dead_are_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "LEASE", 2.0)
+    mine, other = Claims(tmp_path), Claims(tmp_path)
+    assert mine.take("run") and not other.take("run")
+    marker = (tmp_path / "run").read_text()
+    mine.drop("run")
+    assert other.take("run")
+    other.drop_all()
+    # A dead process of this machine: at once.
+    dead = multiprocessing.get_context("spawn").Process(target=int)
+    dead.start()
+    dead.join()
+    (tmp_path / "gone").write_text(marker.replace(f"pid={os.getpid()}", f"pid={dead.pid}"))
+    assert mine.take("gone")
+    # One of another machine: when it has shown no sign of life for as long as was agreed, by this
+    # process's clock, whatever the time of day does meanwhile.
+    (tmp_path / "far").write_text(marker.replace(f"host={socket.gethostname()}", "host=elsewhere"))
+    assert not mine.take("far")
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    os.utime(tmp_path / "far", (0, 0))
+    deadline = time.monotonic() + 10
+    while not mine.take("far") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert time.monotonic() < deadline
+    mine.drop_all()
+
+
+def test_runs_fit_beside_each_other_by_what_their_kind_has_needed() -> None:
+    capacity = Capacity({"cuda:0": 10_000})
+    assert capacity.fits("a", [], "cuda:0"), "the first of a kind is alone"
+    assert not capacity.fits("a", ["a"], "cuda:0"), "as long as nobody knows what it needs"
+    capacity.learn("a", 2400)
+    capacity.learn("a", 2000)
+    assert capacity.fits("a", ["a", "a"], "cuda:0") and OVERHEAD == 600
+    assert not capacity.fits("a", ["a", "a", "a"], "cuda:0"), "4 x 3000 of 9000 MB"
+    assert not capacity.fits("b", ["a"], "cuda:0")
+    assert capacity.fits("b", ["a"] * 9, "cpu"), "its memory was not given"
+
+
+def test_stopping_finishes_what_is_running(tmp_path: Path) -> None:
+    plan = plan_of(*(node(i, 0.3) for i in range(10)))
+    store = Store(tmp_path)
+    store.prepare()
+    with open_slots(["fake:0", "fake:1"], 1) as made:
+        scheduler = Scheduler(plan, store, made, tmp_path, (), work=pretend)
+        events = []
+        for event in scheduler.run(progress(plan, store, set())):
+            events.append(event)
+            scheduler.stop()
+    assert 1 <= len(events) <= 3 and {event.status for event in events} == {"done"}
+    assert not list((tmp_path / "claims").iterdir())
