@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -86,14 +85,14 @@ def test_broken_methods_fail_alone(cli: Cli, copied: Path, tiny: Path) -> None:
 def test_a_changed_method_is_stale_and_made_anew_on_request(
     cli: Cli, copied: Path, tiny: Path
 ) -> None:
-    for path in (copied / "results" / "tiny" / "runs").glob("ft-*/record.json"):
-        record = json.loads(path.read_text())
-        path.write_text(json.dumps(record | {"source": "of last year"}))
-    words = ["run", tiny, "--seeds", "1", "--methods", "ft"]
+    path = plugin(copied, "mine", "return model")
+    words = ["run", tiny, "--seeds", "1", "--methods", "mine", "--plugin", path]
+    assert cli(*words).code == 0
+    path.write_text(path.read_text() + "# of this year\n")
     old = cli(*words)
-    assert old.code == 0 and "ft is stale: its source has changed since 1 of its runs" in old.out
+    assert old.code == 0 and "mine is stale: its source has changed since 1 of its runs" in old.out
     fresh = cli(*words, "--retry-stale")
-    assert fresh.out.count("done    ft") == 1 and "is stale" not in fresh.out
+    assert fresh.out.count("done    mine") == 1 and "is stale" not in fresh.out
 
 
 def test_what_needs_a_failed_model_is_blocked(cli: Cli, tiny: Path, tmp_path: Path) -> None:

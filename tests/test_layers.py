@@ -16,7 +16,7 @@ PACKAGE = ROOT / "unlearnbench"
 # From the bottom up; a module imports from its own layer or a lower one only.
 LAYERS = [
     {"errors", "seeds"},
-    {"recipe"},
+    {"recipe", "files"},
     {"toolkit", "method", "task"},
     {"data", "vision", "metrics"},
     {"registry", "spec", "signals", "environment"},

@@ -45,3 +45,9 @@ class Claims:
         """Release every claim."""
         for run in list(self._held):
             self.drop(run)
+
+    def sweep(self) -> None:
+        """Clear away what dead processes of this machine have left."""
+        for path in self.folder.glob("[!.]*"):
+            if self.take(path.name):
+                self.drop(path.name)

@@ -66,6 +66,10 @@ class Display:
                 cost = f"about {duration(left)} and {size(disk)}"
             parts.append(f"{len(state.open)} to make on {_count(slots, 'slot')}, {cost}")
         self.console.print(Text("; ".join(parts)))
+        self.notes(
+            f"{plan.nodes[run].label} {run} is made again: {damage}."
+            for run, damage in state.damaged.items()
+        )
 
     def graph(self, plan: Plan, state: Progress) -> None:
         """Print what a run would make, by kind."""

@@ -24,7 +24,8 @@ class Event:
     """Report the end of one node, or of one try at it.
 
     done; failed; blocked by the failure of one it needs; again: to be tried once more, alone on its
-    device. memory: peak in MB, None if not known; exhausted: it failed for want of memory.
+    device. memory: peak in MB, None if not known; exhausted: it failed for want of memory; no_room:
+    because nothing more can be written, which stops everything.
     """
 
     status: Literal["done", "failed", "blocked", "again"]
@@ -34,3 +35,4 @@ class Event:
     message: str = ""
     memory: int | None = None
     exhausted: bool = False
+    no_room: bool = False

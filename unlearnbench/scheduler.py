@@ -17,6 +17,7 @@ from loky.process_executor import ShutdownExecutorError
 from unlearnbench.agenda import Agenda
 from unlearnbench.capacity import Capacity
 from unlearnbench.claims import Claims
+from unlearnbench.errors import UserError
 from unlearnbench.jobs import Event, Job
 from unlearnbench.plan import Node, Plan
 from unlearnbench.slots import Slot, Worker
@@ -28,26 +29,41 @@ LOOK = 0.5
 
 @dataclass(frozen=True)
 class Progress:
-    """Say what the store holds of a plan."""
+    """Say what the store holds of a plan; damaged: what is wrong with runs that are made again."""
 
     done: list[str]
     failed: list[str]
     open: list[str]
+    damaged: dict[str, str] = field(default_factory=dict)
 
 
 def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
-    """Sort the nodes of a plan into done, failed before and still to do; `retry` is done again."""
-    done, failed, todo = [], [], []
+    """Sort the nodes of a plan into done, failed before and still to do.
+
+    `retry` is done again, and so is what is damaged; a damaged split is brought back by one of the
+    runs that share it.
+    """
+    done: list[str] = []
+    failed: list[str] = []
+    todo: list[str] = []
+    damaged: dict[str, str] = {}
     for run in plan.nodes:
         if run in retry:
             todo.append(run)
-        elif store.done(run):
-            done.append(run)
+        elif store.exists(run):
+            damage = store.damage(run)
+            if damage is None and (split := store.split_damage(run)) not in damaged.values():
+                damage = split
+            if damage is None:
+                done.append(run)
+            else:
+                damaged[run] = damage
+                todo.append(run)
         elif store.error(run) is not None:
             failed.append(run)
         else:
             todo.append(run)
-    return Progress(done, failed, todo)
+    return Progress(done, failed, todo, damaged)
 
 
 def _work(job: Job) -> Event:
@@ -142,6 +158,7 @@ class Scheduler:
             for worker in self.workers:
                 worker.stop()
             self.claims.drop_all()
+            self.claims.sweep()
 
     def _block(self, agenda: Agenda, lost: str) -> Iterator[Event]:
         """Give up the nodes that need one that is lost."""
@@ -225,15 +242,19 @@ class Scheduler:
             message = "its worker was killed, by the system for want of memory or by hand"
             if run.too_long:
                 message = f"did not end within {self.timeout:g} s (--timeout)"
-            event = Event("failed", node.spec.id, node.label, seconds, message)
-            self.store.fail(node.spec, f"{message}\n")
+            exhausted = not run.too_long
+            event = Event("failed", node.spec.id, node.label, seconds, message, exhausted=exhausted)
             if run.too_long:
-                return event
-            event = replace(event, exhausted=True)
+                self.store.fail(node.spec, f"{message}\n")
+        if event.no_room:
+            raise UserError(event.message)
         if event.memory is not None:
             self.capacity.learn(event.label, event.memory)
         if event.status == "failed" and event.exhausted and event.run not in self.alone:
             self.alone[event.run] = run.device
             return replace(event, status="again", message=f"{event.message}; tried again alone")
+        if event.status == "failed" and event.exhausted:
+            # Only now, not after the first try: should this process be killed, it is still to do.
+            self.store.fail(node.spec, f"{event.message}\n")
         self.alone.pop(event.run, None)
         return event

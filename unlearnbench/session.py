@@ -18,12 +18,13 @@ from unlearnbench.benchmark import Benchmark
 from unlearnbench.display import Display
 from unlearnbench.errors import UserError
 from unlearnbench.expansion import expand
+from unlearnbench.files import write_text
 from unlearnbench.plan import Plan
 from unlearnbench.report import tables
 from unlearnbench.report.collect import collect
 from unlearnbench.report.notes import stale_runs
 from unlearnbench.scheduler import Scheduler, open_slots, progress
-from unlearnbench.store import Store, write_text
+from unlearnbench.store import Store
 
 OK, SOME_FAILED = 0, 1
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -13,26 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unlearnbench.errors import UserError
+from unlearnbench.files import DRAFT, checksum, seal, unseal, write, write_text
 from unlearnbench.spec import Spec
 
-SCHEMA = 1
+SCHEMA = 2
 Arrays = dict[str, NDArray[Any]]
-
-
-def write(path: Path, save: Callable[[Path], object]) -> None:
-    """Write a file under a draft's name and rename it: readers see all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".draft-{os.getpid()}-{path.name}")
-    try:
-        save(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    write(path, lambda draft: draft.write_text(text))
 
 
 class Store:
@@ -41,6 +24,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         """Use `folder`, which need not exist yet."""
         self.folder = folder
+        self._checked: dict[str, tuple[int, str | None]] = {}
 
     def prepare(self) -> None:
         """Create the folder. Raises UserError where it cannot be written."""
@@ -82,7 +66,11 @@ class Store:
         return folder / name if folder else self.folder / "runs" / run / name
 
     def done(self, run: str) -> bool:
-        """Say whether the run with this id has a record."""
+        """Say whether a run has been made, and its files are as they were written."""
+        return self.exists(run) and self.damage(run) is None
+
+    def exists(self, run: str) -> bool:
+        """Say whether the run with this id has a record, whatever its state."""
         return self._path(run, "record.json").exists()
 
     def marks(self, spec: Spec) -> tuple[int | None, int | None]:
@@ -97,12 +85,49 @@ class Store:
     def error(self, run: str) -> str | None:
         """Return what went wrong with a run, None if nothing did."""
         path = self._path(run, "error.txt")
-        return path.read_text() if path.exists() and not self.done(run) else None
+        return path.read_text() if path.exists() and not self.exists(run) else None
 
     def record(self, run: str) -> dict[str, Any]:
         """Return a run's record."""
-        record: dict[str, Any] = json.loads(self._path(run, "record.json").read_text())
-        return record
+        return unseal(self._path(run, "record.json").read_text())
+
+    def damage(self, run: str) -> str | None:
+        """Say what is wrong with a run's own files; None if all is as it was written.
+
+        Reads them all once, and again only when the record has changed.
+        """
+        stamp = self.stamp(run)
+        if run not in self._checked or self._checked[run][0] != stamp:
+            self._checked[run] = stamp, self._examine(run)
+        return self._checked[run][1]
+
+    def _examine(self, run: str) -> str | None:
+        try:
+            record = self.record(run)
+        except (ValueError, UnicodeDecodeError):
+            return "record.json is torn or has been edited"
+        if record["schema"] != SCHEMA:
+            return f"record.json is of another version of unlearnbench (schema {record['schema']})"
+        for name, expected in record["files"].items():
+            path = self.model_path(run) if name == "weights" else self._path(run, name)
+            if name != "split" and (wrong := self._compare(path, expected)):
+                return wrong
+        return None
+
+    def split_damage(self, run: str) -> str | None:
+        """Say what is wrong with the split that a run shares with others; None if nothing is."""
+        record = self.record(run)
+        expected = record["files"].get("split")
+        if expected is None:
+            return None
+        return self._compare(self.folder / "splits" / f"{record['split']}.npz", expected)
+
+    def _compare(self, path: Path, expected: str) -> str | None:
+        found = checksum(path)
+        if found == expected:
+            return None
+        what = "is missing" if found is None else "is not what was written"
+        return f"{path.relative_to(self.folder)} {what}"
 
     def size(self, run: str) -> int:
         """Return the bytes that a run takes, its weights included."""
@@ -134,21 +159,34 @@ class Store:
         """Return where the weights of a run are, if they were kept."""
         return self.folder / "models" / f"{run}.safetensors"
 
-    def save(self, spec: Spec, record: dict[str, Any], signals: Arrays, logits: Arrays) -> None:
-        """Write a run: signals, logits if any, and last its record."""
-        folder = self.run_folder(spec)
-        write(folder / "signals.npz", _saver(signals))
-        if logits:
-            write(folder / "logits.npz", _saver(logits))
-        text = json.dumps({"schema": SCHEMA} | record, indent=1, sort_keys=True)
-        write_text(folder / "record.json", text + "\n")
-        (folder / "error.txt").unlink(missing_ok=True)
+    def save(
+        self,
+        spec: Spec,
+        record: dict[str, Any],
+        signals: Arrays,
+        logits: Arrays,
+        split: Arrays | None = None,
+        weights: Callable[[Path], object] | None = None,
+    ) -> None:
+        """Write a run: weights and split if any, signals, logits if any, and last its record.
 
-    def save_split(self, split: str, indices: Arrays) -> None:
-        """Write a split, unless it is there already."""
-        path = self.folder / "splits" / f"{split}.npz"
-        if not path.exists():
-            write(path, _saver(indices))
+        The record has the checksums of all the others, and one of itself.
+        """
+        folder, files = self.run_folder(spec), {}
+        if folder.is_dir():
+            for left in folder.glob(f"{DRAFT}*"):  # by a worker that was killed while it wrote
+                left.unlink()
+        if weights is not None:
+            files["weights"] = write(self.model_path(spec.id), weights)
+        if split is not None:
+            path = self.folder / "splits" / f"{spec.split_id}.npz"
+            files["split"] = write(path, _saver(split))
+        files["signals.npz"] = write(folder / "signals.npz", _saver(signals))
+        if logits:
+            files["logits.npz"] = write(folder / "logits.npz", _saver(logits))
+        content = {"schema": SCHEMA, "split": spec.split_id, "files": files} | record
+        write_text(folder / "record.json", seal(content))
+        (folder / "error.txt").unlink(missing_ok=True)
 
     def fail(self, spec: Spec, text: str) -> None:
         """Write down why a run failed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -12,12 +13,13 @@ from torch import Tensor
 
 from unlearnbench import slots
 from unlearnbench.environment import describe
-from unlearnbench.errors import UnlearnBenchError
+from unlearnbench.errors import MethodError, UnlearnBenchError
 from unlearnbench.execute import Bench, Outcome, execute
+from unlearnbench.files import no_room
 from unlearnbench.jobs import Event, Job
 from unlearnbench.plan import Node
 from unlearnbench.spec import digest
-from unlearnbench.store import Arrays, Store, write
+from unlearnbench.store import Arrays, Store
 
 
 def work(job: Job) -> Event:
@@ -30,6 +32,9 @@ def work(job: Job) -> Event:
         slot.busy(slots.Activity(run, node.label, epoch, epochs))
 
     def weights(model: str) -> Mapping[str, Tensor]:
+        damage = store.damage(model)
+        if damage is not None:
+            raise MethodError(f"{damage}: start again, and it is made anew")
         return load_file(store.model_path(model), device=slot.device)
 
     slot.busy(slots.Activity(run, node.label))
@@ -40,12 +45,15 @@ def work(job: Job) -> Event:
         outcome = execute(node.spec, bench, weights, on_epoch)
         save(store, node, outcome, slot.device)
     except Exception as error:  # the boundary: whatever a method does, the other runs go on
-        store.fail(node.spec, traceback.format_exc())
+        if isinstance(error, OSError) and (full := no_room(error, job.results)):
+            return Event("failed", run, node.label, 0.0, str(full), no_room=True)
         text = str(error).partition("\n")[0]
         message = (
             text if isinstance(error, UnlearnBenchError) else f"{type(error).__name__}: {text}"
         )
         exhausted = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if not exhausted:  # which the scheduler tries again before it is a failure
+            store.fail(node.spec, traceback.format_exc())
         if exhausted and slot.device.startswith("cuda"):
             torch.cuda.empty_cache()  # for its neighbours
         seconds = time.perf_counter() - start
@@ -57,21 +65,16 @@ def work(job: Job) -> Event:
 
 
 def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
-    """Write weights, split, signals and logits, and last the record."""
+    """Write all that a run leaves."""
     spec = node.spec
-    if node.keep_weights:
-        weights = {name: value.contiguous() for name, value in outcome.weights.items()}
-        write(store.model_path(spec.id), lambda draft: save_file(weights, draft))
-    forget: Arrays = {}
+    split: Arrays | None = None
     if outcome.indices is not None:
-        forget = {"forget": outcome.indices.forget, "earlier": outcome.indices.earlier}
-        store.save_split(str(spec.split_id), forget)
+        split = {"forget": outcome.indices.forget, "earlier": outcome.indices.earlier}
     recorder = outcome.recorder
     record = {
         "status": "done",
         "spec": spec.model_dump(mode="json"),
-        "split": spec.split_id,
-        "forget hash": digest(forget["forget"].tolist()) if forget else None,
+        "forget hash": digest(split["forget"].tolist()) if split else None,
         "seconds": recorder.seconds,
         "gradients": recorder.gradients,
         "trace": recorder.trace,
@@ -83,4 +86,8 @@ def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
     logits: Arrays = {}
     if spec.kind != "reference":
         logits = {"logits": outcome.logits.astype("float16")}
-    store.save(spec, record, outcome.signals, logits)
+    weights = None
+    if node.keep_weights:
+        tensors = {name: value.contiguous() for name, value in outcome.weights.items()}
+        weights = partial(save_file, tensors)
+    store.save(spec, record, outcome.signals, logits, split, weights)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from unlearnbench import metrics, registry, report
 from unlearnbench.benchmark import Benchmark
+from unlearnbench.files import write_text
 from unlearnbench.metrics.gaps import with_gaps, yardstick
 from unlearnbench.plan import Plan
 from unlearnbench.report.findings import Findings
@@ -17,7 +18,7 @@ from unlearnbench.report.judge import judge_all
 from unlearnbench.report.measure import Measured, Measurement
 from unlearnbench.report.notes import all_notes
 from unlearnbench.spec import digest
-from unlearnbench.store import Store, write_text
+from unlearnbench.store import Store
 
 
 def collect(
@@ -32,7 +33,7 @@ def collect(
     records = {cell.run: store.record(cell.run) for cell in cells}
     path = store.folder / "metrics.json"
     version = _version(benchmark, plan, store)
-    stored = json.loads(path.read_text()) if path.exists() else {}
+    stored = _cached(path)
     if stored.get("version") != version:
         measured = measurement.run()
         runs = _runs(benchmark, measured, records)
@@ -103,6 +104,15 @@ def _runs(
         ideal = yardstick(runs, ["seconds"], others=False)["seconds"]
         runs["time_ratio"] = runs["seconds"] / ideal
     return runs
+
+
+def _cached(path: Path) -> dict[str, Any]:
+    """Read the cache; what is torn or absent is computed again."""
+    try:
+        stored = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
 
 
 def _plain(value: Any) -> Any:

@@ -53,8 +53,20 @@ class Measurement:
         return [
             cell
             for cell in self.plan.cells
-            if self.store.done(cell.run) and self.store.has_split(cell.split)
+            if self.store.exists(cell.run)
+            and self.store.has_split(cell.split)
+            and self._damage(cell) is None
         ]
+
+    def _damage(self, cell: Cell) -> str | None:
+        return self.store.damage(cell.run) or self._damaged_splits.get(cell.split)
+
+    @cached_property
+    def _damaged_splits(self) -> dict[str, str]:
+        """What is wrong with splits, which the record of every run that was made with one knows."""
+        made = [cell for cell in self.plan.cells if self.store.done(cell.run)]
+        found = ((cell.split, self.store.split_damage(cell.run)) for cell in made)
+        return {split: damage for split, damage in found if damage is not None}
 
     @cached_property
     def bank(self) -> Bank | None:
@@ -70,6 +82,9 @@ class Measurement:
     def run(self) -> Measured:
         """Measure everything, on all cores: nearly all of the work lets go of Python's lock."""
         made = Measured(offline_a=self.bank.offline_a if self.bank else None)
+        for cell in self.plan.cells:
+            if self.store.exists(cell.run) and (damage := self._damage(cell)):
+                made.broken[cell] = f"{damage} (unlearnbench run makes it again)"
         cells = self.finished()
         for cell, (evaluation, problem) in zip(cells, _threads(self._cell, cells), strict=True):
             if problem is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from unlearnbench.store import write
+from unlearnbench.files import write
 
 # Okabe and Ito's palette, told apart by colour-blind readers; the marker tells them apart in print.
 FIXED = {

@@ -8,10 +8,11 @@ from typing import Any
 import jinja2
 import matplotlib as mpl
 
+from unlearnbench.files import write_text
 from unlearnbench.report import audit, figures, render, style, tables
 from unlearnbench.report.findings import Findings
 from unlearnbench.report.tables import Group, Table
-from unlearnbench.store import Store, write_text
+from unlearnbench.store import Store
 
 TITLES = {
     "gaps": "Distance to retrain, metric by metric",

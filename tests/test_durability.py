@@ -1,0 +1,202 @@
+"""Files that were torn, edited or cut short are noticed, named and made again; nothing else is."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import TWO, Cli, command
+from unlearnbench.files import DRAFT, checksum, seal, unseal, write, write_text
+from unlearnbench.store import Store
+
+FULL = """
+import errno
+from unlearnbench import Method, files
+
+class Full(Method):
+    '''Fill the disk.'''
+    paper = "x"
+    def unlearn(self, model, task):
+        def fsync(number):
+            raise OSError(errno.ENOSPC, "no space left")
+        files.os.fsync = fsync
+        return model
+"""
+
+
+class Bomb:
+    """Leave a trace when unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("exploded",)
+
+
+def poison(path: Path) -> None:
+    """Put a pickle where signals were."""
+    np.savez(path, margin=np.array([Bomb()], dtype=object))
+
+
+def contents(folder: Path) -> dict[str, str | None]:
+    """Return the checksum of every file that two undisturbed runs have in common."""
+    kept = [p for p in folder.rglob("*") if p.suffix in (".npz", ".safetensors")]
+    return {str(p.relative_to(folder)): checksum(p) for p in kept}
+
+
+def flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 0xFF
+    path.write_bytes(data)
+
+
+def test_damage_is_named_and_undone(cli: Cli, finished: Path, tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "results", tmp_path / "results")
+    store = tmp_path / "results" / "tiny"
+    runs = {label: sorted((store / "runs").glob(f"{label}-*")) for label in ("ft", "rl", "retrain")}
+    truncated = runs["ft"][0] / "signals.npz"
+    truncated.write_bytes(truncated.read_bytes()[:100])
+    edited = runs["rl"][0] / "record.json"
+    edited.write_text(edited.read_text().replace('"status": "done"', '"status": "fine"'))
+    torn = runs["rl"][1] / "record.json"
+    torn.write_text(torn.read_text()[:200])
+    (runs["retrain"][0] / "logits.npz").unlink()
+    model = sorted((store / "models").iterdir())[0]
+    flip(model, 1000)
+    poison(runs["retrain"][1] / "signals.npz")
+    split = sorted((store / "splits").iterdir())[0]
+    flip(split, -30)
+
+    report = cli("report", "tiny")
+    assert report.code == 0 and "Traceback" not in report.err, report.err
+    page = (tmp_path / "reports" / "tiny" / "report.md").read_text()
+    assert "is left out: record.json is torn or has been edited (unlearnbench run" in page
+
+    done = cli("run", tiny, "--methods", "ft,rl", *TWO)
+    assert done.code == 0, done.out + done.err
+    lines = [line for line in done.out.splitlines() if "is made again" in line]
+    for words in (
+        f"is made again: runs/{runs['ft'][0].name}/signals.npz is not what was written.",
+        "is made again: record.json is torn or has been edited.",
+        f"is made again: runs/{runs['retrain'][0].name}/logits.npz is missing.",
+        f"original {model.stem} is made again: models/{model.name} is not what was written.",
+        f"is made again: splits/{split.name} is not what was written.",
+        f"is made again: runs/{runs['retrain'][1].name}/signals.npz is not what was written.",
+    ):
+        assert any(words in line for line in lines), words
+    assert len(lines) == 7, "and nothing else"
+    assert contents(store) == contents(finished / "results" / "tiny")
+    assert not (tmp_path / "exploded").exists(), "loading results ran code"
+
+
+def test_pickles_are_never_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors.torch import load_file
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "x-abc").mkdir(parents=True)
+    poison(tmp_path / "runs" / "x-abc" / "signals.npz")
+    with pytest.raises(ValueError, match="allow_pickle"):
+        Store(tmp_path).signals("abc")
+    (tmp_path / "model.safetensors").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(Exception, match="header"):
+        load_file(tmp_path / "model.safetensors")
+    assert not (tmp_path / "exploded").exists()
+    pickle.loads(pickle.dumps(Bomb()))
+    assert (tmp_path / "exploded").exists(), "it would have shown"
+
+
+def test_a_full_disk_ends_with_one_line_and_a_store_that_is_whole(
+    cli: Cli, finished: Path, tiny: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished / "results", tmp_path / "results")
+    (tmp_path / "full.py").write_text(FULL)
+    done = cli("run", tiny, "--methods", "full,ft", "--plugin", tmp_path / "full.py")
+    assert done.code == 2 and "Traceback" not in done.err
+    assert (
+        done.err.strip()
+        .splitlines()[-1]
+        .endswith(
+            "the disk is full. What is finished is kept; make room, and the same command goes on."
+        )
+    )
+    results = tmp_path / "results"
+    assert not list(results.rglob(f"{DRAFT}*")) and not list(results.rglob("full-*/record.json"))
+    assert contents(results / "tiny") == contents(finished / "results" / "tiny")
+
+
+def test_what_is_written_is_whole_or_absent(tmp_path: Path) -> None:
+    def breaks(draft: Path) -> None:
+        draft.write_text("half")
+        raise RuntimeError("power")
+
+    with pytest.raises(RuntimeError):
+        write(tmp_path / "a", breaks)
+    assert list(tmp_path.iterdir()) == []
+    write_text(tmp_path / "a", "whole")
+    assert write(tmp_path / "a", lambda draft: draft.write_text("new")) == checksum(tmp_path / "a")
+    assert checksum(tmp_path / "b") is None
+
+
+def test_a_record_knows_itself() -> None:
+    text = seal({"a": 1.5, "b": [1, None]})
+    assert unseal(text) == {"a": 1.5, "b": [1, None]}
+    for bad in (text[:-5], text.replace("1.5", "1.6"), "[]", json.dumps({"a": 1.5})):
+        with pytest.raises(ValueError, match=r"."):
+            unseal(bad)
+
+
+def killed_until_done(words: list[str], folder: Path, kills: int, span: float) -> None:
+    """Run a command again and again, killing it or one of its workers at random moments."""
+    draw = random.Random(0)
+    for _ in range(kills):
+        process = subprocess.Popen(
+            words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            process.communicate(timeout=draw.uniform(1.0, span))
+            return
+        except subprocess.TimeoutExpired:
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            if children and draw.random() < 0.5:
+                os.kill(int(draw.choice(children)), signal.SIGKILL)
+                time.sleep(draw.uniform(0, 0.5))
+            process.kill()
+            process.communicate()
+
+
+def survive(cli: Cli, words: list[str], folder: Path, kills: int, span: float) -> None:
+    killed_until_done(command(*words), folder, kills, span)
+    done = cli(*words)
+    assert done.code == 0 and "failed" not in done.out, done.out + done.err
+    runs = [p.parent.name.rpartition("-")[2] for p in folder.glob("results/*/runs/*/record.json")]
+    assert runs and len(runs) == len(set(runs)), "no record twice"
+    assert not list(folder.glob("results/*/claims/*"))
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds workers by /proc")
+
+
+@needs_proc
+def test_killed_at_random_moments_it_ends_with_the_same_files(
+    cli: Cli, finished: Path, tiny: Path, tmp_path: Path
+) -> None:
+    survive(cli, ["run", str(tiny), "--methods", "ft,rl", *TWO], tmp_path, kills=3, span=8.0)
+    assert contents(tmp_path / "results" / "tiny") == contents(finished / "results" / "tiny")
+
+
+@needs_proc
+@pytest.mark.slow
+def test_killed_fifty_times_digits_has_the_same_summary(cli: Cli, tmp_path: Path) -> None:
+    survive(cli, ["run", *TWO], tmp_path, kills=50, span=12.0)
+    assert cli("report").code == 0
+    made = tmp_path / "reports" / "digits" / "tables" / "summary.csv"
+    published = Path(__file__).parent.parent / "docs" / "digits" / "summary.csv"
+    assert made.read_bytes() == published.read_bytes()

@@ -1,0 +1,83 @@
+"""Files written whole or not at all, and recognised by their checksums."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from unlearnbench.errors import UserError
+
+DRAFT = ".draft-"
+CHECKSUM = "checksum"
+NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.EROFS: "the file system is read-only",
+}
+
+
+def write(path: Path, save: Callable[[Path], object]) -> str:
+    """Write a file under a draft's name and rename it; return its checksum.
+
+    Readers see all of it or nothing, also when the power goes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{DRAFT}{uuid.uuid4().hex}-{path.name}")
+    try:
+        save(draft)
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return found
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    write(path, lambda draft: draft.write_text(text))
+
+
+def checksum(path: Path) -> str | None:
+    """Return a file's SHA-256 in hex; None if there is no such file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def seal(content: dict[str, Any]) -> str:
+    """Write a record as JSON with a checksum of itself."""
+    sealed = content | {CHECKSUM: _digest(content)}
+    return json.dumps(sealed, indent=1, sort_keys=True) + "\n"
+
+
+def unseal(text: str) -> dict[str, Any]:
+    """Read what `seal` has written. Raises ValueError if it is torn, or has been edited."""
+    content = json.loads(text)
+    if not isinstance(content, dict) or content.pop(CHECKSUM, None) != _digest(content):
+        raise ValueError("not what was written")
+    return content
+
+
+def _digest(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def no_room(error: OSError, where: Path) -> UserError | None:
+    """Return what to tell the user if nothing more can be written; None for any other error."""
+    if error.errno not in NO_ROOM:
+        return None
+    return UserError(
+        f"Cannot write to {where}: {NO_ROOM[error.errno]}.",
+        "What is finished is kept; make room, and the same command goes on.",
+    )
