@@ -167,3 +167,22 @@ def test_plain_lines_when_piped(finished: Path, cli: Cli, tiny: Path, tmp_path: 
     assert cli("report", "tiny").code == 0
     summary = pd.read_csv(tmp_path / "reports" / "tiny" / "tables" / "summary.csv")
     assert list(dict.fromkeys(summary["method"])) == ["original", "retrain", "ft", "rl", "ga"]
+
+
+def test_a_budget_takes_whole_repetitions(
+    finished: Path, cli: Cli, tiny: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished / "results", tmp_path / "results")
+    words = ["run", tiny, "--methods", "ft,rl", "--seeds", "4", "--dry-run", "--budget"]
+    short = cli(*words, "0.01s")
+    assert "2 of 4 repetitions fit in 0 s." in short.out and "14 models; 14 done" in short.out
+    long = cli(*words, "1h")
+    assert "4 of 4 repetitions fit in 60 min" in long.out or "4 of 4" in long.out
+    assert "24 models; 14 done; 10 to make on 1 slot, about" in long.out
+    kinds = {line.split()[0]: line.split()[1:] for line in long.out.splitlines() if line}
+    assert kinds["rl"][:3] == ["4", "2", "2"] and kinds["rl"][-1] == "s"
+    wrong = cli(*words, "soon")
+    assert wrong.code == 2 and "Write it as 90s, 30m, 2h or 1d." in wrong.err
+    shutil.rmtree(tmp_path / "results")
+    none = cli(*words[:-2], "--set", "controls=true", "--budget", "0.01s")
+    assert none.code == 2 and "One repetition takes about" in none.err

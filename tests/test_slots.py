@@ -8,23 +8,22 @@ import time
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from loky.process_executor import ShutdownExecutorError
 
 from unlearnbench import environment, slots
+from unlearnbench.data import DataSpec
 from unlearnbench.errors import UserError
-from unlearnbench.estimate import Estimate
-from unlearnbench.plan import Node
+from unlearnbench.estimate import Estimate, duration, expected
+from unlearnbench.placement import capacity, choose, require
+from unlearnbench.plan import Node, Plan
 from unlearnbench.recipe import Recipe
 from unlearnbench.scheduler import open_slots
-from unlearnbench.session import Request, _devices, _require
-from unlearnbench.spec import Spec
-
-
-def request(devices: str, jobs: int | None = None) -> Request:
-    return Request("digits", None, None, [], devices, jobs, [], Path(), Path(), False, False, False)
+from unlearnbench.spec import Spec, Split
+from unlearnbench.store import Store
 
 
 @pytest.fixture
@@ -34,21 +33,21 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("two_gpus")
-def test_every_gpu_is_found_and_takes_one_run_unless_told() -> None:
+def test_every_gpu_is_found_and_takes_what_fits_unless_told() -> None:
     assert environment.devices() == ["cuda:0", "cuda:1"]
-    assert _devices(request("auto")) == (["cuda:0", "cuda:1"], 1)
-    assert _devices(request("cuda:1", 3)) == (["cuda:1"], 3)
-    assert _devices(request("cuda")) == (["cuda:0"], 1)
+    assert choose("auto", None) == (["cuda:0", "cuda:1"], 4)
+    assert choose("cuda:1", 3) == (["cuda:1"], 3)
+    assert choose("cuda", None) == (["cuda:0"], 4)
     with pytest.raises(UserError, match=r"no device 'cuda:2' here\. This machine has cpu, cuda:0"):
-        _require(["cuda:1", "cuda:2"])
+        require(["cuda:1", "cuda:2"])
 
 
 def test_without_a_gpu_there_is_a_run_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    names, jobs = _devices(request("auto"))
+    names, jobs = choose("auto", None)
     assert names == ["cpu"] and jobs >= 1
     with pytest.raises(UserError, match="no device 'tpu' here"):
-        _require(["tpu"])
+        require(["tpu"])
 
 
 def test_slots_of_a_device_share_it() -> None:
@@ -87,18 +86,69 @@ def test_a_slot_tells_what_it_is_doing(tmp_path: Path) -> None:
     assert slot.activity() is None
 
 
-def test_time_left_is_learnt_by_kind() -> None:
-    from unlearnbench.data import DataSpec
+def node(label: str, **spec: Any) -> Node:
+    data = DataSpec(name="digits", train=100, test=50)
+    base: dict[str, Any] = {"kind": "original", "seed": 0, "data": data, "model": "small-cnn"}
+    return Node(Spec(**(base | {"recipe": Recipe(epochs=20)} | spec)), label)
 
-    def node(label: str) -> Node:
-        data = DataSpec(name="digits")
-        spec = Spec(kind="original", seed=0, data=data, model="small-cnn", recipe=Recipe())
-        return Node(spec, label)
 
+def test_time_is_learnt_by_kind_and_guessed_until_then() -> None:
+    split = Split(fraction=0.1, seed=1)
+    original, reference = node("original"), node("reference", kind="reference")
+    retrain = node("retrain", kind="unlearn", split=split)
+    given = {"kind": "unlearn", "split": split, "original": "abc"}
+    ft = node("ft", **given, settings={"epochs": 5})
+    alone = node("ft", **given, settings={"epochs": 5}, access="forget-only")
+    odd = node("odd", **given)
+    every = [original, reference, retrain, ft, alone, odd]
+    assert [expected(n) for n in every] == pytest.approx([1, 0.75, 0.9, 0.25, 0.05, 0.3])
     known = Estimate()
-    assert known.left([node("ft")], 2) is None
-    known.learn("reference", 10.0)
-    known.learn("ft", 1.0)
-    known.learn("ft", 3.0)
-    assert known.left([node("reference"), node("ft")], 2) == (10 + 2) / 2
-    assert known.left([node("new")], 1) == (10 + 2) / 2
+    assert known.left([ft], 2) is None and known.length(ft) == 0.25
+    known.learn(original, 10.0)
+    assert known.left([original, reference, ft], 2) == pytest.approx((10 + 7.5 + 2.5) / 2)
+    known.learn(ft, 1.0)
+    known.learn(ft, 3.0)
+    assert known.of(ft) == 2 and known.total([ft, reference]) == pytest.approx(9.5)
+
+
+def test_time_left_is_honest_after_a_tenth_of_the_work() -> None:
+    """The kinds and their times, in seconds, of the digits benchmark as it was measured."""
+    split = Split(fraction=0.1, seed=1)
+    given = {"kind": "unlearn", "split": split, "original": "abc"}
+    epochs = {"settings": {"epochs": 7}}
+    kinds: list[tuple[Node, float, int]] = [
+        (node("original"), 1.37, 5),
+        (node("reference", kind="reference"), 0.93, 16),
+        (node("retrain", kind="unlearn", split=split), 0.9, 25),
+        (node("amun", **given, **epochs), 1.16, 10),
+        (node("rl", **given, **epochs), 0.33, 20),
+        (node("ga", **given, settings={"epochs": 5}), 0.02, 5),
+        (node("planted-leak", **given, **epochs), 0.7, 5),
+    ]
+    work = [(one, seconds) for one, seconds, count in kinds for _ in range(count)]
+    whole = sum(seconds for _, seconds in work)
+    known, spent, place = Estimate(), 0.0, 0
+    while spent < whole / 10:
+        known.learn(*work[place])
+        spent, place = spent + work[place][1], place + 1
+    left = known.left([one for one, _ in work[place:]], 1)
+    assert left == pytest.approx(whole - spent, rel=0.25)
+
+
+def test_times_are_read() -> None:
+    assert [duration(text) for text in ("90", "90s", "1.5m", "2h", "1d")] == [
+        90,
+        90,
+        90,
+        7200,
+        86400,
+    ]
+    for text in ("", "h", "-1h", "2w", "nan", "inf"):
+        with pytest.raises(UserError, match="Cannot read the time"):
+            duration(text)
+
+
+def test_a_gpu_takes_what_fits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(environment, "memory", lambda device: 16_000)
+    made = capacity(["cuda:0", "cpu"], Plan(), Store(tmp_path))
+    assert made.memory == {"cuda:0": 16_000}

@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from unlearnbench import cli_results
 from unlearnbench.errors import UserError
 from unlearnbench.files import no_room
+from unlearnbench.options import BenchmarkName, Changes, Data, Methods, Plugins, Results, Seeds
 
 INTERRUPTED = 130
 
@@ -22,63 +24,56 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-BenchmarkName = Annotated[
-    str, typer.Argument(help="A name of `unlearnbench benchmarks`, or a TOML file.")
-]
-Plugins = Annotated[
-    list[Path] | None,
-    typer.Option("--plugin", help="A file with one more method; may be repeated."),
-]
-Results = Annotated[Path, typer.Option(help="Folder that results are kept in.")]
+app.add_typer(cli_results.app, name="results")
 
 
 @app.command()
 def run(
     benchmark: BenchmarkName = "digits",
-    methods: Annotated[
-        str | None, typer.Option(help="Only these, separated by commas; all if absent.")
-    ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="How often to repeat everything.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="Change a setting: salun.keep=0.3, recipe.epochs=5; repeatable."
-        ),
-    ] = None,
+    methods: Methods = None,
+    seeds: Seeds = None,
+    set_: Changes = None,
     devices: Annotated[str, typer.Option(help="auto, or names: cpu, cuda:0,cuda:1.")] = "auto",
     jobs_per_device: Annotated[
-        int | None,
+        str,
         typer.Option(
-            min=1, help="Runs at once on a device; as many as cores on the CPU, 1 on a GPU."
+            help="Runs at once on a device; auto: on the CPU one a core, on a GPU what fits."
         ),
-    ] = None,
+    ] = "auto",
     plugin: Plugins = None,
-    data: Annotated[Path, typer.Option(help="Folder that data sets are found in.")] = Path("data"),
+    data: Data = Path("data"),
     results: Results = Path("results"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    timeout: Annotated[
+        str | None, typer.Option(help="End a run that takes longer: 30m, 2h.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Take as many whole repetitions as fit in this time: 2h.")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option(help="Try failed runs again.")] = False,
     retry_stale: Annotated[
         bool, typer.Option(help="Make runs anew whose method's source has changed.")
     ] = False,
 ) -> None:
     """Run a benchmark, or go on with one that was interrupted, and show its table."""
+    from unlearnbench.estimate import duration
     from unlearnbench.session import Request, run_benchmark
 
     request = Request(
         benchmark=benchmark,
-        methods=None if methods is None else [m.strip() for m in methods.split(",") if m.strip()],
+        methods=_names(methods),
         seeds=seeds,
         assignments=set_ or [],
         devices=devices,
-        jobs_per_device=jobs_per_device,
+        jobs_per_device=_count(jobs_per_device),
         plugins=plugin or [],
         data=data,
         results=results,
         dry_run=dry_run,
         retry_failed=retry_failed,
         retry_stale=retry_stale,
+        timeout=None if timeout is None else duration(timeout),
+        budget=None if budget is None else duration(budget),
     )
     try:
         code = run_benchmark(request)
@@ -86,6 +81,20 @@ def run(
         typer.echo("Stopped. Finished runs are kept; the same command goes on.")
         code = INTERRUPTED
     raise typer.Exit(code)
+
+
+def _names(text: str | None) -> list[str] | None:
+    """Read --methods: names separated by commas, or None for all."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _count(text: str) -> int | None:
+    """Read --jobs-per-device: a number, or None for auto."""
+    if text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise UserError(f"--jobs-per-device takes a number from 1, or auto, not '{text}'.")
+    return int(text)
 
 
 @app.command()
@@ -149,6 +158,60 @@ def check(file: Annotated[Path, typer.Argument(help="The file of a method.")]) -
         if result.problem:
             typer.echo(f"       {result.problem}")
     raise typer.Exit(1 if failures else 0)
+
+
+@app.command()
+def doctor(
+    data: Data = Path("data"),
+    results: Results = Path("results"),
+) -> None:
+    """Say what this machine has, and what is wrong with it."""
+    from unlearnbench.doctor import examine
+
+    findings = examine(data, results)
+    for finding in findings:
+        typer.echo(finding)
+    raise typer.Exit(1 if any(finding.level == "PROBLEM" for finding in findings) else 0)
+
+
+@app.command()
+def plan(
+    benchmark: BenchmarkName = "digits",
+    slurm: Annotated[bool, typer.Option("--slurm", help="Write a Slurm array script.")] = False,
+    tasks: Annotated[int, typer.Option(min=1, help="Array tasks, a GPU each.")] = 8,
+    methods: Methods = None,
+    seeds: Seeds = None,
+    set_: Changes = None,
+    plugin: Plugins = None,
+    data: Data = Path("data"),
+    results: Results = Path("results"),
+) -> None:
+    """Show what a run would make, or write a script that runs it on a Slurm cluster."""
+    from unlearnbench.session import Request, run_benchmark, slurm_script
+
+    request = Request(
+        benchmark=benchmark,
+        methods=_names(methods),
+        seeds=seeds,
+        assignments=set_ or [],
+        devices="cpu",
+        jobs_per_device=None,
+        plugins=plugin or [],
+        data=data,
+        results=results,
+        dry_run=True,
+        retry_failed=False,
+        retry_stale=False,
+    )
+    if not slurm:
+        raise typer.Exit(run_benchmark(request))
+    words: list[str] = []
+    for name, value in (("--methods", methods), ("--seeds", seeds)):
+        words += [] if value is None else [name, str(value)]
+    for name, values in (("--set", set_ or []), ("--plugin", plugin or [])):
+        words += [word for value in values for word in (name, str(value))]
+    words += ["--data", str(data), "--results", str(results)]
+    typer.echo(slurm_script(request, tasks, words), nl=False)
 
 
 def main() -> None:

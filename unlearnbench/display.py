@@ -19,6 +19,8 @@ from unlearnbench.report.tables import Table
 from unlearnbench.scheduler import Progress
 from unlearnbench.slots import Slot
 
+MOST = 8
+"""Lines of one kind that are printed; more would hide the rest."""
 STYLES = {"done": "green", "again": "yellow", "failed": "bold red", "blocked": "red"}
 
 
@@ -55,6 +57,8 @@ class Display:
         slots: int,
         left: float | None,
         disk: int | None,
+        *,
+        gpus: bool,
     ) -> None:
         """Print one line: what there is to do, how much is done, what it will take."""
         parts = [f"{name}: {len(plan.nodes)} models", f"{len(state.done)} done"]
@@ -64,21 +68,30 @@ class Display:
             cost = "cost not known yet"
             if left is not None and disk is not None:
                 cost = f"about {duration(left)} and {size(disk)}"
+                if gpus:
+                    cost += f", {left * slots / 3600:.1f} GPU hours"
             parts.append(f"{len(state.open)} to make on {_count(slots, 'slot')}, {cost}")
         self.console.print(Text("; ".join(parts)))
-        self.notes(
+        damaged = [
             f"{plan.nodes[run].label} {run} is made again: {damage}."
             for run, damage in state.damaged.items()
-        )
+        ]
+        self.notes(damaged[:MOST])
+        if len(damaged) > MOST:
+            self.notes(
+                [f"and so are {len(damaged) - MOST} more (see: unlearnbench results verify)."]
+            )
 
-    def graph(self, plan: Plan, state: Progress) -> None:
-        """Print what a run would make, by kind."""
-        table = RichTable("Kind", "Models", "Done", "To make", box=None)
+    def graph(self, plan: Plan, state: Progress, known: Estimate) -> None:
+        """Print what a run would make, by kind, and how long each kind takes on one slot."""
+        table = RichTable("Kind", "Models", "Done", "To make", "Time", box=None)
         for label in dict.fromkeys(node.label for node in plan.nodes.values()):
             runs = [run for run, node in plan.nodes.items() if node.label == label]
             done = sum(run in state.done for run in runs)
-            todo = sum(run in state.open for run in runs)
-            table.add_row(label, str(len(runs)), str(done), str(todo))
+            todo = [plan.nodes[run] for run in runs if run in state.open]
+            total = known.total(todo)
+            cost = "?" if total is None else duration(total)
+            table.add_row(label, str(len(runs)), str(done), str(len(todo)), cost)
         self.console.print(table)
 
     def follow(
@@ -149,9 +162,9 @@ class _Watch:
         if event.status == "again":
             return
         self.ended += 1
-        self.open.pop(event.run, None)
-        if event.status == "done":
-            self.known.learn(event.label, event.seconds)
+        node = self.open.pop(event.run, None)
+        if event.status == "done" and node is not None and not event.message:
+            self.known.learn(node, event.seconds)
 
     def view(self) -> RenderableType:
         grid = RichTable.grid(padding=(0, 1))

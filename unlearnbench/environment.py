@@ -72,12 +72,26 @@ def device_name(device: str) -> str:
     return f"{device} ({torch.cuda.get_device_name(device)})"
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def devices() -> list[str]:
     """List the devices there are: every GPU, else the CPU.
 
     torch, slow to import, is asked only where NVIDIA's tools say that there is a GPU.
     """
     return (gpus() if shutil.which("nvidia-smi") else []) or ["cpu"]
+
+
+def memory(device: str) -> int:
+    """Return a GPU's memory in MB."""
+    import torch
+
+    return int(torch.cuda.get_device_properties(device).total_memory // 2**20)
 
 
 def gpus() -> list[str]:

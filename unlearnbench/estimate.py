@@ -1,35 +1,83 @@
-"""How long the rest will take and how much disk it needs, from what similar runs took."""
+"""How long a plan will take, and how much it will keep, learnt from what has been run."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from statistics import mean, median
 
+from unlearnbench.errors import UserError
 from unlearnbench.plan import Node, Plan
 from unlearnbench.store import Store
 
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+FINE_TUNING = 0.3
+"""Share of an original's time that a method takes of which nothing is known yet."""
+
+
+def duration(text: str) -> float:
+    """Read a time such as 90s, 30m, 2h or 1d, in seconds. Raises UserError."""
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in UNITS else (text, "s")
+    try:
+        seconds = float(number) * UNITS[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UserError(f"Cannot read the time '{text}'.", "Write it as 90s, 30m, 2h or 1d.")
+    return seconds
+
+
+def expected(node: Node) -> float:
+    """Guess how long a node takes, an original being 1, from its spec alone."""
+    spec = node.spec
+    data = spec.data
+    if spec.kind == "original":
+        return 1.0
+    if spec.kind == "reference":
+        return (1 + data.test / data.train) / 2 if data.train and data.test else 0.6
+    forgotten = spec.split.fraction if spec.split else 0.0
+    if spec.original is None:
+        return 1 - forgotten
+    epochs = spec.settings.get("epochs")
+    if not isinstance(epochs, int):
+        return FINE_TUNING
+    return epochs / spec.recipe.epochs * (1.0 if spec.access == "full" else 2 * forgotten)
+
 
 class Estimate:
-    """Learn the duration of each kind of node and say how long others will take."""
+    """Learn how long nodes take, by kind; kinds not seen yet by guesses, scaled to those seen."""
 
     def __init__(self) -> None:
         """Know nothing yet."""
         self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.rates: list[float] = []
 
-    def learn(self, label: str, seconds: float) -> None:
+    def learn(self, node: Node, seconds: float) -> None:
         """Note how long a node took."""
-        self.seconds[label].append(seconds)
+        self.seconds[node.label].append(seconds)
+        if expected(node) >= FINE_TUNING:  # what takes no time says nothing of the machine
+            self.rates.append(seconds / expected(node))
+
+    def of(self, node: Node) -> float | None:
+        """Return the seconds a node will take; None if nothing is known yet."""
+        if node.label in self.seconds:
+            return mean(self.seconds[node.label])
+        return expected(node) * median(self.rates) if self.rates else None
+
+    def length(self, node: Node) -> float:
+        """Return how long a node will take, to sort by: in seconds or, failing that, a guess."""
+        seconds = self.of(node)
+        return expected(node) if seconds is None else seconds
+
+    def total(self, nodes: Iterable[Node]) -> float | None:
+        """Return the seconds that nodes take one after the other; None if nothing is known."""
+        each = [self.of(node) for node in nodes]
+        return None if None in each else sum(one for one in each if one is not None)
 
     def left(self, nodes: Iterable[Node], slots: int) -> float | None:
-        """Return the seconds that nodes will take on so many slots; None if nothing is known yet.
-
-        A kind of which no run has ended yet counts as the mean of the kinds that are known.
-        """
-        means = {label: sum(times) / len(times) for label, times in self.seconds.items()}
-        if not means:
-            return None
-        typical = sum(means.values()) / len(means)
-        return sum(means.get(node.label, typical) for node in nodes) / slots
+        """Return the seconds that nodes will take on so many slots; None if nothing is known."""
+        total = self.total(nodes)
+        return None if total is None else total / slots
 
 
 def from_store(plan: Plan, store: Store) -> Estimate:
@@ -37,7 +85,7 @@ def from_store(plan: Plan, store: Store) -> Estimate:
     estimate = Estimate()
     for run, node in plan.nodes.items():
         if store.done(run):
-            estimate.learn(node.label, store.record(run)["seconds"]["total"])
+            estimate.learn(node, store.record(run)["seconds"]["total"])
     return estimate
 
 

@@ -64,7 +64,7 @@ def unseal(text: str) -> dict[str, Any]:
     """Read what `seal` has written. Raises ValueError if it is torn, or has been edited."""
     content = json.loads(text)
     if not isinstance(content, dict) or content.pop(CHECKSUM, None) != _digest(content):
-        raise ValueError("not what was written")
+        raise ValueError("torn or has been edited")
     return content
 
 

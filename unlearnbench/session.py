@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,18 +11,20 @@ from pathlib import Path
 from rich.console import Console
 
 from unlearnbench import benchmark as files
-from unlearnbench import environment, estimate, registry
+from unlearnbench import estimate, housekeeping, placement, registry, slurm
 from unlearnbench import plan as planning
 from unlearnbench.benchmark import Benchmark
-from unlearnbench.display import Display
+from unlearnbench.capacity import Capacity
+from unlearnbench.display import Display, duration
 from unlearnbench.errors import UserError
+from unlearnbench.estimate import Estimate
 from unlearnbench.expansion import expand
 from unlearnbench.files import write_text
 from unlearnbench.plan import Plan
 from unlearnbench.report import tables
 from unlearnbench.report.collect import collect
 from unlearnbench.report.notes import stale_runs
-from unlearnbench.scheduler import Scheduler, open_slots, progress
+from unlearnbench.scheduler import Progress, Scheduler, open_slots, progress
 from unlearnbench.store import Store
 
 OK, SOME_FAILED = 0, 1
@@ -45,36 +46,38 @@ class Request:
     dry_run: bool
     retry_failed: bool
     retry_stale: bool
+    timeout: float | None = None
+    budget: float | None = None
 
 
 def run_benchmark(request: Request) -> int:
     """Plan, run what is missing, show the table; return the exit code."""
     display = Display(Console())
-    benchmark, plan, plugins = _prepare(request)
+    benchmark, plan, plugins = _prepare(request, None)
     store = Store(request.results / benchmark.name)
+    devices, jobs = placement.choose(request.devices, request.jobs_per_device)
+    if request.budget is not None:
+        placement.require(devices)
+        benchmark, plan = _within_budget(request, store, display, max(1, len(devices) * jobs))
     retry = _retried(request, plan, store, plugins)
     state = progress(plan, store, retry)
-    devices, jobs = _devices(request) if state.open else ([], 1)
     known = estimate.from_store(plan, store)
-    slots = max(1, len(devices) * jobs)
+    slots = max(1, len(devices) * jobs) if state.open else 1
     left = known.left((plan.nodes[run] for run in state.open), slots)
-    display.plan(benchmark.name, plan, state, slots, left, estimate.disk(plan, store, state.open))
+    space = estimate.disk(plan, store, state.open)
+    on_gpu = any(device.startswith("cuda") for device in devices)
+    display.plan(benchmark.name, plan, state, slots, left, space, gpus=on_gpu)
     if request.dry_run:
-        display.graph(plan, state)
+        display.graph(plan, state, known)
         return OK
 
-    _require(devices)
-    store.prepare()
-    _remember(store, benchmark)
     bad = False
     if state.open:
-        registry.source(benchmark.data, request.data).fetch()  # before any worker starts
-        with open_slots(devices, jobs) as made:
-            plugin_files = tuple(map(Path, benchmark.plugins))
-            scheduler = Scheduler(plan, store, made, request.data, plugin_files)
-            with _stopped_by_ctrl_c(scheduler, display):
-                bad = bool(display.follow(scheduler.run(state), plan, state, made, known))
-        store.refresh()
+        placement.require(devices)
+    store.prepare()
+    _remember(store, benchmark)
+    if state.open:
+        bad = _work_off(request, benchmark, plan, store, state, known, display)
     findings = collect(benchmark, plan, store, plugins)
     if findings.runs.empty:
         display.notes(findings.notes)
@@ -84,6 +87,69 @@ def run_benchmark(request: Request) -> int:
     display.notes(findings.notes)
     display.console.print(f"Next: unlearnbench report {benchmark.name}")
     return SOME_FAILED if bad or state.failed else OK
+
+
+def _work_off(
+    request: Request,
+    benchmark: Benchmark,
+    plan: Plan,
+    store: Store,
+    state: Progress,
+    known: Estimate,
+    display: Display,
+) -> bool:
+    """Make the open nodes; say whether any could not be made."""
+    registry.source(benchmark.data, request.data).fetch()  # before any worker starts
+    devices, jobs = placement.choose(request.devices, request.jobs_per_device)
+    capacity = Capacity()
+    if request.jobs_per_device is None:
+        capacity = placement.capacity(devices, plan, store)
+    with open_slots(devices, jobs) as made:
+        scheduler = Scheduler(
+            plan,
+            store,
+            made,
+            request.data,
+            tuple(map(Path, benchmark.plugins)),
+            length=known.length,
+            capacity=capacity,
+            timeout=request.timeout,
+        )
+        with _stopped_by_ctrl_c(scheduler, display):
+            bad = display.follow(scheduler.run(state), plan, state, made, known)
+    store.refresh()
+    return bool(bad)
+
+
+def _within_budget(
+    request: Request, store: Store, display: Display, slots: int
+) -> tuple[Benchmark, Plan]:
+    """Take as many repetitions as can be made in the time given: whole ones, the first first.
+
+    Where nothing is known of the time, the first model is made to learn it.
+    """
+    budget = request.budget or 0.0
+    benchmark, plan, _ = _prepare(request, 1)
+    known = estimate.from_store(plan, store)
+    if not known.seconds:
+        store.prepare()
+        first = Progress([], [], [next(iter(plan.nodes))])
+        display.console.print("Making the first model, to learn how long they take.")
+        _work_off(request, benchmark, plan, store, first, known, display)
+    whole, _, _ = _prepare(request, None)
+    for count in range(len(whole.seeds.forget), 0, -1):
+        benchmark, plan, _ = _prepare(request, count)
+        todo = [node for run, node in plan.nodes.items() if not store.done(run)]
+        needs = known.left(todo, slots) or 0.0
+        if needs <= budget:
+            display.console.print(
+                f"{count} of {len(whole.seeds.forget)} repetitions fit in {duration(budget)}."
+            )
+            return benchmark, plan
+    raise UserError(
+        f"One repetition takes about {duration(needs)}, which is more than {duration(budget)}.",
+        "Take fewer methods or references, or give it more time; what was made is kept.",
+    )
 
 
 @contextmanager
@@ -122,8 +188,35 @@ def write_report(name: str, plugin_files: list[Path], results: Path, reports: Pa
     return write(findings, store, reports / name)
 
 
-def _prepare(request: Request) -> tuple[Benchmark, Plan, dict[str, registry.Plugin]]:
-    """Read the benchmark, apply what the user changed, and expand it."""
+def slurm_script(request: Request, tasks: int, words: list[str]) -> str:
+    """Return a Slurm array script that runs a benchmark on `tasks` GPUs; `words` are for `run`."""
+    benchmark, plan, _ = _prepare(request, None)
+    store = Store(request.results / benchmark.name)
+    state = progress(plan, store, set())
+    seconds = estimate.from_store(plan, store).total(plan.nodes[run] for run in state.open)
+    hours = None if seconds is None else seconds / 3600
+    command = ["unlearnbench", "run", request.benchmark, *words, "--devices", "cuda:0"]
+    cores = request.jobs_per_device or placement.MOST_ON_A_GPU
+    return slurm.script(benchmark.name, command, len(state.open), hours, tasks, cores)
+
+
+def superfluous(name: str, plugin_files: list[Path], results: Path) -> list[Path]:
+    """List what the results of a benchmark do not need."""
+    store = housekeeping.open_store(results, name)
+    benchmark = _stored(store)
+    if benchmark is None:
+        raise UserError(f"{store.folder} has no benchmark.toml.", "Run the benchmark once more.")
+    plugins = registry.find("methods", _distinct([*map(Path, benchmark.plugins), *plugin_files]))
+    return housekeeping.superfluous(store, expand(benchmark, plugins))
+
+
+def _prepare(
+    request: Request, repetitions: int | None
+) -> tuple[Benchmark, Plan, dict[str, registry.Plugin]]:
+    """Read the benchmark, apply what the user changed, and expand it.
+
+    repetitions: how many to take of those asked for; None for all.
+    """
     raw = files.read(files.locate(request.benchmark))
     listed = [Path(path) for path in raw.get("plugins", [])]
     plugin_files = _distinct([*listed, *request.plugins])
@@ -134,6 +227,8 @@ def _prepare(request: Request) -> tuple[Benchmark, Plan, dict[str, registry.Plug
     files.change(raw, request.assignments, plugins)
     if request.seeds is not None:
         files.repeat(raw, request.seeds)
+    if repetitions is not None:
+        files.repeat(raw, repetitions)
     benchmark, broken = planning.resolve(files.validate(raw), plugins, request.methods)
     plan = expand(benchmark, plugins)
     for label, reason in broken.items():
@@ -152,27 +247,6 @@ def _retried(
     if request.retry_failed:
         retry |= {run for run in plan.nodes if store.error(run) is not None}
     return retry
-
-
-def _devices(request: Request) -> tuple[list[str], int]:
-    """Return the devices to use and how many runs each takes at once."""
-    names = [name.strip() for name in request.devices.split(",") if name.strip()]
-    if names == ["auto"]:
-        names = environment.devices()
-    names = ["cuda:0" if name == "cuda" else name for name in names]
-    if request.jobs_per_device:
-        return names, request.jobs_per_device
-    return names, len(os.sched_getaffinity(0)) if names == ["cpu"] else 1
-
-
-def _require(devices: list[str]) -> None:
-    """Raise UserError for a device that this machine lacks."""
-    if set(devices) - {"cpu"}:
-        there = ["cpu", *environment.gpus()]
-        for device in devices:
-            if device not in there:
-                hint = f"This machine has {', '.join(there)}."
-                raise UserError(f"There is no device '{device}' here.", hint)
 
 
 def _stored(store: Store) -> Benchmark | None:

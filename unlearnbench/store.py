@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +42,10 @@ class Store:
         if not runs.is_dir():
             return {}
         return {path.name.rpartition("-")[2]: path for path in runs.iterdir()}
+
+    def runs(self) -> dict[str, Path]:
+        """Return the folders of all runs, finished or not, by id."""
+        return dict(self._folders)
 
     def run_folder(self, spec: Spec) -> Path:
         """Return the folder of a run, made or not yet made: label, seeds, id.
@@ -103,11 +108,12 @@ class Store:
 
     def _examine(self, run: str) -> str | None:
         try:
-            record = self.record(run)
-        except (ValueError, UnicodeDecodeError):
+            text = self._path(run, "record.json").read_text()
+            if json.loads(text)["schema"] != SCHEMA:
+                return "record.json is of another version of unlearnbench"
+            record = unseal(text)
+        except (ValueError, KeyError, TypeError):
             return "record.json is torn or has been edited"
-        if record["schema"] != SCHEMA:
-            return f"record.json is of another version of unlearnbench (schema {record['schema']})"
         for name, expected in record["files"].items():
             path = self.model_path(run) if name == "weights" else self._path(run, name)
             if name != "split" and (wrong := self._compare(path, expected)):

@@ -1,0 +1,98 @@
+"""What is in a results folder: listed, verified, pruned, merged; and a script for a cluster."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Cli
+from tests.test_durability import contents, flip
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    shutil.copytree(finished / "results", tmp_path / "results")
+    return tmp_path / "results" / "tiny"
+
+
+def test_listing_and_verifying(cli: Cli, copied: Path) -> None:
+    assert re.fullmatch(r"tiny +14 runs, \d MB\n", cli("results", "ls").out)
+    good = cli("results", "verify", "tiny")
+    assert good.code == 0 and good.out == "14 runs, 0 damaged\n"
+    run = next(copied.glob("runs/ft-*"))
+    flip(run / "logits.npz", 500)
+    bad = cli("results", "verify", "tiny")
+    assert bad.code == 1
+    assert f"{run.name}: runs/{run.name}/logits.npz is not what was written" in bad.out
+    assert "14 runs, 1 damaged" in bad.out
+    absent = cli("results", "verify", "tin")
+    assert absent.code == 2 and "Did you mean 'tiny'?" in absent.err
+
+
+def test_pruning_removes_what_is_not_asked_for_any_more(
+    cli: Cli, copied: Path, tiny: Path, finished: Path
+) -> None:
+    before = contents(finished / "results" / "tiny")
+    assert "0 files and folders" in cli("results", "prune", "tiny").out
+    old = next(copied.glob("runs/ft-*"))
+    shutil.copytree(old, old.with_name("ft-s9f9r1-0123456789ab"))
+    (copied / "models" / ".draft-x-1.safetensors").write_text("half")
+    shown = cli("results", "prune", "tiny")
+    assert "ft-s9f9r1-0123456789ab" in shown.out and "2 files and folders" in shown.out
+    assert "--yes removes them" in shown.out and len(list(copied.glob("runs/ft-*"))) == 3
+    assert "Removed 2 files and folders" in cli("results", "prune", "tiny", "--yes").out
+    assert contents(copied) == before
+
+
+def test_merging_brings_in_what_is_lacking_and_whole(
+    cli: Cli, copied: Path, finished: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other" / "tiny"
+    shutil.copytree(copied, other)
+    for label in ("ft", "retrain"):
+        for run in copied.glob(f"runs/{label}-*"):
+            shutil.rmtree(run)
+    for path in copied.glob("splits/*"):
+        path.unlink()
+    bad = sorted(other.glob("runs/ft-*"))[0]
+    flip(bad / "signals.npz", 300)
+    done = cli("results", "merge", other)
+    assert done.code == 0
+    assert f"left out, {bad.name}: runs/{bad.name}/signals.npz is not what was written" in done.out
+    assert "tiny: 5 runs copied" in done.out
+    assert "13 runs, 0 damaged" in cli("results", "verify", "tiny").out
+    assert not list((copied / "claims").iterdir())
+    wrong = cli("results", "merge", tmp_path)
+    assert wrong.code == 2 and "Name a folder like results/digits." in wrong.err
+
+
+def test_a_slurm_script_is_made_from_the_plan(cli: Cli, tmp_path: Path) -> None:
+    words = (
+        "plan",
+        "cifar10-fast",
+        "--slurm",
+        "--tasks",
+        "16",
+        "--seeds",
+        "2",
+        "--methods",
+        "amun",
+    )
+    script = cli(*words, "--set", "amun.lr=0.02", "--results", "/shared/my results").out
+    (tmp_path / "job.sh").write_text(script)
+    assert subprocess.run(["bash", "-n", tmp_path / "job.sh"], check=False).returncode == 0
+    for line in ("#SBATCH --array=1-16", "#SBATCH --gres=gpu:1", "#SBATCH --requeue"):
+        assert line in script
+    assert script.strip().splitlines()[-1] == (
+        "exec unlearnbench run cifar10-fast --methods amun --seeds 2 --set amun.lr=0.02"
+        " --data data --results '/shared/my results' --devices cuda:0"
+    )
+
+
+def test_plan_shows_the_graph(cli: Cli, copied: Path, tiny: Path) -> None:
+    shown = cli("plan", tiny, "--methods", "ft,rl").out
+    assert "14 models; 14 done" in shown and "Kind" in shown
