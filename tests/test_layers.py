@@ -22,6 +22,7 @@ LAYERS = [
     {"registry", "spec", "signals", "environment"},
     {"benchmark", "splits", "store", "plan", "expansion"},
     {"agenda", "capacity", "catalogue", "claims", "doctor", "estimate", "jobs", "slots", "slurm"},
+    {"cluster"},
     {"execute", "housekeeping", "placement"},
     {"worker", "contract", "report"},
     {"scheduler"},

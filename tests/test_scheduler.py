@@ -21,7 +21,7 @@ from unlearnbench.data import DataSpec
 from unlearnbench.jobs import Event, Job
 from unlearnbench.plan import Node, Plan
 from unlearnbench.recipe import Recipe
-from unlearnbench.scheduler import Scheduler, open_slots, progress
+from unlearnbench.scheduler import Scheduler, open_workers, progress
 from unlearnbench.spec import Spec
 from unlearnbench.store import Store
 
@@ -69,7 +69,7 @@ def work_off(plan: Plan, folder: Path, slots: int, **options: Any) -> list[Event
     store = Store(folder)
     store.prepare()
     devices = [f"fake:{i}" for i in range(slots)]
-    with open_slots(devices, options.pop("jobs", 1)) as made:
+    with open_workers(devices, options.pop("jobs", 1)) as made:
         scheduler = Scheduler(plan, store, made, folder, (), work=pretend, **options)
         return list(scheduler.run(progress(plan, store, set())))
 
@@ -86,18 +86,16 @@ def test_four_devices_are_kept_busy(tmp_path: Path) -> None:
     short = [node(20 + i, 0.2, (originals[i % 4].spec.id,)) for i in range(12)]
     store = Store(tmp_path)
     store.prepare()
-    with open_slots([f"fake:{i}" for i in range(4)], 1) as made:
+    with open_workers([f"fake:{i}" for i in range(4)], 1) as made:
         scheduler = Scheduler(
             plan_of(*warm), store, made, tmp_path, (), work=pretend, length=seconds
         )
-        workers = scheduler.workers
-        stop = [worker.stop for worker in workers]
-        for worker in workers:
+        stop = [worker.stop for worker in made]
+        for worker in made:
             worker.stop = lambda: None  # type: ignore[method-assign]
         list(scheduler.run(progress(plan_of(*warm), store, set())))
         plan = plan_of(*originals, *short, *long)  # the order of the file is the wrong one
         again = Scheduler(plan, store, made, tmp_path, (), work=pretend, length=seconds)
-        again.workers = workers
         start = time.perf_counter()
         events = list(again.run(progress(plan, store, set())))
         took = time.perf_counter() - start
@@ -243,7 +241,7 @@ def test_stopping_finishes_what_is_running(tmp_path: Path) -> None:
     plan = plan_of(*(node(i, 0.3) for i in range(10)))
     store = Store(tmp_path)
     store.prepare()
-    with open_slots(["fake:0", "fake:1"], 1) as made:
+    with open_workers(["fake:0", "fake:1"], 1) as made:
         scheduler = Scheduler(plan, store, made, tmp_path, (), work=pretend)
         events = []
         for event in scheduler.run(progress(plan, store, set())):

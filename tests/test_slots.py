@@ -21,7 +21,7 @@ from unlearnbench.estimate import Estimate, duration, expected
 from unlearnbench.placement import capacity, choose, require
 from unlearnbench.plan import Node, Plan
 from unlearnbench.recipe import Recipe
-from unlearnbench.scheduler import open_slots
+from unlearnbench.scheduler import open_workers
 from unlearnbench.spec import Spec, Split
 from unlearnbench.store import Store
 
@@ -51,26 +51,26 @@ def test_without_a_gpu_there_is_a_run_a_core(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_slots_of_a_device_share_it() -> None:
-    with open_slots(["cuda:0", "cuda:1"], 2) as made:
-        assert [slot.device for slot in made] == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
-        assert len({slot.index for slot in made}) == 4
+    with open_workers(["cuda:0", "cuda:1"], 2) as made:
+        assert [worker.slot.device for worker in made] == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
+        assert len({worker.slot.index for worker in made}) == 4
 
 
-def _where() -> tuple[str, int, int]:
+def _where(job: None) -> tuple[str, int, int]:
     return slots.mine().device, torch.get_num_threads(), os.getpid()
 
 
 def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Path) -> None:
     worker = slots.Worker(slots.Slot(tmp_path, 0, "cpu"))
     try:
-        device, threads, first = worker.submit(_where).result(timeout=60)
+        device, threads, first = worker.submit(_where, None).result(timeout=60)
         assert (device, threads) == ("cpu", 1)
-        assert worker.submit(_where).result(timeout=60)[2] == first
+        assert worker.submit(_where, None).result(timeout=60)[2] == first
         doomed = worker.submit(time.sleep, 60)
         worker.stop()
         with pytest.raises((BrokenProcessPool, ShutdownExecutorError, CancelledError)):
             doomed.result(timeout=60)
-        assert worker.submit(_where).result(timeout=60)[2] != first
+        assert worker.submit(_where, None).result(timeout=60)[2] != first
     finally:
         worker.stop()
 

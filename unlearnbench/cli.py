@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -50,6 +50,12 @@ def run(
     budget: Annotated[
         str | None, typer.Option(help="Take as many whole repetitions as fit in this time: 2h.")
     ] = None,
+    backend: Annotated[
+        Literal["local", "dask"], typer.Option(help="Where runs are made: here, or on a cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Of the Dask scheduler: tcp://HOST:8786.")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option(help="Try failed runs again.")] = False,
     retry_stale: Annotated[
         bool, typer.Option(help="Make runs anew whose method's source has changed.")
@@ -74,6 +80,7 @@ def run(
         retry_stale=retry_stale,
         timeout=None if timeout is None else duration(timeout),
         budget=None if budget is None else duration(budget),
+        address=_address(backend, address),
     )
     try:
         code = run_benchmark(request)
@@ -86,6 +93,13 @@ def run(
 def _names(text: str | None) -> list[str] | None:
     """Read --methods: names separated by commas, or None for all."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _address(backend: str, address: str | None) -> str | None:
+    """Read --backend and --address: where the cluster is, or None for this machine."""
+    if (backend == "dask") != (address is not None):
+        raise UserError("--backend dask and --address tcp://HOST:PORT go together.")
+    return address
 
 
 def _count(text: str) -> int | None:

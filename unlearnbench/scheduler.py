@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from loky.process_executor import ShutdownExecutorError
 
@@ -74,11 +75,23 @@ def _work(job: Job) -> Event:
 
 
 @contextmanager
-def open_slots(devices: list[str], jobs_per_device: int) -> Iterator[list[Slot]]:
-    """Make the slots of this machine for as long as the block lasts."""
+def open_workers(devices: list[str], jobs_per_device: int) -> Iterator[list[Worker]]:
+    """Make the workers of this machine for as long as the block lasts; none starts yet."""
     with tempfile.TemporaryDirectory(prefix="unlearnbench-") as folder:
         names = [device for device in devices for _ in range(jobs_per_device)]
-        yield [Slot(Path(folder), index, device) for index, device in enumerate(names)]
+        yield [Worker(Slot(Path(folder), index, device)) for index, device in enumerate(names)]
+
+
+class SlotWorker(Protocol):
+    """Stand for whatever does the jobs of one slot: a process here, or a task on a cluster."""
+
+    slot: Slot
+
+    def submit(self, work: Callable[[Job], Event], job: Job) -> Future[Event]:
+        """Begin a job; one at a time."""
+
+    def stop(self) -> None:
+        """Give up the job, if there is one."""
 
 
 @dataclass
@@ -86,7 +99,7 @@ class _Run:
     """Hold a node that is being made: by whom, since when, and whether it took too long."""
 
     node: Node
-    worker: Worker
+    worker: SlotWorker
     started: float = field(default_factory=time.monotonic)
     too_long: bool = False
 
@@ -102,7 +115,7 @@ class Scheduler:
         self,
         plan: Plan,
         store: Store,
-        slots: list[Slot],
+        workers: Sequence[SlotWorker],
         data_root: Path,
         plugins: tuple[Path, ...],
         *,
@@ -111,7 +124,7 @@ class Scheduler:
         timeout: float | None = None,
         work: Callable[[Job], Event] = _work,
     ) -> None:
-        """Prepare to run on `slots`; nothing starts yet.
+        """Prepare to run on `workers`; nothing starts yet.
 
         length: how long a node will take, in any unit; timeout: seconds a run may take; work: what
         a worker does with a job.
@@ -121,7 +134,7 @@ class Scheduler:
         self.length, self.timeout, self.work = length, timeout, work
         self.capacity = capacity or Capacity()
         self.claims = Claims(store.folder / "claims")
-        self.workers = [Worker(slot) for slot in slots]
+        self.workers = workers
         self.running: dict[Future[Event], _Run] = {}
         self.alone: dict[str, str] = {}
         """Runs to be tried once more, and the device that each must have to itself."""

@@ -15,6 +15,7 @@ from unlearnbench import estimate, housekeeping, placement, registry, slurm
 from unlearnbench import plan as planning
 from unlearnbench.benchmark import Benchmark
 from unlearnbench.capacity import Capacity
+from unlearnbench.cluster import open_cluster
 from unlearnbench.display import Display, duration
 from unlearnbench.errors import UserError
 from unlearnbench.estimate import Estimate
@@ -24,7 +25,7 @@ from unlearnbench.plan import Plan
 from unlearnbench.report import tables
 from unlearnbench.report.collect import collect
 from unlearnbench.report.notes import stale_runs
-from unlearnbench.scheduler import Progress, Scheduler, open_slots, progress
+from unlearnbench.scheduler import Progress, Scheduler, open_workers, progress
 from unlearnbench.store import Store
 
 OK, SOME_FAILED = 0, 1
@@ -48,13 +49,14 @@ class Request:
     retry_stale: bool
     timeout: float | None = None
     budget: float | None = None
+    address: str | None = None
 
 
 def run_benchmark(request: Request) -> int:
     """Plan, run what is missing, show the table; return the exit code."""
     display = Display(Console())
     benchmark, plan, plugins = _prepare(request, None)
-    store = Store(request.results / benchmark.name)
+    store = Store((request.results / benchmark.name).resolve())
     devices, jobs = placement.choose(request.devices, request.jobs_per_device)
     if request.budget is not None:
         placement.require(devices)
@@ -104,19 +106,21 @@ def _work_off(
     capacity = Capacity()
     if request.jobs_per_device is None:
         capacity = placement.capacity(devices, plan, store)
-    with open_slots(devices, jobs) as made:
+    opened = open_cluster(request.address) if request.address else open_workers(devices, jobs)
+    with opened as made:
         scheduler = Scheduler(
             plan,
             store,
             made,
-            request.data,
+            request.data.resolve(),
             tuple(map(Path, benchmark.plugins)),
             length=known.length,
             capacity=capacity,
             timeout=request.timeout,
         )
         with _stopped_by_ctrl_c(scheduler, display):
-            bad = display.follow(scheduler.run(state), plan, state, made, known)
+            slots = [worker.slot for worker in made]
+            bad = display.follow(scheduler.run(state), plan, state, slots, known)
     store.refresh()
     return bool(bad)
 

@@ -11,9 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from loky.process_executor import ProcessPoolExecutor
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """There are as many workers as cores: more threads would fight."""
@@ -69,7 +72,7 @@ class Worker:
         self.slot = slot
         self._executor: ProcessPoolExecutor | None = None
 
-    def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    def submit(self, work: Callable[[T], R], job: T) -> Future[R]:
         """Run `work` in the slot's process."""
         if self._executor is None:
             self._executor = ProcessPoolExecutor(
@@ -78,7 +81,7 @@ class Worker:
                 initargs=(self.slot, os.getpid()),
                 env=ONE_THREAD,
             )
-        future: Future[Any] = self._executor.submit(work, *arguments)
+        future: Future[R] = self._executor.submit(work, job)
         return future
 
     def stop(self) -> None:
