@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -234,3 +235,15 @@ def test_a_name_claimed_twice_names_both(tmp_path: Path) -> None:
     path.write_text("")
     with pytest.raises(UserError, match=r"methods/amun.py and .*amun.py"):
         registry.find("methods", [path])
+
+
+def test_a_hundred_thousand_runs_are_planned_in_seconds() -> None:
+    many = list(range(2500))
+    seeds = {"originals": many, "forget": many, "runs": many, "retrains": 5}
+    raw_ = raw(seeds=seeds, references={"count": 1000}, controls=True)
+    benchmark, _ = planning.resolve(files.validate(raw_), METHODS, None)
+    start = time.perf_counter()
+    plan = expansion.expand(benchmark, METHODS)
+    took = time.perf_counter() - start
+    assert len(plan.nodes) == 41_000
+    assert took * 100_000 / len(plan.nodes) < 5

@@ -31,6 +31,8 @@ class _Expansion:
 
     def __init__(self, benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> None:
         self.benchmark, self.plan = benchmark, Plan()
+        self._splits: dict[tuple[float, int, int, bool], Split] = {}
+        self._ids: dict[int, tuple[Split, str]] = {}
         self.common: dict[str, Any] = {
             "data": benchmark.data,
             "model": benchmark.model,
@@ -109,6 +111,12 @@ class _Expansion:
         )
 
     def _split(self, fraction: float, seed: int, request: int, *, swap: bool = False) -> Split:
+        key = fraction, seed, request, swap
+        if key not in self._splits:  # every method asks for the same ones
+            self._splits[key] = self._new_split(*key)
+        return self._splits[key]
+
+    def _new_split(self, fraction: float, seed: int, request: int, swap: bool) -> Split:
         forget = self.benchmark.forget
         return Split(
             kind=forget.kind,
@@ -121,7 +129,10 @@ class _Expansion:
         )
 
     def _split_id(self, split: Split) -> str:
-        return str(Spec(kind="unlearn", seed=0, split=split, **self.common).split_id)
+        if id(split) not in self._ids:
+            made = Spec(kind="unlearn", seed=0, split=split, **self.common)
+            self._ids[id(split)] = split, str(made.split_id)
+        return self._ids[id(split)][1]
 
     def _add_row(self, row: Row, access: Access) -> None:
         """Add the runs of one row: every fraction and repetition, requests one after the other."""

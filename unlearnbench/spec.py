@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from unlearnbench.data import DataSpec
 from unlearnbench.recipe import Recipe, Strict
@@ -54,20 +54,28 @@ class Spec(Strict):
     original: str | None = Field(None, description="id of the original, the model before request 1")
     start: str | None = Field(None, description="id of the model the method is given")
 
+    @field_validator("settings")
+    @classmethod
+    def _in_order(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        return dict(sorted(settings.items()))  # so that the id does not depend on it
+
     @property
     def id(self) -> str:
         """12 hex digits."""
-        return digest(self.model_dump(mode="json"))
+        return _short(self.model_dump_json())
 
     @property
     def split_id(self) -> str | None:
         """Name of the split's file; depends on data and split only."""
         if self.split is None:
             return None
-        return digest([self.data.model_dump(mode="json"), self.split.model_dump(mode="json")])
+        return _short(self.data.model_dump_json() + self.split.model_dump_json())
 
 
 def digest(value: object) -> str:
     """Hash JSON-able settings into 12 hex digits, whatever the order of their keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return _short(json.dumps(value, sort_keys=True, separators=(",", ":")))
+
+
+def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
