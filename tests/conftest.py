@@ -81,6 +81,28 @@ def cli(tmp_path: Path) -> Cli:
     return run
 
 
+@pytest.fixture
+def inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Cli:
+    """Run a command that starts no worker, in a folder of its own but in this very process."""
+    from unlearnbench.cli import main
+
+    def run(*words: str | Path, cwd: Path = tmp_path) -> Done:
+        monkeypatch.chdir(cwd)
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(sys, "argv", ["unlearnbench", *command(*words)[3:]])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return Done(code, out, err)
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the file of a benchmark of seconds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import time
@@ -45,7 +46,7 @@ def one_line(text: str) -> str:
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(
-    cli: Cli, tmp_path: Path, words: list[str], message: str
+    inside: Cli, tmp_path: Path, words: list[str], message: str
 ) -> None:
     (tmp_path / "broken.toml").write_text("title = 'x\n[data")
     (tmp_path / "pets.toml").write_text(
@@ -54,7 +55,7 @@ def test_mistakes_are_one_line_and_exit_2(
     )
     (tmp_path / "bad.py").write_text("import x1\n")
     (tmp_path / "empty.py").write_text("x = 1\n")
-    done = cli(*words)
+    done = inside(*words)
     assert done.code == 2, done.out + done.err
     assert message in one_line(done.err)
 
@@ -69,19 +70,19 @@ def test_light_commands_are_fast(cli: Cli) -> None:
         assert min(times) < 0.5, words
 
 
-def test_lists_and_explanations(cli: Cli) -> None:
+def test_lists_and_explanations(inside: Cli) -> None:
     names = ["amun", "amun-adaptive", "ft", "ga", "l1-sparse", "retrain", "rl", "salun"]
-    listed = cli("methods").out
+    listed = inside("methods").out
     assert [line.split()[0] for line in listed.splitlines()] == names
-    told = cli("methods", "salun").out
+    told = inside("methods", "salun").out
     assert "keep" in told and "share of weights that may change" in told and "2310.12508" in told
-    assert "fashion-mnist" in cli("benchmarks").out
-    assert 'model = "small-cnn"' in cli("benchmarks", "digits").out
-    assert "house numbers" in cli("datasets", "svhn").out
+    assert "fashion-mnist" in inside("benchmarks").out
+    assert 'model = "small-cnn"' in inside("benchmarks", "digits").out
+    assert "house numbers" in inside("datasets", "svhn").out
 
 
-def test_dry_run_shows_the_plan_and_makes_nothing(cli: Cli, tmp_path: Path) -> None:
-    done = cli("run", "--dry-run", "--methods", "amun")
+def test_dry_run_shows_the_plan_and_makes_nothing(inside: Cli, tmp_path: Path) -> None:
+    done = inside("run", "--dry-run", "--methods", "amun")
     assert done.code == 0 and "reference" in done.out
     assert not (tmp_path / "results").exists()
 
@@ -134,10 +135,10 @@ def test_tables_are_tidy_and_agree(finished: Path) -> None:
 
 
 def test_two_runs_from_scratch_give_the_same_bytes(
-    cli: Cli, finished: Path, tiny: Path, tmp_path: Path
+    cli: Cli, inside: Cli, finished: Path, tiny: Path, tmp_path: Path
 ) -> None:
     assert cli("run", tiny, "--methods", "ft,rl").code == 0  # one worker where there were two
-    assert cli("report", "tiny").code == 0
+    assert inside("report", "tiny").code == 0
     tables = Path("reports", "tiny", "tables")
     names = ("summary", "runs", "attacks", "pairs")
     for name in [*(f"{name}.csv" for name in names), "gaps-full-10-r1.tex", "gaps-full-10-r1.md"]:
@@ -158,31 +159,59 @@ def test_report_names_every_file_it_shows(finished: Path) -> None:
         assert words in text
 
 
-def test_plain_lines_when_piped(finished: Path, cli: Cli, tiny: Path, tmp_path: Path) -> None:
+def test_plain_lines_when_piped(
+    finished: Path, cli: Cli, inside: Cli, tiny: Path, tmp_path: Path
+) -> None:
     shutil.copytree(finished / "results", tmp_path / "results")
     done = cli("run", tiny, "--methods", "ga")
     assert done.code == 0
     assert "\x1b" not in done.out and done.out.count("done    ga") == 2
     # Rows that were asked for earlier stay in the report, beside the new one.
-    assert cli("report", "tiny").code == 0
+    assert inside("report", "tiny").code == 0
     summary = pd.read_csv(tmp_path / "reports" / "tiny" / "tables" / "summary.csv")
     assert list(dict.fromkeys(summary["method"])) == ["original", "retrain", "ft", "rl", "ga"]
 
 
 def test_a_budget_takes_whole_repetitions(
-    finished: Path, cli: Cli, tiny: Path, tmp_path: Path
+    finished: Path, inside: Cli, tiny: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(finished / "results", tmp_path / "results")
     words = ["run", tiny, "--methods", "ft,rl", "--seeds", "4", "--dry-run", "--budget"]
-    short = cli(*words, "0.01s")
+    short = inside(*words, "0.01s")
     assert "2 of 4 repetitions fit in 0 s." in short.out and "14 models; 14 done" in short.out
-    long = cli(*words, "1h")
+    long = inside(*words, "1h")
     assert "4 of 4 repetitions fit in 60 min" in long.out or "4 of 4" in long.out
     assert "24 models; 14 done; 10 to make on 1 slot, about" in long.out
     kinds = {line.split()[0]: line.split()[1:] for line in long.out.splitlines() if line}
     assert kinds["rl"][:3] == ["4", "2", "2"] and kinds["rl"][-1] == "s"
-    wrong = cli(*words, "soon")
+    wrong = inside(*words, "soon")
     assert wrong.code == 2 and "Write it as 90s, 30m, 2h or 1d." in wrong.err
-    shutil.rmtree(tmp_path / "results")
-    none = cli(*words[:-2], "--set", "controls=true", "--budget", "0.01s")
-    assert none.code == 2 and "One repetition takes about" in none.err
+
+
+def test_a_similar_benchmark_tells_how_long_it_will_take(
+    finished: Path, inside: Cli, tmp_path: Path
+) -> None:
+    shutil.copytree(finished / "results", tmp_path / "results")
+    told = inside("run", "digits", "--methods", "ft", "--dry-run").out
+    assert "cost not known yet" not in told and "10 done" not in told
+    rows = [line.split() for line in told.splitlines()]
+    assert [row[-1] for row in rows if row[:1] == ["original"]] == ["s"]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(
+    inside: Cli, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mkdir(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    done = inside("run", tiny, "--methods", "ft")
+    assert done.code == 2
+    assert one_line(done.err).endswith("Read-only file system. Name a folder with --results.")
+
+
+@pytest.mark.slow
+def test_a_budget_learns_from_the_first_model(cli: Cli, tiny: Path) -> None:
+    done = cli("run", tiny, "--methods", "ft", "--budget", "0.01s")
+    assert done.code == 2 and "One repetition takes about" in done.err
+    assert "Making the first model, to learn how long they take." in done.out

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import unlearnbench.cluster as cluster_module
 from tests.conftest import Cli, command
 
 
@@ -48,12 +49,13 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
             process.wait()
 
 
-def test_no_scheduler_is_one_line(cli: Cli, tiny: Path) -> None:
-    done = cli("run", tiny, "--backend", "dask", "--address", "tcp://127.0.0.1:9")
+def test_no_scheduler_is_one_line(inside: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "PATIENCE", 0.5)
+    done = inside("run", tiny, "--backend", "dask", "--address", "tcp://127.0.0.1:9")
     assert done.code == 2 and "Traceback" not in done.err
     assert "There is no Dask scheduler at tcp://127.0.0.1:9" in done.err
     assert "dask worker ADDRESS --nthreads 1 --resources 'slot=1'" in done.err
-    alone = cli("run", tiny, "--backend", "dask")
+    alone = inside("run", tiny, "--backend", "dask")
     assert alone.code == 2 and "go together" in alone.err
 
 

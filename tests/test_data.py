@@ -203,3 +203,12 @@ def test_held_out_samples_are_cut_from_the_training_set() -> None:
     assert len(images) == 750
     plain = prepare(source, asked.model_copy(update={"held_out": 0, "test": 200}))
     assert np.array_equal(plain.train[0], made.train[0]), "the training set stays what it was"
+
+
+def test_digits_are_scikit_learns() -> None:
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    made = registry.source_class(registry.find("datasets")["digits"])(Path()).load()
+    assert np.array_equal(made.train[1], labels)
+    assert np.array_equal(made.train[0].reshape(-1, 64), np.round(pixels * (255 / 16)))

@@ -58,7 +58,9 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(data)
 
 
-def test_damage_is_named_and_undone(cli: Cli, finished: Path, tiny: Path, tmp_path: Path) -> None:
+def test_damage_is_named_and_undone(
+    cli: Cli, inside: Cli, finished: Path, tiny: Path, tmp_path: Path
+) -> None:
     shutil.copytree(finished / "results", tmp_path / "results")
     store = tmp_path / "results" / "tiny"
     runs = {label: sorted((store / "runs").glob(f"{label}-*")) for label in ("ft", "rl", "retrain")}
@@ -75,7 +77,7 @@ def test_damage_is_named_and_undone(cli: Cli, finished: Path, tiny: Path, tmp_pa
     split = sorted((store / "splits").iterdir())[0]
     flip(split, -30)
 
-    report = cli("report", "tiny")
+    report = inside("report", "tiny")
     assert report.code == 0 and "Traceback" not in report.err, report.err
     page = (tmp_path / "reports" / "tiny" / "report.md").read_text()
     assert "is left out: record.json is torn or has been edited (unlearnbench run" in page
@@ -191,17 +193,11 @@ needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds worker
 
 
 @needs_proc
-def test_killed_at_random_moments_it_ends_with_the_same_files(
-    cli: Cli, finished: Path, tiny: Path, tmp_path: Path
-) -> None:
-    survive(cli, ["run", str(tiny), "--methods", "ft,rl", *TWO], tmp_path, kills=2, span=8.0)
-    assert contents(tmp_path / "results" / "tiny") == contents(finished / "results" / "tiny")
-
-
-@needs_proc
 @pytest.mark.slow
-def test_killed_fifty_times_digits_has_the_same_summary(cli: Cli, tmp_path: Path) -> None:
-    survive(cli, ["run", *TWO], tmp_path, kills=50, span=6.0)
+def test_killed_at_random_moments_digits_has_the_same_summary(cli: Cli, tmp_path: Path) -> None:
+    """Five times in CI; KILLS=50 for as many as the scheduler was accepted with."""
+    kills = int(os.environ.get("KILLS", "5"))
+    survive(cli, ["run", *TWO], tmp_path, kills, span=6.0)
     assert cli("report").code == 0
     made = tmp_path / "reports" / "digits" / "tables" / "summary.csv"
     published = Path(__file__).parent.parent / "docs" / "digits" / "summary.csv"

@@ -153,13 +153,14 @@ def test_interrupted_and_continued_gives_the_same_table(
         time.sleep(0.1)
     assert not alive(process.pid)
     kept = {path: path.stat().st_mtime_ns for path in runs.glob("*/record.json")}
-    assert len(kept) == 10, "originals, references and retrains; the first run was in flight"
+    assert 10 <= len(kept) <= 12 and not list(runs.glob("pause-*/record.json"))
     if number == signal.SIGINT:
         return  # going on is the same after either
 
     go.touch()
     done = cli(*words)
-    assert done.code == 0 and "10 done; 4 to make" in done.out, done.out
+    left = f"{len(kept)} done; {14 - len(kept)} to make"
+    assert done.code == 0 and left in done.out, done.out
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
     for label in ("original", "retrain", "ft"):
         expected = sorted((finished / "results" / "tiny" / "runs").glob(f"{label}-*"))

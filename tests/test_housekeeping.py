@@ -19,37 +19,37 @@ def copied(finished: Path, tmp_path: Path) -> Path:
     return tmp_path / "results" / "tiny"
 
 
-def test_listing_and_verifying(cli: Cli, copied: Path) -> None:
-    assert re.fullmatch(r"tiny +14 runs, \d MB\n", cli("results", "ls").out)
-    good = cli("results", "verify", "tiny")
+def test_listing_and_verifying(inside: Cli, copied: Path) -> None:
+    assert re.fullmatch(r"tiny +14 runs, \d MB\n", inside("results", "ls").out)
+    good = inside("results", "verify", "tiny")
     assert good.code == 0 and good.out == "14 runs, 0 damaged\n"
     run = next(copied.glob("runs/ft-*"))
     flip(run / "logits.npz", 500)
-    bad = cli("results", "verify", "tiny")
+    bad = inside("results", "verify", "tiny")
     assert bad.code == 1
     assert f"{run.name}: runs/{run.name}/logits.npz is not what was written" in bad.out
     assert "14 runs, 1 damaged" in bad.out
-    absent = cli("results", "verify", "tin")
+    absent = inside("results", "verify", "tin")
     assert absent.code == 2 and "Did you mean 'tiny'?" in absent.err
 
 
 def test_pruning_removes_what_is_not_asked_for_any_more(
-    cli: Cli, copied: Path, tiny: Path, finished: Path
+    inside: Cli, copied: Path, tiny: Path, finished: Path
 ) -> None:
     before = contents(finished / "results" / "tiny")
-    assert "0 files and folders" in cli("results", "prune", "tiny").out
+    assert "0 files and folders" in inside("results", "prune", "tiny").out
     old = next(copied.glob("runs/ft-*"))
     shutil.copytree(old, old.with_name("ft-s9f9r1-0123456789ab"))
     (copied / "models" / ".draft-x-1.safetensors").write_text("half")
-    shown = cli("results", "prune", "tiny")
+    shown = inside("results", "prune", "tiny")
     assert "ft-s9f9r1-0123456789ab" in shown.out and "2 files and folders" in shown.out
     assert "--yes removes them" in shown.out and len(list(copied.glob("runs/ft-*"))) == 3
-    assert "Removed 2 files and folders" in cli("results", "prune", "tiny", "--yes").out
+    assert "Removed 2 files and folders" in inside("results", "prune", "tiny", "--yes").out
     assert contents(copied) == before
 
 
 def test_merging_brings_in_what_is_lacking_and_whole(
-    cli: Cli, copied: Path, finished: Path, tmp_path: Path
+    inside: Cli, copied: Path, finished: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other" / "tiny"
     shutil.copytree(copied, other)
@@ -60,17 +60,17 @@ def test_merging_brings_in_what_is_lacking_and_whole(
         path.unlink()
     bad = sorted(other.glob("runs/ft-*"))[0]
     flip(bad / "signals.npz", 300)
-    done = cli("results", "merge", other)
+    done = inside("results", "merge", other)
     assert done.code == 0
     assert f"left out, {bad.name}: runs/{bad.name}/signals.npz is not what was written" in done.out
     assert "tiny: 5 runs copied" in done.out
-    assert "13 runs, 0 damaged" in cli("results", "verify", "tiny").out
+    assert "13 runs, 0 damaged" in inside("results", "verify", "tiny").out
     assert not list((copied / "claims").iterdir())
-    wrong = cli("results", "merge", tmp_path)
+    wrong = inside("results", "merge", tmp_path)
     assert wrong.code == 2 and "Name a folder like results/digits." in wrong.err
 
 
-def test_a_slurm_script_is_made_from_the_plan(cli: Cli, tmp_path: Path) -> None:
+def test_a_slurm_script_is_made_from_the_plan(inside: Cli, tmp_path: Path) -> None:
     words = (
         "plan",
         "cifar10-fast",
@@ -82,7 +82,7 @@ def test_a_slurm_script_is_made_from_the_plan(cli: Cli, tmp_path: Path) -> None:
         "--methods",
         "amun",
     )
-    script = cli(*words, "--set", "amun.lr=0.02", "--results", "/shared/my results").out
+    script = inside(*words, "--set", "amun.lr=0.02", "--results", "/shared/my results").out
     (tmp_path / "job.sh").write_text(script)
     assert subprocess.run(["bash", "-n", tmp_path / "job.sh"], check=False).returncode == 0
     for line in ("#SBATCH --array=1-16", "#SBATCH --gres=gpu:1", "#SBATCH --requeue"):
@@ -93,6 +93,6 @@ def test_a_slurm_script_is_made_from_the_plan(cli: Cli, tmp_path: Path) -> None:
     )
 
 
-def test_plan_shows_the_graph(cli: Cli, copied: Path, tiny: Path) -> None:
-    shown = cli("plan", tiny, "--methods", "ft,rl").out
+def test_plan_shows_the_graph(inside: Cli, copied: Path, tiny: Path) -> None:
+    shown = inside("plan", tiny, "--methods", "ft,rl").out
     assert "14 models; 14 done" in shown and "Kind" in shown

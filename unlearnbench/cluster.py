@@ -16,6 +16,8 @@ from unlearnbench.jobs import Event, Job
 from unlearnbench.slots import Activity, Slot
 
 RESOURCE = "slot"
+PATIENCE = 10
+"""Seconds to wait for the scheduler to answer."""
 HINT = f"Start workers with: dask worker ADDRESS --nthreads 1 --resources '{RESOURCE}=1'."
 
 
@@ -69,7 +71,7 @@ def open_cluster(address: str) -> Iterator[list[ClusterWorker]]:
     except ImportError as error:
         raise UserError("Dask is not installed.", "pip install 'unlearnbench[dask]'") from error
     try:
-        client = Client(address, timeout=10)  # type: ignore[no-untyped-call]
+        client = Client(address, timeout=PATIENCE)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise UserError(f"There is no Dask scheduler at {address}: {error}.", HINT) from error
     with client, tempfile.TemporaryDirectory(prefix="unlearnbench-") as folder:

@@ -65,11 +65,11 @@ class Display:
         if state.failed:
             parts.append(f"{len(state.failed)} failed before (--retry-failed tries them again)")
         if state.open:
-            cost = "cost not known yet"
-            if left is not None and disk is not None:
-                cost = f"about {duration(left)} and {size(disk)}"
-                if gpus:
-                    cost += f", {left * slots / 3600:.1f} GPU hours"
+            costs = [] if left is None else [f"about {duration(left)}"]
+            if left is not None and gpus:
+                costs.append(f"{left * slots / 3600:.1f} GPU hours")
+            costs += [] if disk is None else [size(disk)]
+            cost = ", ".join(costs) or "cost not known yet"
             parts.append(f"{len(state.open)} to make on {_count(slots, 'slot')}, {cost}")
         self.console.print(Text("; ".join(parts)))
         damaged = [

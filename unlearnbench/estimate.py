@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from statistics import mean, median
 
 from unlearnbench.errors import UserError
@@ -81,12 +81,33 @@ class Estimate:
 
 
 def from_store(plan: Plan, store: Store) -> Estimate:
-    """Learn from the records of a plan's finished nodes."""
+    """Learn from the records of a plan's finished nodes, or else of similar benchmarks."""
     estimate = Estimate()
     for run, node in plan.nodes.items():
         if store.done(run):
             estimate.learn(node, store.record(run)["seconds"]["total"])
+    if not estimate.rates:
+        estimate.rates = list(_similar(plan, store))
     return estimate
+
+
+def _similar(plan: Plan, store: Store) -> Iterator[float]:
+    """Yield how long an original of this plan would take, by others on the same data and model.
+
+    They lie in the folders beside the store's; their time goes by samples and epochs.
+    """
+    asked = next(iter(plan.nodes.values())).spec
+    for path in sorted(store.folder.parent.glob("*/runs/original-*")):
+        other = Store(path.parent.parent)
+        run = path.name.rpartition("-")[2]
+        if other.folder == store.folder or not other.done(run):
+            continue
+        record = other.record(run)
+        spec = record["spec"]
+        if (spec["data"]["name"], spec["model"]) == (asked.data.name, asked.model):
+            passes = record["train"] * spec["recipe"]["epochs"]
+            ours = (asked.data.train or record["train"]) * asked.recipe.epochs
+            yield record["seconds"]["total"] * ours / passes
 
 
 def disk(plan: Plan, store: Store, runs: Iterable[str]) -> int | None:
