@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test check readme
+.PHONY: demo test slow check readme
 
 demo: $(STAMP)
 	$(BIN)/unlearnbench run
@@ -12,6 +12,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/pytest -q
+
+slow: $(STAMP)
+	$(BIN)/pytest -q -m slow --numprocesses 1
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
