@@ -82,22 +82,7 @@ def main() -> None:
     path = folder / "asked.toml"
     path.write_text(tomli_w.dumps(raw))
 
-    run_benchmark(
-        Request(
-            benchmark=str(path),
-            methods=list(raw["methods"]),
-            devices="auto",
-            jobs_per_device=None,
-            data=asked.data,
-            results=asked.results,
-            seeds=None,
-            assignments=[],
-            plugins=[],
-            dry_run=False,
-            retry_failed=False,
-            retry_stale=False,
-        )
-    )
+    run_benchmark(Request(str(path), asked.data, asked.results, methods=list(raw["methods"])))
 
     plugins = registry.find("methods")
     benchmark, _ = planning.resolve(validate(raw), plugins, list(raw["methods"]))

@@ -93,10 +93,14 @@ def test_commands_are_understood(inside: Cli, tmp_path: Path, line: str) -> None
     if words[0] == "run":
         words.append("--dry-run")
     done = inside(*words)
-    # There is nothing to report yet: understood all the same.
-    assert done.code == (2 if words[0] == "report" else 0), done.out + done.err
-    if words[0] == "report":
-        assert "Run it first: unlearnbench run digits." in done.err
+    if words[0] == "report":  # there is nothing to report yet: understood all the same
+        assert done.code == 2 and "Run it first: unlearnbench run digits." in done.err
+    elif words[:2] == ["results", "prune"]:
+        assert done.code == 2 and "benchmark with results in results 'digits'" in done.err
+    elif words[0] == "doctor":  # this machine may be ill
+        assert done.code == ("PROBLEM" in done.out) and "torchvision" in done.out
+    else:
+        assert done.code == 0, done.out + done.err
 
 
 def test_a_package_ships_a_method_through_its_entry_point(cli: Cli, tmp_path: Path) -> None:

@@ -204,18 +204,7 @@ def plan(
     from unlearnbench.session import Request, run_benchmark, slurm_script
 
     request = Request(
-        benchmark=benchmark,
-        methods=_names(methods),
-        seeds=seeds,
-        assignments=set_ or [],
-        devices="cpu",
-        jobs_per_device=None,
-        plugins=plugin or [],
-        data=data,
-        results=results,
-        dry_run=True,
-        retry_failed=False,
-        retry_stale=False,
+        benchmark, data, results, _names(methods), seeds, set_ or [], plugin or [], dry_run=True
     )
     if not slurm:
         raise typer.Exit(run_benchmark(request))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -36,17 +36,17 @@ class Request:
     """Hold what the user typed after `unlearnbench run`."""
 
     benchmark: str
-    methods: list[str] | None
-    seeds: int | None
-    assignments: list[str]
-    devices: str
-    jobs_per_device: int | None
-    plugins: list[Path]
     data: Path
     results: Path
-    dry_run: bool
-    retry_failed: bool
-    retry_stale: bool
+    methods: list[str] | None = None
+    seeds: int | None = None
+    assignments: list[str] = field(default_factory=list)
+    plugins: list[Path] = field(default_factory=list)
+    devices: str = "auto"
+    jobs_per_device: int | None = None
+    dry_run: bool = False
+    retry_failed: bool = False
+    retry_stale: bool = False
     timeout: float | None = None
     budget: float | None = None
     address: str | None = None
@@ -135,7 +135,12 @@ def _within_budget(
     budget = request.budget or 0.0
     benchmark, plan, _ = _prepare(request, 1)
     known = estimate.from_store(plan, store)
-    if not known.seconds:
+    if not known.rates and request.dry_run:
+        display.console.print(
+            "Nothing is known of the time yet: run it, and the first model tells."
+        )
+        return _prepare(request, None)[:2]
+    if not known.rates:
         store.prepare()
         first = Progress([], [], [next(iter(plan.nodes))])
         display.console.print("Making the first model, to learn how long they take.")
