@@ -52,6 +52,7 @@ def test_requests_in_a_row_under_both_accesses(
     assert {len(split["forget"]) for split in splits} == {6}
 
 
+@pytest.mark.slow
 def test_class_wise_forgetting_runs(cli: Cli, tiny: Path) -> None:
     words = ["--set", 'forget.kind="class"', "--set", "forget.fractions=[1.0]"]
     words += ["--set", "forget.target=3", "--set", "references.count=2"]
