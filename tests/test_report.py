@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,17 @@ from unlearnbench.benchmark import Benchmark, validate
 from unlearnbench.metrics.attacks import ATTACKS
 from unlearnbench.metrics.compute import Attacked, Evaluation, attacked
 from unlearnbench.metrics.gaps import with_gaps
-from unlearnbench.plan import HELD_OUT, Cell, Plan
-from unlearnbench.report import audit, render, tables
+from unlearnbench.plan import HELD_OUT, Cell, Node, Plan
+from unlearnbench.recipe import Recipe
+from unlearnbench.report import audit, ledger, render, tables
+from unlearnbench.report.figures import pareto
 from unlearnbench.report.findings import Findings
 from unlearnbench.report.judge import judge_all
 from unlearnbench.report.measure import Measured
 from unlearnbench.report.notes import _of_group
 from unlearnbench.report.style import FIXED, looks
+from unlearnbench.spec import Spec
+from unlearnbench.store import Store
 
 GROUP = ("full", 0.1, 1)
 VALUES = {  # label: forget, retain, test accuracy, FT AUC, and by how much forget samples stand out
@@ -188,6 +194,33 @@ def test_pairs_and_distances(findings: Findings) -> None:
     assert distances.columns == ["Method", "W1 F ↓", "ToW ↑", "PrivLeak % →0"]
     assert "KLoM: n/a, it needs 100 runs and retrains" in distances.caption
     assert distances.rows[2][0] == "noise band" and distances.rows[2][1] == "≤ 0.50"
+
+
+def test_cost_settings_and_failures(findings: Findings, tmp_path: Path) -> None:
+    rows = {row[0]: row[1:] for row in ledger.cost_table(findings, GROUP).rows}
+    assert rows["my_method"] == ["2.00 ±0.00", "0.50 ±0.00", "search 75 %", "10", "100", "4"]
+    benchmark = findings.benchmark.model_copy(
+        update={"methods": {"fast": {"method": "ft", "lr": 0.5, "epochs": 2}}}
+    )
+    node = Node(
+        Spec(kind="original", seed=1, data=benchmark.data, model="x", recipe=Recipe()), "ft"
+    )
+    plan = Plan()
+    plan.add(node)
+    other = replace(findings, benchmark=benchmark, plan=plan)
+    assert ledger.settings_table(other).rows == [["fast", "ft", "lr = 0.5, epochs = 2"]]
+    store = Store(tmp_path)
+    assert ledger.failures_table(other, store) is None
+    store.fail(node.spec, "Traceback\n  a line\nValueError: no | idea\n")
+    store.refresh()
+    table = ledger.failures_table(other, store)
+    assert table is not None and table.rows[0][2] == "ValueError: no | idea"
+    assert r"no \| idea" in render.markdown(table)
+
+
+def test_pareto_line_has_what_nothing_beats() -> None:
+    points = pareto([1.0, 0.3, 0.3, 0.02, 0.5], [0.5, 3.0, 3.5, 7.0, 4.0])
+    assert points == [(0.02, 7.0), (0.3, 3.0), (1.0, 0.5)]
 
 
 def test_latex_is_booktabs_and_escaped(findings: Findings) -> None:

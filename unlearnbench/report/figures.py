@@ -78,13 +78,16 @@ def forgetting_against_utility(findings: Findings, group: Group) -> Figure:
 
 
 def time_against_gap(findings: Findings, group: Group) -> Figure:
-    """Draw the average gap against the time, a share of retraining's."""
+    """Draw the average gap against the time, a share of retraining's, and the best trade-offs."""
     runs = compared(select(findings.runs, group))
     band = noise_band(runs, "avg_gap")
     runs = runs[runs["label"] != "original"]
     figure, axis = _single(findings, group, "Cost against distance to retrain")
     _dots(axis, runs, "time_ratio", "avg_gap")
     figure.legend(loc="outside right center")
+    means = runs.groupby("label")[["time_ratio", "avg_gap"]].mean().dropna()
+    line = pareto(means["time_ratio"].tolist(), means["avg_gap"].tolist())
+    axis.plot(*zip(*line, strict=True), color="#999999", lw=0.8, ls=":", zorder=1)
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.xaxis.set_minor_locator(NullLocator())
@@ -96,6 +99,15 @@ def time_against_gap(findings: Findings, group: Group) -> Figure:
     axis.set_ylabel("Average gap to retrain (points)")
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     return figure
+
+
+def pareto(costs: list[float], gaps: list[float]) -> list[tuple[float, float]]:
+    """Return the points that no other one beats in both, cheapest first; less is better."""
+    front: list[tuple[float, float]] = []
+    for cost, gap in sorted(zip(costs, gaps, strict=True)):
+        if not front or gap < front[-1][1]:
+            front.append((cost, gap))
+    return front
 
 
 def confidences(findings: Findings, group: Group, store: Store) -> Figure:

@@ -28,12 +28,12 @@ def _of_group(findings: Findings, group: tables.Group) -> list[str]:
     """Say what takes from the worth of one table's verdicts."""
     judged = tables.by_attack(findings, group)
     notes = []
-    if not all(row["power"] for row in judged.values()):
+    if ORIGINAL in judged and not judged[ORIGINAL]["power"]:
         notes.append(
             "RMIA cannot tell the original's members, so FT AUC says nothing of forgetting."
         )
     for label, _, bad in audit.outcomes(findings, group):
-        if bad:
+        if bad and label != ORIGINAL:
             notes.append(f"the control '{label}' failed: {', '.join(bad)}.")
     methods = [row for label, row in judged.items() if label not in (ORIGINAL, *CONTROLS)]
     notes += [f"{row['label']} is not ranked: {row['flags']}." for row in methods if row["flags"]]

@@ -9,7 +9,7 @@ import jinja2
 import matplotlib as mpl
 
 from unlearnbench.files import write_text
-from unlearnbench.report import audit, figures, render, style, tables
+from unlearnbench.report import audit, figures, ledger, render, style, tables
 from unlearnbench.report.findings import Findings
 from unlearnbench.report.tables import Group, Table
 from unlearnbench.store import Store
@@ -35,18 +35,19 @@ def write(findings: Findings, store: Store, folder: Path) -> Path:
                 tables.gap_table(findings, group),
                 tables.more_table(findings, group),
                 tables.published_table(findings, group),
+                ledger.cost_table(findings, group),
             )
             every = [
                 audit.attack_table(findings, group, attack)
                 for attack in audit.shown_attacks(findings, group)
             ]
             every += _present(audit.pairs_table(findings, group))
-            for table in [*shown, *every]:
-                write_text(folder / "tables" / f"{table.name}.tex", render.latex(table))
-                write_text(folder / "tables" / f"{table.name}.md", render.markdown(table) + "\n")
+            _write_tables([*shown, *every], folder)
             drawn = _figures(findings, group, store, folder)
             main.append(_section(findings, group, shown) | {"figures": drawn})
             details.append(_section(findings, group, every))
+    whole = _present(ledger.settings_table(findings), ledger.failures_table(findings, store))
+    _write_tables(whole, folder)
     for name, text in {
         "summary": render.summary_csv(findings),
         "attacks": render.attacks_csv(findings),
@@ -59,6 +60,12 @@ def write(findings: Findings, store: Store, folder: Path) -> Path:
     for name, sections in (("report", main), ("attacks", details), ("reading", [])):
         write_text(folder / f"{name}.md", _page(f"{name}.md.j2", about | {"sections": sections}))
     return folder / "report.md"
+
+
+def _write_tables(made: list[Table], folder: Path) -> None:
+    for table in made:
+        write_text(folder / "tables" / f"{table.name}.tex", render.latex(table))
+        write_text(folder / "tables" / f"{table.name}.md", render.markdown(table) + "\n")
 
 
 def _present(*made: Table | None) -> list[Table]:

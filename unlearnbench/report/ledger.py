@@ -1,0 +1,76 @@
+"""Tables of what runs cost, what they were set to, and what went wrong."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from unlearnbench.report.findings import Findings
+from unlearnbench.report.tables import ABSENT, Group, Table, compared, heading, select, suffix
+from unlearnbench.store import Store
+
+
+def cost_table(findings: Findings, group: Group) -> Table:
+    """Show time, its largest part, gradients and memory of every row."""
+    rows = []
+    for label, own in compared(select(findings.runs, group)).groupby("label", sort=False):
+        rows.append(
+            [
+                str(label),
+                _spread(own["seconds"], 2),
+                _spread(own["time_ratio"], 2),
+                _largest_part(findings, own),
+                f"{own['gradients'].mean():,.0f}",
+                f"{own['memory'].max():,.0f}",
+                str(len(own)),
+            ]
+        )
+    columns = ["Method", "Time s ↓", "Share of retraining ↓", "Of which", "Gradients ↓"]
+    columns += ["Memory MB ↓", "n"]
+    caption = (
+        f"{heading(group, findings.benchmark)}. Mean ± std over n runs, without evaluation;"
+        " gradients: of one sample each; memory: the largest peak, on a CPU of the whole worker."
+    )
+    return Table(f"cost{suffix(group)}", caption, columns, rows)
+
+
+def _spread(values: pd.Series[float], digits: int) -> str:
+    known = values.dropna()
+    if known.empty:
+        return ABSENT
+    std = f"{known.std(ddof=1):.{digits}f}" if len(known) > 1 else "?"
+    return f"{known.mean():.{digits}f} ±{std}"
+
+
+def _largest_part(findings: Findings, own: pd.DataFrame) -> str:
+    """Name what takes most of the time beside training: an adversarial search, a mask."""
+    parts: dict[str, float] = {}
+    for run in own["run"]:
+        for name, seconds in findings.records[run]["seconds"].items():
+            parts[name] = parts.get(name, 0.0) + seconds
+    total = parts.pop("total")
+    if not parts or not total:
+        return ABSENT
+    name = max(parts, key=lambda part: parts[part])
+    return f"{name} {100 * parts[name] / total:.0f} %"
+
+
+def settings_table(findings: Findings) -> Table:
+    """Show the hyperparameters of every row."""
+    rows = []
+    for label, entry in findings.benchmark.methods.items():
+        values = [f"{key} = {value}" for key, value in entry.items() if key != "method"]
+        rows.append([label, str(entry["method"]), ", ".join(values) or ABSENT])
+    caption = f"Settings of the rows of {findings.benchmark.title}."
+    return Table("settings", caption, ["Row", "Method", "Hyperparameters"], rows)
+
+
+def failures_table(findings: Findings, store: Store) -> Table | None:
+    """Show which runs failed and why; None if none did."""
+    rows = []
+    for run, node in findings.plan.nodes.items():
+        error = store.error(run)
+        if error is not None:
+            rows.append([node.label, store.run_folder(node.spec).name, error.splitlines()[-1]])
+    if not rows:
+        return None
+    return Table("failures", "Runs that failed.", ["Row", "Run", "Error"], rows)
