@@ -82,7 +82,9 @@ def time_against_gap(findings: Findings, group: Group) -> Figure:
     runs = compared(select(findings.runs, group))
     band = noise_band(runs, "avg_gap")
     runs = runs[runs["label"] != "original"]
-    figure, axis = _single(findings, group, "Cost against distance to retrain")
+    figure, axis = _single(
+        findings, group, "Cost against distance to retrain (dotted: the best trade-offs)"
+    )
     _dots(axis, runs, "time_ratio", "avg_gap")
     figure.legend(loc="outside right center")
     means = runs.groupby("label")[["time_ratio", "avg_gap"]].mean().dropna()
