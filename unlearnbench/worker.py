@@ -51,7 +51,7 @@ def work(job: Job) -> Event:
         message = (
             text if isinstance(error, UnlearnBenchError) else f"{type(error).__name__}: {text}"
         )
-        exhausted = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        exhausted = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
         if not exhausted:  # which the scheduler tries again before it is a failure
             store.fail(node.spec, traceback.format_exc())
         if exhausted and slot.device.startswith("cuda"):

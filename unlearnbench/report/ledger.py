@@ -5,7 +5,16 @@ from __future__ import annotations
 import pandas as pd
 
 from unlearnbench.report.findings import Findings
-from unlearnbench.report.tables import ABSENT, Group, Table, compared, heading, select, suffix
+from unlearnbench.report.tables import (
+    ABSENT,
+    Group,
+    Table,
+    compared,
+    heading,
+    mean_std,
+    select,
+    suffix,
+)
 from unlearnbench.store import Store
 
 
@@ -16,8 +25,8 @@ def cost_table(findings: Findings, group: Group) -> Table:
         rows.append(
             [
                 str(label),
-                _spread(own["seconds"], 2),
-                _spread(own["time_ratio"], 2),
+                mean_std(own, "seconds", 2),
+                mean_std(own, "time_ratio", 2),
                 _largest_part(findings, own),
                 f"{own['gradients'].mean():,.0f}",
                 f"{own['memory'].max():,.0f}",
@@ -31,14 +40,6 @@ def cost_table(findings: Findings, group: Group) -> Table:
         " gradients: of one sample each; memory: the largest peak, on a CPU of the whole worker."
     )
     return Table(f"cost{suffix(group)}", caption, columns, rows)
-
-
-def _spread(values: pd.Series[float], digits: int) -> str:
-    known = values.dropna()
-    if known.empty:
-        return ABSENT
-    std = f"{known.std(ddof=1):.{digits}f}" if len(known) > 1 else "?"
-    return f"{known.mean():.{digits}f} ±{std}"
 
 
 def _largest_part(findings: Findings, own: pd.DataFrame) -> str:

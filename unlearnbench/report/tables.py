@@ -74,7 +74,7 @@ def main_table(findings: Findings, group: Group) -> Table:
         row = [str(label), *(spread(own, name) for name in MAIN)]
         found = judged.get(str(label))
         row += [_verdict(found), spread(own, "avg_gap"), _rank(found)]
-        row.append(ABSENT if label == ORIGINAL else _spread(own, "time_ratio", 2))
+        row.append(ABSENT if label == ORIGINAL else mean_std(own, "time_ratio", 2))
         rows.append([*row, str(len(own))])
         if label == RETRAIN:
             band = [band_cell(findings, group, name) for name in (*MAIN, "avg_gap")]
@@ -128,7 +128,7 @@ def gap_table(findings: Findings, group: Group) -> Table:
     """Show the signed distance to retrain for every metric."""
     rows = []
     for label, own in compared(select(findings.runs, group)).groupby("label", sort=False):
-        cells = [_spread(own, f"{name}_gap", _digits(name), sign="+") for name in LEVELS]
+        cells = [mean_std(own, f"{name}_gap", _digits(name), sign="+") for name in LEVELS]
         rows.append([str(label), *cells])
         if label == RETRAIN:
             rows.append([BAND, *(band_cell(findings, group, name) for name in LEVELS)])
@@ -206,10 +206,11 @@ def suffix(group: Group) -> str:
 
 def spread(runs: pd.DataFrame, name: str) -> str:
     """Write a metric's mean and standard deviation over runs."""
-    return _spread(runs, name, _digits(name))
+    return mean_std(runs, name, _digits(name))
 
 
-def _spread(runs: pd.DataFrame, column: str, digits: int, sign: str = "") -> str:
+def mean_std(runs: pd.DataFrame, column: str, digits: int, sign: str = "") -> str:
+    """Write the mean and standard deviation of a column over runs."""
     values = runs[column].dropna() if column in runs else pd.Series(dtype=float)
     if values.empty:
         return ABSENT
