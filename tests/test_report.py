@@ -18,7 +18,7 @@ from unlearnbench.plan import HELD_OUT, Cell, Node, Plan
 from unlearnbench.recipe import Recipe
 from unlearnbench.report import audit, ledger, render, tables
 from unlearnbench.report.figures import pareto
-from unlearnbench.report.findings import Findings
+from unlearnbench.report.findings import Findings, lines
 from unlearnbench.report.judge import judge_all
 from unlearnbench.report.measure import Measured
 from unlearnbench.report.notes import _of_group
@@ -167,9 +167,7 @@ def test_controls_and_notes(findings: Findings) -> None:
 
 
 def changed(findings: Findings, label: str, **columns: object) -> Findings:
-    rows = [
-        row | columns if row["label"] == label else row for row in tables.lines(findings.attacks)
-    ]
+    rows = [row | columns if row["label"] == label else row for row in lines(findings.attacks)]
     attacks = pd.DataFrame(rows)
     return Findings(findings.benchmark, findings.plan, findings.runs, attacks, findings.pairs, {})
 

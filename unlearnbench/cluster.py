@@ -59,7 +59,7 @@ def _there(work: Callable[[Job], Event], job: Job) -> Event:
     if slots._mine is None:
         device = "cuda:0" if torch.cuda.is_available() else "cpu"
         torch.set_num_threads(1)
-        slots._mine = Slot(Path(tempfile.mkdtemp(prefix="unlearnbench-")), 0, device)
+        slots.take_over(Slot(Path(tempfile.mkdtemp(prefix="unlearnbench-")), 0, device))
     return work(job)
 
 

@@ -32,7 +32,7 @@ class _Expansion:
     def __init__(self, benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> None:
         self.benchmark, self.plan = benchmark, Plan()
         self._splits: dict[tuple[float, int, int, bool], Split] = {}
-        self._ids: dict[int, tuple[Split, str]] = {}
+        self._ids: dict[Split, str] = {}
         self.common: dict[str, Any] = {
             "data": benchmark.data,
             "model": benchmark.model,
@@ -129,10 +129,10 @@ class _Expansion:
         )
 
     def _split_id(self, split: Split) -> str:
-        if id(split) not in self._ids:
+        if split not in self._ids:
             made = Spec(kind="unlearn", seed=0, split=split, **self.common)
-            self._ids[id(split)] = split, str(made.split_id)
-        return self._ids[id(split)][1]
+            self._ids[split] = str(made.split_id)
+        return self._ids[split]
 
     def _add_row(self, row: Row, access: Access) -> None:
         """Add the runs of one row: every fraction and repetition, requests one after the other."""

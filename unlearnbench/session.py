@@ -183,12 +183,11 @@ def _stopped_by_ctrl_c(scheduler: Scheduler, display: Display) -> Iterator[None]
 def write_report(name: str, plugin_files: list[Path], results: Path, reports: Path) -> Path:
     """Write the report of a benchmark that has been run; return its page."""
     store = Store(results / name)
-    benchmark = _stored(store)
-    if benchmark is None:
+    known = _planned_before(store, plugin_files)
+    if known is None:
         hint = f"Run it first: unlearnbench run {name}."
         raise UserError(f"There are no results of '{name}' in {results}.", hint)
-    plugins = registry.find("methods", _distinct([*map(Path, benchmark.plugins), *plugin_files]))
-    plan = expand(benchmark, plugins)
+    benchmark, plan, plugins = known
     findings = collect(benchmark, plan, store, plugins)
     if findings.runs.empty:
         raise UserError(f"No run of '{name}' has finished yet.", f"Go on: unlearnbench run {name}.")
@@ -212,11 +211,21 @@ def slurm_script(request: Request, tasks: int, words: list[str]) -> str:
 def superfluous(name: str, plugin_files: list[Path], results: Path) -> list[Path]:
     """List what the results of a benchmark do not need."""
     store = housekeeping.open_store(results, name)
+    known = _planned_before(store, plugin_files)
+    if known is None:
+        raise UserError(f"{store.folder} has no benchmark.toml.", "Run the benchmark once more.")
+    return housekeeping.superfluous(store, known[1])
+
+
+def _planned_before(
+    store: Store, plugin_files: list[Path]
+) -> tuple[Benchmark, Plan, dict[str, registry.Plugin]] | None:
+    """Expand the benchmark that a store was made by; None if it does not say which."""
     benchmark = _stored(store)
     if benchmark is None:
-        raise UserError(f"{store.folder} has no benchmark.toml.", "Run the benchmark once more.")
+        return None
     plugins = registry.find("methods", _distinct([*map(Path, benchmark.plugins), *plugin_files]))
-    return housekeeping.superfluous(store, expand(benchmark, plugins))
+    return benchmark, expand(benchmark, plugins), plugins
 
 
 def _prepare(

@@ -96,9 +96,8 @@ _mine: Slot | None = None
 
 
 def _begin(slot: Slot, main: int) -> None:
-    """Take over a slot for the life of this process, which `main` started."""
-    global _mine
-    _mine = slot
+    """Prepare this process, which `main` started, for the jobs of a slot."""
+    take_over(slot)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
     threading.Thread(target=_die_with, args=(main,), daemon=True).start()
 
@@ -108,6 +107,12 @@ def _die_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
+
+
+def take_over(slot: Slot) -> None:
+    """Make a slot this process's own, for as long as it lives."""
+    global _mine
+    _mine = slot
 
 
 def mine() -> Slot:

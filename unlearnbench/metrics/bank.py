@@ -38,11 +38,6 @@ class Bank:
             np.stack([r["member"] for r in references]),
         )
 
-    @property
-    def count(self) -> int:
-        """How many reference models there are."""
-        return len(self.member)
-
     @cached_property
     def online(self) -> Floats:
         """P(x) of RMIA's online form, from softmax confidences, [n]."""

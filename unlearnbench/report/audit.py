@@ -14,7 +14,7 @@ from unlearnbench.metrics.gaps import level_band
 from unlearnbench.metrics.gates import LOST, NO_OP
 from unlearnbench.metrics.roc import needed_negatives
 from unlearnbench.plan import HELD_OUT, ORIGINAL, RETRAIN
-from unlearnbench.report.findings import Findings
+from unlearnbench.report.findings import Findings, lines
 from unlearnbench.report.judge import ULIRA
 from unlearnbench.report.tables import (
     ABSENT,
@@ -23,7 +23,6 @@ from unlearnbench.report.tables import (
     Table,
     by_attack,
     heading,
-    lines,
     select,
     spread,
     suffix,
@@ -68,7 +67,7 @@ def tier(findings: Findings, attack: str) -> str:
 
 def shown_attacks(findings: Findings, group: Group) -> list[str]:
     """List the attacks that tables show, in the order asked for."""
-    found = set(select(findings.attacks, group).get("attack", ()))
+    found = findings.judged.get(group, {})
     return [name for name in [*findings.benchmark.attacks, ULIRA] if name in found]
 
 

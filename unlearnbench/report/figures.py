@@ -127,20 +127,22 @@ def confidences(findings: Findings, group: Group, store: Store) -> Figure:
         """Return the share of samples in each bin, in percent, one row a run."""
         return np.stack([100 * np.histogram(m.clip(low, high), bins)[0] / len(m) for m in margins])
 
+    originals = [shares(margins) for margins in before]
+    retrains = [shares(margins) for margins in parts.get("retrain", ()) if len(margins) > 1]
     rows = len(labels)
     figure = Figure(figsize=(7.2, 0.9 + 0.95 * rows), layout="constrained")
     axes = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
     chosen = looks(labels)
     for row, label in zip(axes, labels, strict=True):
         for side, axis in enumerate(row):
-            new, old = shares(parts[label][side]), shares(before[side])
-            if len(parts.get("retrain", ([],))[0]) > 1:
-                retrain = shares(parts["retrain"][side])
+            new = shares(parts[label][side])
+            if retrains:
+                retrain = retrains[side]
                 half = 1.96 * retrain.std(axis=0, ddof=1) / np.sqrt(len(new))
                 middle = retrain.mean(0)
                 band = {"color": "#bbbbbb", "fill": True, "label": "retrain, 95 % by chance"}
                 axis.stairs(middle + half, bins, baseline=np.maximum(middle - half, 0), **band)
-            axis.stairs(old.mean(0), bins, color="black", lw=0.8, label="before")
+            axis.stairs(originals[side].mean(0), bins, color="black", lw=0.8, label="before")
             axis.stairs(new.mean(0), bins, color=chosen[label][0], lw=1.4, label="after")
             axis.set_xticks([np.log(p / (1 - p)) for p in ticks], [f"{p:g}" for p in ticks])
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=14)

@@ -13,6 +13,12 @@ from unlearnbench.metrics.gaps import summarise
 from unlearnbench.plan import Plan
 
 
+def lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a frame's rows as dictionaries, None for what is missing."""
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows]
+
+
 @dataclass
 class Findings:
     """Hold all that a report is made of.
@@ -33,6 +39,15 @@ class Findings:
     broken: list[str] = field(default_factory=list)
     offline_a: float | None = None
     notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def judged(self) -> dict[tuple[Any, ...], dict[str, dict[str, dict[str, Any]]]]:
+        """The rows of `attacks` by access, fraction and request, then attack, then label."""
+        found: dict[tuple[Any, ...], dict[str, dict[str, dict[str, Any]]]] = {}
+        for row in lines(self.attacks):
+            group = (row["access"], row["fraction"], row["request"])
+            found.setdefault(group, {}).setdefault(row["attack"], {})[row["label"]] = row
+        return found
 
     @cached_property
     def summary(self) -> pd.DataFrame:

@@ -140,32 +140,26 @@ class Measurement:
         def measure(cell: Cell) -> dict[str, float]:
             together = groups[cell.access, cell.forget_set]
             retrains = [c for c in together if c.label == RETRAIN and c.run != cell.run]
-            found = [self._distance(cell, other) for other in retrains]
-            if not found:
+            if not retrains:
                 return {}
+            samples = self.samples(cell)
+            own = self._outputs(cell)
+            found = [_distance(samples, own, self._outputs(other)) for other in retrains]
             means = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
             alike = [c for c in together if c.label == cell.label]
-            return means | self._klom(cell, alike, retrains)
+            return means | self._klom(samples.forget, alike, retrains)
 
         return measure
 
-    def _distance(self, cell: Cell, retrain: Cell) -> dict[str, float]:
-        samples = self.samples(cell)
-        margins = [self.store.signals(c.run)["margin"] for c in (cell, retrain)]
-        logits = [self.store.logits(c.run) for c in (cell, retrain)]
-        found = {}
-        for name, where in (("forget", samples.forget), ("test", samples.test)):
-            pair, outputs = [m[where] for m in margins], [z[where] for z in logits]
-            found[f"w1_{name}"] = distances.wasserstein(*pair)
-            found[f"ks_{name}"] = distances.kolmogorov_smirnov(*pair)
-            found[f"agreement_{name}"] = distances.agreement(*outputs)
-            found[f"js_{name}"] = distances.jensen_shannon(*outputs)
-        return found
+    def _outputs(self, cell: Cell) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return a model's margins and logits."""
+        return self.store.signals(cell.run)["margin"], self.store.logits(cell.run)
 
-    def _klom(self, cell: Cell, alike: list[Cell], retrains: list[Cell]) -> dict[str, float]:
+    def _klom(
+        self, forget: NDArray[np.int64], alike: list[Cell], retrains: list[Cell]
+    ) -> dict[str, float]:
         if min(len(alike), len(retrains)) < distances.KLOM_MODELS:
             return {}
-        forget = self.samples(cell).forget
         sets = [
             np.stack([self.store.signals(c.run)["margin"][forget] for c in group])
             for group in (alike, retrains)
@@ -201,6 +195,24 @@ class Measurement:
                     forgotten = [self.store.split(cell.split)["forget"] for cell in cells]
                     made.setdefault(key, {})[label] = ulira.audit(margins, forgotten)
         return made
+
+
+def _distance(
+    samples: Samples,
+    own: tuple[NDArray[Any], NDArray[Any]],
+    retrain: tuple[NDArray[Any], NDArray[Any]],
+) -> dict[str, float]:
+    """Return how far a model's margins and logits are from a retrain's, on D_F and D_T."""
+    found = {}
+    for name, where in (("forget", samples.forget), ("test", samples.test)):
+        margins, logits = (
+            [values[where] for values in pair] for pair in zip(own, retrain, strict=True)
+        )
+        found[f"w1_{name}"] = distances.wasserstein(*margins)
+        found[f"ks_{name}"] = distances.kolmogorov_smirnov(*margins)
+        found[f"agreement_{name}"] = distances.agreement(*logits)
+        found[f"js_{name}"] = distances.jensen_shannon(*logits)
+    return found
 
 
 def _threads(work: Callable[[S], T], items: list[S]) -> list[T]:

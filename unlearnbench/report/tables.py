@@ -96,16 +96,9 @@ def main_table(findings: Findings, group: Group) -> Table:
     return Table(f"main{suffix(group)}", caption, columns, rows)
 
 
-def lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a frame's rows as dictionaries, None for what is missing."""
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return [{str(key): value for key, value in row.items()} for row in rows]
-
-
 def by_attack(findings: Findings, group: Group, attack: str = HEADLINE) -> dict[str, Any]:
     """Return what one attack, by default that of FT AUC, says of each row: a dictionary a label."""
-    found = lines(select(findings.attacks, group))
-    return {row["label"]: row for row in found if row["attack"] == attack}
+    return findings.judged.get(group, {}).get(attack, {})
 
 
 def _verdict(row: dict[str, Any] | None) -> str:
