@@ -22,6 +22,7 @@ def test_margin_is_the_log_odds_of_the_confidence() -> None:
     assert made["confidence"] == pytest.approx(p, abs=1e-6)
     assert made["margin"] == pytest.approx(np.log(p / (1 - p)), abs=1e-4)
     assert np.array_equal(made["correct"], logits.argmax(1) == labels)
+    assert np.array_equal(made["label"], labels)
     shifted = signals(logits + 5, labels, np.zeros(50, dtype=bool))
     assert shifted["margin"] == pytest.approx(made["margin"], abs=1e-4)
 

@@ -35,7 +35,7 @@ def signals(
 
     margin = the label's logit minus logsumexp of the others = log(p / (1 - p)); confidence = p;
     sm_taylor = RMIA's soft-margin Taylor softmax; modified_entropy = SalUn's, label-aware; correct;
-    member = trained on. Computed in float64, stored as float32.
+    member = trained on; label: the true class. Computed in float64, stored as float32.
     """
     z = logits.astype(np.float64)
     row = np.arange(len(z))
@@ -49,6 +49,7 @@ def signals(
         "modified_entropy": _modified_entropy(z, margin, labels).astype(np.float32),
         "correct": z.argmax(1) == labels,
         "member": member,
+        "label": labels.astype(np.int16),
     }
 
 

@@ -15,7 +15,7 @@ from unlearnbench.errors import UserError
 from unlearnbench.files import DRAFT, checksum, seal, unseal, write, write_text
 from unlearnbench.spec import Spec
 
-SCHEMA = 2
+SCHEMA = 3
 Arrays = dict[str, NDArray[Any]]
 
 
