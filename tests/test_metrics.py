@@ -27,6 +27,7 @@ RNG = np.random.default_rng
 def view(margin: np.ndarray, samples: Samples) -> View:
     margin = margin.astype(np.float32)
     signals = {"margin": margin, "correct": margin > 0, "sm_taylor": expit(margin)}
+    signals["label"] = np.arange(len(margin)) % 2
     return View(signals | {"modified_entropy": np.exp(-margin)}, samples)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,14 @@ from unlearnbench.benchmark import Benchmark, validate
 from unlearnbench.metrics.attacks import ATTACKS
 from unlearnbench.metrics.compute import Attacked, Evaluation, attacked
 from unlearnbench.metrics.gaps import with_gaps
-from unlearnbench.plan import HELD_OUT, Cell, Node, Plan
-from unlearnbench.recipe import Recipe
-from unlearnbench.report import audit, ledger, render, tables
-from unlearnbench.report.figures import pareto
+from unlearnbench.plan import HELD_OUT, Cell
+from unlearnbench.report import audit, escape, ledger, render, tables
 from unlearnbench.report.findings import Findings, lines
 from unlearnbench.report.judge import judge_all
 from unlearnbench.report.measure import Measured
 from unlearnbench.report.notes import _of_group
+from unlearnbench.report.series import pareto
 from unlearnbench.report.style import FIXED, looks
-from unlearnbench.spec import Spec
-from unlearnbench.store import Store
 
 GROUP = ("full", 0.1, 1)
 VALUES = {  # label: forget, retain, test accuracy, FT AUC, and by how much forget samples stand out
@@ -92,7 +88,7 @@ def findings() -> Findings:
             if label != "retrain":
                 cell = Cell(label, "full", 0.1, 1, (seed, seed, seed), run, f"split{seed}")
             found = {name: scored(draw, stand_out, seed) for name in ("rmia", "loss")}
-            measured.cells[cell] = Evaluation({}, found)
+            measured.cells[cell] = Evaluation({}, found, {})
             rows.append(
                 {"label": label, "access": "full", "fraction": 0.1, "request": 1}
                 | {"original_seed": seed, "forget_seed": seed, "run_seed": seed, "run": run}
@@ -104,9 +100,15 @@ def findings() -> Findings:
     asked = benchmark()
     runs = with_gaps(pd.DataFrame(rows), asked.gap_terms)
     attacks, pairs = judge_all(asked, measured, runs)
-    records = {row["run"]: {"seconds": {"total": 2.0, "search": 1.5}} for row in rows}
-    plan = Plan(skipped={("ft", "full"): "needs the retain set"})
-    return Findings(asked, plan, runs, attacks, pairs, records)
+    return Findings(
+        asked,
+        runs,
+        attacks,
+        pairs,
+        curves=[{} for _ in rows],
+        details={row["run"]: {"seconds": {"total": 2.0, "search": 1.5}} for row in rows},
+        skipped=[{"label": "ft", "access": "full", "reason": "needs the retain set"}],
+    )
 
 
 def test_main_table(findings: Findings) -> None:
@@ -168,8 +170,7 @@ def test_controls_and_notes(findings: Findings) -> None:
 
 def changed(findings: Findings, label: str, **columns: object) -> Findings:
     rows = [row | columns if row["label"] == label else row for row in lines(findings.attacks)]
-    attacks = pd.DataFrame(rows)
-    return Findings(findings.benchmark, findings.plan, findings.runs, attacks, findings.pairs, {})
+    return replace(findings, attacks=pd.DataFrame(rows))
 
 
 def test_notes_say_when_not_to_trust_the_table(findings: Findings) -> None:
@@ -194,26 +195,20 @@ def test_pairs_and_distances(findings: Findings) -> None:
     assert distances.rows[2][0] == "noise band" and distances.rows[2][1] == "≤ 0.50"
 
 
-def test_cost_settings_and_failures(findings: Findings, tmp_path: Path) -> None:
+def test_cost_settings_and_failures(findings: Findings) -> None:
     rows = {row[0]: row[1:] for row in ledger.cost_table(findings, GROUP).rows}
     assert rows["my_method"] == ["2.00 ±0.00", "0.50 ±0.00", "search 75 %", "10", "100", "4"]
     benchmark = findings.benchmark.model_copy(
         update={"methods": {"fast": {"method": "ft", "lr": 0.5, "epochs": 2}}}
     )
-    node = Node(
-        Spec(kind="original", seed=1, data=benchmark.data, model="x", recipe=Recipe()), "ft"
-    )
-    plan = Plan()
-    plan.add(node)
-    other = replace(findings, benchmark=benchmark, plan=plan)
+    failure = {"label": "ft", "access": "full", "run": "ft-s1-0", "error": "ValueError: no | idea"}
+    other = replace(findings, benchmark=benchmark, skipped=[], failures=[])
     assert ledger.settings_table(other).rows == [["fast", "ft", "lr = 0.5, epochs = 2"]]
-    store = Store(tmp_path)
-    assert ledger.failures_table(other, store) is None
-    store.fail(node.spec, "Traceback\n  a line\nValueError: no | idea\n")
-    store.refresh()
-    table = ledger.failures_table(other, store)
-    assert table is not None and table.rows[0][2] == "ValueError: no | idea"
-    assert r"no \| idea" in render.markdown(table)
+    assert ledger.failures_table(other) is None
+    table = ledger.failures_table(replace(findings, failures=[failure]))
+    assert table is not None and table.rows[0] == ["ft", "ft-s1-0", "ValueError: no | idea"]
+    assert table.rows[1] == ["ft", "skipped", "full access: needs the retain set"]
+    assert "no &#124; idea" in render.markdown(table)
 
 
 def test_pareto_line_has_what_nothing_beats() -> None:
@@ -224,9 +219,10 @@ def test_pareto_line_has_what_nothing_beats() -> None:
 def test_latex_is_booktabs_and_escaped(findings: Findings) -> None:
     text = render.latex(tables.main_table(findings, GROUP))
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
-    assert r"my\_method & 96.5 $\pm$0.6 & 100.0 $\pm$0.0" in text
+    row = next(line for line in text.splitlines() if line.startswith(r"my\_method"))
+    assert r"& \textbf{96.5 $\pm$0.6} & \textbf{100.0 $\pm$0.0} & \textbf{94.0 $\pm$0.0} &" in row
     assert r"\label{tab:main-full-10-r1}" in text and r"10 \% forgotten" in text
-    assert render.escape(r"a_b & {50%} $x^2$ \x") == (
+    assert escape.latex(r"a_b & {50%} $x^2$ \x") == (
         r"a\_b \& \{50\%\} \$x\textasciicircum{}2\$ \textbackslash{}x"
     )
 

@@ -191,9 +191,9 @@ def write_report(name: str, plugin_files: list[Path], results: Path, reports: Pa
     findings = collect(benchmark, plan, store, plugins)
     if findings.runs.empty:
         raise UserError(f"No run of '{name}' has finished yet.", f"Go on: unlearnbench run {name}.")
-    from unlearnbench.report.write import write  # matplotlib is slow to import
+    from unlearnbench.report.write import write  # charts are slow to import
 
-    return write(findings, store, reports / name)
+    return write(findings, reports / name)
 
 
 def slurm_script(request: Request, tasks: int, words: list[str]) -> str:

@@ -44,6 +44,29 @@ class Bank:
         return rmia.online(expit(self.margin), self.member)
 
     @cached_property
+    def online_by_count(self) -> dict[int, Floats]:
+        """P(x) of RMIA's online form with 2, 4, 8, ... models and with all, [n] each.
+
+        Of each sample the first models trained on it, and as many of the others.
+        """
+        order = np.argsort(~self.member, axis=0, kind="stable")
+        sums = np.take_along_axis(expit(self.margin), order, axis=0)
+        half = len(sums) // 2
+        inside, outside = (np.cumsum(part, axis=0) for part in (sums[:half], sums[half:]))
+        counts = sorted({2**power for power in range(1, len(sums).bit_length())} | {len(sums)})
+        return {k: (inside[k // 2 - 1] + outside[k // 2 - 1]) / k for k in counts}
+
+    @cached_property
+    def memorisation(self) -> Floats:
+        """How much surer models trained on a sample are of it than others, [n], in [-1, 1].
+
+        Feldman and Zhang's estimate (arXiv 2008.03703), with confidences in place of hits.
+        """
+        sure, member = expit(self.margin), self.member
+        difference: Floats = rmia.mean_over(member, sure) - rmia.mean_over(~member, sure)
+        return difference
+
+    @cached_property
     def offline_a(self) -> float:
         """RMIA's offline constant a, chosen by attacking reference models."""
         return rmia.choose_a(expit(self.margin), self.member)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from unlearnbench.metrics.attacks import HEADLINE, View, possible, score
 from unlearnbench.metrics.bank import Bank
+from unlearnbench.metrics.curves import Curves, curves
 from unlearnbench.metrics.inference import Part
 from unlearnbench.metrics.roc import auc, balanced_accuracy, placements, tpr_at_fpr
 from unlearnbench.metrics.svc import mis
@@ -75,10 +76,11 @@ class Attacked:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Hold every metric of one model that needs no other model, and every attack on it."""
+    """Hold every metric of one model that needs no other model, every attack on it, its curves."""
 
     values: dict[str, float]
     attacks: dict[str, Attacked]
+    curves: Curves
 
 
 def evaluate(view: View, bank: Bank | None, attacks: list[str], forget_set: object) -> Evaluation:
@@ -108,7 +110,7 @@ def evaluate(view: View, bank: Bank | None, attacks: list[str], forget_set: obje
                 "rt_auc": auc(scores[samples.retain], scores[samples.others]),
             }
         found[name] = attacked(scores, samples.forget, samples.others, forget_set)
-    return Evaluation(values, found)
+    return Evaluation(values, found, curves(view, bank))
 
 
 def attacked(

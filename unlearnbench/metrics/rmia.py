@@ -26,14 +26,13 @@ def online(probability: Floats, member: Members) -> Floats:
     probability, member: [k, n]. One mean over all k models would be the same for a balanced bank,
     and would leak which model was left out of an unbalanced one.
     """
-    inside = np.where(member, probability, 0).sum(0) / member.sum(0)
-    mean: Floats = (inside + _outside(probability, member)) / 2
+    mean: Floats = (mean_over(member, probability) + mean_over(~member, probability)) / 2
     return mean
 
 
 def offline(probability: Floats, member: Members, a: float) -> Floats:
     """Return P(x), [n], from models not trained on x, the others' share being a * out + 1 - a."""
-    mean: Floats = ((1 + a) * _outside(probability, member) + 1 - a) / 2
+    mean: Floats = ((1 + a) * mean_over(~member, probability) + 1 - a) / 2
     return mean
 
 
@@ -70,6 +69,7 @@ def score(ratio: Floats, population: Floats, *, gamma: float, strict: bool = Fal
     return share
 
 
-def _outside(probability: Floats, member: Members) -> Floats:
-    mean: Floats = np.where(member, 0, probability).sum(0) / (~member).sum(0)
+def mean_over(chosen: Members, probability: Floats) -> Floats:
+    """Return each sample's mean over the models chosen for it, [n]."""
+    mean: Floats = np.where(chosen, probability, 0).sum(0) / chosen.sum(0)
     return mean

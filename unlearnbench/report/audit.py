@@ -23,6 +23,7 @@ from unlearnbench.report.tables import (
     Table,
     by_attack,
     heading,
+    marked,
     select,
     spread,
     suffix,
@@ -180,7 +181,8 @@ def distance_table(findings: Findings, group: Group) -> Table:
         caption += f" KLoM: n/a, it needs {KLOM_MODELS} runs and retrains on a forget set."
     columns = ["Method", *(METRICS[name].heading for name in names)]
     rows = with_band(findings, group, names)
-    return Table(f"distances{suffix(group)}", caption, columns, rows)
+    table = Table(f"distances{suffix(group)}", caption, columns, rows, ["", *names])
+    return marked(findings, group, table)
 
 
 def pairs_table(findings: Findings, group: Group) -> Table | None:

@@ -6,17 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from unlearnbench import metrics, registry, report
 from unlearnbench.benchmark import Benchmark
 from unlearnbench.files import write_text
 from unlearnbench.metrics.gaps import with_gaps, yardstick
-from unlearnbench.plan import Plan
-from unlearnbench.report.findings import Findings
+from unlearnbench.plan import Node, Plan, rows
+from unlearnbench.report.findings import FRAMES, Findings, frame, listed
 from unlearnbench.report.judge import judge_all
 from unlearnbench.report.measure import Measured, Measurement
-from unlearnbench.report.notes import all_notes
+from unlearnbench.report.notes import all_notes, stale_runs
 from unlearnbench.spec import digest
 from unlearnbench.store import Store
 
@@ -29,58 +30,94 @@ def collect(
     Kept in a file until anything it depends on changes: a run, a setting, or the code.
     """
     measurement = Measurement(plan, store, benchmark.attacks)
-    cells = measurement.finished()
-    records = {cell.run: store.record(cell.run) for cell in cells}
+    records = {cell.run: store.record(cell.run) for cell in measurement.finished()}
     path = store.folder / "metrics.json"
     version = _version(benchmark, plan, store)
     stored = _cached(path)
     if stored.get("version") != version:
-        measured = measurement.run()
-        runs = _runs(benchmark, measured, records)
-        attacks, pairs = judge_all(benchmark, measured, runs)
-        broken = [
-            f"{cell.label} ({cell.run}) is left out: {why}."
-            for cell, why in measured.broken.items()
-        ]
-        stored = {
-            "version": version,
-            "offline_a": measured.offline_a,
-            "broken": broken,
-            "frames": {
-                "runs": runs.to_dict("list"),
-                "attacks": attacks.to_dict("list"),
-                "pairs": pairs.to_dict("list"),
-            },
-        }
-        # Written and read back even when just computed: what is shown is always what is stored.
-        text = json.dumps(stored, default=_plain)
+        text = json.dumps({"version": version} | _measured(benchmark, measurement.run(), records))
         write_text(path, text)
+        # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
-    runs, attacks, pairs = map(pd.DataFrame, stored["frames"].values())
-    if not runs.empty:
-        runs["original_seed"] = runs["original_seed"].astype("Int64")  # a retrain has none
+    errors = {run: why for run in plan.nodes if (why := store.error(run)) is not None}
+    runs, attacks, pairs = (frame(stored[name]) for name in FRAMES)
     findings = Findings(
         benchmark,
-        plan,
         runs,
         attacks,
         pairs,
-        records,
+        curves=stored["curves"],
+        details={run: _details(record) for run, record in records.items()},
+        skipped=[
+            {"label": label, "access": access, "reason": reason}
+            for (label, access), reason in plan.skipped.items()
+        ],
+        failures=[_failure(plan.nodes[run], store, why) for run, why in errors.items()],
+        papers={row.label: row.method.paper for row in rows(benchmark, plugins)},
+        references=len(plan.references),
+        models=len(plan.nodes),
+        open=sum(not store.done(run) and run not in errors for run in plan.nodes),
         broken=stored["broken"],
         offline_a=stored["offline_a"],
     )
-    findings.notes = all_notes(findings, store, plugins)
+    findings.notes = all_notes(findings, plan, store, stale_runs(plan, store, plugins, records))
     return findings
+
+
+def _measured(
+    benchmark: Benchmark, measured: Measured, records: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Put what was measured, and what it amounts to, in plain values."""
+    runs = _runs(benchmark, measured, records)
+    attacks, pairs = judge_all(benchmark, measured, runs)
+    broken = [
+        f"{cell.label} ({cell.run}) is left out: {why}." for cell, why in measured.broken.items()
+    ]
+    return {
+        "offline_a": measured.offline_a,
+        "broken": broken,
+        "curves": [evaluation.curves for evaluation in measured.cells.values()],
+        **{name: listed(table) for name, table in zip(FRAMES, (runs, attacks, pairs), strict=True)},
+    }
+
+
+def _details(record: dict[str, Any]) -> dict[str, Any]:
+    """Keep of a record what reports show beside numbers."""
+    kept = {name: record.get(name) for name in ("seconds", "source", "environment")}
+    search = record["notes"].get("adversarial search")
+    if search is None:
+        return kept
+    distances = search["distances"]
+    return kept | {
+        "search": {
+            "samples": search["samples"],
+            "not flipped": search["not flipped"],
+            "flipped": len(distances),
+            "mean": float(np.mean(distances)) if distances else None,
+            "percentiles": np.percentile(distances, range(101)).round(4).tolist()
+            if distances
+            else [],
+        }
+    }
+
+
+def _failure(node: Node, store: Store, error: str) -> dict[str, str]:
+    return {
+        "label": node.label,
+        "access": node.spec.access,
+        "run": store.run_folder(node.spec).name,
+        "error": (error.strip().splitlines() or ["(no message)"])[-1],
+    }
 
 
 def _runs(
     benchmark: Benchmark, measured: Measured, records: dict[str, dict[str, Any]]
 ) -> pd.DataFrame:
-    rows = []
+    made = []
     for cell, evaluation in measured.cells.items():
         record = records[cell.run]
         *original, forget, run = cell.seeds
-        rows.append(
+        made.append(
             {
                 "label": cell.label,
                 "access": cell.access,
@@ -98,7 +135,7 @@ def _runs(
                 "memory": record["peak memory MB"],
             }
         )
-    runs = pd.DataFrame(rows)
+    runs = pd.DataFrame(made)
     if not runs.empty:
         runs = with_gaps(runs, benchmark.gap_terms)
         ideal = yardstick(runs, ["seconds"], others=False)["seconds"]
@@ -113,10 +150,6 @@ def _cached(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return stored if isinstance(stored, dict) else {}
-
-
-def _plain(value: Any) -> Any:
-    return value.item()  # a number of numpy's
 
 
 def _version(benchmark: Benchmark, plan: Plan, store: Store) -> str:

@@ -11,11 +11,11 @@ from unlearnbench.report.tables import (
     Table,
     compared,
     heading,
+    marked,
     mean_std,
     select,
     suffix,
 )
-from unlearnbench.store import Store
 
 
 def cost_table(findings: Findings, group: Group) -> Table:
@@ -39,14 +39,15 @@ def cost_table(findings: Findings, group: Group) -> Table:
         f"{heading(group, findings.benchmark)}. Mean ± std over n runs, without evaluation;"
         " gradients: of one sample each; memory: the largest peak, on a CPU of the whole worker."
     )
-    return Table(f"cost{suffix(group)}", caption, columns, rows)
+    keys = ["", "seconds", "time_ratio", "", "gradients", "memory", ""]
+    return marked(findings, group, Table(f"cost{suffix(group)}", caption, columns, rows, keys))
 
 
 def _largest_part(findings: Findings, own: pd.DataFrame) -> str:
     """Name what takes most of the time beside training: an adversarial search, a mask."""
     parts: dict[str, float] = {}
     for run in own["run"]:
-        for name, seconds in findings.records[run]["seconds"].items():
+        for name, seconds in findings.details[run]["seconds"].items():
             parts[name] = parts.get(name, 0.0) + seconds
     total = parts.pop("total")
     if not parts or not total:
@@ -65,13 +66,15 @@ def settings_table(findings: Findings) -> Table:
     return Table("settings", caption, ["Row", "Method", "Hyperparameters"], rows)
 
 
-def failures_table(findings: Findings, store: Store) -> Table | None:
-    """Show which runs failed and why; None if none did."""
-    rows = []
-    for run, node in findings.plan.nodes.items():
-        error = store.error(run)
-        if error is not None:
-            rows.append([node.label, store.run_folder(node.spec).name, error.splitlines()[-1]])
+def failures_table(findings: Findings) -> Table | None:
+    """Show which runs failed and which rows were skipped, and why; None if there are none."""
+    rows = [[row["label"], row["run"], row["error"]] for row in findings.failures]
+    rows += [
+        [row["label"], "skipped", f"{row['access']} access: {row['reason']}"]
+        for row in findings.skipped
+    ]
     if not rows:
         return None
-    return Table("failures", "Runs that failed.", ["Row", "Run", "Error"], rows)
+    return Table(
+        "failures", "Runs that failed, and rows that were skipped.", ["Row", "Run", "Why"], rows
+    )

@@ -12,9 +12,9 @@ from unlearnbench.report.findings import Findings
 from unlearnbench.store import Store
 
 
-def all_notes(findings: Findings, store: Store, plugins: dict[str, registry.Plugin]) -> list[str]:
+def all_notes(findings: Findings, plan: Plan, store: Store, stale: list[str]) -> list[str]:
     """Say what is missing, skipped, failed, stale or broken, and what is not to be used."""
-    notes = [*findings.broken, *_of_runs(findings, store, plugins)]
+    notes = [*findings.broken, *_of_runs(findings, plan, store, stale)]
     if not findings.attacks.empty:
         for group in tables.groups(findings):
             notes += [
@@ -54,26 +54,18 @@ def _of_group(findings: Findings, group: tables.Group) -> list[str]:
     return notes
 
 
-def _of_runs(findings: Findings, store: Store, plugins: dict[str, registry.Plugin]) -> list[str]:
-    plan = findings.plan
+def _of_runs(findings: Findings, plan: Plan, store: Store, stale: list[str]) -> list[str]:
     notes = []
-    for (label, access), reason in plan.skipped.items():
-        notes.append(f"{label} is skipped under {access} access: {reason}.")
-    errors = {run: store.error(run) for run in plan.nodes}
-    for run, error in errors.items():
-        if error is not None:
-            node = plan.nodes[run]
-            last = error.strip().splitlines()[-1]
-            folder = store.run_folder(node.spec).name
-            notes.append(f"{node.label} failed ({folder}): {last}")
-    todo = [run for run in plan.nodes if not store.done(run) and errors[run] is None]
-    if todo:
-        count, of = len(todo), len(plan.nodes)
+    for row in findings.skipped:
+        notes.append(f"{row['label']} is skipped under {row['access']} access: {row['reason']}.")
+    for row in findings.failures:
+        notes.append(f"{row['label']} failed ({row['run']}): {row['error']}")
+    if findings.open:
+        count, of = findings.open, findings.models
         notes.append(f"Not complete: {count} of {of} models are still to be made.")
     absent = sum(not store.done(run) for run in plan.references)
     if absent:
         notes.append(f"No membership AUC yet: {absent} of {len(plan.references)} references lack.")
-    stale = stale_runs(plan, store, plugins, findings.records)
     for label in dict.fromkeys(plan.nodes[run].label for run in stale):
         count = sum(plan.nodes[run].label == label for run in stale)
         notes.append(

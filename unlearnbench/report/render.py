@@ -2,71 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
+from unlearnbench.report import escape
 from unlearnbench.report.findings import Findings
-from unlearnbench.report.tables import Table
+from unlearnbench.report.tables import Table, is_number
 
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "↓": r"$\downarrow$",
-    "–": "--",
-    "≠": r"$\neq$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "↑": r"$\uparrow$",
-    "→": r"$\rightarrow$",
-    "<": r"$<$",
-    ">": r"$>$",
+ONE_COLUMN, TWO_COLUMNS = 52, 118
+"""Characters that fit in a column and in the text width of a two-column article, in \\small."""
+MARKS = {
+    "markdown": {"best": "**{}**", "tied": "<ins>{}</ins>"},
+    "latex": {"best": r"\textbf{{{}}}", "tied": r"\underline{{{}}}"},
 }
 
 
 def markdown(table: Table) -> str:
     """Write a pipe table, numbers to the right."""
     rules = ["---:" if one == "r" else "---" for one in alignment(table)]
-    lines = [table.columns, rules, *table.rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+    lines = [[escape.markdown(cell) for cell in table.columns], rules]
+    lines += _emphasised(table, "markdown", escape.markdown)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def alignment(table: Table) -> str:
     """Return l or r for each column: numbers go to the right."""
     columns = [[row[i] for row in table.rows] for i in range(len(table.columns))]
-    return "".join("r" if any(map(_is_number, cells)) else "l" for cells in columns)
-
-
-def _is_number(cell: str) -> bool:
-    return cell.lstrip("+-±≤≥< ")[:1].isdigit()
+    return "".join("r" if any(map(is_number, cells)) else "l" for cells in columns)
 
 
 def latex(table: Table) -> str:
-    """Write a complete booktabs table with caption and label."""
-    body = [_row(table.columns), r"\midrule", *map(_row, table.rows)]
-    return "\n".join(
-        [
-            "% needs \\usepackage{booktabs}",
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{escape(table.caption)}}}",
-            rf"\label{{tab:{table.name}}}",
-            rf"\begin{{tabular}}{{{alignment(table)}}}",
-            r"\toprule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    """Write a complete booktabs table with caption and label, as wide as it needs to be.
+
+    What is too wide for both columns of an article is scaled down to them.
+    """
+    top, bottom = latex_frame(table)
+    return "\n".join([*top, *latex_rows(table), *bottom, ""])
+
+
+def latex_frame(table: Table) -> tuple[list[str], list[str]]:
+    """Return what stands before and after the rows of a LaTeX table."""
+    cells = zip(table.columns, *table.rows, strict=True)
+    width = sum(max(map(len, column)) + 2 for column in cells)
+    star = "*" if width > ONE_COLUMN else ""
+    scale = [r"\resizebox{\textwidth}{!}{%"] if width > TWO_COLUMNS else []
+    head = " & ".join(map(escape.latex, table.columns)) + r" \\"
+    top = [
+        "% needs \\usepackage{booktabs" + (",graphicx}" if scale else "}"),
+        rf"\begin{{table{star}}}",
+        r"\centering",
+        rf"\caption{{{escape.latex(table.caption)}}}",
+        rf"\label{{tab:{escape.label(table.name)}}}",
+        r"\small",
+        r"\setlength{\tabcolsep}{4pt}",
+        *scale,
+        rf"\begin{{tabular}}{{{alignment(table)}}}",
+        r"\toprule",
+        head,
+        r"\midrule",
+    ]
+    end = r"\end{tabular}" + ("}" if scale else "")
+    return top, [r"\bottomrule", end, rf"\end{{table{star}}}"]
+
+
+def latex_rows(table: Table) -> list[str]:
+    """Return the rows of a LaTeX table."""
+    return [" & ".join(row) + r" \\" for row in _emphasised(table, "latex", escape.latex)]
+
+
+def _emphasised(table: Table, kind: str, safe: Callable[[str], str]) -> list[list[str]]:
+    made = []
+    for number, row in enumerate(table.rows):
+        cells = []
+        for place, cell in enumerate(row):
+            mark = table.marks.get((number, place))
+            form = MARKS[kind][mark] if mark else "{}"
+            cells.append(form.format(safe(cell)))
+        made.append(cells)
+    return made
+
+
+def table_csv(table: Table) -> str:
+    """Write a table's cells as they are shown, without emphasis."""
+    return _csv(pd.DataFrame(table.rows, columns=table.columns, dtype=object))
+
+
+def tidy(findings: Findings) -> dict[str, str]:
+    """Return the tidy CSV files of a report, by name."""
+    return {
+        "summary": summary_csv(findings),
+        "attacks": attacks_csv(findings),
+        "pairs": pairs_csv(findings),
+        "runs": runs_csv(findings),
+        "cost": cost_csv(findings),
+    }
 
 
 def summary_csv(findings: Findings) -> str:
@@ -100,25 +130,13 @@ def cost_csv(findings: Findings) -> str:
     """Write one line a run with what it cost: seconds by part, gradients, memory in MB."""
     keys = ["label", "access", "fraction", "request", "original_seed", "forget_seed", "run_seed"]
     frame = findings.runs[[*keys, "run", "seconds", "time_ratio", "gradients", "memory"]]
-    parts = [findings.records[run]["seconds"] for run in frame["run"]]
+    parts = [findings.details[run]["seconds"] for run in frame["run"]]
     names = sorted({name for part in parts for name in part} - {"total"})
     for name in names:
         frame = frame.assign(**{f"seconds: {name}": [part.get(name, 0.0) for part in parts]})
     return _csv(frame)
 
 
-def escape(text: str) -> str:
-    """Make text safe for LaTeX."""
-    return "".join(LATEX.get(character, character) for character in text)
-
-
 def _csv(frame: pd.DataFrame) -> str:
-    return frame.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-
-
-def _row(cells: list[str]) -> str:
-    return " & ".join(map(escape, cells)) + r" \\"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", r"\|").replace("\n", " ")
+    safe = escape.csv_frame(frame)
+    return safe.to_csv(index=False, float_format="%.6f", lineterminator="\n")

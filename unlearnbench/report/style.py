@@ -1,44 +1,78 @@
-"""How figures look: one colour and one marker a method, everywhere; plain words on axes."""
+"""How figures look: one colour and one shape a method, everywhere; sizes of a printed page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
+STAR = (
+    "M0,-1L0.24,-0.32L0.95,-0.31L0.38,0.12L0.59,0.81L0,0.4L-0.59,0.81L-0.38,0.12L-0.95,-0.31"
+    "L-0.24,-0.32Z"
+)
 
-from unlearnbench.files import write
-
-# Okabe and Ito's palette, told apart by colour-blind readers; the marker tells them apart in print.
+# Okabe and Ito's palette, told apart by colour-blind readers; the shape tells them apart in print.
 FIXED = {
-    "original": ("#000000", "s"),
-    "retrain": ("#777777", "P"),
-    "held-out retrain": ("#AAAAAA", "h"),
-    "ft": ("#56B4E9", "o"),
-    "rl": ("#E69F00", "v"),
-    "ga": ("#CC79A7", "^"),
-    "salun": ("#0072B2", "D"),
-    "l1-sparse": ("#B8A600", "p"),
-    "amun": ("#D55E00", "*"),
-    "amun-adaptive": ("#009E73", "X"),
+    "original": ("#000000", "square"),
+    "retrain": ("#777777", "cross"),
+    "held-out retrain": ("#AAAAAA", "M-1,-0.5L0,-1L1,-0.5L1,0.5L0,1L-1,0.5Z"),
+    "ft": ("#56B4E9", "circle"),
+    "rl": ("#E69F00", "triangle-down"),
+    "ga": ("#CC79A7", "triangle-up"),
+    "salun": ("#0072B2", "diamond"),
+    "l1-sparse": ("#B8A600", "M0,-1L0.95,-0.31L0.59,0.81L-0.59,0.81L-0.95,-0.31Z"),
+    "amun": ("#D55E00", STAR),
+    "amun-adaptive": (
+        "#009E73",
+        "M-0.7,-1L0,-0.3L0.7,-1L1,-0.7L0.3,0L1,0.7L0.7,1L0,0.3L-0.7,1L-1,0.7L-0.3,0L-1,-0.7Z",
+    ),
 }
-SPARE = [("#882255", "<"), ("#332288", ">"), ("#AA4499", "8"), ("#117733", "H"), ("#999933", "d")]
+SPARE = [
+    ("#AA4466", "triangle-left"),
+    ("#6655CC", "triangle-right"),
+    ("#AA4499", "M-1,-1L1,-1L0,0L1,1L-1,1L0,0Z"),
+    ("#228855", "M-1,-1L0,0L1,-1L1,1L0,0L-1,1Z"),
+    ("#999933", "M-1,-0.4L1,-0.4L1,0.4L-1,0.4Z"),
+]
 
-RC: Any = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 9,
-    "legend.frameon": False,
-    "pdf.fonttype": 42,
-    "svg.hashsalt": "unlearnbench",
+COLUMN, PAGE = 241, 504
+"""Width of a column and of the text of a two-column article, in points."""
+
+CONFIG: dict[str, Any] = {
+    "font": "Liberation Sans, Arial, Helvetica, sans-serif",
+    "background": "white",
+    "view": {"stroke": None},
+    "axis": {
+        "labelFontSize": 7,
+        "titleFontSize": 7.5,
+        "titleFontWeight": "normal",
+        "titlePadding": 4,
+        "gridColor": "#888888",
+        "gridOpacity": 0.25,
+        "gridWidth": 0.5,
+        "domainColor": "#888888",
+        "tickColor": "#888888",
+        "tickSize": 3,
+        "labelFlush": False,
+    },
+    "legend": {
+        "title": None,
+        "orient": "bottom",
+        "labelFontSize": 7,
+        "symbolSize": 36,
+        "columnPadding": 8,
+        "rowPadding": 1,
+        "padding": 0,
+        "offset": 6,
+    },
+    "header": {"title": None, "labelFontSize": 7.5, "labelPadding": 3},
+    "title": {"fontSize": 7.5, "fontWeight": "normal", "offset": 4},
+    "concat": {"spacing": 12},
+    "facet": {"spacing": 6},
 }
 
 
 def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Give each label its colour and marker; labels without a fixed one take spares in order."""
+    """Give each label its colour and shape; labels without a fixed one take spares in order."""
     chosen, spare = {}, 0
     for label in labels:
         if label in FIXED:
@@ -47,14 +81,3 @@ def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
             chosen[label] = SPARE[spare % len(SPARE)]
             spare += 1
     return chosen
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG (300 dpi) and PDF (fonts embedded), the same bytes each time."""
-    kinds: dict[str, dict[str, Any]] = {
-        "png": {"dpi": 300, "metadata": {"Software": None}},
-        "pdf": {"metadata": {"CreationDate": None}},
-    }
-    for kind, settings in kinds.items():
-        target = path.with_suffix(f".{kind}")
-        write(target, partial(figure.savefig, format=kind, **settings))

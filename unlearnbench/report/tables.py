@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -11,25 +11,51 @@ import pandas as pd
 from unlearnbench.benchmark import Benchmark
 from unlearnbench.metrics.attacks import HEADLINE
 from unlearnbench.metrics.compute import LEVELS, METRICS
-from unlearnbench.plan import CONTROLS, ORIGINAL, RETRAIN
+from unlearnbench.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN
+from unlearnbench.report.emphasis import CAPTION, Mark, emphasise
 from unlearnbench.report.findings import Findings
 
 Group = tuple[str, float, int]
 
 MAIN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
 MORE = ("fr_auc", "rt_auc", "mis", "forget_confidence", "test_confidence")
+TITLES = {
+    "main": "Results",
+    "published": "Beside published numbers",
+    "attacks": "Attack by attack",
+    "attack": "One attack in full",
+    "controls": "Controls",
+    "distances": "Distances to retrain, beyond accuracy",
+    "gaps": "Gaps to retrain, metric by metric",
+    "more": "More metrics",
+    "cost": "Cost",
+    "pairs": "Methods in pairs",
+    "settings": "Settings",
+    "failures": "Failed or skipped",
+}
 BAND = "noise band"
 ABSENT = "–"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Hold a table's name (of its file), caption, header and cells."""
+    """Hold a table's name (of its file), caption, header and cells.
+
+    keys: for each column the metric or cost that its cells sum up over runs, "" for none; marks:
+    by row and column, what is best and what cannot be told from it.
+    """
 
     name: str
     caption: str
     columns: list[str]
     rows: list[list[str]]
+    keys: Sequence[str] = ()
+    marks: Mapping[tuple[int, int], Mark] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What the table is about, in a few words."""
+        return TITLES[self.name.partition("-")[0]]
 
 
 def groups(findings: Findings) -> list[Group]:
@@ -71,17 +97,17 @@ def main_table(findings: Findings, group: Group) -> Table:
     judged = by_attack(findings, group)
     rows = []
     for label, own in runs.groupby("label", sort=False):
-        row = [str(label), *(spread(own, name) for name in MAIN)]
+        cells = [str(label), *(spread(own, name) for name in MAIN)]
         found = judged.get(str(label))
-        row += [_verdict(found), spread(own, "avg_gap"), _rank(found)]
-        row.append(ABSENT if label == ORIGINAL else mean_std(own, "time_ratio", 2))
-        rows.append([*row, str(len(own))])
+        cells += [_verdict(found), spread(own, "avg_gap"), _rank(found)]
+        cells.append(ABSENT if label == ORIGINAL else mean_std(own, "time_ratio", 2))
+        rows.append([*cells, str(len(own))])
         if label == RETRAIN:
             band = [band_cell(findings, group, name) for name in (*MAIN, "avg_gap")]
             rows.append([BAND, *band[:-1], ABSENT, band[-1], ABSENT, ABSENT, ABSENT])
-    for label, access in findings.plan.skipped:
-        if access == group[0]:
-            rows.append([label, "skipped", *[ABSENT] * 7, "0"])
+    for row in findings.skipped:
+        if row["access"] == group[0]:
+            rows.append([row["label"], "skipped", *[ABSENT] * 7, "0"])
     columns = ["Method", *(METRICS[name].heading for name in MAIN), "To retrain"]
     columns += [METRICS["avg_gap"].heading, "Rank", "Time ↓", "n"]
     terms = ", ".join(METRICS[term].heading.removesuffix(" %") for term in benchmark.gap_terms)
@@ -93,7 +119,32 @@ def main_table(findings: Findings, group: Group) -> Table:
         f" lower is better; mean distance to retrain over {terms}. Rank: by FT AUC; those that"
         " share one cannot be told apart. Time: a share of retraining's, lower is better."
     )
-    return Table(f"main{suffix(group)}", caption, columns, rows)
+    keys = ["", *MAIN, "ft_auc", "avg_gap", "ft_auc", "time_ratio", ""]
+    return marked(findings, group, Table(f"main{suffix(group)}", caption, columns, rows, keys))
+
+
+def marked(findings: Findings, group: Group, table: Table) -> Table:
+    """Mark in each column what is best, and what cannot be told from it."""
+    labels = [row[0] for row in table.rows]
+    # A metric is marked where its values are, and not in the columns that follow from them.
+    first = [key if table.keys.index(key) == place else "" for place, key in enumerate(table.keys)]
+    runs, judged = select(findings.runs, group), by_attack(findings, group)
+    ranked = {label: (row["rank"], abs(row["gap"])) for label, row in judged.items() if row["rank"]}
+    marks = emphasise(runs, sound(findings, group), labels, first, {"ft_auc": ranked})
+    return replace(table, caption=f"{table.caption} {CAPTION}", marks=marks)
+
+
+def sound(findings: Findings, group: Group) -> list[str]:
+    """List the rows that may be called best: methods without a flag."""
+    labels = dict.fromkeys(compared(select(findings.runs, group))["label"])
+    judged = by_attack(findings, group)
+    outside = (ORIGINAL, RETRAIN, HELD_OUT)
+    return [n for n in labels if n not in outside and not judged.get(n, {}).get("flags")]
+
+
+def is_number(cell: str) -> bool:
+    """Say whether a cell is about a number."""
+    return cell.lstrip("+-±≤≥< ")[:1].isdigit()
 
 
 def by_attack(findings: Findings, group: Group, attack: str = HEADLINE) -> dict[str, Any]:
@@ -112,9 +163,12 @@ def _rank(row: dict[str, Any] | None) -> str:
 def more_table(findings: Findings, group: Group) -> Table:
     """Show the remaining metrics."""
     rows = with_band(findings, group, MORE)
-    caption = f"{heading(group, findings.benchmark)}. Closest to retrain is best. Mean ± std."
+    caption = (
+        f"{heading(group, findings.benchmark)}. Closest to retrain is best. Mean ± std over runs."
+    )
     columns = ["Method", *(METRICS[name].heading for name in MORE)]
-    return Table(f"more{suffix(group)}", caption, columns, rows)
+    table = Table(f"more{suffix(group)}", caption, columns, rows, ["", *MORE])
+    return marked(findings, group, table)
 
 
 def gap_table(findings: Findings, group: Group) -> Table:
@@ -132,7 +186,8 @@ def gap_table(findings: Findings, group: Group) -> Table:
         " retrain is by chance (95 %)."
     )
     columns = ["Method", *(METRICS[name].heading for name in LEVELS)]
-    return Table(f"gaps{suffix(group)}", caption, columns, rows)
+    table = Table(f"gaps{suffix(group)}", caption, columns, rows, ["", *LEVELS])
+    return marked(findings, group, table)
 
 
 def published_table(findings: Findings, group: Group) -> Table | None:

@@ -1,0 +1,104 @@
+"""What figures show of one model beyond single numbers: distributions, ROC, effects by group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unlearnbench.metrics.attacks import HEADLINE, View, score
+from unlearnbench.metrics.bank import Bank
+from unlearnbench.metrics.roc import auc, placements
+
+Floats = NDArray[np.float64]
+Index = NDArray[np.int64]
+Curves = dict[str, list[float | None]]
+
+EDGES = np.linspace(-20, 20, 101)
+"""Of the bins of log-odds; what lies outside is counted in the outermost ones."""
+FPRS = np.logspace(-4, 0, 41)
+"""False-positive rates at which ROC curves are kept."""
+DECILES, FEWEST_IN_A_DECILE = 10, 5
+
+
+def curves(view: View, bank: Bank | None) -> Curves:
+    """Compute all curves of one model against one forget set.
+
+    density_retain, density_forget, density_test: percent of the samples in each bin of EDGES;
+    class_forget, class_test: accuracy in percent by class. With references also roc: TPR in percent
+    at each of FPRS; references: FT AUC with 2, 4, 8, ... of them; decile_accuracy, decile_auc: of
+    the forget samples by how much they are memorised, the least first. None where there is nothing.
+    """
+    samples, margin = view.samples, view.margin
+    correct, label = view.signals["correct"], view.signals["label"]
+    made: dict[str, Floats] = {
+        f"density_{part}": shares(margin[index])
+        for part, index in (
+            ("retain", samples.retain),
+            ("forget", samples.forget),
+            ("test", samples.test),
+        )
+    }
+    classes = int(label.max()) + 1
+    for part, index in (("forget", samples.forget), ("test", samples.test)):
+        made[f"class_{part}"] = mean_by(100.0 * correct[index], label[index], classes)
+    if bank is not None:
+        scores = score(HEADLINE, view, bank)
+        positive, negative = scores[samples.forget], scores[samples.others]
+        made["roc"] = true_positive_rates(positive, negative)
+        made["references"] = by_references(view, bank)
+        decile, count = deciles(bank.memorisation[samples.forget])
+        made["decile_accuracy"] = mean_by(100.0 * correct[samples.forget], decile, count)
+        # The mean placement of some positives is their AUC against all negatives.
+        placed = 100 * placements(positive, negative).positive
+        made["decile_auc"] = mean_by(placed, decile, count)
+    return {name: _listed(values) for name, values in made.items()}
+
+
+def shares(margin: Floats) -> Floats:
+    """Return the share of samples in each bin of log-odds, in percent."""
+    counts = np.histogram(np.clip(margin, EDGES[0], EDGES[-1]), EDGES)[0]
+    share: Floats = 100 * counts / len(margin)
+    return share
+
+
+def true_positive_rates(positive: Floats, negative: Floats) -> Floats:
+    """Return the TPR in percent at each of FPRS; NaN where less than one negative is allowed."""
+    allowed = np.floor(FPRS * len(negative) + 1e-9).astype(int)
+    ordered = np.append(-np.inf, np.sort(negative))
+    above = len(positive) - np.searchsorted(
+        np.sort(positive), ordered[len(negative) - allowed], side="right"
+    )
+    return np.where(allowed > 0, 100 * above / len(positive), np.nan)
+
+
+def by_references(view: View, bank: Bank) -> Floats:
+    """Return the FT AUC of RMIA with the first 2, 4, 8, ... references, the last time with all.
+
+    Half of them are trained on a sample and half are not, whichever sample it is.
+    """
+    forget, others = view.samples.forget, view.samples.others
+    ratios: Mapping[int, Floats] = {
+        k: view.confidence / online for k, online in bank.online_by_count.items()
+    }
+    return np.array([auc(ratio[forget], ratio[others]) for ratio in ratios.values()])
+
+
+def deciles(memorisation: Floats) -> tuple[Index, int]:
+    """Return which of how many equal groups each sample is in, the least memorised first."""
+    count = max(1, min(DECILES, len(memorisation) // FEWEST_IN_A_DECILE))
+    rank = np.argsort(np.argsort(memorisation, kind="stable"), kind="stable")
+    return rank * count // len(memorisation), count
+
+
+def mean_by(values: Floats, group: NDArray[np.integer], count: int) -> Floats:
+    """Return the mean of the values in each of `count` groups; NaN for an empty one."""
+    index = group.astype(np.int64)
+    size = np.bincount(index, minlength=count)
+    total = np.bincount(index, weights=values, minlength=count)
+    return np.where(size > 0, total / np.maximum(size, 1), np.nan)
+
+
+def _listed(values: Floats) -> list[float | None]:
+    return [None if np.isnan(value) else round(float(value), 3) for value in values]

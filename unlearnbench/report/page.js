@@ -1,0 +1,166 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
+const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
+const boxes = all("#methods input");
+const charts = [];
+
+// What was chosen outlives a reload, where the browser lets a page remember; it works without.
+const memory = {
+  get(key) { try { return sessionStorage.getItem(key); } catch { return null; } },
+  set(key, value) { try { sessionStorage.setItem(key, value); } catch { /* not this browser */ } },
+};
+
+function say(text) {
+  const line = document.getElementById("said");
+  line.textContent = text;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => { line.textContent = ""; }, 2500);
+}
+
+function element(name, text, ...children) {
+  const made = document.createElement(name);
+  if (text !== null) made.textContent = text;
+  made.append(...children);
+  return made;
+}
+
+// Theme: as the system, or as chosen.
+const system = matchMedia("(prefers-color-scheme: dark)");
+const THEMES = { system: "as the system", light: "light", dark: "dark" };
+function setTheme(choice) {
+  document.documentElement.dataset.theme = choice === "system" ? (system.matches ? "dark" : "light") : choice;
+  document.getElementById("theme").textContent = `Theme: ${THEMES[choice]}`;
+  memory.set("theme", choice);
+}
+document.getElementById("theme").addEventListener("click", () => {
+  const names = Object.keys(THEMES);
+  setTheme(names[(names.indexOf(memory.get("theme") ?? document.documentElement.dataset.chosen ?? "system") + 1) % names.length]);
+});
+system.addEventListener("change", () => setTheme(memory.get("theme") ?? "system"));
+setTheme(memory.get("theme") ?? "system");
+
+// Sorting. What everything is measured against stays on top.
+function sortable(cell) {
+  const number = cell.textContent.replaceAll(",", "").match(/[+-]?\d+(\.\d+)?/);
+  return number && !/^[A-Za-z]/.test(cell.textContent.trim()) ? Number(number[0]) : cell.textContent.trim();
+}
+function compare(a, b) {
+  const absent = (value) => value === "–" || value === "";
+  if (absent(a) || absent(b)) return absent(a) - absent(b);
+  return typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
+}
+for (const button of all(".sort")) {
+  button.addEventListener("click", () => {
+    const head = button.closest("th"), table = button.closest("table"), place = head.cellIndex;
+    const down = head.getAttribute("aria-sort") === "ascending";
+    all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const body = table.querySelector("tbody.sortable");
+    const rows = [...body.rows].map((row) => [sortable(row.cells[place]), row]);
+    const last = (value) => value === "–" || value === "";
+    rows.sort(([a], [b]) => (down && !last(a) && !last(b) ? compare(b, a) : compare(a, b)));
+    body.append(...rows.map(([, row]) => row));
+  });
+}
+
+// Which methods are shown: in tables, figures and what is copied.
+const shown = () => new Set(boxes.filter((box) => box.checked).map((box) => box.value));
+function show() {
+  const chosen = shown();
+  const known = new Set(boxes.map((box) => box.value));
+  for (const row of all("tr[data-method]")) row.hidden = known.has(row.dataset.method) && !chosen.has(row.dataset.method);
+  for (const { view, labels } of charts) view.signal("shown", labels.filter((label) => chosen.has(label))).runAsync();
+  document.getElementById("bibtex").textContent = bibtex();
+  memory.set("hidden", JSON.stringify(boxes.filter((box) => !box.checked).map((box) => box.value)));
+}
+const hidden = new Set(JSON.parse(memory.get("hidden") ?? "[]"));
+for (const box of boxes) {
+  box.checked = !hidden.has(box.value);
+  box.addEventListener("change", show);
+}
+
+// Copying.
+function bibtex() {
+  const chosen = shown();
+  const rows = Object.entries(data.cite.rows).filter(([label]) => chosen.has(label)).map(([, entry]) => entry);
+  return [...new Set([...data.cite.always, ...rows])].join("\n\n");
+}
+async function copy(text, what) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = element("textarea", text);
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  say(`${what} copied`);
+}
+for (const button of all(".copy")) {
+  button.addEventListener("click", () => {
+    const figure = button.closest("[data-table]");
+    const { top, rows, bottom } = data.tables[figure.dataset.table][button.dataset.form];
+    const visible = all("tr[data-row]", figure).filter((row) => !row.hidden).map((row) => rows[row.dataset.row]);
+    copy([...top, ...visible, ...bottom, ""].join("\n"), button.dataset.form === "csv" ? "CSV" : "LaTeX");
+  });
+}
+document.getElementById("copy-bibtex").addEventListener("click", () => copy(bibtex(), "BibTeX"));
+
+// The runs behind a cell.
+const COLUMNS = [["original_seed", "original"], ["forget_seed", "forget set"], ["run_seed", "run seed"]];
+const number = (value) => (typeof value === "number" && !Number.isInteger(value) ? value.toFixed(3) : (value ?? "–"));
+function table(head, rows) {
+  const row = (kind, cells) => element("tr", null, ...cells.map((cell) => element(kind, String(cell))));
+  const box = element("div", null, element("table", null, element("thead", null, row("th", head)), element("tbody", null, ...rows.map((cells) => row("td", cells)))));
+  box.className = "scroll";
+  box.tabIndex = 0;
+  return box;
+}
+function openRuns(button) {
+  const method = button.closest("tr").dataset.method, key = button.dataset.key;
+  const runs = data.runs[button.closest("section").dataset.group];
+  const own = runs.label.flatMap((label, place) => (label === method ? [place] : []));
+  const head = button.closest("table").tHead.rows[0].cells[button.closest("th, td").cellIndex].textContent.trim();
+  const extra = key ? [key] : ["forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "avg_gap"].filter((name) => name in runs);
+  if (key && `${key}_gap` in runs) extra.push(`${key}_gap`);
+  const columns = [...COLUMNS, ...extra.map((name) => [name, name.replaceAll("_", " ")]), ["seconds", "seconds"], ["run", "record"], ["source", "source of the method"]];
+  const unique = columns.filter(([name], place) => columns.findIndex(([other]) => other === name) === place);
+  const rows = own.map((place) => unique.map(([name]) => number(runs[name][place])));
+  const settings = Object.entries(data.settings[method] ?? {}).map(([name, value]) => `${name} = ${value}`).join(", ");
+  const failed = data.failures.filter((one) => one.label === method);
+  document.getElementById("runs-title").textContent = key ? `${method}: ${head}` : method;
+  document.getElementById("runs-body").replaceChildren(
+    table(unique.map(([, title]) => title), rows),
+    element("p", `Hyperparameters: ${settings || "none"}.`),
+    ...failed.map((one) => element("p", `Failed: ${one.run}: ${one.error}`)),
+  );
+  document.getElementById("runs").showModal();
+}
+for (const button of all(".open")) button.addEventListener("click", () => openRuns(button));
+const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+document.addEventListener("keydown", (event) => {
+  const from = event.target.closest?.(".open");
+  if (!from || !(event.key in MOVES)) return;
+  const [down, right] = MOVES[event.key];
+  const cell = from.closest("th, td"), rows = all("tbody tr", from.closest("table")).filter((row) => !row.hidden);
+  let place = cell.cellIndex, line = rows.indexOf(cell.parentElement), next = null;
+  while (!next && rows[line + down]?.cells[place + right]) {
+    line += down;
+    place += right;
+    next = rows[line].cells[place].querySelector(".open");
+  }
+  if (next) next.focus();
+  event.preventDefault();
+});
+
+// Figures, one after another; each can be saved as SVG and PNG.
+show();
+for (const [name, spec] of Object.entries(data.figures)) {
+  const actions = { export: { svg: true, png: true }, source: false, compiled: false, editor: false };
+  const { view } = await vegaEmbed(document.getElementById(name), spec, { renderer: "svg", actions, downloadFileName: name, scaleFactor: { png: 4 } });
+  charts.push({ view, labels: view.signal("shown") });
+}
+show();
+addEventListener("beforeprint", () => all("details").forEach((details) => { details.open = true; }));
+document.documentElement.dataset.ready = "yes";

@@ -1,0 +1,135 @@
+"""The pages of a report: one HTML file that needs nothing else, and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import vl_convert
+from markupsafe import Markup
+
+from unlearnbench.plan import HELD_OUT, ORIGINAL, RETRAIN
+from unlearnbench.report import citations, escape, render, story
+from unlearnbench.report.findings import Findings, listed
+from unlearnbench.report.tables import BAND, Table, compared, groups, select, suffix
+
+if TYPE_CHECKING:
+    from unlearnbench.report.write import Section
+
+FIXED_ROWS = (ORIGINAL, RETRAIN, BAND, HELD_OUT)
+"""Stay on top however a table is sorted: what everything is measured against."""
+
+
+def markdown_pages(findings: Findings, sections: Sequence[Section]) -> dict[str, str]:
+    """Return report.md, attacks.md and reading.md, by name."""
+    about = story.about(findings)
+    main, details = (
+        [
+            {
+                "heading": section.heading,
+                "tables": [
+                    (table.caption, Markup(render.markdown(table)))
+                    for table in (section.attacks if every else section.tables)
+                ],
+                "figures": section.figures,
+            }
+            for section in sections
+        ]
+        for every in (False, True)
+    )
+    shown = {"report": main, "attacks": details, "reading": []}
+    return {
+        name: _markdown().get_template(f"{name}.md.j2").render(about | {"sections": parts})
+        for name, parts in shown.items()
+    }
+
+
+def html_page(
+    findings: Findings, sections: Sequence[Section], whole: Sequence[Table], refresh: int = 0
+) -> str:
+    """Return the page: no request leaves it. refresh: seconds after which it is read again."""
+    every = [table for section in sections for table in (*section.tables, *section.attacks)]
+    labels = list(dict.fromkeys(compared(findings.runs)["label"])) if len(findings.runs) else []
+    return (
+        _html()
+        .get_template("page.html.j2")
+        .render(
+            story.about(findings)
+            | {
+                "findings": findings,
+                "sections": sections,
+                "whole": whole,
+                "labels": labels,
+                "fixed": FIXED_ROWS,
+                "alignment": render.alignment,
+                "library": _library(),
+                "refresh": refresh,
+                "data": {
+                    "runs": _runs(findings),
+                    "settings": story.settings(findings.benchmark),
+                    "failures": findings.failures,
+                    "tables": {table.name: _copies(table) for table in (*every, *whole)},
+                    "figures": {f.name: f.spec for section in sections for f in section.figures},
+                    "cite": {
+                        "always": citations.always(),
+                        "rows": citations.entries(findings.papers),
+                    },
+                },
+            }
+        )
+    )
+
+
+def _library() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script."""
+    library: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # it may go without
+    return library
+
+
+def _runs(findings: Findings) -> dict[str, dict[str, list[Any]]]:
+    """Return the columns of the runs, by setting."""
+    found = {}
+    for group in groups(findings):
+        own = select(findings.runs, group)
+        columns = own.drop(columns=[name for name in own if str(name).startswith("auc: ")])
+        sources = [findings.details[run].get("source") for run in own["run"]]
+        found[suffix(group)] = listed(columns.round(4)) | {"source": sources}
+    return found
+
+
+def _copies(table: Table) -> dict[str, Any]:
+    """Return a table as LaTeX and CSV in pieces, so that the rows shown can be put together."""
+    top, bottom = render.latex_frame(table)
+    head, *lines = render.table_csv(table).splitlines()
+    return {
+        "latex": {"top": top, "rows": render.latex_rows(table), "bottom": bottom},
+        "csv": {"top": [head], "rows": lines, "bottom": []},
+    }
+
+
+def _written(value: Any) -> Any:
+    """Escape what anyone may have named; what we have written as Markdown stays."""
+    return value if isinstance(value, Markup) else escape.markdown(str(value))
+
+
+def _environment(**options: Any) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("unlearnbench.report", "."),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        **options,
+    )
+
+
+@cache
+def _markdown() -> jinja2.Environment:
+    return _environment(finalize=_written)
+
+
+@cache
+def _html() -> jinja2.Environment:
+    return _environment(autoescape=True)

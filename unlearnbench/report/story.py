@@ -1,0 +1,144 @@
+"""What a report says in words: what was compared, how, and what came out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unlearnbench.benchmark import Benchmark
+from unlearnbench.metrics.attacks import HEADLINE
+from unlearnbench.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN
+from unlearnbench.report.findings import Findings
+from unlearnbench.report.judge import ULIRA
+from unlearnbench.report.tables import Group, by_attack, compared, groups, heading, select
+
+
+def about(findings: Findings) -> dict[str, Any]:
+    """Return what pages say of a benchmark beside its tables."""
+    benchmark = findings.benchmark
+    machines = {
+        tuple(sorted(detail["environment"].items())): detail["environment"]
+        for detail in findings.details.values()
+    }
+    tested = findings.runs[findings.runs["label"] != RETRAIN]
+    return {
+        "b": benchmark,
+        "notes": findings.notes,
+        "repetitions": tested["forget_seed"].nunique(),
+        "references": findings.references,
+        "machines": [machines[key] for key in sorted(machines, key=repr)],
+        "settings": settings(benchmark),
+        "searches": searches(findings),
+        "outcome": [line for group in groups(findings) for line in outcome(findings, group)],
+        "compared": method(findings),
+    }
+
+
+def settings(benchmark: Benchmark) -> dict[str, dict[str, Any]]:
+    """Return the hyperparameters of every row."""
+    return {
+        label: {key: value for key, value in entry.items() if key != "method"}
+        for label, entry in benchmark.methods.items()
+    }
+
+
+def searches(findings: Findings) -> list[tuple[str, int, int, float]]:
+    """Sum up each method's adversarial search: samples, how many did not flip, mean distance."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for label, run in zip(findings.runs["label"], findings.runs["run"], strict=True):
+        search = findings.details[run].get("search")
+        if search:
+            found.setdefault(label, []).append(search)
+    rows = []
+    for label, all_of in found.items():
+        flipped = sum(one["flipped"] for one in all_of)
+        total = sum(one["mean"] * one["flipped"] for one in all_of if one["flipped"])
+        samples, lost = (sum(one[name] for one in all_of) for name in ("samples", "not flipped"))
+        rows.append((label, samples, lost, total / flipped if flipped else float("nan")))
+    return rows
+
+
+def outcome(findings: Findings, group: Group) -> list[str]:
+    """Say in sentences what came out for one setting."""
+    judged = by_attack(findings, group)
+    runs = compared(select(findings.runs, group))
+    if RETRAIN not in judged:
+        return [f"{heading(group, findings.benchmark)}: no verdicts yet."]
+    levels = [
+        f"{label} {judged[label]['auc']:.1f} %" for label in (ORIGINAL, RETRAIN) if label in judged
+    ]
+    margin = findings.benchmark.limits.equivalence
+    said = [
+        f"{heading(group, findings.benchmark)}. A membership attack (RMIA) tells forgotten samples"
+        f" from others with an AUC of: {', '.join(levels)}; 50 % is guessing."
+    ]
+    methods = {
+        label: row
+        for label, row in judged.items()
+        if label not in (ORIGINAL, RETRAIN, HELD_OUT, *CONTROLS) and label in set(runs["label"])
+    }
+    verdicts = {
+        "equivalent": f"Equivalent to retraining within {margin:g} points",
+        "inconclusive": "Neither shown to be equivalent nor different",
+        "different": "Different from retraining",
+    }
+    for verdict, words in verdicts.items():
+        named = [n for n, row in methods.items() if row["verdict"] == verdict and not row["flags"]]
+        if named:
+            said.append(f"{words}: {', '.join(named)}.")
+    flagged = [f"{label} ({row['flags']})" for label, row in methods.items() if row["flags"]]
+    if flagged:
+        said.append(f"Not ranked: {', '.join(flagged)}.")
+    return said + _other_attacks(findings, group, list(methods))
+
+
+def _other_attacks(findings: Findings, group: Group, methods: list[str]) -> list[str]:
+    """Name the methods that an attack other than RMIA finds different though RMIA does not."""
+    missed: dict[str, list[str]] = {}
+    main = by_attack(findings, group)
+    for attack in findings.judged.get(group, {}):
+        if attack == HEADLINE:
+            continue
+        for label in methods:
+            row = by_attack(findings, group, attack).get(label)
+            if row and row["verdict"] == "different" and main[label]["verdict"] != "different":
+                name = "U-LiRA" if attack == ULIRA else attack
+                missed.setdefault(label, []).append(name)
+    return [
+        f"But {label} is different by {', '.join(attacks)}." for label, attacks in missed.items()
+    ]
+
+
+def method(findings: Findings) -> list[tuple[str, str]]:
+    """Say what was compared and how, as terms and what they are."""
+    b, seeds = findings.benchmark, findings.benchmark.seeds
+    sizes = {"training": b.data.train, "test": b.data.test, "validation": b.data.validation}
+    counted = ", ".join(f"{count:,} {name}" for name, count in sizes.items() if count)
+    shares = " and ".join(f"{100 * fraction:g} %" for fraction in b.forget.fractions)
+    what = f"of class {b.forget.target} and on" if b.forget.kind == "class" else "at random"
+    rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
+    held = "; the last of them is held out and judged as a method is" if seeds.retrains > 2 else ""
+    tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.items())
+    recipe = b.recipe.model_dump(exclude_none=True)
+    return [
+        ("Data", f"{b.data.name}" + (f": {counted} samples" if counted else "")),
+        ("Model", f"{b.model}; " + ", ".join(f"{key} {value}" for key, value in recipe.items())),
+        ("Forget sets", f"{shares} {what}, {rows}, seeds {_seeds(seeds.forget)}"),
+        ("Access", ", ".join(b.access)),
+        (
+            "Repetitions",
+            f"originals {_seeds(seeds.originals)}, runs {_seeds(seeds.runs)},"
+            f" combined by {seeds.pairing}",
+        ),
+        ("Yardstick", f"{seeds.retrains} retrained models for each forget set{held}"),
+        ("Attacks", f"{findings.references} reference models on halves of pooled data"),
+        (
+            "Declared beforehand",
+            f"equivalent means within {b.limits.equivalence:g} points of FT AUC; not ranked is who"
+            f" loses more than {b.limits.utility:g} points of test accuracy",
+        ),
+        ("Tuning", tuning or "none is said"),
+    ]
+
+
+def _seeds(seeds: list[int]) -> str:
+    return ", ".join(map(str, seeds))
