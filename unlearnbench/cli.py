@@ -113,17 +113,42 @@ def _count(text: str) -> int | None:
 
 @app.command()
 def report(
-    benchmark: BenchmarkName = "digits",
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[BENCHMARK]...", help="One, or several for ranks over all of them."
+        ),
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Put results folders side by side, by path or name.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it again while a run goes on.")
+    ] = False,
     plugin: Plugins = None,
     results: Results = Path("results"),
     reports: Annotated[Path, typer.Option(help="Folder that reports are written to.")] = Path(
         "reports"
     ),
 ) -> None:
-    """Write tables and figures of what has been run."""
-    from unlearnbench.session import write_report
+    """Write a page, tables and figures of what has been run."""
+    from unlearnbench import reporting
 
-    page = write_report(Path(benchmark).stem, plugin or [], results, reports)
+    asked = names or ["digits"]
+    if compare:
+        page = reporting.compare(asked, plugin or [], results, reports)
+    else:
+        known = list(dict.fromkeys(Path(name).stem for name in asked))
+        if watch and len(known) > 1:
+            raise UserError("--watch takes one benchmark.")
+        try:
+            page = (
+                reporting.watch(known[0], plugin or [], results, reports, typer.echo)
+                if watch
+                else reporting.report(known, plugin or [], results, reports)
+            )
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
     typer.echo(f"Report: {page}")
 
 

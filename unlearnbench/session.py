@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from unlearnbench import benchmark as files
-from unlearnbench import estimate, housekeeping, placement, registry, slurm
+from unlearnbench import estimate, housekeeping, past, placement, registry, slurm
 from unlearnbench import plan as planning
 from unlearnbench.benchmark import Benchmark
 from unlearnbench.capacity import Capacity
@@ -180,22 +180,6 @@ def _stopped_by_ctrl_c(scheduler: Scheduler, display: Display) -> Iterator[None]
         raise KeyboardInterrupt
 
 
-def write_report(name: str, plugin_files: list[Path], results: Path, reports: Path) -> Path:
-    """Write the report of a benchmark that has been run; return its page."""
-    store = Store(results / name)
-    known = _planned_before(store, plugin_files)
-    if known is None:
-        hint = f"Run it first: unlearnbench run {name}."
-        raise UserError(f"There are no results of '{name}' in {results}.", hint)
-    benchmark, plan, plugins = known
-    findings = collect(benchmark, plan, store, plugins)
-    if findings.runs.empty:
-        raise UserError(f"No run of '{name}' has finished yet.", f"Go on: unlearnbench run {name}.")
-    from unlearnbench.report.write import write  # charts are slow to import
-
-    return write(findings, reports / name)
-
-
 def slurm_script(request: Request, tasks: int, words: list[str]) -> str:
     """Return a Slurm array script that runs a benchmark on `tasks` GPUs; `words` are for `run`."""
     benchmark, plan, _ = _prepare(request, None)
@@ -211,21 +195,10 @@ def slurm_script(request: Request, tasks: int, words: list[str]) -> str:
 def superfluous(name: str, plugin_files: list[Path], results: Path) -> list[Path]:
     """List what the results of a benchmark do not need."""
     store = housekeeping.open_store(results, name)
-    known = _planned_before(store, plugin_files)
+    known = past.planned(store, plugin_files)
     if known is None:
         raise UserError(f"{store.folder} has no benchmark.toml.", "Run the benchmark once more.")
     return housekeeping.superfluous(store, known[1])
-
-
-def _planned_before(
-    store: Store, plugin_files: list[Path]
-) -> tuple[Benchmark, Plan, dict[str, registry.Plugin]] | None:
-    """Expand the benchmark that a store was made by; None if it does not say which."""
-    benchmark = _stored(store)
-    if benchmark is None:
-        return None
-    plugins = registry.find("methods", _distinct([*map(Path, benchmark.plugins), *plugin_files]))
-    return benchmark, expand(benchmark, plugins), plugins
 
 
 def _prepare(
@@ -237,7 +210,7 @@ def _prepare(
     """
     raw = files.read(files.locate(request.benchmark))
     listed = [Path(path) for path in raw.get("plugins", [])]
-    plugin_files = _distinct([*listed, *request.plugins])
+    plugin_files = past.distinct([*listed, *request.plugins])
     plugins = registry.find("methods", plugin_files)
     for path in plugin_files:
         registry.method_class(plugins[path.stem])  # named by the user: must import here and now
@@ -254,10 +227,6 @@ def _prepare(
     return benchmark, plan, plugins
 
 
-def _distinct(paths: Iterable[Path]) -> list[Path]:
-    return list(dict.fromkeys(path.resolve() for path in paths))
-
-
 def _retried(
     request: Request, plan: Plan, store: Store, plugins: dict[str, registry.Plugin]
 ) -> set[str]:
@@ -267,13 +236,8 @@ def _retried(
     return retry
 
 
-def _stored(store: Store) -> Benchmark | None:
-    path = store.folder / "benchmark.toml"
-    return files.validate(files.read(path)) if path.exists() else None
-
-
 def _remember(store: Store, benchmark: Benchmark) -> None:
     """Write down what was asked, beside the rows asked for before."""
-    stored = _stored(store)
+    stored = past.stored(store)
     merged = files.merge(benchmark, stored) if stored else benchmark
     write_text(store.folder / "benchmark.toml", files.as_toml(merged))

@@ -1,10 +1,7 @@
-"""How each figure is drawn. A function returns None where there is nothing to draw."""
+"""How each figure is drawn, in Vega-Lite; None where there is nothing to draw."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import altair as alt
 import numpy as np
 import pandas as pd
 
@@ -17,64 +14,59 @@ from unlearnbench.report.marks import (
     CHOSEN,
     GREY,
     HOVER,
-    Chart,
+    SHADE,
+    Spec,
+    axis,
     band,
+    chart,
     choice,
     colour,
     lines,
     points,
     rule,
+    values,
 )
 from unlearnbench.report.style import COLUMN, PAGE
 from unlearnbench.report.tables import Group, compared, select
 
 PROBABILITIES = (0.000001, 0.001, 0.5, 0.999, 0.999999)
-SIZE = {"width": COLUMN - 46, "height": 150}
+SINGLE = COLUMN - 46
 AFTER_REQUESTS = ("ft_auc", "fr_auc", "test_accuracy", "avg_gap")
-FREE = alt.Scale(zero=False)
 
 
-def gaps(findings: Findings, group: Group) -> Chart | None:
+def gaps(findings: Findings, group: Group) -> Spec | None:
     """Draw the signed gap of every metric to retrain, a dot a method."""
     runs, labels = _rows(findings, group)
-    found = series.gaps(runs)
-    charts = []
-    for place, (name, data) in enumerate(found.items()):
-        first = place % 3 == 0
-        axis = alt.Axis(labels=first, ticks=False, domain=False, grid=True)
-        y = alt.Y("method:N", sort=labels, title=None, axis=axis)
-        x = alt.X("x:Q", title=None, axis=alt.Axis(tickCount=5))
+    drawn = []
+    for place, (name, data) in enumerate(series.gaps(runs).items()):
+        style = {"labels": place % 3 == 0, "ticks": False, "domain": False, "grid": True}
+        y = axis("method", None, kind="nominal", sort=labels, axis=style)
+        x = axis("x", None, axis={"tickCount": 5})
         reach = noise_band(runs, name)
-        layers = [
-            *band(-reach, reach, "x"),
-            rule(0, "x"),
-            *points(data, labels, x, y, "x", key=False),
-        ]
+        dots = points(data, labels, x, y, "x", key=False)
+        layers = [*band(-reach, reach, "x"), rule(0, "x"), *dots]
         unit = "points" if METRICS[name].unit else "probability"
-        size = {"width": (PAGE - 120) / 3, "height": 11 * len(labels)}
-        charts.append(
-            alt.layer(*layers).properties(title=f"{METRICS[name].title} ({unit})", **size)
-        )
-    return choice(alt.concat(*charts, columns=3), labels) if charts else None
+        title = f"{METRICS[name].title} ({unit})"
+        drawn.append(chart(layers, (PAGE - 120) / 3, 11 * len(labels), title=title))
+    return choice({"concat": drawn, "columns": 3}, labels) if drawn else None
 
 
-def forgetting_utility(findings: Findings, group: Group) -> Chart | None:
+def forgetting_utility(findings: Findings, group: Group) -> Spec | None:
     """Draw test accuracy against FT AUC."""
     runs, labels = _rows(findings, group)
     if RETRAIN not in labels or "ft_auc" not in runs:
         return None
     data = series.dots(runs, "ft_auc", "test_accuracy")
-    x = alt.X("x:Q", title="FT AUC (%)", scale=FREE)
-    y = alt.Y("y:Q", title="Test accuracy (%)", scale=FREE)
     layers = []
-    for axis, name in (("x", "ft_auc"), ("y", "test_accuracy")):
+    for along, name in (("x", "ft_auc"), ("y", "test_accuracy")):
         middle, reach = runs.loc[runs["label"] == RETRAIN, name].mean(), noise_band(runs, name)
-        layers += [*band(middle - reach, middle + reach, axis), rule(middle, axis)]
+        layers += [*band(middle - reach, middle + reach, along), rule(middle, along)]
+    x, y = axis("x", "FT AUC (%)"), axis("y", "Test accuracy (%)")
     layers += points(data, labels, x, y, "xy")
-    return choice(alt.layer(*layers).properties(**SIZE), labels)
+    return choice(chart(layers, SINGLE, 150), labels)
 
 
-def time_gap(findings: Findings, group: Group) -> Chart | None:
+def time_gap(findings: Findings, group: Group) -> Spec | None:
     """Draw the average gap against the time, a share of retraining's, and the best trade-offs."""
     runs, labels = _rows(findings, group)
     if RETRAIN not in labels or not runs["avg_gap"].notna().any():
@@ -83,157 +75,159 @@ def time_gap(findings: Findings, group: Group) -> Chart | None:
     data = series.dots(runs[runs["label"] != ORIGINAL], "time_ratio", "avg_gap")
     data["x_low"] = data["x_low"].clip(lower=data["x"] / 10)  # the axis is logarithmic
     front = pd.DataFrame(series.pareto(data["x"].tolist(), data["y"].tolist()), columns=["x", "y"])
-    x = alt.X(
-        "x:Q",
-        title="Time (share of retraining)",
-        scale=alt.Scale(type="log"),
-        axis=alt.Axis(
-            format="~g", values=_decades(data["x_low"].min(), data["x_high"].max(), 1, 2, 5)
-        ),
-    )
-    y = alt.Y("y:Q", title="Average gap to retrain (points)")
-    line = alt.Chart(front).mark_line(color=GREY, strokeDash=[1, 2], strokeWidth=1)
-    layers = [*band(0, noise_band(runs, "avg_gap"), "y"), line.encode(x=x, y=y)]
-    layers += points(data, labels, x, y, "xy")
-    return choice(alt.layer(*layers).properties(**SIZE), labels)
+    marks = _decades(data["x_low"].min(), data["x_high"].max(), 1, 2, 5)
+    style = {"format": "~g", "values": marks}
+    x = axis("x", "Time (share of retraining)", scale={"type": "log"}, axis=style)
+    y = axis("y", "Average gap to retrain (points)", scale={"zero": True})
+    dotted = {"type": "line", "color": GREY, "strokeDash": [1, 2], "strokeWidth": 1}
+    line = {"data": values(front), "mark": dotted, "encoding": {"x": x, "y": y}}
+    layers = [*band(0, noise_band(runs, "avg_gap"), "y"), line]
+    return choice(chart([*layers, *points(data, labels, x, y, "xy")], SINGLE, 150), labels)
 
 
-def confidences(findings: Findings, group: Group) -> Chart | None:
+def confidences(findings: Findings, group: Group) -> Spec | None:
     """Draw densities of the true label's log-odds on all three sets, before and after."""
     methods = [label for label in _rows(findings, group)[1] if label != ORIGINAL]
     if not methods:
         return None
     data = series.densities(findings, group)
-    low, high = data["x"].min(), data["x2"].max()
+    low, high = float(data["x"].min()), float(data["x2"].max())
     ticks = [float(np.log(p / (1 - p))) for p in PROBABILITIES]
-    axis = alt.Axis(
-        values=[tick for tick in ticks if low < tick < high],
-        labelExpr="format(1 / (1 + exp(-datum.value)), '.6~f')",
-        labelOverlap=True,
-        labelSeparation=6,
-        grid=False,
-    )
-    scale = alt.Scale(domain=[low, high])
-    x = alt.X("x:Q", title="Confidence in the true label", axis=axis, scale=scale)
-    y = alt.Axis(tickCount=2, grid=False, title=None)
-    base = alt.Chart().transform_filter(CHOSEN)
-    step: Any = {"interpolate": "step-after", "strokeWidth": 1}
-    layers: list[alt.Chart] = []
+    style = {
+        "values": [tick for tick in ticks if low < tick < high],
+        "labelExpr": "format(1 / (1 + exp(-datum.value)), '.6~f')",
+        "labelOverlap": True,
+        "labelSeparation": 6,
+        "grid": False,
+    }
+    x = axis("x", "Confidence in the true label", scale={"domain": [low, high]}, axis=style)
+
+    def y(field: str) -> Spec:
+        return axis(field, None, scale={}, axis={"tickCount": 2, "grid": False})
+
+    step = {"interpolate": "step-after"}
+    layers: list[Spec] = []
     if "retrain_low" in data:
-        area = base.mark_area(interpolate="step-after", color="#888888", opacity=0.35)
-        layers.append(area.encode(x=x, y=alt.Y("retrain_low:Q", axis=y), y2="retrain_high:Q"))
+        ends = {"x": x, "y": y("retrain_low"), "y2": {"field": "retrain_high"}}
+        layers.append({"mark": {"type": "area", **SHADE, **step}, "encoding": ends})
     if "before" in data:
-        before = base.mark_line(color="#000000", **step | {"strokeWidth": 0.6})
-        layers.append(before.encode(x=x, y=alt.Y("before:Q", axis=y)))
-    coloured = colour(methods).legend(None)
-    after = base.mark_line(**step).encode(x=x, y=alt.Y("after:Q", axis=y), color=coloured)
-    tips = ["method", "part", alt.Tooltip("x", title="log-odds from", format=".1f")]
-    tips += [alt.Tooltip(name, format=".1f") for name in ("before", "after") if name in data]
-    pointed = base.properties(name=HOVER).mark_bar(opacity=0)
-    hover = pointed.encode(x=x, x2="x2", y=alt.Y("after:Q", axis=y), tooltip=tips)
-    layered = alt.layer(*layers, after, hover, data=data)
-    header = alt.Header(labelAngle=0, labelAlign="left", title=None)
-    faceted = layered.properties(width=(PAGE - 130) / 3, height=34).facet(
-        row=alt.Row("method:N", sort=methods, header=header),
-        column=alt.Column("part:N", sort=list(series.PARTS.values()), title=None),
-    )
+        mark = {"type": "line", "color": "#000000", "strokeWidth": 0.6, **step}
+        layers.append({"mark": mark, "encoding": {"x": x, "y": y("before")}})
+    tint = {"x": x, "y": y("after"), "color": colour(methods, key=False)}
+    layers.append({"mark": {"type": "line", "strokeWidth": 1, **step}, "encoding": tint})
+    tips: list[Spec] = [{"field": "method"}, {"field": "part", "title": "set"}]
+    tips += [{"field": "x", "title": "log-odds from", "type": "quantitative"}]
+    tips += [
+        {"field": name, "format": ".1f", "type": "quantitative", "title": f"{name} (%)"}
+        for name in ("before", "after")
+        if name in data
+    ]
+    hover = {"x": x, "x2": {"field": "x2"}, "y": y("after"), "tooltip": tips}
+    layers.append({"name": HOVER, "mark": {"type": "bar", "opacity": 0}, "encoding": hover})
+    header = {"labelAngle": 0, "labelAlign": "left", "title": None}
+    parts = list(series.PARTS.values())
+    facet = {
+        "row": {"field": "method", "type": "nominal", "sort": methods, "header": header},
+        "column": {"field": "part", "type": "nominal", "sort": parts, "title": None},
+    }
+    inner = chart(layers, (PAGE - 130) / 3, 34)
+    faceted = {"data": values(data), "transform": CHOSEN, "facet": facet, "spec": inner}
     return choice(faceted, methods)
 
 
-def roc(findings: Findings, group: Group) -> Chart | None:
+def roc(findings: Findings, group: Group) -> Spec | None:
     """Draw RMIA's ROC curves, both axes logarithmic."""
     labels = _rows(findings, group)[1]
     data = series.roc(findings, group)
     if data.empty:
         return None
     lowest = float(min(data["x"].min(), data["y"].min()))
-    log = alt.Scale(type="log", domain=[lowest, 100])
-    ticks = alt.Axis(format="~g", values=_decades(lowest, 100, 1))
-    x = alt.X("x:Q", title="False-positive rate (%)", scale=log, axis=ticks)
-    y = alt.Y("y:Q", title="True-positive rate (%)", scale=log, axis=ticks)
+    log = {"type": "log", "domain": [lowest, 100]}
+    style = {"format": "~g", "values": _decades(lowest, 100, 1)}
+    x = axis("x", "False-positive rate (%)", scale=log, axis=style)
+    y = axis("y", "True-positive rate (%)", scale=log, axis=style)
     ends = pd.DataFrame({"x": [lowest, 100], "y": [lowest, 100]})
-    guess = alt.Chart(ends).mark_line(color=GREY, strokeDash=[3, 2], strokeWidth=0.8)
+    dashed = {"type": "line", "color": GREY, "strokeDash": [3, 2], "strokeWidth": 0.8}
+    guess = {"data": values(ends), "mark": dashed, "encoding": {"x": x, "y": y}}
     data["std"] = data["std"].clip(upper=data["y"] * 0.99)  # what is drawn must be above zero
-    layers = [guess.encode(x=x, y=y), *lines(data, labels, x, y, dots=False)]
-    return choice(alt.layer(*layers).properties(**SIZE | {"height": 170}), labels)
+    layers = [guess, *lines(data, labels, x, y, dots=False)]
+    return choice(chart(layers, SINGLE, 170), labels)
 
 
-def auc_references(findings: Findings, group: Group) -> Chart | None:
+def auc_references(findings: Findings, group: Group) -> Spec | None:
     """Draw FT AUC against the number of reference models."""
     labels = _rows(findings, group)[1]
     data = series.references(findings, group)
     counts = sorted(data["x"].unique().tolist())
     if len(counts) < 2:
         return None
-    scale, axis = alt.Scale(type="log", base=2), alt.Axis(values=counts, format="d")
-    x = alt.X("x:Q", title="Reference models", scale=scale, axis=axis)
-    y = alt.Y("y:Q", title="FT AUC (%)", scale=FREE)
-    return choice(alt.layer(*lines(data, labels, x, y)).properties(**SIZE), labels)
+    style = {"values": counts, "format": "d"}
+    x = axis("x", "Reference models", scale={"type": "log", "base": 2}, axis=style)
+    return choice(chart(lines(data, labels, x, axis("y", "FT AUC (%)")), SINGLE, 150), labels)
 
 
-def classes(findings: Findings, group: Group) -> Chart | None:
+def classes(findings: Findings, group: Group) -> Spec | None:
     """Draw how far accuracy is from retrain's, class by class."""
     labels = _rows(findings, group)[1]
     data = series.classes(findings, group)
     if data.empty:
         return None
     most = max(float(data["gap"].abs().quantile(0.98)), 1.0)
-    shades = alt.Color(
-        "gap:Q",
-        scale=alt.Scale(scheme="blueorange", domain=[-most, most], domainMid=0, clamp=True),
-        legend=alt.Legend(title="points", orient="right", gradientLength=60, titleFontSize=7),
-    )
-    x = alt.X("class:O", title="Class", axis=alt.Axis(labelAngle=0, labelOverlap=True))
-    cells = alt.Chart().transform_filter(CHOSEN).mark_rect()
-    tips = ["method", "part", "class:O", alt.Tooltip("gap:Q", format="+.1f")]
-    y = alt.Y("method:N", sort=labels, title=None)
-    layered = alt.layer(cells.encode(x=x, y=y, color=shades, tooltip=tips), data=data)
-    size = {"width": (PAGE - 150) / 2, "height": 11 * len(labels)}
-    faceted = layered.properties(**size).facet(column=alt.Column("part:N", title=None))
+    scale = {"scheme": "blueorange", "domain": [-most, most], "domainMid": 0, "clamp": True}
+    legend = {"title": "points", "orient": "right", "gradientLength": 60, "titleFontSize": 7}
+    tips = [{"field": name} for name in ("method", "part", "class")]
+    gap: Spec = {"field": "gap", "type": "quantitative"}
+    style = {"labelAngle": 0, "labelOverlap": True}
+    encoding = {
+        "x": axis("class", "Class", kind="ordinal", axis=style),
+        "y": axis("method", None, kind="nominal", sort=labels),
+        "color": gap | {"scale": scale, "legend": legend},
+        "tooltip": [*tips, gap | {"format": "+.1f"}],
+    }
+    cells = {"mark": {"type": "rect"}, "encoding": encoding}
+    inner = chart([cells], (PAGE - 150) / 2, 11 * len(labels))
+    facet = {"column": {"field": "part", "type": "nominal", "title": None}}
+    faceted = {"data": values(data), "transform": CHOSEN, "facet": facet, "spec": inner}
     return choice(faceted, labels)
 
 
-def memorisation(findings: Findings, group: Group) -> Chart | None:
+def memorisation(findings: Findings, group: Group) -> Spec | None:
     """Draw forget accuracy and FT AUC by how much samples are memorised."""
     labels = _rows(findings, group)[1]
-    charts = []
+    drawn = []
     for curve, name in (("decile_accuracy", "Forget accuracy (%)"), ("decile_auc", "FT AUC (%)")):
         data = series.curves(findings, group, curve)
         if data["x"].nunique() < 2:
             return None
-        axis = alt.Axis(labelAngle=0)
-        x = alt.X("x:O", title="Forget samples, least to most memorised", axis=axis)
-        y = alt.Y("y:Q", title=name, scale=FREE)
-        size = {"width": (PAGE - 80) / 2, "height": 140}
-        charts.append(alt.layer(*lines(data, labels, x, y)).properties(**size))
-    return choice(alt.concat(*charts, columns=2), labels)
+        title = "Forget samples, least to most memorised"
+        x = axis("x", title, kind="ordinal", axis={"labelAngle": 0})
+        drawn.append(chart(lines(data, labels, x, axis("y", name)), (PAGE - 80) / 2, 140))
+    return choice({"concat": drawn, "columns": 2}, labels)
 
 
-def adversarial_distances(findings: Findings, group: Group) -> Chart | None:
+def adversarial_distances(findings: Findings, group: Group) -> Spec | None:
     """Draw which share of the forget samples flips within which distance."""
     data = series.distances(findings, group)
     if data.empty:
         return None
     labels = list(dict.fromkeys(data["method"]))
-    x = alt.X("x:Q", title="l2 distance of the adversarial example")
-    y = alt.Y("y:Q", title="Forget samples that flip (%)")
-    drawn = alt.layer(*lines(data, labels, x, y, dots=False))
-    return choice(drawn.properties(**SIZE | {"height": 130}), labels)
+    x = axis("x", "l2 distance of the adversarial example")
+    y = axis("y", "Forget samples that flip (%)")
+    return choice(chart(lines(data, labels, x, y, dots=False), SINGLE, 130), labels)
 
 
-def after_requests(findings: Findings, group: Group) -> Chart | None:
+def after_requests(findings: Findings, group: Group) -> Spec | None:
     """Draw metrics after each request of a sequence, once, with the last one's tables."""
     last = findings.benchmark.forget.requests
     if last == 1 or group[2] != last:
         return None
     labels = _rows(findings, group)[1]
-    charts = []
+    drawn = []
     for name, data in series.requests(findings, group, AFTER_REQUESTS).items():
-        x = alt.X("x:O", title="Request", axis=alt.Axis(labelAngle=0))
-        y = alt.Y("y:Q", title=series.title(name), scale=FREE)
-        size = {"width": (PAGE - 80) / 2, "height": 120}
-        charts.append(alt.layer(*lines(data, labels, x, y)).properties(**size))
-    return choice(alt.concat(*charts, columns=2), labels) if charts else None
+        x = axis("x", "Request", kind="ordinal", axis={"labelAngle": 0})
+        y = axis("y", series.title(name))
+        drawn.append(chart(lines(data, labels, x, y), (PAGE - 80) / 2, 120))
+    return choice({"concat": drawn, "columns": 2}, labels) if drawn else None
 
 
 def _decades(low: float, high: float, *steps: int) -> list[float]:

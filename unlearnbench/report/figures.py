@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-import altair as alt
-import vl_convert
-
-from unlearnbench.files import write
 from unlearnbench.report import charts
 from unlearnbench.report.findings import Findings
-from unlearnbench.report.marks import HOVER, Chart
+from unlearnbench.report.marks import HOVER, Spec
 from unlearnbench.report.style import CONFIG
 from unlearnbench.report.tables import Group, suffix
 
-alt.data_transformers.disable_max_rows()
-
-DPI = 300
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+"""A name, which nothing is fetched from."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +28,7 @@ class Figure:
     title: str
     caption: str
     wide: bool
-    spec: dict[str, Any]
+    spec: Spec
 
 
 def figures(findings: Findings, group: Group) -> list[Figure]:
@@ -45,36 +38,20 @@ def figures(findings: Findings, group: Group) -> list[Figure]:
         chart = draw(findings, group)
         if chart is not None:
             name = f"{draw.__name__.replace('_', '-')}{suffix(group)}"
-            wide = not isinstance(chart, alt.LayerChart)
-            spec = specification(chart, title, caption)
-            made.append(Figure(name, title, caption, wide, spec))
+            made.append(figure(name, title, caption, chart))
     return made
 
 
-def specification(chart: Chart, title: str, caption: str) -> dict[str, Any]:
-    """Return a chart as Vega-Lite in the style of all, with a text for who cannot see it."""
-    described = chart.properties(description=f"{title}. {caption}")
-    spec: dict[str, Any] = described.configure(**CONFIG).to_dict()
-    return spec
-
-
-def save(figure: Figure, folder: Path) -> None:
-    """Write a figure as PDF (fonts embedded) and PNG (300 dpi), the same bytes each time."""
-    spec = printed(figure.spec)
-    kinds = {
-        "pdf": vl_convert.vegalite_to_pdf(spec),
-        "png": vl_convert.vegalite_to_png(spec, ppi=DPI),
-    }
-    for kind, content in kinds.items():
-        write(folder / f"{figure.name}.{kind}", partial(_put, content=content))
+def figure(name: str, title: str, caption: str, chart: Spec) -> Figure:
+    """Give a chart the style of all, and a text for who cannot see it."""
+    about = {"$schema": SCHEMA, "description": f"{title}. {caption}", "config": CONFIG}
+    return Figure(name, title, caption, "layer" not in chart, about | chart)
 
 
 def printed(spec: Any) -> Any:
     """Return a specification without the layers that only a pointer finds."""
     if isinstance(spec, dict):
-        return {key: printed(value) for key, value in spec.items() if key != "datasets"} | {
-            key: spec[key] for key in ("datasets",) if key in spec
-        }
+        return {key: one if key == "data" else printed(one) for key, one in spec.items()}
     if isinstance(spec, list):
         return [printed(one) for one in spec if not _is_hover(one)]
     return spec
@@ -84,11 +61,7 @@ def _is_hover(spec: Any) -> bool:
     return isinstance(spec, dict) and spec.get("name") == HOVER
 
 
-def _put(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-
-
-DRAWN: tuple[tuple[Callable[[Findings, Group], Chart | None], str, str], ...] = (
+DRAWN: tuple[tuple[Callable[[Findings, Group], Spec | None], str, str], ...] = (
     (
         charts.gaps,
         "Distance to retrain, metric by metric",

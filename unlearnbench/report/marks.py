@@ -1,118 +1,128 @@
-"""What charts are put together from: points with spreads, lines, grey bands."""
+"""What charts are put together from, as parts of Vega-Lite: points with spreads, lines, bands."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import altair as alt
 import numpy as np
 import pandas as pd
 
 from unlearnbench.plan import RETRAIN
+from unlearnbench.report.findings import lines as rows_of
 from unlearnbench.report.style import looks
 
-Chart = alt.LayerChart | alt.ConcatChart | alt.FacetChart
+Spec = dict[str, Any]
 
 SHOWN = "shown"
 """The parameter that holds the methods to be drawn; the page sets it."""
 HOVER = "hover"
 """The name of layers that only a pointer finds: they are left out of print."""
 GREY = "#777777"
-CHOSEN = f"indexof({SHOWN}, datum.method) >= 0"
+SHADE: Spec = {"color": "#888888", "opacity": 0.25, "clip": True}
+CHOSEN = [{"filter": f"indexof({SHOWN}, datum.method) >= 0"}]
+TIPS = [{"field": "method"}, {"field": "tip", "title": "mean"}]
 
 
-def choice(chart: Chart, labels: Sequence[str]) -> Chart:
+def chart(layers: Sequence[Spec], width: float, height: float, **more: Any) -> Spec:
+    """Lay layers over each other."""
+    return {"layer": list(layers), "width": round(width), "height": height, **more}
+
+
+def unit(kind: str, encoding: Mapping[str, Any], **style: Any) -> Spec:
+    """Make a single layer of one mark."""
+    return {"mark": {"type": kind, **style}, "encoding": encoding}
+
+
+def choice(spec: Spec, labels: Sequence[str]) -> Spec:
     """Let the methods that are drawn be chosen; all of them to begin with."""
-    chosen: Chart = chart.add_params(alt.param(name=SHOWN, value=list(labels)))
-    return chosen
+    return spec | {"params": [{"name": SHOWN, "value": list(labels)}]}
 
 
-def colour(labels: Sequence[str]) -> alt.Color:
-    """Give every method its colour, hidden or not."""
-    colours = [one for one, _ in looks(labels).values()]
-    scale = alt.Scale(domain=list(labels), range=colours)
-    return alt.Color("method:N", scale=scale, legend=_legend(labels))
+def values(frame: pd.DataFrame) -> Spec:
+    """Put a frame's rows into a specification."""
+    return {"values": rows_of(frame)}
 
 
-def shape(labels: Sequence[str]) -> alt.Shape:
+def axis(field: str, title: str | None, *, kind: str = "quantitative", **more: Any) -> Spec:
+    """Place a field along an axis; numbers need not begin at zero."""
+    scale = {"zero": False} if kind == "quantitative" else {}
+    return {"field": field, "type": kind, "title": title, "scale": scale} | more
+
+
+def colour(labels: Sequence[str], *, key: bool = True) -> Spec:
+    """Give every method its colour, hidden or not; key: with a legend."""
+    return _of_method(labels, [one for one, _ in looks(labels).values()], key=key)
+
+
+def shape(labels: Sequence[str], *, key: bool = True) -> Spec:
     """Give every method its shape."""
-    shapes = [one for _, one in looks(labels).values()]
-    scale = alt.Scale(domain=list(labels), range=shapes)
-    return alt.Shape("method:N", scale=scale, legend=_legend(labels))
+    return _of_method(labels, [one for _, one in looks(labels).values()], key=key)
 
 
-def _legend(labels: Sequence[str]) -> alt.Legend:
-    return alt.Legend(columns=4, values=alt.ExprRef(SHOWN))
+def _of_method(labels: Sequence[str], range_: list[str], *, key: bool) -> Spec:
+    legend = {"columns": 4, "values": {"expr": SHOWN}} if key else None
+    scale = {"domain": list(labels), "range": range_}
+    return {"field": "method", "type": "nominal", "scale": scale, "legend": legend}
 
 
-def band(low: float, high: float, axis: str) -> list[alt.Chart]:
-    """Draw a grey band from low to high across an axis; nothing where it is not known."""
+def band(low: float, high: float, along: str) -> list[Spec]:
+    """Draw a grey band from low to high of an axis; nothing where it is not known."""
     if not np.isfinite([low, high]).all():
         return []
-    data = pd.DataFrame({"low": [low], "high": [high]})
-    across = alt.Chart(data).mark_rect(color="#888888", opacity=0.25)
-    if axis == "x":
-        return [across.encode(x="low:Q", x2="high:Q")]
-    return [across.encode(y="low:Q", y2="high:Q")]
+    ends = {along: {"datum": float(low)}, f"{along}2": {"datum": float(high)}}
+    return [{"data": {"values": [{}]}, "mark": {"type": "rect", **SHADE}, "encoding": ends}]
 
 
-def rule(value: float, axis: str) -> alt.Chart:
+def rule(value: float, along: str) -> Spec:
     """Draw a dashed line across an axis."""
-    drawn = alt.Chart(pd.DataFrame({"at": [value]}))
-    line = drawn.mark_rule(color=GREY, strokeDash=[3, 2], strokeWidth=0.7)
-    return line.encode(x="at:Q") if axis == "x" else line.encode(y="at:Q")
+    mark = {"type": "rule", "color": GREY, "strokeDash": [3, 2], "strokeWidth": 0.7}
+    place = {along: {"datum": float(value)}}
+    return {"data": {"values": [{}]}, "mark": mark, "encoding": place}
 
 
 def points(
-    data: pd.DataFrame,
-    labels: Sequence[str],
-    x: alt.X,
-    y: alt.Y,
-    spreads: str,
-    *,
-    key: bool = True,
-) -> list[alt.Chart]:
+    frame: pd.DataFrame, labels: Sequence[str], x: Spec, y: Spec, spreads: str, *, key: bool = True
+) -> list[Spec]:
     """Draw a shape a method, with the spread along each axis named in `spreads`.
 
-    data: columns method and tip, and of each axis <axis>_low and <axis>_high; key: with a legend.
+    frame: columns method and tip, and of each axis <axis>_low and <axis>_high; key: with a legend.
     """
-    tint, form = colour(labels), shape(labels)
-    if not key:
-        tint, form = tint.legend(None), form.legend(None)
-    chosen = alt.Chart(data).transform_filter(CHOSEN)
-    bars = chosen.mark_rule(strokeWidth=0.8)
-    layers = []
-    if "x" in spreads:
-        ends = {"x": alt.X("x_low:Q", title=x["title"]), "x2": "x_high:Q"}
-        layers.append(bars.encode(y=y, color=tint, **ends))
-    if "y" in spreads:
-        ends = {"y": alt.Y("y_low:Q", title=y["title"]), "y2": "y_high:Q"}
-        layers.append(bars.encode(x=x, color=tint, **ends))
-    dots = chosen.mark_point(filled=True, size=34, opacity=1)
-    layers.append(dots.encode(x=x, y=y, tooltip=["method", "tip"], color=tint, shape=form))
-    return layers
+    tint = colour(labels, key=key)
+    made: list[Spec] = []
+    for along in spreads:
+        ends = {"x": x, "y": y, "color": tint}
+        ends[along] = ends[along] | {"field": f"{along}_low"}
+        ends[f"{along}2"] = {"field": f"{along}_high"}
+        made.append({"mark": {"type": "rule", "strokeWidth": 0.8}, "encoding": ends})
+    mark = {"type": "point", "filled": True, "size": 34, "opacity": 1}
+    encoding = {"x": x, "y": y, "color": tint, "shape": shape(labels, key=key), "tooltip": TIPS}
+    made.append({"mark": mark, "encoding": encoding})
+    return [{"data": values(frame), "transform": CHOSEN, "layer": made}]
 
 
 def lines(
-    data: pd.DataFrame, labels: Sequence[str], x: alt.X, y: alt.Y, *, dots: bool = True
-) -> list[alt.Chart]:
+    frame: pd.DataFrame, labels: Sequence[str], x: Spec, y: Spec, *, dots: bool = True
+) -> list[Spec]:
     """Draw a line a method, and how far single retrains lie from their mean.
 
-    data: columns method, x, y, std and tip.
+    frame: columns method, x, y, std and tip; y and std in percent or points.
     """
-    retrain = data[data["method"] == RETRAIN]
-    low, high = (retrain["y"] + sign * retrain["std"] for sign in (-1, 1))
-    retrain = retrain.assign(low=low.clip(lower=0), high=high.clip(upper=100))  # all in percent
-    chosen = alt.Chart(data).transform_filter(CHOSEN)
-    layers = []
+    made: list[Spec] = []
+    retrain = frame[frame["method"] == RETRAIN]
     if len(retrain):
-        area = alt.Chart(retrain).mark_area(color="#888888", opacity=0.25, clip=True)
-        layers.append(area.encode(x=x, y=alt.Y("low:Q", title=y["title"]), y2="high:Q"))
-    plain = {"x": x, "y": y, "color": colour(labels)}
-    layers.append(chosen.mark_line(strokeWidth=1.2).encode(**plain))
+        low, high = (retrain["y"] + sign * retrain["std"] for sign in (-1, 1))
+        shaded = retrain[["x"]].assign(low=low.clip(lower=0), high=high.clip(upper=100))
+        ends = {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}
+        area = {"mark": {"type": "area", **SHADE}, "encoding": ends}
+        made.append({"data": values(shaded), **area})
+    plain: Mapping[str, Any] = {"x": x, "y": y, "color": colour(labels)}
+    drawn: list[Spec] = [{"mark": {"type": "line", "strokeWidth": 1.2}, "encoding": plain}]
+    pointed = {"tooltip": TIPS, **plain}
     if dots:
-        marks = chosen.mark_point(filled=True, size=20, opacity=1)
-        plain["shape"] = shape(labels)
+        mark = {"type": "point", "filled": True, "size": 20, "opacity": 1}
+        drawn.append({"mark": mark, "encoding": pointed | {"shape": shape(labels)}})
     else:
-        marks = chosen.properties(name=HOVER).mark_point(filled=True, size=30, opacity=0)
-    return [*layers, marks.encode(tooltip=["method", "tip"], **plain)]
+        mark = {"type": "point", "filled": True, "size": 30, "opacity": 0}
+        drawn.append({"name": HOVER, "mark": mark, "encoding": pointed})
+    return [*made, {"data": values(frame), "transform": CHOSEN, "layer": drawn}]

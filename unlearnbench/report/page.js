@@ -70,7 +70,8 @@ function show() {
   const known = new Set(boxes.map((box) => box.value));
   for (const row of all("tr[data-method]")) row.hidden = known.has(row.dataset.method) && !chosen.has(row.dataset.method);
   for (const { view, labels } of charts) view.signal("shown", labels.filter((label) => chosen.has(label))).runAsync();
-  document.getElementById("bibtex").textContent = bibtex();
+  const cited = document.getElementById("bibtex");
+  if (cited) cited.textContent = bibtex();
   memory.set("hidden", JSON.stringify(boxes.filter((box) => !box.checked).map((box) => box.value)));
 }
 const hidden = new Set(JSON.parse(memory.get("hidden") ?? "[]"));
@@ -105,7 +106,7 @@ for (const button of all(".copy")) {
     copy([...top, ...visible, ...bottom, ""].join("\n"), button.dataset.form === "csv" ? "CSV" : "LaTeX");
   });
 }
-document.getElementById("copy-bibtex").addEventListener("click", () => copy(bibtex(), "BibTeX"));
+document.getElementById("copy-bibtex")?.addEventListener("click", () => copy(bibtex(), "BibTeX"));
 
 // The runs behind a cell.
 const COLUMNS = [["original_seed", "original"], ["forget_seed", "forget set"], ["run_seed", "run seed"]];

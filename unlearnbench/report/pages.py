@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
-import vl_convert
 from markupsafe import Markup
 
 from unlearnbench.plan import HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.report import citations, escape, render, story
 from unlearnbench.report.findings import Findings, listed
+from unlearnbench.report.section import Section
 from unlearnbench.report.tables import BAND, Table, compared, groups, select, suffix
-
-if TYPE_CHECKING:
-    from unlearnbench.report.write import Section
 
 FIXED_ROWS = (ORIGINAL, RETRAIN, BAND, HELD_OUT)
 """Stay on top however a table is sorted: what everything is measured against."""
@@ -47,9 +44,16 @@ def markdown_pages(findings: Findings, sections: Sequence[Section]) -> dict[str,
 
 
 def html_page(
-    findings: Findings, sections: Sequence[Section], whole: Sequence[Table], refresh: int = 0
+    findings: Findings,
+    sections: Sequence[Section],
+    whole: Sequence[Table],
+    library: str,
+    refresh: int,
 ) -> str:
-    """Return the page: no request leaves it. refresh: seconds after which it is read again."""
+    """Return the page: no request leaves it.
+
+    whole: tables of settings and, if there are any, failures; library: Vega's script.
+    """
     every = [table for section in sections for table in (*section.tables, *section.attacks)]
     labels = list(dict.fromkeys(compared(findings.runs)["label"])) if len(findings.runs) else []
     return (
@@ -58,13 +62,15 @@ def html_page(
         .render(
             story.about(findings)
             | {
+                "title": findings.benchmark.title,
+                "name": findings.benchmark.name,
                 "findings": findings,
                 "sections": sections,
                 "whole": whole,
                 "labels": labels,
                 "fixed": FIXED_ROWS,
                 "alignment": render.alignment,
-                "library": _library(),
+                "library": library,
                 "refresh": refresh,
                 "data": {
                     "runs": _runs(findings),
@@ -82,10 +88,42 @@ def html_page(
     )
 
 
-def _library() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script."""
-    library: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # it may go without
-    return library
+def plain_pages(
+    title: str, said: Sequence[str], sections: Sequence[Section], name: str, library: str
+) -> tuple[str, str]:
+    """Return a page about more than one benchmark, in Markdown and in HTML."""
+    every = [table for section in sections for table in section.tables]
+    drawn = [figure for section in sections for figure in section.figures]
+    labels = list(
+        dict.fromkeys(
+            row[0] for table in every if table.columns[0] == "Method" for row in table.rows
+        )
+    )
+    about = {"title": title, "said": said, "sections": sections}
+    markdown = (
+        _markdown()
+        .get_template("plain.md.j2")
+        .render(about, markdown=lambda table: Markup(render.markdown(table)))
+    )
+    data = {
+        "tables": {table.name: _copies(table) for table in every},
+        "figures": {figure.name: figure.spec for figure in drawn},
+    }
+    html = (
+        _html()
+        .get_template("plain.html.j2")
+        .render(
+            about,
+            name=name,
+            labels=labels,
+            fixed=(),
+            alignment=render.alignment,
+            library=library,
+            refresh=0,
+            data=data,
+        )
+    )
+    return markdown, html
 
 
 def _runs(findings: Findings) -> dict[str, dict[str, list[Any]]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
+from io import StringIO
 
 import pandas as pd
 
@@ -85,7 +87,10 @@ def _emphasised(table: Table, kind: str, safe: Callable[[str], str]) -> list[lis
 
 def table_csv(table: Table) -> str:
     """Write a table's cells as they are shown, without emphasis."""
-    return _csv(pd.DataFrame(table.rows, columns=table.columns, dtype=object))
+    text = StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerows(map(escape.csv, row) for row in (table.columns, *table.rows))
+    return text.getvalue()
 
 
 def tidy(findings: Findings) -> dict[str, str]:

@@ -7,8 +7,8 @@ from typing import Any
 from unlearnbench.benchmark import Benchmark
 from unlearnbench.metrics.attacks import HEADLINE
 from unlearnbench.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN
+from unlearnbench.report.audit import title
 from unlearnbench.report.findings import Findings
-from unlearnbench.report.judge import ULIRA
 from unlearnbench.report.tables import Group, by_attack, compared, groups, heading, select
 
 
@@ -101,10 +101,10 @@ def _other_attacks(findings: Findings, group: Group, methods: list[str]) -> list
         for label in methods:
             row = by_attack(findings, group, attack).get(label)
             if row and row["verdict"] == "different" and main[label]["verdict"] != "different":
-                name = "U-LiRA" if attack == ULIRA else attack
-                missed.setdefault(label, []).append(name)
+                missed.setdefault(label, []).append(title(attack))
     return [
-        f"But {label} is different by {', '.join(attacks)}." for label, attacks in missed.items()
+        f"But other attacks find {label} different: {', '.join(attacks)}."
+        for label, attacks in missed.items()
     ]
 
 

@@ -32,6 +32,9 @@ TITLES = {
     "pairs": "Methods in pairs",
     "settings": "Settings",
     "failures": "Failed or skipped",
+    "changes": "What changed",
+    "differences": "Differences",
+    "ranks": "Ranks",
 }
 BAND = "noise band"
 ABSENT = "–"
@@ -175,7 +178,7 @@ def gap_table(findings: Findings, group: Group) -> Table:
     """Show the signed distance to retrain for every metric."""
     rows = []
     for label, own in compared(select(findings.runs, group)).groupby("label", sort=False):
-        cells = [mean_std(own, f"{name}_gap", _digits(name), sign="+") for name in LEVELS]
+        cells = [mean_std(own, f"{name}_gap", digits(name), sign="+") for name in LEVELS]
         rows.append([str(label), *cells])
         if label == RETRAIN:
             rows.append([BAND, *(band_cell(findings, group, name) for name in LEVELS)])
@@ -243,7 +246,7 @@ def band_cell(findings: Findings, group: Group, name: str) -> str:
     metric = METRICS[name]
     signs = {"↑": "≥ ", "↓": "≤ "}
     sign = signs.get(metric.heading[-1], "±")
-    return f"{sign}{here.iloc[0]:.{_digits(name)}f}"
+    return f"{sign}{here.iloc[0]:.{digits(name)}f}"
 
 
 def suffix(group: Group) -> str:
@@ -254,21 +257,22 @@ def suffix(group: Group) -> str:
 
 def spread(runs: pd.DataFrame, name: str) -> str:
     """Write a metric's mean and standard deviation over runs."""
-    return mean_std(runs, name, _digits(name))
+    return mean_std(runs, name, digits(name))
 
 
-def mean_std(runs: pd.DataFrame, column: str, digits: int, sign: str = "") -> str:
+def mean_std(runs: pd.DataFrame, column: str, places: int, sign: str = "") -> str:
     """Write the mean and standard deviation of a column over runs."""
     values = runs[column].dropna() if column in runs else pd.Series(dtype=float)
     if values.empty:
         return ABSENT
-    mean = f"{round(values.mean(), digits) + 0.0:{sign}.{digits}f}"  # + 0.0: never "-0.0"
+    mean = f"{round(values.mean(), places) + 0.0:{sign}.{places}f}"  # + 0.0: never "-0.0"
     # A spread needs two runs; of one, only the value is known.
-    return f"{mean} ±{values.std(ddof=1):.{digits}f}" if len(values) > 1 else f"{mean} ±?"
+    return f"{mean} ±{values.std(ddof=1):.{places}f}" if len(values) > 1 else f"{mean} ±?"
 
 
-def _digits(name: str) -> int:
-    return 1 if METRICS[name].unit == "%" else 2
+def digits(name: str) -> int:
+    """Return how many decimals a metric or cost is written with."""
+    return 1 if name in METRICS and METRICS[name].unit == "%" else 2
 
 
 def _printed(value: list[float] | None) -> str:

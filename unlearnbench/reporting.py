@@ -1,0 +1,85 @@
+"""What the command `report` does: one benchmark, several, two against each other, or live."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from unlearnbench import past
+from unlearnbench.errors import UserError
+from unlearnbench.report.findings import Findings
+from unlearnbench.report.write import write, write_sections
+
+EVERY = 5
+"""Seconds between two looks at a run that goes on."""
+
+
+def report(names: list[str], plugins: list[Path], results: Path, reports: Path) -> Path:
+    """Write the report of each benchmark, and of several one over all; return the last page."""
+    found = {name: past.findings(results / name, plugins) for name in names}
+    pages = [write(one, reports / name) for name, one in found.items()]
+    if len(found) == 1:
+        return pages[0]
+    from unlearnbench.report.overview import overview
+
+    title, said, sections = overview(found)
+    return write_sections(title, said, sections, reports / "+".join(found))
+
+
+def compare(folders: list[str], plugins: list[Path], results: Path, reports: Path) -> Path:
+    """Write results folders side by side; return the page.
+
+    A folder is given by its path, or by its name below `results`.
+    """
+    if len(folders) < 2:
+        raise UserError("--compare takes two results folders or more.", "Name them after report.")
+    paths = [Path(one) if Path(one).is_dir() else results / one for one in folders]
+    names = _names(paths)
+    found = {name: past.findings(path, plugins) for name, path in zip(names, paths, strict=True)}
+    from unlearnbench.report.compare import comparison
+
+    title, said, sections = comparison(found)
+    return write_sections(
+        title, said, sections, reports / f"compare-{'-'.join(names)}".replace("/", "-")
+    )
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """Name folders by their last part, or by as many as tell them apart."""
+    whole = [path.resolve().parts for path in paths]
+    for count in range(1, max(map(len, whole)) + 1):
+        names = ["/".join(parts[-count:]) for parts in whole]
+        if len(set(names)) == len(names):
+            return names
+    raise UserError("--compare was given one folder twice.")
+
+
+def watch(
+    name: str, plugins: list[Path], results: Path, reports: Path, tell: Callable[[str], None]
+) -> Path:
+    """Write a report again whenever there is more, until everything has been made or has failed."""
+    seen: tuple[int, int] | None = None
+    while True:
+        started = time.monotonic()
+        page = reports / name / "index.html"
+        try:
+            found = past.findings(results / name, plugins)
+        except UserError as error:
+            if seen is None:
+                tell(f"Waiting: {error}")
+                seen = (0, 0)
+        else:
+            state = (found.open, len(found.runs))
+            if state != seen:
+                page = write(found, reports / name, refresh=EVERY if found.open else 0)
+                tell(f"{_progress(found)}: {page}")
+                seen = state
+            if not found.open:
+                return page
+        # What takes long is done less often: a tenth of a core at most goes into looking.
+        time.sleep(max(EVERY, 9 * (time.monotonic() - started)))
+
+
+def _progress(found: Findings) -> str:
+    return f"{found.models - found.open} of {found.models} models"
