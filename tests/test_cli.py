@@ -151,8 +151,8 @@ def test_report_names_every_file_it_shows(finished: Path) -> None:
     links = [part.split(")")[0] for part in text.split("](")[1:]]
     assert {"reading.md", "attacks.md"} <= set(links)
     figures = [link for link in links if link.endswith(".png")]
-    assert len(links) == 6 and all((folder / link).stat().st_size > 2000 for link in links)
-    assert len(figures) == 4 and all((folder / link).stat().st_size > 5000 for link in figures)
+    assert len(links) == 10 and all((folder / link).stat().st_size > 2000 for link in links)
+    assert len(figures) == 8 and all((folder / link).stat().st_size > 5000 for link in figures)
     for link in figures:
         assert (folder / link).with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     for words in ("## Settings", "epochs = 2", "| original |", "closest to retrain", "torch 2"):

@@ -25,9 +25,9 @@ LAYERS = [
     {"cluster"},
     {"execute", "housekeeping", "placement"},
     {"worker", "contract", "report"},
-    {"scheduler"},
+    {"scheduler", "past"},
     {"display"},
-    {"session"},
+    {"session", "reporting"},
     {"options", "cli_results"},
     {"cli"},
     {"__main__"},
@@ -43,6 +43,8 @@ TORCH_FREE = {
     "benchmark",
     "display",
     "session",
+    "past",
+    "reporting",
 }
 
 

@@ -3,112 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from unlearnbench.benchmark import Benchmark, validate
+from tests.hand import GROUP, VALUES, by_hand
 from unlearnbench.metrics.attacks import ATTACKS
-from unlearnbench.metrics.compute import Attacked, Evaluation, attacked
-from unlearnbench.metrics.gaps import with_gaps
-from unlearnbench.plan import HELD_OUT, Cell
+from unlearnbench.plan import HELD_OUT
 from unlearnbench.report import audit, escape, ledger, render, tables
 from unlearnbench.report.findings import Findings, lines
-from unlearnbench.report.judge import judge_all
-from unlearnbench.report.measure import Measured
 from unlearnbench.report.notes import _of_group
 from unlearnbench.report.series import pareto
 from unlearnbench.report.style import FIXED, looks
 
-GROUP = ("full", 0.1, 1)
-VALUES = {  # label: forget, retain, test accuracy, FT AUC, and by how much forget samples stand out
-    "original": (100.0, 100.0, 94.0, 64.0, 2.0),
-    "retrain": (94.0, 100.0, 94.0, 50.0, 0.0),
-    HELD_OUT: (94.0, 100.0, 94.0, 50.0, 0.0),
-    "my_method": (96.0, 100.0, 94.0, 52.0, 0.0),
-    "leaky": (100.0, 100.0, 94.0, 62.0, 2.0),
-    "streisand": (80.0, 100.0, 94.0, 30.0, -2.0),
-    "do-nothing": (100.0, 100.0, 94.0, 64.0, 2.0),
-    "destroyed": (10.0, 10.0, 10.0, 50.0, 0.0),
-}
-SEEDS = (1, 2, 3, 4)
-
-
-def benchmark() -> Benchmark:
-    return validate(
-        {
-            "name": "hand",
-            "title": "Made by hand",
-            "model": "small-cnn",
-            "data": {"name": "digits"},
-            "forget": {"fractions": [0.1]},
-            "seeds": {"originals": SEEDS, "forget": SEEDS, "runs": SEEDS, "retrains": 3},
-            "attacks": ["rmia", "loss"],
-            "limits": {"equivalence": 8.0},
-            "published": [
-                {"source": "A, Table 1", "method": "retrain", "fraction": 0.1}
-                | {"values": {"forget_accuracy": [94.5, 0.2], "ft_auc": [50]}},
-                {
-                    "source": "A, Table 1",
-                    "method": "bs",
-                    "fraction": 0.1,
-                    "values": {"ft_auc": [57.85]},
-                },
-                {
-                    "source": "A, Table 1",
-                    "method": "ft",
-                    "fraction": 0.5,
-                    "values": {"ft_auc": [1.0]},
-                },
-            ],
-        }
-    )
-
-
-def scored(draw: np.random.Generator, stand_out: float, seed: int) -> Attacked:
-    forget, others = np.arange(120) + 1000 * seed, np.arange(600)
-    pool = np.zeros(5000)
-    pool[forget], pool[others] = draw.normal(stand_out, 1, 120), draw.normal(size=600)
-    return attacked(pool, forget, others, seed)
-
 
 @pytest.fixture(scope="module")
 def findings() -> Findings:
-    draw = np.random.default_rng(0)
-    rows: list[dict[str, Any]] = []
-    measured = Measured()
-    for label, (forget, retain, test, ft, stand_out) in VALUES.items():
-        again = 2 if label == "retrain" else 1
-        for seed in [s for s in SEEDS for _ in range(again)]:
-            jitter = len(rows) % 2
-            run = f"{label}{len(rows)}"
-            cell = Cell(label, "full", 0.1, 1, (seed, seed, len(rows)), run, f"split{seed}")
-            if label != "retrain":
-                cell = Cell(label, "full", 0.1, 1, (seed, seed, seed), run, f"split{seed}")
-            found = {name: scored(draw, stand_out, seed) for name in ("rmia", "loss")}
-            measured.cells[cell] = Evaluation({}, found, {})
-            rows.append(
-                {"label": label, "access": "full", "fraction": 0.1, "request": 1}
-                | {"original_seed": seed, "forget_seed": seed, "run_seed": seed, "run": run}
-                | {"no_op": label == "do-nothing", "forget_accuracy": forget + jitter}
-                | {"retain_accuracy": retain, "test_accuracy": test, "ft_auc": ft + jitter}
-                | {"w1_forget": 0.5, "seconds": 2.0, "gradients": 10, "memory": 100}
-                | {"time_ratio": 0.5}
-            )
-    asked = benchmark()
-    runs = with_gaps(pd.DataFrame(rows), asked.gap_terms)
-    attacks, pairs = judge_all(asked, measured, runs)
-    return Findings(
-        asked,
-        runs,
-        attacks,
-        pairs,
-        curves=[{} for _ in rows],
-        details={row["run"]: {"seconds": {"total": 2.0, "search": 1.5}} for row in rows},
-        skipped=[{"label": "ft", "access": "full", "reason": "needs the retain set"}],
-    )
+    return by_hand()
 
 
 def test_main_table(findings: Findings) -> None:

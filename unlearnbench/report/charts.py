@@ -12,7 +12,7 @@ from unlearnbench.report import series
 from unlearnbench.report.findings import Findings
 from unlearnbench.report.marks import (
     CHOSEN,
-    GREY,
+    DASHED,
     HOVER,
     SHADE,
     Spec,
@@ -79,7 +79,7 @@ def time_gap(findings: Findings, group: Group) -> Spec | None:
     style = {"format": "~g", "values": marks}
     x = axis("x", "Time (share of retraining)", scale={"type": "log"}, axis=style)
     y = axis("y", "Average gap to retrain (points)", scale={"zero": True})
-    dotted = {"type": "line", "color": GREY, "strokeDash": [1, 2], "strokeWidth": 1}
+    dotted = {"type": "line", **DASHED, "strokeDash": [1, 2]}
     line = {"data": values(front), "mark": dotted, "encoding": {"x": x, "y": y}}
     layers = [*band(0, noise_band(runs, "avg_gap"), "y"), line]
     return choice(chart([*layers, *points(data, labels, x, y, "xy")], SINGLE, 150), labels)
@@ -147,8 +147,7 @@ def roc(findings: Findings, group: Group) -> Spec | None:
     x = axis("x", "False-positive rate (%)", scale=log, axis=style)
     y = axis("y", "True-positive rate (%)", scale=log, axis=style)
     ends = pd.DataFrame({"x": [lowest, 100], "y": [lowest, 100]})
-    dashed = {"type": "line", "color": GREY, "strokeDash": [3, 2], "strokeWidth": 0.8}
-    guess = {"data": values(ends), "mark": dashed, "encoding": {"x": x, "y": y}}
+    guess = {"data": values(ends), "mark": {"type": "line", **DASHED}, "encoding": {"x": x, "y": y}}
     data["std"] = data["std"].clip(upper=data["y"] * 0.99)  # what is drawn must be above zero
     layers = [guess, *lines(data, labels, x, y, dots=False)]
     return choice(chart(layers, SINGLE, 170), labels)

@@ -37,7 +37,10 @@ class Converter:
         self._drawn.append((folder / figure.name, svg))
 
     def finish(self) -> None:
-        """Write all figures as PDF (fonts embedded) and PNG (300 dpi), the same bytes each time."""
+        """Write all figures as PDF (fonts embedded) and PNG (300 dpi).
+
+        A PNG has the same bytes each time; in a PDF the fonts get other names.
+        """
         made: list[tuple[Path, Future[bytes]]] = []
         for path, svg in self._drawn:
             pdf, png = (path.with_name(f"{path.name}.{kind}") for kind in ("pdf", "png"))

@@ -19,8 +19,9 @@ SHOWN = "shown"
 HOVER = "hover"
 """The name of layers that only a pointer finds: they are left out of print."""
 GREY = "#777777"
-SHADE: Spec = {"color": "#888888", "opacity": 0.25, "clip": True}
+SHADE: Spec = {"color": "#888888", "opacity": 0.25, "clip": True, "aria": False}
 CHOSEN = [{"filter": f"indexof({SHOWN}, datum.method) >= 0"}]
+DASHED: Spec = {"color": GREY, "strokeDash": [3, 2], "strokeWidth": 0.7, "aria": False}
 TIPS = [{"field": "method"}, {"field": "tip", "title": "mean"}]
 
 
@@ -76,7 +77,7 @@ def band(low: float, high: float, along: str) -> list[Spec]:
 
 def rule(value: float, along: str) -> Spec:
     """Draw a dashed line across an axis."""
-    mark = {"type": "rule", "color": GREY, "strokeDash": [3, 2], "strokeWidth": 0.7}
+    mark = {"type": "rule", **DASHED}
     place = {along: {"datum": float(value)}}
     return {"data": {"values": [{}]}, "mark": mark, "encoding": place}
 
@@ -91,7 +92,7 @@ def points(
     tint = colour(labels, key=key)
     made: list[Spec] = []
     for along in spreads:
-        ends = {"x": x, "y": y, "color": tint}
+        ends: Spec = {"x": x, "y": y, "color": tint, "tooltip": TIPS}
         ends[along] = ends[along] | {"field": f"{along}_low"}
         ends[f"{along}2"] = {"field": f"{along}_high"}
         made.append({"mark": {"type": "rule", "strokeWidth": 0.8}, "encoding": ends})

@@ -160,6 +160,7 @@ show();
 for (const [name, spec] of Object.entries(data.figures)) {
   const actions = { export: { svg: true, png: true }, source: false, compiled: false, editor: false };
   const { view } = await vegaEmbed(document.getElementById(name), spec, { renderer: "svg", actions, downloadFileName: name, scaleFactor: { png: 4 } });
+  document.getElementById(name).querySelector("summary").setAttribute("aria-label", "Save this figure");
   charts.push({ view, labels: view.signal("shown") });
 }
 show();

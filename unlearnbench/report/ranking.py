@@ -84,7 +84,9 @@ def diagram(means: pd.Series[float], bars: list[tuple[float, float]], apart: flo
         ends = pd.DataFrame(bars, columns=["x", "x2"])
         ends["line"] = [-BAR * (number + 1) for number in range(len(bars))]
         encoding = place | {"x2": {"field": "x2"}}
-        drawn.append({"data": values(ends)} | unit("rule", encoding, strokeWidth=3, color=GREY))
+        drawn.append(
+            {"data": values(ends)} | unit("rule", encoding, strokeWidth=3, color=GREY, aria=False)
+        )
     caption = (
         "Mean rank over settings. Grey bars join methods that cannot be told apart: their mean"
         f" ranks are less than {apart:.2f} apart (Nemenyi, 5 %)."

@@ -1,0 +1,191 @@
+"""The page in a real browser: Debian's Chromium, driven by Playwright, judged by axe."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+from tests.hand import by_hand
+from unlearnbench.report.compare import comparison
+from unlearnbench.report.overview import overview
+from unlearnbench.report.write import write, write_sections
+
+pytestmark = pytest.mark.slow
+WIDTHS = (360, 768, 1440)
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("reports")
+    found = by_hand()
+    found.notes = ["something to be read with the tables"]
+    found.failures = [
+        {"label": "leaky", "access": "full", "run": "leaky-s9", "error": "ValueError: no idea"}
+    ]
+    both = {"one": found, "other": by_hand()}
+    return {
+        "report": write(found, folder / "hand"),
+        "overview": write_sections(*overview(both), folder / "one+other"),
+        "compare": write_sections(*comparison(both), folder / "compare"),
+    }
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    assert chromium, "install Debian's package chromium"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Open]:
+    """Open a page; in the end nothing may have been fetched and nothing been complained of."""
+    problems: list[str] = []
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+
+    def on_request(request: Request) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            problems.append(f"request: {request.url}")
+
+    def opened(path: Path, width: int = 1440, scheme: str = "light") -> Page:
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        page.on("console", lambda said: problems.append(f"{said.type}: {said.text}"))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", on_request)
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-ready=yes]")
+        return page
+
+    yield opened
+    context.close()
+    assert problems == []
+
+
+def methods(page: Page) -> list[str]:
+    rows = page.locator("[data-table=main-full-10-r1] tbody.sortable tr:visible th")
+    return rows.all_inner_texts()
+
+
+def test_a_column_sorts(visit: Open, pages: dict[str, Path]) -> None:
+    page = visit(pages["report"])
+    assert methods(page) == ["my_method", "leaky", "streisand", "ft"]
+    head = page.locator("[data-table=main-full-10-r1] thead").get_by_text("FT AUC %")
+    head.click()
+    assert methods(page) == ["streisand", "my_method", "leaky", "ft"], "what is absent comes last"
+    head.click()
+    assert methods(page) == ["leaky", "my_method", "streisand", "ft"]
+    sorted_by = page.locator("[data-table=main-full-10-r1] th[aria-sort]")
+    assert sorted_by.get_attribute("aria-sort") == "descending"
+    pinned = page.locator("[data-table=main-full-10-r1] tbody:first-of-type th").all_inner_texts()
+    assert pinned == ["original", "retrain", "noise band", "held-out retrain"]
+
+
+def test_a_cell_opens_its_runs(visit: Open, pages: dict[str, Path]) -> None:
+    page = visit(pages["report"])
+    page.locator("tr[data-method=leaky] button[data-key=ft_auc]").first.click()
+    dialog = page.locator("#runs")
+    text = dialog.inner_text()
+    assert "leaky: FT AUC %" in text and "ValueError: no idea" in text and "0123" in text
+    assert dialog.locator("tbody tr").count() == 4
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+
+
+def test_the_keyboard_reaches_every_value(visit: Open, pages: dict[str, Path]) -> None:
+    page = visit(pages["report"])
+    page.locator("tr[data-method=my_method] th button").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.locator("#runs-title").inner_text() == "leaky: Forget acc %"
+
+
+def test_hiding_a_method_hides_it_everywhere(visit: Open, pages: dict[str, Path]) -> None:
+    page = visit(pages["report"])
+    legend = page.locator("#forgetting-utility-full-10-r1 svg text")
+    assert "leaky" in legend.all_text_contents()
+    page.locator("#methods input[value=leaky]").uncheck()
+    assert methods(page) == ["my_method", "streisand", "ft"]
+    page.wait_for_function(
+        "![...document.querySelectorAll('#forgetting-utility-full-10-r1 svg text')]"
+        ".some((text) => text.textContent === 'leaky')"
+    )
+    page.locator("[data-table=main-full-10-r1] .copy[data-form=latex]").click()
+    page.wait_for_function("document.getElementById('said').textContent === 'LaTeX copied'")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert r"my\_method" in copied and "leaky" not in copied and r"\bottomrule" in copied
+    page.reload()
+    page.wait_for_selector("html[data-ready=yes]")
+    assert "leaky" not in methods(page), "the choice outlives a reload, as under --watch"
+
+
+def test_csv_and_bibtex_are_copied(visit: Open, pages: dict[str, Path]) -> None:
+    page = visit(pages["report"])
+    page.locator("[data-table=main-full-10-r1] .copy[data-form=csv]").click()
+    page.wait_for_function("document.getElementById('said').textContent === 'CSV copied'")
+    assert page.evaluate("navigator.clipboard.readText()").startswith("Method,Forget acc %")
+    page.locator("#copy-bibtex").click()
+    page.wait_for_function("document.getElementById('said').textContent === 'BibTeX copied'")
+    assert "zarifzadeh2024rmia" in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_theme_follows_the_system_and_the_button(visit: Open, pages: dict[str, Path]) -> None:
+    page = visit(pages["report"], scheme="dark")
+    theme = page.locator("html").get_attribute
+    assert theme("data-theme") == "dark"
+    button = page.locator("#theme")
+    button.click()
+    assert theme("data-theme") == "light" and button.inner_text() == "Theme: light"
+    button.click()
+    assert theme("data-theme") == "dark"
+
+
+def test_figures_say_values_and_can_be_saved(visit: Open, pages: dict[str, Path]) -> None:
+    page = visit(pages["report"])
+    points = page.locator("#forgetting-utility-full-10-r1 [aria-roledescription=point]")
+    point = points.filter(visible=True).first
+    point.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
+    box = point.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    assert "±" in page.locator("#vg-tooltip-element").inner_text()
+    chart = page.locator("#forgetting-utility-full-10-r1")
+    chart.locator("summary").click()
+    with page.expect_download() as svg:
+        chart.get_by_text("Save as SVG").click()
+    assert svg.value.suggested_filename == "forgetting-utility-full-10-r1.svg"
+    assert "<svg" in Path(svg.value.path()).read_text()
+    with page.expect_download() as png:
+        chart.get_by_text("Save as PNG").click()
+    assert Path(png.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["report", "overview", "compare"])
+def test_nothing_sticks_out_at_any_width(visit: Open, pages: dict[str, Path], name: str) -> None:
+    for width in WIDTHS:
+        page = visit(pages[name], width=width)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["report", "overview", "compare"])
+def test_axe_finds_no_serious_fault(
+    visit: Open, pages: dict[str, Path], name: str, scheme: str
+) -> None:
+    page = visit(pages[name], scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    found = Axe().run(page).response["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in serious] == []

@@ -1,0 +1,120 @@
+"""Folders side by side, ranks over benchmarks, and reports of a run that goes on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import ttest_rel
+
+from tests.conftest import Cli
+from tests.hand import by_hand
+from unlearnbench import past, reporting
+from unlearnbench.errors import UserError
+from unlearnbench.report.compare import comparison, paired
+from unlearnbench.report.overview import cliques, critical_difference, overview, rank_map
+
+
+@pytest.mark.parametrize(("k", "q"), [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)])
+def test_critical_difference_has_the_published_constants(k: int, q: float) -> None:
+    """Demsar, JMLR 7, 2006, table 5(a); his example of four methods on 14 data sets has 1.25."""
+    assert critical_difference(k, 1) == pytest.approx(q * np.sqrt(k * (k + 1) / 6), rel=4e-4)
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)
+
+
+def test_bars_join_what_cannot_be_told_apart() -> None:
+    means = pd.Series({"a": 1.0, "b": 1.8, "c": 2.6, "d": 5.0})
+    assert cliques(means, 1.0) == [(1.0, 1.8), (1.8, 2.6)]
+    assert cliques(means, 2.0) == [(1.0, 2.6)], "no bar within another"
+    assert cliques(means, 0.5) == []
+
+
+def test_ranks_over_benchmarks() -> None:
+    one, other = by_hand(), by_hand()
+    ranks = rank_map({"x": one, "y": other})
+    assert list(ranks.columns) == ["my_method", "leaky", "streisand"]
+    assert ranks.to_numpy().tolist() == [[1, 2, 3]] * 2, "who over-forgets comes last"
+    title, said, sections = overview({"x": one, "y": other})
+    assert title == "2 benchmarks: x, y" and "2 settings are few" in said[2]
+    assert [figure.name for figure in sections[0].figures] == ["rank-map", "critical-difference"]
+
+
+def test_paired_difference_is_that_of_a_paired_t_test() -> None:
+    draw = np.random.default_rng(0)
+    seeds = {"label": "a", "original_seed": 1, "run_seed": 1, "forget_seed": range(6)}
+    one = pd.DataFrame(seeds).assign(run="x", ft_auc=draw.normal(50, 3, 6))
+    other = one.assign(run="y", ft_auc=one["ft_auc"] + draw.normal(1, 1, 6))
+    found = paired(one, other, "ft_auc")
+    assert found is not None
+    mean, half, pairs, same = found
+    test = ttest_rel(other["ft_auc"], one["ft_auc"]).confidence_interval()
+    assert (mean - half, mean + half) == pytest.approx((test.low, test.high))
+    assert pairs == 6 and not same
+    assert paired(one, other.assign(forget_seed=range(10, 16)), "ft_auc") is None
+    assert paired(one, one, "ft_auc") == (0.0, 0.0, 6, True)
+
+
+def test_comparison_says_what_changed() -> None:
+    one = by_hand()
+    moved = one.runs.assign(test_accuracy=one.runs["test_accuracy"] + 1, run=one.runs["run"] + "x")
+    details = {
+        f"{r}x": d | {"environment": {"torch": "2.1", "cores": 2}} for r, d in one.details.items()
+    }
+    asked = one.benchmark.model_copy(update={"model": "resnet18"})
+    other = replace(one, benchmark=asked, runs=moved, details=details)
+    _, _, (changes, differences) = comparison({"old": one, "new": other})
+    assert changes.tables[0].rows == [
+        ["model", "small-cnn", "resnet18"],
+        ["environment: torch", "2.0", "2.1"],
+    ]
+    rows = {tuple(row[:2]): row[2:] for row in differences.tables[0].rows}
+    assert rows["my_method", "Test acc %"][2:] == ["+1.0 [+1.0, +1.0]", "4"]
+    assert differences.figures[0].name == "differences-full-10-r1"
+    _, _, (changes, differences) = comparison({"a": one, "b": by_hand()})
+    assert "the same runs" in {row[4] for row in differences.tables[0].rows}
+
+
+def test_report_compares_folders_by_path(inside: Cli, finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "results" / "tiny", tmp_path / "results" / "tiny")
+    shutil.copytree(finished / "results" / "tiny", tmp_path / "old" / "tiny")
+    done = inside("report", "--compare", "tiny", "old/tiny")
+    assert done.code == 0, done.err
+    text = (tmp_path / "reports" / "compare-results-tiny-old-tiny" / "report.md").read_text()
+    assert "Nothing differs" in text and "the same runs" in text
+    assert inside("report", "--compare", "tiny").code == 2
+    again = inside("report", "--compare", "tiny", "results/tiny")
+    assert again.code == 2 and "one folder twice" in again.err
+    watched = inside("report", "--watch", "tiny")
+    assert watched.code == 0 and "14 of 14 models: reports/tiny/index.html" in watched.out
+
+
+def test_watching_goes_on_until_all_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = by_hand()
+    states: Iterator[UserError | int] = iter([UserError("nothing yet"), 2, 2, 0])
+    written: list[tuple[int, int]] = []
+
+    def findings(folder: Path, plugins: list[Path]) -> object:
+        state = next(states)
+        if isinstance(state, UserError):
+            raise state
+        return replace(found, open=state, models=9)
+
+    def write(one: object, folder: Path, refresh: int) -> Path:
+        written.append((getattr(one, "open", -1), refresh))
+        return folder / "index.html"
+
+    monkeypatch.setattr(past, "findings", findings)
+    monkeypatch.setattr(reporting, "write", write)
+    monkeypatch.setattr(reporting, "EVERY", 0.0)
+    told: list[str] = []
+    page = reporting.watch("x", [], tmp_path, tmp_path, told.append)
+    assert page == tmp_path / "x" / "index.html"
+    assert written == [(2, 0.0), (0, 0)], "once a change, and at the end without a reload"
+    assert told[0] == "Waiting: nothing yet" and told[1].startswith("7 of 9 models")
