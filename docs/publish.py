@@ -1,8 +1,10 @@
 """Put finished reports into docs/ and README.
 
 `python docs/publish.py digits` copies what the project publishes of a report from ./reports and
-./results to docs/digits/; with --audit only U-LiRA's table, of a run that was asked for it. What
-stands in README between markers is then filled from docs/.
+./results to docs/digits/, and of several names also the report over all of them to docs/overview/;
+with --audit only U-LiRA's table, of a run that was asked for it. What stands in README between
+markers is then filled from docs/. `tests/test_gallery.py` writes every published report again from
+its findings and compares.
 """
 
 from __future__ import annotations
@@ -15,18 +17,37 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from unlearnbench.benchmark import Benchmark, read, validate
+from unlearnbench.report.findings import Findings
+from unlearnbench.report.story import outcome
+from unlearnbench.report.tables import groups
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 TABLES = {"main": "table", "attacks": "attacks", "controls": "controls", "pairs": "pairs"}
 COLUMNS = ("AUC % [95 %]", "Gap to retrain [95 %]", "p", "Verdict")
+FIGURES = ("gaps", "forgetting-utility", "confidences", "memorisation")
+OVERVIEW = ("rank-map", "critical-difference")
 PAGE = """# {title}
 
 {origin}
 
+**[The whole report as one page](index.html)**, to be downloaded and opened; it needs no network.
+The same from the command line: `unlearnbench run {name}`, then `unlearnbench report {name}`.
+
+{outcome}
+
 {table}
 
 ![Distance to retrain, metric by metric](gaps.png)
+
+![Forgetting against utility](forgetting-utility.png)
+
+![Confidence before and after](confidences.png)
+
+An average can hide what becomes of the samples that models memorise most: forget samples in ten
+groups, to be compared with retrain's line.
+
+![Effects by memorisation](memorisation.png)
 
 ## Attacks
 
@@ -61,19 +82,44 @@ def origin(benchmark: Benchmark, results: Path) -> str:
 
 
 def publish(name: str) -> None:
-    """Copy tables, figure and origin of one report and put them together on a page."""
+    """Copy page, tables, figures, findings and origin of one report, and put a page together."""
     report, results, folder = Path("reports", name), Path("results", name), DOCS / name
     folder.mkdir(exist_ok=True)
     benchmark = validate(read(results / "benchmark.toml"))
-    parts = {"title": benchmark.title, "origin": origin(benchmark, results)}
-    for table, file in TABLES.items():
-        shutil.copy(report / "tables" / f"{table}-full-10-r1.md", folder / f"{file}.md")
-        parts[file] = (folder / f"{file}.md").read_text().rstrip()
-    for file in ("summary", "attacks"):
-        shutil.copy(report / "tables" / f"{file}.csv", folder / f"{file}.csv")
-    shutil.copy(report / "figures" / "gaps-full-10-r1.png", folder / "gaps.png")
-    (folder / "origin.md").write_text(parts["origin"] + "\n")
-    (folder / "README.md").write_text(PAGE.format(**parts))
+    (folder / "origin.md").write_text(origin(benchmark, results) + "\n")
+    for file in ("findings.json", "index.html"):
+        shutil.copy(report / file, folder / file)
+    for figure in FIGURES:
+        shutil.copy(report / "figures" / f"{figure}-full-10-r1.png", folder / f"{figure}.png")
+    for file, text in texts(report, folder).items():
+        (folder / file).write_text(text)
+
+
+def texts(report: Path, folder: Path) -> dict[str, str]:
+    """Return what is published of a report as text, by file name; folder: where its origin is."""
+    made = {
+        f"{file}.md": (report / "tables" / f"{table}-full-10-r1.md").read_text()
+        for table, file in TABLES.items()
+    }
+    parts = {file.removesuffix(".md"): text.rstrip() for file, text in made.items()}
+    for file in ("summary.csv", "attacks.csv"):
+        made[file] = (report / "tables" / file).read_text()
+    findings = Findings.from_json((report / "findings.json").read_text())
+    told = "\n\n".join(line for group in groups(findings) for line in outcome(findings, group))
+    about = {"name": findings.benchmark.name, "title": findings.benchmark.title, "outcome": told}
+    about["origin"] = (folder / "origin.md").read_text().rstrip()
+    return made | {"README.md": PAGE.format(**parts, **about)}
+
+
+def publish_overview(names: list[str]) -> None:
+    """Copy what is said of several benchmarks together."""
+    report, folder = Path("reports", "+".join(names)), DOCS / "overview"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(report / "index.html", folder / "index.html")
+    for figure in OVERVIEW:
+        shutil.copy(report / "figures" / f"{figure}.png", folder / f"{figure}.png")
+    page = (report / "report.md").read_text().replace("](figures/", "](")
+    (folder / "README.md").write_text(page)
 
 
 def publish_audit(name: str) -> None:
@@ -94,10 +140,13 @@ def fill(text: str, name: str, content: str) -> str:
 def main() -> None:
     """Publish one report and fill README."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("benchmark")
+    parser.add_argument("benchmarks", nargs="+")
     parser.add_argument("--audit", action="store_true")
     asked = parser.parse_args()
-    (publish_audit if asked.audit else publish)(asked.benchmark)
+    for name in asked.benchmarks:
+        (publish_audit if asked.audit else publish)(name)
+    if len(asked.benchmarks) > 1:
+        publish_overview(asked.benchmarks)
     readme = ROOT / "README.md"
     text = readme.read_text()
     for name in ("table", "origin", "u-lira"):

@@ -95,6 +95,7 @@ def test_numbers_with_a_sign_are_no_formulas() -> None:
 
 def test_latex_has_no_character_that_pdflatex_lacks() -> None:
     assert escape.latex("né ≤ 汉\x00") == r"né $\leq$ ??"
+    assert escape.latex("-0.9 [-4.9, +3.2] l1-2") == "$-$0.9 [$-$4.9, +3.2] l1-2"
 
 
 def test_everything_is_in_the_findings(page: Path, hostile: Findings) -> None:

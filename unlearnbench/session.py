@@ -1,4 +1,4 @@
-"""What the commands `run` and `report` do, from a request to an exit code."""
+"""What the commands `run` and `plan` do, from a request to an exit code."""
 
 from __future__ import annotations
 

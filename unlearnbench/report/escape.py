@@ -44,7 +44,8 @@ NUMBER = re.compile(r"[+-]\d[\d.,]*(e[+-]\d+)?( ±[\d.?]+| \[[\d.,+ -]+\]| [=≠
 
 def latex(text: str) -> str:
     """Make text safe for LaTeX; a character that pdflatex may lack becomes a question mark."""
-    return "".join(LATEX.get(c, c if " " <= c <= "~" or "À" <= c <= "ž" else "?") for c in text)
+    safe = "".join(LATEX.get(c, c if " " <= c <= "~" or "À" <= c <= "ž" else "?") for c in text)
+    return re.sub(r"(?<![\w.-])-(?=\d)", "$-$", safe)  # a minus, not a hyphen
 
 
 def markdown(text: str) -> str:

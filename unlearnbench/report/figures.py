@@ -108,7 +108,8 @@ DRAWN: tuple[tuple[Callable[[Findings, Group], Spec | None], str, str], ...] = (
         charts.memorisation,
         "Effects by memorisation",
         "Forget samples in equal groups by how much surer reference models trained on a sample are"
-        " of it than others. Mean over runs; grey: one standard deviation of retrain.",
+        " of it than others. Retrain is what to compare with: within a group its AUC need not be 50"
+        " %. Mean over runs; grey: one standard deviation of retrain.",
     ),
     (
         charts.adversarial_distances,

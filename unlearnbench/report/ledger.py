@@ -39,7 +39,7 @@ def cost_table(findings: Findings, group: Group) -> Table:
         f"{heading(group, findings.benchmark)}. Mean ± std over n runs, without evaluation;"
         " gradients: of one sample each; memory: the largest peak, on a CPU of the whole worker."
     )
-    keys = ["", "seconds", "time_ratio", "", "gradients", "memory", ""]
+    keys = ["", "seconds", "time_ratio", "", "gradients", "", ""]  # memory: a peak, of no one run
     return marked(findings, group, Table(f"cost{suffix(group)}", caption, columns, rows, keys))
 
 
