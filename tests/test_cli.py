@@ -134,6 +134,7 @@ def test_tables_are_tidy_and_agree(finished: Path) -> None:
     assert "seconds" not in runs and "seconds" in pd.read_csv(tables / "cost.csv")
 
 
+@pytest.mark.slow
 def test_two_runs_from_scratch_give_the_same_bytes(
     cli: Cli, inside: Cli, finished: Path, tiny: Path, tmp_path: Path
 ) -> None:

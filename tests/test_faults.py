@@ -118,7 +118,8 @@ def alive(group: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
+    ("number", "code"),
+    [(signal.SIGKILL, -signal.SIGKILL), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
 )
 def test_interrupted_and_continued_gives_the_same_table(
     cli: Cli, finished: Path, tiny: Path, tmp_path: Path, number: signal.Signals, code: int

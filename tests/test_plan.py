@@ -242,8 +242,8 @@ def test_a_hundred_thousand_runs_are_planned_in_seconds() -> None:
     seeds = {"originals": many, "forget": many, "runs": many, "retrains": 5}
     raw_ = raw(seeds=seeds, references={"count": 1000}, controls=True)
     benchmark, _ = planning.resolve(files.validate(raw_), METHODS, None)
-    start = time.perf_counter()
+    start = time.process_time()  # other tests run beside this one
     plan = expansion.expand(benchmark, METHODS)
-    took = time.perf_counter() - start
+    took = time.process_time() - start
     assert len(plan.nodes) == 41_000
     assert took * 100_000 / len(plan.nodes) < 5

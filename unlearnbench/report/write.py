@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unlearnbench.files import write_text
 from unlearnbench.report import audit, citations, figures, ledger, pages, render, tables
-from unlearnbench.report.convert import converter
+from unlearnbench.report.convert import Converter
 from unlearnbench.report.findings import Findings
 from unlearnbench.report.section import Section
 from unlearnbench.report.tables import Group, Table
@@ -18,35 +18,35 @@ def write(findings: Findings, folder: Path, refresh: int = 0) -> Path:
 
     refresh: seconds after which an open page is read again; 0 for never.
     """
-    with converter() as convert:
-        sections = [section(findings, group) for group in tables.groups(findings)]
-        for part in sections:
-            for figure in part.figures:
-                convert.draw(figure, folder / "figures")
-        whole = _present(ledger.settings_table(findings), ledger.failures_table(findings))
-        every = [table for part in sections for table in (*part.tables, *part.attacks)]
-        _write_tables([*every, *whole], folder)
-        for name, text in render.tidy(findings).items():
-            write_text(folder / "tables" / f"{name}.csv", text)
-        for name, text in pages.markdown_pages(findings, sections).items():
-            write_text(folder / f"{name}.md", text)
-        write_text(folder / "references.bib", citations.bibliography(findings.papers))
-        write_text(folder / "findings.json", findings.as_json())
-        convert.finish()
-        page = pages.html_page(findings, sections, whole, convert.library(), refresh)
-    write_text(folder / "index.html", page)
+    convert = Converter()
+    sections = [section(findings, group) for group in tables.groups(findings)]
+    for part in sections:
+        for figure in part.figures:
+            convert.draw(figure, folder / "figures")
+    whole = _present(ledger.settings_table(findings), ledger.failures_table(findings))
+    every = [table for part in sections for table in (*part.tables, *part.attacks)]
+    _write_tables([*every, *whole], folder)
+    for name, text in render.tidy(findings).items():
+        write_text(folder / "tables" / f"{name}.csv", text)
+    for name, text in pages.markdown_pages(findings, sections).items():
+        write_text(folder / f"{name}.md", text)
+    write_text(folder / "references.bib", citations.bibliography(findings.papers))
+    write_text(folder / "findings.json", findings.as_json())
+    convert.finish()
+    page = pages.html_page(findings, sections, whole, convert.library(), refresh)
+    write_text(folder / "index.html", page)  # last: a page that is open finds everything there
     return folder / "index.html"
 
 
 def write_sections(title: str, said: list[str], sections: list[Section], folder: Path) -> Path:
     """Write a page of sections that is about more than one benchmark, with tables and figures."""
-    with converter() as convert:
-        for part in sections:
-            _write_tables(part.tables, folder)
-            for figure in part.figures:
-                convert.draw(figure, folder / "figures")
-        convert.finish()
-        markdown, html = pages.plain_pages(title, said, sections, folder.name, convert.library())
+    convert = Converter()
+    for part in sections:
+        _write_tables(part.tables, folder)
+        for figure in part.figures:
+            convert.draw(figure, folder / "figures")
+    convert.finish()
+    markdown, html = pages.plain_pages(title, said, sections, folder.name, convert.library())
     write_text(folder / "report.md", markdown)
     write_text(folder / "index.html", html)
     return folder / "index.html"
