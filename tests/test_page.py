@@ -7,12 +7,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tests.hand import GROUP, benchmark, by_hand
 from unlearnbench.metrics.gaps import RETRAIN
-from unlearnbench.report import citations, escape, figures, render, tables
+from unlearnbench.report import charts, citations, escape, figures, render, series, tables
 from unlearnbench.report.emphasis import emphasise
 from unlearnbench.report.findings import Findings
 from unlearnbench.report.marks import HOVER, SHOWN
@@ -138,6 +139,39 @@ def test_figures_can_be_drawn_with_fewer_methods() -> None:
         assert "do-nothing" not in param["value"], "controls have a table of their own"
         assert HOVER not in json.dumps(figures.printed(figure.spec))
         assert figure.spec["description"].startswith(figure.title)
+
+
+def test_curves_over_requests_come_with_the_last_one() -> None:
+    found = by_hand()
+    after = found.runs.assign(request=2, test_accuracy=found.runs["test_accuracy"] - 1)
+    forget = found.benchmark.forget.model_copy(update={"requests": 2})
+    two = replace(
+        found,
+        benchmark=found.benchmark.model_copy(update={"forget": forget}),
+        runs=pd.concat([found.runs, after], ignore_index=True),
+        curves=found.curves * 2,
+    )
+    assert charts.after_requests(two, GROUP) is None
+    drawn = charts.after_requests(two, ("full", 0.1, 2))
+    assert drawn is not None
+    titles = [one["layer"][1]["layer"][0]["encoding"]["y"]["title"] for one in drawn["concat"]]
+    assert titles == ["FT AUC (%)", "Test accuracy (%)", "Average gap (points)"]
+    rows = drawn["concat"][1]["layer"][1]["data"]["values"]
+    mine = {row["x"]: row["y"] for row in rows if row["method"] == "my_method"}
+    assert mine == {1: 94.0, 2: 93.0}
+
+
+def test_distances_are_averaged_by_percentile() -> None:
+    found = by_hand()
+    for label, far in (("my_method", 1.0), ("leaky", 2.0)):
+        for run in found.runs.loc[found.runs["label"] == label, "run"]:
+            search: dict[str, object] = {"samples": 10, "not flipped": 5, "flipped": 5, "mean": far}
+            search["percentiles"] = list(np.linspace(0, far, 101))
+            found.details[run] = found.details[run] | {"search": search}
+    frame = series.distances(found, GROUP).set_index(["method", "x"])["y"]
+    assert frame["my_method", 1.0] == frame["leaky", 2.0] == 50, "half of them never flip"
+    assert frame["leaky", 1.0] == 25
+    assert charts.adversarial_distances(found, GROUP) is not None
 
 
 def test_a_row_without_a_known_paper_is_cited_by_its_address() -> None:

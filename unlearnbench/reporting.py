@@ -77,8 +77,8 @@ def watch(
                 seen = state
             if not found.open:
                 return page
-        # What takes long is done less often: a tenth of a core at most goes into looking.
-        time.sleep(max(EVERY, 9 * (time.monotonic() - started)))
+        # What takes long is done less often: a quarter of the time at most goes into looking.
+        time.sleep(max(EVERY, 3 * (time.monotonic() - started)))
 
 
 def _progress(found: Findings) -> str:

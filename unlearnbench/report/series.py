@@ -189,4 +189,5 @@ def requests(findings: Findings, group: Group, names: Sequence[str]) -> dict[str
 def title(name: str) -> str:
     """Name a metric with its unit, for an axis."""
     metric = METRICS[name]
-    return f"{metric.title} ({'%' if metric.unit else 'probability'})"
+    unit = "%" if metric.kind == "level" else "points"
+    return f"{metric.title} ({unit if metric.unit else 'probability'})"
