@@ -21,6 +21,7 @@ from unlearnbench.slots import Slot
 
 MOST = 8
 """Lines of one kind that are printed; more would hide the rest."""
+MARKS = {"best": "bold", "tied": "underline"}
 STYLES = {"done": "green", "again": "yellow", "failed": "bold red", "blocked": "red"}
 
 
@@ -138,8 +139,12 @@ class Display:
             rich.add_column(
                 column, justify="left" if words else "right", no_wrap=words, overflow="fold"
             )
-        for row in table.rows:
-            rich.add_row(*map(Text, row))
+        for number, row in enumerate(table.rows):
+            marks = [
+                MARKS.get(table.marks.get((number, place), ""), "") for place in range(len(row))
+            ]
+            # The style of a part, not of the whole cell: what pads it is not underlined.
+            rich.add_row(*(Text.assemble(pair) for pair in zip(row, marks, strict=True)))
         self.console.print()
         self.console.print(rich)
 
