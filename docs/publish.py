@@ -2,8 +2,9 @@
 
 `python docs/publish.py digits` copies what the project publishes of a report from ./reports and
 ./results to docs/digits/, and of several names also the report over all of them to docs/overview/;
-with --audit only U-LiRA's table, of a run that was asked for it. What stands in README between
-markers is then filled from docs/. `tests/test_gallery.py` writes every published report again from
+with --audit only U-LiRA's table, of a run that was asked for it; with --again everything from the
+findings in docs/, after a change to how reports are written. What stands in README between markers
+is then filled from docs/. `tests/test_gallery.py` writes every published report again from
 its findings and compares.
 """
 
@@ -15,11 +16,14 @@ import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from unlearnbench.benchmark import Benchmark, read, validate
 from unlearnbench.report.findings import Findings
+from unlearnbench.report.overview import overview
 from unlearnbench.report.story import outcome
 from unlearnbench.report.tables import groups
+from unlearnbench.report.write import write, write_sections
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -81,12 +85,17 @@ def origin(benchmark: Benchmark, results: Path) -> str:
     )
 
 
-def publish(name: str) -> None:
-    """Copy page, tables, figures, findings and origin of one report, and put a page together."""
-    report, results, folder = Path("reports", name), Path("results", name), DOCS / name
+def publish_origin(name: str) -> None:
+    """Write down when, where and with which seeds results were made."""
+    results, folder = Path("results", name), DOCS / name
     folder.mkdir(exist_ok=True)
     benchmark = validate(read(results / "benchmark.toml"))
     (folder / "origin.md").write_text(origin(benchmark, results) + "\n")
+
+
+def publish(name: str, report: Path) -> None:
+    """Copy page, tables, figures and findings of one report, and put a page together."""
+    folder = DOCS / name
     for file in ("findings.json", "index.html"):
         shutil.copy(report / file, folder / file)
     for figure in FIGURES:
@@ -111,9 +120,9 @@ def texts(report: Path, folder: Path) -> dict[str, str]:
     return made | {"README.md": PAGE.format(**parts, **about)}
 
 
-def publish_overview(names: list[str]) -> None:
+def publish_overview(report: Path) -> None:
     """Copy what is said of several benchmarks together."""
-    report, folder = Path("reports", "+".join(names)), DOCS / "overview"
+    folder = DOCS / "overview"
     folder.mkdir(exist_ok=True)
     shutil.copy(report / "index.html", folder / "index.html")
     for figure in OVERVIEW:
@@ -137,16 +146,42 @@ def fill(text: str, name: str, content: str) -> str:
     return re.sub(pattern, lambda found: f"{found[1]}{content}\n{found[2]}", text, flags=re.S)
 
 
+def write_again(names: list[str], reports: Path) -> None:
+    """Write reports from the findings that were published of them."""
+    found = {n: Findings.from_json((DOCS / n / "findings.json").read_text()) for n in names}
+    for name, one in found.items():
+        write(one, reports / name)
+    if len(names) > 1:
+        write_sections(*overview(found), reports / "+".join(names))
+
+
+def publish_all(names: list[str], reports: Path) -> None:
+    """Copy each report, and the one over all of them."""
+    for name in names:
+        publish(name, reports / name)
+    if len(names) > 1:
+        publish_overview(reports / "+".join(names))
+
+
 def main() -> None:
     """Publish one report and fill README."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("benchmarks", nargs="+")
-    parser.add_argument("--audit", action="store_true")
+    parser.add_argument("--audit", action="store_true", help="only U-LiRA's table")
+    parser.add_argument("--again", action="store_true", help="from the findings in docs/")
     asked = parser.parse_args()
-    for name in asked.benchmarks:
-        (publish_audit if asked.audit else publish)(name)
-    if len(asked.benchmarks) > 1:
-        publish_overview(asked.benchmarks)
+    names = asked.benchmarks
+    if asked.audit:
+        for name in names:
+            publish_audit(name)
+    elif asked.again:
+        with TemporaryDirectory() as folder:
+            write_again(names, Path(folder))
+            publish_all(names, Path(folder))
+    else:
+        for name in names:
+            publish_origin(name)
+        publish_all(names, Path("reports"))
     readme = ROOT / "README.md"
     text = readme.read_text()
     for name in ("table", "origin", "u-lira"):

@@ -97,16 +97,16 @@ def test_watching_goes_on_until_all_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = by_hand()
-    states: Iterator[UserError | int] = iter([UserError("nothing yet"), 2, 2, 0])
+    states: Iterator[BaseException | int] = iter([UserError("nothing yet"), 2, 2, 0])
     written: list[tuple[int, int]] = []
 
     def findings(folder: Path, plugins: list[Path]) -> object:
         state = next(states)
-        if isinstance(state, UserError):
+        if isinstance(state, BaseException):
             raise state
         return replace(found, open=state, models=9)
 
-    def write(one: object, folder: Path, refresh: int) -> Path:
+    def write(one: object, folder: Path, refresh: int = 0) -> Path:
         written.append((getattr(one, "open", -1), refresh))
         return folder / "index.html"
 
@@ -118,3 +118,8 @@ def test_watching_goes_on_until_all_is_made(
     assert page == tmp_path / "x" / "index.html"
     assert written == [(2, 0.0), (0, 0)], "once a change, and at the end without a reload"
     assert told[0] == "Waiting: nothing yet" and told[1].startswith("7 of 9 models")
+
+    states = iter([4, KeyboardInterrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        reporting.watch("x", [], tmp_path, tmp_path, told.append)
+    assert written[2:] == [(4, 0.0), (4, 0)], "who stops watching leaves a page that rests"

@@ -40,9 +40,8 @@ def compare(folders: list[str], plugins: list[Path], results: Path, reports: Pat
     from unlearnbench.report.compare import comparison
 
     title, said, sections = comparison(found)
-    return write_sections(
-        title, said, sections, reports / f"compare-{'-'.join(names)}".replace("/", "-")
-    )
+    folder = "-".join(["compare", *names]).replace("/", "-")
+    return write_sections(title, said, sections, reports / folder)
 
 
 def _names(paths: list[Path]) -> list[str]:
@@ -59,27 +58,28 @@ def watch(
     name: str, plugins: list[Path], results: Path, reports: Path, tell: Callable[[str], None]
 ) -> Path:
     """Write a report again whenever there is more, until everything has been made or has failed."""
-    seen: tuple[int, int] | None = None
-    while True:
-        started = time.monotonic()
-        page = reports / name / "index.html"
-        try:
-            found = past.findings(results / name, plugins)
-        except UserError as error:
-            if seen is None:
-                tell(f"Waiting: {error}")
-                seen = (0, 0)
-        else:
-            state = (found.open, len(found.runs))
-            if state != seen:
-                page = write(found, reports / name, refresh=EVERY if found.open else 0)
-                tell(f"{_progress(found)}: {page}")
-                seen = state
-            if not found.open:
-                return page
-        # What takes long is done less often: a quarter of the time at most goes into looking.
-        time.sleep(max(EVERY, 3 * (time.monotonic() - started)))
-
-
-def _progress(found: Findings) -> str:
-    return f"{found.models - found.open} of {found.models} models"
+    folder, seen = reports / name, -1
+    found: Findings | None = None
+    try:
+        while True:
+            started = time.monotonic()
+            try:
+                found = past.findings(results / name, plugins)
+            except UserError as error:
+                if seen < 0:
+                    tell(f"Waiting: {error}")
+                    seen = 0
+            else:
+                made = found.models - found.open
+                if made != seen:
+                    page = write(found, folder, refresh=EVERY if found.open else 0)
+                    tell(f"{made} of {found.models} models: {page}")
+                    seen = made
+                if not found.open:
+                    return folder / "index.html"
+            # What takes long is done less often: a quarter of the time at most goes into looking.
+            time.sleep(max(EVERY, 3 * (time.monotonic() - started)))
+    except KeyboardInterrupt:
+        if found is not None:
+            write(found, folder)  # a page that is no longer read again
+        raise

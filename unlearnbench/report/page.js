@@ -27,17 +27,19 @@ function element(name, text, ...children) {
 // Theme: as the system, or as chosen.
 const system = matchMedia("(prefers-color-scheme: dark)");
 const THEMES = { system: "as the system", light: "light", dark: "dark" };
+let theme = memory.get("theme") ?? "system";
 function setTheme(choice) {
+  theme = choice;
   document.documentElement.dataset.theme = choice === "system" ? (system.matches ? "dark" : "light") : choice;
   document.getElementById("theme").textContent = `Theme: ${THEMES[choice]}`;
   memory.set("theme", choice);
 }
 document.getElementById("theme").addEventListener("click", () => {
   const names = Object.keys(THEMES);
-  setTheme(names[(names.indexOf(memory.get("theme") ?? document.documentElement.dataset.chosen ?? "system") + 1) % names.length]);
+  setTheme(names[(names.indexOf(theme) + 1) % names.length]);
 });
-system.addEventListener("change", () => setTheme(memory.get("theme") ?? "system"));
-setTheme(memory.get("theme") ?? "system");
+system.addEventListener("change", () => setTheme(theme));
+setTheme(theme);
 
 // Sorting. What everything is measured against stays on top.
 function sortable(cell) {

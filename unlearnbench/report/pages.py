@@ -21,25 +21,10 @@ FIXED_ROWS = (ORIGINAL, RETRAIN, BAND, HELD_OUT)
 
 def markdown_pages(findings: Findings, sections: Sequence[Section]) -> dict[str, str]:
     """Return report.md, attacks.md and reading.md, by name."""
-    about = story.about(findings)
-    main, details = (
-        [
-            {
-                "heading": section.heading,
-                "tables": [
-                    (table.caption, Markup(render.markdown(table)))
-                    for table in (section.attacks if every else section.tables)
-                ],
-                "figures": section.figures,
-            }
-            for section in sections
-        ]
-        for every in (False, True)
-    )
-    shown = {"report": main, "attacks": details, "reading": []}
+    about = story.about(findings) | {"sections": sections, "markdown": _as_markdown}
     return {
-        name: _markdown().get_template(f"{name}.md.j2").render(about | {"sections": parts})
-        for name, parts in shown.items()
+        name: _markdown().get_template(f"{name}.md.j2").render(about)
+        for name in ("report", "attacks", "reading")
     }
 
 
@@ -100,11 +85,7 @@ def plain_pages(
         )
     )
     about = {"title": title, "said": said, "sections": sections}
-    markdown = (
-        _markdown()
-        .get_template("plain.md.j2")
-        .render(about, markdown=lambda table: Markup(render.markdown(table)))
-    )
+    markdown = _markdown().get_template("plain.md.j2").render(about, markdown=_as_markdown)
     data = {
         "tables": {table.name: _copies(table) for table in every},
         "figures": {figure.name: figure.spec for figure in drawn},
@@ -126,6 +107,10 @@ def plain_pages(
     return markdown, html
 
 
+def _as_markdown(table: Table) -> Markup:
+    return Markup(render.markdown(table))  # escaped cell by cell
+
+
 def _runs(findings: Findings) -> dict[str, dict[str, list[Any]]]:
     """Return the columns of the runs, by setting."""
     found = {}
@@ -140,7 +125,7 @@ def _runs(findings: Findings) -> dict[str, dict[str, list[Any]]]:
 def _copies(table: Table) -> dict[str, Any]:
     """Return a table as LaTeX and CSV in pieces, so that the rows shown can be put together."""
     top, bottom = render.latex_frame(table)
-    head, *lines = render.table_csv(table).splitlines()
+    head, *lines = render.csv_lines(table)
     return {
         "latex": {"top": top, "rows": render.latex_rows(table), "bottom": bottom},
         "csv": {"top": [head], "rows": lines, "bottom": []},

@@ -87,10 +87,17 @@ def _emphasised(table: Table, kind: str, safe: Callable[[str], str]) -> list[lis
 
 def table_csv(table: Table) -> str:
     """Write a table's cells as they are shown, without emphasis."""
-    text = StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerows(map(escape.csv, row) for row in (table.columns, *table.rows))
-    return text.getvalue()
+    return "".join(f"{line}\n" for line in csv_lines(table))
+
+
+def csv_lines(table: Table) -> list[str]:
+    """Return the header and the rows of a table as CSV, one by one."""
+    made = []
+    for row in (table.columns, *table.rows):
+        text = StringIO()
+        csv.writer(text, lineterminator="").writerow(map(escape.csv, row))
+        made.append(text.getvalue())
+    return made
 
 
 def tidy(findings: Findings) -> dict[str, str]:
