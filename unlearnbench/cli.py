@@ -132,9 +132,13 @@ def report(
     ),
 ) -> None:
     """Write a page, tables and figures of what has been run."""
+    asked = names or ["digits"]
+    if (results / Path(asked[0]).stem).is_dir():
+        from unlearnbench.report import convert
+
+        convert.begin()  # works while all that follows is imported
     from unlearnbench import reporting
 
-    asked = names or ["digits"]
     if compare:
         page = reporting.compare(asked, plugin or [], results, reports)
     else:

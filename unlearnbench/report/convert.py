@@ -6,12 +6,12 @@ import os
 from concurrent.futures import Future
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import vl_convert
 from loky import ProcessPoolExecutor, get_reusable_executor
 
 from unlearnbench.files import write
-from unlearnbench.report.figures import Figure, printed
 
 DPI = 300
 IDLE = 60
@@ -23,7 +23,11 @@ def _pool() -> ProcessPoolExecutor:
 
 
 @cache
-def _library() -> Future[str]:
+def begin() -> Future[str]:
+    """Start the processes, one of them on Vega's JavaScript, which takes longest.
+
+    Done before anything else is imported, it costs no time of its own.
+    """
     script: Future[str] = _pool().submit(vl_convert.javascript_bundle)
     return script
 
@@ -32,18 +36,17 @@ class Converter:
     """Turn specifications into files, and hand out Vega's JavaScript."""
 
     def __init__(self) -> None:
-        """Begin with the JavaScript, which takes longest."""
-        _library()
+        """Begin with what takes longest."""
+        begin()
         self._drawn: list[tuple[Path, Future[str]]] = []
 
     def library(self) -> str:
         """Return Vega, Vega-Lite and Vega-Embed as one script that needs no network."""
-        return _library().result()
+        return begin().result()
 
-    def draw(self, figure: Figure, folder: Path) -> None:
-        """Begin to draw a figure that `finish` will write to `folder`."""
-        svg = _pool().submit(vl_convert.vegalite_to_svg, printed(figure.spec))
-        self._drawn.append((folder / figure.name, svg))
+    def draw(self, spec: dict[str, Any], path: Path) -> None:
+        """Begin to draw what `finish` will write to `path`.pdf and .png."""
+        self._drawn.append((path, _pool().submit(vl_convert.vegalite_to_svg, spec)))
 
     def finish(self) -> None:
         """Write all figures as PDF (fonts embedded) and PNG (300 dpi).

@@ -22,7 +22,7 @@ def write(findings: Findings, folder: Path, refresh: int = 0) -> Path:
     sections = [section(findings, group) for group in tables.groups(findings)]
     for part in sections:
         for figure in part.figures:
-            convert.draw(figure, folder / "figures")
+            convert.draw(figures.printed(figure.spec), folder / "figures" / figure.name)
     whole = _present(ledger.settings_table(findings), ledger.failures_table(findings))
     every = [table for part in sections for table in (*part.tables, *part.attacks)]
     _write_tables([*every, *whole], folder)
@@ -44,7 +44,7 @@ def write_sections(title: str, said: list[str], sections: list[Section], folder:
     for part in sections:
         _write_tables(part.tables, folder)
         for figure in part.figures:
-            convert.draw(figure, folder / "figures")
+            convert.draw(figures.printed(figure.spec), folder / "figures" / figure.name)
     convert.finish()
     markdown, html = pages.plain_pages(title, said, sections, folder.name, convert.library())
     write_text(folder / "report.md", markdown)
