@@ -14,6 +14,7 @@ from unlearnbench.report.marks import (
     CHOSEN,
     DASHED,
     HOVER,
+    LINES,
     SHADE,
     Spec,
     axis,
@@ -40,7 +41,7 @@ def gaps(findings: Findings, group: Group) -> Spec | None:
     drawn = []
     for place, (name, data) in enumerate(series.gaps(runs).items()):
         style = {"labels": place % 3 == 0, "ticks": False, "domain": False, "grid": True}
-        y = axis("method", None, kind="nominal", sort=labels, axis=style)
+        y = axis("method", None, kind="nominal", scale=LINES, axis=style)
         x = axis("x", None, axis={"tickCount": 5})
         reach = noise_band(runs, name)
         dots = points(data, labels, x, y, "x", key=False)

@@ -62,7 +62,8 @@ def comparison(found: Mapping[str, Findings]) -> tuple[str, list[str], list[Sect
 
 def _changes(found: Mapping[str, Findings]) -> Table:
     """Show what differs: settings, hyperparameters, source of methods, environment."""
-    aspects = {name: dict(_aspects(one)) for name, one in found.items()}
+    shared = _shared(found)
+    aspects = {name: dict(_aspects(one, shared)) for name, one in found.items()}
     rows = []
     for key in dict.fromkeys(key for one in aspects.values() for key in one):
         values = [one.get(key, ABSENT) for one in aspects.values()]
@@ -74,12 +75,21 @@ def _changes(found: Mapping[str, Findings]) -> Table:
     return Table("changes", caption, ["What", *found], rows)
 
 
-def _aspects(found: Findings) -> Iterator[tuple[str, str]]:
-    """Yield everything that a result depends on, by name."""
+def _shared(found: Mapping[str, Findings]) -> list[str]:
+    """List the rows that all folders have."""
+    first, *others = (list(dict.fromkeys(one.runs["label"])) for one in found.values())
+    return [label for label in first if all(label in other for other in others)]
+
+
+def _aspects(found: Findings, shared: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield everything that a result depends on, by name; of rows, what the shared ones do."""
     yield from _flat("", found.benchmark.model_dump(mode="json", exclude=READING))
+    own_rows = [str(n) for n in dict.fromkeys(found.runs["label"]) if n not in shared]
+    yield "rows only here", ", ".join(own_rows) or ABSENT
     for label, entry in found.benchmark.methods.items():
-        yield from _flat(label, entry)
-    for row, own in found.runs.groupby("label", sort=False):
+        if label in shared:
+            yield from _flat(label, entry)
+    for row, own in found.runs[found.runs["label"].isin(shared)].groupby("label", sort=False):
         sources = {str(found.details[run].get("source") or ABSENT) for run in own["run"]}
         yield f"source of {row}", ", ".join(sorted(sources))
     machines: dict[str, set[str]] = {}
@@ -104,7 +114,7 @@ def _differences(found: Mapping[str, Findings], group: Group) -> tuple[Table, li
     first, *others = found
     runs = {name: compared(select(one.runs, group)) for name, one in found.items()}
     rows, dots = [], []
-    labels = list(dict.fromkeys(label for own in runs.values() for label in own["label"]))
+    labels = [label for label in _shared(found) if label in set(runs[first]["label"])]
     for label in labels:
         for metric in SHOWN:
             if (label, metric) == (ORIGINAL, "time_ratio"):
@@ -175,7 +185,7 @@ def _drawn(
         pairs = zip(own["x"], own["half"], strict=True)
         data["tip"] = [f"{x:+.{places}f} ±{half:.{places}f}" for x, half in pairs]
         style = {"labels": len(panels) % 3 == 0, "ticks": False, "domain": False, "grid": True}
-        y = marks.axis("method", None, kind="nominal", sort=labels, axis=style)
+        y = marks.axis("method", None, kind="nominal", scale=marks.LINES, axis=style)
         x = marks.axis("x", None, axis={"tickCount": 4})
         layers = [marks.rule(0, "x"), *marks.points(data, labels, x, y, "x", key=False)]
         title = f"{_title(str(metric))}: {other}"

@@ -20,6 +20,8 @@ HOVER = "hover"
 """The name of layers that only a pointer finds: they are left out of print."""
 GREY = "#777777"
 SHADE: Spec = {"color": "#888888", "opacity": 0.25, "clip": True, "aria": False}
+LINES: Spec = {"domain": {"expr": SHOWN}}
+"""A line for each method that is drawn, in every panel, whether or not it has a value there."""
 CHOSEN = [{"filter": f"indexof({SHOWN}, datum.method) >= 0"}]
 DASHED: Spec = {"color": GREY, "strokeDash": [3, 2], "strokeWidth": 0.7, "aria": False}
 TIPS = [{"field": "method"}, {"field": "tip", "title": "mean"}]
