@@ -40,7 +40,7 @@ def html_page(
     whole: tables of settings and, if there are any, failures; library: Vega's script.
     """
     every = [table for section in sections for table in (*section.tables, *section.attacks)]
-    labels = list(dict.fromkeys(compared(findings.runs)["label"])) if len(findings.runs) else []
+    labels = list(dict.fromkeys(compared(findings.runs)["label"]))
     return (
         _html()
         .get_template("page.html.j2")
