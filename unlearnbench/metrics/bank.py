@@ -17,6 +17,11 @@ Floats = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[Any]]
 
 
+def reference_counts(references: int) -> list[int]:
+    """Return with how many of the references attacks are tried: 2, 4, 8, ... and all."""
+    return sorted({2**power for power in range(1, references.bit_length())} | {references})
+
+
 @dataclass(frozen=True)
 class Bank:
     """Hold what k reference models say of n samples.
@@ -53,7 +58,7 @@ class Bank:
         sums = np.take_along_axis(expit(self.margin), order, axis=0)
         half = len(sums) // 2
         inside, outside = (np.cumsum(part, axis=0) for part in (sums[:half], sums[half:]))
-        counts = sorted({2**power for power in range(1, len(sums).bit_length())} | {len(sums)})
+        counts = reference_counts(len(sums))
         return {k: (inside[k // 2 - 1] + outside[k // 2 - 1]) / k for k in counts}
 
     @cached_property

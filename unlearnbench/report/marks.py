@@ -74,14 +74,12 @@ def band(low: float, high: float, along: str) -> list[Spec]:
     if not np.isfinite([low, high]).all():
         return []
     ends = {along: {"datum": float(low)}, f"{along}2": {"datum": float(high)}}
-    return [{"data": {"values": [{}]}, "mark": {"type": "rect", **SHADE}, "encoding": ends}]
+    return [{"data": {"values": [{}]}} | unit("rect", ends, **SHADE)]
 
 
 def rule(value: float, along: str) -> Spec:
     """Draw a dashed line across an axis."""
-    mark = {"type": "rule", **DASHED}
-    place = {along: {"datum": float(value)}}
-    return {"data": {"values": [{}]}, "mark": mark, "encoding": place}
+    return {"data": {"values": [{}]}} | unit("rule", {along: {"datum": float(value)}}, **DASHED)
 
 
 def points(
@@ -97,10 +95,9 @@ def points(
         ends: Spec = {"x": x, "y": y, "color": tint, "tooltip": TIPS}
         ends[along] = ends[along] | {"field": f"{along}_low"}
         ends[f"{along}2"] = {"field": f"{along}_high"}
-        made.append({"mark": {"type": "rule", "strokeWidth": 0.8}, "encoding": ends})
-    mark = {"type": "point", "filled": True, "size": 34, "opacity": 1}
+        made.append(unit("rule", ends, strokeWidth=0.8))
     encoding = {"x": x, "y": y, "color": tint, "shape": shape(labels, key=key), "tooltip": TIPS}
-    made.append({"mark": mark, "encoding": encoding})
+    made.append(unit("point", encoding, filled=True, size=34, opacity=1))
     return [{"data": values(frame), "transform": CHOSEN, "layer": made}]
 
 
@@ -117,15 +114,13 @@ def lines(
         low, high = (retrain["y"] + sign * retrain["std"] for sign in (-1, 1))
         shaded = retrain[["x"]].assign(low=low.clip(lower=0), high=high.clip(upper=100))
         ends = {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}
-        area = {"mark": {"type": "area", **SHADE}, "encoding": ends}
-        made.append({"data": values(shaded), **area})
+        made.append({"data": values(shaded)} | unit("area", ends, **SHADE))
     plain: Mapping[str, Any] = {"x": x, "y": y, "color": colour(labels)}
-    drawn: list[Spec] = [{"mark": {"type": "line", "strokeWidth": 1.2}, "encoding": plain}]
+    drawn = [unit("line", plain, strokeWidth=1.2)]
     pointed = {"tooltip": TIPS, **plain}
     if dots:
-        mark = {"type": "point", "filled": True, "size": 20, "opacity": 1}
-        drawn.append({"mark": mark, "encoding": pointed | {"shape": shape(labels)}})
+        shaped = pointed | {"shape": shape(labels)}
+        drawn.append(unit("point", shaped, filled=True, size=20, opacity=1))
     else:
-        mark = {"type": "point", "filled": True, "size": 30, "opacity": 0}
-        drawn.append({"name": HOVER, "mark": mark, "encoding": pointed})
+        drawn.append({"name": HOVER} | unit("point", pointed, filled=True, size=30, opacity=0))
     return [*made, {"data": values(frame), "transform": CHOSEN, "layer": drawn}]

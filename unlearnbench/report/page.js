@@ -46,10 +46,11 @@ function sortable(cell) {
   const number = cell.textContent.replaceAll(",", "").match(/[+-]?\d+(\.\d+)?/);
   return number && !/^[A-Za-z]/.test(cell.textContent.trim()) ? Number(number[0]) : cell.textContent.trim();
 }
-function compare(a, b) {
-  const absent = (value) => value === "–" || value === "";
-  if (absent(a) || absent(b)) return absent(a) - absent(b);
-  return typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
+const absent = (value) => value === "–" || value === "";
+function compare(a, b, down) {
+  if (absent(a) || absent(b)) return absent(a) - absent(b); // last, whichever way
+  const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
+  return down ? -order : order;
 }
 for (const button of all(".sort")) {
   button.addEventListener("click", () => {
@@ -59,8 +60,7 @@ for (const button of all(".sort")) {
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const body = table.querySelector("tbody.sortable");
     const rows = [...body.rows].map((row) => [sortable(row.cells[place]), row]);
-    const last = (value) => value === "–" || value === "";
-    rows.sort(([a], [b]) => (down && !last(a) && !last(b) ? compare(b, a) : compare(a, b)));
+    rows.sort(([a], [b]) => compare(a, b, down));
     body.append(...rows.map(([, row]) => row));
   });
 }

@@ -19,17 +19,18 @@ FIXED_ROWS = (ORIGINAL, RETRAIN, BAND, HELD_OUT)
 """Stay on top however a table is sorted: what everything is measured against."""
 
 
-def markdown_pages(findings: Findings, sections: Sequence[Section]) -> dict[str, str]:
-    """Return report.md, attacks.md and reading.md, by name."""
-    about = story.about(findings) | {"sections": sections, "markdown": _as_markdown}
+def markdown_pages(about: dict[str, Any], sections: Sequence[Section]) -> dict[str, str]:
+    """Return report.md, attacks.md and reading.md, by name; about: as `story.about` has it."""
+    shown = about | {"sections": sections, "markdown": _as_markdown}
     return {
-        name: _markdown().get_template(f"{name}.md.j2").render(about)
+        name: _markdown().get_template(f"{name}.md.j2").render(shown)
         for name in ("report", "attacks", "reading")
     }
 
 
 def html_page(
     findings: Findings,
+    about: dict[str, Any],
     sections: Sequence[Section],
     whole: Sequence[Table],
     library: str,
@@ -45,7 +46,7 @@ def html_page(
         _html()
         .get_template("page.html.j2")
         .render(
-            story.about(findings)
+            about
             | {
                 "title": findings.benchmark.title,
                 "name": findings.benchmark.name,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from unlearnbench.metrics.bank import reference_counts
 from unlearnbench.metrics.compute import LEVELS, METRICS
 from unlearnbench.metrics.curves import EDGES, FPRS
 from unlearnbench.plan import ORIGINAL, RETRAIN
@@ -127,10 +128,7 @@ def roc(findings: Findings, group: Group) -> pd.DataFrame:
 
 def references(findings: Findings, group: Group) -> pd.DataFrame:
     """Return FT AUC against the number of references."""
-    counts = sorted(
-        {2**power for power in range(1, findings.references.bit_length())} | {findings.references}
-    )
-    return curves(findings, group, "references", counts)
+    return curves(findings, group, "references", reference_counts(findings.references))
 
 
 def classes(findings: Findings, group: Group) -> pd.DataFrame:

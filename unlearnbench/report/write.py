@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from unlearnbench.files import write_text
-from unlearnbench.report import audit, citations, figures, ledger, pages, render, tables
+from unlearnbench.report import audit, citations, figures, ledger, pages, render, story, tables
 from unlearnbench.report.convert import Converter
 from unlearnbench.report.findings import Findings
 from unlearnbench.report.section import Section
@@ -20,20 +20,19 @@ def write(findings: Findings, folder: Path, refresh: int = 0) -> Path:
     """
     convert = Converter()
     sections = [section(findings, group) for group in tables.groups(findings)]
-    for part in sections:
-        for figure in part.figures:
-            convert.draw(figures.printed(figure.spec), folder / "figures" / figure.name)
+    _draw(sections, convert, folder)
     whole = _present(ledger.settings_table(findings), ledger.failures_table(findings))
     every = [table for part in sections for table in (*part.tables, *part.attacks)]
     _write_tables([*every, *whole], folder)
     for name, text in render.tidy(findings).items():
         write_text(folder / "tables" / f"{name}.csv", text)
-    for name, text in pages.markdown_pages(findings, sections).items():
+    about = story.about(findings)
+    for name, text in pages.markdown_pages(about, sections).items():
         write_text(folder / f"{name}.md", text)
     write_text(folder / "references.bib", citations.bibliography(findings.papers))
     write_text(folder / "findings.json", findings.as_json())
     convert.finish()
-    page = pages.html_page(findings, sections, whole, convert.library(), refresh)
+    page = pages.html_page(findings, about, sections, whole, convert.library(), refresh)
     write_text(folder / "index.html", page)  # last: a page that is open finds everything there
     return folder / "index.html"
 
@@ -41,10 +40,9 @@ def write(findings: Findings, folder: Path, refresh: int = 0) -> Path:
 def write_sections(title: str, said: list[str], sections: list[Section], folder: Path) -> Path:
     """Write a page of sections that is about more than one benchmark, with tables and figures."""
     convert = Converter()
+    _draw(sections, convert, folder)
     for part in sections:
         _write_tables(part.tables, folder)
-        for figure in part.figures:
-            convert.draw(figures.printed(figure.spec), folder / "figures" / figure.name)
     convert.finish()
     markdown, html = pages.plain_pages(title, said, sections, folder.name, convert.library())
     write_text(folder / "report.md", markdown)
@@ -74,6 +72,13 @@ def section(findings: Findings, group: Group) -> Section:
         [*attacks, *_present(audit.pairs_table(findings, group))],
         figures.figures(findings, group),
     )
+
+
+def _draw(sections: Iterable[Section], convert: Converter, folder: Path) -> None:
+    """Begin to draw all figures."""
+    for part in sections:
+        for figure in part.figures:
+            convert.draw(figures.printed(figure.spec), folder / "figures" / figure.name)
 
 
 def _write_tables(made: Iterable[Table], folder: Path) -> None:
