@@ -3,7 +3,7 @@
 from torch import nn
 
 from unlearnbench import Method, Task, param
-from unlearnbench.toolkit import adversarial_examples, finetune, saliency_mask
+from unlearnbench.toolkit import Search, adversarial_examples, finetune, saliency_mask
 
 
 class Amun(Method):
@@ -22,12 +22,17 @@ class Amun(Method):
     epochs: int = param(10, ge=1, help="passes over all sets")
     decay_every: int = param(1, ge=1, help="epochs between two decays of lr by 0.1", search=(1, 10))
     radius: float = param(0.04, gt=0, help="first l2 radius of the search")
+    search: Search = param(
+        "paper", help="how D_A is found; closest: nearer, at a tenth of the cost"
+    )
     keep: float = param(1.0, gt=0, le=1, help="share of weights that may change (1: all)")
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise the cross-entropy on the three sets together."""
         mask = saliency_mask(model, task.forget, keep=self.keep)
-        adversarial = adversarial_examples(task.original, task.forget, radius=self.radius)
+        adversarial = adversarial_examples(
+            task.original, task.forget, radius=self.radius, search=self.search
+        )
         return finetune(
             model,
             adversarial + task.forget + task.retain,

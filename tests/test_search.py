@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from unlearnbench.recipe import Recipe
-from unlearnbench.toolkit import Examples, adversarial_examples
-from unlearnbench.toolkit.adversarial import STEPS, negative_margin, search
+from unlearnbench.toolkit import Examples, adversarial, adversarial_examples
+from unlearnbench.toolkit.boundary import negative_margin
+from unlearnbench.toolkit.closest_search import STEPS as DESCENT
+from unlearnbench.toolkit.closest_search import closest_search
+from unlearnbench.toolkit.paper_search import STEPS, paper_search
 from unlearnbench.toolkit.recorder import Recorder, recording
 
 SIDE = 4
@@ -44,7 +48,7 @@ def problem(distance: float, count: int = 1) -> tuple[Linear, Examples]:
 @pytest.mark.parametrize("distance", [0.003, 0.03, 0.05, 0.11, 0.3])
 def test_stops_just_over_the_boundary_of_a_linear_model(distance: float) -> None:
     model, examples = problem(distance)
-    found = search(model, examples, radius=RADIUS)
+    found = paper_search(model, examples, radius=RADIUS)
     moved = float((found.images - examples.images).norm())
     # The first radius, doubled until its ball reaches the boundary; one step of it at most beyond.
     doublings = max(0, math.ceil(math.log2(distance / RADIUS)))
@@ -65,13 +69,13 @@ def test_goes_on_from_the_current_point_when_the_radius_doubles(
     model, examples = problem(distance)
     recorder = Recorder()
     with recording(recorder):
-        search(model, examples, radius=RADIUS)
+        paper_search(model, examples, radius=RADIUS)
     assert recorder.gradients == expected
 
 
 def test_direction_is_the_normal_of_the_boundary() -> None:
     model, examples = problem(0.11)
-    found = search(model, examples, radius=RADIUS)
+    found = paper_search(model, examples, radius=RADIUS)
     moved = (found.images - examples.images).flatten()
     cosine = torch.cosine_similarity(moved, -model.w.detach(), dim=0)
     assert cosine.item() == pytest.approx(1.0, abs=1e-5)
@@ -81,7 +85,7 @@ def test_misclassified_sample_keeps_its_image_and_its_wrong_label() -> None:
     model, examples = problem(-0.1)
     recorder = Recorder()
     with recording(recorder):
-        found = search(model, examples, radius=RADIUS)
+        found = paper_search(model, examples, radius=RADIUS)
     assert torch.equal(found.images, examples.images)
     assert found.labels.item() == 0 and found.radius.item() == 0 and bool(found.flipped)
     assert recorder.gradients == 0
@@ -93,7 +97,7 @@ def test_images_stay_in_the_unit_cube() -> None:
     edge[..., :2] = 0.0
     edge[..., 2:] = 1.0
     moved = Examples(edge, examples.labels, examples.augment, examples.recipe)
-    found = search(model, moved, radius=RADIUS)
+    found = paper_search(model, moved, radius=RADIUS)
     assert found.images.min() >= 0 and found.images.max() <= 1
 
 
@@ -123,12 +127,12 @@ def test_samples_that_are_done_leave_the_batch() -> None:
     for index in range(4):
         recorder = Recorder()
         with recording(recorder):
-            search(model, examples.select(torch.tensor([index])), radius=RADIUS)
+            paper_search(model, examples.select(torch.tensor([index])), radius=RADIUS)
         alone.append(recorder.gradients)
     for batch in (1, 2, 3, 100):
         recorder, model.calls = Recorder(), 0
         with recording(recorder):
-            found = search(model, examples, radius=RADIUS, batch=batch)
+            found = paper_search(model, examples, radius=RADIUS, batch=batch)
         assert recorder.gradients == sum(alone), "no gradient is spent on samples that are done"
         assert model.calls == sum(alone) + 4, "one look a step, and the last one"
         assert bool(found.flipped.all())
@@ -151,3 +155,59 @@ def test_margin_has_the_direction_of_the_cross_entropy_and_does_not_underflow() 
     sure = torch.tensor([[300.0, 0.0]], requires_grad=True)
     assert torch.autograd.grad(nn.functional.cross_entropy(sure, label), sure)[0].norm() == 0
     assert torch.autograd.grad(negative_margin(sure, label).sum(), sure)[0].norm() > 1
+
+
+def test_looking_less_often_finds_the_same_and_counts_the_same() -> None:
+    model, _ = problem(0.05)
+    depth = torch.tensor([0.03, 0.11, 0.3, 0.03, -0.02])
+    normal = model.w.detach() / model.w.detach().norm()
+    images = torch.full((5, SIDE * SIDE), 0.5) + (depth - 0.05)[:, None] * normal
+    labels = torch.ones(5, dtype=torch.int64)
+    augment = torch.ones(5, dtype=torch.bool)
+    examples = Examples(images.view(5, 1, SIDE, SIDE), labels, augment, Recipe())
+    found, gradients = [], []
+    for look in (1, 5, 7):
+        recorder = Recorder()
+        with recording(recorder):
+            found.append(paper_search(model, examples, radius=RADIUS, batch=2, look=look))
+        gradients.append(recorder.gradients)
+    assert gradients[0] == gradients[1] == gradients[2] > 0
+    for other in found[1:]:
+        for name in ("images", "labels", "radius", "flipped"):
+            assert torch.equal(getattr(found[0], name), getattr(other, name)), name
+
+
+@pytest.mark.parametrize("distance", [0.003, 0.05, 0.3])
+def test_closest_search_reaches_the_boundary_of_a_linear_model(distance: float) -> None:
+    model, examples = problem(distance, count=3)
+    recorder = Recorder()
+    with recording(recorder):
+        found = closest_search(model, examples)
+    moved = (found.images - examples.images).flatten(1).norm(dim=1)
+    assert bool(found.flipped.all()) and found.labels.tolist() == [0, 0, 0]
+    assert bool((model(found.images).argmax(1) == 0).all()), "what it returns has flipped"
+    assert torch.allclose(moved, torch.full((3,), distance), rtol=0.01)
+    assert torch.allclose(found.radius, moved, atol=1e-6)
+    assert recorder.gradients == 3 * DESCENT
+
+
+def test_closest_search_keeps_what_is_misclassified_and_spends_nothing_on_it() -> None:
+    model, examples = problem(-0.1)
+    recorder = Recorder()
+    with recording(recorder):
+        found = closest_search(model, examples)
+    assert torch.equal(found.images, examples.images) and bool(found.flipped)
+    assert found.labels.item() == 0 and found.radius.item() == 0 and recorder.gradients == 0
+
+
+def test_what_the_closest_search_does_not_flip_is_left_to_the_papers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, examples = problem(0.11, count=3)
+    monkeypatch.setattr(adversarial, "closest_search", partial(closest_search, steps=0))
+    recorder = Recorder()
+    with recording(recorder):
+        pairs = adversarial_examples(model, examples, radius=RADIUS, search="closest")
+    paper = adversarial_examples(model, examples, radius=RADIUS)
+    assert torch.equal(pairs.images, paper.images) and torch.equal(pairs.labels, paper.labels)
+    assert recorder.notes["adversarial search"]["gradients"] == 3 * (2 * STEPS + 2)
