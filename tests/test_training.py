@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import copy
+import time
+from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from unlearnbench import contract
 from unlearnbench.recipe import Recipe
-from unlearnbench.toolkit import Examples, Trainer, finetune, random_labels, saliency_mask, train
+from unlearnbench.toolkit import (
+    Examples,
+    Trainer,
+    compilation,
+    finetune,
+    random_labels,
+    saliency_mask,
+    train,
+)
 from unlearnbench.toolkit.augmentation import augmented
+from unlearnbench.toolkit.compilation import Loss, choose, with_cuda_graphs
 from unlearnbench.toolkit.examples import as_pixels
 from unlearnbench.toolkit.recorder import Recorder, recording
 
@@ -165,3 +176,70 @@ def test_models_map_images_to_classes(name: str) -> None:
     channels, size = (1, 8) if name == "small-cnn" else (3, 32)
     model = registry.find("models")[name].load().build(7, channels, size).eval()
     assert model(torch.rand(2, channels, size, size)).shape == (2, 7)
+
+
+def slower(loss: Loss) -> Loss:
+    def wait(pixels: Tensor, labels: Tensor) -> Tensor:
+        time.sleep(0.002)
+        return loss(pixels, labels)
+
+    return wait
+
+
+def broken(loss: Loss) -> Loss:
+    raise RuntimeError("no compiler\nhere")
+
+
+@pytest.mark.parametrize(
+    ("eager", "compiler", "used", "why"),
+    [
+        (lambda f: f, slower, "eager", "faster"),
+        (slower, lambda f: Trainer(contract.build(0), PLAIN, lr=0.1, seed=0).eager, "compiled", ""),
+        (slower, broken, "eager", "not compiled: RuntimeError: no compiler"),
+    ],
+    ids=["compiled-is-slower", "compiled-is-faster", "does-not-compile"],
+)
+def test_a_compiled_step_is_used_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch,
+    eager: Callable[[Loss], Loss],
+    compiler: Callable[[Loss], Loss],
+    used: str,
+    why: str,
+) -> None:
+    monkeypatch.setattr(compilation, "WORTHWHILE", 0.0)
+    model = contract.build(0).train()
+    before = copy.deepcopy(model.state_dict())
+    loss = eager(Trainer(model, PLAIN, lr=0.1, seed=0).eager)
+    batch = next(iter(contract.examples(8).batches(8)))
+    chosen, choice = choose(model, loss, batch, 100, compiler)
+    assert (choice.used, choice.why) == (used, why)
+    assert (chosen is loss) == (used == "eager")
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), "training starts from where it was"
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_short_trainings_are_not_compiled() -> None:
+    model = contract.build(0)
+    loss = Trainer(model, PLAIN, lr=0.1, seed=0).eager
+    batch = next(iter(contract.examples(8).batches(8)))
+    assert choose(model, loss, batch, 10, broken)[1].why == "too short to compile for"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_fast_and_plain_paths_agree_on_gradients() -> None:
+    gradients = []
+    for compiler in (lambda loss: loss, with_cuda_graphs):
+        model = contract.build(0)
+        trainer = Trainer(model, PLAIN, lr=0.1, seed=0)
+        pixels, labels = next(iter(contract.examples(8).batches(8)))
+        compiler(trainer.eager)(pixels, labels).backward()
+        gradients.append([p.grad for p in model.parameters()])
+    plain = contract.build(0)
+    functional.cross_entropy(plain(as_pixels(some(8).images)), some(8).labels).backward()  # type: ignore[no-untyped-call]
+    gradients.append([p.grad for p in plain.parameters()])
+    for other in gradients[1:]:
+        for one, two in zip(gradients[0], other, strict=True):
+            assert one is not None and two is not None
+            assert torch.allclose(one, two, atol=1e-5)
