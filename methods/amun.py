@@ -1,9 +1,11 @@
 """AMUN: adversarial machine unlearning."""
 
+from typing import Literal
+
 from torch import nn
 
 from unlearnbench import Method, Task, param
-from unlearnbench.toolkit import Search, adversarial_examples, finetune, saliency_mask
+from unlearnbench.toolkit import adversarial_examples, finetune, saliency_mask
 
 
 class Amun(Method):
@@ -22,8 +24,8 @@ class Amun(Method):
     epochs: int = param(10, ge=1, help="passes over all sets")
     decay_every: int = param(1, ge=1, help="epochs between two decays of lr by 0.1", search=(1, 10))
     radius: float = param(0.04, gt=0, help="first l2 radius of the search")
-    search: Search = param(
-        "paper", help="how D_A is found; closest: nearer, at a tenth of the cost"
+    search: Literal["paper", "closest"] = param(
+        "paper", help="for D_A; closest: nearer images for a tenth of the gradients"
     )
     keep: float = param(1.0, gt=0, le=1, help="share of weights that may change (1: all)")
 

@@ -1,6 +1,6 @@
 """What methods are made of: examples, fine-tuning, the adversarial search, masks, wrong labels."""
 
-from unlearnbench.toolkit.adversarial import Search, adversarial_examples
+from unlearnbench.toolkit.adversarial import adversarial_examples
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.labels import random_labels
 from unlearnbench.toolkit.recorder import recorder
@@ -9,7 +9,6 @@ from unlearnbench.toolkit.training import Trainer, finetune, train
 
 __all__ = [
     "Examples",
-    "Search",
     "Trainer",
     "adversarial_examples",
     "finetune",

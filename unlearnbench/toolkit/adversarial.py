@@ -16,7 +16,11 @@ Search = Literal["paper", "closest"]
 
 
 def adversarial_examples(
-    model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper"
+    model: nn.Module,
+    forget: Examples,
+    *,
+    radius: float,
+    search: Search = "paper",
 ) -> Examples:
     """Return AMUN's D_A: each example's nearest adversarial image, under the label it flipped to.
 
