@@ -29,6 +29,7 @@ def describe(device: str) -> dict[str, object]:
     }
 
 
+@cache
 def installed(package: str) -> str | None:
     """Return a package's version, None if it is not installed."""
     try:

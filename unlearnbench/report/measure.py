@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -91,18 +91,20 @@ class Measurement:
                 made.broken[cell] = problem
             if evaluation is not None:
                 made.cells[cell] = evaluation
-        usable = list(made.cells)
-        for cell, values in zip(usable, _threads(self._distances(usable), usable), strict=True):
-            made.cells[cell].values.update(values)
-        made.no_op = {cell for cell in usable if self._is_no_op(cell)}
+        together: dict[tuple[Access, tuple[float, int, int]], list[Cell]] = {}
+        for cell in made.cells:
+            together.setdefault((cell.access, cell.forget_set), []).append(cell)
+        for found in _threads(self._distances, list(together.values())):
+            for cell, values in found.items():
+                made.cells[cell].values.update(values)
+        made.no_op = {cell for cell in made.cells if self._is_no_op(cell)}
         made.ulira = self._ulira()
         return made
 
-    def samples(self, cell: Cell) -> Samples:
-        """Return which samples a cell is about."""
+    def samples(self, cell: Cell, pool: int) -> Samples:
+        """Return which samples of a pool of so many a cell is about."""
         split, record = self.store.split(cell.split), self.store.record(cell.run)
         train, test = record["train"], record["test"]
-        pool = len(self.store.signals(cell.run)["margin"])
         kept = np.ones(train, dtype=np.bool_)
         kept[split["forget"][split["forget"] < train]] = kept[split["earlier"]] = False
         tested, held_out = np.arange(train, train + test), np.arange(train + test, pool)
@@ -110,7 +112,8 @@ class Measurement:
         return Samples(split["forget"], np.flatnonzero(kept), tested, others)
 
     def _cell(self, cell: Cell) -> tuple[Evaluation | None, str | None]:
-        signals, samples = self.store.signals(cell.run), self.samples(cell)
+        signals = self.store.signals(cell.run)
+        samples = self.samples(cell, len(signals["margin"]))
         problem = gates.broken(signals, samples, unlearned=cell.label != ORIGINAL)
         if problem is not None:
             return None, problem
@@ -131,25 +134,22 @@ class Measurement:
         other = score(HEADLINE, View(self.store.signals(twin.run), view.samples), self.bank)
         return (auc(one[forget], one[stand_ins]) + auc(other[stand_ins], other[forget])) / 2
 
-    def _distances(self, cells: Iterable[Cell]) -> Callable[[Cell], dict[str, float]]:
-        """Return a function from a cell to its mean distance to the retrains on its forget set."""
-        groups: dict[tuple[Access, tuple[float, int, int]], list[Cell]] = {}
+    def _distances(self, cells: list[Cell]) -> dict[Cell, dict[str, float]]:
+        """Return the mean distance of each cell to the retrains, all being on one forget set."""
+        retrains = {cell: self._outputs(cell) for cell in cells if cell.label == RETRAIN}
+        measured = {}
         for cell in cells:
-            groups.setdefault((cell.access, cell.forget_set), []).append(cell)
-
-        def measure(cell: Cell) -> dict[str, float]:
-            together = groups[cell.access, cell.forget_set]
-            retrains = [c for c in together if c.label == RETRAIN and c.run != cell.run]
-            if not retrains:
-                return {}
-            samples = self.samples(cell)
+            others = [one for other, one in retrains.items() if other.run != cell.run]
+            if not others:
+                continue
             own = self._outputs(cell)
-            found = [_distance(samples, own, self._outputs(other)) for other in retrains]
+            samples = self.samples(cell, len(own[0]))
+            found = [_distance(samples, own, other) for other in others]
             means = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
-            alike = [c for c in together if c.label == cell.label]
-            return means | self._klom(samples.forget, alike, retrains)
-
-        return measure
+            alike = [c for c in cells if c.label == cell.label]
+            compared = [c for c in retrains if c.run != cell.run]
+            measured[cell] = means | self._klom(samples.forget, alike, compared)
+        return measured
 
     def _outputs(self, cell: Cell) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return a model's margins and logits."""
