@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test slow check readme
+.PHONY: demo test slow check readme speed
 
 demo: $(STAMP)
 	$(BIN)/unlearnbench run
@@ -26,6 +26,9 @@ $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable ".[dev]"
 	touch $(STAMP)
+
+speed: $(STAMP)
+	$(BIN)/python benchmarks/speed/run.py
 
 readme: demo
 	$(BIN)/python docs/publish.py digits

@@ -138,7 +138,8 @@ def test_tables_are_tidy_and_agree(finished: Path) -> None:
 def test_two_runs_from_scratch_give_the_same_bytes(
     cli: Cli, inside: Cli, finished: Path, tiny: Path, tmp_path: Path
 ) -> None:
-    assert cli("run", tiny, "--methods", "ft,rl").code == 0  # one worker where there were two
+    done = cli("run", tiny, "--methods", "ft,rl", "--profile")  # one worker where there were two
+    assert done.code == 0, done.err
     assert inside("report", "tiny").code == 0
     tables = Path("reports", "tiny", "tables")
     names = ("summary", "runs", "attacks", "pairs")

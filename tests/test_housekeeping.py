@@ -11,6 +11,9 @@ import pytest
 
 from tests.conftest import Cli
 from tests.test_durability import contents, flip
+from unlearnbench.housekeeping import adopt
+from unlearnbench.past import planned
+from unlearnbench.store import Store
 
 
 @pytest.fixture
@@ -68,6 +71,22 @@ def test_merging_brings_in_what_is_lacking_and_whole(
     assert not list((copied / "claims").iterdir())
     wrong = inside("results", "merge", tmp_path)
     assert wrong.code == 2 and "Name a folder like results/digits." in wrong.err
+
+
+def test_originals_and_references_of_other_benchmarks_are_taken_over(
+    copied: Path, tmp_path: Path
+) -> None:
+    known = planned(Store(copied), [])
+    assert known is not None
+    plan = known[1]
+    shared = [run for run, node in plan.nodes.items() if node.spec.kind != "unlearn"]
+    other, own = Store(copied), Store(tmp_path / "results" / "half")
+    flip(other.runs()[shared[0]] / "signals.npz", 300)
+    assert adopt(own, plan) == {"tiny": len(shared) - 1}
+    assert [own.done(run) for run in shared] == [False] + [True] * (len(shared) - 1)
+    for run in shared[1:]:
+        assert own.model_path(run).exists() == other.model_path(run).exists()
+    assert adopt(own, plan) == {}, "nothing is taken twice"
 
 
 def test_a_slurm_script_is_made_from_the_plan(inside: Cli, tmp_path: Path) -> None:

@@ -107,6 +107,20 @@ def test_pairs_and_distances(findings: Findings) -> None:
     assert distances.rows[2][0] == "noise band" and distances.rows[2][1] == "≤ 0.50"
 
 
+def test_profile_is_a_table_of_the_runs_that_have_one(findings: Findings) -> None:
+    assert ledger.profile_table(findings, GROUP) is None
+    own = findings.runs["run"][findings.runs["label"] == "my_method"]
+    details = findings.details | {
+        run: findings.details[run] | {"profile": {"data": 1.0, "update": 2.0 + n % 2, "store": 0.5}}
+        for n, run in enumerate(own)
+    }
+    table = ledger.profile_table(replace(findings, details=details), GROUP)
+    assert table is not None
+    assert table.columns == ["Method", "Data s", "Update s", "Store s", "Sum s", "n"]
+    row = ["my_method", "1.00 (25 %)", "2.50 (62 %)", "0.50 (12 %)", "4.00", str(len(own))]
+    assert table.rows == [row]
+
+
 def test_cost_settings_and_failures(findings: Findings) -> None:
     rows = {row[0]: row[1:] for row in ledger.cost_table(findings, GROUP).rows}
     assert rows["my_method"] == ["2.00 ±0.00", "0.50 ±0.00", "search 75 %", "10", "100", "4"]

@@ -243,3 +243,15 @@ def test_fast_and_plain_paths_agree_on_gradients() -> None:
         for one, two in zip(gradients[0], other, strict=True):
             assert one is not None and two is not None
             assert torch.allclose(one, two, atol=1e-5)
+
+
+def test_a_profile_says_where_the_time_goes_and_changes_nothing() -> None:
+    models = []
+    for recorder in (Recorder(), Recorder(profile={})):
+        with recording(recorder):
+            models.append(train(contract.build(0), contract.examples(48), seed=3))
+    assert recorder.profile is not None
+    assert list(recorder.profile) == ["data", "forward and backward", "update"]
+    assert all(seconds > 0 for seconds in recorder.profile.values())
+    for a, b in zip(*(m.state_dict().values() for m in models), strict=True):
+        assert torch.equal(a, b)

@@ -56,6 +56,9 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="Of the Dask scheduler: tcp://HOST:8786.")
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Note where the time of each run goes.")
+    ] = False,
     retry_failed: Annotated[bool, typer.Option(help="Try failed runs again.")] = False,
     retry_stale: Annotated[
         bool, typer.Option(help="Make runs anew whose method's source has changed.")
@@ -81,6 +84,7 @@ def run(
         timeout=None if timeout is None else duration(timeout),
         budget=None if budget is None else duration(budget),
         address=_address(backend, address),
+        profile=profile,
     )
     try:
         code = run_benchmark(request)

@@ -58,16 +58,20 @@ def execute(
     bench: Bench,
     weights: Callable[[str], Weights],
     on_epoch: Callable[[int, int], None] | None = None,
+    *,
+    profile: bool = False,
 ) -> Outcome:
     """Train or unlearn as `spec` says; `weights` loads the model with a given id.
 
+    profile: note where all of the time goes, at the price of a device that waits after each step.
     The time of an unlearning run is the method's alone: synchronised, its searches and masks
     inside, loading and evaluation outside. Raises MethodError if the method breaks its contract.
     """
     device = torch.device(bench.device)
-    data = load_data(spec.data, bench.data_root)
-    pool = resident(data, spec.recipe, device)
-    recorder = Recorder(on_epoch=on_epoch)
+    recorder = Recorder(on_epoch=on_epoch, profile={} if profile else None)
+    with recorder.part("reading data", device):
+        data = load_data(spec.data, bench.data_root)
+        pool = resident(data, spec.recipe, device)
     indices: Indices | None = None
     about: dict[str, Any] = {
         "data": data.digest,
@@ -102,9 +106,11 @@ def execute(
             with recorder.timed("total", device):
                 train(model, pool.select(chosen), seed=seed)
 
-    logits = read_logits(model, pool)
+    with recorder.part("evaluation", device):
+        logits = read_logits(model, pool)
+        read = signals(logits, data.labels, member)
     return Outcome(
-        signals=signals(logits, data.labels, member),
+        signals=read,
         logits=logits,
         weights={name: value.detach().cpu() for name, value in model.state_dict().items()},
         indices=indices,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -114,6 +115,33 @@ def merge(source: Path, store: Store) -> tuple[int, list[str]]:
             copied += 1
         claims.drop(run)
     return copied, damaged
+
+
+def adopt(store: Store, plan: Plan) -> dict[str, int]:
+    """Copy the originals and references of a plan that benchmarks beside this one have made.
+
+    Models of one data set, net and recipe, and one seed, are the same whatever is forgotten of
+    them. Returns how many come from which benchmark; what is damaged there is left there.
+    """
+    shared = {run: node for run, node in plan.nodes.items() if node.spec.kind != "unlearn"}
+    stores: dict[Path, Store] = {}
+    claims, adopted = Claims(store.folder / "claims"), Counter[str]()
+    for record in sorted(store.folder.parent.glob("*/runs/*/record.json")):
+        run, folder = record.parent.name.rpartition("-")[2], record.parents[2]
+        if run not in shared or folder == store.folder or store.exists(run):
+            continue
+        other = stores.setdefault(folder, Store(folder))
+        if other.damage(run) or other.split_damage(run):
+            continue
+        lacks = shared[run].keep_weights and "weights" not in other.record(run)["files"]
+        if lacks or not claims.take(run):
+            continue
+        store.prepare()
+        _copy(run, other, store)
+        claims.drop(run)
+        adopted[folder.name] += 1
+    store.refresh()
+    return dict(adopted)
 
 
 def _copy(run: str, other: Store, store: Store) -> None:

@@ -17,6 +17,7 @@ class Job:
     results: Path
     data_root: Path
     plugins: tuple[Path, ...]
+    profile: bool = False
 
 
 @dataclass(frozen=True)

@@ -122,16 +122,18 @@ class Scheduler:
         length: Callable[[Node], float] = lambda node: 1.0,
         capacity: Capacity | None = None,
         timeout: float | None = None,
+        profile: bool = False,
         work: Callable[[Job], Event] = _work,
     ) -> None:
         """Prepare to run on `workers`; nothing starts yet.
 
-        length: how long a node will take, in any unit; timeout: seconds a run may take; work: what
-        a worker does with a job.
+        length: how long a node will take, in any unit; timeout: seconds a run may take; profile:
+        note where the time of each goes; work: what a worker does with a job.
         """
         self.plan, self.store = plan, store
         self.data_root, self.plugins = data_root, plugins
         self.length, self.timeout, self.work = length, timeout, work
+        self.profile = profile
         self.capacity = capacity or Capacity()
         self.claims = Claims(store.folder / "claims")
         self.workers = workers
@@ -199,7 +201,7 @@ class Scheduler:
                     self.claims.drop(run)
                     yield event
                     continue
-                job = Job(node, self.store.folder, self.data_root, self.plugins)
+                job = Job(node, self.store.folder, self.data_root, self.plugins, self.profile)
                 self.running[worker.submit(self.work, job)] = _Run(node, worker)
                 busy.add(worker)
 

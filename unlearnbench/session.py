@@ -50,6 +50,7 @@ class Request:
     timeout: float | None = None
     budget: float | None = None
     address: str | None = None
+    profile: bool = False
 
 
 def run_benchmark(request: Request) -> int:
@@ -61,6 +62,9 @@ def run_benchmark(request: Request) -> int:
     if request.budget is not None:
         placement.require(devices)
         benchmark, plan = _within_budget(request, store, display, max(1, len(devices) * jobs))
+    if not request.dry_run:
+        for name, count in housekeeping.adopt(store, plan).items():
+            display.console.print(f"{count} models are the same as in {name}: copied from there.")
     retry = _retried(request, plan, store, plugins)
     state = progress(plan, store, retry)
     known = estimate.from_store(plan, store)
@@ -117,6 +121,7 @@ def _work_off(
             length=known.length,
             capacity=capacity,
             timeout=request.timeout,
+            profile=request.profile,
         )
         with _stopped_by_ctrl_c(scheduler, display):
             slots = [worker.slot for worker in made]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -176,9 +177,10 @@ class Store:
     ) -> None:
         """Write a run: weights and split if any, signals, logits if any, and last its record.
 
-        The record has the checksums of all the others, and one of itself.
+        The record has the checksums of all the others, and one of itself; a profile in it is told
+        how long the others took.
         """
-        folder, files = self.run_folder(spec), {}
+        folder, files, start = self.run_folder(spec), {}, time.perf_counter()
         if folder.is_dir():
             for left in folder.glob(f"{DRAFT}*"):  # by a worker that was killed while it wrote
                 left.unlink()
@@ -190,6 +192,8 @@ class Store:
         files["signals.npz"] = write(folder / "signals.npz", _saver(signals))
         if logits:
             files["logits.npz"] = write(folder / "logits.npz", _saver(logits))
+        if "profile" in record:
+            record["profile"]["store"] = time.perf_counter() - start
         content = {"schema": SCHEMA, "split": spec.split_id, "files": files} | record
         write_text(folder / "record.json", seal(content))
         (folder / "error.txt").unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -42,7 +43,7 @@ def work(job: Job) -> Event:
         if slot.device.startswith("cuda"):
             torch.cuda.set_device(slot.device)
         bench = Bench(slot.device, job.data_root, job.plugins)
-        outcome = execute(node.spec, bench, weights, on_epoch)
+        outcome = execute(node.spec, bench, weights, on_epoch, profile=job.profile)
         save(store, node, outcome, slot.device)
     except Exception as error:  # the boundary: whatever a method does, the other runs go on
         if isinstance(error, OSError) and (full := no_room(error, job.results)):
@@ -71,7 +72,7 @@ def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
     if outcome.indices is not None:
         split = {"forget": outcome.indices.forget, "earlier": outcome.indices.earlier}
     recorder = outcome.recorder
-    record = {
+    record: dict[str, Any] = {
         "status": "done",
         "spec": spec.model_dump(mode="json"),
         "forget hash": digest(split["forget"].tolist()) if split else None,
@@ -82,6 +83,9 @@ def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
         "environment": describe(device),
         **outcome.about,
     }
+    if recorder.profile is not None:
+        inside = {part: s for part, s in recorder.seconds.items() if part != "total"}
+        record["profile"] = recorder.profile | inside
     # References serve attacks, which need one number a sample; whole distributions would be bulk.
     logits: Arrays = {}
     if spec.kind != "reference":

@@ -84,6 +84,8 @@ def _measured(
 def _details(record: dict[str, Any]) -> dict[str, Any]:
     """Keep of a record what reports show beside numbers."""
     kept = {name: record.get(name) for name in ("seconds", "source", "environment")}
+    if "profile" in record:
+        kept["profile"] = record["profile"]
     search = record["notes"].get("adversarial search")
     if search is None:
         return kept

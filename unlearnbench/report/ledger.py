@@ -56,6 +56,31 @@ def _largest_part(findings: Findings, own: pd.DataFrame) -> str:
     return f"{name} {100 * parts[name] / total:.0f} %"
 
 
+def profile_table(findings: Findings, group: Group) -> Table | None:
+    """Show where the time of each row's runs went; None where none was made with --profile."""
+    profiles: dict[str, list[dict[str, float]]] = {}
+    for label, own in select(findings.runs, group).groupby("label", sort=False):
+        details = [findings.details[run] for run in own["run"]]
+        profiles[str(label)] = [one["profile"] for one in details if "profile" in one]
+    parts = list(dict.fromkeys(p for found in profiles.values() for one in found for p in one))
+    if not parts:
+        return None
+    rows: list[list[str]] = []
+    for label, found in profiles.items():
+        if found:
+            means = [sum(one.get(part, 0.0) for one in found) / len(found) for part in parts]
+            total = sum(means)
+            shares = [f"{mean:.2f} ({100 * mean / total:.0f} %)" for mean in means]
+            rows.append([label, *shares, f"{total:.2f}", str(len(found))])
+    heads = [f"{part[0].upper()}{part[1:]} s" for part in parts]
+    caption = (
+        f"{heading(group, findings.benchmark)}. Where the time went, mean over n runs made with"
+        " --profile, which makes a GPU wait after each step; reading data: once a worker."
+    )
+    name = f"profile{suffix(group)}"
+    return Table(name, caption, ["Method", *heads, "Sum s", "n"], rows)
+
+
 def settings_table(findings: Findings) -> Table:
     """Show the hyperparameters of every row."""
     rows = []

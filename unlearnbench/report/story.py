@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from unlearnbench.benchmark import Benchmark
 from unlearnbench.metrics.attacks import HEADLINE
+from unlearnbench.metrics.bank import reference_counts
 from unlearnbench.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.report.audit import title
 from unlearnbench.report.findings import Findings
+from unlearnbench.report.series import stacked
 from unlearnbench.report.tables import Group, by_attack, compared, groups, heading, select
+
+NEAR = 1.0
+"""Points of AUC by which more references may move the original's and still be called enough."""
 
 
 def about(findings: Findings) -> dict[str, Any]:
@@ -88,7 +95,8 @@ def outcome(findings: Findings, group: Group) -> list[str]:
     flagged = [f"{label} ({row['flags']})" for label, row in methods.items() if row["flags"]]
     if flagged:
         said.append(f"Not ranked: {', '.join(flagged)}.")
-    return said + _other_attacks(findings, group, list(methods))
+    said += _other_attacks(findings, group, list(methods))
+    return said + _enough_references(findings, group)
 
 
 def _other_attacks(findings: Findings, group: Group, methods: list[str]) -> list[str]:
@@ -105,6 +113,25 @@ def _other_attacks(findings: Findings, group: Group, methods: list[str]) -> list
     return [
         f"But other attacks find {label} different: {', '.join(attacks)}."
         for label, attacks in missed.items()
+    ]
+
+
+def _enough_references(findings: Findings, group: Group) -> list[str]:
+    """Say from how many references on the original's AUC no longer moves."""
+    found = stacked(findings, group, "references").get(ORIGINAL)
+    if found is None or not np.isfinite(found).all():
+        return []
+    means, counts = found.mean(axis=0), reference_counts(findings.references)
+    moving = np.flatnonzero(np.abs(means - means[-1]) > NEAR)
+    first = counts[moving[-1] + 1] if len(moving) else counts[0]
+    if first == counts[-1]:
+        return [
+            f"With half of the {first} references the original's FT AUC is another by more than"
+            f" {NEAR:g} point: more of them may find more (references.count={2 * first})."
+        ]
+    return [
+        f"From {first} of the {counts[-1]} references on the original's FT AUC stays within"
+        f" {NEAR:g} point of what it is with all."
     ]
 
 

@@ -68,6 +68,7 @@ def section(findings: Findings, group: Group) -> Section:
             tables.gap_table(findings, group),
             tables.more_table(findings, group),
             ledger.cost_table(findings, group),
+            ledger.profile_table(findings, group),
         ),
         [*attacks, *_present(audit.pairs_table(findings, group))],
         figures.figures(findings, group),

@@ -60,7 +60,8 @@ def paper_search(
             walk.judge(logits.detach().argmax(1), steps, cap)
             looking = turn % look == 0
             if not looking or bool(walk.live.any()):
-                (gradient,) = torch.autograd.grad(negative_margin(logits, walk.label).sum(), here)
+                ahead = torch.where(walk.live, negative_margin(logits, walk.label), 0.0)
+                (gradient,) = torch.autograd.grad(ahead.sum(), here)
                 gradients += walk.live.sum()
                 walk.step(gradient)
             if looking and not bool(walk.live.all()):

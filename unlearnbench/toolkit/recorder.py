@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,8 @@ class Recorder:
     trace: list[dict[str, Any]] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     on_epoch: Callable[[int, int], None] | None = None
+    profile: dict[str, float] | None = None
+    """Seconds by part of the work, where that is asked for; None where it is not."""
 
     def epoch(self, number: int, of: int, loss: float) -> None:
         """Note that epoch `number` (from 1) of `of` is over, with its mean loss."""
@@ -29,16 +31,25 @@ class Recorder:
         if self.on_epoch:
             self.on_epoch(number, of)
 
-    @contextmanager
-    def timed(self, part: str, device: torch.device) -> Iterator[None]:
+    def part(self, name: str, device: torch.device) -> AbstractContextManager[None]:
+        """Add a block's time to the profile, if there is one; a GPU then waits at both ends."""
+        if self.profile is None:
+            return nullcontext()
+        return self._added(self.profile, name, device)
+
+    def timed(self, part: str, device: torch.device) -> AbstractContextManager[None]:
         """Add the wall time of a block to `part`, with the device's queue drained at both ends."""
+        return self._added(self.seconds, part, device)
+
+    @contextmanager
+    def _added(self, to: dict[str, float], part: str, device: torch.device) -> Iterator[None]:
         synchronise(device)
         start = time.perf_counter()
         try:
             yield
         finally:
             synchronise(device)
-            self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
+            to[part] = to.get(part, 0.0) + time.perf_counter() - start
 
 
 _active: ContextVar[Recorder | None] = ContextVar("recorder", default=None)

@@ -78,25 +78,35 @@ class Trainer:
         """
         self.model.train(mode == "train")
         total = torch.zeros((), device=self.device)
-        for pixels, labels in examples.shuffled(self.generator):
-            full = len(labels) == self.recipe.batch_size
-            loss = (self.loss if full else self.eager)(pixels, labels)
-            objective = sign * loss
-            if l1:
-                objective = (
-                    objective
-                    + l1 * torch.stack([p.abs().sum() for p in self.model.parameters()]).sum()
-                )
-            self.optimizer.zero_grad(set_to_none=True)
-            objective.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            for parameter, freed, value in self.frozen:
-                parameter.data.copy_(torch.where(freed, parameter.data, value))
+        recording, batches = recorder(), examples.shuffled(self.generator)
+        while True:
+            with recording.part("data", self.device):
+                batch = next(batches, None)
+            if batch is None:
+                break
+            with recording.part("forward and backward", self.device):
+                loss = self._backward(*batch, sign, l1)
+            with recording.part("update", self.device):
+                self.optimizer.step()
+                for parameter, freed, value in self.frozen:
+                    parameter.data.copy_(torch.where(freed, parameter.data, value))
             if after_step:
                 after_step()
-            total += loss.detach() * len(labels)
-        recorder().gradients += len(examples)
+            total += loss * len(batch[1])
+        recording.gradients += len(examples)
         return float(total) / len(examples)
+
+    def _backward(self, pixels: Tensor, labels: Tensor, sign: int, l1: float) -> Tensor:
+        """Work out the gradients of a batch; return its mean loss, without the penalty."""
+        full = len(labels) == self.recipe.batch_size
+        loss = (self.loss if full else self.eager)(pixels, labels)
+        objective = sign * loss
+        if l1:
+            sizes = torch.stack([p.abs().sum() for p in self.model.parameters()])
+            objective = objective + l1 * sizes.sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        objective.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
 
 def finetune(

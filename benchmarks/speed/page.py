@@ -1,0 +1,178 @@
+"""The generated page of what was measured: tables and one plot a part."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+
+TITLES = {
+    "training": "Training",
+    "search": "Adversarial search",
+    "rmia": "RMIA",
+    "job": "A whole job",
+    "scaling": "Workers, and what a benchmark costs",
+}
+ABOUT = {
+    "training": "An epoch of the shipped benchmark's recipe. The DataLoader loop is the usual one:"
+    " PIL images transformed one by one, loss and hits read back each step. *One model*: one thread"
+    " each, no loader process. *Two models*: what the machine does in one go; ours at once, a"
+    " process and a thread each, theirs one after the other with torch's threads and one loader"
+    " process, as in AMUN's code. The last row asks whether small nets train faster together, in"
+    " one vmapped step: below 1 they would. They do not, so references are trained one by one.",
+    "search": "From a model trained by the benchmark's recipe, 200 training images, one thread. The"
+    " ratio is of times, other over `paper`. Gradients are counted in samples, a sample. *Written"
+    " plainly*: batches of 128, each until its last sample has flipped. A library's PGD has one"
+    " radius for all and runs all its steps, so it is called again with twice the radius for what"
+    " has not flipped.",
+    "rmia": "The same scores, bit for bit where gamma is a power of two.",
+    "job": "Whole processes, from the command to the numbers. SUPREME 0.1.5 runs in an environment"
+    " of its own with the same net, images, optimiser, batch size and epochs; data, original and"
+    " what attacks need are made before. Ours ends with accuracies, attacks and their intervals."
+    " One job alone leaves a core idle and is half start-up; ten are what a comparison is made of.",
+    "scaling": "Whole runs of `unlearnbench run` on digits from nothing. Cost is the time of all"
+    " models together, relative to an axis's first value; one round, so differences of a tenth say"
+    " nothing. Peak memory is the largest worker's, nearly all of it torch itself.",
+}
+
+
+def write(folder: Path) -> None:
+    """Write README.md and a figure a part, from the JSON files that are there."""
+    lines = ["# Speed", "", "Written by `python benchmarks/speed/run.py`; do not edit.", ""]
+    lines += [
+        "Ratios are of two things timed in turn in one run: median over the rounds, and range."
+    ]
+    lines += ["Above 1 unlearnbench is faster. Seconds are medians, for scale only.", ""]
+    for part, title in TITLES.items():
+        path = folder / f"{part}.json"
+        if path.exists():
+            lines += _section(folder, part, title, json.loads(path.read_text()))
+    (folder / "README.md").write_text("\n".join(lines))
+
+
+def _section(folder: Path, part: str, title: str, found: dict[str, Any]) -> list[str]:
+    rows = [row for row in found["rows"] if row["part"] != "cost"]
+    (folder / f"{part}.svg").write_text(_figure(rows))
+    lines = [f"## {title}", "", ABOUT[part], "", f"![{title}: ratios]({part}.svg)", ""]
+    facts = list(dict.fromkeys(name for row in rows for name in row["facts"] if name != "of ours"))
+    lines += _table(["Work", "Ours", "Other", "Ratio", "Range", "Ours s", "Other s", *facts])
+    for row in rows:
+        ratio, low, high = row["ratio"]
+        cells = [
+            row["work"],
+            row["ours"],
+            row["other"],
+            f"**{ratio:.3g}**",
+            f"{low:.3g} to {high:.3g}",
+        ]
+        cells += [f"{s:.3g}" for s in row["seconds"]]
+        own = row["facts"].get("of ours")
+        if own:
+            blank = [row["work"], row["ours"], "itself", "1", "", cells[5], ""]
+            lines.append(_line([*blank, *(str(own.get(name, "")) for name in facts)]))
+        lines.append(_line([*cells, *(str(row["facts"].get(name, "")) for name in facts)]))
+    costs = [row for row in found["rows"] if row["part"] == "cost"]
+    if costs:
+        lines += ["", "![Cost](cost.svg)", ""]
+        (folder / "cost.svg").write_text(_costs(costs))
+        lines += _table(["Axis: value", "Cost", "Models' s", "Models", "Peak memory MB", "Wall s"])
+        for row in costs:
+            known = row["facts"]
+            cells = [row["other"], f"{row['ratio'][0]:.2f}", f"{row['seconds'][1]:.1f}"]
+            cells += [str(known[name]) for name in ("models", "peak memory MB", "wall s")]
+            lines.append(_line(cells))
+    rounds = rows[0]["rounds"]
+    said = f"{found['date']}, {found['machine']}, {rounds} rounds"
+    return [*lines, "", f"{said}; peak memory of the part {found['peak memory MB']:,} MB.", ""]
+
+
+def _table(headings: list[str]) -> list[str]:
+    return [_line(headings), _line(["---"] * len(headings))]
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _figure(rows: list[dict[str, Any]]) -> str:
+    """Draw ratios with their ranges on a logarithmic axis, a line at 1."""
+    values = [
+        {
+            "what": f"{row['other']} ({row['work'].partition(',')[0]}{_tail(row['work'])})",
+            "ratio": row["ratio"][0],
+            "low": row["ratio"][1],
+            "high": row["ratio"][2],
+        }
+        for row in rows
+    ]
+    y = {
+        "field": "what",
+        "type": "nominal",
+        "title": None,
+        "sort": None,
+        "axis": {"labelLimit": 420},
+    }
+    scale = {"type": "log"}
+    title = "times as long as ours (log scale; right of 1 we are faster)"
+    x = {"field": "ratio", "type": "quantitative", "title": title, "scale": scale}
+    layers = [
+        {
+            "mark": {"type": "rule", "color": "#999"},
+            "encoding": {"x": {"datum": 1, "type": "quantitative", "scale": scale}},
+        },
+        {
+            "mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.5},
+            "encoding": {"y": y, "x": x | {"field": "low"}, "x2": {"field": "high"}},
+        },
+        {"mark": {"type": "point", "filled": True, "size": 60}, "encoding": {"y": y, "x": x}},
+    ]
+    return _svg({"data": {"values": values}, "width": 420, "layer": layers})
+
+
+def _tail(work: str) -> str:
+    """Return what distinguishes works of one benchmark: what follows the semicolon or colon."""
+    for mark in (";", ": "):
+        if mark in work:
+            return (
+                f",{work.rpartition(mark)[2]}" if mark == ";" else f", {work.rpartition(mark)[2]}"
+            )
+    return ""
+
+
+def _costs(rows: list[dict[str, Any]]) -> str:
+    """Draw cost against each axis, a panel each."""
+    values = [
+        {
+            "axis": row["work"],
+            "value": float(row["other"].rpartition(" ")[2]),
+            "cost": row["ratio"][0],
+        }
+        for row in rows
+    ]
+    spec = {
+        "data": {"values": values},
+        "facet": {"field": "axis", "type": "nominal", "title": None, "sort": None},
+        "columns": 3,
+        "spec": {
+            "width": 170,
+            "height": 130,
+            "mark": {"type": "line", "point": True},
+            "encoding": {
+                "x": {"field": "value", "type": "quantitative", "title": None},
+                "y": {"field": "cost", "type": "quantitative", "title": "cost, first value = 1"},
+            },
+        },
+        "resolve": {"scale": {"x": "independent", "y": "independent"}},
+    }
+    return _svg(spec)
+
+
+def _svg(spec: dict[str, Any]) -> str:
+    drawn: str = vl_convert.vegalite_to_svg(spec | {"background": "white"})
+    return drawn
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parents[2] / "docs" / "speed")
