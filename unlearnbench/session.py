@@ -6,9 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
-from threading import Thread
 
 from rich.console import Console
 
@@ -125,8 +123,6 @@ def _work_off(
             timeout=request.timeout,
             profile=request.profile,
         )
-        # Metrics need it, and it takes a second to import: meanwhile the workers work.
-        Thread(target=import_module, args=("sklearn.svm",), daemon=True).start()
         with _stopped_by_ctrl_c(scheduler, display):
             slots = [worker.slot for worker in made]
             bad = display.follow(scheduler.run(state), plan, state, slots, known)
