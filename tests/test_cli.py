@@ -145,6 +145,9 @@ def test_two_runs_from_scratch_give_the_same_bytes(
     names = ("summary", "runs", "attacks", "pairs")
     for name in [*(f"{name}.csv" for name in names), "gaps-full-10-r1.tex", "gaps-full-10-r1.md"]:
         assert (tmp_path / tables / name).read_bytes() == (finished / tables / name).read_bytes()
+    profile = (tmp_path / tables / "profile-full-10-r1.csv").read_text()
+    for part in ("Data s", "Forward and backward s", "Update s", "Evaluation s", "Store s"):
+        assert part in profile
 
 
 def test_report_names_every_file_it_shows(finished: Path) -> None:

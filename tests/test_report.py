@@ -116,6 +116,7 @@ def test_profile_is_a_table_of_the_runs_that_have_one(findings: Findings) -> Non
     }
     table = ledger.profile_table(replace(findings, details=details), GROUP)
     assert table is not None
+    assert table.title == "Where the time went"
     assert table.columns == ["Method", "Data s", "Update s", "Store s", "Sum s", "n"]
     row = ["my_method", "1.00 (25 %)", "2.50 (62 %)", "0.50 (12 %)", "4.00", str(len(own))]
     assert table.rows == [row]

@@ -17,6 +17,10 @@ from unlearnbench.report.tables import (
     suffix,
 )
 
+FIRST = ("reading data", "data", "forward and backward", "update")
+LAST = ("evaluation", "store")
+"""Parts of a profile in the order of the work; what methods time of their own comes between."""
+
 
 def cost_table(findings: Findings, group: Group) -> Table:
     """Show time, its largest part, gradients and memory of every row."""
@@ -62,7 +66,9 @@ def profile_table(findings: Findings, group: Group) -> Table | None:
     for label, own in select(findings.runs, group).groupby("label", sort=False):
         details = [findings.details[run] for run in own["run"]]
         profiles[str(label)] = [one["profile"] for one in details if "profile" in one]
-    parts = list(dict.fromkeys(p for found in profiles.values() for one in found for p in one))
+    named = {part for found in profiles.values() for one in found for part in one}
+    parts = [*(p for p in FIRST if p in named), *sorted(named - {*FIRST, *LAST})]
+    parts += [p for p in LAST if p in named]
     if not parts:
         return None
     rows: list[list[str]] = []

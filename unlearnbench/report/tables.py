@@ -29,6 +29,7 @@ TITLES = {
     "gaps": "Gaps to retrain, metric by metric",
     "more": "More metrics",
     "cost": "Cost",
+    "profile": "Where the time went",
     "pairs": "Methods in pairs",
     "settings": "Settings",
     "failures": "Failed or skipped",
