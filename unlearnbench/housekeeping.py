@@ -123,7 +123,13 @@ def adopt(store: Store, plan: Plan) -> dict[str, int]:
     Models of one data set, net and recipe, and one seed, are the same whatever is forgotten of
     them. Returns how many come from which benchmark; what is damaged there is left there.
     """
-    shared = {run: node for run, node in plan.nodes.items() if node.spec.kind != "unlearn"}
+    shared = {
+        run: node
+        for run, node in plan.nodes.items()
+        if node.spec.kind != "unlearn" and not store.exists(run)
+    }
+    if not shared:  # as whenever a command is typed again: other folders are not looked through
+        return {}
     stores: dict[Path, Store] = {}
     claims, adopted = Claims(store.folder / "claims"), Counter[str]()
     for record in sorted(store.folder.parent.glob("*/runs/*/record.json")):

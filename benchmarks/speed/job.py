@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -50,14 +48,14 @@ def measure(root: Path, rounds: int) -> list[Row]:
         folder = Path(name)
         _images(folder)
         theirs = [str(python), str(Path(__file__).with_name("supreme_job.py"))]
-        _quiet([*theirs, "prepare", str(folder)], folder)
+        peers.quietly([*theirs, "prepare", str(folder)], folder)
         for runs in (1, MANY):
             text = BENCHMARK.replace("RUNS", str(list(range(1, runs + 1))))
             (folder / f"toy{runs}.toml").write_text(text)
             _ours(folder, runs, "retrain")
         works = {
             "unlearnbench": lambda: _ours(folder, 1, "ft"),
-            "SUPREME": lambda: _quiet([*theirs, "run", str(folder)], folder),
+            "SUPREME": lambda: peers.quietly([*theirs, "run", str(folder)], folder),
             "unlearnbench, ten": lambda: _ours(folder, MANY, "ft"),
         }
         seconds = in_turn(works, rounds)
@@ -92,12 +90,4 @@ def _ours(folder: Path, runs: int, method: str) -> None:
     for old in (folder / "results" / f"toy{runs}" / "runs").glob("ft-*"):
         shutil.rmtree(old)
     words = ["run", f"toy{runs}.toml", "--methods", method, "--data", "data"]
-    _quiet([sys.executable, "-m", "unlearnbench", *words], folder)
-
-
-def _quiet(command: list[str], folder: Path) -> None:
-    done = subprocess.run(
-        command, cwd=folder, env=peers.variables(), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+    peers.unlearnbench(words, folder)

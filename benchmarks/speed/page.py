@@ -133,11 +133,9 @@ def _figure(rows: list[dict[str, Any]]) -> str:
 
 def _tail(work: str) -> str:
     """Return what distinguishes works of one benchmark: what follows the semicolon or colon."""
-    for mark in (";", ": "):
+    for mark in (";", ":"):
         if mark in work:
-            return (
-                f",{work.rpartition(mark)[2]}" if mark == ";" else f", {work.rpartition(mark)[2]}"
-            )
+            return f", {work.rpartition(mark)[2].strip()}"
     return ""
 
 

@@ -55,6 +55,20 @@ def environment(steps: list[list[str]]) -> Path:
     return python
 
 
+def unlearnbench(words: list[str], folder: Path) -> None:
+    """Run our command line in a folder, as its users do: a process of its own."""
+    quietly([sys.executable, "-m", "unlearnbench", *words], folder)
+
+
+def quietly(command: list[str], folder: Path) -> None:
+    """Run a command in a folder; what it prints is shown only where it fails."""
+    done = subprocess.run(
+        command, cwd=folder, env=variables(), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+
+
 def variables() -> dict[str, str]:
     """Return the variables under which another environment imports this checkout."""
     here = Path(__file__).parent

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -61,9 +59,8 @@ def _run(folder: Path, words: list[str]) -> tuple[float, float, int, int]:
     """Run digits from nothing; return wall time, models' seconds, largest worker, models."""
     results = folder / "results"
     shutil.rmtree(results, ignore_errors=True)
-    command = [sys.executable, "-m", "unlearnbench", "run", *words]
     start = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=peers.variables(), check=True, capture_output=True)
+    peers.unlearnbench(["run", *words], folder)
     wall = time.perf_counter() - start
     records = [json.loads(p.read_text()) for p in results.glob("*/runs/*/record.json")]
     seconds = sum(record["seconds"]["total"] for record in records)

@@ -16,6 +16,8 @@ from work import Work, load
 from unlearnbench.toolkit import Trainer
 
 TOGETHER = 8
+IMAGES = 4000
+"""Images trained on in a turn, in as many whole epochs as that makes."""
 
 
 def measure(root: Path, rounds: int) -> list[Row]:
@@ -30,7 +32,7 @@ def measure(root: Path, rounds: int) -> list[Row]:
 
 def _one_model(work: Work, rounds: int) -> list[Row]:
     torch.set_num_threads(1)
-    epochs = max(1, 4000 // len(work.train))
+    epochs = max(1, IMAGES // len(work.train))
     trainer = Trainer(work.fresh(), work.recipe, lr=work.recipe.lr, seed=1)
     loop = plain.Loop(work.fresh(), work.train, work.recipe, workers=0)
     works: dict[str, Callable[[], object]] = {
@@ -48,7 +50,7 @@ def _two_models(
 
     With one loader process, as AMUN's code has. Processes are warm, so that start-up is not timed.
     """
-    epochs = max(1, 4000 // len(work.train))
+    epochs = max(1, IMAGES // len(work.train))
     torch.set_num_threads(2)
     loops = [plain.Loop(work.fresh(s), work.train, work.recipe, workers=1) for s in (1, 2)]
     with ProcessPoolExecutor(2, env={"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}) as pool:
