@@ -9,7 +9,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 
 from unlearnbench.recipe import Recipe
 from unlearnbench.seeds import seed_for
@@ -17,6 +16,7 @@ from unlearnbench.toolkit.compilation import Loss, choose, with_cuda_graphs
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.saliency import Mask
+from unlearnbench.toolkit.sgd import SGD, Schedule, one_cycle, step_decay
 
 
 class Trainer:
@@ -30,12 +30,10 @@ class Trainer:
         self.model = model.to(memory_format=torch.channels_last)
         self.loss: Loss = self.eager
         self.recipe = recipe
-        self.optimizer = torch.optim.SGD(
-            model.parameters(),
-            lr=lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            fused=device.type == "cuda",  # on a CPU it gains little, and rounds differently
+        self.lr = lr
+        self.steps = 0
+        self.optimizer = SGD(
+            model.parameters(), momentum=recipe.momentum, weight_decay=recipe.weight_decay
         )
         self.generator = torch.Generator(device).manual_seed(seed)
         self.autocast = recipe.precision == "bf16" and device.type == "cuda"
@@ -68,13 +66,14 @@ class Trainer:
         sign: Literal[1, -1] = 1,
         l1: float = 0.0,
         mode: Literal["train", "eval"] = "train",
-        after_step: Callable[[], None] | None = None,
+        rate: Schedule | None = None,
     ) -> float:
         """Take one step a batch down (or, with `sign` -1, up) the mean cross-entropy.
 
         `l1` adds l1 * (sum of |parameter| over all parameters) to the loss. `mode` is the model's
-        mode, which decides whether BatchNorm uses and updates batch statistics. Returns the mean
-        loss over the examples, without the penalty.
+        mode, which decides whether BatchNorm uses and updates batch statistics. `rate` is the
+        learning rate by the steps taken before; without it, `self.lr`. Returns the mean loss over
+        the examples, without the penalty.
         """
         self.model.train(mode == "train")
         total = torch.zeros((), device=self.device)
@@ -87,11 +86,10 @@ class Trainer:
             with recording.part("forward and backward", self.device):
                 loss = self._backward(*batch, sign, l1)
             with recording.part("update", self.device):
-                self.optimizer.step()
+                self.optimizer.step(rate(self.steps) if rate else self.lr)
+                self.steps += 1
                 for parameter, freed, value in self.frozen:
                     parameter.data.copy_(torch.where(freed, parameter.data, value))
-            if after_step:
-                after_step()
             total += loss * len(batch[1])
         recording.gradients += len(examples)
         return float(total) / len(examples)
@@ -104,7 +102,7 @@ class Trainer:
         if l1:
             sizes = torch.stack([p.abs().sum() for p in self.model.parameters()])
             objective = objective + l1 * sizes.sum()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.clear()
         objective.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
@@ -128,10 +126,10 @@ def finetune(
     """
     source = examples if callable(examples) else lambda epoch: examples
     trainer = Trainer(model, source(0).recipe, lr=lr, seed=seed, mask=mask)
-    decay = StepLR(trainer.optimizer, decay_every or epochs, gamma=0.1)
+    decayed = step_decay(lr, decay_every or epochs)
     for epoch in range(epochs):
+        trainer.lr = decayed(epoch)
         loss = trainer.epoch(source(epoch), l1=l1(epoch) if l1 else 0.0)
-        decay.step()
         recorder().epoch(epoch + 1, epochs, loss)
     return model
 
@@ -140,25 +138,13 @@ def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
     """Train a fresh model by the recipe of its examples. Returns it, changed in place."""
     recipe = examples.recipe
     trainer = Trainer(model, recipe, lr=recipe.lr, seed=seed_for(seed, "batches"))
-    steps = math.ceil(len(examples) / recipe.batch_size)
-    trainer.compile(examples, recipe.epochs * steps)
-    by_step: LRScheduler | None = None
-    by_epoch: LRScheduler | None = None
-    if recipe.schedule == "one-cycle":
-        by_step = OneCycleLR(
-            trainer.optimizer,
-            recipe.lr,
-            total_steps=recipe.epochs * steps + 1,
-            pct_start=0.25,
-            anneal_strategy="linear",
-            cycle_momentum=False,
-        )
-    else:
-        by_epoch = StepLR(trainer.optimizer, recipe.decay_every or recipe.epochs, gamma=0.1)
+    steps = recipe.epochs * math.ceil(len(examples) / recipe.batch_size)
+    trainer.compile(examples, steps)
+    cycle = one_cycle(recipe.lr, steps) if recipe.schedule == "one-cycle" else None
+    decayed = step_decay(recipe.lr, recipe.decay_every or recipe.epochs)
     for epoch in range(recipe.epochs):
-        loss = trainer.epoch(examples, after_step=by_step.step if by_step else None)
-        if by_epoch:
-            by_epoch.step()
+        trainer.lr = decayed(epoch)
+        loss = trainer.epoch(examples, rate=cycle)
         recorder().epoch(epoch + 1, recipe.epochs, loss)
     return model
 

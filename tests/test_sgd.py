@@ -1,0 +1,80 @@
+"""Descent and its learning rates: the same bits as PyTorch's classes, without their imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.nn import functional
+from torch.optim.lr_scheduler import OneCycleLR, StepLR
+
+from unlearnbench import contract
+from unlearnbench.toolkit.sgd import SGD, one_cycle, step_decay
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_steps_are_those_of_torch(momentum: float) -> None:
+    ours, theirs = contract.build(0), contract.build(0)
+    sgd = SGD(ours.parameters(), momentum=momentum, weight_decay=5e-4)
+    reference = torch.optim.SGD(
+        theirs.parameters(), lr=0.1, momentum=momentum, weight_decay=5e-4, foreach=False
+    )
+    for pixels, labels in contract.examples(40).batches(8):
+        for model in (ours, theirs):
+            model.zero_grad()
+            functional.cross_entropy(model(pixels), labels).backward()  # type: ignore[no-untyped-call]
+        sgd.step(0.1)
+        reference.step()
+    for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_parameter_without_gradient_stays() -> None:
+    moved, left = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2))
+    sgd = SGD([moved, left], momentum=0.9, weight_decay=0.1)
+    moved.grad = torch.ones(2)
+    sgd.step(1.0)
+    assert left.tolist() == [1, 1] and moved.tolist() == pytest.approx([-0.1, -0.1])
+    sgd.clear()
+    sgd.step(1.0)
+    assert moved.tolist() == pytest.approx([-0.1, -0.1])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 240])
+def test_one_cycle_is_that_of_torch(steps: int) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+    theirs = OneCycleLR(
+        optimizer,
+        0.1,
+        total_steps=steps + 1,
+        pct_start=0.25,
+        anneal_strategy="linear",
+        cycle_momentum=False,
+    )
+    ours = one_cycle(0.1, steps)
+    for step in range(steps):
+        assert ours(step) == theirs.get_last_lr()[0]
+        optimizer.step()
+        theirs.step()
+
+
+def test_one_cycle_of_three_steps_starts_at_its_peak() -> None:
+    assert one_cycle(0.1, 3)(0) == 0.1  # where torch divides by zero
+
+
+def test_step_decay_is_that_of_torch() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.3)
+    theirs, ours = StepLR(optimizer, 2, gamma=0.1), step_decay(0.3, 2)
+    for epoch in range(12):
+        assert ours(epoch) == theirs.get_last_lr()[0]
+        optimizer.step()
+        theirs.step()
+
+
+def test_training_does_not_import_the_compiler() -> None:
+    words = "import sys; from unlearnbench import contract; from unlearnbench.toolkit import train;"
+    words += "train(contract.build(0), contract.examples(8), seed=1);"
+    words += "sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0
