@@ -41,7 +41,7 @@ class Influence(Method):
         pieces = torch.split(step, [p.numel() for p in model.parameters()])
         with torch.no_grad():
             for parameter, piece in zip(model.parameters(), pieces, strict=True):
-                parameter += self.alpha * piece.view_as(parameter)
+                parameter.add_(self.alpha * piece.view_as(parameter))
         return model
 
 
