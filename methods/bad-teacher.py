@@ -44,5 +44,5 @@ class BadTeacher(Method):
 
         trainer = Trainer(model, task.recipe, lr=self.lr, seed=task.seed, adam=True)
         for epoch in range(self.epochs):
-            recorder().epoch(epoch + 1, self.epochs, trainer.epoch(marked, loss=loss))
+            recorder().epoch(epoch + 1, self.epochs, trainer.epoch(marked, loss=loss), model)
         return model

@@ -38,7 +38,7 @@ class BoundaryShrink(Method):
         for epoch in range(self.epochs):
             if self.descend and task.retain is not None:
                 trainer.epoch(task.retain)
-            recorder().epoch(epoch + 1, self.epochs, trainer.epoch(wrong))
+            recorder().epoch(epoch + 1, self.epochs, trainer.epoch(wrong), model)
         return model
 
     def _step(self, model: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:

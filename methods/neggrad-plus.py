@@ -36,5 +36,5 @@ class NegGradPlus(Method):
 
         for epoch in range(self.epochs):
             mean = trainer.epoch(task.require_retain(), loss=loss)
-            recorder().epoch(epoch + 1, self.epochs, mean)
+            recorder().epoch(epoch + 1, self.epochs, mean, model)
         return model

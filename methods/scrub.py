@@ -55,7 +55,7 @@ class Scrub(Method):
             if epoch < self.max_epochs:
                 trainer.epoch(task.forget.batched(self.forget_batch), loss=away, sign=-1)
             mean = trainer.epoch(task.require_retain(), loss=near)
-            recorder().epoch(epoch + 1, self.epochs, mean)
+            recorder().epoch(epoch + 1, self.epochs, mean, model)
             states.append(copy.deepcopy(model.state_dict()))
             errors.append(_error(model, task.forget))
         if self.rewind and task.validation is not None:

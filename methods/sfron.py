@@ -41,8 +41,8 @@ class SFRon(Method):
         trainer = Trainer(model, task.recipe, lr=self.lr, seed=task.seed)
         forget = task.forget.endless(trainer.generator)
         steps = self.epochs * math.ceil(len(retain) / task.recipe.batch_size)
-        model.train()
         for step, batch in enumerate(islice(retain.endless(trainer.generator), steps)):
+            model.train()
             share = (1 + math.cos(math.pi * step / steps)) / 2
             if step % self.every == 0:
                 trainer.backward(-self.alpha * share * self._weighted(model, *next(forget)))
