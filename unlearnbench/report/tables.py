@@ -31,6 +31,7 @@ TITLES = {
     "gaps": "Gaps to retrain, metric by metric",
     "more": "More metrics",
     "cost": "Cost",
+    "claims": "What the AMUN paper claims",
     "profile": "Where the time went",
     "pairs": "Methods in pairs",
     "settings": "Settings",
