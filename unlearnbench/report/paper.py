@@ -23,7 +23,7 @@ WRONG = ("adv-rs", "adv-rl", "orig-rl", "orig-advl")
 Verdict = Literal["seen", "not seen", "inconclusive"]
 CAPTION = (
     "Seen: against each rival the 95 % interval of the mean over forget sets leaves no room for"
-    " anything else. Not seen: it shows the contrary. With fewer than three forget sets everything is"
+    " anything else. Not seen: it shows the contrary. With fewer than three forget sets all is"
     " inconclusive. Average gaps are worked out from each run's own columns; the paper's printed"
     " ones contradict their columns in places."
 )
