@@ -113,7 +113,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which `run tiny.toml --methods ft,rl` and `report` have been typed."""
-    run = ["run", tiny, "--methods", "ft,rl", *TWO]
+    run: list[str | Path] = ["run", tiny, "--methods", "ft,rl", *TWO]
     return typed(tmp_path_factory, "finished", run, ["report", "tiny"])
 
 

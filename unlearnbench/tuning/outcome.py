@@ -34,7 +34,7 @@ class About:
     def span(self) -> str:
         """The tuning seeds, in words."""
         first, last = self.seeds[0], self.seeds[-1]
-        return str(first) if first == last else f"{first} to {last}"
+        return f"seed {first}" if first == last else f"seeds {first} to {last}"
 
     @property
     def samples(self) -> str:
@@ -47,7 +47,7 @@ def opening(tuned: Tuned, about: About) -> str:
     """Say beforehand what is going to be done."""
     names = ", ".join(one.name for one in tuned.candidates)
     return (
-        f"Tuning {names}: {about.trials} trials each, on seeds {about.span} and {about.samples}."
+        f"Tuning {names}: {about.trials} trials each, on {about.span} and {about.samples}."
         f" Criterion: {tuned.criterion.words}."
     )
 
@@ -70,7 +70,7 @@ def table(tuned: Tuned, about: About) -> Table:
         rows.append([one.name, shown, *values, str(len(trials)), duration(seconds), ratio])
         rows += [[label, f"as {one.name}", *[ABSENT] * 5] for label in one.followers]
     caption = (
-        f"Criterion: {tuned.criterion.words}. Mean over seeds {about.span}, {about.samples}; the"
+        f"Criterion: {tuned.criterion.words}. Mean over {about.span}, {about.samples}; the"
         " smallest of several, so expect more on other seeds. Time: of all trials, one after the"
         " other; retrainings: as a multiple of one."
     )
@@ -143,8 +143,8 @@ def chosen_toml(tuned: Tuned, about: About, log: Path) -> str:
         "command": about.command,
         "trials": f"{about.trials} for every method, from its search ranges, the first being its"
         f" defaults{_followers(tuned.candidates)}",
-        "seeds": f"{about.span} for originals, forget sets and runs, {about.seeds[0]} for"
-        " references; none of them is reported",
+        "seeds": f"{about.span.partition(' ')[2]} for originals, forget sets and runs,"
+        f" {about.seeds[0]} for references; none of them is reported",
         "samples": about.samples,
         "criterion": tuned.criterion.words,
         "log": str(log),

@@ -75,12 +75,13 @@ def tune(asked: Tuning) -> int:
     store = Store((asked.results / raw["name"]).resolve())
     searches = {one.name: Search(one) for one in found}
     whole = True
-    for start in range(0, asked.trials, ROUND):
+    starts = range(0, asked.trials, ROUND)
+    for turn, start in enumerate(starts, start=1):
         numbers = range(start, min(start + ROUND, asked.trials))
         trials = _ask(found, searches, numbers)
         trial_rows = {label: _row(one, settings) for label, (one, _, settings) in trials.items()}
         behind, plan = _expanded(raw | {"methods": trial_rows}, plugins, retrains=not asked.blind)
-        heading = f"{behind.name}, trials {numbers[0]} to {numbers[-1]}"
+        heading = f"{behind.name}, round {turn} of {len(starts)}"
         whole &= make(_request(asked), behind, plan, plugins, store, display, heading)
         if lacking := _lacking(plan, store, trial_rows):
             display.notes([f"No trial can be judged without: {', '.join(lacking)}. {FAILED}"])
