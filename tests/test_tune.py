@@ -41,8 +41,8 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return typed(tmp_path_factory, "tuned", ["tune", path, *WORDS, "--trials", "3"])
 
 
-def log(folder: Path) -> pd.DataFrame:
-    return pd.read_csv(folder / "reports" / "small-tuning" / "trials.csv")
+def log(folder: Path, name: str = "small-tuning") -> pd.DataFrame:
+    return pd.read_csv(folder / "reports" / name / "trials.csv")
 
 
 def samples(changes: dict[str, object]) -> Data:
@@ -108,7 +108,8 @@ def test_blind_tuning_trains_and_uses_no_retrained_model(
     done = inside("tune", small(tmp_path), *WORDS, "--trials", "3", "--blind")
     assert done.code == 0 and "11 models; 11 done" in done.out, "the trials are the same"
     assert "Blind score" in done.out and "no model was retrained for it" in done.out
-    trials = log(tmp_path)
+    assert "Retrainings" not in done.out
+    trials = log(tmp_path, "small-tuning-blind")
     assert trials["value"].notna().all() and not trials["value"].equals(log(tuned)["value"])
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import tomli_w
@@ -46,41 +47,59 @@ class About:
 def opening(tuned: Tuned, about: About) -> str:
     """Say beforehand what is going to be done."""
     names = ", ".join(one.name for one in tuned.candidates)
+    trials = f"{about.trials} trial{'s' if about.trials > 1 else ''}"
     return (
-        f"Tuning {names}: {about.trials} trials each, on {about.span} and {about.samples}."
+        f"Tuning {names}: {trials} each, on {about.span} and {about.samples}."
         f" Criterion: {tuned.criterion.words}."
     )
 
 
 def table(tuned: Tuned, about: About) -> Table:
     """Show what was chosen, how much better than the defaults it is, and what finding it cost."""
-    heading = tuned.criterion.heading
-    columns = ["Method", "Chosen", heading, "Defaults", "Trials", "Time", "Retrainings"]
+    columns = ["Method", "Chosen", tuned.criterion.heading, "At defaults ↓", "Trials", "Time"]
+    caption = (
+        f"Criterion: {tuned.criterion.words}. Mean over {about.span}, {about.samples}; that of the"
+        " chosen trial is the smallest of several, so expect more on other seeds. Time: of all"
+        " trials, one after the other."
+    )
+    if tuned.retrains:
+        columns.append("Retrainings")
+        caption += (
+            f" Retrainings: the same as a multiple of one; besides, the criterion needs"
+            f" {len(tuned.retrains)} retrained models. Retrain's own gap: each against the others."
+        )
     rows = [
-        [label, ABSENT, _points(tuned.values[label]), *[ABSENT] * 4]
+        [label, ABSENT, _points(tuned.values[label])]
         for label in (ORIGINAL, RETRAIN)
         if label in tuned.values
     ]
     for one in tuned.candidates:
-        chosen, trials = tuned.chosen(one.name), tuned.of(one.name)
-        seconds = tuned.seconds(one.name)
-        ratio = ABSENT if tuned.retrain is None else f"{seconds / tuned.retrain:.1f}"
+        chosen, trials, seconds = (
+            tuned.chosen(one.name),
+            tuned.of(one.name),
+            tuned.seconds(one.name),
+        )
         shown = words(chosen.settings) if chosen else "every trial failed"
         values = [_points(trial.value if trial else None) for trial in (chosen, trials[0])]
-        rows.append([one.name, shown, *values, str(len(trials)), duration(seconds), ratio])
-        rows += [[label, f"as {one.name}", *[ABSENT] * 5] for label in one.followers]
-    caption = (
-        f"Criterion: {tuned.criterion.words}. Mean over {about.span}, {about.samples}; the"
-        " smallest of several, so expect more on other seeds. Time: of all trials, one after the"
-        " other; retrainings: as a multiple of one."
-    )
-    return Table("tuning", caption, columns, rows)
+        costs = [str(len(trials)), duration(seconds)]
+        if tuned.retrains:
+            costs.append(f"{seconds / fmean(tuned.retrains):.1f}")
+        rows.append([one.name, shown, *values, *costs])
+        rows += [[label, f"as {one.name}"] for label in one.followers]
+    whole = [row + [ABSENT] * (len(columns) - len(row)) for row in rows]
+    return Table("tuning", caption, columns, whole)
 
 
 def notes(tuned: Tuned) -> list[str]:
-    """Say which trials could not be judged."""
+    """Say which trials could not be judged, and which choice lies at an end of its range."""
     made = []
     for one in tuned.candidates:
+        chosen = tuned.chosen(one.name)
+        made += [
+            f"{one.name}: {key} = {value:g} is an end of its search range."
+            for key, value in (chosen.settings if chosen else {}).items()
+            if value in (one.ranges[key].low, one.ranges[key].high)
+        ]
         failed = [str(trial.number) for trial in tuned.of(one.name) if trial.value is None]
         if failed:
             made.append(f"{one.name}: trials that failed and count as bad: {', '.join(failed)}.")
@@ -106,7 +125,7 @@ def _log(tuned: Tuned) -> Table:
     names = [name.replace("test", "validation") for name in TERMS]
     columns = ["method", "trial", "settings", "value", *names, "chosen"]
     rows = []
-    for trial in tuned.trials:
+    for trial in _in_order(tuned):
         metrics = [_number(trial.metrics.get(name)) for name in TERMS]
         best = "yes" if trial is tuned.chosen(trial.method) else "no"
         rows.append([*_key(trial), words(trial.settings), _number(trial.value), *metrics, best])
@@ -117,9 +136,14 @@ def _cost(tuned: Tuned) -> Table:
     columns = ["method", "trial", "runs", "seconds"]
     rows = [
         [*_key(trial), str(len(trial.seconds)), _number(sum(trial.seconds.values()))]
-        for trial in tuned.trials
+        for trial in _in_order(tuned)
     ]
     return Table("cost", "", columns, rows)
+
+
+def _in_order(tuned: Tuned) -> list[Trial]:
+    """Return all trials, method by method."""
+    return [trial for one in tuned.candidates for trial in tuned.of(one.name)]
 
 
 def _key(trial: Trial) -> list[str]:

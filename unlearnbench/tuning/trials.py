@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from unlearnbench.plan import ORIGINAL, RETRAIN, Plan
+from unlearnbench.plan import HELD_OUT, ORIGINAL, RETRAIN, Plan
 from unlearnbench.store import Store
 from unlearnbench.tuning.candidates import Candidate, Settings
 from unlearnbench.tuning.criterion import Criterion, measure
@@ -32,15 +32,15 @@ class Trial:
 class Tuned:
     """Hold all trials of all methods, and what frames their values.
 
-    values: of the original, which forgot nothing, and of retrain against retrain; retrain: seconds
-    of one retraining, None if none was made.
+    values: of the original, which forgot nothing, and of retrain against retrain; retrains: seconds
+    of each retraining, none if they were not used.
     """
 
     candidates: list[Candidate]
     criterion: Criterion
     trials: list[Trial] = field(default_factory=list)
     values: dict[str, float] = field(default_factory=dict)
-    retrain: float | None = None
+    retrains: list[float] = field(default_factory=list)
 
     def of(self, method: str) -> list[Trial]:
         """Return a method's trials, the defaults first."""
@@ -91,6 +91,6 @@ class Tuned:
             own = runs[runs["label"] == label]
             if len(own):
                 self.values[label] = float(own["value"].mean())
-            if len(own) and label == RETRAIN:
-                self.retrain = float(own["run"].drop_duplicates().map(seconds).mean())
+        retrained = runs["run"][runs["label"].isin([RETRAIN, HELD_OUT])].unique()
+        self.retrains = [seconds[run] for run in retrained]
         return values

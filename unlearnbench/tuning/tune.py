@@ -67,13 +67,13 @@ def tune(asked: Tuning) -> int:
     display.notes(f"{name} is left out: {why}." for name, why in left.items())
     if not found:
         raise UserError("There is no method to tune.", "See: unlearnbench methods NAME.")
+    searches = {one.name: Search(one) for one in found}
     tuned = Tuned(found, BLIND if asked.blind else GAP)
     about = outcome.About(asked.command, asked.trials, seeds, benchmark)
     display.console.print(outcome.opening(tuned, about))
 
     raw = firewall.behind(raw, seeds)
     store = Store((asked.results / raw["name"]).resolve())
-    searches = {one.name: Search(one) for one in found}
     whole = True
     starts = range(0, asked.trials, ROUND)
     for turn, start in enumerate(starts, start=1):
@@ -90,7 +90,7 @@ def tune(asked: Tuning) -> int:
         for name, search in searches.items():
             search.tell(values[name])
 
-    folder = asked.reports / raw["name"]
+    folder = asked.reports / (raw["name"] + ("-blind" if asked.blind else ""))
     paths = outcome.write(tuned, about, folder)
     display.table(outcome.table(tuned, about))
     display.notes(outcome.notes(tuned))
