@@ -113,6 +113,17 @@ def test_blind_tuning_trains_and_uses_no_retrained_model(
     assert trials["value"].notna().all() and not trials["value"].equals(log(tuned)["value"])
 
 
+def test_without_an_original_no_trial_is_judged(inside: Cli, tuned: Path, tmp_path: Path) -> None:
+    shutil.copytree(tuned / "results", tmp_path / "results")
+    (original,) = (tmp_path / "results" / "small-tuning" / "runs").glob("original-*")
+    (original / "record.json").unlink()
+    (original / "error.txt").write_text("it failed")
+    done = inside("tune", small(tmp_path), *WORDS, "--trials", "3")
+    told = " ".join(done.out.split())
+    assert done.code == 1 and f"without original ({original.name}), which failed" in told
+    assert not (tmp_path / "reports").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

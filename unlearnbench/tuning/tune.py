@@ -14,7 +14,7 @@ from unlearnbench import plan as planning
 from unlearnbench import registry
 from unlearnbench.benchmark import Benchmark
 from unlearnbench.display import Display
-from unlearnbench.errors import UserError
+from unlearnbench.errors import UnlearnBenchError, UserError
 from unlearnbench.expansion import expand
 from unlearnbench.plan import RETRAIN, Plan
 from unlearnbench.session import OK, SOME_FAILED, Request, make, read_with_plugins
@@ -26,6 +26,10 @@ from unlearnbench.tuning.search import ROUND, Search
 from unlearnbench.tuning.trials import Tuned
 
 Plugins = dict[str, registry.Plugin]
+
+
+class _YardstickError(UnlearnBenchError):
+    """Report that what every trial is judged with could not be made."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def tune(asked: Tuning) -> int:
     seeds = list(range(firewall.FIRST, firewall.FIRST + asked.seeds))
     firewall.check(benchmark, seeds)
     found, left = candidates(benchmark, plugins, asked.methods)
-    display.notes(f"{name} is left out: {why}." for name, why in left.items())
+    display.notes(f"{name} is left out: {why.rstrip('.')}." for name, why in left.items())
     if not found:
         raise UserError("There is no method to tune.", "See: unlearnbench methods NAME.")
     searches = {one.name: Search(one) for one in found}
@@ -73,22 +77,14 @@ def tune(asked: Tuning) -> int:
     display.console.print(outcome.opening(tuned, about))
 
     raw = firewall.behind(raw, seeds)
-    store = Store((asked.results / raw["name"]).resolve())
     whole = True
-    starts = range(0, asked.trials, ROUND)
-    for turn, start in enumerate(starts, start=1):
+    for start in range(0, asked.trials, ROUND):
         numbers = range(start, min(start + ROUND, asked.trials))
-        trials = _ask(found, searches, numbers)
-        trial_rows = {label: _row(one, settings) for label, (one, _, settings) in trials.items()}
-        behind, plan = _expanded(raw | {"methods": trial_rows}, plugins, retrains=not asked.blind)
-        heading = f"{behind.name}, round {turn} of {len(starts)}"
-        whole &= make(_request(asked), behind, plan, plugins, store, display, heading)
-        if lacking := _lacking(plan, store, trial_rows):
-            display.notes([f"No trial can be judged without: {', '.join(lacking)}. {FAILED}"])
+        try:
+            whole &= _round(asked, tuned, searches, numbers, raw, plugins, display)
+        except _YardstickError as error:
+            display.notes([str(error)])
             return SOME_FAILED
-        values = tuned.add(trials, plan, store, behind.gap_terms)
-        for name, search in searches.items():
-            search.tell(values[name])
 
     folder = asked.reports / (raw["name"] + ("-blind" if asked.blind else ""))
     paths = outcome.write(tuned, about, folder)
@@ -99,7 +95,35 @@ def tune(asked: Tuning) -> int:
     return OK if whole else SOME_FAILED
 
 
-FAILED = "Their folders in results say why in error.txt; remove them to try again."
+def _round(
+    asked: Tuning,
+    tuned: Tuned,
+    searches: dict[str, Search],
+    numbers: range,
+    raw: dict[str, Any],
+    plugins: Plugins,
+    display: Display,
+) -> bool:
+    """Ask for the next trials, make and judge them, and tell; say whether nothing failed.
+
+    Raises _YardstickError where something failed that every trial is judged with.
+    """
+    trials = _ask(tuned.candidates, searches, numbers)
+    rows = {label: _row(one, settings) for label, (one, _, settings) in trials.items()}
+    behind, plan = _expanded(raw | {"methods": rows}, plugins, retrains=not asked.blind)
+    store = Store((asked.results / behind.name).resolve())
+    turn, turns = numbers[0] // ROUND + 1, -(-asked.trials // ROUND)
+    heading = f"{behind.name}, round {turn} of {turns}"
+    whole = make(_request(asked), behind, plan, plugins, store, display, heading)
+    if lacking := _lacking(plan, store, rows):
+        raise _YardstickError(
+            f"No trial can be judged without {', '.join(lacking)}, which failed: see error.txt"
+            f" below {store.folder / 'runs'}, and remove its folder to try again."
+        )
+    values = tuned.add(trials, plan, store, behind.gap_terms)
+    for name, search in searches.items():
+        search.tell(values[name])
+    return whole
 
 
 def _read(asked: Tuning) -> tuple[dict[str, Any], Benchmark, Plugins]:
