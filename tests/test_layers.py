@@ -28,7 +28,8 @@ LAYERS = [
     {"scheduler", "past"},
     {"display"},
     {"session", "reporting"},
-    {"options", "cli_results"},
+    {"tuning"},
+    {"options", "cli_results", "cli_tune"},
     {"cli"},
     {"__main__"},
 ]
@@ -45,6 +46,7 @@ TORCH_FREE = {
     "session",
     "past",
     "reporting",
+    "tuning",
 }
 
 

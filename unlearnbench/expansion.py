@@ -51,8 +51,7 @@ class _Expansion:
         for row in sorted(self.rows, key=lambda row: row.method.starts_from_original):
             for access in self._accesses(row):
                 self._add_row(row, access)
-            if row.label == RETRAIN:
-                self._add_original_cells()
+        self._add_original_cells()
         order = [ORIGINAL, RETRAIN, HELD_OUT, *(row.label for row in self.rows)]
         self.plan.cells.sort(key=lambda cell: order.index(cell.label))
         if benchmark.swap:
