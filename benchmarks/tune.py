@@ -50,7 +50,7 @@ def trials_of(count: int) -> dict[str, dict[str, Any]]:
         ranges: dict[str, tuple[Any, Any]] = {}
         for key, field in registry.settings_class(plugin).model_fields.items():
             extra = field.json_schema_extra
-            if isinstance(extra, dict):
+            if isinstance(extra, dict) and "search" in extra:
                 ranges[key] = (field.annotation, extra["search"])
         for trial in range(count if ranges else 0):
             settings = draw(name, ranges, trial) if trial else {}
