@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from unlearnbench.benchmark import read, shipped_benchmarks, validate
 from unlearnbench.metrics.attacks import HEADLINE
 from unlearnbench.metrics.compute import METRICS
 from unlearnbench.plan import HELD_OUT, RETRAIN
+from unlearnbench.report.tables import ABSENT, is_number
 
 DOCS = Path(__file__).parents[1]
 SHOWN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "avg_gap")
@@ -26,13 +28,15 @@ VERDICTS = {
 Row = dict[str, str]
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Write a pipe table; a bar inside a cell is escaped."""
-    header = list(columns)
-    made = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in made
-    )
+def table(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a pipe table, numbers to the right; a bar inside a cell is escaped."""
+    header, cells = list(columns), list(rows)
+    rules = [
+        "---:" if any(is_number(row[place]) for row in cells) else "---"
+        for place in range(len(header))
+    ]
+    made = [[cell.replace("|", "\\|") for cell in row] for row in (header, rules, *cells)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in made)
 
 
 def belonging(methods: dict[str, dict[str, Any]], name: str) -> list[str]:
@@ -41,26 +45,62 @@ def belonging(methods: dict[str, dict[str, Any]], name: str) -> list[str]:
 
 
 def published(name: str) -> str:
-    """Write what papers printed of this method, from the benchmark files."""
-    rows: dict[tuple[str, ...], dict[str, list[float]]] = {}
+    """Write what papers printed of this method, from the benchmark files.
+
+    What two tables of a paper say of one row stands in one line, unless they disagree.
+    """
+    lines: list[Printed] = []
     for path in shipped_benchmarks().values():
         benchmark = validate(read(path))
         labels = {name, *belonging(benchmark.methods, name)}
         for entry in benchmark.published:
             if entry.method in labels:
-                setting = f"{100 * entry.fraction:g} %, {entry.access} access"
-                key = (entry.source, f"{benchmark.data.name}, {benchmark.model}", setting)
-                rows[*key, entry.method] = entry.values
-    if not rows:
+                on = f"{benchmark.data.name}, {benchmark.model}"
+                about = (on, entry.method, f"{100 * entry.fraction:g} %, {entry.access} access")
+                _add(lines, Printed(about, [entry.source], dict(entry.values)))
+    if not lines:
         return "No benchmark file has published numbers for it."
-    metrics = [m for m in METRICS if any(m in values for values in rows.values())]
-    cells = [
-        [label, source, on, setting]
-        + [" ±".join(f"{v:.2f}" for v in values.get(m, [])) or "–" for m in metrics]
-        for (source, on, setting, label), values in rows.items()
-    ]
-    headings = [METRICS[metric].heading for metric in metrics]
-    return table(["Row", "Source", "Trained on", "Forgotten", *headings], cells)
+    groups: dict[str, list[Printed]] = {}
+    for line in lines:
+        groups.setdefault(f"{line.about[0]}; {_joined(line.sources)}:", []).append(line)
+    return "\n\n".join(f"{head}\n\n{_printed_table(of)}" for head, of in groups.items())
+
+
+def _printed_table(lines: list[Printed]) -> str:
+    metrics = [m for m in METRICS if any(m in line.values for line in lines)]
+    rows = [[*line.about[1:], *(printed(line.values.get(m)) for m in metrics)] for line in lines]
+    return table(["Row", "Forgotten", *(METRICS[m].heading for m in metrics)], rows)
+
+
+@dataclass(frozen=True)
+class Printed:
+    """Hold what a paper printed: data and model, row, setting; in which tables; the numbers."""
+
+    about: tuple[str, str, str]
+    sources: list[str]
+    values: dict[str, list[float]]
+
+
+def _add(lines: list[Printed], new: Printed) -> None:
+    for line in lines:
+        same = [line.values[m] == value for m, value in new.values.items() if m in line.values]
+        if line.about == new.about and all(same):
+            line.values.update(new.values)
+            line.sources.extend(source for source in new.sources if source not in line.sources)
+            return
+    lines.append(new)
+
+
+def _joined(sources: list[str]) -> str:
+    """Name a paper once: "AMUN (arXiv 2503.00917), Table 1, Table 10"."""
+    first, *others = sources
+    paper = first.rpartition(", ")[0]
+    return ", ".join([first, *(other.removeprefix(f"{paper}, ") for other in others)])
+
+
+def printed(value: list[float] | None) -> str:
+    """Write a printed mean with its spread."""
+    return " ±".join(f"{number:.2f}" for number in value) if value else ABSENT
 
 
 @cache
