@@ -8,7 +8,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from docs.site.stage import DOCS, sources
+from docs.site.receipts import DOCS
+from docs.site.stage import sources
 
 ROOT = DOCS.parent
 EXTEND = DOCS / "guide" / "extend.md"
