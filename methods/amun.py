@@ -5,15 +5,16 @@ from typing import Literal
 from torch import nn
 
 from unlearnbench import Method, Task, param
-from unlearnbench.toolkit import adversarial_examples, finetune, saliency_mask
+from unlearnbench.toolkit import adversarial_pairs, finetune, saliency_mask, stand_in
 
 
 class Amun(Method):
     """Fine-tune on the nearest adversarial example of each forgotten sample, wrongly labelled.
 
     D_A is searched on the original model, before the first request, and labelled by it; D_F keeps
-    its true labels. Full access: D_R + D_F + D_A; forget-only: D_F + D_A. `keep` < 1 restricts the
-    update to SalUn's mask: AMUN+SalUn.
+    its true labels. Full access: D_R + D_F + D_A; forget-only: D_F + D_A; `with_forget` = false
+    leaves D_F out, as the paper does where it is very large. `keep` < 1 restricts the update to
+    SalUn's mask: AMUN+SalUn. `pairs` puts one of the ablation's stand-ins in the place of D_A.
 
     Source: "Not All Wrong is Bad" (arXiv 2503.00917), Algorithm 1.
 
@@ -64,16 +65,41 @@ class Amun(Method):
         help="share of weights that may change (1: all)",
         source="paper: all; AMUN+SalUn (appendix D) searches 0.1 to 0.9",
     )
+    with_forget: bool = param(
+        True,
+        help="show D_F, under its true labels, beside D_A",
+        source="paper, section 4; left out where D_F is very large",
+    )
+    augment_retain: bool = param(
+        True, help="augment D_R as the recipe does", source="authors' code"
+    )
+    augment_forget: bool = param(
+        True, help="augment D_F as the recipe does", source="authors' code"
+    )
+    augment_adversarial: bool = param(
+        False, help="augment D_A as the recipe does", source="authors' code; the paper is silent"
+    )
+    pairs: Literal["adv", "orig", "adv-rs", "adv-rl", "orig-rl", "orig-advl"] = param(
+        "adv",
+        help="what is shown as D_A; all but adv are for ablations",
+        source="paper, section 3.2 and its figure 1",
+    )
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise the cross-entropy on the three sets together."""
         mask = saliency_mask(model, task.forget, keep=self.keep)
-        adversarial = adversarial_examples(
+        adversarial, clean = adversarial_pairs(
             task.original, task.forget, radius=self.radius, search=self.search
         )
+        shown = stand_in(self.pairs, adversarial, clean, task.classes, seed=task.seed)
+        shown = shown.augmented(self.augment_adversarial)
+        if self.with_forget:
+            shown += task.forget.augmented(self.augment_forget)
+        if task.retain is not None:
+            shown += task.retain.augmented(self.augment_retain)
         return finetune(
             model,
-            adversarial + task.forget + task.retain,
+            shown,
             lr=self.lr,
             epochs=self.epochs,
             decay_every=self.decay_every,

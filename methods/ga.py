@@ -48,5 +48,5 @@ class GradientAscent(Method):
             if self.descend and task.retain is not None:
                 trainer.epoch(task.retain)
             loss = trainer.epoch(task.forget, sign=-1, mode=self.batch_norm)
-            recorder().epoch(epoch + 1, self.epochs, loss)
+            recorder().epoch(epoch + 1, self.epochs, loss, model)
         return model

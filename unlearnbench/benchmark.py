@@ -116,12 +116,14 @@ class Benchmark(Strict):
     attacks: list[str] = Field(list(ATTACKS), min_length=1, description="that tables show")
     limits: Limits = Limits()
     controls: bool = Field(True, description="run do-nothing, destroyed and planted-leak too")
+    curves: bool = Field(False, description="note accuracies after each epoch of unlearning")
     swap: bool = Field(False, description="run all again with forget and test samples exchanged")
     ulira: ULira = ULira()
     gap_terms: list[str] = Field(list(TERMS), min_length=1, description="averaged in avg_gap")
     methods: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="rows of the table: settings by label"
     )
+    others: bool = Field(True, description="run methods that the file does not name as well")
     plugins: list[str] = Field(default_factory=list, description="files of further methods")
     tuning: dict[str, Any] = Field(
         default_factory=dict, description="how the settings were chosen, for the reader"

@@ -113,6 +113,7 @@ def _plain(text: str) -> str:
         text = re.sub(rf"\\sqrt{GROUP}", lambda m: f"√{_unit(m[1])}", text)
         text = re.sub(rf"([_^]){GROUP}", lambda m: m[1] + _unit(m[2]), text)
     text = re.sub(r"[{}]", "", text).replace("\0(", "{").replace("\0)", "}")
+    text = text.replace("^ᵀ", "ᵀ")
     text = re.sub(r"_([0-9o])(?!\w)", lambda m: SUBSCRIPTS[m[1]], text)
     text = re.sub(r" *\u2003 *", "    ", re.sub(r" +", " ", text)).strip()
     return unicodedata.normalize("NFC", text)

@@ -79,7 +79,9 @@ class _Expansion:
     def _add(
         self, label: str, keep_weights: bool = False, needs: tuple[str, ...] = (), **spec: Any
     ) -> str:
-        return self.plan.add(Node(Spec(**spec, **self.common), label, needs, keep_weights))
+        made = Spec(**spec, **self.common)
+        curve = self.benchmark.curves and made.original is not None
+        return self.plan.add(Node(made, label, needs, keep_weights, curve))
 
     def _unlearn(
         self,

@@ -20,12 +20,16 @@ CONTROLS = ("do-nothing", "destroyed", "planted-leak")
 
 @dataclass(frozen=True)
 class Node:
-    """Hold one model to be made, the ids of those it needs, and whether others need its weights."""
+    """Hold one model to be made, the ids of those it needs, and whether others need its weights.
+
+    curve: note its accuracies after each epoch, which decides nothing about the model.
+    """
 
     spec: Spec
     label: str
     needs: tuple[str, ...] = ()
     keep_weights: bool = False
+    curve: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Row:
 def resolve(
     benchmark: Benchmark, plugins: dict[str, registry.Plugin], wanted: Iterable[str] | None
 ) -> tuple[Benchmark, dict[str, str]]:
-    """Write out which methods run, with every setting; `wanted` None means all there are.
+    """Write out which methods run, with every setting; `wanted` None means all that the file says.
 
     A label in the file is a method's name, or any word with a `method` key beside its settings.
     The retrain row is always there. Raises UserError for unknown methods and wrong settings; a
@@ -87,7 +91,8 @@ def resolve(
     """
     listed = benchmark.methods
     named = [*listed] if wanted is None else list(wanted)
-    others = sorted(set(plugins) - set(listed)) if wanted is None else []
+    every = wanted is None and benchmark.others
+    others = sorted(set(plugins) - set(listed)) if every else []
     methods: dict[str, dict[str, Any]] = {}
     broken: dict[str, str] = {}
     for label in dict.fromkeys([RETRAIN, *named, *others]):
