@@ -15,7 +15,7 @@ PACKAGE = ROOT / "unlearnbench"
 
 # From the bottom up; a module imports from its own layer or a lower one only.
 LAYERS = [
-    {"errors", "seeds"},
+    {"equation", "errors", "seeds"},
     {"recipe", "files"},
     {"toolkit", "method", "task"},
     {"data", "vision", "metrics"},
