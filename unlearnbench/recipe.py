@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 
 class Strict(BaseModel):
@@ -33,3 +33,8 @@ class Recipe(Strict):
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="bf16: autocast of training on a GPU"
     )
+
+    @field_validator("decay_every")
+    @classmethod
+    def _of_step_only(cls, value: int | None, info: ValidationInfo) -> int | None:
+        return value if info.data.get("schedule") == "step" else None  # a base file may have set it

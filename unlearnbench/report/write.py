@@ -6,7 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from unlearnbench.files import write_text
-from unlearnbench.report import audit, citations, figures, ledger, pages, render, story, tables
+from unlearnbench.report import (
+    audit,
+    citations,
+    figures,
+    ledger,
+    pages,
+    printed,
+    render,
+    story,
+    tables,
+)
 from unlearnbench.report.convert import Converter
 from unlearnbench.report.findings import Findings
 from unlearnbench.report.section import Section
@@ -61,7 +71,7 @@ def section(findings: Findings, group: Group) -> Section:
         tables.suffix(group),
         _present(
             tables.main_table(findings, group),
-            tables.published_table(findings, group),
+            printed.published_table(findings, group),
             audit.attacks_table(findings, group),
             audit.control_table(findings, group),
             audit.distance_table(findings, group),
