@@ -24,8 +24,8 @@ class Amun(Method):
     epochs: int = param(10, ge=1, help="passes over all sets")
     decay_every: int = param(1, ge=1, help="epochs between two decays of lr by 0.1", search=(1, 10))
     radius: float = param(0.04, gt=0, help="first l2 radius of the search")
-    search: Literal["paper", "closest"] = param(
-        "paper", help="for D_A; closest: nearer images for a tenth of the gradients"
+    search: Literal["paper", "closest", "one-step"] = param(
+        "paper", help="for D_A; closest: nearer for a tenth of the gradients; one-step: weaker"
     )
     keep: float = param(1.0, gt=0, le=1, help="share of weights that may change (1: all)")
 
@@ -33,7 +33,7 @@ class Amun(Method):
         """Minimise the cross-entropy on the three sets together."""
         mask = saliency_mask(model, task.forget, keep=self.keep)
         adversarial = adversarial_examples(
-            task.original, task.forget, radius=self.radius, search=self.search
+            task.original, task.forget, radius=self.radius, search=self.search, seed=task.seed
         )
         return finetune(
             model,
