@@ -1,6 +1,6 @@
 """AMUN: adversarial machine unlearning."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 
@@ -15,10 +15,13 @@ class Amun(Method):
     model, before the first request, and labelled by it; D_F keeps its true labels. Full access:
     D_R + D_F + D_A; forget-only: D_F + D_A. D_R and D_F are augmented as in training, D_A is not
     (the authors' code; the paper is silent). `keep` < 1 restricts the update to SalUn's mask,
-    frozen weights staying bit-equal: AMUN+SalUn.
+    frozen weights staying bit-equal: AMUN+SalUn. `source` = "other" takes D_A, images and labels,
+    from another original, trained on all data from another seed: the transfer of the paper's Table
+    8, which does not say whose labels it used.
     """
 
     paper = "https://arxiv.org/abs/2503.00917"
+    other_if: ClassVar[dict[str, object]] = {"source": "other"}
 
     lr: float = param(0.01, gt=0, help="learning rate", search=(1e-3, 1e-1))
     epochs: int = param(10, ge=1, help="passes over all sets")
@@ -27,13 +30,15 @@ class Amun(Method):
     search: Literal["paper", "closest", "one-step"] = param(
         "paper", help="for D_A; closest: nearer for a tenth of the gradients; one-step: weaker"
     )
+    source: Literal["self", "other"] = param("self", help="model that D_A is searched on")
     keep: float = param(1.0, gt=0, le=1, help="share of weights that may change (1: all)")
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise the cross-entropy on the three sets together."""
         mask = saliency_mask(model, task.forget, keep=self.keep)
+        searched = task.require_other() if self.source == "other" else task.original
         adversarial = adversarial_examples(
-            task.original, task.forget, radius=self.radius, search=self.search, seed=task.seed
+            searched, task.forget, radius=self.radius, search=self.search, seed=task.seed
         )
         return finetune(
             model,

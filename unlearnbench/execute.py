@@ -141,9 +141,9 @@ def unlearn(
     def part(index: NDArray[np.int64]) -> Examples:
         return pool.select(torch.from_numpy(index).to(device))  # training samples come first
 
-    original = stored(spec.original).eval()
-    for parameter in original.parameters():
-        parameter.requires_grad_(False)
+    def fixed(model_id: str | None) -> nn.Module:
+        return stored(model_id).eval().requires_grad_(False)
+
     task = Task(
         forget=part(indices.forget),
         retain=part(indices.retain) if spec.access == "full" else None,
@@ -151,11 +151,12 @@ def unlearn(
         seed=seed,
         device=device,
         recipe=spec.recipe,
-        original=original,
+        original=fixed(spec.original),
         validation=examples_of(data.validation, spec.recipe, device)
         if spec.data.validation
         else None,
         build=lambda s: new_model(spec, data, device, s),
+        other=fixed(spec.other) if spec.other else None,
     )
     start = stored(spec.start)
     shape = {name: value.shape for name, value in start.state_dict().items()}

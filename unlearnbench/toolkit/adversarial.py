@@ -50,9 +50,7 @@ def adversarial_examples(
     return pairs.unaugmented().select(found.flipped)
 
 
-def _search(
-    model: nn.Module, forget: Examples, radius: float, search: Search, seed: int
-) -> Found:
+def _search(model: nn.Module, forget: Examples, radius: float, search: Search, seed: int) -> Found:
     if search == "paper":
         return paper_search(model, forget, radius=radius)
     if search == "one-step":
