@@ -13,7 +13,8 @@ from pathlib import Path
 ATTACKS = [
     ["setuptools<81", "wheel"],
     ["--no-deps", "torchattacks==3.5.1", "foolbox==3.3.4", "adv-lib==0.2.8", "eagerpy==0.30.0"],
-    ["--no-deps", "requests", "charset-normalizer", "GitPython", "gitdb", "smmap", "tqdm"],
+    ["--no-deps", "requests", "urllib3", "idna", "certifi", "charset-normalizer", "tqdm"],
+    ["--no-deps", "GitPython", "gitdb", "smmap", "websocket-client", "jsonpatch", "jsonpointer"],
     ["--no-deps", "--no-build-isolation", "visdom==0.2.4"],
 ]
 # Its pins but for torch and torchvision, which are ours; debugpy is imported and not declared.

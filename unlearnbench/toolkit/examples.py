@@ -67,6 +67,15 @@ class Examples:
                 pixels = augmented(pixels, self.augment[index], self.recipe, generator)
             yield pixels, self.labels[index]
 
+    def endless(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield training batches for ever, shuffled anew after each pass."""
+        while True:
+            yield from self.shuffled(generator)
+
+    def batched(self, size: int) -> Examples:
+        """Return the same examples, to be shown to training `size` at a time."""
+        return replace(self, recipe=self.recipe.model_copy(update={"batch_size": size}))
+
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (float32 images in [0, 1], labels) in order, without augmentation."""
         for images, labels in zip(

@@ -1,5 +1,7 @@
 """Which weights a forget set speaks to."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -36,3 +38,26 @@ def saliency_mask(model: nn.Module, examples: Examples, *, keep: float) -> Mask 
         kept[flat.topk(round(keep * len(flat))).indices] = True
         pieces = torch.split(kept, [g.numel() for g in gradients.values()])
         return {n: piece.view_as(gradients[n]) for n, piece in zip(gradients, pieces, strict=True)}
+
+
+def squared_gradients(model: nn.Module, examples: Examples) -> dict[str, Tensor]:
+    """Return, by parameter, the mean over batches of the squared gradient of their mean loss.
+
+    With batches of one it is the diagonal of the empirical Fisher matrix, which SSD and SFRon mean;
+    their authors' code takes batches, of the size used in training, and so is it here. Clean
+    images, eval mode.
+    """
+    recording = recorder()
+    with recording.timed("squared gradients", examples.labels.device):
+        model.eval()
+        parameters = dict(model.named_parameters())
+        means = {name: torch.zeros_like(p) for name, p in parameters.items()}
+        size = examples.recipe.batch_size
+        batches = math.ceil(len(examples) / size)
+        for pixels, labels in examples.batches(size):
+            loss = functional.cross_entropy(model(pixels), labels)
+            gradients = torch.autograd.grad(loss, list(parameters.values()))
+            for mean, gradient in zip(means.values(), gradients, strict=True):
+                mean += gradient**2 / batches
+        recording.gradients += len(examples)
+        return means

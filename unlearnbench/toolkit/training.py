@@ -14,26 +14,45 @@ from unlearnbench.recipe import Recipe
 from unlearnbench.seeds import seed_for
 from unlearnbench.toolkit.compilation import Loss, choose, with_cuda_graphs
 from unlearnbench.toolkit.examples import Examples
+from unlearnbench.toolkit.optimisers import (
+    SGD,
+    Adam,
+    Optimiser,
+    Schedule,
+    one_cycle,
+    step_decay,
+)
 from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.saliency import Mask
-from unlearnbench.toolkit.sgd import SGD, Schedule, one_cycle, step_decay
 
 
 class Trainer:
     """Run SGD over sets of examples, an epoch at a time, with the momentum kept between epochs."""
 
     def __init__(
-        self, model: nn.Module, recipe: Recipe, *, lr: float, seed: int, mask: Mask | None = None
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        *,
+        lr: float,
+        seed: int,
+        mask: Mask | None = None,
+        adam: bool = False,
     ) -> None:
-        """Prepare to train all parameters of `model`, or only those that `mask` marks."""
+        """Prepare to train all parameters of `model`, or only those that `mask` marks.
+
+        adam: take the place of SGD, and of the recipe's momentum and weight decay.
+        """
         device = next(model.parameters()).device
         self.model = model.to(memory_format=torch.channels_last)
         self.loss: Loss = self.eager
         self.recipe = recipe
         self.lr = lr
         self.steps = 0
-        self.optimizer = SGD(
-            model.parameters(), momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        self.optimizer: Optimiser = (
+            Adam(model.parameters())
+            if adam
+            else SGD(model.parameters(), momentum=recipe.momentum, weight_decay=recipe.weight_decay)
         )
         self.generator = torch.Generator(device).manual_seed(seed)
         self.autocast = recipe.precision == "bf16" and device.type == "cuda"
@@ -63,6 +82,7 @@ class Trainer:
         self,
         examples: Examples,
         *,
+        loss: Loss | None = None,
         sign: Literal[1, -1] = 1,
         l1: float = 0.0,
         mode: Literal["train", "eval"] = "train",
@@ -70,10 +90,10 @@ class Trainer:
     ) -> float:
         """Take one step a batch down (or, with `sign` -1, up) the mean cross-entropy.
 
-        `l1` adds l1 * (sum of |parameter| over all parameters) to the loss. `mode` is the model's
-        mode, which decides whether BatchNorm uses and updates batch statistics. `rate` is the
-        learning rate by the steps taken before; without it, `self.lr`. Returns the mean loss over
-        the examples, without the penalty.
+        `loss` is another mean loss of a batch to take its place. `l1` adds l1 * (sum of |parameter|
+        over all parameters) to it. `mode` is the model's mode, which decides whether BatchNorm uses
+        and updates batch statistics. `rate` is the learning rate by the steps taken before; without
+        it, `self.lr`. Returns the mean loss over the examples, without the penalty.
         """
         self.model.train(mode == "train")
         total = torch.zeros((), device=self.device)
@@ -84,27 +104,37 @@ class Trainer:
             if batch is None:
                 break
             with recording.part("forward and backward", self.device):
-                loss = self._backward(*batch, sign, l1)
+                mean = self._mean(*batch, loss)
+                objective = sign * mean
+                if l1:
+                    sizes = torch.stack([p.abs().sum() for p in self.model.parameters()])
+                    objective = objective + l1 * sizes.sum()
+                self.backward(objective)
             with recording.part("update", self.device):
-                self.optimizer.step(rate(self.steps) if rate else self.lr)
-                self.steps += 1
-                for parameter, freed, value in self.frozen:
-                    parameter.data.copy_(torch.where(freed, parameter.data, value))
-            total += loss * len(batch[1])
+                self.update(rate(self.steps) if rate else self.lr)
+            total += mean.detach() * len(batch[1])
         recording.gradients += len(examples)
         return float(total) / len(examples)
 
-    def _backward(self, pixels: Tensor, labels: Tensor, sign: int, l1: float) -> Tensor:
-        """Work out the gradients of a batch; return its mean loss, without the penalty."""
-        full = len(labels) == self.recipe.batch_size
-        loss = (self.loss if full else self.eager)(pixels, labels)
-        objective = sign * loss
-        if l1:
-            sizes = torch.stack([p.abs().sum() for p in self.model.parameters()])
-            objective = objective + l1 * sizes.sum()
+    def _mean(self, pixels: Tensor, labels: Tensor, loss: Loss | None) -> Tensor:
+        """Return the mean loss of a batch."""
+        if loss is None:
+            full = len(labels) == self.recipe.batch_size
+            return (self.loss if full else self.eager)(pixels, labels)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            return loss(pixels, labels)
+
+    def backward(self, objective: Tensor) -> None:
+        """Set the gradients to those of a scalar, and nothing else."""
         self.optimizer.clear()
         objective.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+
+    def update(self, lr: float) -> None:
+        """Take one step along the gradients; what the mask does not mark stays as it was."""
+        self.optimizer.step(lr)
+        self.steps += 1
+        for parameter, freed, value in self.frozen:
+            parameter.data.copy_(torch.where(freed, parameter.data, value))
 
 
 def finetune(
@@ -117,20 +147,22 @@ def finetune(
     decay_every: int | None = None,
     mask: Mask | None = None,
     l1: Callable[[int], float] | None = None,
+    loss: Loss | None = None,
 ) -> nn.Module:
     """Fine-tune `model` on examples, or on what a function of the epoch (from 0) returns.
 
-    Plain SGD on the mean cross-entropy; `decay_every` multiplies the learning rate by 0.1 after
-    that many epochs; `mask` freezes the weights it does not mark; `l1` is the weight of the l1
-    penalty as a function of the epoch. Returns the model, changed in place.
+    Plain SGD on the mean cross-entropy, or on another mean `loss` of a batch; `decay_every`
+    multiplies the learning rate by 0.1 after that many epochs; `mask` freezes the weights it does
+    not mark; `l1` is the weight of the l1 penalty as a function of the epoch. Returns the model,
+    changed in place.
     """
     source = examples if callable(examples) else lambda epoch: examples
     trainer = Trainer(model, source(0).recipe, lr=lr, seed=seed, mask=mask)
     decayed = step_decay(lr, decay_every or epochs)
     for epoch in range(epochs):
         trainer.lr = decayed(epoch)
-        loss = trainer.epoch(source(epoch), l1=l1(epoch) if l1 else 0.0)
-        recorder().epoch(epoch + 1, epochs, loss)
+        mean = trainer.epoch(source(epoch), loss=loss, l1=l1(epoch) if l1 else 0.0)
+        recorder().epoch(epoch + 1, epochs, mean)
     return model
 
 
@@ -147,6 +179,11 @@ def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
         loss = trainer.epoch(examples, rate=cycle)
         recorder().epoch(epoch + 1, recipe.epochs, loss)
     return model
+
+
+def _sgd(model: nn.Module, recipe: Recipe) -> SGD:
+    """Return the optimiser of a recipe."""
+    return SGD(model.parameters(), momentum=recipe.momentum, weight_decay=recipe.weight_decay)
 
 
 def _frozen(model: nn.Module, mask: Mask | None) -> list[tuple[nn.Parameter, Tensor, Tensor]]:

@@ -1,0 +1,72 @@
+"""SCRUB: away from the original on what is forgotten, close to it on the rest."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unlearnbench import Method, Task, param
+from unlearnbench.toolkit import Examples, Trainer, divergence, outputs, recorder
+
+
+class Scrub(Method):
+    """Alternate between leaving the original on D_F and following it, and the labels, on D_R.
+
+    Source: Kurmanji et al. (arXiv 2302.09880), equation 3: epochs that maximise KL(original ||
+    model) on D_F, each before one that minimises alpha KL + gamma CE on D_R; after `max_epochs` of
+    them the latter alone. Logits at temperature 4, small batches of D_F, and lr x0.1 after epochs
+    3, 5 and 9 as in the authors' code. `rewind` (SCRUB+R): of the models after each epoch take the
+    one whose error on D_F is nearest to the last one's error on validation samples of D_F's
+    classes; without validation samples, the last. Needs the retain set.
+    """
+
+    paper = "https://arxiv.org/abs/2302.09880"
+    needs_retain = True
+
+    lr: float = param(5e-4, gt=0, help="learning rate", search=(1e-4, 1e-1))
+    epochs: int = param(5, ge=1, help="passes over the retain set")
+    max_epochs: int = param(3, ge=0, help="passes over the forget set", search=(1, 5))
+    alpha: float = param(0.5, ge=0, help="weight of the distance to the original on D_R")
+    gamma: float = param(1.0, ge=0, help="weight of the cross-entropy on D_R")
+    forget_batch: int = param(16, ge=1, help="samples a step on D_F")
+    temperature: float = param(4.0, gt=0, help="of the logits that are compared")
+    rewind: bool = param(True, help="choose among the epochs by validation samples")
+
+    def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
+        """Maximise, minimise, rewind."""
+        trainer = Trainer(model, task.recipe, lr=self.lr, seed=task.seed)
+
+        def away(pixels: Tensor, labels: Tensor) -> Tensor:
+            with torch.no_grad():
+                teacher = task.original(pixels)
+            return divergence(model(pixels), teacher, self.temperature)
+
+        def near(pixels: Tensor, labels: Tensor) -> Tensor:
+            with torch.no_grad():
+                teacher = task.original(pixels)
+            logits = model(pixels)
+            distance = divergence(logits, teacher, self.temperature)
+            return self.alpha * distance + self.gamma * functional.cross_entropy(logits, labels)
+
+        states, errors = [], []
+        for epoch in range(self.epochs):
+            trainer.lr = self.lr * 0.1 ** sum(epoch >= decay for decay in (3, 5, 9))
+            if epoch < self.max_epochs:
+                trainer.epoch(task.forget.batched(self.forget_batch), loss=away, sign=-1)
+            mean = trainer.epoch(task.require_retain(), loss=near)
+            recorder().epoch(epoch + 1, self.epochs, mean)
+            states.append(copy.deepcopy(model.state_dict()))
+            errors.append(_error(model, task.forget))
+        if self.rewind and task.validation is not None:
+            seen = torch.isin(task.validation.labels, task.forget.labels)
+            wanted = _error(model, task.validation.select(seen))
+            chosen = min(range(self.epochs), key=lambda epoch: abs(errors[epoch] - wanted))
+            recorder().notes["rewound to epoch"] = chosen + 1
+            model.load_state_dict(states[chosen])
+        return model
+
+
+def _error(model: nn.Module, examples: Examples) -> float:
+    """Return the share of examples that are misclassified."""
+    return float((outputs(model, examples).argmax(1) != examples.labels).float().mean())

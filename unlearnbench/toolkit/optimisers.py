@@ -1,0 +1,140 @@
+"""Optimisers and their learning rates.
+
+PyTorch's own update rules, called as the functions they are: the classes around them import the
+compiler, which takes a second of every worker, and its schedules need those classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim.adam import adam
+from torch.optim.sgd import sgd
+
+Schedule = Callable[[int], float]
+"""A learning rate as a function of what has been done: steps or epochs, counted from 0."""
+
+
+class Optimiser(ABC):
+    """Hold the parameters that are moved, which lie on one device."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Prepare to move all of `parameters`."""
+        self.parameters = list(parameters)
+        # on a CPU it gains little, and rounds differently
+        self.fused = all(p.device.type == "cuda" for p in self.parameters)
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    @abstractmethod
+    def step(self, lr: float) -> None:
+        """Take one step; parameters without a gradient stay where they are."""
+
+    def _moved(self) -> tuple[list[Tensor], list[Tensor]]:
+        """List the parameters that have a gradient, and their gradients."""
+        moved: list[Tensor] = [p for p in self.parameters if p.grad is not None]
+        return moved, [p.grad for p in moved if p.grad is not None]
+
+
+class SGD(Optimiser):
+    """Move parameters down their gradients, with momentum and weight decay (PyTorch's forms)."""
+
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], *, momentum: float, weight_decay: float
+    ) -> None:
+        """Prepare to move all of `parameters`."""
+        super().__init__(parameters)
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.buffers: dict[Tensor, Tensor] = {}
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """Take one step; parameters without a gradient stay where they are."""
+        moved, gradients = self._moved()
+        buffers = [self.buffers.get(p) for p in moved]
+        sgd(
+            moved,
+            gradients,
+            buffers,
+            foreach=False,
+            fused=self.fused,
+            weight_decay=self.weight_decay,
+            momentum=self.momentum,
+            lr=lr,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+        if self.momentum:
+            kept = zip(moved, buffers, strict=True)
+            self.buffers |= {p: buffer for p, buffer in kept if buffer is not None}
+
+
+class Adam(Optimiser):
+    """Adam (Kingma and Ba, arXiv 1412.6980) with its authors' constants."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Prepare to move all of `parameters`."""
+        super().__init__(parameters)
+        self.moments: dict[Tensor, tuple[Tensor, Tensor, Tensor]] = {}
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """Take one step; parameters without a gradient stay where they are."""
+        moved, gradients = self._moved()
+        for p in moved:
+            if p not in self.moments:
+                self.moments[p] = torch.zeros_like(p), torch.zeros_like(p), torch.zeros(())
+        held = [self.moments[p] for p in moved]
+        first, second, steps = ([moments[i] for moments in held] for i in range(3))
+        adam(
+            moved,
+            gradients,
+            first,
+            second,
+            [],
+            steps,
+            foreach=self.fused,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=lr,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
+
+
+def one_cycle(peak: float, steps: int) -> Schedule:
+    """Rise in a line from peak / 25 during the first quarter of `steps`, then fall to next to 0.
+
+    The same numbers as PyTorch's OneCycleLR with linear annealing.
+    """
+    low, turn = peak / 25, 0.25 * (steps + 1) - 1
+    last = low / 1e4
+
+    def rate(step: int) -> float:
+        if step <= turn:
+            return (peak - low) * (step / turn) + low if turn else peak
+        return (last - peak) * ((step - turn) / (steps - turn)) + peak
+
+    return rate
+
+
+def step_decay(lr: float, every: int) -> Schedule:
+    """Multiply `lr` by 0.1 after `every` epochs, again and again; a function of the epoch."""
+
+    def rate(epoch: int) -> float:
+        decayed = lr
+        for _ in range(epoch // every):
+            decayed *= 0.1
+        return decayed
+
+    return rate
