@@ -51,8 +51,8 @@ def published_table(findings: Findings, group: Group) -> Table | None:
     caption = f"{heading(group, findings.benchmark)}. Published: {', '.join(sources)}."
     if "avg_gap" in names:
         caption += (
-            " Published average gaps are worked out anew from the published columns, since some that"
-            " were printed contradict them; (printed) stands where columns were not published."
+            " Published average gaps are worked out anew from the published columns, since some"
+            " that were printed contradict them; (printed) stands where columns were not published."
         )
     return Table(f"published{suffix(group)}", caption, columns, rows)
 
