@@ -25,6 +25,7 @@ from unlearnbench.signals import read_logits, signals
 from unlearnbench.spec import Spec
 from unlearnbench.splits import Indices, cut, reference_members
 from unlearnbench.task import Task
+from unlearnbench.toolkit.bounded import settle
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.training import train
@@ -104,7 +105,7 @@ def execute(
             chosen = torch.from_numpy(member).to(device)
             model = new_model(spec, data, device, seed)
             with recorder.timed("total", device):
-                train(model, pool.select(chosen), seed=seed)
+                settle(train(model, pool.select(chosen), seed=seed))
 
     with recorder.part("evaluation", device):
         logits = read_logits(model, pool)
@@ -163,6 +164,7 @@ def unlearn(
     with recorder.timed("total", device):
         model = method.unlearn(start, task)
     verify(model, shape)
+    settle(model)
     return model
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from unlearnbench.recipe import Recipe
 from unlearnbench.seeds import seed_for
+from unlearnbench.toolkit.bounded import Bounded
 from unlearnbench.toolkit.compilation import Loss, choose, with_cuda_graphs
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.optimisers import (
@@ -58,6 +59,7 @@ class Trainer:
         self.autocast = recipe.precision == "bf16" and device.type == "cuda"
         self.device = device
         self.frozen = _frozen(model, mask)
+        self.bounded = [layer for layer in model.modules() if isinstance(layer, Bounded)]
 
     def eager(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """Return the mean cross-entropy of a batch, a scalar."""
@@ -130,11 +132,16 @@ class Trainer:
         objective.backward()  # type: ignore[no-untyped-call]
 
     def update(self, lr: float) -> None:
-        """Take one step along the gradients; what the mask does not mark stays as it was."""
+        """Take one step along the gradients; what the mask does not mark stays as it was.
+
+        Layers with a bound on their norm are then put back within it, frozen weights and all.
+        """
         self.optimizer.step(lr)
         self.steps += 1
         for parameter, freed, value in self.frozen:
             parameter.data.copy_(torch.where(freed, parameter.data, value))
+        for layer in self.bounded:
+            layer.project()
 
 
 def finetune(
