@@ -64,7 +64,11 @@ class Spec(Strict):
     def id(self) -> str:
         """12 hex digits."""
         # Without what came later and is not used: what was made before keeps its id.
-        unused = {"other"} if self.other is None else None
+        unused: dict[str, Any] = {}
+        if self.other is None:
+            unused["other"] = True
+        if self.recipe.trades is None:
+            unused["recipe"] = {"trades"}
         return _short(self.model_dump_json(exclude=unused))
 
     @property

@@ -25,6 +25,7 @@ from unlearnbench.toolkit.optimisers import (
 )
 from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.saliency import Mask
+from unlearnbench.toolkit.trades import trades_loss
 
 
 class Trainer:
@@ -178,12 +179,14 @@ def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
     recipe = examples.recipe
     trainer = Trainer(model, recipe, lr=recipe.lr, seed=seed_for(seed, "batches"))
     steps = recipe.epochs * math.ceil(len(examples) / recipe.batch_size)
-    trainer.compile(examples, steps)
+    robust = trades_loss(model, recipe.trades, trainer.generator) if recipe.trades else None
+    if robust is None:
+        trainer.compile(examples, steps)
     cycle = one_cycle(recipe.lr, steps) if recipe.schedule == "one-cycle" else None
     decayed = step_decay(recipe.lr, recipe.decay_every or recipe.epochs)
     for epoch in range(recipe.epochs):
         trainer.lr = decayed(epoch)
-        loss = trainer.epoch(examples, rate=cycle)
+        loss = trainer.epoch(examples, loss=robust, rate=cycle)
         recorder().epoch(epoch + 1, recipe.epochs, loss)
     return model
 
