@@ -20,6 +20,7 @@ LAYERS = [
     {"toolkit", "method", "task"},
     {"data", "vision", "metrics"},
     {"registry", "spec", "signals", "environment"},
+    {"published"},
     {"benchmark", "splits", "store", "plan", "expansion"},
     {"agenda", "capacity", "catalogue", "claims", "doctor", "estimate", "jobs", "slots", "slurm"},
     {"cluster"},

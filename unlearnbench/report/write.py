@@ -13,6 +13,7 @@ from unlearnbench.report import (
     ledger,
     pages,
     paper,
+    printed,
     render,
     story,
     tables,
@@ -72,7 +73,7 @@ def section(findings: Findings, group: Group) -> Section:
         tables.suffix(group),
         _present(
             tables.main_table(findings, group),
-            tables.published_table(findings, group),
+            printed.published_table(findings, group),
             audit.attacks_table(findings, group),
             audit.control_table(findings, group),
             audit.distance_table(findings, group),
