@@ -145,13 +145,25 @@ def _enough_references(findings: Findings, group: Group) -> list[str]:
     ]
 
 
+def _what(b: Benchmark) -> str:
+    """Say which samples are forgotten."""
+    if b.forget.kind in ("class", "subclass"):
+        target = b.forget.target
+        which = "that the seed names" if target is None else f"{target} and on"
+        return f"of the {b.forget.kind} {which}"
+    if b.forget.kind == "random":
+        return "at random"
+    end = b.forget.kind.removesuffix("-memorised")
+    return f"at random from twice as many that are {end} memorised (by their neighbours' labels)"
+
+
 def method(findings: Findings) -> list[tuple[str, str]]:
     """Say what was compared and how, as terms and what they are."""
     b, seeds = findings.benchmark, findings.benchmark.seeds
     sizes = {"training": b.data.train, "test": b.data.test, "validation": b.data.validation}
     counted = ", ".join(f"{count:,} {name}" for name, count in sizes.items() if count)
     shares = " and ".join(f"{100 * fraction:g} %" for fraction in b.forget.fractions)
-    what = f"of class {b.forget.target} and on" if b.forget.kind == "class" else "at random"
+    what = _what(b)
     rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
     held = "; the last of them is held out and judged as a method is" if seeds.retrains > 2 else ""
     tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.items())
