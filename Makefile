@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test slow check readme speed
+.PHONY: demo test slow check docs readme speed
 
 demo: $(STAMP)
 	$(BIN)/unlearnbench run
@@ -20,11 +20,15 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m docs.site.build
 	$(BIN)/pytest -q
+
+docs: $(STAMP)
+	$(BIN)/python -m docs.site.build
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable ".[dev]"
+	$(BIN)/pip install --quiet --editable ".[dev,docs]"
 	touch $(STAMP)
 
 speed: $(STAMP)

@@ -3,9 +3,9 @@
 `python docs/publish.py digits` copies what the project publishes of a report from ./reports and
 ./results to docs/digits/, and of several names also the report over all of them to docs/overview/;
 with --audit only U-LiRA's table, of a run that was asked for it; with --again everything from the
-findings in docs/, after a change to how reports are written. What stands in README between markers
-is then filled from docs/. `tests/test_gallery.py` writes every published report again from
-its findings and compares.
+findings in docs/, after a change to how reports are written. What stands in README between
+markers is then filled from docs/, and docs/recipes/ is written anew. `tests/test_gallery.py` writes
+every published report again from its findings and compares.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import argparse
 import json
 import re
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -187,6 +189,7 @@ def main() -> None:
     for name in ("table", "origin", "u-lira"):
         text = fill(text, name, (DOCS / "digits" / f"{name}.md").read_text().rstrip())
     readme.write_text(text)
+    subprocess.run([sys.executable, "-m", "docs.site.recipes"], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

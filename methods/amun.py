@@ -5,44 +5,108 @@ from typing import ClassVar, Literal
 from torch import nn
 
 from unlearnbench import Method, Task, param
-from unlearnbench.toolkit import adversarial_examples, finetune, saliency_mask
+from unlearnbench.toolkit import adversarial_pairs, finetune, saliency_mask, stand_in
 
 
 class Amun(Method):
     """Fine-tune on the nearest adversarial example of each forgotten sample, wrongly labelled.
 
-    Source: "Not All Wrong is Bad" (arXiv 2503.00917), Algorithm 1. D_A is searched on the original
-    model, before the first request, and labelled by it; D_F keeps its true labels. Full access:
-    D_R + D_F + D_A; forget-only: D_F + D_A. D_R and D_F are augmented as in training, D_A is not
-    (the authors' code; the paper is silent). `keep` < 1 restricts the update to SalUn's mask,
-    frozen weights staying bit-equal: AMUN+SalUn. `source` = "other" takes D_A, images and labels,
-    from another original, trained on all data from another seed: the transfer of the paper's Table
-    8, which does not say whose labels it used.
+    D_A is searched on the original model, before the first request, and labelled by it; D_F keeps
+    its true labels. Full access: D_R + D_F + D_A; forget-only: D_F + D_A; `with_forget` = false
+    leaves D_F out, as the paper does where it is very large. `keep` < 1 restricts the update to
+    SalUn's mask: AMUN+SalUn. `source` = "other" takes D_A, images and labels, from another
+    original, trained on all data from another seed: the transfer of the paper's table 8, which does
+    not say whose labels it used. `pairs` puts one of the ablation's stand-ins in the place of D_A.
+
+    Source: "Not All Wrong is Bad" (arXiv 2503.00917), Algorithm 1.
+
+    Differences: where the paper is silent the authors' code is followed: D_R and D_F are augmented
+    as in training, D_A is not; a sample leaves the search at the first step at which it is
+    misclassified; after 50 steps without success the radius is doubled and the search goes on from
+    where it is, not from the image. Under a mask the authors' code lets weight decay move frozen
+    weights; here they stay bit-equal.
     """
 
     paper = "https://arxiv.org/abs/2503.00917"
     other_if: ClassVar[dict[str, object]] = {"source": "other"}
+    equation = r"""
+    \min_\theta L(\theta; D_R \cup D_F \cup D_A)
+    D_A = \{(x + \delta_x, \hat{y}_x) : (x, y) \in D_F\}
+    \hat{y}_x = \operatorname{argmax} f_{\theta_o}(x + \delta_x) \ne y
+    """
 
-    lr: float = param(0.01, gt=0, help="learning rate", search=(1e-3, 1e-1))
-    epochs: int = param(10, ge=1, help="passes over all sets")
-    decay_every: int = param(1, ge=1, help="epochs between two decays of lr by 0.1", search=(1, 10))
-    radius: float = param(0.04, gt=0, help="first l2 radius of the search")
-    search: Literal["paper", "closest", "one-step"] = param(
-        "paper", help="for D_A; closest: nearer for a tenth of the gradients; one-step: weaker"
+    lr: float = param(
+        0.01,
+        gt=0,
+        help="learning rate",
+        search=(1e-3, 1e-1),
+        source="authors' code, default; the paper searches 1e-6 to 1e-1",
     )
-    source: Literal["self", "other"] = param("self", help="model that D_A is searched on")
-    keep: float = param(1.0, gt=0, le=1, help="share of weights that may change (1: all)")
+    epochs: int = param(10, ge=1, help="passes over all sets", source="paper, appendix C")
+    decay_every: int = param(
+        1,
+        ge=1,
+        help="epochs between two decays of lr by 0.1",
+        search=(1, 10),
+        source="authors' code, default; the paper: every 1 or 5, or never",
+    )
+    radius: float = param(
+        0.04,
+        gt=0,
+        help="first l2 radius of the search",
+        source="authors' code; paper, figure 4, for CIFAR-10",
+    )
+    search: Literal["paper", "closest", "one-step"] = param(
+        "paper",
+        help="for D_A; closest: nearer for a tenth of the gradients; one-step: weaker",
+        source="paper, section 4: PGD-50, the radius doubled; table 9: one-step; closest is ours",
+    )
+    source: Literal["self", "other"] = param(
+        "self", help="model that D_A is searched on", source="paper, section 4; table 8: others"
+    )
+    keep: float = param(
+        1.0,
+        gt=0,
+        le=1,
+        help="share of weights that may change (1: all)",
+        source="paper: all; AMUN+SalUn (appendix D) searches 0.1 to 0.9",
+    )
+    with_forget: bool = param(
+        True,
+        help="show D_F, under its true labels, beside D_A",
+        source="paper, section 4; left out where D_F is very large",
+    )
+    augment_retain: bool = param(
+        True, help="augment D_R as the recipe does", source="authors' code"
+    )
+    augment_forget: bool = param(
+        True, help="augment D_F as the recipe does", source="authors' code"
+    )
+    augment_adversarial: bool = param(
+        False, help="augment D_A as the recipe does", source="authors' code; the paper is silent"
+    )
+    pairs: Literal["adv", "orig", "adv-rs", "adv-rl", "orig-rl", "orig-advl"] = param(
+        "adv",
+        help="what is shown as D_A; all but adv are for ablations",
+        source="paper, section 3.2 and its figure 1",
+    )
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise the cross-entropy on the three sets together."""
         mask = saliency_mask(model, task.forget, keep=self.keep)
         searched = task.require_other() if self.source == "other" else task.original
-        adversarial = adversarial_examples(
+        adversarial, clean = adversarial_pairs(
             searched, task.forget, radius=self.radius, search=self.search, seed=task.seed
         )
+        shown = stand_in(self.pairs, adversarial, clean, task.classes, seed=task.seed)
+        shown = shown.augmented(self.augment_adversarial)
+        if self.with_forget:
+            shown += task.forget.augmented(self.augment_forget)
+        if task.retain is not None:
+            shown += task.retain.augmented(self.augment_retain)
         return finetune(
             model,
-            adversarial + task.forget + task.retain,
+            shown,
             lr=self.lr,
             epochs=self.epochs,
             decay_every=self.decay_every,

@@ -11,19 +11,35 @@ from unlearnbench.toolkit import Trainer, divergence, recorder
 class BadTeacher(Method):
     """Follow an untrained model on the forget set, and the original on a share of the retain set.
 
-    Source: Chundawat et al. (arXiv 2205.08096), equation 5: KL(teacher || model), the teacher being
-    a freshly initialised model on D_F and the original on D_R; the authors' code takes 30 % of D_R,
-    one epoch, Adam and batches of 256 (here the recipe's). Its loss is also divided by the number
-    of classes, which Adam does not notice. Needs the retain set.
+    The teacher is a freshly initialised model on D_F and the original on D_R. Needs the retain set.
+
+    Source: Chundawat et al. (arXiv 2205.08096), equation 5: KL(teacher || model).
+
+    Differences: the share of D_R, the one epoch and Adam are from the authors' code; its batches of
+    256 are the recipe's here. Its loss is also divided by the number of classes, which Adam does
+    not notice.
     """
 
     paper = "https://arxiv.org/abs/2205.08096"
+    equation = r"""
+    \min_\theta K(\theta; \theta_b, D_F) + K(\theta; \theta_o, D'_R)
+    K(\theta; \theta_t, D) = \sum_{x \in D} \mathrm{KL}(f_{\theta_t}(x) \| f_\theta(x))
+    D'_R \subset D_R, \quad \theta_b \text{ drawn anew}
+    """
     needs_retain = True
 
-    lr: float = param(1e-4, gt=0, help="learning rate (Adam)", search=(1e-5, 1e-2))
-    epochs: int = param(1, ge=1, help="passes over D_F and the share of D_R", search=(1, 5))
-    share: float = param(0.3, gt=0, le=1, help="of the retain set that is shown")
-    temperature: float = param(1.0, gt=0, help="of the logits that are compared")
+    lr: float = param(
+        1e-4, gt=0, help="learning rate (Adam)", search=(1e-5, 1e-2), source="authors' code"
+    )
+    epochs: int = param(
+        1, ge=1, help="passes over D_F and the share of D_R", search=(1, 5), source="authors' code"
+    )
+    share: float = param(
+        0.3, gt=0, le=1, help="of the retain set that is shown", source="authors' code"
+    )
+    temperature: float = param(
+        1.0, gt=0, help="of the logits that are compared", source="authors' code"
+    )
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise the distance to the one teacher or the other."""
@@ -44,5 +60,5 @@ class BadTeacher(Method):
 
         trainer = Trainer(model, task.recipe, lr=self.lr, seed=task.seed, adam=True)
         for epoch in range(self.epochs):
-            recorder().epoch(epoch + 1, self.epochs, trainer.epoch(marked, loss=loss))
+            recorder().epoch(epoch + 1, self.epochs, trainer.epoch(marked, loss=loss), model)
         return model

@@ -11,21 +11,34 @@ from unlearnbench.toolkit import Trainer, recorder
 class BoundaryShrink(Method):
     """Fine-tune on forget samples under the wrong label that a step across the boundary meets.
 
-    Source: Chen et al. (arXiv 2303.11570), section 3.2: x' = x + bound sign(grad), on the original;
-    the label is the likeliest wrong class at x', the image trained on is the clean x: AMUN's labels
-    without AMUN's images. Where x' is still classified correctly, the authors' code keeps the true
-    label and learns the sample once more; the paper's "nearest but incorrect" class is followed.
-    Labels are worked out once, on clean images; the code does so anew for each augmented batch. D_F
-    alone, whatever the access; `descend` passes over the retain set before each epoch, as AMUN's
-    comparison does under full access.
+    The label is the likeliest wrong class at x', the image trained on is the clean x: AMUN's labels
+    without AMUN's images. D_F alone, whatever the access.
+
+    Source: Chen et al. (arXiv 2303.11570), section 3.2.
+
+    Differences: where x' is still classified correctly, the authors' code keeps the true label and
+    learns the sample once more; the paper's "nearest but incorrect" class is followed. Labels are
+    worked out once, on clean images; the code does so anew for each augmented batch. `descend`
+    passes over the retain set before each epoch, as AMUN's comparison does under full access.
     """
 
     paper = "https://arxiv.org/abs/2303.11570"
+    equation = r"""
+    \min_\theta L(\theta; D'_F), \quad D'_F = \{(x, y') : (x, y) \in D_F\}
+    y' = \operatorname{argmax}_{k \ne y} f_{\theta_o}(x')_k
+    x' = x + \epsilon \operatorname{sign} \nabla_x \ell(f_{\theta_o}(x), y)
+    """
 
-    lr: float = param(1e-5, gt=0, help="learning rate", search=(1e-5, 1e-1))
-    epochs: int = param(10, ge=1, help="passes over the forget set")
-    bound: float = param(0.1, gt=0, le=1, help="length of the step in every pixel, of [0, 1]")
-    descend: bool = param(False, help="pass over the retain set before each pass over D_F")
+    lr: float = param(1e-5, gt=0, help="learning rate", search=(1e-5, 1e-1), source="authors' code")
+    epochs: int = param(10, ge=1, help="passes over the forget set", source="authors' code")
+    bound: float = param(
+        0.1, gt=0, le=1, help="length of the step in every pixel, of [0, 1]", source="authors' code"
+    )
+    descend: bool = param(
+        False,
+        help="pass over the retain set before each pass over D_F",
+        source="authors' code; AMUN's: true",
+    )
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise the cross-entropy on D_F under its neighbours' labels."""
@@ -38,7 +51,7 @@ class BoundaryShrink(Method):
         for epoch in range(self.epochs):
             if self.descend and task.retain is not None:
                 trainer.epoch(task.retain)
-            recorder().epoch(epoch + 1, self.epochs, trainer.epoch(wrong))
+            recorder().epoch(epoch + 1, self.epochs, trainer.epoch(wrong), model)
         return model
 
     def _step(self, model: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:

@@ -10,15 +10,24 @@ from unlearnbench.toolkit import divergence, finetune
 class Delete(Method):
     """Follow on the forget set what the original says of all classes but the true one.
 
+    D_F alone, whatever the access. Made for forgetting classes: on a random forget set it teaches a
+    wrong label, the runner-up's, wherever the original is sure.
+
     Source: Zhou et al. (arXiv 2503.23751): KL(softmax of the original's logits, that of the label
-    at minus infinity || model) on D_F alone, whatever the access. Made for forgetting classes: on a
-    random forget set it teaches a wrong label, the runner-up's, wherever the original is sure.
+    at minus infinity || model).
+
+    Differences: none is known; minus infinity is -1e10, as in the authors' code.
     """
 
     paper = "https://arxiv.org/abs/2503.23751"
+    equation = r"""
+    \min_\theta \sum_{(x, y) \in D_F} \mathrm{KL}(p_x \| f_\theta(x))
+    p_x = \operatorname{softmax}(z)
+    z_k = f_{\theta_o}(x)_k \text{ for } k \ne y, \quad z_y = -\infty
+    """
 
-    lr: float = param(1e-3, gt=0, help="learning rate", search=(1e-5, 1e-1))
-    epochs: int = param(10, ge=1, help="passes over the forget set")
+    lr: float = param(1e-3, gt=0, help="learning rate", search=(1e-5, 1e-1), source="ours")
+    epochs: int = param(10, ge=1, help="passes over the forget set", source="ours")
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise the distance to the masked original."""

@@ -10,14 +10,34 @@ class FineTune(Method):
     """Go on training on the retain set alone and trust that the rest fades.
 
     Source: the FT baseline of l1-sparse (arXiv 2304.04934) and SalUn. Needs the retain set.
+
+    Differences: none between these two; every code has a schedule of its own, and AMUN's, without
+    the retain set, takes as many samples of it as there are to forget, which is not done here.
     """
 
     paper = "https://arxiv.org/abs/2304.04934"
+    equation = r"\min_\theta L(\theta; D_R)"
     needs_retain = True
 
-    lr: float = param(0.01, gt=0, help="learning rate", search=(1e-4, 1e-1))
-    epochs: int = param(10, ge=1, help="passes over the retain set")
-    decay_every: int = param(10, ge=1, help="epochs between two decays of lr by 0.1")
+    lr: float = param(
+        0.01,
+        gt=0,
+        help="learning rate",
+        search=(1e-4, 1e-1),
+        source="l1-sparse's and SalUn's code, default",
+    )
+    epochs: int = param(
+        10,
+        ge=1,
+        help="passes over the retain set",
+        source="l1-sparse's and SalUn's code; AMUN's comparison",
+    )
+    decay_every: int = param(
+        10,
+        ge=1,
+        help="epochs between two decays of lr by 0.1",
+        source="no decay: the codes' first one is at epoch 91; AMUN's searches 1, 5, 10",
+    )
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise the cross-entropy on D_R."""

@@ -11,20 +11,35 @@ from unlearnbench.toolkit import Trainer, recorder
 class GradientAscent(Method):
     """Climb the loss of the forget set.
 
+    A model that fits D_F has next to no gradient there: small rates do nothing, slightly larger
+    ones destroy it.
+
     Source: Thudi et al. (arXiv 2109.13398), as in l1-sparse and SalUn: the negated cross-entropy on
-    D_F alone, in train mode, so that BatchNorm normalises with, and its running statistics move
-    towards, batches of D_F; `batch_norm` = "eval" leaves them alone, as SFRon does. A model that
-    fits D_F has next to no gradient there: small rates do nothing, slightly larger ones destroy
-    it. AMUN's code under full access puts a descent pass over D_R before every ascent
-    pass: `descend` = true.
+    D_F alone.
+
+    Differences: l1-sparse and SalUn climb in train mode, so that BatchNorm normalises with, and its
+    running statistics move towards, batches of D_F; that is followed, and `batch_norm` = "eval"
+    leaves them alone, as SFRon does. AMUN's code under full access puts a descent pass over D_R
+    before every ascent pass: `descend` = true.
     """
 
     paper = "https://arxiv.org/abs/2109.13398"
+    equation = r"\max_\theta L(\theta; D_F)"
 
-    lr: float = param(1e-4, gt=0, help="learning rate", search=(1e-5, 1e-1))
-    epochs: int = param(5, ge=1, help="passes over the forget set")
-    batch_norm: Literal["train", "eval"] = param("train", help="mode of BatchNorm while climbing")
-    descend: bool = param(False, help="pass over the retain set before each ascent pass")
+    lr: float = param(
+        1e-4, gt=0, help="learning rate", search=(1e-5, 1e-1), source="l1-sparse's README"
+    )
+    epochs: int = param(5, ge=1, help="passes over the forget set", source="l1-sparse's README")
+    batch_norm: Literal["train", "eval"] = param(
+        "train",
+        help="mode of BatchNorm while climbing",
+        source="l1-sparse's and SalUn's code; SFRon's: eval",
+    )
+    descend: bool = param(
+        False,
+        help="pass over the retain set before each ascent pass",
+        source="l1-sparse's and SalUn's code; AMUN's: true",
+    )
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Maximise the cross-entropy on D_F."""
@@ -33,5 +48,5 @@ class GradientAscent(Method):
             if self.descend and task.retain is not None:
                 trainer.epoch(task.retain)
             loss = trainer.epoch(task.forget, sign=-1, mode=self.batch_norm)
-            recorder().epoch(epoch + 1, self.epochs, loss)
+            recorder().epoch(epoch + 1, self.epochs, loss, model)
         return model

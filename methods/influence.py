@@ -11,20 +11,36 @@ from unlearnbench.toolkit import Examples, recorder
 class Influence(Method):
     """Undo what the forget set added to the weights, to first order.
 
-    Source: influence functions as in Jia et al. (arXiv 2304.04934): theta + alpha H^-1 v, where |D|
-    v is the sum of gradients on D_F minus |D_F| / |D_R| times that on D_R. H is WoodFisher's (Singh
-    and Alistarh, arXiv 2004.14340): damping times the identity plus the mean of g g^T over the
-    gradients g of single samples of D_R. Jia et al.'s code keeps two vectors in the place of the
-    matrix, which does not give its inverse; here it is exact, by the |g| x |g| products (Woodbury).
-    Clean images, eval mode. Needs the retain set, and memory for `samples` gradients.
+    v is what the gradients on D_F outweigh those on D_R by; H is WoodFisher's estimate of the
+    Hessian, from the gradients g of single samples of D_R. Clean images, eval mode. Needs the
+    retain set, and memory for `samples` gradients.
+
+    Source: influence functions as in Jia et al. (arXiv 2304.04934); WoodFisher: Singh and Alistarh
+    (arXiv 2004.14340).
+
+    Differences: Jia et al.'s code keeps two vectors in the place of the matrix, which does not give
+    its inverse; here it is exact, by the |g| x |g| products (Woodbury).
     """
 
     paper = "https://arxiv.org/abs/2304.04934"
+    equation = r"""
+    \theta = \theta_o + \alpha H^{-1} v
+    v = \frac{|D_F|}{|D|} \left(\nabla L(\theta_o; D_F) - \nabla L(\theta_o; D_R)\right)
+    H = \lambda I + \frac{1}{n} \sum_{i=1}^{n} g_i g_i^\top
+    """
     needs_retain = True
 
-    alpha: float = param(1.0, gt=0, help="length of the step, in Newton steps", search=(0.1, 20.0))
-    samples: int = param(1000, ge=1, help="of D_R whose gradients make the matrix")
-    damping: float = param(1.0, gt=0, help="added to the diagonal of the matrix")
+    alpha: float = param(
+        1.0,
+        gt=0,
+        help="length of the step, in Newton steps",
+        search=(0.1, 20.0),
+        source="ours: one Newton step; a replication of the authors' code took 1 to 20",
+    )
+    samples: int = param(
+        1000, ge=1, help="of D_R whose gradients make the matrix", source="authors' code"
+    )
+    damping: float = param(1.0, gt=0, help="added to the diagonal of the matrix", source="ours")
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Take the step."""

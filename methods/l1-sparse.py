@@ -9,17 +9,33 @@ from unlearnbench.toolkit import finetune
 class L1Sparse(Method):
     """Fine-tune on the retain set with an l1 penalty that decays linearly to zero.
 
-    Source: Jia et al. (arXiv 2304.04934), equation 3: gamma_t = alpha (1 - t/T) over all
-    parameters, by subgradient. AMUN's code multiplies alpha by 2 - 2t/T cumulatively, so that it
-    peaks at ten times its start; that is not followed. Needs the retain set.
+    The penalty is over all parameters, by subgradient. Needs the retain set.
+
+    Source: Jia et al. (arXiv 2304.04934), equation 3: gamma_t = alpha (1 - t/T).
+
+    Differences: the authors' code never prunes in this form, and neither is anything pruned here.
+    AMUN's code multiplies alpha by 2 - 2t/T cumulatively, so that it peaks at ten times its start;
+    that is not followed.
     """
 
     paper = "https://arxiv.org/abs/2304.04934"
+    equation = r"""
+    \min_\theta L(\theta; D_R) + \gamma_t \lVert\theta\rVert_1
+    \gamma_t = \alpha \left(1 - \frac{t}{T}\right)
+    """
     needs_retain = True
 
-    lr: float = param(0.01, gt=0, help="learning rate", search=(1e-3, 1e-1))
-    epochs: int = param(10, ge=1, help="passes over the retain set")
-    alpha: float = param(1e-4, ge=0, help="weight of the penalty at first", search=(1e-5, 1e-2))
+    lr: float = param(
+        0.01, gt=0, help="learning rate", search=(1e-3, 1e-1), source="authors' README"
+    )
+    epochs: int = param(10, ge=1, help="passes over the retain set", source="authors' README")
+    alpha: float = param(
+        1e-4,
+        ge=0,
+        help="weight of the penalty at first",
+        search=(1e-5, 1e-2),
+        source="a replication's choice from 1e-6 to 1e-4; the authors' README names none",
+    )
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise cross-entropy on D_R plus gamma_t times the l1 norm of all parameters."""

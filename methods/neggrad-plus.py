@@ -10,17 +10,37 @@ from unlearnbench.toolkit import Trainer, recorder
 class NegGradPlus(Method):
     """Minimise the loss on the retain set minus a small share of that on the forget set.
 
-    Source: Kurmanji et al. (SCRUB, arXiv 2302.09880): alpha times the loss on D_R minus 1 - alpha
-    times that on D_F, one step a batch of D_R; batches of D_F come round again as often as needed.
-    The authors' alpha goes from 0.95 at small scale to 0.9999. Needs the retain set.
+    One step a batch of D_R; batches of D_F come round again as often as needed. Needs the retain
+    set.
+
+    Source: Kurmanji et al. (SCRUB, arXiv 2302.09880), who compare with it.
+
+    Differences: the authors' alpha goes from 0.95 at small scale to 0.9999; the former is the
+    default here.
     """
 
     paper = "https://arxiv.org/abs/2302.09880"
+    equation = r"\min_\theta \alpha L(\theta; D_R) - (1 - \alpha) L(\theta; D_F)"
     needs_retain = True
 
-    lr: float = param(0.01, gt=0, help="learning rate", search=(1e-4, 1e-1))
-    epochs: int = param(5, ge=1, help="passes over the retain set")
-    alpha: float = param(0.95, gt=0, le=1, help="share of D_R in the loss", search=(0.8, 1.0))
+    lr: float = param(
+        0.01,
+        gt=0,
+        help="learning rate",
+        search=(1e-4, 1e-1),
+        source="authors' code, for membership attacks",
+    )
+    epochs: int = param(
+        5, ge=1, help="passes over the retain set", source="authors' code, for membership attacks"
+    )
+    alpha: float = param(
+        0.95,
+        gt=0,
+        le=1,
+        help="share of D_R in the loss",
+        search=(0.8, 1.0),
+        source="authors' code, at small scale; 0.9999 at a larger one",
+    )
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise alpha CE(D_R) - (1 - alpha) CE(D_F)."""
@@ -36,5 +56,5 @@ class NegGradPlus(Method):
 
         for epoch in range(self.epochs):
             mean = trainer.epoch(task.require_retain(), loss=loss)
-            recorder().epoch(epoch + 1, self.epochs, mean)
+            recorder().epoch(epoch + 1, self.epochs, mean, model)
         return model

@@ -10,18 +10,33 @@ from unlearnbench.toolkit import squared_gradients
 class SelectiveSynapticDampening(Method):
     """Shrink the weights that matter more to the forget set than to all of the data.
 
-    Source: Foster et al. (arXiv 2308.07707), equations 6 and 7: where the importance for D_F is
-    more than alpha times that for D_R + D_F, a weight is multiplied by lambda times the ratio of
-    the two, 1 at most. Importance is the mean squared gradient of the loss, of batches as in the
-    authors' code (of samples in the paper), in eval mode, on clean images. No training. Needs the
-    retain set.
+    Importance F is the mean squared gradient of the loss, in eval mode, on clean images. No
+    training. Needs the retain set.
+
+    Source: Foster et al. (arXiv 2308.07707), equations 6 and 7.
+
+    Differences: the importance is that of samples in the paper and of batches in the authors' code,
+    which is followed.
     """
 
     paper = "https://arxiv.org/abs/2308.07707"
+    equation = r"""
+    \theta_i \gets \min\left(\lambda \frac{F_i(D)}{F_i(D_F)}, 1\right) \theta_i
+    \text{where } F_i(D_F) > \alpha F_i(D), \quad D = D_R \cup D_F
+    F_i(D) = \mathbb{E} \left(\partial L / \partial \theta_i\right)^2
+    """
     needs_retain = True
 
-    alpha: float = param(10.0, gt=0, help="how much more a weight must matter", search=(0.5, 100.0))
-    dampening: float = param(1.0, gt=0, help="lambda, the strength", search=(0.1, 10.0))
+    alpha: float = param(
+        10.0,
+        gt=0,
+        help="how much more a weight must matter",
+        search=(0.5, 100.0),
+        source="authors' code, default",
+    )
+    dampening: float = param(
+        1.0, gt=0, help="lambda, the strength", search=(0.1, 10.0), source="authors' code, default"
+    )
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Multiply the chosen weights."""

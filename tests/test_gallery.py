@@ -54,6 +54,6 @@ def test_the_report_over_all_is_current(tmp_path: Path) -> None:
 
 
 def test_every_picture_of_the_gallery_is_there() -> None:
-    for page in [DOCS / "README.md", *DOCS.glob("*/README.md")]:
-        for link in re.findall(r"\]\((?!https?:|#)([^)]+)\)", page.read_text()):
+    for page in [*DOCS.glob("*.md"), *DOCS.glob("*/*.md")]:
+        for link in re.findall(r"\]\((?!https?:|#)([^)\s#]+)", page.read_text()):
             assert (page.parent / link).exists(), f"{page}: {link}"

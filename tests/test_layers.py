@@ -15,7 +15,7 @@ PACKAGE = ROOT / "unlearnbench"
 
 # From the bottom up; a module imports from its own layer or a lower one only.
 LAYERS = [
-    {"errors", "seeds"},
+    {"equation", "errors", "seeds"},
     {"recipe", "files"},
     {"toolkit", "method", "task"},
     {"data", "vision", "metrics"},
@@ -29,7 +29,8 @@ LAYERS = [
     {"scheduler", "past"},
     {"display"},
     {"session", "reporting"},
-    {"options", "cli_results"},
+    {"tuning"},
+    {"options", "cli_results", "cli_tune"},
     {"cli"},
     {"__main__"},
 ]
@@ -46,6 +47,7 @@ TORCH_FREE = {
     "session",
     "past",
     "reporting",
+    "tuning",
 }
 
 

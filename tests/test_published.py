@@ -11,9 +11,9 @@ import pytest
 
 from tests.hand import GROUP, by_hand
 from unlearnbench import benchmark as files
-from unlearnbench.benchmark import Benchmark, Published
+from unlearnbench.benchmark import Benchmark
 from unlearnbench.errors import UserError
-from unlearnbench.published import looked_up
+from unlearnbench.published import Published, looked_up
 from unlearnbench.registry import shipped
 from unlearnbench.report import printed
 

@@ -72,11 +72,11 @@ def test_example_method_is_in_the_table_and_the_report_finds_it(
     cli: Cli, inside: Cli, tmp_path: Path, tiny: Path
 ) -> None:
     assert len(example().splitlines()) <= 26
-    path = tmp_path / "neggrad-plus.py"
+    path = tmp_path / "cf-k.py"
     path.write_text(example())
-    done = cli("run", tiny, "--seeds", "1", "--plugin", path, "--methods", "neggrad-plus")
+    done = cli("run", tiny, "--seeds", "1", "--plugin", path, "--methods", "cf-k")
     assert done.code == 0
-    assert [line for line in done.out.splitlines() if line.startswith("neggrad-plus ")]
+    assert [line for line in done.out.splitlines() if line.startswith("cf-k ")]
     report = inside("report", "tiny")
     assert report.code == 0
 
@@ -89,14 +89,18 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("line", commands())
 def test_commands_are_understood(inside: Cli, tmp_path: Path, line: str) -> None:
-    (tmp_path / "neggrad-plus.py").write_text(example())
+    (tmp_path / "cf-k.py").write_text(example())
     words = shlex.split(line)[1:]
     if words[0] == "run":
         words.append("--dry-run")
     if "--watch" in words:  # which would wait for the first run; tests/test_compare.py tries it
         words.remove("--watch")
+    if words[0] == "tune":  # a tuning of seconds is in tests/test_tune.py
+        words += ["--set", "data.validation=0"]
     done = inside(*words)
-    if words[0] == "report":  # there is nothing to report yet: understood all the same
+    if words[0] == "tune":
+        assert done.code == 2 and "has no validation samples" in done.err
+    elif words[0] == "report":  # there is nothing to report yet: understood all the same
         assert done.code == 2 and "Run it first: unlearnbench run digits." in done.err
     elif words[:2] == ["results", "prune"]:
         assert done.code == 2 and "benchmark with results in results 'digits'" in done.err
@@ -112,15 +116,15 @@ def test_a_package_ships_a_method_through_its_entry_point(cli: Cli, tmp_path: Pa
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: your-package\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[unlearnbench.methods]\nneggrad-plus = your_package.neggrad_plus\nlost = no_such.module\n"
+        "[unlearnbench.methods]\ncf-k = your_package.cf_k\nlost = no_such.module\n"
     )
     (site / "your_package").mkdir()
     (site / "your_package" / "__init__.py").touch()
-    (site / "your_package" / "neggrad_plus.py").write_text(example())
+    (site / "your_package" / "cf_k.py").write_text(example())
     env = {"PYTHONPATH": f"{site}:{ROOT}"}
     listed = cli("methods", env=env).out
-    assert "neggrad-plus   Alternate a pass" in listed
+    assert "cf-k             Fine-tune the last layers" in listed
     assert "lost" in listed and "not installed" in listed, "a broken one disturbs only itself"
-    planned = cli("run", "--dry-run", "--methods", "neggrad-plus", env=env)
-    assert planned.code == 0 and "neggrad-plus" in planned.out
+    planned = cli("run", "--dry-run", "--methods", "cf-k", env=env)
+    assert planned.code == 0 and "cf-k" in planned.out
     assert cli("run", "--dry-run", env=env).code == 0

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.conftest import Cli
@@ -17,11 +18,12 @@ from unlearnbench.store import Store
 def settings() -> list[str]:
     pairs = ["forget.requests=2", "forget.fractions=[0.05]", 'access=["full","forget-only"]']
     pairs += ["seeds.retrains=1", "references.count=2", "amun.epochs=2", "amun-adaptive.epochs=2"]
+    pairs += ["curves=true"]
     return [word for pair in pairs for word in ("--set", pair)]
 
 
 def test_requests_in_a_row_under_both_accesses(
-    cli: Cli, tiny: Path, tmp_path: Path, settings: list[str]
+    cli: Cli, inside: Cli, tiny: Path, tmp_path: Path, settings: list[str]
 ) -> None:
     words = ["run", tiny, "--seeds", "1", "--methods", "ft,amun,amun-adaptive", *settings]
     done = cli(*words)
@@ -50,6 +52,16 @@ def test_requests_in_a_row_under_both_accesses(
     splits = [np.load(path) for path in (store.folder / "splits").iterdir()]
     assert sorted(len(split["earlier"]) for split in splits) == [0, 6]
     assert {len(split["forget"]) for split in splits} == {6}
+
+    noted = {r["spec"]["method"]: r["trace"][-1] for r in records if r["spec"]["original"]}
+    assert 0 <= noted["amun"]["test_accuracy"] <= 100 and "forget_accuracy" in noted["ft"]
+    assert inside("report", "tiny").code == 0
+    report = tmp_path / "reports" / "tiny"
+    assert len(list(report.glob("figures/after-epochs-*.png"))) == 4, "accesses by requests"
+    assert len(list(report.glob("figures/after-requests-*.png"))) == 2, "once an access"
+    summary = pd.read_csv(report / "tables" / "summary.csv")
+    together = summary[summary["metric"].str.startswith("all_")]
+    assert set(together["request"]) == {2}, "the first request has none before it"
 
 
 @pytest.mark.slow

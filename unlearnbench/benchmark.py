@@ -110,6 +110,7 @@ class Benchmark(Strict):
     attacks: list[str] = Field(list(ATTACKS), min_length=1, description="that tables show")
     limits: Limits = Limits()
     controls: bool = Field(True, description="run do-nothing, destroyed and planted-leak too")
+    curves: bool = Field(False, description="note accuracies after each epoch of unlearning")
     swap: bool = Field(False, description="run all again with forget and test samples exchanged")
     ulira: ULira = ULira()
     gap_terms: list[str] = Field(list(TERMS), min_length=1, description="averaged in avg_gap")

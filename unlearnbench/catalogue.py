@@ -5,8 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from unlearnbench import registry
+from pydantic.fields import FieldInfo
+
+from unlearnbench import equation, registry
 from unlearnbench.errors import unknown
 
 
@@ -16,28 +19,47 @@ def list_methods(files: Iterable[Path]) -> str:
 
 
 def explain_method(name: str, files: Iterable[Path]) -> str:
-    """Explain one method: docstring, paper, hyperparameters with bounds and search range."""
+    """Explain one method: docstring, equation, paper, hyperparameters with their sources."""
     plugin = registry.get(registry.find("methods", files), "method", name)
     method = registry.settings_class(plugin)
-    lines = [name, "", inspect.cleandoc(method.__doc__ or ""), "", f"paper: {method.paper}"]
-    lines.append(f"file:  {plugin.origin}")
+    lines = [name, "", inspect.cleandoc(method.__doc__ or ""), ""]
+    if method.equation:
+        lines += [*(f"    {line}" for line in equation.plain(method.equation)), ""]
+    lines += [f"paper: {method.paper}", f"file:  {plugin.origin}"]
     if method.model_fields:
         lines += ["", f"hyperparameters (--set {name}.NAME=VALUE):"]
     for key, field in method.model_fields.items():
-        bounds = [
-            f"{sign} {value:g}"
-            for bound in field.metadata
-            for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
-            if (value := getattr(bound, name, None)) is not None
-        ]
-        extra = field.json_schema_extra
-        search = extra.get("search") if isinstance(extra, dict) else None
-        if isinstance(search, list):
-            low, high = search
-            bounds.append(f"search {low:g} to {high:g}")
-        limits = f"  [{', '.join(bounds)}]" if bounds else ""
-        lines.append(f"  {key:<12} {field.default!s:<8} {field.description}{limits}")
+        search = searched(field)
+        known = [*bounds(field), *([f"search {search}"] if search else [])]
+        told = f"  [{', '.join(known)}]" if known else ""
+        lines.append(f"  {key:<12} {field.default!s:<8} {field.description}{told}")
+        if source := extra(field).get("source"):
+            lines.append(f"{'':<23} from: {source}")
     return "\n".join(lines)
+
+
+def extra(field: FieldInfo) -> dict[str, Any]:
+    """Return what `param` keeps of a hyperparameter beside its bounds: search, source."""
+    kept = field.json_schema_extra
+    return kept if isinstance(kept, dict) else {}
+
+
+def bounds(field: FieldInfo) -> list[str]:
+    """List a hyperparameter's bounds, for people."""
+    return [
+        f"{sign} {value:g}"
+        for bound in field.metadata
+        for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
+        if (value := getattr(bound, name, None)) is not None
+    ]
+
+
+def searched(field: FieldInfo) -> str:
+    """Return the range that a hyperparameter is tuned in, "" if it is not tuned."""
+    if not (search := extra(field).get("search")):
+        return ""
+    low, high = search
+    return f"{low:g} to {high:g}"
 
 
 def list_datasets() -> str:

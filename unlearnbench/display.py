@@ -134,10 +134,15 @@ class Display:
         rich = RichTable(
             caption=Text(table.caption), caption_justify="left", box=None, pad_edge=False
         )
-        for column, side in zip(table.columns, alignment(table), strict=True):
-            words = side == "l"  # which a narrow terminal would cut, where a number's spread wraps
+        for place, side in enumerate(alignment(table)):
+            # A narrow terminal wraps cells between words and cuts none.
+            words = " ".join((table.columns[place], *(row[place] for row in table.rows))).split()
             rich.add_column(
-                column, justify="left" if words else "right", no_wrap=words, overflow="fold"
+                table.columns[place],
+                justify="left" if side == "l" else "right",
+                no_wrap=place == 0,
+                min_width=max(map(len, words), default=0),
+                overflow="fold",
             )
         for number, row in enumerate(table.rows):
             marks = [

@@ -27,6 +27,7 @@ from unlearnbench.splits import Indices, cut, reference_members
 from unlearnbench.task import Task
 from unlearnbench.toolkit.bounded import settle
 from unlearnbench.toolkit.examples import Examples
+from unlearnbench.toolkit.outputs import outputs
 from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.training import train
 
@@ -61,10 +62,12 @@ def execute(
     on_epoch: Callable[[int, int], None] | None = None,
     *,
     profile: bool = False,
+    curve: bool = False,
 ) -> Outcome:
     """Train or unlearn as `spec` says; `weights` loads the model with a given id.
 
     profile: note where all of the time goes, at the price of a device that waits after each step.
+    curve: note the accuracies on D_F and D_T after each epoch, for the reader and not the method.
     The time of an unlearning run is the method's alone: synchronised, its searches and masks
     inside, loading and evaluation outside. Raises MethodError if the method breaks its contract.
     """
@@ -86,6 +89,8 @@ def execute(
     with recording(recorder):
         if spec.split is not None:
             indices = cut(spec.split, data.labels, len(data.train[1]))
+            if curve:
+                recorder.probe = accuracies(pool, indices.forget, data)
         if spec.kind == "unlearn" and indices is not None:
             member[indices.retain] = True
             plugin = registry.get(registry.runnable(bench.plugins), "method", str(spec.method))
@@ -166,6 +171,28 @@ def unlearn(
     verify(model, shape)
     settle(model)
     return model
+
+
+def accuracies(
+    pool: Examples, forget: NDArray[np.int64], data: Data
+) -> Callable[[nn.Module], dict[str, float]]:
+    """Return a function from a model to its accuracies on D_F and D_T in percent."""
+    train = len(data.train[1])
+    tested = np.arange(train, train + len(data.test[1]))
+    parts = {
+        name: pool.select(torch.from_numpy(index).to(pool.labels.device))
+        for name, index in (("forget_accuracy", forget), ("test_accuracy", tested))
+    }
+
+    def probe(model: nn.Module) -> dict[str, float]:
+        training, found = model.training, {}
+        for name, examples in parts.items():
+            right = outputs(model, examples).argmax(1) == examples.labels
+            found[name] = 100 * float(right.float().mean())
+        model.train(training)
+        return found
+
+    return probe
 
 
 def verify(model: object, shape: Mapping[str, torch.Size]) -> None:

@@ -51,8 +51,7 @@ class _Expansion:
         for row in sorted(self.rows, key=lambda row: row.method.starts_from_original):
             for access in self._accesses(row):
                 self._add_row(row, access)
-            if row.label == RETRAIN:
-                self._add_original_cells()
+        self._add_original_cells()
         order = [ORIGINAL, RETRAIN, HELD_OUT, *(row.label for row in self.rows)]
         self.plan.cells.sort(key=lambda cell: order.index(cell.label))
         if benchmark.swap:
@@ -79,7 +78,9 @@ class _Expansion:
     def _add(
         self, label: str, keep_weights: bool = False, needs: tuple[str, ...] = (), **spec: Any
     ) -> str:
-        return self.plan.add(Node(Spec(**spec, **self.common), label, needs, keep_weights))
+        made = Spec(**spec, **self.common)
+        curve = self.benchmark.curves and made.original is not None
+        return self.plan.add(Node(made, label, needs, keep_weights, curve))
 
     def _unlearn(
         self,

@@ -19,10 +19,15 @@ class Method(Strict):
     """Stand for one unlearning method with its hyperparameters.
 
     A subclass lives in a file of its own, names its paper, declares each hyperparameter with
-    `param` and writes `unlearn`. The file's name is the method's name.
+    `param` and writes `unlearn`. The file's name is the method's name. Its docstring has a line of
+    what it does, a paragraph that begins with "Source:" and one that begins with "Differences:",
+    which names each place where paper and authors' code differ, and which is followed.
     """
 
     paper: ClassVar[str] = ""
+    """Address of the paper that defines it."""
+    equation: ClassVar[str] = ""
+    """What it minimises, in LaTeX; a line of the string is a line of the equation."""
     needs_retain: ClassVar[bool] = False
     """Whether the method is undefined without the retain set; it is skipped under forget-only."""
     starts_from_original: ClassVar[bool] = True
@@ -53,11 +58,18 @@ def param(
     lt: float | None = None,
     le: float | None = None,
     search: tuple[float, float] | None = None,
+    source: str = "",
 ) -> Any:
     """Declare a hyperparameter: default, help text, bounds and the range to search when tuning.
 
     A `search` range whose ends differ by a factor of ten or more is searched on a log scale.
+    `source` says in a few words where the default is from: paper, authors' code, ourselves.
     """
+    extra: dict[str, Any] = {}
+    if search:
+        extra["search"] = list(search)
+    if source:
+        extra["source"] = source
     return Field(
         default,
         description=help,
@@ -65,5 +77,5 @@ def param(
         ge=ge,
         lt=lt,
         le=le,
-        json_schema_extra={"search": list(search)} if search else None,
+        json_schema_extra=extra or None,
     )

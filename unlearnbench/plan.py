@@ -20,12 +20,16 @@ CONTROLS = ("do-nothing", "destroyed", "planted-leak")
 
 @dataclass(frozen=True)
 class Node:
-    """Hold one model to be made, the ids of those it needs, and whether others need its weights."""
+    """Hold one model to be made, the ids of those it needs, and whether others need its weights.
+
+    curve: note its accuracies after each epoch, which decides nothing about the model.
+    """
 
     spec: Spec
     label: str
     needs: tuple[str, ...] = ()
     keep_weights: bool = False
+    curve: bool = False
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,11 @@ class Recipe(Strict):
     weight_decay: float = Field(5e-4, ge=0, description="weight decay of SGD")
     crop: int = Field(0, ge=0, description="random shift by up to this many pixels, zeros outside")
     flip: bool = Field(False, description="random horizontal flip")
+    augment_training: bool = Field(
+        True,
+        description="shift and flip when originals, references and retrains are trained; if false,"
+        " in fine-tuning only",
+    )
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="bf16: autocast of training on a GPU"
     )

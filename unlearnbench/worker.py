@@ -43,7 +43,8 @@ def work(job: Job) -> Event:
         if slot.device.startswith("cuda"):
             torch.cuda.set_device(slot.device)
         bench = Bench(slot.device, job.data_root, job.plugins)
-        outcome = execute(node.spec, bench, weights, on_epoch, profile=job.profile)
+        asked = {"profile": job.profile, "curve": node.curve}
+        outcome = execute(node.spec, bench, weights, on_epoch, **asked)
         save(store, node, outcome, slot.device)
     except Exception as error:  # the boundary: whatever a method does, the other runs go on
         if isinstance(error, OSError) and (full := no_room(error, job.results)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -26,13 +26,20 @@ class Samples:
     """Say which samples of the pool are forgotten, retained, tested on, and sure non-members.
 
     Indices into the signals. others: the non-members that attacks compare with; the test samples,
-    or samples held out from the training set before anything was trained.
+    or samples held out from the training set before anything was trained. earlier: what requests
+    before this one asked to forget.
     """
 
     forget: Index
     retain: Index
     test: Index
     others: Index
+    earlier: Index = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    @property
+    def all_forgotten(self) -> Index:
+        """What this request and all before it asked to forget."""
+        return np.concatenate((self.forget, self.earlier))
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,9 @@ METRICS: dict[str, Metric] = {
     "ft_auc": Metric("FT AUC", "FT AUC %"),
     "fr_auc": Metric("FR AUC", "FR AUC %"),
     "rt_auc": Metric("RT AUC", "RT AUC %"),
+    "all_forget_accuracy": Metric("Forget accuracy, all requests", "Forget acc all %"),
+    "all_ft_auc": Metric("FT AUC, all requests", "FT AUC all %"),
+    "all_fr_auc": Metric("FR AUC, all requests", "FR AUC all %"),
     "mis": Metric("MIS", "MIS %"),
     "forget_confidence": Metric("Forget confidence", "Forget confidence", ""),
     "test_confidence": Metric("Test confidence", "Test confidence", ""),
@@ -87,7 +90,8 @@ def evaluate(view: View, bank: Bank | None, attacks: list[str], forget_set: obje
     """Compute all of it. Accuracies and AUCs in percent, confidences in [0, 1].
 
     FT = forget against non-members, FR = retain against forget, RT = retain against non-members,
-    the first being the positive group. Without references no AUC that needs them.
+    the first being the positive group. After earlier requests, all_*: of what they and this one
+    asked to forget together. Without references no AUC that needs them.
     """
     samples, correct, confidence = view.samples, view.signals["correct"], view.confidence
     values = {
@@ -100,6 +104,8 @@ def evaluate(view: View, bank: Bank | None, attacks: list[str], forget_set: obje
         "forget_confidence": float(confidence[samples.forget].mean()),
         "test_confidence": float(confidence[samples.test].mean()),
     }
+    if len(samples.earlier):
+        values["all_forget_accuracy"] = 100 * float(correct[samples.all_forgotten].mean())
     found: dict[str, Attacked] = {}
     for name in possible(list(dict.fromkeys([HEADLINE, *attacks])), bank):
         scores = score(name, view, bank)
@@ -109,6 +115,10 @@ def evaluate(view: View, bank: Bank | None, attacks: list[str], forget_set: obje
                 "fr_auc": auc(scores[samples.retain], scores[samples.forget]),
                 "rt_auc": auc(scores[samples.retain], scores[samples.others]),
             }
+            if len(samples.earlier):
+                every = scores[samples.all_forgotten]
+                values["all_ft_auc"] = auc(every, scores[samples.others])
+                values["all_fr_auc"] = auc(scores[samples.retain], every)
         found[name] = attacked(scores, samples.forget, samples.others, forget_set)
     return Evaluation(values, found, curves(view, bank))
 

@@ -63,7 +63,8 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for keys, of_group in runs.groupby(GROUP, sort=False, observed=True):
-        metrics = [name for name in METRICS if name in of_group]
+        known = of_group.columns[of_group.notna().any()]
+        metrics = [name for name in METRICS if name in known]
         band = {name: noise_band(of_group, name) for name in metrics}
         for label, group in of_group.groupby("label", sort=False, observed=True):
             for metric in metrics:

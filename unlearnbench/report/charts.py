@@ -32,7 +32,8 @@ from unlearnbench.report.tables import Group, compared, select
 
 PROBABILITIES = (0.000001, 0.001, 0.5, 0.999, 0.999999)
 SINGLE = COLUMN - 46
-AFTER_REQUESTS = ("ft_auc", "fr_auc", "test_accuracy", "avg_gap")
+AFTER_REQUESTS = ("ft_auc", "fr_auc", "all_ft_auc", "all_fr_auc", "test_accuracy", "avg_gap")
+CURVES = {"test": "Test accuracy (%)", "forget": "Forget accuracy (%)"}
 
 
 def gaps(findings: Findings, group: Group) -> Spec | None:
@@ -228,6 +229,23 @@ def after_requests(findings: Findings, group: Group) -> Spec | None:
         y = axis("y", series.title(name))
         drawn.append(chart(lines(data, labels, x, y), (PAGE - 80) / 2, 120))
     return choice({"concat": drawn, "columns": 2}, labels) if drawn else None
+
+
+def after_epochs(findings: Findings, group: Group) -> Spec | None:
+    """Draw accuracies after each epoch of unlearning, where they were noted."""
+    labels = [label for label in _rows(findings, group)[1] if label not in (ORIGINAL, RETRAIN)]
+    drawn = []
+    for name, title in CURVES.items():
+        data = series.epochs(findings, group, f"{name}_accuracy")
+        if data.empty:
+            return None
+        labels = [label for label in labels if label in set(data["method"])]
+        style = {"tickMinStep": 1, "format": "d"}
+        x = axis("x", "Epoch", axis=style)
+        middle = _rows(findings, group)[0].query("label == @RETRAIN")[f"{name}_accuracy"].mean()
+        layers = [rule(middle, "y"), *lines(data, labels, x, axis("y", title))]
+        drawn.append(chart(layers, (PAGE - 80) / 2, 160))
+    return choice({"concat": drawn, "columns": 2}, labels)
 
 
 def _decades(low: float, high: float, *steps: int) -> list[float]:

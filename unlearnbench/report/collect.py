@@ -86,6 +86,12 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
     kept = {name: record.get(name) for name in ("seconds", "source", "environment")}
     if "profile" in record:
         kept["profile"] = record["profile"]
+    noted = record["trace"]
+    kept["curve"] = {
+        name: [entry[name] for entry in noted]
+        for name in ("forget_accuracy", "test_accuracy")
+        if noted and all(name in entry for entry in noted)
+    }
     search = record["notes"].get("adversarial search")
     if search is None:
         return kept

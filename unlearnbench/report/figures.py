@@ -118,6 +118,11 @@ DRAWN: tuple[tuple[Callable[[Findings, Group], Spec | None], str, str], ...] = (
         " in [0, 1]); percentiles averaged over runs.",
     ),
     (
+        charts.after_epochs,
+        "Accuracy while unlearning",
+        "After each epoch, mean over runs. Dashed: retrain.",
+    ),
+    (
         charts.after_requests,
         "After each request",
         "Mean over runs after each request of the sequence; grey: one standard deviation of"

@@ -109,7 +109,7 @@ class Measurement:
         kept[split["forget"][split["forget"] < train]] = kept[split["earlier"]] = False
         tested, held_out = np.arange(train, train + test), np.arange(train + test, pool)
         others = held_out if len(held_out) else tested
-        return Samples(split["forget"], np.flatnonzero(kept), tested, others)
+        return Samples(split["forget"], np.flatnonzero(kept), tested, others, split["earlier"])
 
     def _cell(self, cell: Cell) -> tuple[Evaluation | None, str | None]:
         signals = self.store.signals(cell.run)

@@ -168,6 +168,22 @@ def distances(findings: Findings, group: Group) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=LINE).round(4)
 
 
+def epochs(findings: Findings, group: Group, name: str) -> pd.DataFrame:
+    """Return the mean and spread over runs of what was noted after each epoch of unlearning."""
+    runs = compared(select(findings.runs, group))
+    rows = []
+    for label, own in runs.groupby("label", sort=False):
+        traces = [findings.details[run].get("curve", {}).get(name) for run in own["run"]]
+        known = [trace for trace in traces if trace]
+        if label == RETRAIN or len(known) < len(traces):
+            continue
+        for epoch, values in enumerate(zip(*known, strict=True), start=1):
+            std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+            tip = f"{epoch}: {_mean(float(np.mean(values)), std)}"
+            rows.append((label, epoch, float(np.mean(values)), std, tip))
+    return pd.DataFrame(rows, columns=LINE).round(3)
+
+
 def requests(findings: Findings, group: Group, names: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Return by metric its mean and spread over runs after each request of a sequence."""
     access, fraction, _ = group
@@ -176,7 +192,9 @@ def requests(findings: Findings, group: Group, names: Sequence[str]) -> dict[str
     found = {}
     for name in names:
         if name in runs and runs[name].notna().any():
-            grouped = runs.groupby(["label", "request"], sort=False)[name]
+            # what one request and all before it asked to forget is what the first one did
+            shown = runs.assign(**{name: runs[name].fillna(runs[name.removeprefix("all_")])})
+            grouped = shown.groupby(["label", "request"], sort=False)[name]
             frame = pd.DataFrame({"y": grouped.mean(), "std": grouped.std(ddof=1).fillna(0.0)})
             frame = frame.rename_axis(["method", "x"]).reset_index().dropna()
             rows = zip(frame["x"], frame["y"], frame["std"], strict=True)

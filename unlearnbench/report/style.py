@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import cycle
 from typing import Any
 
 STAR = (
@@ -25,7 +26,17 @@ FIXED = {
         "#009E73",
         "M-0.7,-1L0,-0.3L0.7,-1L1,-0.7L0.3,0L1,0.7L0.7,1L0,0.3L-0.7,1L-1,0.7L-0.3,0L-1,-0.7Z",
     ),
+    "boundary-shrink": ("#8B4513", "M-1,-1L1,-1L1,-0.3L-0.3,-0.3L-0.3,1L-1,1Z"),
+    "neggrad-plus": ("#332288", "M-0.4,-1L0.4,-1L0.4,1L-0.4,1Z"),
+    "scrub": ("#117733", "M-1,0A1,1,0,0,1,1,0Z"),
+    "sfron": ("#661100", "M-1,0A1,1,0,0,0,1,0Z"),
+    "ssd": ("#44AA99", "M0,-1L1,0.4L0.4,1L0,0.5L-0.4,1L-1,0.4Z"),
+    "influence": ("#CC6677", "M-1,-1L-0.3,-1L-0.3,0.3L1,0.3L1,1L-1,1Z"),
+    "bad-teacher": ("#888800", "M-1,-0.6L1,-0.6L0.5,0.6L-0.5,0.6Z"),
+    "delete": ("#4477AA", "M-0.5,-0.6L0.5,-0.6L1,0.6L-1,0.6Z"),
 }
+MEASURES = ("original", "retrain", "held-out retrain")
+"""What methods are seen against, whose looks no method borrows."""
 SPARE = [
     ("#AA4466", "triangle-left"),
     ("#6655CC", "triangle-right"),
@@ -72,12 +83,11 @@ CONFIG: dict[str, Any] = {
 
 
 def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Give each label its colour and shape; labels without a fixed one take spares in order."""
-    chosen, spare = {}, 0
-    for label in labels:
-        if label in FIXED:
-            chosen[label] = FIXED[label]
-        else:
-            chosen[label] = SPARE[spare % len(SPARE)]
-            spare += 1
-    return chosen
+    """Give each label its colour and shape.
+
+    Labels without a fixed one take spares in order, then those of methods that are not there.
+    """
+    labels = list(dict.fromkeys(labels))
+    absent = [look for name, look in FIXED.items() if name not in {*labels, *MEASURES}]
+    spare = cycle([*SPARE, *absent])
+    return {label: FIXED[label] if label in FIXED else next(spare) for label in labels}

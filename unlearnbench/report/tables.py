@@ -18,7 +18,9 @@ from unlearnbench.report.findings import Findings
 Group = tuple[str, float, int]
 
 MAIN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
-MORE = ("fr_auc", "rt_auc", "mis", "forget_confidence", "test_confidence")
+CONFIDENCES = ("forget_confidence", "test_confidence")
+ALL_REQUESTS = ("all_forget_accuracy", "all_ft_auc", "all_fr_auc")
+MORE = ("fr_auc", "rt_auc", "mis", *CONFIDENCES, *ALL_REQUESTS)
 TITLES = {
     "main": "Results",
     "published": "Beside published numbers",
@@ -29,6 +31,7 @@ TITLES = {
     "gaps": "Gaps to retrain, metric by metric",
     "more": "More metrics",
     "cost": "Cost",
+    "claims": "What the AMUN paper claims",
     "profile": "Where the time went",
     "pairs": "Methods in pairs",
     "settings": "Settings",
@@ -166,31 +169,39 @@ def _rank(row: dict[str, Any] | None) -> str:
 
 def more_table(findings: Findings, group: Group) -> Table:
     """Show the remaining metrics."""
-    rows = with_band(findings, group, MORE)
+    names = measured(findings, group, MORE)
+    rows = with_band(findings, group, names)
     caption = (
         f"{heading(group, findings.benchmark)}. Closest to retrain is best. Mean ± std over runs."
     )
-    columns = ["Method", *(METRICS[name].heading for name in MORE)]
-    table = Table(f"more{suffix(group)}", caption, columns, rows, ["", *MORE])
+    columns = ["Method", *(METRICS[name].heading for name in names)]
+    table = Table(f"more{suffix(group)}", caption, columns, rows, ["", *names])
     return marked(findings, group, table)
+
+
+def measured(findings: Findings, group: Group, names: Sequence[str]) -> list[str]:
+    """Leave out what is measured after earlier requests only, where there were none."""
+    runs = select(findings.runs, group)
+    known = [name for name in names if name in runs and runs[name].notna().any()]
+    return [name for name in names if name in known or not name.startswith("all_")]
 
 
 def gap_table(findings: Findings, group: Group) -> Table:
     """Show the signed distance to retrain for every metric."""
-    rows = []
+    names, rows = measured(findings, group, LEVELS), []
     for label, own in compared(select(findings.runs, group)).groupby("label", sort=False):
-        cells = [mean_std(own, f"{name}_gap", digits(name), sign="+") for name in LEVELS]
+        cells = [mean_std(own, f"{name}_gap", digits(name), sign="+") for name in names]
         rows.append([str(label), *cells])
         if label == RETRAIN:
-            rows.append([BAND, *(band_cell(findings, group, name) for name in LEVELS)])
+            rows.append([BAND, *(band_cell(findings, group, name) for name in names)])
     caption = (
         f"{heading(group, findings.benchmark)}. Signed distance to the mean of the retrains on"
         " the same forget set, mean ± std over runs; nearest to zero is best. Retrain's own row:"
         " each against the others. Noise band: what lies within is no further from retrain than a"
         " retrain is by chance (95 %)."
     )
-    columns = ["Method", *(METRICS[name].heading for name in LEVELS)]
-    table = Table(f"gaps{suffix(group)}", caption, columns, rows, ["", *LEVELS])
+    columns = ["Method", *(METRICS[name].heading for name in names)]
+    table = Table(f"gaps{suffix(group)}", caption, columns, rows, ["", *names])
     return marked(findings, group, table)
 
 

@@ -1,17 +1,19 @@
 """What methods are made of: examples, training, the adversarial search, masks, wrong labels."""
 
-from unlearnbench.toolkit.adversarial import adversarial_examples
+from unlearnbench.toolkit.adversarial import adversarial_examples, adversarial_pairs
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.labels import random_labels
 from unlearnbench.toolkit.outputs import divergence, outputs
 from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.saliency import saliency_mask, squared_gradients
+from unlearnbench.toolkit.stand_ins import stand_in
 from unlearnbench.toolkit.training import Trainer, finetune, train
 
 __all__ = [
     "Examples",
     "Trainer",
     "adversarial_examples",
+    "adversarial_pairs",
     "divergence",
     "finetune",
     "outputs",
@@ -19,5 +21,6 @@ __all__ = [
     "recorder",
     "saliency_mask",
     "squared_gradients",
+    "stand_in",
     "train",
 ]

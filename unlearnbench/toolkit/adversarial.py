@@ -18,14 +18,19 @@ Search = Literal["paper", "closest", "one-step"]
 
 
 def adversarial_examples(
-    model: nn.Module,
-    forget: Examples,
-    *,
-    radius: float,
-    search: Search = "paper",
-    seed: int = 0,
+    model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper", seed: int = 0
 ) -> Examples:
     """Return AMUN's D_A: each example's nearest adversarial image, under the label it flipped to.
+
+    See `adversarial_pairs`.
+    """
+    return adversarial_pairs(model, forget, radius=radius, search=search, seed=seed)[0]
+
+
+def adversarial_pairs(
+    model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper", seed: int = 0
+) -> tuple[Examples, Examples]:
+    """Return AMUN's D_A, and beside each of its examples the one of `forget` it was found from.
 
     search: "paper" is AMUN's own, PGD-50 in a ball that starts at `radius` and doubles; "closest"
     finds nearer ones for a fraction of the gradients, and leaves to the paper's what it does not
@@ -47,7 +52,7 @@ def adversarial_examples(
             "radii": [round(r, 5) for r in found.radius.tolist()],
         }
     pairs = Examples(found.images, found.labels, forget.augment, forget.recipe)
-    return pairs.unaugmented().select(found.flipped)
+    return pairs.unaugmented().select(found.flipped), forget.select(found.flipped)
 
 
 def _search(model: nn.Module, forget: Examples, radius: float, search: Search, seed: int) -> Found:

@@ -51,9 +51,13 @@ class Examples:
         """Return the same images under other labels (int64 [n])."""
         return replace(self, labels=labels)
 
+    def augmented(self, augment: bool = True) -> Examples:
+        """Return the same examples, to be augmented in training as its recipe says, or not."""
+        return replace(self, augment=torch.full_like(self.augment, augment))
+
     def unaugmented(self) -> Examples:
         """Return the same examples, to be shown to training just as they are."""
-        return replace(self, augment=torch.zeros_like(self.augment))
+        return self.augmented(False)
 
     def shuffled(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield training batches (float32 images in [0, 1], labels) in random order, augmented.

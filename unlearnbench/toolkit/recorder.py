@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
 
 
 @dataclass
@@ -24,10 +25,22 @@ class Recorder:
     on_epoch: Callable[[int, int], None] | None = None
     profile: dict[str, float] | None = None
     """Seconds by part of the work, where that is asked for; None where it is not."""
+    probe: Callable[[nn.Module], dict[str, float]] | None = None
+    """What to note of the model after each epoch, where that is asked for."""
+    aside: float = 0.0
+    """Seconds spent on that, which belong to no part."""
 
-    def epoch(self, number: int, of: int, loss: float) -> None:
-        """Note that epoch `number` (from 1) of `of` is over, with its mean loss."""
-        self.trace.append({"epoch": number, "loss": loss})
+    def epoch(self, number: int, of: int, loss: float, model: nn.Module | None = None) -> None:
+        """Note that epoch `number` (from 1) of `of` is over, with its mean loss.
+
+        model: as it is then, for curves over epochs; it is left as it is.
+        """
+        entry: dict[str, Any] = {"epoch": number, "loss": loss}
+        if self.probe and model is not None:
+            start = time.perf_counter()
+            entry |= self.probe(model)
+            self.aside += time.perf_counter() - start
+        self.trace.append(entry)
         if self.on_epoch:
             self.on_epoch(number, of)
 
@@ -44,12 +57,12 @@ class Recorder:
     @contextmanager
     def _added(self, to: dict[str, float], part: str, device: torch.device) -> Iterator[None]:
         synchronise(device)
-        start = time.perf_counter()
+        start = time.perf_counter() - self.aside
         try:
             yield
         finally:
             synchronise(device)
-            to[part] = to.get(part, 0.0) + time.perf_counter() - start
+            to[part] = to.get(part, 0.0) + time.perf_counter() - self.aside - start
 
 
 _active: ContextVar[Recorder | None] = ContextVar("recorder", default=None)

@@ -170,13 +170,15 @@ def finetune(
     for epoch in range(epochs):
         trainer.lr = decayed(epoch)
         mean = trainer.epoch(source(epoch), loss=loss, l1=l1(epoch) if l1 else 0.0)
-        recorder().epoch(epoch + 1, epochs, mean)
+        recorder().epoch(epoch + 1, epochs, mean, model)
     return model
 
 
 def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
     """Train a fresh model by the recipe of its examples. Returns it, changed in place."""
     recipe = examples.recipe
+    if not recipe.augment_training:
+        examples = examples.unaugmented()
     trainer = Trainer(model, recipe, lr=recipe.lr, seed=seed_for(seed, "batches"))
     steps = recipe.epochs * math.ceil(len(examples) / recipe.batch_size)
     robust = trades_loss(model, recipe.trades, trainer.generator) if recipe.trades else None
@@ -187,7 +189,7 @@ def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
     for epoch in range(recipe.epochs):
         trainer.lr = decayed(epoch)
         loss = trainer.epoch(examples, loss=robust, rate=cycle)
-        recorder().epoch(epoch + 1, recipe.epochs, loss)
+        recorder().epoch(epoch + 1, recipe.epochs, loss, model)
     return model
 
 

@@ -1,0 +1,113 @@
+"""What pages take in from elsewhere when the site is built, so that nothing is typed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from docs.site import commands
+from docs.site.receipts import printed, table
+from unlearnbench import registry
+from unlearnbench.benchmark import read, validate
+from unlearnbench.metrics.attacks import ATTACKS
+from unlearnbench.metrics.compute import METRICS
+from unlearnbench.plan import RETRAIN
+from unlearnbench.report import citations, pages, story
+from unlearnbench.report.figures import DRAWN
+from unlearnbench.report.findings import Findings
+
+LANGUAGES = {".py": "python", ".toml": "toml", ".cff": "yaml"}
+
+
+def text(path: Path) -> str:
+    """Take in Markdown as it is."""
+    return path.read_text().strip()
+
+
+def code(path: Path) -> str:
+    """Show a file."""
+    return f"```{LANGUAGES[path.suffix]}\n{path.read_text().strip()}\n```"
+
+
+def published(path: Path) -> str:
+    """Tabulate what a paper printed, from a benchmark file: a table for each of its tables."""
+    rows: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for entry in validate(read(path)).published:
+        rows.setdefault(entry.source, {})[entry.method] = entry.values
+    made = []
+    for source, methods in rows.items():
+        names = [name for name in METRICS if any(name in values for values in methods.values())]
+        cells = [
+            [method, *(printed(values.get(name)) for name in names)]
+            for method, values in methods.items()
+        ]
+        columns = ["Method", *(METRICS[name].heading for name in names)]
+        made.append(f"{source}:\n\n{table(columns, cells)}")
+    return "\n\n".join(made)
+
+
+def recomputed(path: Path) -> str:
+    """Compare printed average gaps with the mean distance to retrain of the columns beside them."""
+    benchmark = validate(read(path))
+    entries = [entry for entry in benchmark.published if "ft_auc" in entry.values]
+    retrain = next(entry.values for entry in entries if entry.method == RETRAIN)
+    rows = []
+    for entry in entries:
+        if "avg_gap" in entry.values:
+            values = entry.values
+            gaps = [abs(values[term][0] - retrain[term][0]) for term in benchmark.gap_terms]
+            mean = sum(gaps) / len(gaps)
+            rows.append([entry.method, f"{values['avg_gap'][0]:.2f}", f"{mean:.2f}"])
+    return table(["Method", "Printed gap", "Mean of its columns"], rows)
+
+
+def reading(path: Path) -> str:
+    """Say what each number means, as the report of a benchmark does; path: its findings."""
+    findings = Findings.from_json(path.read_text())
+    page = pages.markdown_pages(story.about(findings), [])["reading"]
+    return "\n".join(line for line in page.splitlines() if not line.startswith("# ")).strip()
+
+
+def figures(path: Path) -> str:
+    """List the figures of a report with their captions."""
+    return table(["Figure", "What it shows"], [[title, told] for _, title, told in DRAWN])
+
+
+def metrics(path: Path) -> str:
+    """List the metrics there are."""
+    rows = [
+        [f"`{name}`", metric.title, metric.heading, metric.kind] for name, metric in METRICS.items()
+    ]
+    return table(["Name", "What it is", "Heading", "Kind"], rows)
+
+
+def attacks(path: Path) -> str:
+    """List the attacks there are."""
+    rows = [[f"`{name}`", attack.title, attack.about] for name, attack in ATTACKS.items()]
+    return table(["Name", "Title", "What it does"], rows)
+
+
+def command_line(path: Path) -> str:
+    """Describe every command."""
+    return commands.reference()
+
+
+def bibtex(path: Path) -> str:
+    """List what to cite: this project, the attacks, and the paper of every shipped method."""
+    found = registry.find("methods").items()
+    papers = {name: registry.settings_class(plugin).paper for name, plugin in found}
+    return f"```bibtex\n{citations.bibliography(papers).strip()}\n```"
+
+
+INSERTS: dict[str, Callable[[Path], str]] = {
+    "text": text,
+    "code": code,
+    "published": published,
+    "recomputed": recomputed,
+    "reading": reading,
+    "figures": figures,
+    "metrics": metrics,
+    "attacks": attacks,
+    "commands": command_line,
+    "bibtex": bibtex,
+}

@@ -1,0 +1,206 @@
+"""What papers printed of a method and what came out here, as tables for its page."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from unlearnbench.benchmark import read, shipped_benchmarks, validate
+from unlearnbench.metrics.attacks import HEADLINE
+from unlearnbench.metrics.compute import METRICS
+from unlearnbench.plan import HELD_OUT, RETRAIN
+from unlearnbench.report.tables import ABSENT, is_number
+
+DOCS = Path(__file__).parents[1]
+SHOWN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "avg_gap")
+SETTING = ("access", "fraction", "request")
+VERDICTS = {
+    "equivalent": "equivalent to retraining within {margin:g} points",
+    "different": "different from retraining",
+    "inconclusive": "shown neither equivalent within {margin:g} points nor different",
+}
+
+Row = dict[str, str]
+
+
+def table(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a pipe table, numbers to the right; a bar inside a cell is escaped."""
+    header, cells = list(columns), list(rows)
+    rules = [
+        "---:" if any(is_number(row[place]) for row in cells) else "---"
+        for place in range(len(header))
+    ]
+    made = [[cell.replace("|", "\\|") for cell in row] for row in (header, rules, *cells)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in made)
+
+
+def belonging(methods: dict[str, dict[str, Any]], name: str) -> list[str]:
+    """List the rows of a benchmark that run this method, under whatever label."""
+    return [label for label, entry in methods.items() if entry.get("method", label) == name]
+
+
+def published(name: str) -> str:
+    """Write what papers printed of this method, from the benchmark files.
+
+    What two tables of a paper say of one row stands in one line, unless they disagree.
+    """
+    lines: list[Printed] = []
+    for path in shipped_benchmarks().values():
+        benchmark = validate(read(path))
+        labels = {name, *belonging(benchmark.methods, name)}
+        for entry in benchmark.published:
+            if entry.method in labels:
+                on = f"{benchmark.data.name}, {benchmark.model}"
+                about = (on, entry.method, f"{100 * entry.fraction:g} %, {entry.access} access")
+                _add(lines, Printed(about, [entry.source], dict(entry.values)))
+    if not lines:
+        return "No benchmark file has published numbers for it."
+    groups: dict[str, list[Printed]] = {}
+    for line in lines:
+        groups.setdefault(f"{line.about[0]}; {_joined(line.sources)}:", []).append(line)
+    return "\n\n".join(f"{head}\n\n{_printed_table(of)}" for head, of in groups.items())
+
+
+def _printed_table(lines: list[Printed]) -> str:
+    metrics = [m for m in METRICS if any(m in line.values for line in lines)]
+    rows = [[*line.about[1:], *(printed(line.values.get(m)) for m in metrics)] for line in lines]
+    return table(["Row", "Forgotten", *(METRICS[m].heading for m in metrics)], rows)
+
+
+@dataclass(frozen=True)
+class Printed:
+    """Hold what a paper printed: data and model, row, setting; in which tables; the numbers."""
+
+    about: tuple[str, str, str]
+    sources: list[str]
+    values: dict[str, list[float]]
+
+
+def _add(lines: list[Printed], new: Printed) -> None:
+    for line in lines:
+        same = [line.values[m] == value for m, value in new.values.items() if m in line.values]
+        if line.about == new.about and all(same):
+            line.values.update(new.values)
+            line.sources.extend(source for source in new.sources if source not in line.sources)
+            return
+    lines.append(new)
+
+
+def _joined(sources: list[str]) -> str:
+    """Name a paper once: "AMUN (arXiv 2503.00917), Table 1, Table 10"."""
+    first, *others = sources
+    paper = first.rpartition(", ")[0]
+    return ", ".join([first, *(other.removeprefix(f"{paper}, ") for other in others)])
+
+
+def printed(value: list[float] | None) -> str:
+    """Write a printed mean with its spread."""
+    return " ±".join(f"{number:.2f}" for number in value) if value else ABSENT
+
+
+@cache
+def results() -> dict[str, dict[str, Any]]:
+    """Read what docs/ has of each published benchmark: settings, summary, verdicts of RMIA."""
+    found = {}
+    for path in sorted(DOCS.glob("*/findings.json")):
+        here = path.parent
+        found[here.name] = {
+            "benchmark": json.loads(path.read_text())["benchmark"],
+            "summary": _read(here / "summary.csv"),
+            "judged": [row for row in _read(here / "attacks.csv") if row["attack"] == HEADLINE],
+        }
+    return found
+
+
+def _read(path: Path) -> list[Row]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def measured(name: str) -> list[str]:
+    """Write settings, numbers and verdicts of one method on every published benchmark."""
+    parts = []
+    for folder, found in results().items():
+        methods, margin = found["benchmark"]["methods"], found["benchmark"]["limits"]["equivalence"]
+        labels = belonging(methods, name)
+        told = []
+        for setting in dict.fromkeys(_setting(row) for row in found["summary"]):
+            summary = [row for row in found["summary"] if _setting(row) == setting]
+            judged = [row for row in found["judged"] if _setting(row) == setting]
+            told += _numbers([HELD_OUT] if name == RETRAIN else labels, summary)
+            told += _verdicts([HELD_OUT] if name == RETRAIN else labels, judged, margin)
+        if told:
+            parts += [f"### {found['benchmark']['title']}", *told, settings(labels, methods)]
+            parts.append(f"[All of this report](../{folder}/README.md)")
+    return parts or ["It is in no published report yet."]
+
+
+def _setting(row: Row) -> tuple[str, ...]:
+    return tuple(row[key] for key in SETTING)
+
+
+def _numbers(labels: list[str], summary: list[Row]) -> list[str]:
+    """Write the main metrics of some rows below retrain's, [] where none of them ran."""
+    values = {(row["method"], row["metric"]): row for row in summary}
+    ran = [label for label in labels if (label, SHOWN[0]) in values]
+    if not ran:
+        return []
+    access, fraction, request = _setting(summary[0])
+    cells = []
+    for label in [RETRAIN, *ran]:
+        of = [values[label, metric] for metric in SHOWN]
+        cells.append([label, *(_spread(row) for row in of), of[0]["n"]])
+    columns = ["Row", *(METRICS[metric].heading for metric in SHOWN), "n"]
+    heading = f"{100 * float(fraction):g} % forgotten, {access} access, request {request}"
+    return [f"{heading}, mean ± standard deviation over n runs:", table(columns, cells)]
+
+
+def _spread(row: Row) -> str:
+    return f"{float(row['mean']):.1f} ±{float(row['std']):.1f}"
+
+
+def _verdicts(labels: list[str], judged: list[Row], margin: float) -> list[str]:
+    said = [
+        f"- {row['method']}: {verdict(row, margin)}." for row in judged if row["method"] in labels
+    ]
+    return ["\n".join(said)] if said else []
+
+
+def verdict(row: Row, margin: float) -> str:
+    """Say in words what RMIA makes of a row."""
+    gap, low, high = (float(row[key]) for key in ("gap", "gap_low", "gap_high"))
+    said = VERDICTS.get(row["verdict"], "not judged").format(margin=margin)
+    said = f"**{said}**; its FT AUC is {gap:+.1f} [{low:+.1f}, {high:+.1f}] from retrain's"
+    if row["flags"]:
+        return f"{said}; not ranked: {row['flags']}"
+    return f"{said}; rank {float(row['rank']):g}" if row["rank"] else said
+
+
+def short(name: str, found: dict[str, Any]) -> str:
+    """Say in a word or two what came out on one benchmark, row by row."""
+    labels = belonging(found["benchmark"]["methods"], name)
+    said = []
+    for row in found["judged"]:
+        if row["method"] in labels and (row["flags"] or row["verdict"]):
+            label = "" if row["method"] == name else f"{row['method']}: "
+            said.append(f"{label}{row['flags'] or row['verdict']}")
+    return "; ".join(said) or "–"
+
+
+def settings(labels: list[str], methods: dict[str, dict[str, Any]]) -> str:
+    """Say with which hyperparameters the rows of a benchmark ran."""
+    told = []
+    for label in labels:
+        chosen = {key: value for key, value in methods[label].items() if key != "method"}
+        words = ", ".join(f"`{key} = {json.dumps(value)}`" for key, value in chosen.items())
+        told.append(f"{label} with {words or 'its defaults'}")
+    return f"Settings: {'; '.join(told)}."
+
+
+def _value(row: dict[str, str]) -> str:
+    return f"{float(row['mean']):.1f} ±{float(row['std']):.1f} (n = {row['n']})"

@@ -1,0 +1,52 @@
+"""From docs/ to the pages of a site: names, links, insertions, formulas."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from textwrap import indent
+
+from docs.site.formulas import with_mathml
+from docs.site.inserts import INSERTS, code
+from docs.site.receipts import DOCS
+
+PAGES = ("*.md", "guide/*.md", "recipes/*.md", "*/README.md")
+ASSETS = ("*/*.png", "*/*.svg", "*/index.html")
+INSERT = re.compile(r'^( *)\[[^\]]+\]\((\S+) "(\w+)"\)$', re.M)
+SOURCE = re.compile(r"^\[methods/[^\]]+\]\((\S+)\)$", re.M)
+
+
+def sources() -> list[Path]:
+    """List the pages, as paths below docs/."""
+    found = {path.relative_to(DOCS) for pattern in PAGES for path in DOCS.glob(pattern)}
+    return sorted(found)
+
+
+def page(path: Path) -> str:
+    """Return a page's Markdown as the site has it.
+
+    A link alone on its line with a title such as "published" becomes what `inserts` makes of the
+    file; a recipe's link to its method, the code. README.md is a folder's index; a published
+    report, whose own name would be taken by that, is called report.html.
+    """
+    here = (DOCS / path).parent
+    text = INSERT.sub(lambda m: indent(INSERTS[m[3]](here / m[2]), m[1]), (DOCS / path).read_text())
+    text = SOURCE.sub(lambda m: code(here / m[1]), text)
+    text = re.sub(r"(\]\((?!https?:)[^)\s]*?)index\.html\)", r"\1report.html)", text)
+    text = re.sub(r"(\]\((?!https?:)[^)\s]*?)README\.md", r"\1index.md", text)
+    return with_mathml(text)
+
+
+def stage(folder: Path) -> None:
+    """Write all pages, and what they show, below `folder`."""
+    for path in sources():
+        target = folder / str(path).replace("README.md", "index.md")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(page(path))
+    for pattern in ASSETS:
+        for asset in DOCS.glob(pattern):
+            target = folder / asset.relative_to(DOCS)
+            name = "report.html" if asset.name == "index.html" else asset.name
+            shutil.copy(asset, target.with_name(name))
+    shutil.copy(Path(__file__).with_name("guide.css"), folder / "guide.css")

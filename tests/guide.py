@@ -1,0 +1,93 @@
+"""The guide as tests see it: its commands, its examples, a copy of the code with these in it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from docs.site.receipts import DOCS
+from docs.site.stage import sources
+
+ROOT = DOCS.parent
+EXTEND = DOCS / "guide" / "extend.md"
+FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.M | re.S)
+SHELLS = {"bash", "console", "sh", "shell"}
+COPIED = ("unlearnbench", "methods", "benchmarks")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line of a shell block and the page that has it."""
+
+    page: str
+    line: str
+
+    @property
+    def words(self) -> list[str]:
+        return shlex.split(self.line)
+
+    def __str__(self) -> str:
+        return f"{self.page}: {self.line}"
+
+
+def commands() -> list[Command]:
+    """List every command of the pages: in shell blocks, and `unlearnbench ...` in the text.
+
+    In the text, what has a word in capitals stands for many commands.
+    """
+    found: dict[tuple[str, str], Command] = {}
+    for path in sources():
+        text = (DOCS / path).read_text()
+        lines = [
+            line
+            for kind, _, body in FENCE.findall(text)
+            if kind in SHELLS
+            for line in body.replace("\\\n", " ").splitlines()
+        ]
+        said = re.findall(r"`(unlearnbench [a-z][^`\n]*)`", FENCE.sub("", text))
+        lines += [line for line in said if not re.search(r"\b[A-Z]{3,}\b|\.\.\.", line)]
+        for line in lines:
+            bare = line.split(" #")[0].strip()
+            if bare and not bare.startswith("#"):
+                found.setdefault((path.name, bare), Command(path.name, bare))
+    return list(found.values())
+
+
+def examples() -> list[tuple[str, str, str]]:
+    """List the blocks of the page about extending that have a place: language, path, text."""
+    found = []
+    for kind, about, body in FENCE.findall(EXTEND.read_text()):
+        titled = re.search(r'title="([^"]+)"', about)
+        if titled:
+            found.append((kind, titled[1], body))
+    return found
+
+
+def patched(text: str, diff: str) -> str:
+    """Add the lines of a diff below the line of context before them, which must be unique."""
+    before = ""
+    for line in diff.splitlines():
+        if line.startswith("+"):
+            text = text.replace(before, f"{before}{line[1:]}\n", 1)
+            before = f"{line[1:]}\n"
+        else:
+            before = f"{line[1:]}\n"
+            assert text.count(before) == 1, f"not there just once: {line}"
+    return text
+
+
+def put_in_place(folder: Path) -> None:
+    """Copy the code to `folder` and add to it all that the page about extending shows."""
+    ignored = shutil.ignore_patterns("__pycache__", "speed", "crosscheck", "tuning")
+    for name in COPIED:
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for kind, place, body in examples():
+        path = folder / place
+        if kind == "diff":
+            path.write_text(patched(path.read_text(), body))
+        elif place != "pyproject.toml":
+            assert not path.exists(), f"{place} is there already"
+            path.write_text(body)

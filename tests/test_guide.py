@@ -1,0 +1,176 @@
+"""The guide is true: it builds without a warning, its commands are run, its examples work."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from docs.site import stage
+from docs.site.formulas import with_mathml
+from tests.conftest import Cli, Done
+from tests.guide import EXTEND, ROOT, Command, commands, examples, put_in_place
+from unlearnbench import contract, registry
+from unlearnbench.report.tables import TITLES
+
+CLUSTER = "test_cluster.py::test_digits_on_a_cluster_has_the_same_summary"
+# Commands that no test of this file runs, and the test that does.
+ELSEWHERE = {
+    "pip install .": "test_wheel.py::test_wheel_runs_outside_the_checkout",
+    "pip install 'unlearnbench[dask]'": CLUSTER,
+    "dask scheduler": CLUSTER,
+    "CUDA_VISIBLE_DEVICES=0 dask worker tcp://HOST:8786 --nthreads 1 --resources 'slot=1'": CLUSTER,
+    "sbatch job.sh": "test_housekeeping.py::test_a_slurm_script_is_made_from_the_plan",
+    "unlearnbench results merge /mnt/other/results/cifar10-random10": (
+        "test_housekeeping.py::test_merging_brings_in_what_is_lacking_and_whole"
+    ),
+    "unlearnbench results verify cifar10-random10": (
+        "test_housekeeping.py::test_listing_and_verifying"
+    ),
+}
+OTHERS = [command for command in commands() if command.line not in ELSEWHERE]
+HERE = [command for command in OTHERS if command.page != EXTEND.name]
+EXAMPLES = [command for command in OTHERS if command.page == EXTEND.name]
+
+
+def test_commands_run_elsewhere_are_tested_there() -> None:
+    lines = {command.line for command in commands()}
+    for line, test in ELSEWHERE.items():
+        assert line in lines, f"no page has it any more: {line}"
+        file, name = test.split("::")
+        assert f"def {name}" in (ROOT / "tests" / file).read_text(), test
+
+
+@pytest.mark.parametrize("command", HERE, ids=str)
+def test_commands_are_understood(inside: Cli, command: Command) -> None:
+    program, *words = command.words
+    assert program == "unlearnbench", f"say in ELSEWHERE which test runs it: {command.line}"
+    if ">" in words:
+        words = words[: words.index(">")]
+    if words[0] == "run" and "--dry-run" not in words:
+        words.append("--dry-run")
+    done = inside(*words)
+    if words[0] == "report":  # nothing has been run in this folder: understood all the same
+        assert done.code == 2 and "Run it first: unlearnbench run " in done.err
+    else:
+        assert done.code == 0, done.out + done.err
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the code in which everything that the guide adds has been added."""
+    folder = tmp_path_factory.mktemp("workshop")
+    put_in_place(folder)
+    return folder
+
+
+def typed(workshop: Path, *words: str) -> Done:
+    done = subprocess.run(
+        [sys.executable, "-m", "unlearnbench", *words],
+        cwd=workshop,
+        env=os.environ | {"PYTHONPATH": str(workshop), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.slow
+def test_examples_work_together(workshop: Path) -> None:
+    small = ["--set", "data.train=100", "--set", "data.test=100", "--set", "recipe.epochs=1"]
+    small += ["--set", "references.count=2", "--set", "controls=false", "--seeds", "1"]
+    for command in EXAMPLES:
+        words = command.words[1:]
+        own = "stripes.toml" in words
+        more = small if words[0] == "run" and not own else []
+        done = typed(workshop, *words, *more)
+        assert done.code == 0, f"{command.line}\n{done.out}{done.err}"
+        if words[0] == "run":
+            assert "noisy-ft" in done.out, command.line
+        if words[0] == "check":
+            assert "FAILED" not in done.out
+    summary = pd.read_csv(workshop / "reports" / "stripes" / "tables" / "summary.csv")
+    added = summary[summary["metric"] == "forget_doubt"].set_index("method")
+    assert {"original", "retrain", "noisy-ft", "ft"} <= set(added.index)
+    assert added["mean"].between(0, 1).all()
+    gaps = (workshop / "reports" / "stripes" / "tables" / "gaps-full-10-r1.md").read_text()
+    assert "Forget doubt" in gaps
+
+
+def test_the_example_benchmark_is_planned(workshop: Path) -> None:
+    done = typed(workshop, "run", "stripes.toml", "--dry-run")
+    assert done.code == 0 and "noisy-ft" in done.out, done.out + done.err
+
+
+def test_the_example_method_keeps_the_contract(workshop: Path) -> None:
+    kept = [result.problem for result in contract.examine(workshop / "methods" / "noisy-ft.py")]
+    assert len(kept) == 9 and not any(kept)
+
+
+def test_entry_points_are_those_that_are_looked_for() -> None:
+    (package,) = [body for _, place, body in examples() if place == "pyproject.toml"]
+    groups = tomllib.loads(package)["project"]["entry-points"]
+    assert set(groups) == {f"unlearnbench.{kind}" for kind in ("methods", "datasets", "models")}
+    source = Path(registry.__file__).read_text()
+    assert 'entry_points(group=f"unlearnbench.{kind}")' in source
+
+
+def test_every_table_of_a_report_is_explained() -> None:
+    page = (ROOT / "docs" / "guide" / "report.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \|", page, flags=re.M)
+    told = {title for row in rows for title in (row, *row.split(", "))}
+    assert sorted(set(TITLES.values()) - told) == []
+
+
+def test_formulas_become_mathml() -> None:
+    text = with_mathml(
+        "Set $D_F$ costs `$5`; a\n\n```math\n\\frac{a}{b}\n```\n\n```bash\necho $x $y\n```"
+    )
+    assert text.count("<math") == 2 and "<mfrac>" in text
+    assert "`$5`" in text and "echo $x $y" in text
+
+
+def test_pages_are_put_together() -> None:
+    page = stage.page(Path("README.md"))
+    assert "| noise band | ±" in page, "the table of digits is taken in"
+    recipe = stage.page(Path("recipes/ga.md"))
+    assert "class GradientAscent(Method):" in recipe and "(index.md)" in recipe
+    assert "(digits/report.html)" in stage.page(Path("gallery.md"))
+    paper = stage.page(Path("guide/paper.md"))
+    assert "| retrain | 94.49 ±0.20 | 100.00 ±0.00 |" in paper, "the paper's table"
+    assert "| amun | 0.33 | 0.57 |" in paper, "its printed gap beside what its columns give"
+
+
+def test_every_option_of_the_command_line_is_listed() -> None:
+    page = stage.page(Path("guide/commands.md"))
+    for name in ("run", "report", "check", "plan", "results merge"):
+        assert f"## `unlearnbench {name}`\n" in page
+    assert "* `--jobs-per-device <str>`: Runs at once on a device" in page
+    assert "* `--dry-run`: Show the plan and stop." in page
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("zensical") is None, reason="needs pip install '.[docs]'")
+def test_the_site_builds_strictly_and_asks_nobody(tmp_path: Path) -> None:
+    from docs.site.build import build
+
+    build(tmp_path)
+    site = tmp_path / "guide"
+    home = (site / "index.html").read_text()
+    assert "this.frame.contentWindow" in home, "search without a server"
+    assert (site / "digits" / "report.html").exists()
+    api = (site / "guide" / "api.html").read_text()
+    assert 'id="unlearnbench.Method.unlearn"' in api and 'id="unlearnbench.toolkit.finetune"' in api
+    listed = {str(path).removesuffix(".md") for path in stage.sources()}
+    for name in listed:
+        page = name.replace("README", "index")
+        assert f'{page}.html"' in home or page == "index", f"{name} is not in the navigation"
