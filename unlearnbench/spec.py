@@ -13,6 +13,9 @@ from unlearnbench.recipe import Recipe, Strict
 
 Access = Literal["full", "forget-only"]
 
+LATER = {"trades": None, "augment_training": True}
+"""Settings of a recipe that are no part of an id with these values: all that there was before."""
+
 
 class Split(Strict):
     """Describe one forget set.
@@ -64,11 +67,10 @@ class Spec(Strict):
     def id(self) -> str:
         """12 hex digits."""
         # Without what came later and is not used: what was made before keeps its id.
-        unused: dict[str, Any] = {}
+        of_recipe = {name for name, old in LATER.items() if getattr(self.recipe, name) == old}
+        unused: dict[str, Any] = {"recipe": of_recipe} if of_recipe else {}
         if self.other is None:
             unused["other"] = True
-        if self.recipe.trades is None:
-            unused["recipe"] = {"trades"}
         return _short(self.model_dump_json(exclude=unused))
 
     @property
