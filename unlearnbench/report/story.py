@@ -12,6 +12,7 @@ from unlearnbench.metrics.bank import reference_counts
 from unlearnbench.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.report.audit import title
 from unlearnbench.report.findings import Findings
+from unlearnbench.report.paper import claims, claims_table
 from unlearnbench.report.series import stacked
 from unlearnbench.report.tables import Group, by_attack, compared, groups, heading, select
 
@@ -27,6 +28,7 @@ def about(findings: Findings) -> dict[str, Any]:
         for detail in findings.details.values()
     }
     tested = findings.runs[findings.runs["label"] != RETRAIN]
+    table = claims_table({benchmark.name: claims(findings)})
     return {
         "b": benchmark,
         "notes": findings.notes,
@@ -38,6 +40,7 @@ def about(findings: Findings) -> dict[str, Any]:
         "searches": searches(findings),
         "outcome": [line for group in groups(findings) for line in outcome(findings, group)],
         "compared": method(findings),
+        "claimed": [table] if table else [],
     }
 
 
