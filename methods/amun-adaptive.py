@@ -49,10 +49,10 @@ class AmunAdaptive(Method):
         help="first l2 radius of the search",
         source="authors' code; paper, figure 4, for CIFAR-10",
     )
-    search: Literal["paper", "closest"] = param(
+    search: Literal["paper", "closest", "one-step"] = param(
         "paper",
-        help="for D_A; closest: nearer images for a tenth of the gradients",
-        source="paper, section 4: PGD-50, the radius doubled; closest is ours",
+        help="for D_A; closest: nearer for a tenth of the gradients; one-step: weaker",
+        source="paper, section 4: PGD-50, the radius doubled; table 9: one-step; closest is ours",
     )
     keep: float = param(
         1.0,
@@ -66,7 +66,7 @@ class AmunAdaptive(Method):
         """Minimise the cross-entropy on the three sets together."""
         mask = saliency_mask(model, task.forget, keep=self.keep)
         adversarial = adversarial_examples(
-            model, task.forget, radius=self.radius, search=self.search
+            model, task.forget, radius=self.radius, search=self.search, seed=task.seed
         )
         return finetune(
             model,

@@ -1,6 +1,6 @@
 """AMUN: adversarial machine unlearning."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 
@@ -14,7 +14,9 @@ class Amun(Method):
     D_A is searched on the original model, before the first request, and labelled by it; D_F keeps
     its true labels. Full access: D_R + D_F + D_A; forget-only: D_F + D_A; `with_forget` = false
     leaves D_F out, as the paper does where it is very large. `keep` < 1 restricts the update to
-    SalUn's mask: AMUN+SalUn. `pairs` puts one of the ablation's stand-ins in the place of D_A.
+    SalUn's mask: AMUN+SalUn. `source` = "other" takes D_A, images and labels, from another
+    original, trained on all data from another seed: the transfer of the paper's table 8, which does
+    not say whose labels it used. `pairs` puts one of the ablation's stand-ins in the place of D_A.
 
     Source: "Not All Wrong is Bad" (arXiv 2503.00917), Algorithm 1.
 
@@ -26,6 +28,7 @@ class Amun(Method):
     """
 
     paper = "https://arxiv.org/abs/2503.00917"
+    other_if: ClassVar[dict[str, object]] = {"source": "other"}
     equation = r"""
     \min_\theta L(\theta; D_R \cup D_F \cup D_A)
     D_A = \{(x + \delta_x, \hat{y}_x) : (x, y) \in D_F\}
@@ -53,10 +56,13 @@ class Amun(Method):
         help="first l2 radius of the search",
         source="authors' code; paper, figure 4, for CIFAR-10",
     )
-    search: Literal["paper", "closest"] = param(
+    search: Literal["paper", "closest", "one-step"] = param(
         "paper",
-        help="for D_A; closest: nearer images for a tenth of the gradients",
-        source="paper, section 4: PGD-50, the radius doubled; closest is ours",
+        help="for D_A; closest: nearer for a tenth of the gradients; one-step: weaker",
+        source="paper, section 4: PGD-50, the radius doubled; table 9: one-step; closest is ours",
+    )
+    source: Literal["self", "other"] = param(
+        "self", help="model that D_A is searched on", source="paper, section 4; table 8: others"
     )
     keep: float = param(
         1.0,
@@ -88,8 +94,9 @@ class Amun(Method):
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise the cross-entropy on the three sets together."""
         mask = saliency_mask(model, task.forget, keep=self.keep)
+        searched = task.require_other() if self.source == "other" else task.original
         adversarial, clean = adversarial_pairs(
-            task.original, task.forget, radius=self.radius, search=self.search
+            searched, task.forget, radius=self.radius, search=self.search, seed=task.seed
         )
         shown = stand_in(self.pairs, adversarial, clean, task.classes, seed=task.seed)
         shown = shown.augmented(self.augment_adversarial)

@@ -56,9 +56,8 @@ Cli = Callable[..., Done]
 
 def command(*words: str | Path) -> list[str]:
     # One worker unless a test asks for more: most of a tiny run is the start of its workers.
-    one = (
-        ["--jobs-per-device", "1"] if words[0] == "run" and "--jobs-per-device" not in words else []
-    )
+    starts = words[0] in {"run", "tune"} and "--jobs-per-device" not in words
+    one = ["--jobs-per-device", "1"] if starts else []
     return [sys.executable, "-m", "unlearnbench", *map(str, words), *one]
 
 
@@ -114,13 +113,20 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which `run tiny.toml --methods ft,rl` and `report` have been typed."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # by xdist's processes
-    folder = shared / "finished"
+    run: list[str | Path] = ["run", tiny, "--methods", "ft,rl", *TWO]
+    return typed(tmp_path_factory, "finished", run, ["report", "tiny"])
+
+
+def typed(factory: pytest.TempPathFactory, name: str, *commands: list[str | Path]) -> Path:
+    """Return a folder in which commands have been typed, once for all of xdist's processes."""
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / name
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             folder.mkdir()
-            for words in (["run", tiny, "--methods", "ft,rl", *TWO], ["report", "tiny"]):
+            for words in commands:
                 done = subprocess.run(command(*words), cwd=folder, capture_output=True, text=True)
                 assert done.returncode == 0, done.stderr + done.stdout
+                (folder / f"{words[0]}.out").write_text(done.stdout)
     return folder

@@ -20,6 +20,7 @@ LAYERS = [
     {"toolkit", "method", "task"},
     {"data", "vision", "metrics"},
     {"registry", "spec", "signals", "environment"},
+    {"published"},
     {"benchmark", "splits", "store", "plan", "expansion"},
     {"agenda", "capacity", "catalogue", "claims", "doctor", "estimate", "jobs", "slots", "slurm"},
     {"cluster"},
@@ -28,7 +29,8 @@ LAYERS = [
     {"scheduler", "past"},
     {"display"},
     {"session", "reporting"},
-    {"options", "cli_results"},
+    {"tuning"},
+    {"options", "cli_results", "cli_tune"},
     {"cli"},
     {"__main__"},
 ]
@@ -45,6 +47,7 @@ TORCH_FREE = {
     "session",
     "past",
     "reporting",
+    "tuning",
 }
 
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from unlearnbench import registry
-from unlearnbench.contract import RECIPE, Trial
-from unlearnbench.toolkit import Examples
+from unlearnbench.contract import RECIPE, Trial, build, examples
+from unlearnbench.errors import MethodError
+from unlearnbench.toolkit import Examples, train
 
 
 def load(name: str, **settings: Any) -> tuple[Trial, ModuleType]:
@@ -79,6 +80,22 @@ def test_amun_searches_on_the_original_and_amun_adaptive_on_the_current_model(
         trial.method.unlearn(model, task)
         made[name] = spy.calls[-1]["examples"].images[:8]
     assert not torch.equal(made["amun"], made["amun-adaptive"])
+
+
+def test_amun_may_take_its_examples_from_another_original(
+    spied: Callable[..., tuple[Trial, Spy]],
+) -> None:
+    trial, spy = spied("amun", source="other")
+    assert trial.method.needs_other and not load("amun")[0].method.needs_other
+    task = trial.task(8)
+    with pytest.raises(MethodError, match="needs another original"):
+        trial.method.unlearn(trial.model, task)
+    other = train(build(1), examples(48), seed=1).eval()
+    trial.method.unlearn(trial.model, replace(task, other=other))
+    adversarial = spy.calls[0]["examples"].select(torch.arange(8))
+    with torch.no_grad():
+        assert torch.equal(adversarial.labels, other(adversarial.images).argmax(1))
+        assert (adversarial.labels != task.forget.labels).all()
 
 
 def test_amun_keep_freezes_weights() -> None:

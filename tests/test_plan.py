@@ -17,6 +17,13 @@ from unlearnbench.errors import UserError
 from unlearnbench.plan import Plan
 
 METHODS = registry.find("methods")
+IDS = {
+    "original": "8af7c4f4a75b",
+    "reference": "6b298b92a01e",
+    "retrain": "3e4829a900b3",
+    "ft": "7f530a2d0683",
+}
+"""Of stored results: with other ids, users would have to run everything anew."""
 
 
 def raw(**changes: Any) -> dict[str, Any]:
@@ -68,6 +75,18 @@ def test_ids_are_stable_and_depend_on_what_matters() -> None:
     changed = set(expand(["ft"], methods={"ft": {"lr": 0.5}})[1].nodes)
     assert len(ids - changed) == 2, "only the two runs of ft"
     assert not ids & set(expand(["ft"], recipe={"epochs": 7})[1].nodes)
+
+
+def test_ids_of_what_was_made_before_are_still_the_same() -> None:
+    _, plan = expand(["ft"], seeds={"originals": [1], "forget": [1], "runs": [1]})
+    ids = {node.label: run for run, node in plan.nodes.items()}
+    assert ids == IDS
+
+
+def test_only_rows_of_the_file_are_run_where_it_says_so() -> None:
+    benchmark, _ = expand(None, methods={"rl": {}}, others=False)
+    assert list(benchmark.methods) == ["retrain", "rl"]
+    assert len(expand(None, methods={"rl": {}})[0].methods) > 5
 
 
 def test_a_setting_under_a_label_is_a_row_of_its_own() -> None:
@@ -131,6 +150,40 @@ def test_requests_in_a_row_chain_runs_and_keep_their_weights() -> None:
     assert runs[1].spec.start == runs[0].spec.id and runs[1].spec.original == runs[0].spec.original
     assert set(runs[2].needs) == {runs[1].spec.id, runs[0].spec.original}
     assert [cell.request for cell in plan.cells if cell.label == "original"] == [1, 2, 3]
+
+
+TRANSFERRED = {"amun-transferred": {"method": "amun", "source": "other"}}
+
+
+def test_a_transferred_row_takes_the_next_original_there_is() -> None:
+    _, plan = expand(["amun", "amun-transferred"], methods=TRANSFERRED)
+    assert [count(plan, label) for label in ("original", "original (other)")] == [2, 0]
+    specs = {n.spec.seed: n for n in plan.nodes.values() if n.label == "amun-transferred"}
+    assert specs[1].spec.other == specs[2].spec.original == specs[1].needs[1]
+    assert specs[2].spec.other == specs[1].spec.original
+    assert {n.spec.other for n in plan.nodes.values() if n.label == "amun"} == {None}
+
+
+def test_a_transferred_row_adds_an_original_where_there_is_one_only() -> None:
+    seeds = {"originals": [7], "forget": [1], "runs": [1]}
+    _, plan = expand(["amun-transferred"], methods=TRANSFERRED, seeds=seeds)
+    (other,) = [node for node in plan.nodes.values() if node.label == "original (other)"]
+    assert other.keep_weights and other.spec.seed == 8 and other.spec.kind == "original"
+    assert sum(cell.label == "original" for cell in plan.cells) == 1, "it is in no table"
+
+
+def test_a_transferred_row_has_another_original_in_every_world() -> None:
+    ulira = {"shadows": 4, "methods": ["amun-transferred"]}
+    _, plan = expand(["amun-transferred"], methods=TRANSFERRED, ulira=ulira, swap=True)
+    assert count(plan, "original (other)") == 4 + 2, (
+        "in each world, and with each forget set swapped"
+    )
+    for node in plan.nodes.values():
+        if node.spec.other:
+            original, other = (
+                plan.nodes[str(i)].spec for i in (node.spec.original, node.spec.other)
+            )
+            assert original.split == other.split and original.seed != other.seed
 
 
 def test_forget_only_skips_what_needs_the_retain_set_but_keeps_the_yardstick() -> None:

@@ -95,8 +95,12 @@ def test_commands_are_understood(inside: Cli, tmp_path: Path, line: str) -> None
         words.append("--dry-run")
     if "--watch" in words:  # which would wait for the first run; tests/test_compare.py tries it
         words.remove("--watch")
+    if words[0] == "tune":  # a tuning of seconds is in tests/test_tune.py
+        words += ["--set", "data.validation=0"]
     done = inside(*words)
-    if words[0] == "report":  # there is nothing to report yet: understood all the same
+    if words[0] == "tune":
+        assert done.code == 2 and "has no validation samples" in done.err
+    elif words[0] == "report":  # there is nothing to report yet: understood all the same
         assert done.code == 2 and "Run it first: unlearnbench run digits." in done.err
     elif words[:2] == ["results", "prune"]:
         assert done.code == 2 and "benchmark with results in results 'digits'" in done.err

@@ -11,7 +11,7 @@ import pytest
 from tests.hand import GROUP, VALUES, by_hand
 from unlearnbench.metrics.attacks import ATTACKS
 from unlearnbench.plan import HELD_OUT
-from unlearnbench.report import audit, escape, ledger, render, tables
+from unlearnbench.report import audit, escape, ledger, printed, render, tables
 from unlearnbench.report.findings import Findings, lines
 from unlearnbench.report.notes import _of_group
 from unlearnbench.report.series import pareto
@@ -155,7 +155,7 @@ def test_latex_is_booktabs_and_escaped(findings: Findings) -> None:
 
 
 def test_published_numbers_have_columns_of_their_own(findings: Findings) -> None:
-    table = tables.published_table(findings, GROUP)
+    table = printed.published_table(findings, GROUP)
     assert table is not None
     assert table.columns == [
         "Method",
@@ -165,7 +165,7 @@ def test_published_numbers_have_columns_of_their_own(findings: Findings) -> None
     assert rows["retrain"] == ["94.5 ±0.5", "94.50 ±0.20", "50.5 ±0.5", "50.00"]
     assert rows["bs"] == ["–", "–", "–", "57.85"]
     assert "ft" not in rows, "printed for another fraction"
-    assert tables.published_table(findings, ("forget-only", 0.1, 1)) is None
+    assert printed.published_table(findings, ("forget-only", 0.1, 1)) is None
 
 
 def test_csv_has_no_times_but_in_the_costs(findings: Findings) -> None:

@@ -14,6 +14,7 @@ from unlearnbench.toolkit import Examples, adversarial, adversarial_examples
 from unlearnbench.toolkit.boundary import negative_margin
 from unlearnbench.toolkit.closest_search import STEPS as DESCENT
 from unlearnbench.toolkit.closest_search import closest_search
+from unlearnbench.toolkit.one_step_search import one_step_search
 from unlearnbench.toolkit.paper_search import STEPS, paper_search
 from unlearnbench.toolkit.recorder import Recorder, recording
 
@@ -211,3 +212,31 @@ def test_what_the_closest_search_does_not_flip_is_left_to_the_papers(
     paper = adversarial_examples(model, examples, radius=RADIUS)
     assert torch.equal(pairs.images, paper.images) and torch.equal(pairs.labels, paper.labels)
     assert recorder.notes["adversarial search"]["gradients"] == 3 * (2 * STEPS + 2)
+
+
+@pytest.mark.parametrize("distance", [0.003, 0.05, 0.3])
+def test_one_step_search_stays_in_the_first_cube_in_which_a_step_flips(distance: float) -> None:
+    model, examples = problem(distance, count=3)
+    recorder = Recorder()
+    with recording(recorder):
+        found = one_step_search(model, examples, radius=RADIUS, seed=1)
+    away = found.images - examples.images
+    # A corner of the cube, in the direction that lowers the margin of a linear model the most.
+    half_sides = found.radius / SIDE
+    reach = half_sides * float(model.w.detach().abs().sum() / model.w.detach().norm())
+    assert bool(found.flipped.all()) and found.labels.tolist() == [0, 0, 0]
+    assert bool((away.abs().flatten(1).amax(1) <= half_sides + 1e-6).all())
+    assert bool((away.flatten(1).norm(dim=1) <= found.radius + 1e-6).all())
+    assert bool((reach >= distance).all()) and bool((reach < 4 * max(distance, RADIUS)).all())
+    tries = sum(round(math.log2(r / RADIUS)) + 1 for r in found.radius.tolist())
+    assert recorder.gradients == tries, "one gradient a try"
+
+
+def test_one_step_search_draws_from_its_seed_and_gives_up_at_the_end() -> None:
+    model, examples = problem(0.2, count=4)
+    images = [one_step_search(model, examples, radius=RADIUS, seed=s).images for s in (1, 1, 2)]
+    assert torch.equal(images[0], images[1]) and not torch.equal(images[0], images[2])
+    wrong, others = problem(-0.1)
+    assert torch.equal(one_step_search(wrong, others, radius=RADIUS, seed=1).images, others.images)
+    deaf = Linear(model.w.detach() * 0, 1.0)
+    assert not bool(one_step_search(deaf, examples, radius=RADIUS, seed=1).flipped.any())

@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli_w
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from unlearnbench.data import DataSpec
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.metrics.attacks import ATTACKS
 from unlearnbench.metrics.compute import METRICS
+from unlearnbench.published import Published, looked_up
 from unlearnbench.recipe import Recipe, Strict
 from unlearnbench.registry import shipped
 from unlearnbench.spec import Access
 
 TERMS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
 """The paper's four terms of the average gap."""
+BASED_ON = "based_on"
+WHOLE = ("methods", "tuning")
+"""Tables of a file that replace those of the files it is based on."""
 
 
 class Forget(Strict):
@@ -89,16 +93,6 @@ class Limits(Strict):
     utility: float = Field(5.0, gt=0, description="test accuracy a method may lose and be ranked")
 
 
-class Published(Strict):
-    """Hold one row of numbers that a paper printed: metric -> [mean, spread]."""
-
-    source: str
-    method: str
-    access: Access = "full"
-    fraction: float
-    values: dict[str, list[float]]
-
-
 class Benchmark(Strict):
     """Say which methods are compared, on what, how often. One TOML file each."""
 
@@ -123,12 +117,19 @@ class Benchmark(Strict):
     methods: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="rows of the table: settings by label"
     )
-    others: bool = Field(True, description="run methods that the file does not name as well")
+    others: bool = Field(True, description="run the methods that have no row here as well")
     plugins: list[str] = Field(default_factory=list, description="files of further methods")
     tuning: dict[str, Any] = Field(
         default_factory=dict, description="how the settings were chosen, for the reader"
     )
-    published: list[Published] = Field(default_factory=list)
+    published: list[Published] = Field(
+        default_factory=list, description='rows, or tables of a paper such as "amun: Table 1"'
+    )
+
+    @field_validator("published", mode="before")
+    @classmethod
+    def _looked_up(cls, entries: object) -> object:
+        return looked_up(entries)
 
     @model_validator(mode="after")
     def _known_metrics(self) -> Self:
@@ -165,9 +166,44 @@ def locate(name: str) -> Path:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Parse a TOML file. Raises UserError with the line that is broken."""
+    """Read a benchmark file on top of those that it is based on, the first of them lowest.
+
+    Tables are merged key by key, but for rows of methods and words about tuning, which stand whole
+    or not at all. Raises UserError with the line that is broken.
+    """
+    merged: dict[str, Any] = {}
+    for file in reversed(chain(path)):
+        merged["name"] = path.stem  # never a base's own
+        for key, value in _parsed(file).items():
+            part = isinstance(value, dict) and key not in WHOLE
+            merged[key] = {**merged.get(key, {}), **value} if part else value
+    merged.pop(BASED_ON, None)
+    return merged
+
+
+def chain(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
+    """List a benchmark file and those that it is based on, directly or not, the nearest first."""
+    if path in above:
+        raise UserError(f"{path} is based on itself.", f"See its key {BASED_ON}.")
+    named = _parsed(path).get(BASED_ON, [])
+    names = [named] if isinstance(named, str) else named
+    files = [path]
+    for name in reversed(names):
+        files += chain(_base(str(name), path), (*above, path))
+    return files
+
+
+def _base(name: str, path: Path) -> Path:
+    """Find a shipped benchmark or a part of one, or a file beside the one that names it."""
+    for file in (shipped("benchmarks") / f"{name}.toml", path.parent / name):
+        if file.is_file():
+            return file
+    raise unknown(f"benchmark for {path.name} to be based on", name, shipped_benchmarks())
+
+
+def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return {"name": path.stem} | tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path} is not valid TOML: {error}.") from error
     except (OSError, UnicodeDecodeError) as error:

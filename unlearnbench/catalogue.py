@@ -93,13 +93,15 @@ def list_benchmarks() -> str:
 
 
 def explain_benchmark(name: str) -> str:
-    """Show one benchmark's file."""
-    from unlearnbench.benchmark import shipped_benchmarks
+    """Show one benchmark's file, and below it those that it is based on."""
+    from unlearnbench.benchmark import chain, shipped_benchmarks
 
     known = shipped_benchmarks()
     if name not in known:
         raise unknown("benchmark", name, known)
-    return known[name].read_text().rstrip()
+    own, *bases = chain(known[name])
+    below = [f"# ---- on top of {path.stem}\n\n{path.read_text().rstrip()}" for path in bases]
+    return "\n\n".join([own.read_text().rstrip(), *below])
 
 
 def _columns(plugins: dict[str, registry.Plugin]) -> str:

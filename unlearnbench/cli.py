@@ -9,12 +9,24 @@ from typing import Annotated, Literal
 
 import typer
 
-from unlearnbench import cli_results
+from unlearnbench import cli_results, cli_tune
 from unlearnbench.errors import UserError
 from unlearnbench.files import no_room
-from unlearnbench.options import BenchmarkName, Changes, Data, Methods, Plugins, Results, Seeds
-
-INTERRUPTED = 130
+from unlearnbench.options import (
+    INTERRUPTED,
+    BenchmarkName,
+    Changes,
+    Data,
+    Devices,
+    JobsPerDevice,
+    Methods,
+    Plugins,
+    Reports,
+    Results,
+    Seeds,
+    job_count,
+    name_list,
+)
 
 app = typer.Typer(
     name="unlearnbench",
@@ -33,13 +45,8 @@ def run(
     methods: Methods = None,
     seeds: Seeds = None,
     set_: Changes = None,
-    devices: Annotated[str, typer.Option(help="auto, or names: cpu, cuda:0,cuda:1.")] = "auto",
-    jobs_per_device: Annotated[
-        str,
-        typer.Option(
-            help="Runs at once on a device; auto: on the CPU one a core, on a GPU what fits."
-        ),
-    ] = "auto",
+    devices: Devices = "auto",
+    jobs_per_device: JobsPerDevice = "auto",
     plugin: Plugins = None,
     data: Data = Path("data"),
     results: Results = Path("results"),
@@ -70,11 +77,11 @@ def run(
 
     request = Request(
         benchmark=benchmark,
-        methods=_names(methods),
+        methods=name_list(methods),
         seeds=seeds,
         assignments=set_ or [],
         devices=devices,
-        jobs_per_device=_count(jobs_per_device),
+        jobs_per_device=job_count(jobs_per_device),
         plugins=plugin or [],
         data=data,
         results=results,
@@ -94,11 +101,6 @@ def run(
     raise typer.Exit(code)
 
 
-def _names(text: str | None) -> list[str] | None:
-    """Read --methods: names separated by commas, or None for all."""
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
-
-
 def _address(backend: str, address: str | None) -> str | None:
     """Read --backend and --address: where the cluster is, or None for this machine."""
     if (backend == "dask") != (address is not None):
@@ -106,13 +108,7 @@ def _address(backend: str, address: str | None) -> str | None:
     return address
 
 
-def _count(text: str) -> int | None:
-    """Read --jobs-per-device: a number, or None for auto."""
-    if text == "auto":
-        return None
-    if not text.isdigit() or int(text) < 1:
-        raise UserError(f"--jobs-per-device takes a number from 1, or auto, not '{text}'.")
-    return int(text)
+app.command()(cli_tune.tune)
 
 
 @app.command()
@@ -131,9 +127,7 @@ def report(
     ] = False,
     plugin: Plugins = None,
     results: Results = Path("results"),
-    reports: Annotated[Path, typer.Option(help="Folder that reports are written to.")] = Path(
-        "reports"
-    ),
+    reports: Reports = Path("reports"),
 ) -> None:
     """Write a page, tables and figures of what has been run."""
     asked = names or ["digits"]
@@ -237,7 +231,7 @@ def plan(
     from unlearnbench.session import Request, run_benchmark, slurm_script
 
     request = Request(
-        benchmark, data, results, _names(methods), seeds, set_ or [], plugin or [], dry_run=True
+        benchmark, data, results, name_list(methods), seeds, set_ or [], plugin or [], dry_run=True
     )
     if not slurm:
         raise typer.Exit(run_benchmark(request))

@@ -25,6 +25,7 @@ from unlearnbench.signals import read_logits, signals
 from unlearnbench.spec import Spec
 from unlearnbench.splits import Indices, cut, reference_members
 from unlearnbench.task import Task
+from unlearnbench.toolkit.bounded import settle
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.outputs import outputs
 from unlearnbench.toolkit.recorder import Recorder, recording
@@ -109,7 +110,7 @@ def execute(
             chosen = torch.from_numpy(member).to(device)
             model = new_model(spec, data, device, seed)
             with recorder.timed("total", device):
-                train(model, pool.select(chosen), seed=seed)
+                settle(train(model, pool.select(chosen), seed=seed))
 
     with recorder.part("evaluation", device):
         logits = read_logits(model, pool)
@@ -146,9 +147,9 @@ def unlearn(
     def part(index: NDArray[np.int64]) -> Examples:
         return pool.select(torch.from_numpy(index).to(device))  # training samples come first
 
-    original = stored(spec.original).eval()
-    for parameter in original.parameters():
-        parameter.requires_grad_(False)
+    def fixed(model_id: str | None) -> nn.Module:
+        return stored(model_id).eval().requires_grad_(False)
+
     task = Task(
         forget=part(indices.forget),
         retain=part(indices.retain) if spec.access == "full" else None,
@@ -156,17 +157,19 @@ def unlearn(
         seed=seed,
         device=device,
         recipe=spec.recipe,
-        original=original,
+        original=fixed(spec.original),
         validation=examples_of(data.validation, spec.recipe, device)
         if spec.data.validation
         else None,
         build=lambda s: new_model(spec, data, device, s),
+        other=fixed(spec.other) if spec.other else None,
     )
     start = stored(spec.start)
     shape = {name: value.shape for name, value in start.state_dict().items()}
     with recorder.timed("total", device):
         model = method.unlearn(start, task)
     verify(model, shape)
+    settle(model)
     return model
 
 

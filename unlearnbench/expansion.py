@@ -51,8 +51,7 @@ class _Expansion:
         for row in sorted(self.rows, key=lambda row: row.method.starts_from_original):
             for access in self._accesses(row):
                 self._add_row(row, access)
-            if row.label == RETRAIN:
-                self._add_original_cells()
+        self._add_original_cells()
         order = [ORIGINAL, RETRAIN, HELD_OUT, *(row.label for row in self.rows)]
         self.plan.cells.sort(key=lambda cell: order.index(cell.label))
         if benchmark.swap:
@@ -92,6 +91,7 @@ class _Expansion:
         *,
         original: str | None,
         start: str | None,
+        other: str | None = None,
         keep_weights: bool = False,
         label: str | None = None,
     ) -> str:
@@ -101,7 +101,7 @@ class _Expansion:
         return self._add(
             label or row.label,
             keep_weights,
-            tuple(dict.fromkeys(run for run in (original, start) if run)),
+            tuple(dict.fromkeys(run for run in (original, start, other) if run)),
             kind="unlearn",
             seed=seed,
             method=row.name,
@@ -110,7 +110,20 @@ class _Expansion:
             split=split,
             original=original,
             start=start,
+            other=other,
         )
+
+    def _other(self, row: Row, seed: int, split: Split | None = None) -> str | None:
+        """Add the other original that a row needs beside the one of this seed; None if none.
+
+        The next one of the benchmark, which it has anyway, or one more where it has only one.
+        """
+        if not row.method.needs_other:
+            return None
+        seeds = self.benchmark.seeds.originals
+        following = dict(zip(seeds, [*seeds[1:], seeds[0]], strict=True)).get(seed, seed)
+        seed = following if following != seed else seed + 1
+        return self._add("original (other)", True, kind="original", seed=seed, split=split)
 
     def _split(self, fraction: float, seed: int, request: int, *, swap: bool = False) -> Split:
         key = fraction, seed, request, swap
@@ -143,11 +156,19 @@ class _Expansion:
             *original_seed, forget_seed, run_seed = seeds
             original = self.originals[original_seed[0]] if original_seed else None
             start = original
+            other = self._other(row, original_seed[0]) if original_seed else None
             for request in range(1, requests + 1):
                 split = self._split(fraction, forget_seed, request)
                 keep = original is not None and request < requests
                 run = self._unlearn(
-                    row, access, split, run_seed, original=original, start=start, keep_weights=keep
+                    row,
+                    access,
+                    split,
+                    run_seed,
+                    original=original,
+                    start=start,
+                    other=other,
+                    keep_weights=keep,
                 )
                 start = run if original else None
                 label = HELD_OUT if self._is_held_out(row, run_seed) else row.label
@@ -206,6 +227,7 @@ class _Expansion:
                         cell.seeds[-1],
                         original=original,
                         start=original,
+                        other=self._other(by_label[cell.label], seed, split),
                         label=f"{cell.label} (swapped)",
                     )
             self.plan.swapped[cell] = Cell(
@@ -241,6 +263,7 @@ class _Expansion:
             for row in audited:
                 scratch = not row.method.starts_from_original
                 start = None if scratch else original
+                other = self._other(row, ulira.seed, split)
                 for access in self._accesses(row):
                     run = self._unlearn(
                         row,
@@ -249,6 +272,7 @@ class _Expansion:
                         world,
                         original=start,
                         start=start,
+                        other=other,
                         label=f"{row.label} (shadow)",
                     )
                     made.append((row.label, access, run))

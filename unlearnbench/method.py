@@ -32,6 +32,13 @@ class Method(Strict):
     """Whether the method is undefined without the retain set; it is skipped under forget-only."""
     starts_from_original: ClassVar[bool] = True
     """False for what trains from scratch: its run is then shared by all originals."""
+    other_if: ClassVar[dict[str, object]] = {}
+    """Settings with which `task.other`, a second original, is needed as well."""
+
+    @property
+    def needs_other(self) -> bool:
+        """Whether a second original is needed with these settings."""
+        return any(getattr(self, name) == value for name, value in self.other_if.items())
 
     @abstractmethod
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:

@@ -83,7 +83,7 @@ class Row:
 def resolve(
     benchmark: Benchmark, plugins: dict[str, registry.Plugin], wanted: Iterable[str] | None
 ) -> tuple[Benchmark, dict[str, str]]:
-    """Write out which methods run, with every setting; `wanted` None means all that the file says.
+    """Write out which methods run, with every setting; `wanted` None: as the benchmark says.
 
     A label in the file is a method's name, or any word with a `method` key beside its settings.
     The retrain row is always there. Raises UserError for unknown methods and wrong settings; a
@@ -91,8 +91,7 @@ def resolve(
     """
     listed = benchmark.methods
     named = [*listed] if wanted is None else list(wanted)
-    every = wanted is None and benchmark.others
-    others = sorted(set(plugins) - set(listed)) if every else []
+    others = sorted(set(plugins) - set(listed)) if wanted is None and benchmark.others else []
     methods: dict[str, dict[str, Any]] = {}
     broken: dict[str, str] = {}
     for label in dict.fromkeys([RETRAIN, *named, *others]):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 
 class Strict(BaseModel):
@@ -11,11 +11,24 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
+class Trades(Strict):
+    """Say how models are trained to keep their predictions nearby (TRADES, arXiv 1901.08573).
+
+    The defaults are those of the AMUN authors' first commit.
+    """
+
+    weight: float = Field(6.0, gt=0, description="of the divergence nearby (the paper's beta)")
+    norm: Literal["l2", "linf"] = Field("l2", description="of which nearby is a ball")
+    radius: float = Field(0.031, gt=0, description="of that ball")
+    steps: int = Field(10, ge=1, description="of the search for the worst in it")
+    step: float = Field(0.007, gt=0, description="length of each")
+
+
 class Recipe(Strict):
     """Describe the training shared by originals, references and retrains.
 
     Fine-tuning follows it for batch size, momentum, weight decay, augmentation and precision;
-    its learning rate, epochs and decay belong to the unlearning method.
+    its learning rate, epochs, decay and loss belong to the unlearning method.
     """
 
     epochs: int = Field(30, ge=1, description="passes over the training set")
@@ -38,3 +51,9 @@ class Recipe(Strict):
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="bf16: autocast of training on a GPU"
     )
+    trades: Trades | None = Field(None, description="train by TRADES; plainly if absent")
+
+    @field_validator("decay_every")
+    @classmethod
+    def _of_step_only(cls, value: int | None, info: ValidationInfo) -> int | None:
+        return value if info.data.get("schedule") == "step" else None  # a base file may have set it

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -58,10 +59,38 @@ def run_benchmark(request: Request) -> int:
     display = Display(Console())
     benchmark, plan, plugins = _prepare(request, None)
     store = Store((request.results / benchmark.name).resolve())
-    devices, jobs = placement.choose(request.devices, request.jobs_per_device)
     if request.budget is not None:
+        devices, jobs = placement.choose(request.devices, request.jobs_per_device)
         placement.require(devices)
         benchmark, plan = _within_budget(request, store, display, max(1, len(devices) * jobs))
+    whole = make(request, benchmark, plan, plugins, store, display)
+    if request.dry_run:
+        return OK
+    findings = collect(benchmark, plan, store, plugins)
+    if findings.runs.empty:
+        display.notes(findings.notes)
+        return SOME_FAILED
+    for group in tables.groups(findings):
+        display.table(tables.main_table(findings, group))
+    display.notes(findings.notes)
+    display.console.print(f"Next: unlearnbench report {benchmark.name}")
+    return OK if whole else SOME_FAILED
+
+
+def make(
+    request: Request,
+    benchmark: Benchmark,
+    plan: Plan,
+    plugins: dict[str, registry.Plugin],
+    store: Store,
+    display: Display,
+    heading: str | None = None,
+) -> bool:
+    """Say what a plan lacks, make it and remember what was asked; say whether nothing failed.
+
+    heading: what the line of the plan begins with, the benchmark's name if None.
+    """
+    devices, jobs = placement.choose(request.devices, request.jobs_per_device)
     if not request.dry_run:
         for name, count in housekeeping.adopt(store, plan).items():
             display.console.print(f"{count} models are the same as in {name}: copied from there.")
@@ -72,10 +101,10 @@ def run_benchmark(request: Request) -> int:
     left = known.left((plan.nodes[run] for run in state.open), slots)
     space = estimate.disk(plan, store, state.open)
     on_gpu = any(device.startswith("cuda") for device in devices)
-    display.plan(benchmark.name, plan, state, slots, left, space, gpus=on_gpu)
+    display.plan(heading or benchmark.name, plan, state, slots, left, space, gpus=on_gpu)
     if request.dry_run:
         display.graph(plan, state, known)
-        return OK
+        return True
 
     bad = False
     if state.open:
@@ -84,15 +113,7 @@ def run_benchmark(request: Request) -> int:
     _remember(store, benchmark)
     if state.open:
         bad = _work_off(request, benchmark, plan, store, state, known, display)
-    findings = collect(benchmark, plan, store, plugins)
-    if findings.runs.empty:
-        display.notes(findings.notes)
-        return SOME_FAILED
-    for group in tables.groups(findings):
-        display.table(tables.main_table(findings, group))
-    display.notes(findings.notes)
-    display.console.print(f"Next: unlearnbench report {benchmark.name}")
-    return SOME_FAILED if bad or state.failed else OK
+    return not (bad or state.failed)
 
 
 def _work_off(
@@ -213,13 +234,7 @@ def _prepare(
 
     repetitions: how many to take of those asked for; None for all.
     """
-    raw = files.read(files.locate(request.benchmark))
-    listed = [Path(path) for path in raw.get("plugins", [])]
-    plugin_files = past.distinct([*listed, *request.plugins])
-    plugins = registry.find("methods", plugin_files)
-    for path in plugin_files:
-        registry.method_class(plugins[path.stem])  # named by the user: must import here and now
-    raw["plugins"] = [str(path) for path in plugin_files]
+    raw, plugins = read_with_plugins(request.benchmark, request.plugins)
     files.change(raw, request.assignments, plugins)
     if request.seeds is not None:
         files.repeat(raw, request.seeds)
@@ -230,6 +245,20 @@ def _prepare(
     for label, reason in broken.items():
         plan.skipped |= {(label, access): reason for access in benchmark.access}
     return benchmark, plan, plugins
+
+
+def read_with_plugins(
+    name: str, plugin_files: list[Path]
+) -> tuple[dict[str, Any], dict[str, registry.Plugin]]:
+    """Read a benchmark, and find the methods there are, in files named by it or the user too."""
+    raw = files.read(files.locate(name))
+    listed = [Path(path) for path in raw.get("plugins", [])]
+    every = past.distinct([*listed, *plugin_files])
+    plugins = registry.find("methods", every)
+    for path in every:
+        registry.method_class(plugins[path.stem])  # named by the user: must import here and now
+    raw["plugins"] = [str(path) for path in every]
+    return raw, plugins
 
 
 def _retried(

@@ -53,6 +53,7 @@ class Spec(Strict):
     )
     original: str | None = Field(None, description="id of the original, the model before request 1")
     start: str | None = Field(None, description="id of the model the method is given")
+    other: str | None = Field(None, description="id of another original, where a method needs one")
 
     @field_validator("settings")
     @classmethod
@@ -62,7 +63,13 @@ class Spec(Strict):
     @property
     def id(self) -> str:
         """12 hex digits."""
-        return _short(self.model_dump_json())
+        # Without what came later and is not used: what was made before keeps its id.
+        unused: dict[str, Any] = {}
+        if self.other is None:
+            unused["other"] = True
+        if self.recipe.trades is None:
+            unused["recipe"] = {"trades"}
+        return _short(self.model_dump_json(exclude=unused))
 
     @property
     def split_id(self) -> str | None:

@@ -34,6 +34,8 @@ class Task:
     validation: Examples | None
     """Samples that no model was trained on and no metric is computed on; None if not set aside."""
     build: Callable[[int], nn.Module] = field(repr=False)
+    other: nn.Module | None = None
+    """Another original, trained on the same data from another seed; None unless `other_if` asks."""
 
     def untrained(self, seed: int) -> nn.Module:
         """Build a freshly initialised model of the same architecture on `device`."""
@@ -46,3 +48,9 @@ class Task:
                 "This method needs the retain set: set needs_retain = True in its class."
             )
         return self.retain
+
+    def require_other(self) -> nn.Module:
+        """Return the other original, or raise MethodError where none was asked for."""
+        if self.other is None:
+            raise MethodError("This method needs another original: name when in its other_if.")
+        return self.other

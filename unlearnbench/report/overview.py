@@ -10,6 +10,7 @@ from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from unlearnbench.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.report.findings import Findings
+from unlearnbench.report.paper import claims, claims_table
 from unlearnbench.report.ranking import diagram, rank_map_figure
 from unlearnbench.report.section import Section
 from unlearnbench.report.tables import Table, by_attack, groups, heading
@@ -20,6 +21,8 @@ LEVEL = 0.05
 def overview(found: Mapping[str, Findings]) -> tuple[str, list[str], list[Section]]:
     """Return title, introduction and sections for several benchmarks."""
     ranks = rank_map(found)
+    claimed = claims_table({name: claims(one) for name, one in found.items()})
+    last = [Section(claimed.title, "", [claimed], [], [])] if claimed else []
     title = f"{len(found)} benchmarks: {', '.join(found)}"
     said = [
         "Methods are ranked in each setting by the distance of their FT AUC to retrain's; who is"
@@ -27,7 +30,7 @@ def overview(found: Mapping[str, Findings]) -> tuple[str, list[str], list[Sectio
         " of every setting are compared. Each benchmark has a report of its own beside this one.",
     ]
     if ranks.shape[0] < 2 or ranks.shape[1] < 2:
-        return title, [*said, "Fewer than two settings or methods in common: no ranks."], []
+        return title, [*said, "Fewer than two settings or methods in common: no ranks."], last
     k, n = ranks.shape[1], ranks.shape[0]
     apart = critical_difference(k, n)
     p = friedmanchisquare(*ranks.to_numpy().T).pvalue if k > 2 else float("nan")
@@ -39,7 +42,7 @@ def overview(found: Mapping[str, Findings]) -> tuple[str, list[str], list[Sectio
         said.append(f"{n} settings are few: this can show only large differences.")
     table, means = _table(ranks), ranks.mean().sort_values(kind="stable")
     figures = [rank_map_figure(ranks), diagram(means, cliques(means, apart), apart)]
-    return title, said, [Section("Ranks", "", [table], [], figures)]
+    return title, said, [Section("Ranks", "", [table], [], figures), *last]
 
 
 def rank_map(found: Mapping[str, Findings]) -> pd.DataFrame:

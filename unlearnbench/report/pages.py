@@ -20,7 +20,7 @@ FIXED_ROWS = (ORIGINAL, RETRAIN, BAND, HELD_OUT)
 
 
 def markdown_pages(about: dict[str, Any], sections: Sequence[Section]) -> dict[str, str]:
-    """Return report.md, attacks.md and reading.md, by name; about: as `story.about` has it."""
+    """Return report.md, attacks.md and reading.md, by name; about: as `write` has it."""
     shown = about | {"sections": sections, "markdown": _as_markdown}
     return {
         name: _markdown().get_template(f"{name}.md.j2").render(shown)
@@ -41,6 +41,7 @@ def html_page(
     whole: tables of settings and, if there are any, failures; library: Vega's script.
     """
     every = [table for section in sections for table in (*section.tables, *section.attacks)]
+    every += about["claimed"]
     labels = list(dict.fromkeys(compared(findings.runs)["label"]))
     return (
         _html()

@@ -33,11 +33,21 @@ def about(findings: Findings) -> dict[str, Any]:
         "repetitions": tested["forget_seed"].nunique(),
         "references": findings.references,
         "machines": [machines[key] for key in sorted(machines, key=repr)],
+        "recipe": training(benchmark),
         "settings": settings(benchmark),
         "searches": searches(findings),
         "outcome": [line for group in groups(findings) for line in outcome(findings, group)],
         "compared": method(findings),
     }
+
+
+def training(benchmark: Benchmark) -> dict[str, Any]:
+    """Return the settings of training, those of a table inside it as table.key."""
+    flat: dict[str, Any] = {}
+    for key, value in benchmark.recipe.model_dump(exclude_none=True).items():
+        inside = value.items() if isinstance(value, dict) else ()
+        flat |= {f"{key}.{name}": one for name, one in inside} or {key: value}
+    return flat
 
 
 def settings(benchmark: Benchmark) -> dict[str, dict[str, Any]]:
@@ -145,7 +155,7 @@ def method(findings: Findings) -> list[tuple[str, str]]:
     rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
     held = "; the last of them is held out and judged as a method is" if seeds.retrains > 2 else ""
     tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.items())
-    recipe = b.recipe.model_dump(exclude_none=True)
+    recipe = training(b)
     return [
         ("Data", f"{b.data.name}" + (f": {counted} samples" if counted else "")),
         ("Model", f"{b.model}; " + ", ".join(f"{key} {value}" for key, value in recipe.items())),

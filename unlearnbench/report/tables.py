@@ -31,6 +31,7 @@ TITLES = {
     "gaps": "Gaps to retrain, metric by metric",
     "more": "More metrics",
     "cost": "Cost",
+    "claims": "What the AMUN paper claims",
     "profile": "Where the time went",
     "pairs": "Methods in pairs",
     "settings": "Settings",
@@ -204,40 +205,6 @@ def gap_table(findings: Findings, group: Group) -> Table:
     return marked(findings, group, table)
 
 
-def published_table(findings: Findings, group: Group) -> Table | None:
-    """Put a paper's numbers in columns of their own beside ours; None if it printed none."""
-    access, fraction, _ = group
-    theirs: dict[str, dict[str, list[float]]] = {}
-    sources = []
-    for entry in findings.benchmark.published:
-        if entry.access == access and entry.fraction == fraction:
-            theirs.setdefault(entry.method, {}).update(entry.values)
-            sources.append(entry.source)
-    if not theirs:
-        return None
-    printed = {name for values in theirs.values() for name in values}
-    names = [name for name in METRICS if name in printed]
-    runs = compared(select(findings.runs, group))
-    labels = list(dict.fromkeys([*runs["label"], *theirs]))
-    rows = []
-    for label in labels:
-        row = [label]
-        for name in names:
-            row.append(spread(runs[runs["label"] == label], name))
-            row.append(_printed(theirs.get(label, {}).get(name)))
-        rows.append(row)
-        if label == RETRAIN:
-            bands = [[band_cell(findings, group, name), ABSENT] for name in names]
-            rows.append([BAND, *(cell for pair in bands for cell in pair)])
-    columns = ["Method"]
-    for name in names:
-        columns += [METRICS[name].heading, f"{METRICS[name].heading} (published)"]
-    caption = (
-        f"{heading(group, findings.benchmark)}. Published: {', '.join(dict.fromkeys(sources))}."
-    )
-    return Table(f"published{suffix(group)}", caption, columns, rows)
-
-
 def with_band(findings: Findings, group: Group, names: Iterable[str]) -> list[list[str]]:
     """Return a row a method, the controls left out, with the noise band below retrain."""
     rows = []
@@ -284,9 +251,3 @@ def mean_std(runs: pd.DataFrame, column: str, places: int, sign: str = "") -> st
 def digits(name: str) -> int:
     """Return how many decimals a metric or cost is written with."""
     return 1 if name in METRICS and METRICS[name].unit == "%" else 2
-
-
-def _printed(value: list[float] | None) -> str:
-    if not value:
-        return ABSENT
-    return " ±".join(f"{number:.2f}" for number in value)

@@ -6,7 +6,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from unlearnbench.files import write_text
-from unlearnbench.report import audit, citations, figures, ledger, pages, render, story, tables
+from unlearnbench.report import (
+    audit,
+    citations,
+    figures,
+    ledger,
+    pages,
+    paper,
+    printed,
+    render,
+    story,
+    tables,
+)
 from unlearnbench.report.convert import Converter
 from unlearnbench.report.findings import Findings
 from unlearnbench.report.section import Section
@@ -23,10 +34,11 @@ def write(findings: Findings, folder: Path, refresh: int = 0) -> Path:
     _draw(sections, convert, folder)
     whole = _present(ledger.settings_table(findings), ledger.failures_table(findings))
     every = [table for part in sections for table in (*part.tables, *part.attacks)]
-    _write_tables([*every, *whole], folder)
+    claimed = _present(paper.claims_table({findings.benchmark.name: paper.claims(findings)}))
+    _write_tables([*every, *whole, *claimed], folder)
     for name, text in render.tidy(findings).items():
         write_text(folder / "tables" / f"{name}.csv", text)
-    about = story.about(findings)
+    about = story.about(findings) | {"claimed": claimed}
     for name, text in pages.markdown_pages(about, sections).items():
         write_text(folder / f"{name}.md", text)
     write_text(folder / "references.bib", citations.bibliography(findings.papers))
@@ -61,7 +73,7 @@ def section(findings: Findings, group: Group) -> Section:
         tables.suffix(group),
         _present(
             tables.main_table(findings, group),
-            tables.published_table(findings, group),
+            printed.published_table(findings, group),
             audit.attacks_table(findings, group),
             audit.control_table(findings, group),
             audit.distance_table(findings, group),

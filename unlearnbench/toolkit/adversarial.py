@@ -6,39 +6,42 @@ from typing import Literal
 
 from torch import nn
 
+from unlearnbench.seeds import seed_for
 from unlearnbench.toolkit.boundary import Found
 from unlearnbench.toolkit.closest_search import closest_search
 from unlearnbench.toolkit.examples import Examples, as_pixels
+from unlearnbench.toolkit.one_step_search import one_step_search
 from unlearnbench.toolkit.paper_search import paper_search
 from unlearnbench.toolkit.recorder import recorder
 
-Search = Literal["paper", "closest"]
+Search = Literal["paper", "closest", "one-step"]
 
 
 def adversarial_examples(
-    model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper"
+    model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper", seed: int = 0
 ) -> Examples:
     """Return AMUN's D_A: each example's nearest adversarial image, under the label it flipped to.
 
     See `adversarial_pairs`.
     """
-    return adversarial_pairs(model, forget, radius=radius, search=search)[0]
+    return adversarial_pairs(model, forget, radius=radius, search=search, seed=seed)[0]
 
 
 def adversarial_pairs(
-    model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper"
+    model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper", seed: int = 0
 ) -> tuple[Examples, Examples]:
     """Return AMUN's D_A, and beside each of its examples the one of `forget` it was found from.
 
     search: "paper" is AMUN's own, PGD-50 in a ball that starts at `radius` and doubles; "closest"
     finds nearer ones for a fraction of the gradients, and leaves to the paper's what it does not
-    flip. Not to be augmented, in the order of `forget`. Examples that could not be flipped are left
-    out; how many, and how far the others had to move, goes into the run's record.
+    flip; "one-step" is a weaker one, whose random starts come from `seed`. Not to be augmented, in
+    the order of `forget`. Examples that could not be flipped are left out; how many, and how far
+    the others had to move, goes into the run's record.
     """
     recording = recorder()
     with recording.timed("adversarial search", forget.labels.device):
         before = recording.gradients
-        found = _search(model, forget, radius, search)
+        found = _search(model, forget, radius, search, seed)
         moved = (found.images - as_pixels(forget.images)).flatten(1).norm(dim=1)[found.flipped]
         recording.notes["adversarial search"] = {
             "samples": len(forget),
@@ -52,9 +55,11 @@ def adversarial_pairs(
     return pairs.unaugmented().select(found.flipped), forget.select(found.flipped)
 
 
-def _search(model: nn.Module, forget: Examples, radius: float, search: Search) -> Found:
+def _search(model: nn.Module, forget: Examples, radius: float, search: Search, seed: int) -> Found:
     if search == "paper":
         return paper_search(model, forget, radius=radius)
+    if search == "one-step":
+        return one_step_search(model, forget, radius=radius, seed=seed_for(seed, "one-step search"))
     found = closest_search(model, forget)
     left = (~found.flipped).nonzero().squeeze(1)
     if len(left):

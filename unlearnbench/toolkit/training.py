@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from unlearnbench.recipe import Recipe
 from unlearnbench.seeds import seed_for
+from unlearnbench.toolkit.bounded import Bounded
 from unlearnbench.toolkit.compilation import Loss, choose, with_cuda_graphs
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.optimisers import (
@@ -24,6 +25,7 @@ from unlearnbench.toolkit.optimisers import (
 )
 from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.saliency import Mask
+from unlearnbench.toolkit.trades import trades_loss
 
 
 class Trainer:
@@ -58,6 +60,7 @@ class Trainer:
         self.autocast = recipe.precision == "bf16" and device.type == "cuda"
         self.device = device
         self.frozen = _frozen(model, mask)
+        self.bounded = [layer for layer in model.modules() if isinstance(layer, Bounded)]
 
     def eager(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """Return the mean cross-entropy of a batch, a scalar."""
@@ -130,11 +133,16 @@ class Trainer:
         objective.backward()  # type: ignore[no-untyped-call]
 
     def update(self, lr: float) -> None:
-        """Take one step along the gradients; what the mask does not mark stays as it was."""
+        """Take one step along the gradients; what the mask does not mark stays as it was.
+
+        Layers with a bound on their norm are then put back within it, frozen weights and all.
+        """
         self.optimizer.step(lr)
         self.steps += 1
         for parameter, freed, value in self.frozen:
             parameter.data.copy_(torch.where(freed, parameter.data, value))
+        for layer in self.bounded:
+            layer.project()
 
 
 def finetune(
@@ -173,12 +181,14 @@ def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
         examples = examples.unaugmented()
     trainer = Trainer(model, recipe, lr=recipe.lr, seed=seed_for(seed, "batches"))
     steps = recipe.epochs * math.ceil(len(examples) / recipe.batch_size)
-    trainer.compile(examples, steps)
+    robust = trades_loss(model, recipe.trades, trainer.generator) if recipe.trades else None
+    if robust is None:
+        trainer.compile(examples, steps)
     cycle = one_cycle(recipe.lr, steps) if recipe.schedule == "one-cycle" else None
     decayed = step_decay(recipe.lr, recipe.decay_every or recipe.epochs)
     for epoch in range(recipe.epochs):
         trainer.lr = decayed(epoch)
-        loss = trainer.epoch(examples, rate=cycle)
+        loss = trainer.epoch(examples, loss=robust, rate=cycle)
         recorder().epoch(epoch + 1, recipe.epochs, loss, model)
     return model
 

@@ -1,0 +1,116 @@
+"""Layers whose norm is at most 1, against the dense matrix of their map."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from unlearnbench import contract, registry
+from unlearnbench.recipe import Recipe
+from unlearnbench.toolkit import Examples, finetune, train
+from unlearnbench.toolkit.bounded import Block, Bounded, BoundedConv, BoundedLinear, settle
+
+RECIPE = Recipe(epochs=2, lr=0.5, batch_size=8, momentum=0.9)
+
+
+def norm(layer: Bounded) -> float:
+    """Return the largest singular value of the map, written out as a matrix."""
+    shape = layer.direction.shape[1:]
+    basis = torch.eye(shape.numel()).view(-1, *shape)
+    with torch.no_grad():
+        matrix = layer.there(basis).flatten(1)
+    return float(torch.linalg.matrix_norm(matrix, 2))
+
+
+def layers(model: nn.Module) -> list[Bounded]:
+    return [layer for layer in model.modules() if isinstance(layer, Bounded)]
+
+
+def some(count: int = 24) -> Examples:
+    e = contract.examples(count)
+    return Examples(e.images, e.labels, e.augment, RECIPE)
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    flat = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), BoundedLinear(8, 3))
+    return nn.Sequential(BoundedConv(1, 4, 3, 8), Block(4, 4, 8, 1), Block(4, 8, 8, 2), flat)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        BoundedConv(2, 3, 3, 6),
+        BoundedConv(2, 3, 3, 6, stride=2),
+        BoundedConv(2, 3, 3, 5, stride=2),
+        BoundedConv(3, 2, 1, 5, stride=2),
+        BoundedLinear(7, 4),
+    ],
+    ids=repr,
+)
+def test_projection_divides_by_the_norm_of_the_layers_own_map(layer: Bounded) -> None:
+    assert norm(layer) == pytest.approx(1.0, abs=1e-4), "orthogonal when drawn"
+    torch.manual_seed(1)
+    drawn = 4 * torch.randn(layer.weight.shape)
+    with torch.no_grad():
+        layer.weight.copy_(drawn)
+    large = norm(layer)
+    layer.project(400)
+    assert large > 1.5 and norm(layer) == pytest.approx(1.0, abs=1e-3)
+    assert torch.allclose(layer.weight * large, drawn, atol=0.05)
+    with torch.no_grad():
+        layer.weight.mul_(0.5)
+    before = layer.weight.clone()
+    layer.project(3)
+    assert torch.equal(layer.weight, before), "what is within the bound stays as it is"
+
+
+def test_the_adjoint_is_one() -> None:
+    torch.manual_seed(2)
+    for layer in (BoundedConv(2, 3, 3, 5, stride=2), BoundedLinear(7, 4)):
+        nn.init.normal_(layer.weight)
+        x = torch.randn(1, *layer.direction.shape[1:])
+        image = layer.there(x)
+        y = torch.randn_like(image)
+        assert torch.allclose((image * y).sum(), (x * layer.back(y)).sum(), atol=1e-4)
+
+
+def test_norms_hold_in_training_and_in_fine_tuning() -> None:
+    model = train(net(), some(), seed=0)
+    assert all(norm(layer) < 1.1 for layer in layers(model)), "one round a step keeps up"
+    for made in (model, finetune(model, some(), lr=0.2, epochs=2, seed=0)):
+        settle(made)
+        norms = [norm(layer) for layer in layers(made)]
+        assert len(norms) == 7 and max(norms) < 1.01 and max(norms) > 0.9
+
+
+def test_outputs_change_no_faster_than_the_bound() -> None:
+    model = train(net(), some(), seed=0)
+    settle(model)
+    model.eval()
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(64, 1, 8, 8, generator=generator)
+    # One block keeps the shape: at most 2. The mean over 4 x 4 positions: a quarter.
+    bound = 2 / 4 * 1.01
+    for size in (1.0, 0.01):
+        away = size * torch.randn(x.shape, generator=generator)
+        with torch.no_grad():
+            change: Tensor = (model(x + away) - model(x)).norm(dim=1)
+        assert bool((change <= bound * away.flatten(1).norm(dim=1)).all())
+
+
+def test_other_models_are_left_alone() -> None:
+    model = contract.build(0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    settle(model)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("name", "count"), [("small-lipschitz", 14), ("resnet18-lipschitz", 21)])
+def test_models_are_made_of_bounded_layers_only(name: str, count: int) -> None:
+    channels, size = (1, 8) if name == "small-lipschitz" else (3, 32)
+    model = registry.find("models")[name].load().build(7, channels, size).eval()
+    weights = [n for n, _ in model.named_parameters() if n.endswith("weight")]
+    assert len(layers(model)) == len(weights) == count
+    assert model(torch.rand(2, channels, size, size)).shape == (2, 7)

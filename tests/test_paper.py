@@ -1,0 +1,129 @@
+"""Whether the paper's claims are seen: frames made by hand, of which the answer is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.hand import benchmark
+from unlearnbench.report.findings import Findings
+from unlearnbench.report.paper import Claim, claims, claims_table
+
+SEEDS = (1, 2, 3, 4, 5)
+NOISE = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
+ABLATION = {"adv": "adv", "rs": "adv-rs", "rl": "adv-rl"}
+
+
+def findings(
+    values: dict[str, dict[str, float]],
+    methods: dict[str, dict[str, Any]],
+    *,
+    seeds: tuple[int, ...] = SEEDS,
+    access: str = "full",
+    requests: int = 1,
+) -> Findings:
+    """Make runs whose metrics are the given means, and noise that is each label's own."""
+    rows = []
+    for place, (label, means) in enumerate(values.items()):
+        for request in range(1, requests + 1):
+            for number, seed in enumerate(seeds):
+                noise = np.roll(NOISE, place)[number]
+                rows.append(
+                    {"label": label, "access": access, "fraction": 0.1, "request": request}
+                    | {"forget_seed": seed, "run": f"{label}{seed}"}
+                    | {name: mean + noise for name, mean in means.items()}
+                )
+    forget = benchmark().forget.model_copy(update={"requests": requests})
+    asked = benchmark().model_copy(update={"methods": methods, "forget": forget})
+    return Findings(asked, pd.DataFrame(rows), pd.DataFrame(), pd.DataFrame())
+
+
+def gaps(amun: float, ft: float, rl: float) -> dict[str, dict[str, float]]:
+    return {"retrain": {"avg_gap": 1.0}, "amun": {"avg_gap": amun}} | {
+        "ft": {"avg_gap": ft},
+        "rl": {"avg_gap": rl},
+        "amun-adaptive": {"avg_gap": 0.1},
+    }
+
+
+METHODS = {name: {"method": name} for name in ("amun", "ft", "rl", "amun-adaptive")}
+
+
+@pytest.mark.parametrize(
+    ("amun", "ft", "rl", "rival", "verdict"),
+    [
+        (1.0, 3.0, 2.0, "rl", "seen"),
+        (1.0, 3.0, 1.1, "rl", "inconclusive"),
+        (2.0, 3.0, 1.0, "rl", "not seen"),
+    ],
+)
+def test_the_smallest_gap_is_that_against_the_nearest_rival(
+    amun: float, ft: float, rl: float, rival: str, verdict: str
+) -> None:
+    (found,) = claims(findings(gaps(amun, ft, rl), METHODS))
+    assert (found.rival, found.verdict) == (rival, verdict), "amun-adaptive is no rival of amun"
+    assert found.low < found.value < found.high and found.value == pytest.approx(amun - rl)
+    assert found.claim == "AMUN has the smallest average gap with the retain set"
+
+
+def test_two_forget_sets_decide_nothing() -> None:
+    (found,) = claims(findings(gaps(1.0, 9.0, 9.0), METHODS, seeds=(1, 2)))
+    assert found.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(("rs", "verdict"), [(90.0, "seen"), (99.0, "not seen")])
+def test_only_adversarial_pairs_keep_test_accuracy(rs: float, verdict: str) -> None:
+    methods = {
+        label: {"method": "amun", "pairs": kind, "with_forget": False}
+        for label, kind in ABLATION.items()
+    }
+    values = {"adv": 95.0, "rs": rs, "rl": 80.0}
+    made = findings({label: {"test_accuracy": mean} for label, mean in values.items()}, methods)
+    (found,) = claims(made)
+    assert (found.rival, found.verdict) == ("rs", verdict)
+    assert found.value == pytest.approx(95.0 - rs) and "without D_F" in found.where
+
+
+@pytest.mark.parametrize(
+    ("access", "masked", "verdict"),
+    [
+        ("forget-only", 1.0, "seen"),
+        ("forget-only", 2.0, "inconclusive"),
+        ("forget-only", 3.0, "not seen"),
+        ("full", 2.0, "seen"),
+        ("full", 0.5, "not seen"),
+    ],
+)
+def test_the_mask_helps_only_without_the_retain_set(
+    access: str, masked: float, verdict: str
+) -> None:
+    methods = {
+        "amun": {"method": "amun", "keep": 1.0, "lr": 0.1},
+        "amun-salun": {"method": "amun", "keep": 0.5, "lr": 0.1},
+        "other": {"method": "amun", "keep": 0.5, "lr": 0.2},
+    }
+    values = {"retrain": 1.0, "amun": 2.0, "amun-salun": masked, "other": 9.0}
+    made = findings({k: {"avg_gap": v} for k, v in values.items()}, methods, access=access)
+    found = [one for one in claims(made) if "mask" in one.claim]
+    assert [one.verdict for one in found] == [verdict], "a row that differs in more is not compared"
+
+
+@pytest.mark.parametrize(("adaptive", "verdict"), [(56.0, "seen"), (44.0, "not seen")])
+def test_adaptive_over_requests(adaptive: float, verdict: str) -> None:
+    values = {
+        name: {"fr_auc": fr, "ft_auc": 50.0}
+        for name, fr in (("amun-adaptive", adaptive), ("amun", 50.0), ("ft", 40.0))
+    }
+    (found,) = claims(findings(values, METHODS, requests=3))
+    assert found.verdict == verdict and found.rival == "amun"
+
+
+def test_claims_are_a_table() -> None:
+    one = Claim("It holds", "10 %", "gap", "ft", -1.234, -2.0, -0.5, "seen")
+    table = claims_table({"a": [one], "b": [one]})
+    assert table is not None and table.rows[1][1] == "b: 10 %"
+    assert table.rows[0][-2:] == ["-1.2 [-2.0, -0.5]", "seen"]
+    assert claims_table({"a": []}) is None

@@ -1,0 +1,138 @@
+"""Layers whose linear maps have a spectral norm of at most 1, for models made of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.grad import conv2d_input
+
+ROUNDS = 100
+"""Rounds of power iteration that make sure of a model that is done, to within a percent."""
+
+
+class Bounded(nn.Module, ABC):
+    """Stand for a layer that `Trainer` puts back to a spectral norm of at most 1 after each step.
+
+    Source: Gouk et al. (arXiv 1804.04368), section 4: a step of the optimiser, then the weight
+    divided by max(1, norm), the norm by power iteration on the layer's own map, so with stride and
+    padding, for the size of images it is given. The direction is kept from step to step, where one
+    round keeps up with the weights. AMUN's authors use FastClip, which lowers the singular values
+    above 1 alone; dividing lowers all of a layer's. The bias does not count.
+    """
+
+    weight: nn.Parameter
+    direction: Tensor
+    """What the map stretches the most as far as is known, of norm 1; a batch of one."""
+
+    @abstractmethod
+    def there(self, x: Tensor) -> Tensor:
+        """Map x without the bias."""
+
+    @abstractmethod
+    def back(self, y: Tensor) -> Tensor:
+        """Map y by the adjoint."""
+
+    @torch.no_grad()
+    def project(self, rounds: int = 1) -> None:
+        """Divide the weight by its norm where that is above 1. A device is not waited for."""
+        for _ in range(rounds):
+            image = self.there(self.direction)
+            returned = self.back(image)
+            norm = returned.norm() / image.norm().clamp_min(1e-30)
+            self.direction.copy_(returned / returned.norm().clamp_min(1e-30))
+            self.weight.div_(norm.clamp_min(1.0))
+
+    @abstractmethod
+    def _middle(self) -> Tensor:
+        """Return the part of the weight that maps a position to itself, [outputs, inputs]."""
+
+    def _begin(self, shape: Sequence[int]) -> None:
+        """Draw an orthogonal map, of an image's every position by itself: nothing fades at first.
+
+        Source: delta-orthogonal initialisation (Xiao et al., arXiv 1806.05393). PyTorch's own has
+        most singular values far below the largest, and once that one is at most 1 signals vanish.
+        """
+        with torch.no_grad():
+            middle = self.weight.new_empty(self.weight.shape[:2])
+            self.weight.zero_()
+            self._middle().copy_(nn.init.orthogonal_(middle))
+        start = torch.randn(1, *shape)
+        self.register_buffer("direction", start / start.norm())
+
+
+class BoundedConv(Bounded, nn.Conv2d):
+    """A convolution of [b, inputs, side, side] without or with stride, its norm at most 1."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, side: int, stride: int = 1) -> None:
+        """Take images of this side, padded so that only `stride` makes them smaller."""
+        super().__init__(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self._begin((inputs, side, side))
+
+    def there(self, x: Tensor) -> Tensor:
+        """Map x without the bias."""
+        return self._conv_forward(x, self.weight, None)
+
+    def back(self, y: Tensor) -> Tensor:
+        """Map y by the adjoint."""
+        shape, stride, padding = self.direction.shape, self.stride, self.padding
+        moved: Tensor = conv2d_input(shape, self.weight, y, stride, padding)  # type: ignore[arg-type]
+        return moved
+
+    def _middle(self) -> Tensor:
+        across, down = (side // 2 for side in self.kernel_size)
+        return self.weight[..., across, down]
+
+
+class BoundedLinear(Bounded, nn.Linear):
+    """A linear layer of norm at most 1."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Map [b, inputs] to [b, outputs]."""
+        super().__init__(inputs, outputs)
+        self._begin((inputs,))
+
+    def there(self, x: Tensor) -> Tensor:
+        """Map x without the bias."""
+        return functional.linear(x, self.weight)
+
+    def back(self, y: Tensor) -> Tensor:
+        """Map y by the adjoint."""
+        return y @ self.weight
+
+    def _middle(self) -> Tensor:
+        return self.weight
+
+
+def settle(model: nn.Module) -> None:
+    """Make sure of the bounds of a model that is done, whatever has changed its weights."""
+    for layer in model.modules():
+        if isinstance(layer, Bounded):
+            layer.project(ROUNDS)
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions and a shortcut, without BatchNorm.
+
+    Where the shape changes the shortcut is a convolution and the sum is halved, as in AMUN's code,
+    so that the norm stays at most 1; elsewhere the sum x + f(x) has a norm of at most 2.
+    """
+
+    def __init__(self, inputs: int, outputs: int, side: int, stride: int) -> None:
+        """Take images of this side; halve it when `stride` is 2."""
+        super().__init__()
+        smaller = (side - 1) // stride + 1
+        self.conv1 = BoundedConv(inputs, outputs, 3, side, stride)
+        self.conv2 = BoundedConv(outputs, outputs, 3, smaller)
+        self.shortcut: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            self.shortcut = BoundedConv(inputs, outputs, 1, side, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [b, inputs, s, s] to [b, outputs, s / stride, s / stride]."""
+        y = self.conv2(functional.relu(self.conv1(x)))
+        y = y + x if self.shortcut is None else (y + self.shortcut(x)) / 2
+        return functional.relu(y)
