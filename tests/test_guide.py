@@ -20,9 +20,13 @@ from unlearnbench import contract, registry
 from unlearnbench.report.tables import TITLES
 
 CLUSTER = "test_cluster.py::test_digits_on_a_cluster_has_the_same_summary"
+TUNING = "test_tune.py::test_every_method_has_the_same_trials_and_the_best_is_chosen"
 # Commands that no test of this file runs, and the test that does.
 ELSEWHERE = {
     "pip install .": "test_wheel.py::test_wheel_runs_outside_the_checkout",
+    "pip install '.[tune]'": TUNING,
+    "unlearnbench tune digits --trials 16 --seeds 10": TUNING,
+    "unlearnbench tune": TUNING,
     "pip install 'unlearnbench[dask]'": CLUSTER,
     "dask scheduler": CLUSTER,
     "CUDA_VISIBLE_DEVICES=0 dask worker tcp://HOST:8786 --nthreads 1 --resources 'slot=1'": CLUSTER,

@@ -12,7 +12,8 @@ import json
 import re
 from collections.abc import Iterable
 
-from docs.site.receipts import DOCS, measured, published, results, short, table
+from docs.site.printed import published, table
+from docs.site.receipts import DOCS, measured, results, short
 from unlearnbench import catalogue, registry
 from unlearnbench.equation import lines
 from unlearnbench.report.citations import entries
