@@ -12,8 +12,8 @@ from unlearnbench import contract
 from unlearnbench.recipe import Recipe, Trades
 from unlearnbench.spec import Spec
 from unlearnbench.toolkit import Examples, finetune, train
-from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.outputs import divergence
+from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.trades import trades_loss, worst_nearby
 
 SIDE = 4
