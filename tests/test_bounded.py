@@ -49,16 +49,15 @@ def net() -> nn.Module:
     ],
     ids=repr,
 )
-def test_projection_divides_by_the_norm_of_the_layers_own_map(layer: Bounded) -> None:
-    assert norm(layer) == pytest.approx(1.0, abs=1e-4), "orthogonal when drawn"
+def test_projection_clips_the_norm_of_the_layers_own_map(layer: Bounded) -> None:
+    assert norm(layer) == pytest.approx(1.0, abs=1e-4), "it begins as a map that keeps lengths"
     torch.manual_seed(1)
-    drawn = 4 * torch.randn(layer.weight.shape)
+    drawn = torch.randn(layer.weight.shape)
     with torch.no_grad():
         layer.weight.copy_(drawn)
-    large = norm(layer)
-    layer.project(400)
-    assert large > 1.5 and norm(layer) == pytest.approx(1.0, abs=1e-3)
-    assert torch.allclose(layer.weight * large, drawn, atol=0.05)
+        layer.weight.mul_(1.3 / norm(layer))
+    layer.project(1000)
+    assert norm(layer) == pytest.approx(1.0, abs=5e-3)
     with torch.no_grad():
         layer.weight.mul_(0.5)
     before = layer.weight.clone()
@@ -66,14 +65,30 @@ def test_projection_divides_by_the_norm_of_the_layers_own_map(layer: Bounded) ->
     assert torch.equal(layer.weight, before), "what is within the bound stays as it is"
 
 
-def test_the_adjoint_is_one() -> None:
+def test_only_what_is_above_the_bound_is_lowered() -> None:
+    layer = BoundedLinear(4, 4)
+    turn = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(0)))[0]
+    with torch.no_grad():
+        layer.weight.copy_(turn @ torch.diag(torch.tensor([0.85, 0.45, 0.25, 0.05])))
+    layer.project(60)  # nothing to lower yet, but the direction is found
+    with torch.no_grad():
+        layer.weight.mul_(2)
+    layer.project()
+    values = torch.linalg.svdvals(layer.weight.detach())
+    assert torch.allclose(values, torch.tensor([1.0, 0.9, 0.5, 0.1]), atol=1e-3)
+
+
+def test_adjoint_and_slope_are_those_of_the_map() -> None:
     torch.manual_seed(2)
     for layer in (BoundedConv(2, 3, 3, 5, stride=2), BoundedLinear(7, 4)):
         nn.init.normal_(layer.weight)
         x = torch.randn(1, *layer.direction.shape[1:])
         image = layer.there(x)
         y = torch.randn_like(image)
-        assert torch.allclose((image * y).sum(), (x * layer.back(y)).sum(), atol=1e-4)
+        product = (image * y).sum()
+        assert torch.allclose(product, (x * layer.back(y)).sum(), atol=1e-4)
+        (slope,) = torch.autograd.grad(product, layer.weight)
+        assert torch.allclose(slope, layer.slope(x, y), atol=1e-4)
 
 
 def test_norms_hold_in_training_and_in_fine_tuning() -> None:

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from unlearnbench.toolkit.bounded import Block, BoundedConv, BoundedLinear
+from unlearnbench.toolkit.bounded import Block, BoundedConv, BoundedLinear, Centred
 
 
 def build(classes: int, channels: int, size: int) -> nn.Module:
@@ -12,7 +12,7 @@ def build(classes: int, channels: int, size: int) -> nn.Module:
     its authors' code. The five blocks that keep the shape double the bound at most each, the mean
     over s x s positions divides it by s: at 32x32 the net's Lipschitz constant is at most 8.
     """
-    layers: list[nn.Module] = [BoundedConv(channels, 64, 3, size), nn.ReLU()]
+    layers: list[nn.Module] = [Centred(), BoundedConv(channels, 64, 3, size), nn.ReLU()]
     inputs, side = 64, size
     for width, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
         layers.append(Block(inputs, width, side, stride))

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from unlearnbench.toolkit.bounded import Block, BoundedConv, BoundedLinear
+from unlearnbench.toolkit.bounded import Block, BoundedConv, BoundedLinear, Centred
 
 
 def build(classes: int, channels: int, size: int) -> nn.Module:
@@ -12,6 +12,7 @@ def build(classes: int, channels: int, size: int) -> nn.Module:
     most 64. With much less it could not tell images apart that are as near as digits are.
     """
     return nn.Sequential(
+        Centred(),
         BoundedConv(channels, 16, 3, size),
         nn.ReLU(),
         *(Block(16, 16, size, 1) for _ in range(6)),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.grad import conv2d_input
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 ROUNDS = 100
 """Rounds of power iteration that make sure of a model that is done, to within a percent."""
@@ -17,14 +17,17 @@ ROUNDS = 100
 class Bounded(nn.Module, ABC):
     """Stand for a layer that `Trainer` puts back to a spectral norm of at most 1 after each step.
 
-    Source: Gouk et al. (arXiv 1804.04368), section 4: a step of the optimiser, then the weight
-    divided by max(1, norm), the norm by power iteration on the layer's own map, so with stride and
-    padding, for the size of images it is given. The direction is kept from step to step, where one
-    round keeps up with the weights. AMUN's authors use FastClip, which lowers the singular values
-    above 1 alone; dividing lowers all of a layer's. The bias does not count.
+    Power iteration on the layer's own map, so with stride and padding, for the size of images it is
+    given, finds its largest singular value; what is above 1 is taken off the weight, to first
+    order, along the slope of that value. The direction is kept from step to step, where one round
+    keeps up. It is what FastClip (Ebrahimpour-Boroojeny et al., arXiv 2402.16017) does, by which
+    AMUN's authors bound their net: theirs follows several values at a time and clips every so many
+    steps. Dividing the weight by its norm (Gouk et al., arXiv 1804.04368) is simpler, but lowers
+    all of a layer's values each time that one is too large: nets of these models then learn next to
+    nothing at usual rates.
     """
 
-    weight: nn.Parameter
+    weight: Tensor
     direction: Tensor
     """What the map stretches the most as far as is known, of norm 1; a batch of one."""
 
@@ -38,28 +41,38 @@ class Bounded(nn.Module, ABC):
 
     @torch.no_grad()
     def project(self, rounds: int = 1) -> None:
-        """Divide the weight by its norm where that is above 1. A device is not waited for."""
+        """Lower the norm where it is above 1. No device is waited for."""
         for _ in range(rounds):
             image = self.there(self.direction)
+            image /= image.norm().clamp_min(1e-30)
             returned = self.back(image)
-            norm = returned.norm() / image.norm().clamp_min(1e-30)
-            self.direction.copy_(returned / returned.norm().clamp_min(1e-30))
-            self.weight.div_(norm.clamp_min(1.0))
+            norm = returned.norm()
+            self.direction.copy_(returned / norm.clamp_min(1e-30))
+            slope = self.slope(self.direction, image)
+            excess = (norm - 1.0).clamp_min(0.0)
+            self.weight.sub_(slope * (excess / slope.square().sum().clamp_min(1e-30)))
+
+    @abstractmethod
+    def slope(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient of <y, map of x> with respect to the weight."""
 
     @abstractmethod
     def _middle(self) -> Tensor:
         """Return the part of the weight that maps a position to itself, [outputs, inputs]."""
 
     def _begin(self, shape: Sequence[int]) -> None:
-        """Draw an orthogonal map, of an image's every position by itself: nothing fades at first.
+        """Begin with a map that keeps lengths, of an image's every position by itself.
 
-        Source: delta-orthogonal initialisation (Xiao et al., arXiv 1806.05393). PyTorch's own has
-        most singular values far below the largest, and once that one is at most 1 signals vanish.
+        The identity where inputs and outputs are as many, which lets blocks use all of the bound;
+        elsewhere a random orthogonal map. Source: delta-orthogonal initialisation (Xiao et al.,
+        arXiv 1806.05393). PyTorch's own has most singular values far below the largest, and once
+        that one is at most 1 signals vanish and nothing is learnt.
         """
         with torch.no_grad():
             middle = self.weight.new_empty(self.weight.shape[:2])
+            same = middle.shape[0] == middle.shape[1]
             self.weight.zero_()
-            self._middle().copy_(nn.init.orthogonal_(middle))
+            self._middle().copy_(nn.init.eye_(middle) if same else nn.init.orthogonal_(middle))
         start = torch.randn(1, *shape)
         self.register_buffer("direction", start / start.norm())
 
@@ -74,13 +87,20 @@ class BoundedConv(Bounded, nn.Conv2d):
 
     def there(self, x: Tensor) -> Tensor:
         """Map x without the bias."""
-        return self._conv_forward(x, self.weight, None)
+        mapped: Tensor = functional.conv2d(x, self.weight, None, self.stride, self.padding)
+        return mapped
 
     def back(self, y: Tensor) -> Tensor:
         """Map y by the adjoint."""
         shape, stride, padding = self.direction.shape, self.stride, self.padding
-        moved: Tensor = conv2d_input(shape, self.weight, y, stride, padding)  # type: ignore[arg-type]
+        moved: Tensor = conv2d_input(shape, self.weight, y, stride, padding)  # type: ignore[no-untyped-call]
         return moved
+
+    def slope(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient of <y, map of x> with respect to the weight."""
+        shape, stride, padding = self.weight.shape, self.stride, self.padding
+        made: Tensor = conv2d_weight(x, shape, y, stride, padding)  # type: ignore[no-untyped-call]
+        return made
 
     def _middle(self) -> Tensor:
         across, down = (side // 2 for side in self.kernel_size)
@@ -103,6 +123,10 @@ class BoundedLinear(Bounded, nn.Linear):
         """Map y by the adjoint."""
         return y @ self.weight
 
+    def slope(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient of <y, map of x> with respect to the weight."""
+        return y.T @ x
+
     def _middle(self) -> Tensor:
         return self.weight
 
@@ -112,6 +136,14 @@ def settle(model: nn.Module) -> None:
     for layer in model.modules():
         if isinstance(layer, Bounded):
             layer.project(ROUNDS)
+
+
+class Centred(nn.Module):
+    """Shift images in [0, 1] to zero: without BatchNorm a common brightness drowns the rest."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Subtract one half."""
+        return x - 0.5
 
 
 class Block(nn.Module):
