@@ -70,8 +70,7 @@ def recomputed(path: Path) -> str:
 def reading(path: Path) -> str:
     """Say what each number means, as the report of a benchmark does; path: its findings."""
     findings = Findings.from_json(path.read_text())
-    about = story.about(findings) | {"claimed": []}
-    page = pages.markdown_pages(about, [])["reading"]
+    page = pages.markdown_pages(story.about(findings), [])["reading"]
     return "\n".join(line for line in page.splitlines() if not line.startswith("# ")).strip()
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from unlearnbench.benchmark import read, shipped_benchmarks, validate
+from unlearnbench.benchmark import Benchmark, read, shipped_benchmarks, validate
 from unlearnbench.metrics.compute import METRICS
 from unlearnbench.report.tables import ABSENT, is_number
 
@@ -34,8 +35,7 @@ def published(name: str) -> str:
     What two tables of a paper say of one row stands in one line, unless they disagree.
     """
     lines: list[Printed] = []
-    for path in shipped_benchmarks().values():
-        benchmark = validate(read(path))
+    for benchmark in _benchmarks():
         labels = {name, *belonging(benchmark.methods, name)}
         by_trades = ", trained by TRADES" if benchmark.recipe.trades else ""
         for entry in benchmark.published:
@@ -49,6 +49,11 @@ def published(name: str) -> str:
     for line in sorted(lines, key=lambda line: _natural(min(line.sources, key=_natural))):
         groups.setdefault(f"{line.about[0]}; {_joined(line.sources)}:", []).append(line)
     return "\n\n".join(f"{head}\n\n{_printed_table(of)}" for head, of in groups.items())
+
+
+@cache
+def _benchmarks() -> list[Benchmark]:
+    return [validate(read(path)) for path in shipped_benchmarks().values()]
 
 
 def _printed_table(lines: list[Printed]) -> str:
