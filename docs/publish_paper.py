@@ -1,0 +1,107 @@
+"""Publish what the paper's experiments gave: short pages, and one table of its claims.
+
+`python docs/publish_paper.py digits-requests digits-ablation` makes docs/<name>/ of results and
+reports in ./results and ./reports: tables of every setting (of the last request, where there are
+several), figures over requests and epochs, and findings.json with every run. With --again the pages
+are made from the findings in docs/. docs/claims/ is then written from all published findings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from publish import DOCS, publish_origin
+
+from unlearnbench.report.findings import Findings
+from unlearnbench.report.paper import claims, claims_table
+from unlearnbench.report.render import markdown
+from unlearnbench.report.story import outcome
+from unlearnbench.report.tables import Group, groups, heading, main_table, suffix
+
+FIGURES = ("after-requests", "after-epochs", "forgetting-utility")
+CLAIMS = """# What the AMUN paper claims, and what is seen here
+
+Each claim is looked for wherever a published run can say something about it: handwritten digits and
+Fashion-MNIST on two cores, not the paper's CIFAR-10. What is not seen here may be seen there, and
+the other way round. `unlearnbench report` puts the same table into the report of any benchmark.
+
+{table}
+
+{caption}
+"""
+
+
+def shown(findings: Findings) -> list[Group]:
+    """List the settings whose tables are published."""
+    last = findings.benchmark.forget.requests
+    return [group for group in groups(findings) if group[2] == last]
+
+
+def page(findings: Findings, folder: Path) -> str:
+    """Return the Markdown of one benchmark; folder: where its origin and figures are."""
+    benchmark = findings.benchmark
+    parts = [f"# {benchmark.title}", (folder / "origin.md").read_text().rstrip()]
+    table = claims_table({benchmark.name: claims(findings)})
+    if table is not None:
+        parts += [f"## {table.title}", markdown(table), table.caption]
+    for group in shown(findings):
+        main = main_table(findings, group)
+        parts += [f"## {heading(group, benchmark)}", *outcome(findings, group)[1:]]
+        parts += [markdown(main), main.caption]
+        figures = [f"{name}{suffix(group)}.png" for name in FIGURES]
+        parts += [f"![{name}]({name})" for name in figures if (folder / name).exists()]
+    return "\n\n".join(parts) + "\n"
+
+
+def published() -> dict[str, Findings]:
+    """Read all published findings."""
+    return {
+        path.parent.name: Findings.from_json(path.read_text())
+        for path in sorted(DOCS.glob("*/findings.json"))
+    }
+
+
+def claims_page(found: dict[str, Findings]) -> str:
+    """Return the Markdown of all claims."""
+    table = claims_table({name: claims(one) for name, one in found.items()})
+    assert table is not None, "digits can say something about the paper"
+    return CLAIMS.format(table=markdown(table), caption=table.caption)
+
+
+def publish(name: str, report: Path) -> None:
+    """Copy findings, without what only figures need, and the figures that matter."""
+    folder = DOCS / name
+    publish_origin(name)
+    findings = Findings.from_json((report / "findings.json").read_text())
+    findings.curves = [{"references": one.get("references", [])} for one in findings.curves]
+    (folder / "findings.json").write_text(findings.as_json() + "\n")
+    for old in folder.glob("*.png"):
+        old.unlink()
+    kinds = FIGURES[:1] if findings.benchmark.forget.requests > 1 else FIGURES[1:]
+    for group in shown(findings):
+        for kind in kinds:
+            figure = report / "figures" / f"{kind}{suffix(group)}.png"
+            if figure.exists():
+                shutil.copy(figure, folder / figure.name)
+                break
+
+
+def main() -> None:
+    """Publish and write the table of claims."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("benchmarks", nargs="*")
+    parser.add_argument("--again", action="store_true", help="from the findings in docs/")
+    asked = parser.parse_args()
+    for name in asked.benchmarks:
+        if not asked.again:
+            publish(name, Path("reports", name))
+        found = Findings.from_json((DOCS / name / "findings.json").read_text())
+        (DOCS / name / "README.md").write_text(page(found, DOCS / name))
+    (DOCS / "claims").mkdir(exist_ok=True)
+    (DOCS / "claims" / "README.md").write_text(claims_page(published()))
+
+
+if __name__ == "__main__":
+    main()
