@@ -53,7 +53,9 @@ def reduced(name: str) -> dict[str, Any]:
     if "trades" in raw["recipe"]:
         raw["recipe"]["trades"] |= {"steps": 1}
     files.repeat(raw, 1)
-    raw["seeds"]["retrains"] = 3
+    raw["seeds"]["retrains"] = 2
+    raw["forget"]["fractions"] = raw["forget"]["fractions"][-1:]
+    raw["controls"] = False
     raw["references"] = {"count": 2}
     raw["ulira"] = raw.get("ulira", {}) | {"shadows": 4 if "ulira" in raw else 0}
     plugins = registry.find("methods")

@@ -76,7 +76,7 @@ def test_only_what_is_above_the_bound_is_lowered() -> None:
     layer = BoundedLinear(4, 4)
     turn = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(0)))[0]
     with torch.no_grad():
-        layer.weight.copy_(turn @ torch.diag(torch.tensor([0.85, 0.45, 0.25, 0.05])))
+        layer.weight.copy_(turn @ torch.diag(torch.tensor([0.7, 0.45, 0.25, 0.05])))
     project(layer, 60)  # nothing to lower yet, but the direction is found
     with torch.no_grad():
         layer.weight.mul_(2)

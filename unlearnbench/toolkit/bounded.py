@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.grad import conv2d_input, conv2d_weight
 
+GROSS = 1.5
+"""Norm from which on a weight is divided, down to it, before the rest is taken off."""
 ROUNDS, TOLERANCE = 100, 0.003
 """Rounds of power iteration that make sure of a model that is done, and what it may then have."""
 
@@ -54,8 +56,10 @@ class Bounded(nn.Module, ABC):
     def project(self) -> None:
         """Lower the norm where it is above 1. No device is waited for."""
         norm, image = self.look()
+        # Of a step that went much too far one direction is not enough: the next would go further.
+        self.weight.div_((norm / GROSS).clamp_min(1.0))
+        excess = norm.clamp(1.0, GROSS) - 1.0
         slope = self.slope(self.direction, image)
-        excess = (norm - 1.0).clamp_min(0.0)
         self.weight.sub_(slope * (excess / slope.square().sum().clamp_min(1e-30)))
 
     @abstractmethod
