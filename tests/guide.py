@@ -48,7 +48,7 @@ def commands() -> list[Command]:
             for line in body.replace("\\\n", " ").splitlines()
         ]
         said = re.findall(r"`(unlearnbench [a-z][^`\n]*)`", FENCE.sub("", text))
-        lines += [line for line in said if not re.search(r"\b[A-Z]{3,}\b|\.\.\.", line)]
+        lines += [line for line in said if not re.search(r"\b[A-Z]{3,}\b|<|\.\.\.", line)]
         for line in lines:
             bare = line.split(" #")[0].strip()
             if bare and not bare.startswith("#"):

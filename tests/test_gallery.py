@@ -44,6 +44,25 @@ def test_published_reports_are_current(name: str, publish: ModuleType, tmp_path:
     assert len(old) < 5_000_000
 
 
+@pytest.fixture(scope="module")
+def publish_paper(publish: ModuleType) -> ModuleType:
+    assert publish.DOCS == DOCS
+    spec = importlib.util.spec_from_file_location("publish_paper", DOCS / "publish_paper.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_pages_of_the_paper_are_current(publish_paper: ModuleType) -> None:
+    found = publish_paper.published()
+    for name in set(found) - set(NAMES):
+        page = publish_paper.page(found[name], DOCS / name)
+        assert (DOCS / name / "README.md").read_text() == page, f"{name}: publish it again"
+    claims = (DOCS / "claims" / "README.md").read_text()
+    assert claims == publish_paper.claims_page(found), "publish_paper.py --again"
+
+
 def test_the_report_over_all_is_current(tmp_path: Path) -> None:
     found = {
         name: Findings.from_json((DOCS / name / "findings.json").read_text()) for name in NAMES

@@ -21,7 +21,7 @@ LAYERS = [
     {"data", "vision", "metrics"},
     {"registry", "spec", "signals", "environment"},
     {"published"},
-    {"benchmark", "splits", "store", "plan", "expansion"},
+    {"benchmark", "difficulty", "splits", "store", "plan", "expansion"},
     {"agenda", "capacity", "catalogue", "claims", "doctor", "estimate", "jobs", "slots", "slurm"},
     {"cluster"},
     {"execute", "housekeeping", "placement"},

@@ -17,7 +17,7 @@ from unlearnbench.metrics.compute import METRICS
 from unlearnbench.published import Published, looked_up
 from unlearnbench.recipe import Recipe, Strict
 from unlearnbench.registry import shipped
-from unlearnbench.spec import Access
+from unlearnbench.spec import Access, Kind
 
 TERMS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
 """The paper's four terms of the average gap."""
@@ -29,17 +29,19 @@ WHOLE = ("methods", "tuning")
 class Forget(Strict):
     """Say what is forgotten."""
 
-    kind: Literal["random", "class"] = "random"
+    kind: Kind = Field("random", description="class, subclass: of one class; most-memorised, ...")
     fractions: list[float] = Field(
         min_length=1, description="of the training set (or of the class)"
     )
-    target: int = Field(0, ge=0, description="first class forgotten (kind = 'class')")
+    target: int | None = Field(
+        None, ge=0, description="first class (or subclass) forgotten; by the forget seed if absent"
+    )
     requests: int = Field(1, ge=1, description="forget sets sent in a row")
 
     @model_validator(mode="after")
     def _in_range(self) -> Self:
         for fraction in self.fractions:
-            if not (0 < fraction < 1 or (fraction == 1 and self.kind == "class")):
+            if not (0 < fraction < 1 or (fraction == 1 and self.kind in ("class", "subclass"))):
                 raise ValueError(f"fraction {fraction:g} is outside (0, 1)")
         return self
 

@@ -34,6 +34,9 @@ class DataSpec(Strict):
         description="samples cut from the training set that serve attacks as non-members"
         " instead of the test set",
     )
+    superclasses: list[list[int]] | None = Field(
+        None, description="classes that are merged into one label each, in this order"
+    )
     size: int | None = Field(None, ge=1, description="shrink images to this side by averaging")
     seed: int = Field(0, ge=0, description="seed of these draws")
     evaluate: str = Field(
@@ -88,6 +91,8 @@ class Data:
     classes: int
     digest: str
     """16 hex digits that change when any pixel or label does."""
+    subclasses: Labels
+    """Labels of the pool before any were merged."""
 
     @property
     def labels(self) -> Labels:
@@ -124,12 +129,32 @@ def prepare(source: Source, spec: DataSpec) -> Data:
     ]
     if spec.evaluate == "validation":
         parts[1], parts[3] = parts[3], _take(pool.train, validation[:0], spec.size)
+    subclasses = np.concatenate([labels for _, labels in parts[:3]])
+    classes = int(max(labels.max(initial=0) for _, labels in (pool.train, pool.test))) + 1
+    if spec.superclasses:
+        merged = _superclass(spec, classes)
+        parts = [(images, merged[labels]) for images, labels in parts]
+        classes = len(spec.superclasses)
     digest = hashlib.sha256()
     for images, labels in parts:
         digest.update(images.tobytes())
         digest.update(labels.tobytes())
-    classes = int(max(labels.max(initial=0) for _, labels in (pool.train, pool.test))) + 1
-    return Data(parts[0], parts[1], parts[2], parts[3], classes, digest.hexdigest()[:16])
+    train, test, apart, validated = parts
+    return Data(train, test, apart, validated, classes, digest.hexdigest()[:16], subclasses)
+
+
+def _superclass(spec: DataSpec, classes: int) -> Labels:
+    """Return the merged label of each class."""
+    groups = spec.superclasses or []
+    if sorted(one for group in groups for one in group) != list(range(classes)):
+        raise UserError(
+            f"data.superclasses must name each of the {classes} classes of '{spec.name}' once.",
+            "Write it as [[0, 1], [2, 3], ...].",
+        )
+    merged = np.empty(classes, dtype=np.int64)
+    for label, group in enumerate(groups):
+        merged[group] = label
+    return merged
 
 
 def _take(

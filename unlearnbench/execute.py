@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from unlearnbench import registry
 from unlearnbench.data import Data, DataSpec, prepare
+from unlearnbench.difficulty import by_memorisation
 from unlearnbench.errors import MethodError
 from unlearnbench.method import Method
 from unlearnbench.recipe import Recipe
@@ -88,7 +89,13 @@ def execute(
     member = np.zeros(len(pool), dtype=np.bool_)
     with recording(recorder):
         if spec.split is not None:
-            indices = cut(spec.split, data.labels, len(data.train[1]))
+            indices = cut(
+                spec.split,
+                data.labels,
+                len(data.train[1]),
+                subclasses=data.subclasses,
+                order=lambda: memorisation_order(spec.data, bench.data_root),
+            )
             if curve:
                 recorder.probe = accuracies(pool, indices.forget, data)
         if spec.kind == "unlearn" and indices is not None:
@@ -221,6 +228,12 @@ def new_model(spec: Spec, data: Data, device: torch.device, seed: int) -> nn.Mod
 def load_data(spec: DataSpec, root: Path) -> Data:
     """Read a data set once a worker."""
     return prepare(registry.source(spec, root), spec)
+
+
+@lru_cache(maxsize=2)
+def memorisation_order(spec: DataSpec, root: Path) -> NDArray[np.int64]:
+    """Order the training samples once a worker: all pairs are compared."""
+    return by_memorisation(*load_data(spec, root).train)
 
 
 _resident: dict[tuple[str, Recipe, torch.device], Examples] = {}

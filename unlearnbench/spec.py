@@ -6,33 +6,43 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_serializer, field_validator
 
 from unlearnbench.data import DataSpec
 from unlearnbench.recipe import Recipe, Strict
 
 Access = Literal["full", "forget-only"]
+Kind = Literal["random", "class", "subclass", "most-memorised", "least-memorised"]
+"""Of forget sets: how their samples are found."""
 
-LATER = {"trades": None, "augment_training": True}
-"""Settings of a recipe that are no part of an id with these values: all that there was before."""
+
+LATER = {"trades": None, "augment_training": True, "superclasses": None}
+"""Settings that earlier versions did not have, and what they mean by their absence."""
 
 
 class Split(Strict):
     """Describe one forget set.
 
     random: AMUN's draw, RandomState(seed).choice(n, k, replace=False), cut into `requests` parts of
-    `fraction` each; class: `fraction` of one class a request, beginning with class `target`;
+    `fraction` each; class: `fraction` of one class a request, beginning with class `target`, or
+    with the seed modulo the number of classes; subclass: the same of one of the classes that
+    `data.superclasses` merges; most-memorised, least-memorised: drawn like random from the twice as
+    many samples that come last or first in `difficulty.by_memorisation`;
     shadow: one of `requests` worlds for U-LiRA, in which training set and forget set are drawn
     from the whole pool. swap: as many test samples take the place of the forget set.
     """
 
-    kind: Literal["random", "class", "shadow"] = "random"
+    kind: Kind | Literal["shadow"] = "random"
     fraction: float = Field(gt=0, le=1)
     seed: int = Field(ge=0)
-    target: int = Field(0, ge=0)
+    target: int | None = Field(None, ge=0)
     requests: int = Field(1, ge=1)
     request: int = Field(1, ge=1, description="which of them, from 1")
     swap: bool = False
+
+    @field_serializer("target")
+    def _of_classes_only(self, target: int | None) -> int | None:
+        return 0 if target is None and self.kind not in ("class", "subclass") else target
 
 
 class Spec(Strict):
@@ -66,9 +76,7 @@ class Spec(Strict):
     @property
     def id(self) -> str:
         """12 hex digits."""
-        # Without what came later and is not used: what was made before keeps its id.
-        of_recipe = {name for name, old in LATER.items() if getattr(self.recipe, name) == old}
-        unused: dict[str, Any] = {"recipe": of_recipe} if of_recipe else {}
+        unused: dict[str, Any] = {"recipe": _unused(self.recipe), "data": _unused(self.data)}
         if self.other is None:
             unused["other"] = True
         return _short(self.model_dump_json(exclude=unused))
@@ -78,7 +86,13 @@ class Spec(Strict):
         """Name of the split's file; depends on data and split only."""
         if self.split is None:
             return None
-        return _short(self.data.model_dump_json() + self.split.model_dump_json())
+        data = self.data.model_dump_json(exclude=_unused(self.data))
+        return _short(data + self.split.model_dump_json())
+
+
+def _unused(part: Recipe | DataSpec) -> set[str]:
+    """List settings that came later and are not used: what was made before keeps its id."""
+    return {name for name, plain in LATER.items() if getattr(part, name, ...) == plain}
 
 
 def digest(value: object) -> str:

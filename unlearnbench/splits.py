@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,26 +27,39 @@ class Indices:
     retain: Index
 
 
-def cut(split: Split, labels: NDArray[np.int64], train: int) -> Indices:
+def cut(
+    split: Split,
+    labels: NDArray[np.int64],
+    train: int,
+    *,
+    subclasses: NDArray[np.int64] | None = None,
+    order: Callable[[], Index] | None = None,
+) -> Indices:
     """Draw a forget set from a pool with these labels, its first `train` being the training set.
 
-    Raises UserError if it is empty or leaves nothing.
+    subclasses: what the labels of the pool were before they were merged; order: returns the
+    training samples from the least to the most memorised. Raises UserError if the set is empty or
+    leaves nothing.
     """
     if split.kind == "shadow":
         return _shadow(split, len(labels), train)
-    if split.kind == "random":
+    if split.kind in ("class", "subclass"):
+        of = labels if split.kind == "class" or subclasses is None else subclasses
+        count = int(of.max()) + 1
+        first = split.seed % count if split.target is None else split.target
+        wanted = [first + i for i in range(split.requests)]
+        if split.target is None:
+            wanted = [one % count for one in wanted]
+        parts = [_of_class(c, split, of[:train]) for c in wanted]
+    else:
         size = round(split.fraction * train)
         if size == 0 or size * split.requests >= train:
             raise UserError(
                 f"{split.requests} x {split.fraction:g} of {train} samples is not a forget set.",
                 "Some samples must be forgotten and some must be left.",
             )
-        draw = np.random.RandomState(split.seed)
-        drawn = draw.choice(train, size * split.requests, replace=False)
+        drawn = _candidates(split, size * split.requests, train, order)
         parts = list(drawn.reshape(split.requests, size))
-    else:
-        wanted = range(split.target, split.target + split.requests)
-        parts = [_of_class(c, split, labels[:train]) for c in wanted]
     forget = np.sort(parts[split.request - 1])
     earlier = np.sort(np.concatenate([*parts[: split.request - 1], forget[:0]]))
     retain = np.setdiff1d(np.arange(train), np.concatenate((forget, earlier)))
@@ -53,6 +67,16 @@ def cut(split: Split, labels: NDArray[np.int64], train: int) -> Indices:
     if split.swap:
         forget = _stand_ins(split, len(forget), train, len(labels))
     return Indices(forget, earlier, retain)
+
+
+def _candidates(split: Split, size: int, train: int, order: Callable[[], Index] | None) -> Index:
+    """Draw so many samples from all, or from the twice as many at one end of an order."""
+    draw = np.random.RandomState(split.seed)
+    if split.kind == "random" or order is None:
+        return draw.choice(train, size, replace=False)
+    ordered = order()
+    end = ordered[: 2 * size] if split.kind == "least-memorised" else ordered[-2 * size :]
+    return draw.choice(end, size, replace=False)
 
 
 def _of_class(target: int, split: Split, labels: NDArray[np.int64]) -> Index:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from docs.site import commands
-from docs.site.receipts import printed, table
+from docs.site.printed import printed, table
 from unlearnbench import registry
 from unlearnbench.benchmark import read, validate
 from unlearnbench.metrics.attacks import ATTACKS
 from unlearnbench.metrics.compute import METRICS
 from unlearnbench.plan import RETRAIN
-from unlearnbench.report import citations, pages, story
+from unlearnbench.published import Published
+from unlearnbench.report import citations, pages, paper, render, story
 from unlearnbench.report.figures import DRAWN
 from unlearnbench.report.findings import Findings
 
@@ -30,17 +31,16 @@ def code(path: Path) -> str:
 
 
 def published(path: Path) -> str:
-    """Tabulate what a paper printed, from a benchmark file: a table for each of its tables."""
-    rows: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for entry in validate(read(path)).published:
-        rows.setdefault(entry.source, {})[entry.method] = entry.values
+    """Tabulate what a paper printed with FT AUC for a benchmark's fractions, table by table."""
+    benchmark = validate(read(path))
+    tables: dict[str, list[Published]] = {}
+    for entry in benchmark.published:
+        if entry.fraction in benchmark.forget.fractions and "ft_auc" in entry.values:
+            tables.setdefault(f"{entry.source}, {entry.access} access", []).append(entry)
     made = []
-    for source, methods in rows.items():
-        names = [name for name in METRICS if any(name in values for values in methods.values())]
-        cells = [
-            [method, *(printed(values.get(name)) for name in names)]
-            for method, values in methods.items()
-        ]
+    for source, rows in tables.items():
+        names = [name for name in METRICS if any(name in row.values for row in rows)]
+        cells = [[row.method, *(printed(row.values.get(name)) for name in names)] for row in rows]
         columns = ["Method", *(METRICS[name].heading for name in names)]
         made.append(f"{source}:\n\n{table(columns, cells)}")
     return "\n\n".join(made)
@@ -49,7 +49,13 @@ def published(path: Path) -> str:
 def recomputed(path: Path) -> str:
     """Compare printed average gaps with the mean distance to retrain of the columns beside them."""
     benchmark = validate(read(path))
-    entries = [entry for entry in benchmark.published if "ft_auc" in entry.values]
+    entries = [
+        entry
+        for entry in benchmark.published
+        if "ft_auc" in entry.values
+        and entry.access == "full"
+        and entry.fraction in benchmark.forget.fractions
+    ]
     retrain = next(entry.values for entry in entries if entry.method == RETRAIN)
     rows = []
     for entry in entries:
@@ -66,6 +72,16 @@ def reading(path: Path) -> str:
     findings = Findings.from_json(path.read_text())
     page = pages.markdown_pages(story.about(findings), [])["reading"]
     return "\n".join(line for line in page.splitlines() if not line.startswith("# ")).strip()
+
+
+def claims(path: Path) -> str:
+    """Show what the published reports make of the paper's claims; path: of any of them."""
+    found = {
+        one.parent.name: paper.claims(Findings.from_json(one.read_text()))
+        for one in sorted(path.parents[1].glob("*/findings.json"))
+    }
+    made = paper.claims_table(found)
+    return f"{render.markdown(made)}\n\n{made.caption}" if made else "No report says yet."
 
 
 def figures(path: Path) -> str:
@@ -105,6 +121,7 @@ INSERTS: dict[str, Callable[[Path], str]] = {
     "published": published,
     "recomputed": recomputed,
     "reading": reading,
+    "claims": claims,
     "figures": figures,
     "metrics": metrics,
     "attacks": attacks,

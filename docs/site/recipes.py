@@ -12,7 +12,8 @@ import json
 import re
 from collections.abc import Iterable
 
-from docs.site.receipts import DOCS, measured, published, results, short, table
+from docs.site.printed import published, table
+from docs.site.receipts import DOCS, measured, results, short
 from unlearnbench import catalogue, registry
 from unlearnbench.equation import lines
 from unlearnbench.report.citations import entries
@@ -90,7 +91,7 @@ def page(plugin: registry.Plugin) -> str:
     parts = [NOTE, f"# {title(plugin)}"]
     for heading, text in sections.items():
         parts += [f"## {heading}", text] if heading else [text]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return with_symbols("\n\n".join(part.strip() for part in parts)) + "\n"
 
 
 def _cited(name: str, paper: str) -> str:
@@ -113,7 +114,14 @@ def index(plugins: Iterable[registry.Plugin]) -> str:
         for plugin in plugins
     ]
     listed = table(["Method", "What it does", "Needs the retain set", *results()], rows)
-    return f"{NOTE}\n\n# Recipes\n\n{ABOUT}\n\n{listed}\n\n{LEGEND}\n"
+    return f"{NOTE}\n\n# Recipes\n\n{ABOUT}\n\n{with_symbols(listed)}\n\n{LEGEND}\n"
+
+
+def with_symbols(text: str) -> str:
+    """Write sets as symbols, D_F as $D_F$, where they stand in words and not in an equation."""
+    parts = re.split(r"(^```.*?^```$)", text, flags=re.M | re.S)
+    parts[::2] = [re.sub(r"(?<![\w$\\])D_[FRA]\b(?!\$)", r"$\g<0>$", part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def pages() -> dict[str, str]:

@@ -13,6 +13,8 @@ from docs.site.receipts import DOCS
 
 PAGES = ("*.md", "guide/*.md", "recipes/*.md", "*/README.md")
 ASSETS = ("*/*.png", "*/*.svg", "*/index.html")
+REPORT = "report.html"
+"""What a published report is called: its own name is taken by the page about it."""
 INSERT = re.compile(r'^( *)\[[^\]]+\]\((\S+) "(\w+)"\)$', re.M)
 SOURCE = re.compile(r"^\[methods/[^\]]+\]\((\S+)\)$", re.M)
 
@@ -27,13 +29,12 @@ def page(path: Path) -> str:
     """Return a page's Markdown as the site has it.
 
     A link alone on its line with a title such as "published" becomes what `inserts` makes of the
-    file; a recipe's link to its method, the code. README.md is a folder's index; a published
-    report, whose own name would be taken by that, is called report.html.
+    file; a recipe's link to its method, the code. README.md is its folder's index.
     """
     here = (DOCS / path).parent
     text = INSERT.sub(lambda m: indent(INSERTS[m[3]](here / m[2]), m[1]), (DOCS / path).read_text())
     text = SOURCE.sub(lambda m: code(here / m[1]), text)
-    text = re.sub(r"(\]\((?!https?:)[^)\s]*?)index\.html\)", r"\1report.html)", text)
+    text = re.sub(r"(\]\((?!https?:)[^)\s]*?)index\.html\)", rf"\1{REPORT})", text)
     text = re.sub(r"(\]\((?!https?:)[^)\s]*?)README\.md", r"\1index.md", text)
     return with_mathml(text)
 
@@ -47,6 +48,6 @@ def stage(folder: Path) -> None:
     for pattern in ASSETS:
         for asset in DOCS.glob(pattern):
             target = folder / asset.relative_to(DOCS)
-            name = "report.html" if asset.name == "index.html" else asset.name
+            name = REPORT if asset.name == "index.html" else asset.name
             shutil.copy(asset, target.with_name(name))
     shutil.copy(Path(__file__).with_name("guide.css"), folder / "guide.css")

@@ -20,7 +20,7 @@ FIXED_ROWS = (ORIGINAL, RETRAIN, BAND, HELD_OUT)
 
 
 def markdown_pages(about: dict[str, Any], sections: Sequence[Section]) -> dict[str, str]:
-    """Return report.md, attacks.md and reading.md, by name; about: as `write` has it."""
+    """Return report.md, attacks.md and reading.md, by name; about: as `story.about` has it."""
     shown = about | {"sections": sections, "markdown": _as_markdown}
     return {
         name: _markdown().get_template(f"{name}.md.j2").render(shown)

@@ -12,6 +12,7 @@ from unlearnbench.metrics.bank import reference_counts
 from unlearnbench.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.report.audit import title
 from unlearnbench.report.findings import Findings
+from unlearnbench.report.paper import claims, claims_table
 from unlearnbench.report.series import stacked
 from unlearnbench.report.tables import Group, by_attack, compared, groups, heading, select
 
@@ -27,6 +28,7 @@ def about(findings: Findings) -> dict[str, Any]:
         for detail in findings.details.values()
     }
     tested = findings.runs[findings.runs["label"] != RETRAIN]
+    table = claims_table({benchmark.name: claims(findings)})
     return {
         "b": benchmark,
         "notes": findings.notes,
@@ -38,6 +40,7 @@ def about(findings: Findings) -> dict[str, Any]:
         "searches": searches(findings),
         "outcome": [line for group in groups(findings) for line in outcome(findings, group)],
         "compared": method(findings),
+        "claimed": [table] if table else [],
     }
 
 
@@ -145,13 +148,25 @@ def _enough_references(findings: Findings, group: Group) -> list[str]:
     ]
 
 
+def _what(b: Benchmark) -> str:
+    """Say which samples are forgotten."""
+    if b.forget.kind in ("class", "subclass"):
+        target = b.forget.target
+        which = "that the seed names" if target is None else f"{target} and on"
+        return f"of the {b.forget.kind} {which}"
+    if b.forget.kind == "random":
+        return "at random"
+    end = b.forget.kind.removesuffix("-memorised")
+    return f"at random from twice as many that are {end} memorised (by their neighbours' labels)"
+
+
 def method(findings: Findings) -> list[tuple[str, str]]:
     """Say what was compared and how, as terms and what they are."""
     b, seeds = findings.benchmark, findings.benchmark.seeds
     sizes = {"training": b.data.train, "test": b.data.test, "validation": b.data.validation}
     counted = ", ".join(f"{count:,} {name}" for name, count in sizes.items() if count)
     shares = " and ".join(f"{100 * fraction:g} %" for fraction in b.forget.fractions)
-    what = f"of class {b.forget.target} and on" if b.forget.kind == "class" else "at random"
+    what = _what(b)
     rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
     held = "; the last of them is held out and judged as a method is" if seeds.retrains > 2 else ""
     tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.items())

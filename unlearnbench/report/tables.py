@@ -40,6 +40,13 @@ TITLES = {
     "differences": "Differences",
     "ranks": "Ranks",
 }
+OF = {
+    "random": "",
+    "class": "of a class ",
+    "subclass": "of a subclass ",
+    "most-memorised": "(of the most memorised) ",
+    "least-memorised": "(of the least memorised) ",
+}
 BAND = "noise band"
 ABSENT = "–"
 
@@ -92,8 +99,7 @@ def compared(frame: pd.DataFrame) -> pd.DataFrame:
 def heading(group: Group, benchmark: Benchmark) -> str:
     """Name a group for people."""
     access, fraction, request = group
-    what = "of a class " if benchmark.forget.kind == "class" else ""
-    text = f"{100 * fraction:g} % {what}forgotten, {access} access"
+    text = f"{100 * fraction:g} % {OF[benchmark.forget.kind]}forgotten, {access} access"
     return text if benchmark.forget.requests == 1 else f"{text}, request {request}"
 
 

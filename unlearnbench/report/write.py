@@ -12,7 +12,6 @@ from unlearnbench.report import (
     figures,
     ledger,
     pages,
-    paper,
     printed,
     render,
     story,
@@ -34,11 +33,10 @@ def write(findings: Findings, folder: Path, refresh: int = 0) -> Path:
     _draw(sections, convert, folder)
     whole = _present(ledger.settings_table(findings), ledger.failures_table(findings))
     every = [table for part in sections for table in (*part.tables, *part.attacks)]
-    claimed = _present(paper.claims_table({findings.benchmark.name: paper.claims(findings)}))
-    _write_tables([*every, *whole, *claimed], folder)
+    about = story.about(findings)
+    _write_tables([*every, *whole, *about["claimed"]], folder)
     for name, text in render.tidy(findings).items():
         write_text(folder / "tables" / f"{name}.csv", text)
-    about = story.about(findings) | {"claimed": claimed}
     for name, text in pages.markdown_pages(about, sections).items():
         write_text(folder / f"{name}.md", text)
     write_text(folder / "references.bib", citations.bibliography(findings.papers))

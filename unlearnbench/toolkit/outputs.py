@@ -20,9 +20,9 @@ def divergence(model: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tens
     """Return the mean of KL(teacher || model) over a batch of logits [n, classes] each.
 
     Logits are divided by the temperature first, and the result multiplied by its square, so that
-    gradients keep their size (Hinton et al., arXiv 1503.02531). No gradient reaches the teacher.
+    gradients keep their size (Hinton et al., arXiv 1503.02531). Gradients flow through both.
     """
     own = functional.log_softmax(model / temperature, dim=1)
-    other = functional.log_softmax(teacher.detach() / temperature, dim=1)
+    other = functional.log_softmax(teacher / temperature, dim=1)
     distance = functional.kl_div(own, other, log_target=True, reduction="batchmean")
     return temperature**2 * distance

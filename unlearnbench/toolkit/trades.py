@@ -9,6 +9,7 @@ from torch.nn import functional
 from unlearnbench.recipe import Trades
 from unlearnbench.toolkit.boundary import rows, unit
 from unlearnbench.toolkit.compilation import Loss
+from unlearnbench.toolkit.outputs import divergence
 from unlearnbench.toolkit.recorder import recorder
 
 START = 1e-3
@@ -32,7 +33,7 @@ def trades_loss(model: nn.Module, trades: Trades, generator: torch.Generator) ->
         model.train(training)
         logits = model(pixels).float()
         moved = model(nearby).float()
-        return functional.cross_entropy(logits, labels) + trades.weight * divergence(logits, moved)
+        return functional.cross_entropy(logits, labels) + trades.weight * divergence(moved, logits)
 
     return loss
 
@@ -51,18 +52,12 @@ def worst_nearby(
     here = (pixels + START * noise).clamp(0.0, 1.0)
     for _ in range(trades.steps):
         here = here.contiguous(memory_format=torch.channels_last).requires_grad_()
-        far = divergence(target, model(here).float())
+        far = divergence(model(here).float(), target)
         (gradient,) = torch.autograd.grad(far, here)
         away = here.detach() + trades.step * _direction(gradient, trades.norm) - pixels
         here = (pixels + _within(away, trades)).clamp(0.0, 1.0)
     recorder().gradients += trades.steps * len(pixels)
     return here.detach()
-
-
-def divergence(logits: Tensor, moved: Tensor) -> Tensor:
-    """Return the mean over a batch of KL(softmax(logits) || softmax(moved))."""
-    one, other = logits.log_softmax(1), moved.log_softmax(1)
-    return functional.kl_div(other, one, reduction="batchmean", log_target=True)
 
 
 def _direction(gradient: Tensor, norm: str) -> Tensor:

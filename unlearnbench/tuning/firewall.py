@@ -51,6 +51,7 @@ def behind(raw: dict[str, Any], seeds: list[int]) -> dict[str, Any]:
         "references": raw.get("references", {}) | {"seed": seeds[0]},
         "attacks": [HEADLINE],
         "controls": False,
+        "curves": False,
         "swap": False,
         "ulira": {},
     }

@@ -41,7 +41,7 @@ class About:
     def samples(self) -> str:
         """What plays the test set, in words."""
         count = self.benchmark.data.validation
-        return f"the benchmark's {count} validation samples in place of its test samples"
+        return f"the benchmark's {count:,} validation samples in place of its test samples"
 
 
 def opening(tuned: Tuned, about: About) -> str:

@@ -1,0 +1,92 @@
+"""The guide as a site: built without a warning, read in a real browser, from files alone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+from docs.site import stage
+
+pytestmark = pytest.mark.slow
+WIDTHS = (390, 1440)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the site; building it raises if there is a warning."""
+    from docs.site.build import build
+
+    folder = tmp_path_factory.mktemp("site")
+    build(folder)
+    return folder / "guide"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    assert chromium, "install Debian's package chromium"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Page]:
+    """Open a tab; in the end nothing may have been asked of another host or complained of."""
+    problems: list[str] = []
+
+    def on_request(request: Request) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:", "about:")):
+            problems.append(f"request: {request.url}")
+
+    page = browser.new_page()
+    page.on("request", on_request)
+    page.on("console", lambda said: problems.append(f"{said.type}: {said.text}"))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    yield page
+    page.close()
+    assert problems == []
+
+
+def names() -> list[str]:
+    return [str(path.with_suffix(".html")).replace("README", "index") for path in stage.sources()]
+
+
+def test_every_page_is_there_and_in_the_navigation(site: Path) -> None:
+    home = (site / "index.html").read_text()
+    for name in names():
+        assert (site / name).exists()
+        assert f'href="{name}"' in home or f'href="./{name}"' in home or name == "index.html", name
+    assert (site / "digits" / "report.html").exists()
+    api = (site / "guide" / "api.html").read_text()
+    for name in ("unlearnbench.Method.unlearn", "unlearnbench.toolkit.finetune"):
+        assert f'id="{name}"' in api
+
+
+def test_pages_fit_and_ask_nobody(site: Path, tab: Page) -> None:
+    for width in WIDTHS:
+        tab.set_viewport_size({"width": width, "height": 900})
+        for name in names():
+            tab.goto((site / name).as_uri())
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+
+
+def test_formulas_are_drawn(site: Path, tab: Page) -> None:
+    tab.goto((site / "recipes" / "l1-sparse.html").as_uri())
+    shown = tab.locator(".equation math")
+    assert shown.count() == 2
+    box = shown.first.bounding_box()
+    assert box is not None and box["width"] > 100
+
+
+def test_search_works_without_a_server(site: Path, tab: Page) -> None:
+    tab.goto((site / "guide" / "paper.html").as_uri())
+    tab.keyboard.press("Control+k")
+    tab.locator("input[aria-label=Search]").fill("adversarial")
+    tab.get_by_text(re.compile(r"^\d+ results$")).wait_for()
