@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,11 @@ def norm(layer: Bounded) -> float:
     with torch.no_grad():
         matrix = layer.there(basis).flatten(1)
     return float(torch.linalg.matrix_norm(matrix, 2))
+
+
+def project(layer: Bounded, rounds: int) -> None:
+    for _ in range(rounds):
+        layer.project()
 
 
 def layers(model: nn.Module) -> list[Bounded]:
@@ -56,12 +63,12 @@ def test_projection_clips_the_norm_of_the_layers_own_map(layer: Bounded) -> None
     with torch.no_grad():
         layer.weight.copy_(drawn)
         layer.weight.mul_(1.3 / norm(layer))
-    layer.project(1000)
+    project(layer, 1000)
     assert norm(layer) == pytest.approx(1.0, abs=5e-3)
     with torch.no_grad():
         layer.weight.mul_(0.5)
     before = layer.weight.clone()
-    layer.project(3)
+    project(layer, 3)
     assert torch.equal(layer.weight, before), "what is within the bound stays as it is"
 
 
@@ -69,8 +76,8 @@ def test_only_what_is_above_the_bound_is_lowered() -> None:
     layer = BoundedLinear(4, 4)
     turn = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(0)))[0]
     with torch.no_grad():
-        layer.weight.copy_(turn @ torch.diag(torch.tensor([0.85, 0.45, 0.25, 0.05])))
-    layer.project(60)  # nothing to lower yet, but the direction is found
+        layer.weight.copy_(turn @ torch.diag(torch.tensor([0.7, 0.45, 0.25, 0.05])))
+    project(layer, 60)  # nothing to lower yet, but the direction is found
     with torch.no_grad():
         layer.weight.mul_(2)
     layer.project()
@@ -97,7 +104,20 @@ def test_norms_hold_in_training_and_in_fine_tuning() -> None:
     for made in (model, finetune(model, some(), lr=0.2, epochs=2, seed=0)):
         settle(made)
         norms = [norm(layer) for layer in layers(made)]
-        assert len(norms) == 7 and max(norms) < 1.01 and max(norms) > 0.9
+        assert len(norms) == 7 and max(norms) < 1.02 and max(norms) > 0.9
+
+
+def test_what_is_like_a_settled_model_is_left_as_it_is() -> None:
+    model = net()
+    with torch.no_grad():
+        for layer in layers(model):
+            layer.weight.mul_(2)
+    again = copy.deepcopy(model)
+    settle(again, model)
+    pairs = list(zip(layers(model), layers(again), strict=True))
+    assert all(torch.equal(one.weight, other.weight) for one, other in pairs)
+    settle(again)
+    assert max(norm(layer) for layer in layers(again)) < 1.02
 
 
 def test_outputs_change_no_faster_than_the_bound() -> None:
@@ -107,7 +127,7 @@ def test_outputs_change_no_faster_than_the_bound() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(64, 1, 8, 8, generator=generator)
     # One block keeps the shape: at most 2. The mean over 4 x 4 positions: a quarter.
-    bound = 2 / 4 * 1.01
+    bound = 2 / 4 * 1.02
     for size in (1.0, 0.01):
         away = size * torch.randn(x.shape, generator=generator)
         with torch.no_grad():

@@ -176,7 +176,7 @@ def unlearn(
     with recorder.timed("total", device):
         model = method.unlearn(start, task)
     verify(model, shape)
-    settle(model)
+    settle(model, task.original)
     return model
 
 

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-ROUNDS = 100
-"""Rounds of power iteration that make sure of a model that is done, to within a percent."""
+GROSS = 1.5
+"""Norm from which on a weight is divided, down to it, before the rest is taken off."""
+ROUNDS, TOLERANCE = 100, 0.003
+"""Rounds of power iteration that make sure of a model that is done, and what it may then have."""
 
 
 class Bounded(nn.Module, ABC):
@@ -40,17 +42,25 @@ class Bounded(nn.Module, ABC):
         """Map y by the adjoint."""
 
     @torch.no_grad()
-    def project(self, rounds: int = 1) -> None:
-        """Lower the norm where it is above 1. No device is waited for."""
+    def look(self, rounds: int = 1) -> tuple[Tensor, Tensor]:
+        """Follow the direction; return the norm, a scalar, and the image of the direction."""
         for _ in range(rounds):
             image = self.there(self.direction)
             image /= image.norm().clamp_min(1e-30)
             returned = self.back(image)
             norm = returned.norm()
             self.direction.copy_(returned / norm.clamp_min(1e-30))
-            slope = self.slope(self.direction, image)
-            excess = (norm - 1.0).clamp_min(0.0)
-            self.weight.sub_(slope * (excess / slope.square().sum().clamp_min(1e-30)))
+        return norm, image
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Lower the norm where it is above 1. No device is waited for."""
+        norm, image = self.look()
+        # Of a step that went much too far one direction is not enough: the next would go further.
+        self.weight.div_((norm / GROSS).clamp_min(1.0))
+        excess = norm.clamp(1.0, GROSS) - 1.0
+        slope = self.slope(self.direction, image)
+        self.weight.sub_(slope * (excess / slope.square().sum().clamp_min(1e-30)))
 
     @abstractmethod
     def slope(self, x: Tensor, y: Tensor) -> Tensor:
@@ -131,11 +141,23 @@ class BoundedLinear(Bounded, nn.Linear):
         return self.weight
 
 
-def settle(model: nn.Module) -> None:
-    """Make sure of the bounds of a model that is done, whatever has changed its weights."""
-    for layer in model.modules():
-        if isinstance(layer, Bounded):
-            layer.project(ROUNDS)
+def settle(model: nn.Module, known: nn.Module | None = None) -> None:
+    """Make sure, to within two percent, of the bounds of a model whose weights may have changed.
+
+    known: a model that is settled; layers with weights like its own are left as they are. What is
+    not finite is for others to find.
+    """
+    settled = _layers(known) if known else []
+    for place, layer in enumerate(_layers(model)):
+        if settled and torch.equal(layer.weight, settled[place].weight):
+            continue
+        while float(layer.look(ROUNDS)[0]) > 1 + TOLERANCE:
+            for _ in range(ROUNDS):
+                layer.project()
+
+
+def _layers(model: nn.Module) -> list[Bounded]:
+    return [layer for layer in model.modules() if isinstance(layer, Bounded)]
 
 
 class Centred(nn.Module):

@@ -1,0 +1,102 @@
+"""Every benchmark that ships: planned without its data, and run end to end at reduced size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tests.conftest import Cli
+from unlearnbench import benchmark as files
+from unlearnbench import expansion, registry
+from unlearnbench import plan as planning
+from unlearnbench.execute import Bench, execute
+from unlearnbench.report import tables
+from unlearnbench.report.collect import collect
+from unlearnbench.store import Store
+from unlearnbench.toolkit import adversarial
+from unlearnbench.toolkit.paper_search import paper_search
+from unlearnbench.worker import save
+
+NAMES = sorted(files.shipped_benchmarks())
+SIDES = {"digits": 8, "fashion-mnist": 28, "cifar10": 8, "tiny-imagenet": 64}
+"""Of the images that stand for a data set. CIFAR-10's are small: its nets take any."""
+
+
+def images(root: Path, side: int) -> None:
+    """Write three images of each of ten classes to train/ and to test/."""
+    draw = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for label in range(10):
+            folder = root / part / str(label)
+            folder.mkdir(parents=True)
+            for number in range(3):
+                pixels = draw.integers(0, 156, (side, side, 3)) + 10 * label
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+
+
+def reduced(name: str) -> dict[str, Any]:
+    """Return a benchmark with one repetition, one epoch, thirty images and the shortest search."""
+    raw = files.read(files.locate(name))
+    side = SIDES[raw["data"]["name"]]
+    if raw["data"]["name"] != "digits":
+        raw["data"] |= {"name": "folder"}
+    raw["data"] |= {"train": 30, "test": 30, "validation": 0}
+    raw["recipe"] = raw.get("recipe", {}) | {"epochs": 1, "batch_size": 16}
+    if "trades" in raw["recipe"]:
+        raw["recipe"]["trades"] |= {"steps": 1}
+    files.repeat(raw, 1)
+    raw["seeds"]["retrains"] = 2
+    raw["forget"]["fractions"] = raw["forget"]["fractions"][-1:]
+    raw["controls"] = False
+    raw["references"] = {"count": 2}
+    raw["ulira"] = raw.get("ulira", {}) | {"shadows": 4 if "ulira" in raw else 0}
+    plugins = registry.find("methods")
+    for label, row in raw["methods"].items():
+        fields = registry.settings_class(plugins[row.get("method", label)]).model_fields
+        row |= {"epochs": 1} if "epochs" in fields else {}
+        row |= {"radius": side} if "radius" in fields else {}  # next to all of [0, 1]
+    return raw
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_each_runs_end_to_end_at_reduced_size(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adversarial, "paper_search", partial(paper_search, steps=5))
+    images(tmp_path / "data", SIDES[files.read(files.locate(name))["data"]["name"]])
+    plugins = registry.find("methods")
+    raw = reduced(name)
+    benchmark, _ = planning.resolve(files.validate(raw), plugins, list(raw["methods"]))
+    plan = expansion.expand(benchmark, plugins)
+    store = Store(tmp_path / "results")
+    store.prepare()
+
+    def weights(run: str) -> Mapping[str, Tensor]:
+        return load_file(store.model_path(run))
+
+    for node in plan.nodes.values():
+        save(store, node, execute(node.spec, Bench("cpu", tmp_path / "data"), weights), "cpu")
+    store.refresh()
+    found = collect(benchmark, plan, store, plugins)
+    assert not found.broken and not found.failures
+    assert set(found.runs["label"]) == {cell.label for cell in plan.cells}
+    shown = [tables.main_table(found, group) for group in tables.groups(found)]
+    fractions = len(benchmark.forget.fractions) * benchmark.forget.requests
+    assert len(shown) == len(benchmark.access) * fractions
+    assert np.isfinite(found.runs["avg_gap"]).all()
+
+
+@pytest.mark.parametrize("name", ["tiny-imagenet", "cifar10-attacks-fast"])
+def test_what_it_would_make_is_said_without_the_data(inside: Cli, name: str) -> None:
+    done = inside("run", name, "--dry-run")
+    assert done.code == 0 and f"{name}: " in done.out
+    assert "retrain" in done.out and "amun" in done.out
