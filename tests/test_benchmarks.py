@@ -26,7 +26,7 @@ from unlearnbench.toolkit.paper_search import paper_search
 from unlearnbench.worker import save
 
 NAMES = sorted(files.shipped_benchmarks())
-SIDES = {"digits": 8, "fashion-mnist": 28, "cifar10": 8, "tiny-imagenet": 64}
+SIDES = {"digits": 8, "fashion-mnist": 28, "cifar10": 16, "tiny-imagenet": 64}
 """Of the images that stand for a data set. CIFAR-10's are small: its nets take any."""
 
 
@@ -49,7 +49,7 @@ def reduced(name: str) -> dict[str, Any]:
     if raw["data"]["name"] != "digits":
         raw["data"] |= {"name": "folder"}
     raw["data"] |= {"train": 30, "test": 30, "validation": 0}
-    raw["recipe"] = raw.get("recipe", {}) | {"epochs": 1, "batch_size": 16}
+    raw["recipe"] = raw.get("recipe", {}) | {"epochs": 1, "batch_size": 16, "lr": 1e-3}
     if "trades" in raw["recipe"]:
         raw["recipe"]["trades"] |= {"steps": 1}
     files.repeat(raw, 1)
@@ -57,7 +57,8 @@ def reduced(name: str) -> dict[str, Any]:
     raw["forget"]["fractions"] = raw["forget"]["fractions"][-1:]
     raw["controls"] = False
     raw["references"] = {"count": 2}
-    raw["ulira"] = raw.get("ulira", {}) | {"shadows": 4 if "ulira" in raw else 0}
+    if raw.get("ulira", {}).get("shadows"):
+        raw["ulira"] |= {"shadows": 4}
     plugins = registry.find("methods")
     for label, row in raw["methods"].items():
         fields = registry.settings_class(plugins[row.get("method", label)]).model_fields

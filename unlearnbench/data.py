@@ -34,7 +34,7 @@ class DataSpec(Strict):
         description="samples cut from the training set that serve attacks as non-members"
         " instead of the test set",
     )
-    superclasses: list[list[int]] | None = Field(
+    superclasses: tuple[tuple[int, ...], ...] | None = Field(
         None, description="classes that are merged into one label each, in this order"
     )
     size: int | None = Field(None, ge=1, description="shrink images to this side by averaging")
@@ -145,7 +145,7 @@ def prepare(source: Source, spec: DataSpec) -> Data:
 
 def _superclass(spec: DataSpec, classes: int) -> Labels:
     """Return the merged label of each class."""
-    groups = spec.superclasses or []
+    groups = spec.superclasses or ()
     if sorted(one for group in groups for one in group) != list(range(classes)):
         raise UserError(
             f"data.superclasses must name each of the {classes} classes of '{spec.name}' once.",
@@ -153,7 +153,7 @@ def _superclass(spec: DataSpec, classes: int) -> Labels:
         )
     merged = np.empty(classes, dtype=np.int64)
     for label, group in enumerate(groups):
-        merged[group] = label
+        merged[list(group)] = label
     return merged
 
 
