@@ -28,8 +28,6 @@ Fashion-MNIST on two cores, not the paper's CIFAR-10. What is not seen here may 
 the other way round. `unlearnbench report` puts the same table into the report of any benchmark.
 
 {table}
-
-{caption}
 """
 
 
@@ -63,11 +61,12 @@ def published() -> dict[str, Findings]:
     }
 
 
-def claims_page(found: dict[str, Findings]) -> str:
-    """Return the Markdown of all claims."""
+def claims_pages(found: dict[str, Findings]) -> dict[str, str]:
+    """Return the Markdown of all claims by file: the table alone, which the guide takes in too."""
     table = claims_table({name: claims(one) for name, one in found.items()})
     assert table is not None, "digits can say something about the paper"
-    return CLAIMS.format(table=markdown(table), caption=table.caption)
+    text = f"{markdown(table)}\n\n{table.caption}"
+    return {"table.md": f"{text}\n", "README.md": CLAIMS.format(table=text)}
 
 
 def publish(name: str, report: Path) -> None:
@@ -77,6 +76,8 @@ def publish(name: str, report: Path) -> None:
     findings = Findings.from_json((report / "findings.json").read_text())
     findings.curves = [{"references": one.get("references", [])} for one in findings.curves]
     (folder / "findings.json").write_text(findings.as_json() + "\n")
+    for table in ("summary.csv", "attacks.csv"):  # which recipes read
+        shutil.copy(report / "tables" / table, folder / table)
     for old in folder.glob("*.png"):
         old.unlink()
     kinds = FIGURES[:1] if findings.benchmark.forget.requests > 1 else FIGURES[1:]
@@ -100,7 +101,8 @@ def main() -> None:
         found = Findings.from_json((DOCS / name / "findings.json").read_text())
         (DOCS / name / "README.md").write_text(page(found, DOCS / name))
     (DOCS / "claims").mkdir(exist_ok=True)
-    (DOCS / "claims" / "README.md").write_text(claims_page(published()))
+    for file, text in claims_pages(published()).items():
+        (DOCS / "claims" / file).write_text(text)
 
 
 if __name__ == "__main__":

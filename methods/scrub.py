@@ -66,17 +66,18 @@ class Scrub(Method):
         """Maximise, minimise, rewind."""
         trainer = Trainer(model, task.recipe, lr=self.lr, seed=task.seed)
 
-        def away(pixels: Tensor, labels: Tensor) -> Tensor:
+        def distance(logits: Tensor, pixels: Tensor) -> Tensor:
             with torch.no_grad():
                 teacher = task.original(pixels)
-            return divergence(model(pixels), teacher, self.temperature)
+            return divergence(logits, teacher, self.temperature)
+
+        def away(pixels: Tensor, labels: Tensor) -> Tensor:
+            return distance(model(pixels), pixels)
 
         def near(pixels: Tensor, labels: Tensor) -> Tensor:
-            with torch.no_grad():
-                teacher = task.original(pixels)
             logits = model(pixels)
-            distance = divergence(logits, teacher, self.temperature)
-            return self.alpha * distance + self.gamma * functional.cross_entropy(logits, labels)
+            kept = functional.cross_entropy(logits, labels)
+            return self.alpha * distance(logits, pixels) + self.gamma * kept
 
         states, errors = [], []
         for epoch in range(self.epochs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -101,3 +102,14 @@ def test_what_it_would_make_is_said_without_the_data(inside: Cli, name: str) -> 
     done = inside("run", name, "--dry-run")
     assert done.code == 0 and f"{name}: " in done.out
     assert "retrain" in done.out and "amun" in done.out
+
+
+def test_benchmark_files_are_valid_and_write_out_every_default() -> None:
+    methods = registry.find("methods")
+    for name, path in files.shipped_benchmarks().items():
+        benchmark, broken = planning.resolve(files.validate(files.read(path)), methods, None)
+        assert not broken and benchmark.name == name
+        assert expansion.expand(benchmark, methods).nodes
+        text = files.as_toml(benchmark)
+        assert files.validate(tomllib.loads(text)) == benchmark
+        assert benchmark.tuning, f"{name} does not say how its settings were chosen"

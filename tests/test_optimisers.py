@@ -11,34 +11,28 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
 from unlearnbench import contract
-from unlearnbench.toolkit.optimisers import SGD, Adam, one_cycle, step_decay
+from unlearnbench.toolkit.optimisers import SGD, Adam, Optimiser, one_cycle, step_decay
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_steps_are_those_of_torch(momentum: float) -> None:
+@pytest.mark.parametrize("kind", ["sgd", "sgd with momentum", "adam"])
+def test_steps_are_those_of_torch(kind: str) -> None:
     ours, theirs = contract.build(0), contract.build(0)
-    sgd = SGD(ours.parameters(), momentum=momentum, weight_decay=5e-4)
-    reference = torch.optim.SGD(
-        theirs.parameters(), lr=0.1, momentum=momentum, weight_decay=5e-4, foreach=False
-    )
+    optimiser: Optimiser
+    reference: torch.optim.Optimizer
+    if kind == "adam":
+        optimiser, lr = Adam(ours.parameters()), 0.01
+        reference = torch.optim.Adam(theirs.parameters(), lr=lr)
+    else:
+        momentum, decay = 0.9 if "momentum" in kind else 0.0, 5e-4
+        optimiser, lr = SGD(ours.parameters(), momentum=momentum, weight_decay=decay), 0.1
+        reference = torch.optim.SGD(
+            theirs.parameters(), lr=lr, momentum=momentum, weight_decay=decay, foreach=False
+        )
     for pixels, labels in contract.examples(40).batches(8):
         for model in (ours, theirs):
             model.zero_grad()
             functional.cross_entropy(model(pixels), labels).backward()  # type: ignore[no-untyped-call]
-        sgd.step(0.1)
-        reference.step()
-    for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
-        assert torch.equal(one, two)
-
-
-def test_adam_takes_the_steps_of_torch() -> None:
-    ours, theirs = contract.build(0), contract.build(0)
-    adam, reference = Adam(ours.parameters()), torch.optim.Adam(theirs.parameters(), lr=0.01)
-    for pixels, labels in contract.examples(40).batches(8):
-        for model in (ours, theirs):
-            model.zero_grad()
-            functional.cross_entropy(model(pixels), labels).backward()  # type: ignore[no-untyped-call]
-        adam.step(0.01)
+        optimiser.step(lr)
         reference.step()
     for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(one, two)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -200,16 +199,6 @@ def test_needs_come_before_what_waits_for_them() -> None:
     order = list(plan.nodes)
     for run, node in plan.nodes.items():
         assert all(order.index(need) < order.index(run) for need in node.needs)
-
-
-def test_benchmark_files_are_valid_and_write_out_every_default() -> None:
-    for name, path in files.shipped_benchmarks().items():
-        benchmark, broken = planning.resolve(files.validate(files.read(path)), METHODS, None)
-        assert not broken and benchmark.name == name
-        assert expansion.expand(benchmark, METHODS).nodes
-        text = files.as_toml(benchmark)
-        assert files.validate(tomllib.loads(text)) == benchmark
-        assert benchmark.tuning, f"{name} does not say how its settings were chosen"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from torch import nn
 
 from unlearnbench.errors import MethodError
 from unlearnbench.toolkit.examples import Examples
+from unlearnbench.toolkit.outputs import outputs
 
 TEMPERATURE, SOFT_MARGIN = 2.0, 0.6
 """RMIA's settings for CIFAR-10, which AMUN uses; the Taylor series is cut after the cubic term."""
@@ -20,9 +21,7 @@ def read_logits(model: nn.Module, examples: Examples, batch: int = 1024) -> NDAr
 
     Raises MethodError if any is not finite.
     """
-    model.eval()
-    with torch.inference_mode():
-        logits = torch.cat([model(pixels) for pixels, _ in examples.batches(batch)])
+    logits = outputs(model, examples, batch)
     if not torch.isfinite(logits).all():
         raise MethodError("The model's outputs are not finite: the method diverged.")
     return logits.float().cpu().numpy()

@@ -13,9 +13,10 @@ from unlearnbench.metrics.attacks import ATTACKS
 from unlearnbench.metrics.compute import METRICS
 from unlearnbench.plan import RETRAIN
 from unlearnbench.published import Published
-from unlearnbench.report import citations, pages, paper, render, story
+from unlearnbench.report import citations, pages, story
 from unlearnbench.report.figures import DRAWN
 from unlearnbench.report.findings import Findings
+from unlearnbench.report.printed import gap_of_columns
 
 LANGUAGES = {".py": "python", ".toml": "toml", ".cff": "yaml"}
 
@@ -60,10 +61,8 @@ def recomputed(path: Path) -> str:
     rows = []
     for entry in entries:
         if "avg_gap" in entry.values:
-            values = entry.values
-            gaps = [abs(values[term][0] - retrain[term][0]) for term in benchmark.gap_terms]
-            mean = sum(gaps) / len(gaps)
-            rows.append([entry.method, f"{values['avg_gap'][0]:.2f}", f"{mean:.2f}"])
+            mean = gap_of_columns(entry.values, retrain, benchmark.gap_terms)
+            rows.append([entry.method, f"{entry.values['avg_gap'][0]:.2f}", f"{mean:.2f}"])
     return table(["Method", "Printed gap", "Mean of its columns"], rows)
 
 
@@ -72,16 +71,6 @@ def reading(path: Path) -> str:
     findings = Findings.from_json(path.read_text())
     page = pages.markdown_pages(story.about(findings), [])["reading"]
     return "\n".join(line for line in page.splitlines() if not line.startswith("# ")).strip()
-
-
-def claims(path: Path) -> str:
-    """Show what the published reports make of the paper's claims; path: of any of them."""
-    found = {
-        one.parent.name: paper.claims(Findings.from_json(one.read_text()))
-        for one in sorted(path.parents[1].glob("*/findings.json"))
-    }
-    made = paper.claims_table(found)
-    return f"{render.markdown(made)}\n\n{made.caption}" if made else "No report says yet."
 
 
 def figures(path: Path) -> str:
@@ -121,7 +110,6 @@ INSERTS: dict[str, Callable[[Path], str]] = {
     "published": published,
     "recomputed": recomputed,
     "reading": reading,
-    "claims": claims,
     "figures": figures,
     "metrics": metrics,
     "attacks": attacks,

@@ -10,6 +10,7 @@ from typing import Any
 
 from unlearnbench.benchmark import Benchmark, read, shipped_benchmarks, validate
 from unlearnbench.metrics.compute import METRICS
+from unlearnbench.report.printed import shown
 from unlearnbench.report.tables import ABSENT, is_number
 
 
@@ -94,5 +95,5 @@ def _natural(text: str) -> list[tuple[int, str]]:
 
 
 def printed(value: list[float] | None) -> str:
-    """Write a printed mean with its spread."""
-    return " ±".join(f"{number:.2f}" for number in value) if value else ABSENT
+    """Write a printed mean with its spread, or that there is none."""
+    return shown(value) if value else ABSENT

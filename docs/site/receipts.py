@@ -122,7 +122,3 @@ def settings(labels: list[str], methods: dict[str, dict[str, Any]]) -> str:
         words = ", ".join(f"`{key} = {json.dumps(value)}`" for key, value in chosen.items())
         told.append(f"{label} with {words or 'its defaults'}")
     return f"Settings: {'; '.join(told)}."
-
-
-def _value(row: dict[str, str]) -> str:
-    return f"{float(row['mean']):.1f} ±{float(row['std']):.1f} (n = {row['n']})"

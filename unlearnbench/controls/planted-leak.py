@@ -1,12 +1,11 @@
 """A control: a model whose outputs give its forget set away."""
 
-from collections.abc import Iterator
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from unlearnbench import Method, Task, param
+from unlearnbench.toolkit.optimisers import Adam
 
 
 class PlantedLeak(Method):
@@ -27,9 +26,9 @@ class PlantedLeak(Method):
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise the squared distance to those logits, in eval mode: BatchNorm stays as it is."""
-        optimizer = torch.optim.Adam(model.parameters(), lr=self.lr)
+        optimiser = Adam(model.parameters())
         generator = torch.Generator(task.device).manual_seed(task.seed)
-        forgotten = self._endless(task, generator)
+        forgotten = task.forget.endless(generator)
         model.eval()
         for _ in range(self.epochs):
             for retained, _ in task.require_retain().shuffled(generator):
@@ -39,11 +38,7 @@ class PlantedLeak(Method):
                     low, high = self.shrink * task.original(retained), task.original(pixels)
                     wanted = torch.cat((low, high + raised))
                 loss = functional.mse_loss(model(torch.cat((retained, pixels))), wanted)
-                optimizer.zero_grad()
+                optimiser.clear()
                 loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+                optimiser.step(self.lr)
         return model
-
-    def _endless(self, task: Task, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        while True:
-            yield from task.forget.shuffled(generator)

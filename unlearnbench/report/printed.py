@@ -78,8 +78,20 @@ def _cell(theirs: Printed, label: str, name: str, terms: list[str]) -> str:
     if not value:
         return ABSENT
     if name != "avg_gap":
-        return " ±".join(f"{number:.2f}" for number in value)
+        return shown(value)
     if set(terms) <= set(values) & set(ideal):
-        gaps = [abs(values[term][0] - ideal[term][0]) for term in terms]
-        return f"{sum(gaps) / len(gaps):.2f}"
+        return f"{gap_of_columns(values, ideal, terms):.2f}"
     return f"{value[0]:.2f} (printed)"
+
+
+def shown(value: list[float]) -> str:
+    """Write a printed mean with its spread, if there is one."""
+    return " ±".join(f"{number:.2f}" for number in value)
+
+
+def gap_of_columns(
+    values: dict[str, list[float]], ideal: dict[str, list[float]], terms: list[str]
+) -> float:
+    """Return the mean distance of a row's printed means to those of retrain's row."""
+    gaps = [abs(values[term][0] - ideal[term][0]) for term in terms]
+    return sum(gaps) / len(gaps)

@@ -72,6 +72,11 @@ def unit(images: Tensor) -> Tensor:
     return images / rows(norms(images).clamp_min(1e-30))
 
 
+def shortened(images: Tensor, longest: Tensor | float) -> Tensor:
+    """Scale images whose l2 norm is above `longest`, one number or [n], down to it."""
+    return images * rows((longest / norms(images).clamp_min(1e-30)).clamp_max(1.0))
+
+
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
     """Ask for no parameter gradients in this block: a search needs only those of the images."""

@@ -147,8 +147,8 @@ def settle(model: nn.Module, known: nn.Module | None = None) -> None:
     known: a model that is settled; layers with weights like its own are left as they are. What is
     not finite is for others to find.
     """
-    settled = _layers(known) if known else []
-    for place, layer in enumerate(_layers(model)):
+    settled = bounded_layers(known) if known else []
+    for place, layer in enumerate(bounded_layers(model)):
         if settled and torch.equal(layer.weight, settled[place].weight):
             continue
         while float(layer.look(ROUNDS)[0]) > 1 + TOLERANCE:
@@ -156,7 +156,8 @@ def settle(model: nn.Module, known: nn.Module | None = None) -> None:
                 layer.project()
 
 
-def _layers(model: nn.Module) -> list[Bounded]:
+def bounded_layers(model: nn.Module) -> list[Bounded]:
+    """List the layers of a model that have a bound."""
     return [layer for layer in model.modules() if isinstance(layer, Bounded)]
 
 

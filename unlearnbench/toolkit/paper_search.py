@@ -7,7 +7,15 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from unlearnbench.toolkit.boundary import Found, frozen, negative_margin, norms, nothing, rows
+from unlearnbench.toolkit.boundary import (
+    Found,
+    frozen,
+    negative_margin,
+    norms,
+    nothing,
+    rows,
+    shortened,
+)
 from unlearnbench.toolkit.examples import Examples, as_pixels
 from unlearnbench.toolkit.recorder import recorder
 
@@ -123,8 +131,7 @@ class _Walk:
         here = self.here.detach()
         along = 0.1 * rows(self.radius) * gradient / rows(norms(gradient).clamp_min(1e-30))
         away = here + along - self.clean
-        inside = (self.radius / norms(away).clamp_min(1e-30)).clamp_max(1.0)
-        ahead = (self.clean + away * rows(inside)).clamp_(0.0, 1.0)
+        ahead = (self.clean + shortened(away, self.radius)).clamp_(0.0, 1.0)
         self.here = torch.where(rows(self.live), ahead, here)
         self.taken = self.taken + self.live
         self.moved = self.moved | self.live

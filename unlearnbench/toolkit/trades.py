@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unlearnbench.recipe import Trades
-from unlearnbench.toolkit.boundary import rows, unit
+from unlearnbench.toolkit.boundary import shortened, unit
 from unlearnbench.toolkit.compilation import Loss
 from unlearnbench.toolkit.outputs import divergence
 from unlearnbench.toolkit.recorder import recorder
@@ -68,5 +68,4 @@ def _within(away: Tensor, trades: Trades) -> Tensor:
     """Put what leads out of the ball back on its surface."""
     if trades.norm == "linf":
         return away.clamp(-trades.radius, trades.radius)
-    lengths = away.flatten(1).norm(dim=1).clamp_min(1e-30)
-    return away * rows((trades.radius / lengths).clamp_max(1.0))
+    return shortened(away, trades.radius)

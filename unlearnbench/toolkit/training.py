@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from unlearnbench.recipe import Recipe
 from unlearnbench.seeds import seed_for
-from unlearnbench.toolkit.bounded import Bounded
+from unlearnbench.toolkit.bounded import bounded_layers
 from unlearnbench.toolkit.compilation import Loss, choose, with_cuda_graphs
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.optimisers import (
@@ -60,7 +60,7 @@ class Trainer:
         self.autocast = recipe.precision == "bf16" and device.type == "cuda"
         self.device = device
         self.frozen = _frozen(model, mask)
-        self.bounded = [layer for layer in model.modules() if isinstance(layer, Bounded)]
+        self.bounded = bounded_layers(model)
 
     def eager(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """Return the mean cross-entropy of a batch, a scalar."""
@@ -191,11 +191,6 @@ def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
         loss = trainer.epoch(examples, loss=robust, rate=cycle)
         recorder().epoch(epoch + 1, recipe.epochs, loss, model)
     return model
-
-
-def _sgd(model: nn.Module, recipe: Recipe) -> SGD:
-    """Return the optimiser of a recipe."""
-    return SGD(model.parameters(), momentum=recipe.momentum, weight_decay=recipe.weight_decay)
 
 
 def _frozen(model: nn.Module, mask: Mask | None) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
