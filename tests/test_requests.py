@@ -65,8 +65,12 @@ def test_requests_in_a_row_under_both_accesses(
 
 
 @pytest.mark.slow
-def test_class_wise_forgetting_runs(cli: Cli, tiny: Path) -> None:
+def test_class_wise_forgetting_runs_and_is_reported(
+    cli: Cli, inside: Cli, tmp_path: Path, tiny: Path
+) -> None:
     words = ["--set", 'forget.kind="class"', "--set", "forget.fractions=[1.0]"]
-    words += ["--set", "forget.target=3", "--set", "references.count=2"]
-    done = cli("run", tiny, "--seeds", "1", "--methods", "ft", *words)
+    words += ["--set", "references.count=4"]
+    done = cli("run", tiny, "--seeds", "2", "--methods", "ft", *words)
     assert done.code == 0 and "100 % of a class forgotten, full access" in done.out
+    assert inside("report", "tiny").code == 0, "though classes differ in size"
+    assert (tmp_path / "reports" / "tiny" / "figures" / "memorisation-full-100-r1.png").exists()

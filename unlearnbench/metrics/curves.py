@@ -19,7 +19,7 @@ EDGES = np.linspace(-20, 20, 101)
 """Of the bins of log-odds; what lies outside is counted in the outermost ones."""
 FPRS = np.logspace(-4, 0, 41)
 """False-positive rates at which ROC curves are kept."""
-DECILES, FEWEST_IN_A_DECILE = 10, 5
+DECILES = 10
 
 
 def curves(view: View, bank: Bank | None) -> Curves:
@@ -48,11 +48,11 @@ def curves(view: View, bank: Bank | None) -> Curves:
         positive, negative = scores[samples.forget], scores[samples.others]
         made["roc"] = true_positive_rates(positive, negative)
         made["references"] = by_references(view, bank)
-        decile, count = deciles(bank.memorisation[samples.forget])
-        made["decile_accuracy"] = mean_by(100.0 * correct[samples.forget], decile, count)
+        decile = deciles(bank.memorisation[samples.forget])
+        made["decile_accuracy"] = mean_by(100.0 * correct[samples.forget], decile, DECILES)
         # The mean placement of some positives is their AUC against all negatives.
         placed = 100 * placements(positive, negative).positive
-        made["decile_auc"] = mean_by(placed, decile, count)
+        made["decile_auc"] = mean_by(placed, decile, DECILES)
     return {name: _listed(values) for name, values in made.items()}
 
 
@@ -85,11 +85,13 @@ def by_references(view: View, bank: Bank) -> Floats:
     return np.array([auc(ratio[forget], ratio[others]) for ratio in ratios.values()])
 
 
-def deciles(memorisation: Floats) -> tuple[Index, int]:
-    """Return which of how many equal groups each sample is in, the least memorised first."""
-    count = max(1, min(DECILES, len(memorisation) // FEWEST_IN_A_DECILE))
+def deciles(memorisation: Floats) -> Index:
+    """Return which tenth each sample is in, 0 the least memorised; of few samples some are empty.
+
+    Always tenths: forget sets of a setting may differ in size (classes do), their curves may not.
+    """
     rank = np.argsort(np.argsort(memorisation, kind="stable"), kind="stable")
-    return rank * count // len(memorisation), count
+    return rank * DECILES // len(memorisation)
 
 
 def mean_by(values: Floats, group: NDArray[np.integer], count: int) -> Floats:
