@@ -11,6 +11,7 @@ import pytest
 from tests.hand import benchmark
 from unlearnbench.report.findings import Findings
 from unlearnbench.report.paper import Claim, claims, claims_table
+from unlearnbench.report.tables import groups
 
 SEEDS = (1, 2, 3, 4, 5)
 NOISE = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
@@ -67,6 +68,22 @@ def test_the_smallest_gap_is_that_against_the_nearest_rival(
     assert (found.rival, found.verdict) == (rival, verdict), "amun-adaptive is no rival of amun"
     assert found.low < found.value < found.high and found.value == pytest.approx(amun - rl)
     assert found.claim == "AMUN has the smallest average gap with the retain set"
+
+
+def test_the_rival_shown_is_where_the_interval_reaches_farthest() -> None:
+    made = findings(gaps(1.0, 2.0, 1.9), METHODS)
+    made.runs.loc[made.runs["label"] == "ft", "avg_gap"] += 9 * NOISE
+    (found,) = claims(made)
+    assert (found.rival, found.rivals, found.verdict) == ("ft", 2, "inconclusive")
+
+
+def test_a_method_that_is_not_ranked_is_no_rival() -> None:
+    made = findings(gaps(1.0, 3.0, 0.5), METHODS)
+    row = {"gap": 0.0, "gap_low": -1.0, "gap_high": 1.0, "verdict": "equivalent", "flags": ""}
+    lost = row | {"flags": "utility lost"}
+    made.judged[groups(made)[0]] = {"rmia": {"amun": row, "ft": row, "rl": lost}}
+    found = [one for one in claims(made) if "gap" in one.claim]
+    assert [(one.rival, one.verdict) for one in found] == [("ft", "seen")]
 
 
 def test_two_forget_sets_decide_nothing() -> None:
