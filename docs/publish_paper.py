@@ -28,6 +28,10 @@ Fashion-MNIST on two cores, not the paper's CIFAR-10. What is not seen here may 
 the other way round. `unlearnbench report` puts the same table into the report of any benchmark.
 
 {table}
+
+## The experiments
+
+{pages}
 """
 
 
@@ -66,7 +70,10 @@ def claims_pages(found: dict[str, Findings]) -> dict[str, str]:
     table = claims_table({name: claims(one) for name, one in found.items()})
     assert table is not None, "digits can say something about the paper"
     text = f"{markdown(table)}\n\n{table.caption}"
-    return {"table.md": f"{text}\n", "README.md": CLAIMS.format(table=text)}
+    pages = "\n".join(
+        f"- [{one.benchmark.title}](../{name}/README.md)" for name, one in found.items()
+    )
+    return {"table.md": f"{text}\n", "README.md": CLAIMS.format(table=text, pages=pages)}
 
 
 def publish(name: str, report: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import Cli
 from unlearnbench.metrics.attacks import ATTACKS
+from unlearnbench.plan import CONTROLS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -28,7 +29,7 @@ def test_generated_parts_are_what_was_generated(name: str) -> None:
 def test_the_table_agrees_with_the_summary_beside_it() -> None:
     summary = pd.read_csv(DIGITS / "summary.csv")
     lines = [line.strip("| ").split(" | ") for line in TABLE.splitlines()[2:]]
-    assert len(lines) == 12
+    assert len(lines) == summary["method"].nunique() - len(CONTROLS) + 1, "a noise band more"
     columns = {0: "forget_accuracy", 1: "retain_accuracy", 2: "test_accuracy", 3: "ft_auc"}
     plain = [[re.sub(r"\*\*|</?ins>", "", cell) for cell in line] for line in lines]
     for method, *cells in plain:
@@ -51,10 +52,12 @@ def test_published_results_pass_their_own_audit(name: str) -> None:
     found = {(row["method"], row["attack"]): row for row in rows}
     for attack in ATTACKS:
         held_out = found["held-out retrain", attack]
-        assert held_out["verdict"] == "equivalent", "never different, and the margin can be shown"
+        assert held_out["verdict"] != "different"
         assert float(found["planted-leak", attack]["gap_low"]) > 0, "found by every attack"
         assert "no-op" in found["do-nothing", attack]["flags"]
         assert "utility lost" in found["destroyed", attack]["flags"]
+    # Of eight attacks some have less power than the margin was chosen for; the headline must not.
+    assert found["held-out retrain", "rmia"]["verdict"] == "equivalent"
     assert found["original", "rmia"]["verdict"] == "different"
     ranked = {row["method"] for row in rows if row["rank"]}
     assert not ranked & {"original", "retrain", "held-out retrain", "do-nothing", "destroyed"}

@@ -30,16 +30,20 @@ HARMLESS = re.compile(r'rel="?canonical')
 
 
 def configuration() -> dict[str, Any]:
-    """Return the settings of a build, all recipes in the navigation."""
+    """Return the settings of a build, all recipes and experiments in the navigation."""
     config: dict[str, Any] = tomllib.loads((HERE / "zensical.toml").read_text())
     project = config["project"]
     project |= {"docs_dir": "pages", "site_dir": "guide"}
     project["plugins"]["mkdocstrings"]["handlers"]["python"]["paths"] = [str(DOCS.parent)]
     named = {path.stem: str(path) for path in sources() if path.parent.name == "recipes"}
     recipes = [{name: named[name]} for name in sorted(named) if name != "README"]
+    known = json.dumps(project["nav"])
+    published = sorted(path.parent.name for path in DOCS.glob("*/findings.json"))
+    pages = [{name: f"{name}/README.md"} for name in published if f'"{name}/' not in known]
     for entry in project["nav"]:
-        if "Recipes" in entry:
-            entry["Recipes"] += recipes
+        for section, more in (("Recipes", recipes), ("The paper's experiments", pages)):
+            if section in entry:
+                entry[section] += more
     project["nav"] = json.loads(json.dumps(project["nav"]).replace("README.md", "index.md"))
     return config
 
