@@ -39,19 +39,29 @@ def results() -> dict[str, dict[str, Any]]:
     return found
 
 
+def reports() -> dict[str, dict[str, Any]]:
+    """Return of `results` those whose whole report is published, not a short page alone."""
+    return {name: one for name, one in results().items() if (DOCS / name / "index.html").exists()}
+
+
 def _read(path: Path) -> list[Row]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def measured(name: str) -> list[str]:
-    """Write settings, numbers and verdicts of one method on every published benchmark."""
+    """Write settings, numbers and verdicts of one method on every published benchmark.
+
+    Of several requests in a row the last one is shown, as on the benchmark's own page.
+    """
     parts = []
     for folder, found in results().items():
         methods, margin = found["benchmark"]["methods"], found["benchmark"]["limits"]["equivalence"]
         labels = belonging(methods, name)
         told = []
-        for setting in dict.fromkeys(_setting(row) for row in found["summary"]):
+        last = str(found["benchmark"]["forget"]["requests"])
+        shown = [row for row in found["summary"] if row["request"] == last]
+        for setting in dict.fromkeys(_setting(row) for row in shown):
             summary = [row for row in found["summary"] if _setting(row) == setting]
             judged = [row for row in found["judged"] if _setting(row) == setting]
             told += _numbers([HELD_OUT] if name == RETRAIN else labels, summary)

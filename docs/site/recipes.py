@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 
 from docs.site.printed import published, table
-from docs.site.receipts import DOCS, measured, results, short
+from docs.site.receipts import DOCS, measured, reports, short
 from unlearnbench import catalogue, registry
 from unlearnbench.equation import lines
 from unlearnbench.report.citations import entries
@@ -23,7 +23,8 @@ NOTE = "<!-- Written by `python -m docs.site.recipes`; do not edit. -->"
 ABOUT = """For each method: what it minimises, where every default comes from, where the paper and
 its authors' code differ and which of them is followed, what papers printed of it, and what came out
 here. The columns of verdicts are those of the published reports: equivalent to retraining,
-different, inconclusive, or why it is not ranked."""
+different, inconclusive, or why it is not ranked; the methods' pages have those of the paper's other
+experiments too."""
 LEGEND = r"""In all equations $D_F$ is the forget set, $D_R$ the retain set, $D_A$ the adversarial
 examples of the forget set; $f_\theta$ is the model with weights $\theta$, $\theta_o$ are those of
 the original, and $L(\theta; D)$ is the mean cross-entropy over a set. Losses are minimised by SGD
@@ -103,17 +104,17 @@ def _cited(name: str, paper: str) -> str:
 
 
 def index(plugins: Iterable[registry.Plugin]) -> str:
-    """Write the page that lists them all, with the verdict on each published benchmark."""
+    """Write the page that lists them all, with the verdicts of whole reports."""
     rows = [
         [
             f"[{plugin.name}]({plugin.name}.md)",
             plugin.summary(),
             "yes" if registry.settings_class(plugin).needs_retain else "no",
-            *(short(plugin.name, found) for found in results().values()),
+            *(short(plugin.name, found) for found in reports().values()),
         ]
         for plugin in plugins
     ]
-    listed = table(["Method", "What it does", "Needs the retain set", *results()], rows)
+    listed = table(["Method", "What it does", "Needs the retain set", *reports()], rows)
     return f"{NOTE}\n\n# Recipes\n\n{ABOUT}\n\n{with_symbols(listed)}\n\n{LEGEND}\n"
 
 
