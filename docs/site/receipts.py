@@ -110,7 +110,10 @@ def verdict(row: Row, margin: float) -> str:
     said = f"**{said}**; its FT AUC is {gap:+.1f} [{low:+.1f}, {high:+.1f}] from retrain's"
     if row["flags"]:
         return f"{said}; not ranked: {row['flags']}"
-    return f"{said}; rank {float(row['rank']):g}" if row["rank"] else said
+    if not row["rank"]:
+        return said
+    first, last = float(row["rank"]), float(row["rank_last"])
+    return f"{said}; rank {first:g}" + (f" to {last:g}" if last > first else "")
 
 
 def short(name: str, found: dict[str, Any]) -> str:

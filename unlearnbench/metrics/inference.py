@@ -173,18 +173,20 @@ def judge(difference: Estimate, p_adjusted: float, margin: float) -> Verdict:
     return "different" if p_adjusted < LEVEL else "inconclusive"
 
 
-def ranks(order: Sequence[str], apart: set[frozenset[str]]) -> dict[str, int]:
-    """Rank names that come sorted, best first; those that cannot be told apart share a rank.
+def ranks(order: Sequence[str], apart: set[frozenset[str]]) -> dict[str, tuple[int, int]]:
+    """Return the first and the last place that each name may have; they come sorted, best first.
 
-    apart: the pairs that can be. A new rank begins only where everything before can be told from
-    everything after, so sharing is handed on: where a cannot be told from b, nor b from c, all
-    three share a rank.
+    apart: the pairs that can be told apart. Before a name stand at least those that are surely
+    better, after it those that are surely worse: where pairs were tested together at 5 %, all true
+    places lie in these ranges 95 times in 100 (Mogstad et al., Review of Economic Studies 91, 2024,
+    section 3). One name that is hard to tell from any does not make all others equal.
     """
-    found: dict[str, int] = {}
-    rank = 1
-    for place, name in enumerate(order):
-        before, after = order[:place], order[place:]
-        if place and all(frozenset((a, b)) in apart for a in before for b in after):
-            rank = place + 1
-        found[name] = rank
-    return found
+    sure = {name: [other for other in order if frozenset((name, other)) in apart] for name in order}
+    place = {name: at for at, name in enumerate(order)}
+    return {
+        name: (
+            1 + sum(place[other] < place[name] for other in others),
+            len(order) - sum(place[other] > place[name] for other in others),
+        )
+        for name, others in sure.items()
+    }

@@ -140,8 +140,8 @@ def compare(trials: Trials, retrain: str, labels: Sequence[str]) -> list[Compare
 
 def rank(
     rows: Sequence[Judged], compared: Sequence[Compared], labels: Sequence[str]
-) -> dict[str, int]:
-    """Rank rows by the distance of their AUC to retrain's; what cannot be told apart shares one."""
+) -> dict[str, tuple[int, int]]:
+    """Return the first and last place each row may have by its AUC's distance to retrain's."""
     gaps = {row.label: row.gap for row in rows if row.gap}
     order = sorted((n for n in labels if n in gaps), key=lambda n: abs(gaps[n].value))
     apart = {frozenset((c.nearer, c.farther)) for c in compared if c.p < LEVEL}

@@ -33,7 +33,8 @@ def emphasise(
     runs: of one setting, with gaps; sound: the labels that may be best; labels: of the table's
     rows; keys: the metric or cost of each column, "" for none. Best is what is nearest to retrain
     in a level metric, run by run, and what the metric's arrow asks for else. ranked: of a metric
-    that has been judged already, by label the rank and how far from retrain it is.
+    that has been judged already, by label the first place it may have and how
+    far from retrain it is.
     """
     marks: dict[tuple[int, int], Mark] = {}
     for column, key in enumerate(keys):
@@ -47,7 +48,7 @@ def emphasise(
 
 
 def _as_ranked(ranks: Ranks) -> dict[str, Mark]:
-    """Mark the nearest, and those that share its rank."""
+    """Mark the nearest, and those that nothing is surely nearer than."""
     if len(ranks) < 2:
         return {}
     first, least = min(ranks.values())

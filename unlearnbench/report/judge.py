@@ -31,8 +31,8 @@ def judge_all(
 
     Returns two frames. One row a setting, attack and label: auc, its std over runs, standard errors
     and 95 % interval; gap to retrain with its interval, the smallest margin it could be equivalent
-    at, p and verdict; TPRs, balanced accuracy; power of the attack; rank and flags. One row a
-    setting, attack and pair: by how much their AUCs differ.
+    at, p and verdict; TPRs, balanced accuracy; power of the attack; first and last place it may
+    have, and flags. One row a setting, attack and pair: by how much their AUCs differ.
     """
     rows: list[dict[str, Any]] = []
     pairs: list[dict[str, Any]] = []
@@ -49,7 +49,8 @@ def judge_all(
             rows.append(
                 {"label": row.label, **keys, "attack": attack}
                 | _columns(row)
-                | {"power": power, "rank": places.get(row.label)}
+                | {"power": power}
+                | dict(zip(("rank", "rank_last"), places.get(row.label, (None, None)), strict=True))
                 | {"flags": ", ".join(found[row.label])}
             )
         pairs += [{**keys, "attack": attack} | _pair(one) for one in compared]

@@ -129,8 +129,8 @@ def main_table(findings: Findings, group: Group) -> Table:
         f"{heading(group, benchmark)}. Mean ± std over n runs. Accuracies and AUCs: closest to"
         " retrain is best. Noise band: how far a retrain is from retrain by chance (95 %). To"
         f" retrain: whether FT AUC is equivalent to retrain's within {margin:g} points. Avg gap:"
-        f" lower is better; mean distance to retrain over {terms}. Rank: by FT AUC; those that"
-        " share one cannot be told apart. Time: a share of retraining's, lower is better."
+        f" lower is better; mean distance to retrain over {terms}. Rank: places it"
+        " may have by FT AUC (95 %). Time: a share of retraining's, lower is better."
     )
     keys = ["", *MAIN, "ft_auc", "avg_gap", "ft_auc", "time_ratio", ""]
     return marked(findings, group, Table(f"main{suffix(group)}", caption, columns, rows, keys))
@@ -170,7 +170,10 @@ def _verdict(row: dict[str, Any] | None) -> str:
 
 
 def _rank(row: dict[str, Any] | None) -> str:
-    return f"{row['rank']:.0f}" if row and row["rank"] else ABSENT
+    if not row or not row["rank"]:
+        return ABSENT
+    first, last = int(row["rank"]), int(row["rank_last"])
+    return f"{first}" if first == last else f"{first}–{last}"
 
 
 def more_table(findings: Findings, group: Group) -> Table:
