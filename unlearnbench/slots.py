@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
@@ -75,6 +76,8 @@ class Worker:
     def submit(self, work: Callable[[T], R], job: T) -> Future[R]:
         """Run `work` in the slot's process."""
         if self._executor is None:
+            # loky replaces a process whose memory has grown: as it should, and no news for a user.
+            warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)
             self._executor = ProcessPoolExecutor(
                 max_workers=1,
                 initializer=_begin,
