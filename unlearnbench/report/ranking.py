@@ -70,7 +70,7 @@ def diagram(means: pd.Series[float], bars: list[tuple[float, float]], apart: flo
         {
             "method": labels,
             "x": means.to_numpy(),
-            "line": range(1, len(labels) + 1),
+            "line": range(len(labels), 0, -1),  # so that no stem crosses a name to its left
             "tip": [f"{mean:.2f}" for mean in means],
         }
     )
