@@ -26,7 +26,8 @@ CLAIMS = """# What the AMUN paper claims, and what is seen here
 Each claim is looked for wherever a published run can say something about it: handwritten digits and
 Fashion-MNIST on two cores, not the paper's CIFAR-10. What is not seen here may be seen there, and
 the other way round. Settings were tuned for a tenth of the samples drawn at random, with the retain
-set given; all other experiments take them over, so what is not seen there may be for want of tuning. `unlearnbench report` puts the same table into the report of any benchmark.
+set given; all other experiments take them over, so what is not seen there may be for want of
+tuning. `unlearnbench report` puts the same table into the report of any benchmark.
 
 {table}
 
