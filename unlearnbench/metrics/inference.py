@@ -181,12 +181,10 @@ def ranks(order: Sequence[str], apart: set[frozenset[str]]) -> dict[str, tuple[i
     places lie in these ranges 95 times in 100 (Mogstad et al., Review of Economic Studies 91, 2024,
     section 3). One name that is hard to tell from any does not make all others equal.
     """
-    sure = {name: [other for other in order if frozenset((name, other)) in apart] for name in order}
-    place = {name: at for at, name in enumerate(order)}
     return {
         name: (
-            1 + sum(place[other] < place[name] for other in others),
-            len(order) - sum(place[other] > place[name] for other in others),
+            1 + sum(frozenset((name, better)) in apart for better in order[:place]),
+            len(order) - sum(frozenset((name, worse)) in apart for worse in order[place + 1 :]),
         )
-        for name, others in sure.items()
+        for place, name in enumerate(order)
     }

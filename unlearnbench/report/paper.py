@@ -95,8 +95,12 @@ def _smallest_gap(
     """AMUN's average gap is the smallest of all methods', under either access."""
     if findings.benchmark.forget.requests > 1:
         return
-    ranked = [name for name in _methods(findings, runs) if name in sound(findings, group)]
-    others = [name for name in ranked if _method(findings, name) not in (AMUN, ADAPTIVE)]
+    ranked = set(sound(findings, group))
+    others = [
+        name
+        for name in _methods(findings, runs)
+        if name in ranked and _method(findings, name) not in (AMUN, ADAPTIVE)
+    ]
     gaps = _differences(runs, "avg_gap", AMUN, others)
     if gaps:
         given = "with" if group[0] == "full" else "without"
