@@ -20,11 +20,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from unlearnbench.benchmark import Benchmark, read, validate
-from unlearnbench.report.findings import Findings
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.settings import groups
+from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.reading import read, validate
 from unlearnbench.report.overview import overview
-from unlearnbench.report.story import outcome
-from unlearnbench.report.tables import groups
+from unlearnbench.report.pages.story import outcome
 from unlearnbench.report.write import write, write_sections
 
 ROOT = Path(__file__).parent.parent
@@ -186,7 +187,7 @@ def main() -> None:
         publish_all(names, Path("reports"))
     readme = ROOT / "README.md"
     text = readme.read_text()
-    for name in ("table", "origin", "u-lira"):
+    for name in ("table", "origin"):
         text = fill(text, name, (DOCS / "digits" / f"{name}.md").read_text().rstrip())
     readme.write_text(text)
     subprocess.run([sys.executable, "-m", "docs.site.recipes"], cwd=ROOT, check=True)

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from publish import DOCS, publish_origin
 
-from unlearnbench.report.findings import Findings
-from unlearnbench.report.paper import claims, claims_table
-from unlearnbench.report.render import markdown
-from unlearnbench.report.story import outcome
-from unlearnbench.report.tables import Group, groups, heading, main_table, suffix
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.settings import Group, groups, heading, suffix
+from unlearnbench.report.pages.story import outcome
+from unlearnbench.report.tables.claims import claims, claims_table
+from unlearnbench.report.tables.render import markdown
+from unlearnbench.report.tables.results import main_table
 
 FIGURES = ("after-requests", "after-epochs", "forgetting-utility")
 CLAIMS = """# What the AMUN paper claims, and what is seen here

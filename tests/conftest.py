@@ -90,7 +90,7 @@ def inside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Cli:
     """Run a command that starts no worker, in a folder of its own but in this very process."""
-    from unlearnbench.cli import main
+    from unlearnbench.cli.app import main
 
     def run(*words: str | Path, cwd: Path = tmp_path) -> Done:
         monkeypatch.chdir(cwd)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from docs.site.receipts import DOCS
 from docs.site.stage import sources
+from tests.conftest import Cli
 
 ROOT = DOCS.parent
 EXTEND = DOCS / "guide" / "extend.md"
@@ -50,10 +51,37 @@ def commands() -> list[Command]:
         said = re.findall(r"`(unlearnbench [a-z][^`\n]*)`", FENCE.sub("", text))
         lines += [line for line in said if not re.search(r"\b[A-Z]{3,}\b|<|\.\.\.", line)]
         for line in lines:
-            bare = line.split(" #")[0].strip()
-            if bare and not bare.startswith("#"):
-                found.setdefault((path.name, bare), Command(path.name, bare))
+            for part in line.split(" #")[0].split(";"):
+                bare = part.strip()
+                if bare and not bare.startswith("#"):
+                    found.setdefault((path.name, bare), Command(path.name, bare))
     return list(found.values())
+
+
+def understood(inside: Cli, words: list[str]) -> None:
+    """Type a command where nothing has been run, and see that it is understood.
+
+    words: after `unlearnbench`. Runs are planned only, and what needs results must say so.
+    """
+    if ">" in words:
+        words = words[: words.index(">")]
+    if words[0] == "run" and "--dry-run" not in words:
+        words = [*words, "--dry-run"]
+    if "--watch" in words:  # which would wait for the first run; tests/test_compare.py tries it
+        words = [word for word in words if word != "--watch"]
+    if words[0] == "tune":  # a tuning of seconds is in tests/test_tune.py
+        words = [*words, "--set", "data.validation=0"]
+    done = inside(*words)
+    if words[0] == "tune":
+        assert done.code == 2 and "has no validation samples" in done.err
+    elif words[0] == "report":
+        assert done.code == 2 and "Run it first: unlearnbench run " in done.err
+    elif words[:2] == ["results", "prune"]:
+        assert done.code == 2 and "benchmark with results in results 'digits'" in done.err
+    elif words[0] == "doctor":  # this machine may be ill
+        assert done.code == ("PROBLEM" in done.out) and "torchvision" in done.out
+    else:
+        assert done.code == 0, done.out + done.err
 
 
 def examples() -> list[tuple[str, str, str]]:

@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 
 from tests.toys import toy
-from unlearnbench.benchmark import Benchmark, validate
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.judge import judge_all
+from unlearnbench.evaluation.measure import Measured
 from unlearnbench.metrics.attacks import Samples, View
 from unlearnbench.metrics.compute import Attacked, Evaluation, attacked
 from unlearnbench.metrics.curves import Curves, curves
 from unlearnbench.metrics.gaps import with_gaps
-from unlearnbench.plan import HELD_OUT, Cell
-from unlearnbench.report.findings import Findings
-from unlearnbench.report.judge import judge_all
-from unlearnbench.report.measure import Measured
+from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.plan import HELD_OUT, Cell
+from unlearnbench.planning.reading import validate
 
 GROUP = ("full", 0.1, 1)
 VALUES = {  # label: forget, retain, test accuracy, FT AUC, and by how much forget samples stand out

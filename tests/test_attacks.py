@@ -11,11 +11,11 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from tests.toys import toy
+from unlearnbench.data.splits import reference_members
 from unlearnbench.metrics import lira, rmia, svc
 from unlearnbench.metrics.attacks import ATTACKS, Samples, View, possible, score
 from unlearnbench.metrics.bank import Bank
 from unlearnbench.metrics.roc import auc
-from unlearnbench.splits import reference_members
 
 RNG = np.random.default_rng
 ORACLE = float(norm.cdf(1 / math.sqrt(2)))

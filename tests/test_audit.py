@@ -13,10 +13,10 @@ import pytest
 
 from tests.conftest import command
 from unlearnbench import registry
-from unlearnbench.benchmark import read, validate
-from unlearnbench.expansion import expand
-from unlearnbench.report.measure import Measurement
-from unlearnbench.store import Store
+from unlearnbench.evaluation.measure import Measurement
+from unlearnbench.planning.expansion import expand
+from unlearnbench.planning.reading import read, validate
+from unlearnbench.storage.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_attacks_compare_with_samples_held_out_of_the_training_set(audited: Path
 def test_report_is_made_without_torch_and_in_seconds(audited: Path) -> None:
     (audited / "results" / "tiny" / "metrics.json").unlink()
     code = (
-        "import sys, time\nfrom unlearnbench.cli import app\nstart = time.perf_counter()\n"
+        "import sys, time\nfrom unlearnbench.cli.app import app\nstart = time.perf_counter()\n"
         "try: app(['report', 'tiny'])\nexcept SystemExit: pass\n"
         "assert time.perf_counter() - start < 30\nsys.exit('torch' in sys.modules)"
     )

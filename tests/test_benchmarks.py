@@ -15,18 +15,19 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.conftest import Cli
-from unlearnbench import benchmark as files
-from unlearnbench import expansion, registry
-from unlearnbench import plan as planning
-from unlearnbench.execute import Bench, execute
-from unlearnbench.report import tables
-from unlearnbench.report.collect import collect
-from unlearnbench.store import Store
+from unlearnbench import registry
+from unlearnbench.evaluation.collect import collect
+from unlearnbench.evaluation.settings import groups
+from unlearnbench.execution.execute import Bench, execute
+from unlearnbench.planning import expansion, reading
+from unlearnbench.planning.rows import resolve
+from unlearnbench.report.tables.results import main_table
+from unlearnbench.scheduling.worker import save
+from unlearnbench.storage.store import Store
 from unlearnbench.toolkit import adversarial
 from unlearnbench.toolkit.paper_search import paper_search
-from unlearnbench.worker import save
 
-NAMES = sorted(files.shipped_benchmarks())
+NAMES = sorted(reading.shipped_benchmarks())
 SIDES = {"digits": 8, "fashion-mnist": 28, "cifar10": 16, "tiny-imagenet": 64}
 """Of the images that stand for a data set. CIFAR-10's are small: its nets take any."""
 
@@ -45,7 +46,7 @@ def images(root: Path, side: int) -> None:
 
 def reduced(name: str) -> dict[str, Any]:
     """Return a benchmark with one repetition, one epoch, thirty images and the shortest search."""
-    raw = files.read(files.locate(name))
+    raw = reading.read(reading.locate(name))
     side = SIDES[raw["data"]["name"]]
     if raw["data"]["name"] != "digits":
         raw["data"] |= {"name": "folder"}
@@ -53,7 +54,7 @@ def reduced(name: str) -> dict[str, Any]:
     raw["recipe"] = raw.get("recipe", {}) | {"epochs": 1, "batch_size": 16, "lr": 1e-3}
     if "trades" in raw["recipe"]:
         raw["recipe"]["trades"] |= {"steps": 1}
-    files.repeat(raw, 1)
+    reading.repeat(raw, 1)
     raw["seeds"]["retrains"] = 2
     raw["forget"]["fractions"] = raw["forget"]["fractions"][-1:]
     raw["controls"] = False
@@ -74,11 +75,12 @@ def test_each_runs_end_to_end_at_reduced_size(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adversarial, "paper_search", partial(paper_search, steps=5))
-    images(tmp_path / "data", SIDES[files.read(files.locate(name))["data"]["name"]])
+    images(tmp_path / "data", SIDES[reading.read(reading.locate(name))["data"]["name"]])
     plugins = registry.find("methods")
     raw = reduced(name)
-    benchmark, _ = planning.resolve(files.validate(raw), plugins, list(raw["methods"]))
+    benchmark, _ = resolve(reading.validate(raw), plugins, list(raw["methods"]))
     plan = expansion.expand(benchmark, plugins)
+    planned = expansion.Planned(benchmark, plan, plugins)
     store = Store(tmp_path / "results")
     store.prepare()
 
@@ -88,10 +90,10 @@ def test_each_runs_end_to_end_at_reduced_size(
     for node in plan.nodes.values():
         save(store, node, execute(node.spec, Bench("cpu", tmp_path / "data"), weights), "cpu")
     store.refresh()
-    found = collect(benchmark, plan, store, plugins)
+    found = collect(planned, store)
     assert not found.broken and not found.failures
     assert set(found.runs["label"]) == {cell.label for cell in plan.cells}
-    shown = [tables.main_table(found, group) for group in tables.groups(found)]
+    shown = [main_table(found, group) for group in groups(found)]
     fractions = len(benchmark.forget.fractions) * benchmark.forget.requests
     assert len(shown) == len(benchmark.access) * fractions
     assert np.isfinite(found.runs["avg_gap"]).all()
@@ -106,10 +108,10 @@ def test_what_it_would_make_is_said_without_the_data(inside: Cli, name: str) -> 
 
 def test_benchmark_files_are_valid_and_write_out_every_default() -> None:
     methods = registry.find("methods")
-    for name, path in files.shipped_benchmarks().items():
-        benchmark, broken = planning.resolve(files.validate(files.read(path)), methods, None)
+    for name, path in reading.shipped_benchmarks().items():
+        benchmark, broken = resolve(reading.validate(reading.read(path)), methods, None)
         assert not broken and benchmark.name == name
         assert expansion.expand(benchmark, methods).nodes
-        text = files.as_toml(benchmark)
-        assert files.validate(tomllib.loads(text)) == benchmark
+        text = reading.as_toml(benchmark)
+        assert reading.validate(tomllib.loads(text)) == benchmark
         assert benchmark.tuning, f"{name} does not say how its settings were chosen"

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unlearnbench import contract, registry
+from unlearnbench import registry
+from unlearnbench.execution import contract
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit import Examples, finetune, train
 from unlearnbench.toolkit.bounded import Block, Bounded, BoundedConv, BoundedLinear, settle

@@ -23,7 +23,7 @@ Open = Callable[..., Page]
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("reports")
     found = by_hand()
-    found.notes = ["something to be read with the tables"]
+    found.broken = ["something to be read with the tables"]
     found.failures = [
         {"label": "leaky", "access": "full", "run": "leaky-s9", "error": "ValueError: no idea"}
     ]

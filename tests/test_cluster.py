@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-import unlearnbench.cluster as cluster_module
 from tests.conftest import Cli, command
+from unlearnbench.scheduling import cluster as cluster_module
 
 
 @pytest.fixture

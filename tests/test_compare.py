@@ -14,7 +14,8 @@ from scipy.stats import ttest_rel
 
 from tests.conftest import Cli
 from tests.hand import by_hand
-from unlearnbench import past, reporting
+from unlearnbench.commands import past
+from unlearnbench.commands import report as reporting
 from unlearnbench.errors import UserError
 from unlearnbench.report.compare import comparison, paired
 from unlearnbench.report.overview import cliques, critical_difference, overview, rank_map

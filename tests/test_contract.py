@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from unlearnbench import registry
-from unlearnbench.contract import Trial, examine
+from unlearnbench.execution.contract import Trial, examine
 from unlearnbench.method import Method
 
 

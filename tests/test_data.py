@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from unlearnbench import registry
-from unlearnbench.data import Data, DataSpec, Pool, Source, prepare
+from unlearnbench.data.prepare import Data, DataSpec, prepare
+from unlearnbench.data.source import Pool, Source
+from unlearnbench.data.splits import Indices, Split, check, cut
 from unlearnbench.errors import UserError
-from unlearnbench.spec import Split
-from unlearnbench.splits import Indices, check, cut
 
 
 def load(spec: DataSpec, root: Path) -> Data:
@@ -129,6 +129,19 @@ def test_absent_download_says_where_to_put_what(
     monkeypatch.setattr(source, "_open", offline)
     with pytest.raises(UserError, match=r"could not be downloaded.*Put its files at .*--data"):
         source(tmp_path).fetch()
+
+
+def test_half_a_download_is_not_taken_for_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, opened = registry.source_class(registry.find("datasets")["svhn"]), []
+    monkeypatch.setattr(source, "_open", lambda self, part, **_: opened.append(part))
+    (tmp_path / "train_32x32.mat").touch()
+    source(tmp_path).fetch()
+    assert opened == [{"split": "train"}, {"split": "test"}]
+    (tmp_path / "test_32x32.mat").touch()
+    source(tmp_path).fetch()
+    assert len(opened) == 2, "nothing is downloaded twice"
 
 
 def test_random_forget_set_is_the_authors_draw() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unlearnbench.data import Data, DataSpec, Pool, Source, prepare
-from unlearnbench.difficulty import by_memorisation
+from unlearnbench.data.difficulty import by_memorisation
+from unlearnbench.data.prepare import Data, DataSpec, prepare
+from unlearnbench.data.source import Pool, Source
+from unlearnbench.data.splits import Kind, Split, cut
 from unlearnbench.errors import UserError
-from unlearnbench.spec import Kind, Split
-from unlearnbench.splits import cut
 
 
 class Clusters(Source):

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from unlearnbench import doctor, environment
-from unlearnbench.doctor import Finding, examine
+from unlearnbench import environment
+from unlearnbench.commands import doctor
+from unlearnbench.commands.doctor import Finding, examine
 
 GB = doctor.GB
 H100 = ("NVIDIA H100", 70 * GB, 80 * GB)
@@ -198,7 +199,8 @@ def test_data_sets_are_looked_for_and_not_fetched(tmp_path: Path, calls: list[st
     there = {name for name, finding in findings.items() if finding.level == "ok"}
     assert there == {"cifar10", "digits", "tiny-imagenet"}
     assert all(findings[name].level == "note" for name in findings.keys() - there)
-    assert findings["svhn"].found == f"not there; looked for {tmp_path / 'train_32x32.mat'}"
+    paths = " and ".join(str(tmp_path / f"{part}_32x32.mat") for part in ("train", "test"))
+    assert findings["svhn"].found == f"not there; looked for {paths}"
     assert str(tmp_path / "test") in findings["folder"].found
     assert calls == [] and len(list(tmp_path.iterdir())) == 3
 

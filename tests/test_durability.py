@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import TWO, Cli, command
 from unlearnbench.files import DRAFT, checksum, seal, unseal, write, write_text
-from unlearnbench.store import Store
+from unlearnbench.storage.store import Store
 
 FULL = """
 import errno
@@ -186,7 +186,7 @@ def survive(cli: Cli, words: list[str], folder: Path, kills: int, span: float) -
     assert done.code == 0 and "failed" not in done.out, done.out + done.err
     runs = [p.parent.name.rpartition("-")[2] for p in folder.glob("results/*/runs/*/record.json")]
     assert runs and len(runs) == len(set(runs)), "no record twice"
-    assert not list(folder.glob("results/*/claims/*"))
+    assert not list(folder.glob("results/*/leases/*"))
 
 
 needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds workers by /proc")

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from unlearnbench.report.findings import Findings
+from unlearnbench.evaluation.findings import Findings
 from unlearnbench.report.overview import overview
 from unlearnbench.report.write import write_sections
 

@@ -15,9 +15,10 @@ import pytest
 from docs.site import stage
 from docs.site.formulas import with_mathml
 from tests.conftest import Cli, Done
-from tests.guide import EXTEND, ROOT, Command, commands, examples, put_in_place
-from unlearnbench import contract, registry
-from unlearnbench.report.tables import TITLES
+from tests.guide import EXTEND, ROOT, Command, commands, examples, put_in_place, understood
+from unlearnbench import registry
+from unlearnbench.execution import contract
+from unlearnbench.report.tables.table import TITLES
 
 CLUSTER = "test_cluster.py::test_digits_on_a_cluster_has_the_same_summary"
 TUNING = "test_tune.py::test_every_method_has_the_same_trials_and_the_best_is_chosen"
@@ -55,15 +56,7 @@ def test_commands_run_elsewhere_are_tested_there() -> None:
 def test_commands_are_understood(inside: Cli, command: Command) -> None:
     program, *words = command.words
     assert program == "unlearnbench", f"say in ELSEWHERE which test runs it: {command.line}"
-    if ">" in words:
-        words = words[: words.index(">")]
-    if words[0] == "run" and "--dry-run" not in words:
-        words.append("--dry-run")
-    done = inside(*words)
-    if words[0] == "report":  # nothing has been run in this folder: understood all the same
-        assert done.code == 2 and "Run it first: unlearnbench run " in done.err
-    else:
-        assert done.code == 0, done.out + done.err
+    understood(inside, words)
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ import pytest
 
 from tests.conftest import Cli
 from tests.test_durability import contents, flip
-from unlearnbench.housekeeping import adopt
-from unlearnbench.past import planned
-from unlearnbench.store import Store
+from unlearnbench.commands.past import planned
+from unlearnbench.storage.housekeeping import adopt
+from unlearnbench.storage.store import Store
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_merging_brings_in_what_is_lacking_and_whole(
     assert f"left out, {bad.name}: runs/{bad.name}/signals.npz is not what was written" in done.out
     assert "tiny: 5 runs copied" in done.out
     assert "13 runs, 0 damaged" in inside("results", "verify", "tiny").out
-    assert not list((copied / "claims").iterdir())
+    assert not list((copied / "leases").iterdir())
     wrong = inside("results", "merge", tmp_path)
     assert wrong.code == 2 and "Name a folder like results/digits." in wrong.err
 
@@ -78,7 +78,7 @@ def test_originals_and_references_of_other_benchmarks_are_taken_over(
 ) -> None:
     known = planned(Store(copied), [])
     assert known is not None
-    plan = known[1]
+    plan = known.plan
     shared = [run for run, node in plan.nodes.items() if node.spec.kind != "unlearn"]
     other, own = Store(copied), Store(tmp_path / "results" / "half")
     flip(other.runs()[shared[0]] / "signals.npz", 300)

@@ -9,15 +9,7 @@ import pytest
 
 from tests.toys import part
 from unlearnbench.metrics.compute import Attacked, attacked
-from unlearnbench.metrics.inference import (
-    Estimate,
-    Part,
-    combine,
-    holm,
-    judge,
-    mean_part,
-    ranks,
-)
+from unlearnbench.metrics.inference import Estimate, Part, combine, holm, judge, mean_part, ranks
 from unlearnbench.metrics.judgement import Trial, compare, judge_rows, rank
 
 RNG = np.random.default_rng

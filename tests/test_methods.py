@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from unlearnbench import registry
-from unlearnbench.contract import RECIPE, Trial, build, examples
 from unlearnbench.errors import MethodError
+from unlearnbench.execution.contract import RECIPE, Trial, build, examples
 from unlearnbench.toolkit import Examples, train
 
 

@@ -11,6 +11,7 @@ from scipy.special import expit
 from scipy.stats import t as student
 
 from tests.toys import part
+from unlearnbench.data.splits import reference_members
 from unlearnbench.metrics.attacks import ATTACKS, Samples, View
 from unlearnbench.metrics.bank import Bank
 from unlearnbench.metrics.compute import METRICS, evaluate
@@ -19,7 +20,6 @@ from unlearnbench.metrics.gates import broken, flags, has_power
 from unlearnbench.metrics.inference import combine
 from unlearnbench.metrics.judgement import Judged
 from unlearnbench.metrics.ulira import audit
-from unlearnbench.splits import reference_members
 
 RNG = np.random.default_rng
 

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
-from unlearnbench import contract
+from unlearnbench.execution import contract
 from unlearnbench.toolkit.optimisers import SGD, Adam, Optimiser, one_cycle, step_decay
 
 
@@ -84,7 +84,8 @@ def test_step_decay_is_that_of_torch() -> None:
 
 
 def test_training_does_not_import_the_compiler() -> None:
-    words = "import sys; from unlearnbench import contract; from unlearnbench.toolkit import train;"
+    words = "import sys; from unlearnbench.execution import contract;"
+    words += "from unlearnbench.toolkit import train;"
     words += "train(contract.build(0), contract.examples(8), seed=1);"
     words += "sys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0

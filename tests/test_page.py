@@ -12,11 +12,14 @@ import pandas as pd
 import pytest
 
 from tests.hand import GROUP, benchmark, by_hand
+from unlearnbench.evaluation.findings import Findings
 from unlearnbench.metrics.gaps import RETRAIN
-from unlearnbench.report import charts, citations, escape, figures, render, series, tables
-from unlearnbench.report.emphasis import emphasise
-from unlearnbench.report.findings import Findings
-from unlearnbench.report.marks import HOVER, SHOWN
+from unlearnbench.report.figures import charts, series
+from unlearnbench.report.figures import figure as figures
+from unlearnbench.report.figures.marks import HOVER, SHOWN
+from unlearnbench.report.pages import citations
+from unlearnbench.report.tables import escape, render, results
+from unlearnbench.report.tables.emphasis import emphasise
 from unlearnbench.report.write import write
 
 HOSTILE = "=cmd|' /C calc'!A0<script>alert(1)</script>\\input{x}[a](javascript:1)`*_$"
@@ -26,7 +29,7 @@ HOSTILE = "=cmd|' /C calc'!A0<script>alert(1)</script>\\input{x}[a](javascript:1
 def hostile() -> Findings:
     found = by_hand({"leaky": HOSTILE})
     found.failures = [{"label": HOSTILE, "access": "full", "run": HOSTILE, "error": HOSTILE}]
-    found.notes = [f"{HOSTILE} failed: {HOSTILE}"]
+    found.broken = [f"{HOSTILE} failed: {HOSTILE}"]
     found.papers = {HOSTILE: f"https://example.org/{HOSTILE}"}
     found.details = {
         run: detail | {"environment": {"device": HOSTILE, "cores": 2}, "source": HOSTILE}
@@ -196,7 +199,7 @@ def test_unfinished_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_tables_of_a_group_have_all_forms(tmp_path: Path) -> None:
-    table = tables.main_table(by_hand(), GROUP)
+    table = results.main_table(by_hand(), GROUP)
     assert render.table_csv(table).splitlines()[0].startswith("Method,Forget acc %,")
     assert "**" in render.markdown(table) and r"\textbf{" in render.latex(table)
     wide = replace(table, rows=[[cell * 3 for cell in row] for row in table.rows])

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from tests.hand import benchmark
-from unlearnbench.report.findings import Findings
-from unlearnbench.report.paper import Claim, claims, claims_table
-from unlearnbench.report.tables import groups
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.settings import groups
+from unlearnbench.report.tables.claims import Claim, claims, claims_table
 
 SEEDS = (1, 2, 3, 4, 5)
 NOISE = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])

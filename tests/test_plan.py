@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from unlearnbench import benchmark as files
-from unlearnbench import expansion, registry
-from unlearnbench import plan as planning
-from unlearnbench.benchmark import Benchmark
+from unlearnbench import registry
 from unlearnbench.errors import UserError
-from unlearnbench.plan import Plan
+from unlearnbench.planning import expansion, reading
+from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.plan import Plan
+from unlearnbench.planning.rows import resolve
 
 METHODS = registry.find("methods")
 IDS = {
@@ -40,7 +40,7 @@ def raw(**changes: Any) -> dict[str, Any]:
 
 
 def expand(wanted: list[str] | None = None, **changes: Any) -> tuple[Benchmark, Plan]:
-    benchmark, _ = planning.resolve(files.validate(raw(**changes)), METHODS, wanted)
+    benchmark, _ = resolve(reading.validate(raw(**changes)), METHODS, wanted)
     return benchmark, expansion.expand(benchmark, METHODS)
 
 
@@ -232,7 +232,7 @@ def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
 
 def test_set_changes_settings() -> None:
     changed = raw()
-    files.change(
+    reading.change(
         changed,
         ["salun.keep=0.3", "recipe.epochs=5", 'access=["full"]', "ga.batch_norm=eval"],
         METHODS,
@@ -240,23 +240,23 @@ def test_set_changes_settings() -> None:
     assert changed["methods"] == {"salun": {"keep": 0.3}, "ga": {"batch_norm": "eval"}}
     assert changed["recipe"]["epochs"] == 5 and changed["access"] == ["full"]
     with pytest.raises(UserError, match="Did you mean 'salun'"):
-        files.change(raw(), ["salum.keep=0.3"], METHODS)
+        reading.change(raw(), ["salum.keep=0.3"], METHODS)
     with pytest.raises(UserError, match=r"Write it as salun.keep=0.3"):
-        files.change(raw(), ["keep"], METHODS)
+        reading.change(raw(), ["keep"], METHODS)
 
 
 def test_repetitions_are_the_first_seeds_counted_on() -> None:
     changed = raw(seeds={"originals": [1, 10, 100], "forget": [1, 10], "runs": [1]})
-    files.repeat(changed, 3)
+    reading.repeat(changed, 3)
     assert changed["seeds"]["forget"] == [1, 10, 11] and changed["seeds"]["runs"] == [1, 2, 3]
 
 
 def test_rows_asked_for_before_are_kept_unless_the_benchmark_changed() -> None:
     first, _ = expand(["ft"])
     second, _ = expand(["amun"])
-    assert list(files.merge(second, first).methods) == ["retrain", "ft", "amun"]
+    assert list(reading.merge(second, first).methods) == ["retrain", "ft", "amun"]
     other, _ = expand(["amun"], recipe={"epochs": 9})
-    assert files.merge(other, first) == other
+    assert reading.merge(other, first) == other
 
 
 def test_settings_are_read_without_importing_the_method(tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_a_hundred_thousand_runs_are_planned_in_seconds() -> None:
     seeds = {"originals": many, "forget": many, "runs": many, "retrains": 5}
     raw_ = raw(seeds=seeds, references={"count": 1000}, controls=True)
     methods = ["amun", "amun-adaptive", "ft", "ga", "l1-sparse", "rl", "salun"]
-    benchmark, _ = planning.resolve(files.validate(raw_), METHODS, methods)
+    benchmark, _ = resolve(reading.validate(raw_), METHODS, methods)
     start = time.process_time()  # other tests run beside this one
     plan = expansion.expand(benchmark, METHODS)
     took = time.process_time() - start

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from tests.hand import GROUP, by_hand
-from unlearnbench import benchmark as files
-from unlearnbench.benchmark import Benchmark
 from unlearnbench.errors import UserError
-from unlearnbench.published import Published, looked_up
+from unlearnbench.planning import reading
+from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.published import Published, looked_up
 from unlearnbench.registry import shipped
-from unlearnbench.report import printed
+from unlearnbench.report.tables import printed
 
 BASE = """
 title = "Base"
@@ -49,19 +49,19 @@ def test_a_file_says_only_what_differs_from_those_it_is_based_on(tmp_path: Path)
     short = "[recipe]\nepochs = 3\n[data]\ntrain = 50\n"
     own = "title = 'Own'\nbased_on = ['half.toml', 'short.toml']\n[methods.ga]\nlr = 0.3\n"
     path = written(tmp_path, base=BASE, half=half, short=short, own=own)
-    benchmark = files.validate(files.read(path))
+    benchmark = reading.validate(reading.read(path))
     assert (benchmark.name, benchmark.title, benchmark.model) == ("own", "Own", "small-cnn")
     assert benchmark.forget.fractions == [0.5] and benchmark.recipe.epochs == 3
     assert benchmark.data.train == 50 and benchmark.data.name == "digits", "key by key"
     assert benchmark.methods == {"ga": {"lr": 0.3}}, "rows stand whole"
-    assert list(files.validate(files.read(tmp_path / "half.toml")).methods) == ["ft", "rl"]
+    assert list(reading.validate(reading.read(tmp_path / "half.toml")).methods) == ["ft", "rl"]
 
 
 def test_a_benchmark_that_ships_may_be_built_on(tmp_path: Path) -> None:
     path = written(tmp_path, own="title = 'Own'\nbased_on = 'digits'\n[data]\ntrain = 90\n")
-    benchmark = files.validate(files.read(path))
+    benchmark = reading.validate(reading.read(path))
     assert benchmark.name == "own" and benchmark.data.train == 90
-    assert benchmark.methods == files.validate(files.read(files.locate("digits"))).methods
+    assert benchmark.methods == reading.validate(reading.read(reading.locate("digits"))).methods
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_benchmark_that_ships_may_be_built_on(tmp_path: Path) -> None:
 )
 def test_mistakes_are_named(tmp_path: Path, own: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
-        files.validate(files.read(written(tmp_path, own=own)))
+        reading.validate(reading.read(written(tmp_path, own=own)))
     assert message in str(caught.value)
 
 
@@ -92,8 +92,8 @@ def test_a_reference_stands_for_the_rows_of_a_table() -> None:
 
 
 def shipped_files() -> dict[str, Benchmark]:
-    known = files.shipped_benchmarks()
-    return {name: files.validate(files.read(path)) for name, path in known.items()}
+    known = reading.shipped_benchmarks()
+    return {name: reading.validate(reading.read(path)) for name, path in known.items()}
 
 
 def test_published_numbers_stand_beside_the_data_and_net_they_are_of() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from docs.site import recipes
 from tests.conftest import Cli
-from unlearnbench import catalogue, equation, registry
+from unlearnbench import registry
+from unlearnbench.commands import catalogue, equation
 from unlearnbench.method import param
 
 PLUGINS = list(registry.find("methods").values())

@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 
 from tests.hand import GROUP, VALUES, by_hand
+from unlearnbench.evaluation.findings import Findings, lines
 from unlearnbench.metrics.attacks import ATTACKS
-from unlearnbench.plan import HELD_OUT
-from unlearnbench.report import audit, escape, ledger, printed, render, tables
-from unlearnbench.report.findings import Findings, lines
-from unlearnbench.report.notes import _of_group
-from unlearnbench.report.series import pareto
-from unlearnbench.report.style import FIXED, looks
+from unlearnbench.planning.plan import HELD_OUT
+from unlearnbench.report.figures.series import pareto
+from unlearnbench.report.figures.style import FIXED, looks
+from unlearnbench.report.pages.notes import of_setting
+from unlearnbench.report.tables import audit, escape, ledger, printed, render
+from unlearnbench.report.tables.results import main_table
+from unlearnbench.report.tables.table import spread
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def findings() -> Findings:
 
 
 def test_main_table(findings: Findings) -> None:
-    table = tables.main_table(findings, GROUP)
+    table = main_table(findings, GROUP)
     lines = render.markdown(table).splitlines()
     assert lines[0] == (
         "| Method | Forget acc % | Retain acc % | Test acc % | FT AUC % | To retrain | Avg gap ↓ |"
@@ -49,7 +51,7 @@ def test_main_table(findings: Findings) -> None:
 
 def test_spread_of_one_run_is_unknown() -> None:
     one = pd.DataFrame({"ft_auc": [49.0], "avg_gap": [np.nan]})
-    assert tables.spread(one, "ft_auc") == "49.0 ±?" and tables.spread(one, "avg_gap") == "–"
+    assert spread(one, "ft_auc") == "49.0 ±?" and spread(one, "avg_gap") == "–"
 
 
 def test_attacks_have_intervals_and_tiers(findings: Findings) -> None:
@@ -77,7 +79,7 @@ def test_controls_and_notes(findings: Findings) -> None:
         ["do-nothing", "flagged 'no-op'", "ok"],
         ["destroyed", "flagged 'utility lost'", "ok"],
     ]
-    assert _of_group(findings, GROUP) == ["streisand is not ranked: over-forgets."]
+    assert of_setting(findings, GROUP) == ["streisand is not ranked: over-forgets."]
 
 
 def changed(findings: Findings, label: str, **columns: object) -> Findings:
@@ -87,13 +89,13 @@ def changed(findings: Findings, label: str, **columns: object) -> Findings:
 
 def test_notes_say_when_not_to_trust_the_table(findings: Findings) -> None:
     bad = changed(findings, HELD_OUT, verdict="different")
-    assert f"the control '{HELD_OUT}' failed: different by RMIA, different by Loss." in _of_group(
+    assert f"the control '{HELD_OUT}' failed: different by RMIA, different by Loss." in of_setting(
         bad, GROUP
     )
     blind = changed(findings, "original", power=False)
-    assert any("RMIA cannot tell" in note for note in _of_group(blind, GROUP))
+    assert any("RMIA cannot tell" in note for note in of_setting(blind, GROUP))
     wide = changed(findings, "my_method", verdict="inconclusive", attainable=9.5)
-    assert any("can: my_method 9.5" in note for note in _of_group(wide, GROUP))
+    assert any("can: my_method 9.5" in note for note in of_setting(wide, GROUP))
 
 
 def test_pairs_and_distances(findings: Findings) -> None:
@@ -144,7 +146,7 @@ def test_pareto_line_has_what_nothing_beats() -> None:
 
 
 def test_latex_is_booktabs_and_escaped(findings: Findings) -> None:
-    text = render.latex(tables.main_table(findings, GROUP))
+    text = render.latex(main_table(findings, GROUP))
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
     row = next(line for line in text.splitlines() if line.startswith(r"my\_method"))
     assert r"& \textbf{96.5 $\pm$0.6} & \textbf{100.0 $\pm$0.0} & \textbf{94.0 $\pm$0.0} &" in row

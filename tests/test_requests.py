@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Cli
-from unlearnbench.spec import Spec
-from unlearnbench.store import Store
+from unlearnbench.planning.spec import Spec
+from unlearnbench.storage.store import Store
 
 
 @pytest.fixture(scope="module")

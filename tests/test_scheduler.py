@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unlearnbench import claims
-from unlearnbench.agenda import Agenda
-from unlearnbench.capacity import OVERHEAD, Capacity
-from unlearnbench.claims import Claims
-from unlearnbench.data import DataSpec
-from unlearnbench.jobs import Event, Job
-from unlearnbench.plan import Node, Plan
+from unlearnbench.data.prepare import DataSpec
+from unlearnbench.planning.plan import Node, Plan
+from unlearnbench.planning.spec import Spec
 from unlearnbench.recipe import Recipe
-from unlearnbench.scheduler import Scheduler, open_workers, progress
-from unlearnbench.spec import Spec
-from unlearnbench.store import Store
+from unlearnbench.scheduling.agenda import Agenda
+from unlearnbench.scheduling.capacity import OVERHEAD, Capacity
+from unlearnbench.scheduling.jobs import Event, Job
+from unlearnbench.scheduling.scheduler import Scheduler, open_workers, progress
+from unlearnbench.storage import leases
+from unlearnbench.storage.leases import Leases
+from unlearnbench.storage.store import Store
 
 
 def node(seed: int, seconds: float, needs: tuple[str, ...] = (), does: str = "") -> Node:
@@ -195,12 +195,12 @@ def test_two_processes_share_the_work_and_do_nothing_twice(tmp_path: Path) -> No
     made = [sum(not message for _, message in events) for events in (mine, theirs)]
     assert sum(made) == 40 and min(made) >= 5, "both had a share, and nobody's work was repeated"
     assert len((tmp_path / "log").read_text().splitlines()) == 40
-    assert not list((tmp_path / "claims").iterdir())
+    assert not list((tmp_path / "leases").iterdir())
 
 
-def test_claims_of_the_dead_are_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "LEASE", 2.0)
-    mine, other = Claims(tmp_path), Claims(tmp_path)
+def test_leases_of_the_dead_are_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "LEASE", 2.0)
+    mine, other = Leases(tmp_path), Leases(tmp_path)
     assert mine.take("run") and not other.take("run")
     marker = (tmp_path / "run").read_text()
     mine.drop("run")
@@ -248,4 +248,4 @@ def test_stopping_finishes_what_is_running(tmp_path: Path) -> None:
             events.append(event)
             scheduler.stop()
     assert 1 <= len(events) <= 3 and {event.status for event in events} == {"done"}
-    assert not list((tmp_path / "claims").iterdir())
+    assert not list((tmp_path / "leases").iterdir())

@@ -8,9 +8,9 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
-from unlearnbench.contract import RECIPE, examples
 from unlearnbench.errors import MethodError
-from unlearnbench.signals import read_logits, signals
+from unlearnbench.execution.contract import RECIPE, examples
+from unlearnbench.execution.signals import read_logits, signals
 from unlearnbench.toolkit import Examples
 
 

@@ -14,16 +14,19 @@ import pytest
 import torch
 from loky.process_executor import ShutdownExecutorError
 
-from unlearnbench import environment, slots
-from unlearnbench.data import DataSpec
+from unlearnbench import environment
+from unlearnbench.data.prepare import DataSpec
+from unlearnbench.data.splits import Split
 from unlearnbench.errors import UserError
-from unlearnbench.estimate import Estimate, duration, expected
-from unlearnbench.placement import capacity, choose, require
-from unlearnbench.plan import Node, Plan
+from unlearnbench.planning.plan import Node, Plan
+from unlearnbench.planning.spec import Spec
 from unlearnbench.recipe import Recipe
-from unlearnbench.scheduler import open_workers
-from unlearnbench.spec import Spec, Split
-from unlearnbench.store import Store
+from unlearnbench.scheduling import slots
+from unlearnbench.scheduling.estimate import Estimate, expected
+from unlearnbench.scheduling.placement import Placement, choose
+from unlearnbench.scheduling.scheduler import open_workers
+from unlearnbench.storage.store import Store
+from unlearnbench.units import read_duration
 
 
 @pytest.fixture
@@ -35,19 +38,19 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("two_gpus")
 def test_every_gpu_is_found_and_takes_what_fits_unless_told() -> None:
     assert environment.devices() == ["cuda:0", "cuda:1"]
-    assert choose("auto", None) == (["cuda:0", "cuda:1"], 4)
-    assert choose("cuda:1", 3) == (["cuda:1"], 3)
-    assert choose("cuda", None) == (["cuda:0"], 4)
+    assert choose("auto", None) == Placement(["cuda:0", "cuda:1"], 4, measured=True)
+    assert choose("cuda:1", 3) == Placement(["cuda:1"], 3, measured=False)
+    assert choose("cuda", None) == Placement(["cuda:0"], 4, measured=True)
     with pytest.raises(UserError, match=r"no device 'cuda:2' here\. This machine has cpu, cuda:0"):
-        require(["cuda:1", "cuda:2"])
+        choose("cuda:1,cuda:2", None).require()
 
 
 def test_without_a_gpu_there_is_a_run_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    names, jobs = choose("auto", None)
-    assert names == ["cpu"] and jobs >= 1
+    chosen = choose("auto", None)
+    assert chosen.devices == ["cpu"] and chosen.jobs >= 1
     with pytest.raises(UserError, match="no device 'tpu' here"):
-        require(["tpu"])
+        choose("tpu", None).require()
 
 
 def test_slots_of_a_device_share_it() -> None:
@@ -136,7 +139,7 @@ def test_time_left_is_honest_after_a_tenth_of_the_work() -> None:
 
 
 def test_times_are_read() -> None:
-    assert [duration(text) for text in ("90", "90s", "1.5m", "2h", "1d")] == [
+    assert [read_duration(text) for text in ("90", "90s", "1.5m", "2h", "1d")] == [
         90,
         90,
         90,
@@ -145,10 +148,10 @@ def test_times_are_read() -> None:
     ]
     for text in ("", "h", "-1h", "2w", "nan", "inf"):
         with pytest.raises(UserError, match="Cannot read the time"):
-            duration(text)
+            read_duration(text)
 
 
 def test_a_gpu_takes_what_fits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(environment, "memory", lambda device: 16_000)
-    made = capacity(["cuda:0", "cpu"], Plan(), Store(tmp_path))
+    made = choose("cuda:0,cpu", None).capacity(Plan(), Store(tmp_path))
     assert made.memory == {"cuda:0": 16_000}

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.test_search import RADIUS, problem
-from unlearnbench import contract
+from unlearnbench.execution import contract
 from unlearnbench.metrics import rmia
 from unlearnbench.toolkit.paper_search import paper_search
 from unlearnbench.toolkit.recorder import Recorder, recording

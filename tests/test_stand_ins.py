@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from unlearnbench import contract
+from unlearnbench.execution import contract
 from unlearnbench.toolkit import Examples, stand_in
 from unlearnbench.toolkit.examples import as_pixels
 from unlearnbench.toolkit.stand_ins import StandIn

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unlearnbench import contract
+from unlearnbench.execution import contract
+from unlearnbench.planning.spec import Spec
 from unlearnbench.recipe import Recipe, Trades
-from unlearnbench.spec import Spec
 from unlearnbench.toolkit import Examples, finetune, train
 from unlearnbench.toolkit.outputs import divergence
 from unlearnbench.toolkit.recorder import Recorder, recording

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unlearnbench import contract
+from unlearnbench.execution import contract
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit import (
     Examples,

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 from tests.conftest import TINY, Cli, typed
-from unlearnbench import benchmark as files
 from unlearnbench import registry
-from unlearnbench.data import Data, DataSpec, prepare
+from unlearnbench.data.prepare import Data, DataSpec, prepare
+from unlearnbench.planning import reading
 from unlearnbench.tuning.candidates import Candidate, Range
 from unlearnbench.tuning.criterion import blind
 from unlearnbench.tuning.search import Search
@@ -77,7 +77,7 @@ def test_every_method_has_the_same_trials_and_the_best_is_chosen(tuned: Path) ->
         "ft-long": {"method": "ft", "epochs": 3, "lr": rates[0]},
         "rl": {"epochs": 2, "lr": rates[1]},
     }
-    assert files.validate({"name": "small"} | tomllib.loads(SMALL) | chosen).tuning["log"]
+    assert reading.validate({"name": "small"} | tomllib.loads(SMALL) | chosen).tuning["log"]
     told = " ".join((tuned / "tune.out").read_text().split())
     assert "smallest average gap to the models retrained on these seeds" in told
     cost = pd.read_csv(folder / "cost.csv")

@@ -34,8 +34,8 @@ def test_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
         "unlearnbench/models/vgg19-bn.py",
         "unlearnbench/benchmarks/digits.toml",
         "unlearnbench/controls/planted-leak.py",
-        "unlearnbench/report/report.md.j2",
-        "unlearnbench/report/reading.md.j2",
+        "unlearnbench/report/pages/report.md.j2",
+        "unlearnbench/report/pages/reading.md.j2",
         "unlearnbench/py.typed",
     ):
         assert path in names

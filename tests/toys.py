@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from unlearnbench.data.splits import reference_members
 from unlearnbench.metrics.bank import Bank
 from unlearnbench.metrics.inference import Part
 from unlearnbench.metrics.roc import placements
-from unlearnbench.splits import reference_members
 
 
 def toy(n: int, k: int, *, seed: int, delta: float = 1.0) -> tuple[np.ndarray, Bank]:

@@ -1,6 +1,6 @@
 """`python -m unlearnbench`."""
 
-from unlearnbench.cli import main
+from unlearnbench.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -17,7 +17,8 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 import unlearnbench
-from unlearnbench.data import DataSpec, Source
+from unlearnbench.data.prepare import DataSpec
+from unlearnbench.data.source import Source
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.method import Method
 

@@ -19,9 +19,9 @@ from privacy_guard.attacks.rmia_attack import RmiaAttack
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
+from unlearnbench.data.splits import reference_members
 from unlearnbench.metrics import lira, rmia
 from unlearnbench.metrics.roc import auc
-from unlearnbench.splits import reference_members
 
 Floats = NDArray[np.float64]
 

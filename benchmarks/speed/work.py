@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from unlearnbench import benchmark, registry
-from unlearnbench.data import Data
-from unlearnbench.execute import load_data, resident
+from unlearnbench import registry
+from unlearnbench.data.prepare import Data
+from unlearnbench.execution.pool import load_data, resident
+from unlearnbench.planning import reading
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit import Examples
 
@@ -36,9 +37,9 @@ class Work:
 
 def load(name: str, root: Path, **data: object) -> Work:
     """Load the work of a shipped benchmark; `data` changes what its [data] says."""
-    raw = benchmark.read(benchmark.locate(name))
+    raw = reading.read(reading.locate(name))
     raw["data"] |= data
-    asked = benchmark.validate(raw)
+    asked = reading.validate(raw)
     source = registry.source(asked.data, root)
     source.fetch()
     loaded = load_data(asked.data, root)

@@ -9,7 +9,7 @@ import sys
 
 from docs.site.receipts import DOCS
 
-MODULE, NAME = "unlearnbench.cli", "unlearnbench"
+MODULE, NAME = "unlearnbench.cli.app", "unlearnbench"
 
 
 def reference() -> str:

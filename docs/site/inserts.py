@@ -8,15 +8,16 @@ from pathlib import Path
 from docs.site import commands
 from docs.site.printed import printed, table
 from unlearnbench import registry
-from unlearnbench.benchmark import read, validate
+from unlearnbench.evaluation.findings import Findings
 from unlearnbench.metrics.attacks import ATTACKS
 from unlearnbench.metrics.compute import METRICS
-from unlearnbench.plan import RETRAIN
-from unlearnbench.published import Published
-from unlearnbench.report import citations, pages, story
-from unlearnbench.report.figures import DRAWN
-from unlearnbench.report.findings import Findings
-from unlearnbench.report.printed import gap_of_columns
+from unlearnbench.planning.plan import RETRAIN
+from unlearnbench.planning.published import Published
+from unlearnbench.planning.reading import read, validate
+from unlearnbench.report.figures.figure import DRAWN
+from unlearnbench.report.pages import citations, story
+from unlearnbench.report.pages import page as pages
+from unlearnbench.report.tables.printed import gap_of_columns
 
 LANGUAGES = {".py": "python", ".toml": "toml", ".cff": "yaml"}
 

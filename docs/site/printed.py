@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from unlearnbench.benchmark import Benchmark, read, shipped_benchmarks, validate
 from unlearnbench.metrics.compute import METRICS
-from unlearnbench.report.printed import shown
-from unlearnbench.report.tables import ABSENT, is_number
+from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.reading import read, shipped_benchmarks, validate
+from unlearnbench.report.tables.printed import shown
+from unlearnbench.report.tables.table import ABSENT, is_number
 
 
 def table(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> str:

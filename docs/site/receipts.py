@@ -11,7 +11,7 @@ from typing import Any
 from docs.site.printed import belonging, table
 from unlearnbench.metrics.attacks import HEADLINE
 from unlearnbench.metrics.compute import METRICS
-from unlearnbench.plan import HELD_OUT, RETRAIN
+from unlearnbench.planning.plan import HELD_OUT, RETRAIN
 
 DOCS = Path(__file__).parents[1]
 SHOWN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "avg_gap")

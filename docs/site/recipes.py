@@ -14,9 +14,10 @@ from collections.abc import Iterable
 
 from docs.site.printed import published, table
 from docs.site.receipts import DOCS, measured, reports, short
-from unlearnbench import catalogue, registry
-from unlearnbench.equation import lines
-from unlearnbench.report.citations import entries
+from unlearnbench import registry
+from unlearnbench.commands import catalogue
+from unlearnbench.commands.equation import lines
+from unlearnbench.report.pages.citations import entries
 
 FOLDER = DOCS / "recipes"
 NOTE = "<!-- Written by `python -m docs.site.recipes`; do not edit. -->"

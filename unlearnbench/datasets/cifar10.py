@@ -1,10 +1,10 @@
 """CIFAR-10."""
 
-from unlearnbench.vision import TorchvisionSource
+from unlearnbench.data.vision import TorchvisionSource
 
 
 class Cifar10(TorchvisionSource):
     """60,000 colour images, 32x32 pixels, 10 classes; through torchvision."""
 
     dataset = "CIFAR10"
-    files = "cifar-10-batches-py"
+    files = ("cifar-10-batches-py",)

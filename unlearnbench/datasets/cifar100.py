@@ -1,10 +1,10 @@
 """CIFAR-100."""
 
-from unlearnbench.vision import TorchvisionSource
+from unlearnbench.data.vision import TorchvisionSource
 
 
 class Cifar100(TorchvisionSource):
     """60,000 colour images, 32x32 pixels, 100 classes; through torchvision."""
 
     dataset = "CIFAR100"
-    files = "cifar-100-python"
+    files = ("cifar-100-python",)

@@ -1,10 +1,10 @@
 """Fashion-MNIST."""
 
-from unlearnbench.vision import TorchvisionSource
+from unlearnbench.data.vision import TorchvisionSource
 
 
 class FashionMnist(TorchvisionSource):
     """70,000 grey images of clothes, 28x28 pixels, 10 classes; through torchvision."""
 
     dataset = "FashionMNIST"
-    files = "FashionMNIST/raw"
+    files = ("FashionMNIST/raw",)

@@ -1,6 +1,6 @@
 """Any folder of image files."""
 
-from unlearnbench.vision import FolderSource
+from unlearnbench.data.vision import FolderSource
 
 
 class Folder(FolderSource):

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from unlearnbench.data import Images, Labels
-from unlearnbench.vision import FolderSource, stack
+from unlearnbench.data.vision import FolderSource, stack
 
 
 class TinyImageNet(FolderSource):

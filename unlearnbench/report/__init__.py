@@ -1,1 +1,1 @@
-"""From records to tables and figures. Imports no torch."""
+"""From findings to pages, tables and figures. No torch."""

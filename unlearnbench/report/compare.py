@@ -9,28 +9,18 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.settings import Group, compared, groups, heading, select, suffix
 from unlearnbench.metrics.compute import METRICS
-from unlearnbench.plan import ORIGINAL
-from unlearnbench.report import marks
-from unlearnbench.report.figures import Figure, figure
-from unlearnbench.report.findings import Findings
+from unlearnbench.planning.benchmark import TERMS
+from unlearnbench.planning.plan import ORIGINAL
+from unlearnbench.report.figures import marks
+from unlearnbench.report.figures.figure import Figure, figure
+from unlearnbench.report.figures.style import PAGE
 from unlearnbench.report.section import Section
-from unlearnbench.report.style import PAGE
-from unlearnbench.report.tables import (
-    ABSENT,
-    MAIN,
-    Group,
-    Table,
-    compared,
-    digits,
-    groups,
-    heading,
-    select,
-    spread,
-    suffix,
-)
+from unlearnbench.report.tables.table import ABSENT, Table, digits, spread
 
-SHOWN = (*MAIN, "avg_gap", "time_ratio")
+SHOWN = (*TERMS, "avg_gap", "time_ratio")
 SEEDS = ["label", "original_seed", "forget_seed", "run_seed"]
 READING = {"title", "name", "published", "tuning", "plugins", "methods"}
 """Parts of a benchmark that are words about it, or have a table of their own."""

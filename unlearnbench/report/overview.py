@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
-from unlearnbench.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN
-from unlearnbench.report.findings import Findings
-from unlearnbench.report.paper import claims, claims_table
-from unlearnbench.report.ranking import diagram, rank_map_figure
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.settings import by_attack, groups, heading
+from unlearnbench.planning.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN
+from unlearnbench.report.figures.ranking import diagram, rank_map_figure
 from unlearnbench.report.section import Section
-from unlearnbench.report.tables import Table, by_attack, groups, heading
+from unlearnbench.report.tables.claims import claims, claims_table
+from unlearnbench.report.tables.table import Table
 
 LEVEL = 0.05
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unlearnbench.report.figures import Figure
-from unlearnbench.report.tables import Table
+from unlearnbench.report.figures.figure import Figure
+from unlearnbench.report.tables.table import Table
 
 
 @dataclass(frozen=True)

@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.settings import Group, groups, heading, suffix
 from unlearnbench.files import write_text
-from unlearnbench.report import (
-    audit,
-    citations,
-    figures,
-    ledger,
-    pages,
-    printed,
-    render,
-    story,
-    tables,
-)
-from unlearnbench.report.convert import Converter
-from unlearnbench.report.findings import Findings
+from unlearnbench.report.figures import figure as figures
+from unlearnbench.report.figures.convert import Converter
+from unlearnbench.report.pages import citations, page, story
 from unlearnbench.report.section import Section
-from unlearnbench.report.tables import Group, Table
+from unlearnbench.report.tables import audit, ledger, printed, render, results
+from unlearnbench.report.tables.table import Table
 
 
 def write(findings: Findings, folder: Path, refresh: int = 0) -> Path:
@@ -29,7 +22,7 @@ def write(findings: Findings, folder: Path, refresh: int = 0) -> Path:
     refresh: seconds after which an open page is read again; 0 for never.
     """
     convert = Converter()
-    sections = [section(findings, group) for group in tables.groups(findings)]
+    sections = [section(findings, group) for group in groups(findings)]
     _draw(sections, convert, folder)
     whole = _present(ledger.settings_table(findings), ledger.failures_table(findings))
     every = [table for part in sections for table in (*part.tables, *part.attacks)]
@@ -37,13 +30,13 @@ def write(findings: Findings, folder: Path, refresh: int = 0) -> Path:
     _write_tables([*every, *whole, *about["claimed"]], folder)
     for name, text in render.tidy(findings).items():
         write_text(folder / "tables" / f"{name}.csv", text)
-    for name, text in pages.markdown_pages(about, sections).items():
+    for name, text in page.markdown_pages(about, sections).items():
         write_text(folder / f"{name}.md", text)
     write_text(folder / "references.bib", citations.bibliography(findings.papers))
     write_text(folder / "findings.json", findings.as_json())
     convert.finish()
-    page = pages.html_page(findings, about, sections, whole, convert.library(), refresh)
-    write_text(folder / "index.html", page)  # last: a page that is open finds everything there
+    html = page.html_page(findings, about, sections, whole, convert.library(), refresh)
+    write_text(folder / "index.html", html)  # last: a page that is open finds everything there
     return folder / "index.html"
 
 
@@ -54,7 +47,7 @@ def write_sections(title: str, said: list[str], sections: list[Section], folder:
     for part in sections:
         _write_tables(part.tables, folder)
     convert.finish()
-    markdown, html = pages.plain_pages(title, said, sections, folder.name, convert.library())
+    markdown, html = page.plain_pages(title, said, sections, folder.name, convert.library())
     write_text(folder / "report.md", markdown)
     write_text(folder / "index.html", html)
     return folder / "index.html"
@@ -67,16 +60,16 @@ def section(findings: Findings, group: Group) -> Section:
         for attack in audit.shown_attacks(findings, group)
     ]
     return Section(
-        tables.heading(group, findings.benchmark),
-        tables.suffix(group),
+        heading(group, findings.benchmark),
+        suffix(group),
         _present(
-            tables.main_table(findings, group),
+            results.main_table(findings, group),
             printed.published_table(findings, group),
             audit.attacks_table(findings, group),
             audit.control_table(findings, group),
             audit.distance_table(findings, group),
-            tables.gap_table(findings, group),
-            tables.more_table(findings, group),
+            results.gap_table(findings, group),
+            results.more_table(findings, group),
             ledger.cost_table(findings, group),
             ledger.profile_table(findings, group),
         ),

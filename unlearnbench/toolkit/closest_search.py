@@ -7,15 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from unlearnbench.toolkit.boundary import (
-    Found,
-    frozen,
-    negative_margin,
-    norms,
-    nothing,
-    rows,
-    unit,
-)
+from unlearnbench.toolkit.boundary import Found, frozen, negative_margin, norms, nothing, rows, unit
 from unlearnbench.toolkit.examples import Examples, as_pixels
 from unlearnbench.toolkit.recorder import recorder
 

@@ -15,14 +15,7 @@ from unlearnbench.seeds import seed_for
 from unlearnbench.toolkit.bounded import bounded_layers
 from unlearnbench.toolkit.compilation import Loss, choose, with_cuda_graphs
 from unlearnbench.toolkit.examples import Examples
-from unlearnbench.toolkit.optimisers import (
-    SGD,
-    Adam,
-    Optimiser,
-    Schedule,
-    one_cycle,
-    step_decay,
-)
+from unlearnbench.toolkit.optimisers import SGD, Adam, Optimiser, Schedule, one_cycle, step_decay
 from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.saliency import Mask
 from unlearnbench.toolkit.trades import trades_loss

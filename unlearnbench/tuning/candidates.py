@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from unlearnbench import registry
-from unlearnbench.benchmark import Benchmark
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.method import Method
-from unlearnbench.plan import ORIGINAL, RETRAIN
+from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 
 TWINS = {"amun-adaptive": "amun"}
 """Methods that do the same as another one as long as there is one request: tuned once."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from unlearnbench.evaluation.measure import Measurement
 from unlearnbench.metrics.gaps import GROUP, with_gaps
-from unlearnbench.plan import ORIGINAL, Plan
-from unlearnbench.report.measure import Measurement
-from unlearnbench.store import Store
+from unlearnbench.planning.plan import ORIGINAL, Plan
+from unlearnbench.storage.store import Store
 
 LOST = ("retain_accuracy", "test_accuracy")
 """Accuracies that a request to forget should not cost."""

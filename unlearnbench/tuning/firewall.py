@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from unlearnbench.benchmark import Benchmark
 from unlearnbench.errors import UserError
 from unlearnbench.metrics.attacks import HEADLINE
+from unlearnbench.planning.benchmark import Benchmark
 
 FIRST = 1001
 """The first seed of originals, forget sets and runs."""

@@ -12,14 +12,14 @@ from typing import Any
 
 import tomli_w
 
-from unlearnbench.benchmark import Benchmark
-from unlearnbench.display import duration
 from unlearnbench.files import write_text
-from unlearnbench.plan import ORIGINAL, RETRAIN
-from unlearnbench.report.render import table_csv
-from unlearnbench.report.tables import ABSENT, Table
+from unlearnbench.planning.benchmark import TERMS, Benchmark
+from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+from unlearnbench.report.tables.render import table_csv
+from unlearnbench.report.tables.table import ABSENT, Table
 from unlearnbench.tuning.candidates import Candidate, Settings
-from unlearnbench.tuning.trials import TERMS, Trial, Tuned
+from unlearnbench.tuning.trials import Trial, Tuned
+from unlearnbench.units import duration
 
 
 @dataclass(frozen=True)

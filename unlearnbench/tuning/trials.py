@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from unlearnbench.plan import HELD_OUT, ORIGINAL, RETRAIN, Plan
-from unlearnbench.store import Store
+from unlearnbench.planning.benchmark import TERMS
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Plan
+from unlearnbench.storage.store import Store
 from unlearnbench.tuning.candidates import Candidate, Settings
 from unlearnbench.tuning.criterion import Criterion, measure
-
-TERMS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What can be typed: commands, options and arguments. What they do is in commands/."""

@@ -1,0 +1,1 @@
+"""What each command does, and what it shows in the terminal."""

@@ -1,0 +1,167 @@
+"""What the user sees in the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from unlearnbench.planning.plan import Node, Plan
+from unlearnbench.report.tables.render import alignment
+from unlearnbench.report.tables.table import Table
+from unlearnbench.scheduling.estimate import Cost, Estimate
+from unlearnbench.scheduling.jobs import Event
+from unlearnbench.scheduling.scheduler import Progress
+from unlearnbench.scheduling.slots import Slot
+from unlearnbench.units import count, duration, size
+
+MOST = 8
+"""Lines of one kind that are printed; more would hide the rest."""
+MARKS = {"best": "bold", "tied": "underline"}
+STYLES = {"done": "green", "again": "yellow", "failed": "bold red", "blocked": "red"}
+
+
+class Display:
+    """Write to a terminal, live, or to a pipe, in plain lines."""
+
+    def __init__(self, console: Console) -> None:
+        """Write to `console`."""
+        self.console = console
+
+    def plan(self, name: str, plan: Plan, state: Progress, cost: Cost) -> None:
+        """Print one line: what there is to do, how much is done, what it will take."""
+        parts = [f"{name}: {len(plan.nodes)} models", f"{len(state.done)} done"]
+        if state.failed:
+            parts.append(f"{len(state.failed)} failed before (--retry-failed tries them again)")
+        if state.open:
+            costs = [] if cost.seconds is None else [f"about {duration(cost.seconds)}"]
+            if cost.seconds is not None and cost.on_gpu:
+                costs.append(f"{cost.seconds * cost.slots / 3600:.1f} GPU hours")
+            costs += [] if cost.bytes is None else [size(cost.bytes)]
+            said = ", ".join(costs) or "cost not known yet"
+            parts.append(f"{len(state.open)} to make on {count(cost.slots, 'slot')}, {said}")
+        self.console.print(Text("; ".join(parts)))
+        damaged = [
+            f"{plan.nodes[run].label} {run} is made again: {damage}."
+            for run, damage in state.damaged.items()
+        ]
+        self.notes(damaged[:MOST])
+        if len(damaged) > MOST:
+            self.notes(
+                [f"and so are {len(damaged) - MOST} more (see: unlearnbench results verify)."]
+            )
+
+    def graph(self, plan: Plan, state: Progress, known: Estimate) -> None:
+        """Print what a run would make, by kind, and how long each kind takes on one slot."""
+        table = RichTable("Kind", "Models", "Done", "To make", "Time", box=None)
+        for label in dict.fromkeys(node.label for node in plan.nodes.values()):
+            runs = [run for run, node in plan.nodes.items() if node.label == label]
+            done = sum(run in state.done for run in runs)
+            todo = [plan.nodes[run] for run in runs if run in state.open]
+            total = known.total(todo)
+            cost = "?" if total is None else duration(total)
+            table.add_row(label, str(len(runs)), str(done), str(len(todo)), cost)
+        self.console.print(table)
+
+    def follow(
+        self,
+        events: Iterator[Event],
+        plan: Plan,
+        state: Progress,
+        slots: list[Slot],
+        known: Estimate,
+    ) -> list[Event]:
+        """Show events as they come; return those that are not successes."""
+        watch = _Watch(plan, state, slots, known)
+        bad = []
+        live = Live(
+            get_renderable=watch.view,
+            console=self.console,
+            refresh_per_second=4,
+            transient=True,
+            auto_refresh=self.console.is_terminal,
+        )
+        with live:
+            for event in events:
+                watch.note(event)
+                self.console.print(self._line(event, watch))
+                if event.status in ("failed", "blocked"):
+                    bad.append(event)
+        return bad
+
+    def _line(self, event: Event, watch: _Watch) -> Text:
+        line = Text(f"[{watch.ended}/{watch.total}] ")
+        line.append(f"{event.status:<7}", STYLES[event.status])
+        line.append(f" {event.label:<14} {event.run}  {event.seconds:.1f} s")
+        if event.message:
+            line.append(f"  {event.message}", "red")
+        return line
+
+    def table(self, table: Table) -> None:
+        """Print a table of results with its caption below."""
+        rich = RichTable(
+            caption=Text(table.caption), caption_justify="left", box=None, pad_edge=False
+        )
+        for place, side in enumerate(alignment(table)):
+            # A narrow terminal wraps cells between words and cuts none.
+            words = " ".join((table.columns[place], *(row[place] for row in table.rows))).split()
+            rich.add_column(
+                table.columns[place],
+                justify="left" if side == "l" else "right",
+                no_wrap=place == 0,
+                min_width=max(map(len, words), default=0),
+                overflow="fold",
+            )
+        for number, row in enumerate(table.rows):
+            marks = [
+                MARKS.get(table.marks.get((number, place), ""), "") for place in range(len(row))
+            ]
+            # The style of a part, not of the whole cell: what pads it is not underlined.
+            rich.add_row(*(Text.assemble(pair) for pair in zip(row, marks, strict=True)))
+        self.console.print()
+        self.console.print(rich)
+
+    def notes(self, notes: Iterable[str]) -> None:
+        """Print what must be read with a table."""
+        for note in notes:
+            self.console.print(Text(f"! {note}", "yellow"))
+
+
+class _Watch:
+    """Keep what the live view shows: a line a slot, and one for the whole."""
+
+    def __init__(self, plan: Plan, state: Progress, slots: list[Slot], known: Estimate) -> None:
+        self.open: dict[str, Node] = {run: plan.nodes[run] for run in state.open}
+        self.total, self.ended = len(state.open), 0
+        self.slots, self.known = slots, known
+        self.started = time.monotonic()
+
+    def note(self, event: Event) -> None:
+        if event.status == "again":
+            return
+        self.ended += 1
+        node = self.open.pop(event.run, None)
+        if event.status == "done" and node is not None and not event.message:
+            self.known.learn(node, event.seconds)
+
+    def view(self) -> RenderableType:
+        grid = RichTable.grid(padding=(0, 1))
+        for slot in self.slots:
+            now = slot.activity()
+            if now is None:
+                grid.add_row(slot.device, ProgressBar(1, 0, width=20), "waiting")
+            else:
+                epoch = f"epoch {now.epoch}/{now.epochs}" if now.epochs else "starting"
+                bar = ProgressBar(max(now.epochs, 1), now.epoch, width=20)
+                grid.add_row(slot.device, bar, f"{now.label} {epoch}")
+        left = self.known.left(self.open.values(), len(self.slots))
+        text = f"{self.ended}/{self.total}, {duration(time.monotonic() - self.started)} so far"
+        if left is not None:
+            text += f", about {duration(left)} left"
+        grid.add_row("all", ProgressBar(max(self.total, 1), self.ended, width=20), text)
+        return Group(Text(), grid)

@@ -1,0 +1,136 @@
+"""Which part of a data set a benchmark uses, and as what."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from unlearnbench.data.source import Images, Labels, Source
+from unlearnbench.errors import UserError
+from unlearnbench.recipe import Strict
+
+
+class DataSpec(Strict):
+    """Say which data set a benchmark uses, and how much of it."""
+
+    name: str = Field(description="a data set of `unlearnbench datasets`")
+    path: str | None = Field(None, description="folder below --data (data set 'folder' only)")
+    train: int | None = Field(
+        None, ge=1, description="training samples drawn at random; all if absent"
+    )
+    test: int | None = Field(None, ge=1, description="test samples drawn at random; all if absent")
+    validation: int = Field(0, ge=0, description="samples that are neither, for methods and tuning")
+    held_out: int = Field(
+        0,
+        ge=0,
+        description="samples cut from the training set that serve attacks as non-members"
+        " instead of the test set",
+    )
+    superclasses: tuple[tuple[int, ...], ...] | None = Field(
+        None, description="classes that are merged into one label each, in this order"
+    )
+    size: int | None = Field(None, ge=1, description="shrink images to this side by averaging")
+    seed: int = Field(0, ge=0, description="seed of these draws")
+    evaluate: str = Field(
+        "test",
+        pattern="^(test|validation)$",
+        description="which samples play the test set: 'validation' when tuning",
+    )
+
+
+@dataclass(frozen=True)
+class Data:
+    """Hold the samples of a benchmark, all disjoint: training, test, held-out and validation set.
+
+    The pool, which signals and indices are over, is the first three, in this order.
+    """
+
+    train: tuple[Images, Labels]
+    test: tuple[Images, Labels]
+    held_out: tuple[Images, Labels]
+    validation: tuple[Images, Labels]
+    classes: int
+    digest: str
+    """16 hex digits that change when any pixel or label does."""
+    subclasses: Labels
+    """Labels of the pool before any were merged."""
+
+    @property
+    def labels(self) -> Labels:
+        """Labels of the pool."""
+        return np.concatenate((self.train[1], self.test[1], self.held_out[1]))
+
+
+def prepare(source: Source, spec: DataSpec) -> Data:
+    """Draw a benchmark's samples from a source. Raises UserError if there are too few."""
+    pool = source.load()
+    draw = np.random.default_rng(spec.seed)
+    train_order = draw.permutation(len(pool.train[1]))
+    aside = spec.validation + spec.held_out
+    n_train = spec.train or len(train_order) - aside
+    validation = train_order[n_train : n_train + spec.validation]
+    held_out = train_order[n_train + spec.validation : n_train + aside]
+    if len(pool.test[1]):
+        test_from, test_order = pool.test, draw.permutation(len(pool.test[1]))
+    else:
+        test_from, test_order = pool.train, train_order[n_train + aside :]
+    n_test = spec.test or len(test_order)
+    if len(train_order) < n_train + aside or len(test_order) < n_test or n_test == 0:
+        raise UserError(
+            f"Data set '{spec.name}' has too few samples for {n_train} train + {n_test} test"
+            f" + {spec.held_out} held-out + {spec.validation} validation.",
+            f"It has {len(pool.train[1])} + {len(pool.test[1])}: ask for fewer under [data].",
+        )
+    # In the order of the source: with all samples asked for, index i is the source's sample i.
+    parts = [
+        _take(pool.train, np.sort(train_order[:n_train]), spec.size),
+        _take(test_from, np.sort(test_order[:n_test]), spec.size),
+        _take(pool.train, np.sort(held_out), spec.size),
+        _take(pool.train, np.sort(validation), spec.size),
+    ]
+    if spec.evaluate == "validation":
+        parts[1], parts[3] = parts[3], _take(pool.train, validation[:0], spec.size)
+    subclasses = np.concatenate([labels for _, labels in parts[:3]])
+    classes = int(max(labels.max(initial=0) for _, labels in (pool.train, pool.test))) + 1
+    if spec.superclasses:
+        merged = _superclass(spec, classes)
+        parts = [(images, merged[labels]) for images, labels in parts]
+        classes = len(spec.superclasses)
+    digest = hashlib.sha256()
+    for images, labels in parts:
+        digest.update(images.tobytes())
+        digest.update(labels.tobytes())
+    train, test, apart, validated = parts
+    return Data(train, test, apart, validated, classes, digest.hexdigest()[:16], subclasses)
+
+
+def _superclass(spec: DataSpec, classes: int) -> Labels:
+    """Return the merged label of each class."""
+    groups = spec.superclasses or ()
+    if sorted(one for group in groups for one in group) != list(range(classes)):
+        raise UserError(
+            f"data.superclasses must name each of the {classes} classes of '{spec.name}' once.",
+            "Write it as [[0, 1], [2, 3], ...].",
+        )
+    merged = np.empty(classes, dtype=np.int64)
+    for label, group in enumerate(groups):
+        merged[list(group)] = label
+    return merged
+
+
+def _take(
+    part: tuple[Images, Labels], index: NDArray[np.int64], size: int | None
+) -> tuple[Images, Labels]:
+    images = part[0][index]
+    side = images.shape[-1]
+    if size and size != side:
+        if side % size:
+            raise UserError(f"Images of side {side} cannot be averaged to side {size}.")
+        block = side // size
+        shape = (*images.shape[:2], size, block, size, block)
+        images = images.reshape(shape).mean(axis=(3, 5)).round().astype(np.uint8)
+    return np.ascontiguousarray(images), np.ascontiguousarray(part[1][index].astype(np.int64))

@@ -1,0 +1,170 @@
+"""Which samples are forgotten, and which ones a reference model is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_serializer
+
+from unlearnbench.errors import UserError
+from unlearnbench.recipe import Strict
+from unlearnbench.seeds import seed_for
+
+Index = NDArray[np.int64]
+
+Kind = Literal["random", "class", "subclass", "most-memorised", "least-memorised"]
+"""Of forget sets: how their samples are found."""
+
+
+class Split(Strict):
+    """Describe one forget set.
+
+    random: AMUN's draw, RandomState(seed).choice(n, k, replace=False), cut into `requests` parts of
+    `fraction` each; class: `fraction` of one class a request, beginning with class `target`, or
+    with the seed modulo the number of classes; subclass: the same of one of the classes that
+    `data.superclasses` merges; most-memorised, least-memorised: drawn like random from the twice as
+    many samples that come last or first in `difficulty.by_memorisation`;
+    shadow: one of `requests` worlds for U-LiRA, in which training set and forget set are drawn
+    from the whole pool. swap: as many test samples take the place of the forget set.
+    """
+
+    kind: Kind | Literal["shadow"] = "random"
+    fraction: float = Field(gt=0, le=1)
+    seed: int = Field(ge=0)
+    target: int | None = Field(None, ge=0)
+    requests: int = Field(1, ge=1)
+    request: int = Field(1, ge=1, description="which of them, from 1")
+    swap: bool = False
+
+    @field_serializer("target")
+    def _of_classes_only(self, target: int | None) -> int | None:
+        return 0 if target is None and self.kind not in ("class", "subclass") else target
+
+
+@dataclass(frozen=True)
+class Indices:
+    """Say what is forgotten now, was forgotten by earlier requests, and is retained.
+
+    Indices into the pool, whose first samples are the training set.
+    """
+
+    forget: Index
+    earlier: Index
+    retain: Index
+
+
+def cut(
+    split: Split,
+    labels: NDArray[np.int64],
+    train: int,
+    *,
+    subclasses: NDArray[np.int64] | None = None,
+    order: Callable[[], Index] | None = None,
+) -> Indices:
+    """Draw a forget set from a pool with these labels, its first `train` being the training set.
+
+    subclasses: what the labels of the pool were before they were merged; order: returns the
+    training samples from the least to the most memorised. Raises UserError if the set is empty or
+    leaves nothing.
+    """
+    if split.kind == "shadow":
+        return _shadow(split, len(labels), train)
+    if split.kind in ("class", "subclass"):
+        of = labels if split.kind == "class" or subclasses is None else subclasses
+        count = int(of.max()) + 1
+        first = split.seed % count if split.target is None else split.target
+        wanted = [first + i for i in range(split.requests)]
+        if split.target is None:
+            wanted = [one % count for one in wanted]
+        parts = [_of_class(c, split, of[:train]) for c in wanted]
+    else:
+        size = round(split.fraction * train)
+        if size == 0 or size * split.requests >= train:
+            raise UserError(
+                f"{split.requests} x {split.fraction:g} of {train} samples is not a forget set.",
+                "Some samples must be forgotten and some must be left.",
+            )
+        drawn = _candidates(split, size * split.requests, train, order)
+        parts = list(drawn.reshape(split.requests, size))
+    forget = np.sort(parts[split.request - 1])
+    earlier = np.sort(np.concatenate([*parts[: split.request - 1], forget[:0]]))
+    retain = np.setdiff1d(np.arange(train), np.concatenate((forget, earlier)))
+    check(Indices(forget, earlier, retain), train)
+    if split.swap:
+        forget = _stand_ins(split, len(forget), train, len(labels))
+    return Indices(forget, earlier, retain)
+
+
+def _candidates(split: Split, size: int, train: int, order: Callable[[], Index] | None) -> Index:
+    """Draw so many samples from all, or from the twice as many at one end of an order."""
+    draw = np.random.RandomState(split.seed)
+    if split.kind == "random" or order is None:
+        return draw.choice(train, size, replace=False)
+    ordered = order()
+    end = ordered[: 2 * size] if split.kind == "least-memorised" else ordered[-2 * size :]
+    return draw.choice(end, size, replace=False)
+
+
+def _of_class(target: int, split: Split, labels: NDArray[np.int64]) -> Index:
+    members = np.flatnonzero(labels == target)
+    if not len(members):
+        raise UserError(f"There is no class {target} in the training set.", "See forget.target.")
+    size = max(1, round(split.fraction * len(members)))
+    return np.random.RandomState(split.seed).choice(members, size, replace=False)
+
+
+def _stand_ins(split: Split, size: int, train: int, pool: int) -> Index:
+    """Draw the samples outside the training set that change places with a forget set."""
+    if size > pool - train:
+        raise UserError(
+            f"{size} forgotten samples cannot change places with {pool - train} test samples.",
+            "Set swap = false, or forget fewer.",
+        )
+    draw = np.random.default_rng(seed_for(split.seed, "swap"))
+    return train + np.sort(draw.choice(pool - train, size, replace=False))
+
+
+def _shadow(split: Split, pool: int, train: int) -> Indices:
+    """Draw one of U-LiRA's worlds.
+
+    Twice as many samples as are forgotten are audited, the same ones in all worlds. A world trains
+    on half of them and forgets that half; the other half it never sees. Worlds come in pairs with
+    the halves exchanged, so that every audited sample is forgotten in half of the worlds and unseen
+    in the others, and a model retrained without its forget set cannot tell which.
+    """
+    size = round(split.fraction * train)
+    order = np.random.default_rng(seed_for(split.seed, "audited")).permutation(pool)
+    audited, rest = order[: 2 * size], order[2 * size :]
+    if size == 0 or len(rest) < train - size:
+        raise UserError(
+            f"U-LiRA cannot audit 2 x {size} of {pool} samples and train on {train - size} others.",
+            "Forget fewer, or take more test samples.",
+        )
+    pair, side = divmod(split.request - 1, 2)
+    halves = np.random.default_rng(seed_for(split.seed, "shadow", pair)).permutation(audited)
+    forget = halves[:size] if side == 0 else halves[size:]
+    draw = np.random.default_rng(seed_for(split.seed, "shadow retain", split.request))
+    retain = draw.permutation(rest)[: train - size]
+    return Indices(np.sort(forget), forget[:0], np.sort(retain))
+
+
+def check(indices: Indices, n: int) -> None:
+    """Make sure the three parts are disjoint and are the training set, no more and no less."""
+    together = np.sort(np.concatenate((indices.forget, indices.earlier, indices.retain)))
+    if not np.array_equal(together, np.arange(n)):
+        raise AssertionError("forget, earlier and retain sets do not partition the training set")
+
+
+def reference_members(n: int, bank: int, seed: int) -> NDArray[np.bool_]:
+    """Return [bank, n]: which of the pooled n samples each reference model is trained on.
+
+    Every sample is in exactly half of the models (the balanced design of RMIA and LiRA), forget and
+    test samples alike: references trained on halves of the training set alone would put an exactly
+    retrained model's AUC far below 50.
+    """
+    draw = np.random.default_rng(seed_for(seed, "reference halves"))
+    return draw.random((bank, n)).argsort(axis=0) < bank // 2

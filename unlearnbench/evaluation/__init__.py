@@ -1,0 +1,1 @@
+"""From what is stored to findings: every model measured, every method judged. No torch."""

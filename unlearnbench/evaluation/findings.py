@@ -1,0 +1,111 @@
+"""What a report is made of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self
+
+import pandas as pd
+
+from unlearnbench.metrics.curves import Curves
+from unlearnbench.metrics.gaps import summarise
+from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.reading import validate
+
+FRAMES = ("runs", "attacks", "pairs")
+
+
+def lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a frame's rows as dictionaries, None for what is missing."""
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows]
+
+
+@dataclass
+class Findings:
+    """Hold all that a report is made of; nothing else is read to write one.
+
+    runs: one row a finished cell, with metrics, gaps and costs; attacks: one row a method and
+    attack, with intervals, tests, verdicts, ranks and flags; pairs: one row a pair of methods under
+    one attack; summary: one row a method and metric; curves: beside each row of `runs`, what
+    figures show of it; details: of a run, by id, what its record says beside numbers: seconds by
+    part, what its adversarial search found, hash of the method's source, environment; skipped and
+    failures: rows that have no runs, runs that have no record, and why; papers: address of each
+    row's; references, models: how many the plan has; open: how many models are still to be made;
+    broken: what cannot be used and why; offline_a: the constant chosen for RMIA's offline form;
+    lacking: references still to be made, without which there is no membership AUC; stale: by row,
+    how many runs were made with another source of their method.
+    """
+
+    benchmark: Benchmark
+    runs: pd.DataFrame
+    attacks: pd.DataFrame
+    pairs: pd.DataFrame
+    curves: list[Curves] = field(default_factory=list)
+    details: dict[str, dict[str, Any]] = field(default_factory=dict)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    failures: list[dict[str, str]] = field(default_factory=list)
+    papers: dict[str, str] = field(default_factory=dict)
+    references: int = 0
+    models: int = 0
+    open: int = 0
+    broken: list[str] = field(default_factory=list)
+    offline_a: float | None = None
+    lacking: int = 0
+    stale: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def judged(self) -> dict[tuple[Any, ...], dict[str, dict[str, dict[str, Any]]]]:
+        """The rows of `attacks` by access, fraction and request, then attack, then label."""
+        found: dict[tuple[Any, ...], dict[str, dict[str, dict[str, Any]]]] = {}
+        for row in lines(self.attacks):
+            group = (row["access"], row["fraction"], row["request"])
+            found.setdefault(group, {}).setdefault(row["attack"], {})[row["label"]] = row
+        return found
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Reduce the runs to means, spreads, intervals and gaps."""
+        return summarise(self.runs)
+
+    def as_json(self) -> str:
+        """Write everything as JSON, from which `from_json` makes it again, to the last bit."""
+        content = {name: value for name, value in vars(self).items() if name in self._fields()}
+        content["benchmark"] = self.benchmark.model_dump(mode="json", exclude_none=True)
+        return json.dumps(content | {name: listed(content[name]) for name in FRAMES})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `as_json` wrote."""
+        content = json.loads(text)
+        content |= {name: frame(content[name]) for name in FRAMES}
+        return cls(**content | {"benchmark": validate(content["benchmark"])})
+
+    @classmethod
+    def _fields(cls) -> set[str]:
+        return set(cls.__dataclass_fields__)
+
+
+def listed(table: pd.DataFrame) -> dict[str, list[Any]]:
+    """Return a frame's columns as plain values, None for what is missing."""
+    plain = table.astype(object).where(table.notna(), None)
+    return {str(name): [_plain(value) for value in plain[name]] for name in plain}
+
+
+def frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
+    """Make a frame of columns that `listed` has written."""
+    made = pd.DataFrame(
+        {
+            name: pd.Series(values, dtype=float if all(v is None for v in values) else None)
+            for name, values in columns.items()
+        }
+    )
+    if "original_seed" in made:
+        made["original_seed"] = made["original_seed"].astype("Int64")  # a retrain has none
+    return made
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value  # a number of numpy's

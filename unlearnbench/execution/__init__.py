@@ -1,0 +1,1 @@
+"""Make one model, and read its signals. Knows no terminal and no folder."""

@@ -1,0 +1,193 @@
+"""The contract that every method keeps, tried on a problem of a few seconds."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unlearnbench import registry
+from unlearnbench.errors import UnlearnBenchError
+from unlearnbench.execution.execute import verify
+from unlearnbench.method import Method
+from unlearnbench.recipe import Recipe
+from unlearnbench.task import Task
+from unlearnbench.toolkit.examples import Examples
+from unlearnbench.toolkit.training import train
+
+RECIPE = Recipe(epochs=6, lr=0.05, batch_size=16, crop=1, flip=True)
+CLASSES, SIDE = 3, 8
+
+
+@dataclass(frozen=True)
+class Result:
+    """Hold one rule of the contract and what is wrong, None if nothing is."""
+
+    rule: str
+    problem: str | None
+
+
+class Trial:
+    """Try one method on a small problem: 48 images of 8x8 in three classes, a trained small CNN."""
+
+    def __init__(self, method: Method) -> None:
+        """Prepare to try `method`."""
+        self.method = method
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The original, trained on all samples."""
+        return train(build(0), examples(48), seed=0)
+
+    def task(self, forget: int, *, retain: bool = True, seed: int = 5) -> Task:
+        """Make a request to forget the first `forget` samples."""
+        everything = examples(48)
+        where = torch.arange(48) < forget
+        return Task(
+            forget=everything.select(where),
+            retain=everything.select(~where) if retain else None,
+            classes=CLASSES,
+            seed=seed,
+            device=torch.device("cpu"),
+            recipe=RECIPE,
+            original=copy.deepcopy(self.model).eval(),
+            validation=None,
+            build=build,
+        )
+
+    def unlearn(self, task: Task) -> dict[str, Tensor]:
+        """Run the method on a copy of the original; return the weights it made, checked."""
+        start = copy.deepcopy(self.model)
+        shape = {name: value.shape for name, value in start.state_dict().items()}
+        made = self.method.unlearn(start, task)
+        verify(made, shape)
+        return {name: value.clone() for name, value in made.state_dict().items()}
+
+    def documented(self) -> None:
+        """Have a docstring and name a paper."""
+        kind = type(self.method)
+        assert kind.__doc__ and kind.__doc__ != Method.__doc__, "the class has no docstring"
+        assert kind.paper.startswith("http"), "set `paper` to the address of its paper"
+
+    def survives_json(self) -> None:
+        """Have hyperparameters that survive JSON."""
+        kind = type(self.method)
+        again = kind.model_validate_json(self.method.model_dump_json())
+        assert again == self.method, "hyperparameters changed on the way through JSON"
+
+    def same_architecture(self) -> None:
+        """Return a model of the same architecture with finite weights."""
+        self.unlearn(self.task(8))
+
+    def repeats(self) -> None:
+        """Give the same weights for the same seed on the CPU."""
+        first, second = self.unlearn(self.task(8)), self.unlearn(self.task(8))
+        differ = [name for name in first if not torch.equal(first[name], second[name])]
+        assert not differ, f"two runs with one seed differ in {differ[0]}"
+
+    def leaves_original(self) -> None:
+        """Leave the task's original and examples as they are."""
+        task = self.task(8)
+        before = copy.deepcopy(task.original.state_dict())
+        images, labels = task.forget.images.clone(), task.forget.labels.clone()
+        self.unlearn(task)
+        after = task.original.state_dict()
+        assert all(torch.equal(before[name], after[name]) for name in before), (
+            "task.original was changed"
+        )
+        assert torch.equal(images, task.forget.images), "the forget images were changed"
+        assert torch.equal(labels, task.forget.labels), "the forget labels were changed"
+
+    def leaves_random_state(self) -> None:
+        """Leave the global random state alone, drawing from task.seed only."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(987654321)  # a state that no earlier run can have left behind
+            before = global_random_states()
+            self.unlearn(self.task(8))
+            after = global_random_states()
+        for name, state in before.items():
+            assert after[name] == state, (
+                f"{name}'s global random state was changed: draw from task.seed"
+            )
+
+    def forgets_one(self) -> None:
+        """Forget a single sample."""
+        self.unlearn(self.task(1))
+
+    def forgets_many(self) -> None:
+        """Forget more samples than fit a batch."""
+        self.unlearn(self.task(RECIPE.batch_size + 3))
+
+    def works_forget_only(self) -> None:
+        """Work under forget-only access, or declare needs_retain."""
+        if not self.method.needs_retain:
+            self.unlearn(self.task(8, retain=False))
+
+    def rules(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        """Yield each rule with the function that tries it."""
+        for try_it in (
+            self.documented,
+            self.survives_json,
+            self.same_architecture,
+            self.repeats,
+            self.leaves_original,
+            self.leaves_random_state,
+            self.forgets_one,
+            self.forgets_many,
+            self.works_forget_only,
+        ):
+            yield (try_it.__doc__ or "").rstrip("."), try_it
+
+
+def global_random_states() -> dict[str, str]:
+    """Describe the state of every global random generator a method might draw from."""
+    return {
+        "torch": str(torch.get_rng_state().tolist()),
+        "numpy": str(np.random.get_state()),
+        "random": str(random.getstate()),
+    }
+
+
+def examples(count: int) -> Examples:
+    """Draw images whose class shows in the brightness of a third of the rows."""
+    generator = torch.Generator().manual_seed(3)
+    images = torch.randint(0, 120, (count, 1, SIDE, SIDE), generator=generator, dtype=torch.uint8)
+    labels = torch.arange(count) % CLASSES
+    for label in range(CLASSES):
+        images[labels == label, :, 2 * label : 2 * label + 3] += 90
+    return Examples(images, labels, torch.ones(count, dtype=torch.bool), RECIPE)
+
+
+def build(seed: int) -> nn.Module:
+    """Build the small CNN from a seed, leaving the global random state alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = registry.find("models")["small-cnn"].load()
+        model: nn.Module = module.build(CLASSES, 1, SIDE)
+    return model
+
+
+def examine(file: Path) -> Iterator[Result]:
+    """Yield how the method in `file` keeps each rule. Raises UserError if it does not import."""
+    plugin = registry.Plugin(file.stem, file)
+    trial = Trial(registry.build(registry.method_class(plugin), plugin.name, {}))
+    torch.set_num_threads(1)
+    for rule, try_it in trial.rules():
+        yield Result(rule, _problem(try_it))
+
+
+def _problem(try_it: Callable[[], None]) -> str | None:
+    try:
+        try_it()
+    except (AssertionError, UnlearnBenchError) as error:
+        return str(error)
+    except Exception as error:  # the boundary: a method may raise anything
+        return f"{type(error).__name__}: {error}"
+    return None

@@ -1,0 +1,1 @@
+"""From a benchmark file to the graph of models to make."""

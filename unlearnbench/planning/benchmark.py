@@ -1,0 +1,145 @@
+"""What a benchmark is: which methods are compared, on what, how often."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from unlearnbench.data.prepare import DataSpec
+from unlearnbench.data.splits import Kind
+from unlearnbench.errors import unknown
+from unlearnbench.metrics.attacks import ATTACKS
+from unlearnbench.metrics.compute import METRICS
+from unlearnbench.planning.published import Published, looked_up
+from unlearnbench.planning.spec import Access
+from unlearnbench.recipe import Recipe, Strict
+
+TERMS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
+"""The paper's four terms of the average gap."""
+
+
+class Forget(Strict):
+    """Say what is forgotten."""
+
+    kind: Kind = Field("random", description="class, subclass: of one class; most-memorised, ...")
+    fractions: list[float] = Field(
+        min_length=1, description="of the training set (or of the class)"
+    )
+    target: int | None = Field(
+        None, ge=0, description="first class (or subclass) forgotten; by the forget seed if absent"
+    )
+    requests: int = Field(1, ge=1, description="forget sets sent in a row")
+
+    @model_validator(mode="after")
+    def _in_range(self) -> Self:
+        for fraction in self.fractions:
+            if not (0 < fraction < 1 or (fraction == 1 and self.kind in ("class", "subclass"))):
+                raise ValueError(f"fraction {fraction:g} is outside (0, 1)")
+        return self
+
+
+class Seeds(Strict):
+    """Say how often everything is repeated.
+
+    zip: repetition i takes the i-th original, forget set and run; product: every combination.
+    """
+
+    originals: list[int] = Field(min_length=1)
+    forget: list[int] = Field(min_length=1)
+    runs: list[int] = Field(min_length=1)
+    pairing: Literal["zip", "product"] = "zip"
+    retrains: int = Field(
+        1,
+        ge=1,
+        description="models retrained for each forget set; of three or more, the last is held out"
+        " of the yardstick and judged as a method would be",
+    )
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Self:
+        lengths = {len(self.originals), len(self.forget), len(self.runs)}
+        if self.pairing == "zip" and len(lengths) > 1:
+            raise ValueError("originals, forget and runs must be equally long to be zipped")
+        return self
+
+
+class References(Strict):
+    """Size the bank of reference models for membership attacks."""
+
+    count: int = Field(16, ge=2, multiple_of=2)
+    seed: int = Field(0, ge=0)
+
+
+class ULira(Strict):
+    """Size U-LiRA: shadow models passed through the very methods that are compared."""
+
+    shadows: int = Field(
+        0, ge=0, multiple_of=4, description="worlds, each with an original and a run a method"
+    )
+    seed: int = Field(0, ge=0)
+    methods: list[str] = Field(default_factory=list, description="rows audited; all if empty")
+
+
+class Limits(Strict):
+    """Declare beforehand, in points, what a difference to retrain must not exceed."""
+
+    equivalence: float = Field(2.0, gt=0, description="margin of FT AUC for 'equivalent'")
+    utility: float = Field(5.0, gt=0, description="test accuracy a method may lose and be ranked")
+
+
+class Benchmark(Strict):
+    """Say which methods are compared, on what, how often. One TOML file each."""
+
+    name: str = Field(
+        pattern=r"^[\w.-]+$", description="names the results folder; the file name if absent"
+    )
+    title: str
+    data: DataSpec
+    model: str
+    recipe: Recipe = Recipe()
+    access: list[Access] = Field(["full"], min_length=1)
+    forget: Forget
+    seeds: Seeds
+    references: References = References()
+    attacks: list[str] = Field(list(ATTACKS), min_length=1, description="that tables show")
+    limits: Limits = Limits()
+    controls: bool = Field(True, description="run do-nothing, destroyed and planted-leak too")
+    curves: bool = Field(False, description="note accuracies after each epoch of unlearning")
+    swap: bool = Field(False, description="run all again with forget and test samples exchanged")
+    ulira: ULira = ULira()
+    gap_terms: list[str] = Field(list(TERMS), min_length=1, description="averaged in avg_gap")
+    methods: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="rows of the table: settings by label"
+    )
+    others: bool = Field(True, description="run the methods that have no row here as well")
+    plugins: list[str] = Field(default_factory=list, description="files of further methods")
+    tuning: dict[str, Any] = Field(
+        default_factory=dict, description="how the settings were chosen, for the reader"
+    )
+    published: list[Published] = Field(
+        default_factory=list, description='rows, or tables of a paper such as "amun: Table 1"'
+    )
+
+    @field_validator("published", mode="before")
+    @classmethod
+    def _looked_up(cls, entries: object) -> object:
+        return looked_up(entries)
+
+    @model_validator(mode="after")
+    def _known_metrics(self) -> Self:
+        named = [*self.gap_terms, *(name for row in self.published for name in row.values)]
+        for name in named:
+            if name not in METRICS:
+                raise ValueError(str(unknown("metric", name, METRICS)))
+        for name in self.attacks:
+            if name not in ATTACKS:
+                raise ValueError(str(unknown("attack", name, ATTACKS)))
+        return self
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        plain = self.forget.kind == "random" and self.forget.requests == 1
+        if (self.swap or self.ulira.shadows) and not plain:
+            raise ValueError("swap and ulira need random forget sets and one request")
+        return self

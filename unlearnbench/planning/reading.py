@@ -1,0 +1,166 @@
+"""Benchmark files: found, read on top of each other, changed, checked, and written out."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import ValidationError
+
+from unlearnbench.errors import UserError, unknown
+from unlearnbench.metrics.attacks import ATTACKS
+from unlearnbench.planning.benchmark import Benchmark, Limits
+from unlearnbench.planning.published import Published
+from unlearnbench.registry import shipped
+
+BASED_ON = "based_on"
+WHOLE = ("methods", "tuning")
+"""Tables of a file that replace those of the files it is based on."""
+
+
+def shipped_benchmarks() -> dict[str, Path]:
+    """List the benchmark files that ship with the package, by name."""
+    return {path.stem: path for path in sorted(shipped("benchmarks").glob("*.toml"))}
+
+
+def locate(name: str) -> Path:
+    """Find a benchmark by name, or take `name` as the path of a TOML file."""
+    known = shipped_benchmarks()
+    if name in known:
+        return known[name]
+    if name.endswith(".toml") and Path(name).is_file():
+        return Path(name)
+    raise unknown("benchmark", name, known)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a benchmark file on top of those that it is based on, the first of them lowest.
+
+    Tables are merged key by key, but for rows of methods and words about tuning, which stand whole
+    or not at all. Raises UserError with the line that is broken.
+    """
+    merged: dict[str, Any] = {}
+    for file in reversed(chain(path)):
+        merged["name"] = path.stem  # never a base's own
+        for key, value in _parsed(file).items():
+            part = isinstance(value, dict) and key not in WHOLE
+            merged[key] = {**merged.get(key, {}), **value} if part else value
+    merged.pop(BASED_ON, None)
+    return merged
+
+
+def chain(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
+    """List a benchmark file and those that it is based on, directly or not, the nearest first."""
+    if path in above:
+        raise UserError(f"{path} is based on itself.", f"See its key {BASED_ON}.")
+    named = _parsed(path).get(BASED_ON, [])
+    names = [named] if isinstance(named, str) else named
+    files = [path]
+    for name in reversed(names):
+        files += chain(_base(str(name), path), (*above, path))
+    return files
+
+
+def _base(name: str, path: Path) -> Path:
+    """Find a shipped benchmark or a part of one, or a file beside the one that names it."""
+    for file in (shipped("benchmarks") / f"{name}.toml", path.parent / name):
+        if file.is_file():
+            return file
+    raise unknown(f"benchmark for {path.name} to be based on", name, shipped_benchmarks())
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path} is not valid TOML: {error}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Cannot read {path}: {error}.") from error
+
+
+def validate(raw: dict[str, Any]) -> Benchmark:
+    """Check settings. Raises UserError naming the key that is wrong."""
+    where = f"benchmark {raw['name']}"
+    try:
+        return Benchmark.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = [str(part) for part in first["loc"]]
+        if first["type"] == "extra_forbidden":
+            raise unknown(f"key in {where}", path[-1], _siblings(path)) from error
+        message = first["msg"].removeprefix("Value error, ")
+        text = ": ".join(filter(None, (where, ".".join(path), message)))
+        raise UserError(text if text.endswith("?") else f"{text}.") from error
+
+
+def _siblings(path: list[str]) -> Iterable[str]:
+    """List the keys that the table holding the last part of `path` may have."""
+    model: Any = Benchmark
+    for part in path[:-1]:
+        if part.isdigit():
+            continue
+        model = model.model_fields[part].annotation
+        model = Published if model == list[Published] else model
+    fields: Iterable[str] = model.model_fields
+    return fields
+
+
+def change(raw: dict[str, Any], assignments: Iterable[str], methods: Iterable[str]) -> None:
+    """Apply `--set KEY=VALUE` to a parsed benchmark, in place.
+
+    KEY begins with a method's label (`salun.keep`) or a table of the file (`recipe.epochs`).
+    """
+    labels = {*methods, *raw.get("methods", {})}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        *path, last = key.strip().split(".")
+        if not equals or (not path and last not in Benchmark.model_fields):
+            raise UserError(f"Cannot read --set {assignment}.", "Write it as salun.keep=0.3.")
+        if path and path[0] not in Benchmark.model_fields:
+            if path[0] not in labels:
+                raise unknown("method", path[0], labels)
+            path.insert(0, "methods")
+        table = raw
+        for part in path:
+            table = table.setdefault(part, {})
+        table[last] = _value(text.strip())
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # an unquoted word
+
+
+def repeat(raw: dict[str, Any], count: int) -> None:
+    """Set the number of repetitions: the first seeds of each list, counted on where it is short."""
+    seeds = raw.setdefault("seeds", {})
+    for name in ("originals", "forget", "runs"):
+        listed = list(seeds.get(name, [1]))
+        while len(listed) < count:
+            listed.append(listed[-1] + 1)
+        seeds[name] = listed[:count]
+
+
+def merge(asked: Benchmark, stored: Benchmark) -> Benchmark:
+    """Keep the rows that were run before beside those asked for now, if all else is the same."""
+    same: dict[str, Any] = {"methods": {}, "plugins": [], "title": "", "tuning": {}}
+    same |= {"published": []}
+    same |= {"attacks": list(ATTACKS), "limits": Limits()}  # ways of reading, not of running
+    if asked.model_copy(update=same) != stored.model_copy(update=same):
+        return asked
+    return asked.model_copy(
+        update={
+            "methods": stored.methods | asked.methods,
+            "plugins": list(dict.fromkeys([*stored.plugins, *asked.plugins])),
+        }
+    )
+
+
+def as_toml(benchmark: Benchmark) -> str:
+    """Write a benchmark out with every default."""
+    return tomli_w.dumps(benchmark.model_dump(mode="json", exclude_none=True))

@@ -1,0 +1,1 @@
+"""Figures of findings, in Vega-Lite, and how they are drawn."""

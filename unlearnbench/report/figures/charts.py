@@ -1,0 +1,260 @@
+"""How each figure is drawn, in Vega-Lite; None where there is nothing to draw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.settings import Group, compared, select
+from unlearnbench.metrics.compute import METRICS
+from unlearnbench.metrics.gaps import noise_band
+from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+from unlearnbench.report.figures import series
+from unlearnbench.report.figures.marks import (
+    CHOSEN,
+    DASHED,
+    HOVER,
+    LINES,
+    SHADE,
+    Spec,
+    axis,
+    band,
+    chart,
+    choice,
+    colour,
+    lines,
+    points,
+    rule,
+    values,
+)
+from unlearnbench.report.figures.style import COLUMN, PAGE
+
+PROBABILITIES = (0.000001, 0.001, 0.5, 0.999, 0.999999)
+SINGLE = COLUMN - 46
+AFTER_REQUESTS = ("ft_auc", "fr_auc", "all_ft_auc", "all_fr_auc", "test_accuracy", "avg_gap")
+CURVES = {"test": "Test accuracy (%)", "forget": "Forget accuracy (%)"}
+
+
+def gaps(findings: Findings, group: Group) -> Spec | None:
+    """Draw the signed gap of every metric to retrain, a dot a method."""
+    runs, labels = _rows(findings, group)
+    drawn = []
+    for place, (name, data) in enumerate(series.gaps(runs).items()):
+        style = {"labels": place % 3 == 0, "ticks": False, "domain": False, "grid": True}
+        y = axis("method", None, kind="nominal", scale=LINES, axis=style)
+        x = axis("x", None, axis={"tickCount": 5})
+        reach = noise_band(runs, name)
+        dots = points(data, labels, x, y, "x", key=False)
+        layers = [*band(-reach, reach, "x"), rule(0, "x"), *dots]
+        unit = "points" if METRICS[name].unit else "probability"
+        title = f"{METRICS[name].title} ({unit})"
+        drawn.append(chart(layers, (PAGE - 120) / 3, 11 * len(labels), title=title))
+    return choice({"concat": drawn, "columns": 3}, labels) if drawn else None
+
+
+def forgetting_utility(findings: Findings, group: Group) -> Spec | None:
+    """Draw test accuracy against FT AUC."""
+    runs, labels = _rows(findings, group)
+    if RETRAIN not in labels or "ft_auc" not in runs:
+        return None
+    data = series.dots(runs, "ft_auc", "test_accuracy")
+    layers = []
+    for along, name in (("x", "ft_auc"), ("y", "test_accuracy")):
+        middle, reach = runs.loc[runs["label"] == RETRAIN, name].mean(), noise_band(runs, name)
+        layers += [*band(middle - reach, middle + reach, along), rule(middle, along)]
+    x, y = axis("x", "FT AUC (%)"), axis("y", "Test accuracy (%)")
+    layers += points(data, labels, x, y, "xy")
+    return choice(chart(layers, SINGLE, 150), labels)
+
+
+def time_gap(findings: Findings, group: Group) -> Spec | None:
+    """Draw the average gap against the time, a share of retraining's, and the best trade-offs."""
+    runs, labels = _rows(findings, group)
+    if RETRAIN not in labels or not runs["avg_gap"].notna().any():
+        return None
+    labels = [label for label in labels if label != ORIGINAL]
+    data = series.dots(runs[runs["label"] != ORIGINAL], "time_ratio", "avg_gap")
+    data["x_low"] = data["x_low"].clip(lower=data["x"] / 10)  # the axis is logarithmic
+    front = pd.DataFrame(series.pareto(data["x"].tolist(), data["y"].tolist()), columns=["x", "y"])
+    marks = _decades(data["x_low"].min(), data["x_high"].max(), 1, 2, 5)
+    style = {"format": "~g", "values": marks}
+    x = axis("x", "Time (share of retraining)", scale={"type": "log"}, axis=style)
+    y = axis("y", "Average gap to retrain (points)", scale={"zero": True})
+    dotted = {"type": "line", **DASHED, "strokeDash": [1, 2]}
+    line = {"data": values(front), "mark": dotted, "encoding": {"x": x, "y": y}}
+    layers = [*band(0, noise_band(runs, "avg_gap"), "y"), line]
+    return choice(chart([*layers, *points(data, labels, x, y, "xy")], SINGLE, 150), labels)
+
+
+def confidences(findings: Findings, group: Group) -> Spec | None:
+    """Draw densities of the true label's log-odds on all three sets, before and after."""
+    methods = [label for label in _rows(findings, group)[1] if label != ORIGINAL]
+    if not methods:
+        return None
+    data = series.densities(findings, group)
+    low, high = float(data["x"].min()), float(data["x2"].max())
+    ticks = [float(np.log(p / (1 - p))) for p in PROBABILITIES]
+    style = {
+        "values": [tick for tick in ticks if low < tick < high],
+        "labelExpr": "format(1 / (1 + exp(-datum.value)), '.6~f')",
+        "labelOverlap": True,
+        "labelSeparation": 6,
+        "grid": False,
+    }
+    x = axis("x", "Confidence in the true label", scale={"domain": [low, high]}, axis=style)
+
+    def y(field: str) -> Spec:
+        return axis(field, None, scale={}, axis={"tickCount": 2, "grid": False})
+
+    step = {"interpolate": "step-after"}
+    layers: list[Spec] = []
+    if "retrain_low" in data:
+        ends = {"x": x, "y": y("retrain_low"), "y2": {"field": "retrain_high"}}
+        layers.append({"mark": {"type": "area", **SHADE, **step}, "encoding": ends})
+    if "before" in data:
+        mark = {"type": "line", "color": "#000000", "strokeWidth": 0.6, **step}
+        layers.append({"mark": mark, "encoding": {"x": x, "y": y("before")}})
+    tint = {"x": x, "y": y("after"), "color": colour(methods, key=False)}
+    layers.append({"mark": {"type": "line", "strokeWidth": 1, **step}, "encoding": tint})
+    tips: list[Spec] = [{"field": "method"}, {"field": "part", "title": "set"}]
+    tips += [{"field": "x", "title": "log-odds from", "type": "quantitative"}]
+    tips += [
+        {"field": name, "format": ".1f", "type": "quantitative", "title": f"{name} (%)"}
+        for name in ("before", "after")
+        if name in data
+    ]
+    hover = {"x": x, "x2": {"field": "x2"}, "y": y("after"), "tooltip": tips}
+    layers.append({"name": HOVER, "mark": {"type": "bar", "opacity": 0}, "encoding": hover})
+    header = {"labelAngle": 0, "labelAlign": "left", "title": None}
+    parts = list(series.PARTS.values())
+    facet = {
+        "row": {"field": "method", "type": "nominal", "sort": methods, "header": header},
+        "column": {"field": "part", "type": "nominal", "sort": parts, "title": None},
+    }
+    inner = chart(layers, (PAGE - 130) / 3, 34)
+    faceted = {"data": values(data), "transform": CHOSEN, "facet": facet, "spec": inner}
+    return choice(faceted, methods)
+
+
+def roc(findings: Findings, group: Group) -> Spec | None:
+    """Draw RMIA's ROC curves, both axes logarithmic."""
+    labels = _rows(findings, group)[1]
+    data = series.roc(findings, group)
+    if data.empty:
+        return None
+    lowest = float(min(data["x"].min(), data["y"].min()))
+    log = {"type": "log", "domain": [lowest, 100]}
+    style = {"format": "~g", "values": _decades(lowest, 100, 1)}
+    x = axis("x", "False-positive rate (%)", scale=log, axis=style)
+    y = axis("y", "True-positive rate (%)", scale=log, axis=style)
+    ends = pd.DataFrame({"x": [lowest, 100], "y": [lowest, 100]})
+    guess = {"data": values(ends), "mark": {"type": "line", **DASHED}, "encoding": {"x": x, "y": y}}
+    data["std"] = data["std"].clip(upper=data["y"] * 0.99)  # what is drawn must be above zero
+    layers = [guess, *lines(data, labels, x, y, dots=False)]
+    return choice(chart(layers, SINGLE, 170), labels)
+
+
+def auc_references(findings: Findings, group: Group) -> Spec | None:
+    """Draw FT AUC against the number of reference models."""
+    labels = _rows(findings, group)[1]
+    data = series.references(findings, group)
+    counts = sorted(data["x"].unique().tolist())
+    if len(counts) < 2:
+        return None
+    style = {"values": counts, "format": "d"}
+    x = axis("x", "Reference models", scale={"type": "log", "base": 2}, axis=style)
+    return choice(chart(lines(data, labels, x, axis("y", "FT AUC (%)")), SINGLE, 150), labels)
+
+
+def classes(findings: Findings, group: Group) -> Spec | None:
+    """Draw how far accuracy is from retrain's, class by class."""
+    labels = _rows(findings, group)[1]
+    data = series.classes(findings, group)
+    if data.empty:
+        return None
+    most = max(float(data["gap"].abs().quantile(0.98)), 1.0)
+    scale = {"scheme": "blueorange", "domain": [-most, most], "domainMid": 0, "clamp": True}
+    legend = {"title": "points", "orient": "right", "gradientLength": 60, "titleFontSize": 7}
+    tips = [{"field": name} for name in ("method", "part", "class")]
+    gap: Spec = {"field": "gap", "type": "quantitative"}
+    style = {"labelAngle": 0, "labelOverlap": True}
+    encoding = {
+        "x": axis("class", "Class", kind="ordinal", axis=style),
+        "y": axis("method", None, kind="nominal", sort=labels),
+        "color": gap | {"scale": scale, "legend": legend},
+        "tooltip": [*tips, gap | {"format": "+.1f"}],
+    }
+    cells = {"mark": {"type": "rect"}, "encoding": encoding}
+    inner = chart([cells], (PAGE - 150) / 2, 11 * len(labels))
+    facet = {"column": {"field": "part", "type": "nominal", "title": None}}
+    faceted = {"data": values(data), "transform": CHOSEN, "facet": facet, "spec": inner}
+    return choice(faceted, labels)
+
+
+def memorisation(findings: Findings, group: Group) -> Spec | None:
+    """Draw forget accuracy and FT AUC by how much samples are memorised."""
+    labels = _rows(findings, group)[1]
+    drawn = []
+    for curve, name in (("decile_accuracy", "Forget accuracy (%)"), ("decile_auc", "FT AUC (%)")):
+        data = series.curves(findings, group, curve)
+        if data["x"].nunique() < 2:
+            return None
+        title = "Forget samples, least to most memorised"
+        x = axis("x", title, kind="ordinal", axis={"labelAngle": 0})
+        drawn.append(chart(lines(data, labels, x, axis("y", name)), (PAGE - 80) / 2, 140))
+    return choice({"concat": drawn, "columns": 2}, labels)
+
+
+def adversarial_distances(findings: Findings, group: Group) -> Spec | None:
+    """Draw which share of the forget samples flips within which distance."""
+    data = series.distances(findings, group)
+    if data.empty:
+        return None
+    labels = list(dict.fromkeys(data["method"]))
+    x = axis("x", "l2 distance of the adversarial example")
+    y = axis("y", "Forget samples that flip (%)")
+    return choice(chart(lines(data, labels, x, y, dots=False), SINGLE, 130), labels)
+
+
+def after_requests(findings: Findings, group: Group) -> Spec | None:
+    """Draw metrics after each request of a sequence, once, with the last one's tables."""
+    last = findings.benchmark.forget.requests
+    if last == 1 or group[2] != last:
+        return None
+    labels = _rows(findings, group)[1]
+    drawn = []
+    for name, data in series.requests(findings, group, AFTER_REQUESTS).items():
+        x = axis("x", "Request", kind="ordinal", axis={"labelAngle": 0})
+        y = axis("y", series.title(name))
+        drawn.append(chart(lines(data, labels, x, y), (PAGE - 80) / 2, 120))
+    return choice({"concat": drawn, "columns": 2}, labels) if drawn else None
+
+
+def after_epochs(findings: Findings, group: Group) -> Spec | None:
+    """Draw accuracies after each epoch of unlearning, where they were noted."""
+    labels = [label for label in _rows(findings, group)[1] if label not in (ORIGINAL, RETRAIN)]
+    drawn = []
+    for name, title in CURVES.items():
+        data = series.epochs(findings, group, f"{name}_accuracy")
+        if data.empty:
+            return None
+        labels = [label for label in labels if label in set(data["method"])]
+        style = {"tickMinStep": 1, "format": "d"}
+        x = axis("x", "Epoch", axis=style)
+        middle = _rows(findings, group)[0].query("label == @RETRAIN")[f"{name}_accuracy"].mean()
+        layers = [rule(middle, "y"), *lines(data, labels, x, axis("y", title))]
+        drawn.append(chart(layers, (PAGE - 80) / 2, 160))
+    return choice({"concat": drawn, "columns": 2}, labels)
+
+
+def _decades(low: float, high: float, *steps: int) -> list[float]:
+    """Return what a logarithmic axis is labelled with: steps times powers of ten."""
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    return [float(f"{step}e{power}") for power in powers for step in steps]
+
+
+def _rows(findings: Findings, group: Group) -> tuple[pd.DataFrame, list[str]]:
+    """Return the runs that figures show, and the order of their rows."""
+    runs = compared(select(findings.runs, group))
+    return runs, list(dict.fromkeys(runs["label"]))

@@ -1,0 +1,1 @@
+"""Pages: what a report says in words, as HTML and Markdown."""

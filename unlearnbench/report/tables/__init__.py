@@ -1,0 +1,1 @@
+"""Tables of findings, as cells and as Markdown, LaTeX and CSV."""

@@ -1,0 +1,1 @@
+"""Which model is made where and when: devices, processes, machines."""

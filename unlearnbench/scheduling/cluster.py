@@ -1,0 +1,83 @@
+"""More than one machine: the scheduler's jobs as tasks of a Dask cluster."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from unlearnbench.errors import UserError
+from unlearnbench.scheduling import slots
+from unlearnbench.scheduling.jobs import Event, Job
+from unlearnbench.scheduling.slots import Activity, Slot
+
+RESOURCE = "slot"
+PATIENCE = 10
+"""Seconds to wait for the scheduler to answer."""
+HINT = f"Start workers with: dask worker ADDRESS --nthreads 1 --resources '{RESOURCE}=1'."
+
+
+class ClusterWorker:
+    """Stand for one slot somewhere in the cluster; Dask says where, and outlives its workers."""
+
+    def __init__(self, slot: Slot, client: Any) -> None:
+        """Submit to `client`, a distributed.Client."""
+        self.slot = slot
+        self._client = client
+        self._task: Any = None
+
+    def submit(self, work: Callable[[Job], Event], job: Job) -> Future[Event]:
+        """Run `work` on whichever worker has a slot free."""
+        self.slot.busy(Activity(job.node.spec.id, job.node.label))
+        ended: Future[Event] = Future()
+        self._task = self._client.submit(_there, work, job, pure=False, resources={RESOURCE: 1})
+        self._task.add_done_callback(lambda task: self._hand_over(task, ended))
+        return ended
+
+    def _hand_over(self, task: Any, ended: Future[Event]) -> None:
+        self.slot.idle()
+        if task.status == "finished":
+            ended.set_result(task.result())
+        else:  # cancelled, lost, or the death of one worker after another
+            ended.set_exception(BrokenProcessPool(f"the task is {task.status}"))
+
+    def stop(self) -> None:
+        """Give up the task, if there is one; what a worker has begun there it ends, unheard."""
+        if self._task is not None:
+            self._task.cancel(force=True)
+        self.slot.idle()
+
+
+def _there(work: Callable[[Job], Event], job: Job) -> Event:
+    """Do a job on a worker of the cluster, on the GPU that it sees or else on its CPU."""
+    import torch
+
+    if slots._mine is None:
+        device = "cuda:0" if torch.cuda.is_available() else "cpu"
+        torch.set_num_threads(1)
+        slots.take_over(Slot(Path(tempfile.mkdtemp(prefix="unlearnbench-")), 0, device))
+    return work(job)
+
+
+@contextmanager
+def open_cluster(address: str) -> Iterator[list[ClusterWorker]]:
+    """Connect to a Dask scheduler for as long as the block lasts, or raise UserError."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UserError("Dask is not installed.", "pip install 'unlearnbench[dask]'") from error
+    try:
+        client = Client(address, timeout=PATIENCE)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise UserError(f"There is no Dask scheduler at {address}: {error}.", HINT) from error
+    with client, tempfile.TemporaryDirectory(prefix="unlearnbench-") as folder:
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        count = int(sum(worker["resources"].get(RESOURCE, 0) for worker in workers))
+        if not count:
+            raise UserError(f"The workers at {address} offer no '{RESOURCE}'.", HINT)
+        made = [Slot(Path(folder), index, f"{address}#{index + 1}") for index in range(count)]
+        yield [ClusterWorker(slot, client) for slot in made]

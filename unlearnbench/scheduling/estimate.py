@@ -1,0 +1,129 @@
+"""How long a plan will take, and how much it will keep, learnt from what has been run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from statistics import mean, median
+
+from unlearnbench.planning.plan import Node, Plan
+from unlearnbench.scheduling.placement import Placement
+from unlearnbench.storage.store import Store
+
+FINE_TUNING = 0.3
+"""Share of an original's time that a method takes of which nothing is known yet."""
+
+
+def expected(node: Node) -> float:
+    """Guess how long a node takes, an original being 1, from its spec alone."""
+    spec = node.spec
+    data = spec.data
+    if spec.kind == "original":
+        return 1.0
+    if spec.kind == "reference":
+        return (1 + data.test / data.train) / 2 if data.train and data.test else 0.6
+    forgotten = spec.split.fraction if spec.split else 0.0
+    if spec.original is None:
+        return 1 - forgotten
+    epochs = spec.settings.get("epochs")
+    if not isinstance(epochs, int):
+        return FINE_TUNING
+    return epochs / spec.recipe.epochs * (1.0 if spec.access == "full" else 2 * forgotten)
+
+
+class Estimate:
+    """Learn how long nodes take, by kind; kinds not seen yet by guesses, scaled to those seen."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.rates: list[float] = []
+
+    def learn(self, node: Node, seconds: float) -> None:
+        """Note how long a node took."""
+        self.seconds[node.label].append(seconds)
+        if expected(node) >= FINE_TUNING:  # what takes no time says nothing of the machine
+            self.rates.append(seconds / expected(node))
+
+    def of(self, node: Node) -> float | None:
+        """Return the seconds a node will take; None if nothing is known yet."""
+        if node.label in self.seconds:
+            return mean(self.seconds[node.label])
+        return expected(node) * median(self.rates) if self.rates else None
+
+    def length(self, node: Node) -> float:
+        """Return how long a node will take, to sort by: in seconds or, failing that, a guess."""
+        seconds = self.of(node)
+        return expected(node) if seconds is None else seconds
+
+    def total(self, nodes: Iterable[Node]) -> float | None:
+        """Return the seconds that nodes take one after the other; None if nothing is known."""
+        each = [self.of(node) for node in nodes]
+        return None if None in each else sum(one for one in each if one is not None)
+
+    def left(self, nodes: Iterable[Node], slots: int) -> float | None:
+        """Return the seconds that nodes will take on so many slots; None if nothing is known."""
+        total = self.total(nodes)
+        return None if total is None else total / slots
+
+
+def from_store(plan: Plan, store: Store) -> Estimate:
+    """Learn from the records of a plan's finished nodes, or else of similar benchmarks."""
+    estimate = Estimate()
+    for run, node in plan.nodes.items():
+        if store.done(run):
+            estimate.learn(node, store.record(run)["seconds"]["total"])
+    if not estimate.rates:
+        estimate.rates = list(_similar(plan, store))
+    return estimate
+
+
+def _similar(plan: Plan, store: Store) -> Iterator[float]:
+    """Yield how long an original of this plan would take, by others on the same data and model.
+
+    They lie in the folders beside the store's; their time goes by samples and epochs.
+    """
+    asked = next(iter(plan.nodes.values())).spec
+    for path in sorted(store.folder.parent.glob("*/runs/original-*")):
+        other = Store(path.parent.parent)
+        run = path.name.rpartition("-")[2]
+        if other.folder == store.folder or not other.done(run):
+            continue
+        record = other.record(run)
+        spec = record["spec"]
+        if (spec["data"]["name"], spec["model"]) == (asked.data.name, asked.model):
+            passes = record["train"] * spec["recipe"]["epochs"]
+            ours = (asked.data.train or record["train"]) * asked.recipe.epochs
+            yield record["seconds"]["total"] * ours / passes
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Say what it takes to make some nodes: seconds on so many slots, bytes; None if unknown."""
+
+    slots: int
+    on_gpu: bool
+    seconds: float | None
+    bytes: int | None
+
+
+def cost(
+    plan: Plan, store: Store, runs: Iterable[str], known: Estimate, placement: Placement
+) -> Cost:
+    """Guess what it takes to make these runs of a plan."""
+    todo = [plan.nodes[run] for run in runs]
+    seconds = known.left(todo, placement.slots)
+    return Cost(placement.slots, bool(placement.gpus), seconds, disk(plan, store, runs))
+
+
+def disk(plan: Plan, store: Store, runs: Iterable[str]) -> int | None:
+    """Return the bytes that runs will take, from what runs of their kind take; None if unknown."""
+    sizes: dict[str, int] = {}
+    for run, node in plan.nodes.items():
+        if node.label not in sizes and store.done(run):
+            sizes[node.label] = store.size(run)
+    if not sizes:
+        return None
+    typical = sum(sizes.values()) // len(sizes)
+    return sum(sizes.get(plan.nodes[run].label, typical) for run in runs)

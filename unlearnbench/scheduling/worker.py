@@ -1,0 +1,98 @@
+"""What one worker does with one node: execute it, store the result, say how it went."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from unlearnbench.environment import describe
+from unlearnbench.errors import MethodError, UnlearnBenchError
+from unlearnbench.execution.execute import Bench, Outcome, execute
+from unlearnbench.files import no_room
+from unlearnbench.planning.plan import Node
+from unlearnbench.planning.spec import digest
+from unlearnbench.scheduling import slots
+from unlearnbench.scheduling.jobs import Event, Job
+from unlearnbench.storage.store import Arrays, Store
+
+
+def work(job: Job) -> Event:
+    """Make one model and store it. A failure is written down and returned, never raised."""
+    node, store, slot = job.node, Store(job.results), slots.mine()
+    run = node.spec.id
+    start = time.perf_counter()
+
+    def on_epoch(epoch: int, epochs: int) -> None:
+        slot.busy(slots.Activity(run, node.label, epoch, epochs))
+
+    def weights(model: str) -> Mapping[str, Tensor]:
+        damage = store.damage(model)
+        if damage is not None:
+            raise MethodError(f"{damage}: start again, and it is made anew")
+        return load_file(store.model_path(model), device=slot.device)
+
+    slot.busy(slots.Activity(run, node.label))
+    try:
+        if slot.device.startswith("cuda"):
+            torch.cuda.set_device(slot.device)
+        bench = Bench(slot.device, job.data_root, job.plugins)
+        asked = {"profile": job.profile, "curve": node.curve}
+        outcome = execute(node.spec, bench, weights, on_epoch, **asked)
+        save(store, node, outcome, slot.device)
+    except Exception as error:  # the boundary: whatever a method does, the other runs go on
+        if isinstance(error, OSError) and (full := no_room(error, job.results)):
+            return Event("failed", run, node.label, 0.0, str(full), no_room=True)
+        text = str(error).partition("\n")[0]
+        message = (
+            text if isinstance(error, UnlearnBenchError) else f"{type(error).__name__}: {text}"
+        )
+        exhausted = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
+        if not exhausted:  # which the scheduler tries again before it is a failure
+            store.fail(node.spec, traceback.format_exc())
+        if exhausted and slot.device.startswith("cuda"):
+            torch.cuda.empty_cache()  # for its neighbours
+        seconds = time.perf_counter() - start
+        return Event("failed", run, node.label, seconds, message, exhausted=exhausted)
+    finally:
+        slot.idle()
+    memory = outcome.about["peak memory MB"]
+    return Event("done", run, node.label, time.perf_counter() - start, memory=memory)
+
+
+def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
+    """Write all that a run leaves."""
+    spec = node.spec
+    split: Arrays | None = None
+    if outcome.indices is not None:
+        split = {"forget": outcome.indices.forget, "earlier": outcome.indices.earlier}
+    recorder = outcome.recorder
+    record: dict[str, Any] = {
+        "status": "done",
+        "spec": spec.model_dump(mode="json"),
+        "forget hash": digest(split["forget"].tolist()) if split else None,
+        "seconds": recorder.seconds,
+        "gradients": recorder.gradients,
+        "trace": recorder.trace,
+        "notes": recorder.notes,
+        "environment": describe(device),
+        **outcome.about,
+    }
+    if recorder.profile is not None:
+        inside = {part: s for part, s in recorder.seconds.items() if part != "total"}
+        record["profile"] = recorder.profile | inside
+    # References serve attacks, which need one number a sample; whole distributions would be bulk.
+    logits: Arrays = {}
+    if spec.kind != "reference":
+        logits = {"logits": outcome.logits.astype("float16")}
+    weights = None
+    if node.keep_weights:
+        tensors = {name: value.contiguous() for name, value in outcome.weights.items()}
+        weights = partial(save_file, tensors)
+    store.save(spec, record, outcome.signals, logits, split, weights)

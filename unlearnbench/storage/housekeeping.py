@@ -1,0 +1,164 @@
+"""What is in a results folder: list it, verify it, prune it, merge another into it."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from unlearnbench.errors import UserError, unknown
+from unlearnbench.files import DRAFT, write
+from unlearnbench.planning.plan import Plan
+from unlearnbench.storage.leases import Leases
+from unlearnbench.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Stock:
+    """Count what one benchmark has: runs finished and failed, and bytes of all files."""
+
+    name: str
+    done: int
+    failed: int
+    size: int
+
+
+def stock(results: Path) -> list[Stock]:
+    """Count what every benchmark below a results folder has."""
+    found = []
+    for folder in sorted(path for path in results.glob("*") if (path / "runs").is_dir()):
+        every = [path for path in folder.rglob("*") if path.is_file()]
+        found.append(
+            Stock(
+                folder.name,
+                sum(path.name == "record.json" for path in every),
+                len(failures(folder)),
+                sum(path.stat().st_size for path in every),
+            )
+        )
+    return found
+
+
+def failures(folder: Path) -> list[Path]:
+    """List the error files of runs that have no record."""
+    errors = folder.glob("runs/*/error.txt")
+    return [path for path in errors if not path.with_name("record.json").exists()]
+
+
+def open_store(results: Path, name: str) -> Store:
+    """Return the store of a benchmark that has been run. Raises UserError if it has not."""
+    names = [path.parent.name for path in results.glob("*/runs")]
+    if name not in names:
+        raise unknown(f"benchmark with results in {results}", name, names)
+    return Store(results / name)
+
+
+def verify(store: Store) -> dict[str, str]:
+    """Say what is wrong with which run, by its folder's name; nothing if all is as written."""
+    damaged = {}
+    for run, folder in store.runs().items():
+        if store.exists(run) and (damage := store.damage(run) or store.split_damage(run)):
+            damaged[folder.name] = damage
+    return damaged
+
+
+def superfluous(store: Store, plan: Plan) -> list[Path]:
+    """List what a benchmark does not need: runs of other settings, and what was left half made."""
+    kept = set(plan.nodes)
+    splits = {node.spec.split_id for node in plan.nodes.values()}
+    needed = {run for node in plan.nodes.values() for run in node.needs}
+    paths = [folder for run, folder in store.runs().items() if run not in kept]
+    paths += [p for p in store.folder.glob("models/*") if p.stem not in needed]
+    paths += [p for p in store.folder.glob("splits/*") if p.stem not in splits]
+    paths += store.folder.rglob(f"{DRAFT}*")
+    return sorted(set(paths))
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files and folders."""
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def size(paths: Iterable[Path]) -> int:
+    """Return the bytes of files and of all files in folders."""
+    every = [p for path in paths for p in (path.rglob("*") if path.is_dir() else [path])]
+    return sum(path.stat().st_size for path in every if path.is_file())
+
+
+def merge(source: Path, store: Store) -> tuple[int, list[str]]:
+    """Copy the runs that another folder of the same benchmark has and this one lacks.
+
+    source: such as OTHER/results/digits. Returns how many were copied, and what is left out because
+    it is damaged there. A run's files are copied before its record, which says that it is whole.
+    """
+    if not (source / "runs").is_dir():
+        raise UserError(f"There are no results in {source}.", "Name a folder like results/digits.")
+    other, copied, damaged = Store(source), 0, []
+    store.prepare()
+    if not (store.folder / "benchmark.toml").exists():
+        shutil.copy(source / "benchmark.toml", store.folder / "benchmark.toml")
+    leases = Leases(store.folder / "leases")
+    for run, folder in other.runs().items():
+        if store.done(run) or not other.exists(run) or not leases.take(run):
+            continue
+        if damage := other.damage(run) or other.split_damage(run):
+            damaged.append(f"{folder.name}: {damage}")
+        else:
+            _copy(run, other, store)
+            copied += 1
+        leases.drop(run)
+    return copied, damaged
+
+
+def adopt(store: Store, plan: Plan) -> dict[str, int]:
+    """Copy the originals and references of a plan that benchmarks beside this one have made.
+
+    Models of one data set, net and recipe, and one seed, are the same whatever is forgotten of
+    them. Returns how many come from which benchmark; what is damaged there is left there.
+    """
+    shared = {
+        run: node
+        for run, node in plan.nodes.items()
+        if node.spec.kind != "unlearn" and not store.exists(run)
+    }
+    if not shared:  # as whenever a command is typed again: other folders are not looked through
+        return {}
+    stores: dict[Path, Store] = {}
+    leases, adopted = Leases(store.folder / "leases"), Counter[str]()
+    for record in sorted(store.folder.parent.glob("*/runs/*/record.json")):
+        run, folder = record.parent.name.rpartition("-")[2], record.parents[2]
+        if run not in shared or folder == store.folder or store.exists(run):
+            continue
+        other = stores.setdefault(folder, Store(folder))
+        if other.damage(run) or other.split_damage(run):
+            continue
+        lacks = shared[run].keep_weights and "weights" not in other.record(run)["files"]
+        if lacks or not leases.take(run):
+            continue
+        store.prepare()
+        _copy(run, other, store)
+        leases.drop(run)
+        adopted[folder.name] += 1
+    store.refresh()
+    return dict(adopted)
+
+
+def _copy(run: str, other: Store, store: Store) -> None:
+    record = other.record(run)
+    folder = other.runs()[run]
+    pairs = [(path, store.folder / "runs" / folder.name / path.name) for path in folder.iterdir()]
+    if "weights" in record["files"]:
+        pairs.append((other.model_path(run), store.model_path(run)))
+    if record["split"]:
+        name = f"splits/{record['split']}.npz"
+        pairs.append((other.folder / name, store.folder / name))
+    for source, target in sorted(pairs, key=lambda pair: pair[0].name == "record.json"):
+        if source.exists():
+            write(target, partial(shutil.copyfile, source))

@@ -1,0 +1,223 @@
+"""Results on disk: a folder a run, written so that a record is either whole or absent."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unlearnbench.errors import UserError
+from unlearnbench.files import DRAFT, checksum, seal, unseal, write, write_text
+from unlearnbench.planning.spec import Spec
+
+SCHEMA = 3
+Arrays = dict[str, NDArray[Any]]
+
+
+class Store:
+    """Read and write the results of one benchmark."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use `folder`, which need not exist yet."""
+        self.folder = folder
+        self._checked: dict[str, tuple[int, str | None]] = {}
+
+    def prepare(self) -> None:
+        """Create the folder. Raises UserError where it cannot be written."""
+        try:
+            (self.folder / "runs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"Cannot write to {self.folder}: {error.strerror}.", "Name a folder with --results."
+            ) from error
+
+    @cached_property
+    def _folders(self) -> dict[str, Path]:
+        runs = self.folder / "runs"
+        if not runs.is_dir():
+            return {}
+        return {path.name.rpartition("-")[2]: path for path in runs.iterdir()}
+
+    def runs(self) -> dict[str, Path]:
+        """Return the folders of all runs, finished or not, by id."""
+        return dict(self._folders)
+
+    def run_folder(self, spec: Spec) -> Path:
+        """Return the folder of a run, made or not yet made: label, seeds, id.
+
+        s seed, f forget set, r request, x swapped, w shadow world, m member of the bank.
+        """
+        label = spec.method or spec.kind
+        parts = [f"s{spec.seed}"]
+        if spec.split is not None and spec.split.kind == "shadow":
+            parts.append(f"w{spec.split.request}")
+        elif spec.split is not None:
+            parts += [f"f{spec.split.seed}", f"r{spec.split.request}", "x" * spec.split.swap]
+        elif spec.member is not None:
+            parts += [f"m{spec.member}"]
+        return self.folder / "runs" / f"{label}-{''.join(parts)}-{spec.id}"
+
+    def refresh(self) -> None:
+        """Look at the disk again: other processes write there too."""
+        self.__dict__.pop("_folders", None)
+
+    def _path(self, run: str, name: str) -> Path:
+        folder = self._folders.get(run)
+        return folder / name if folder else self.folder / "runs" / run / name
+
+    def done(self, run: str) -> bool:
+        """Say whether a run has been made, and its files are as they were written."""
+        return self.exists(run) and self.damage(run) is None
+
+    def exists(self, run: str) -> bool:
+        """Say whether the run with this id has a record, whatever its state."""
+        return self._path(run, "record.json").exists()
+
+    def marks(self, spec: Spec) -> tuple[int | None, int | None]:
+        """Return when a run's record and its error were written, in ns; None for what is not there.
+
+        Looks at the disk, where `done` may remember.
+        """
+        folder = self.run_folder(spec)
+        record, error = (_written(folder / name) for name in ("record.json", "error.txt"))
+        return record, error
+
+    def error(self, run: str) -> str | None:
+        """Return what went wrong with a run, None if nothing did."""
+        path = self._path(run, "error.txt")
+        return path.read_text() if path.exists() and not self.exists(run) else None
+
+    def record(self, run: str) -> dict[str, Any]:
+        """Return a run's record."""
+        return unseal(self._path(run, "record.json").read_text())
+
+    def damage(self, run: str) -> str | None:
+        """Say what is wrong with a run's own files; None if all is as it was written.
+
+        Reads them all once, and again only when the record has changed.
+        """
+        stamp = self.stamp(run)
+        if run not in self._checked or self._checked[run][0] != stamp:
+            self._checked[run] = stamp, self._examine(run)
+        return self._checked[run][1]
+
+    def _examine(self, run: str) -> str | None:
+        try:
+            text = self._path(run, "record.json").read_text()
+            if json.loads(text)["schema"] != SCHEMA:
+                return "record.json is of another version of unlearnbench"
+            record = unseal(text)
+        except (ValueError, KeyError, TypeError):
+            return "record.json is torn or has been edited"
+        for name, expected in record["files"].items():
+            path = self.model_path(run) if name == "weights" else self._path(run, name)
+            if name != "split" and (wrong := self._compare(path, expected)):
+                return wrong
+        return None
+
+    def split_damage(self, run: str) -> str | None:
+        """Say what is wrong with the split that a run shares with others; None if nothing is."""
+        record = self.record(run)
+        expected = record["files"].get("split")
+        if expected is None:
+            return None
+        return self._compare(self.folder / "splits" / f"{record['split']}.npz", expected)
+
+    def _compare(self, path: Path, expected: str) -> str | None:
+        found = checksum(path)
+        if found == expected:
+            return None
+        what = "is missing" if found is None else "is not what was written"
+        return f"{path.relative_to(self.folder)} {what}"
+
+    def size(self, run: str) -> int:
+        """Return the bytes that a run takes, its weights included."""
+        files = [*self._path(run, "record.json").parent.iterdir(), self.model_path(run)]
+        return sum(path.stat().st_size for path in files if path.exists())
+
+    def stamp(self, run: str) -> int:
+        """Return a number that changes whenever a run is made anew."""
+        return self._path(run, "record.json").stat().st_mtime_ns
+
+    def signals(self, run: str) -> Arrays:
+        """Return a run's signals, one number a sample each."""
+        return _load(self._path(run, "signals.npz"))
+
+    def logits(self, run: str) -> NDArray[Any]:
+        """Return a run's logits, float16 [n, classes]; references have none."""
+        logits: NDArray[Any] = _load(self._path(run, "logits.npz"))["logits"]
+        return logits
+
+    def split(self, split: str) -> Arrays:
+        """Return the indices of a split: forget and earlier, into the training set."""
+        return _load(self.folder / "splits" / f"{split}.npz")
+
+    def has_split(self, split: str) -> bool:
+        """Say whether a split has been stored."""
+        return (self.folder / "splits" / f"{split}.npz").exists()
+
+    def model_path(self, run: str) -> Path:
+        """Return where the weights of a run are, if they were kept."""
+        return self.folder / "models" / f"{run}.safetensors"
+
+    def save(
+        self,
+        spec: Spec,
+        record: dict[str, Any],
+        signals: Arrays,
+        logits: Arrays,
+        split: Arrays | None = None,
+        weights: Callable[[Path], object] | None = None,
+    ) -> None:
+        """Write a run: weights and split if any, signals, logits if any, and last its record.
+
+        The record has the checksums of all the others, and one of itself; a profile in it is told
+        how long the others took.
+        """
+        folder, files, start = self.run_folder(spec), {}, time.perf_counter()
+        if folder.is_dir():
+            for left in folder.glob(f"{DRAFT}*"):  # by a worker that was killed while it wrote
+                left.unlink()
+        if weights is not None:
+            files["weights"] = write(self.model_path(spec.id), weights)
+        if split is not None:
+            path = self.folder / "splits" / f"{spec.split_id}.npz"
+            files["split"] = write(path, _saver(split))
+        files["signals.npz"] = write(folder / "signals.npz", _saver(signals))
+        if logits:
+            files["logits.npz"] = write(folder / "logits.npz", _saver(logits))
+        if "profile" in record:
+            record["profile"]["store"] = time.perf_counter() - start
+        content = {"schema": SCHEMA, "split": spec.split_id, "files": files} | record
+        write_text(folder / "record.json", seal(content))
+        (folder / "error.txt").unlink(missing_ok=True)
+
+    def fail(self, spec: Spec, text: str) -> None:
+        """Write down why a run failed."""
+        write_text(self.run_folder(spec) / "error.txt", text)
+
+
+def _written(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def _load(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as stored:
+        return dict(stored)
+
+
+def _saver(arrays: Arrays) -> Callable[[Path], None]:
+    def save(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    return save
