@@ -98,8 +98,12 @@ def test_examples_work_together(workshop: Path) -> None:
     added = summary[summary["metric"] == "forget_doubt"].set_index("method")
     assert {"original", "retrain", "noisy-ft", "ft"} <= set(added.index)
     assert added["mean"].between(0, 1).all()
-    gaps = (workshop / "reports" / "stripes" / "tables" / "gaps-full-10-r1.md").read_text()
-    assert "Forget doubt" in gaps
+    tables = workshop / "reports" / "stripes" / "tables"
+    assert "Forget doubt" in (tables / "gaps-full-10-r1.md").read_text()
+    doubt = (tables / "doubt-full-10-r1.md").read_text()
+    assert "| Forget confidence | Forget doubt |" in doubt and "| noisy-ft | " in doubt
+    page = (workshop / "reports" / "stripes" / "report.md").read_text()
+    assert "| Forget confidence | Forget doubt |" in page
 
 
 def test_the_example_benchmark_is_planned(workshop: Path) -> None:

@@ -177,6 +177,19 @@ def test_distances_are_averaged_by_percentile() -> None:
     assert charts.adversarial_distances(found, GROUP) is not None
 
 
+def test_final_radii_are_shares_of_all_samples() -> None:
+    found = by_hand()
+    assert charts.final_radii(found, GROUP) is None, "nothing was searched"
+    for label, radii in (("my_method", {"0": 2, "0.04": 3, "0.08": 5}), ("leaky", {})):
+        for run in found.runs.loc[found.runs["label"] == label, "run"]:
+            search = {"samples": 10, "percentiles": [], "radii": radii}
+            found.details[run] = found.details[run] | {"search": search}
+    frame = series.radii(found, GROUP)
+    assert set(frame["method"]) == {"my_method"}, "the other's search doubles none"
+    assert frame["x"].tolist() == [0.04, 0.08] and frame["y"].tolist() == [30.0, 50.0]
+    assert charts.final_radii(found, GROUP) is not None
+
+
 def test_a_row_without_a_known_paper_is_cited_by_its_address() -> None:
     amun = "https://arxiv.org/abs/2503.00917"
     text = citations.bibliography({"amun": amun, "amun-adaptive": amun, "x": "https://x.org/1"})

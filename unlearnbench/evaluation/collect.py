@@ -124,8 +124,16 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
             "percentiles": np.percentile(distances, range(101)).round(4).tolist()
             if distances
             else [],
+            "radii": _radii(record, search["radii"]),
         }
     }
+
+
+def _radii(record: dict[str, Any], found: list[float]) -> dict[str, int]:
+    """Count samples by the radius at which a search ended, where it doubles one."""
+    doubled = record["spec"]["settings"].get("search", "paper") != "closest"
+    counted = Counter(found) if doubled else Counter[float]()
+    return {f"{radius:g}": counted[radius] for radius in sorted(counted)}
 
 
 def _failure(node: Node, store: Store, error: str) -> dict[str, str]:

@@ -217,6 +217,18 @@ def adversarial_distances(findings: Findings, group: Group) -> Spec | None:
     return choice(chart(lines(data, labels, x, y, dots=False), SINGLE, 130), labels)
 
 
+def final_radii(findings: Findings, group: Group) -> Spec | None:
+    """Draw up to which radius the search had to go for how many of the forget samples."""
+    data = series.radii(findings, group)
+    if data.empty:
+        return None
+    labels = list(dict.fromkeys(data["method"]))
+    style = {"values": sorted(data["x"].unique().tolist()), "format": "~g"}
+    x = axis("x", "Radius at which the label flipped", scale={"type": "log", "base": 2}, axis=style)
+    y = axis("y", "Forget samples (%)", scale={"zero": True})
+    return choice(chart(lines(data, labels, x, y), SINGLE, 130), labels)
+
+
 def after_requests(findings: Findings, group: Group) -> Spec | None:
     """Draw metrics after each request of a sequence, once, with the last one's tables."""
     last = findings.benchmark.forget.requests

@@ -118,6 +118,12 @@ DRAWN: tuple[tuple[Callable[[Findings, Group], Spec | None], str, str], ...] = (
         " in [0, 1]); percentiles averaged over runs.",
     ),
     (
+        charts.final_radii,
+        "Final radius of the search",
+        "Which share of the forget samples flipped within which l2 radius, doubled from the first"
+        " one until the label flips; mean over runs.",
+    ),
+    (
         charts.after_epochs,
         "Accuracy while unlearning",
         "After each epoch, mean over runs. Dashed: retrain.",

@@ -168,6 +168,26 @@ def distances(findings: Findings, group: Group) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=LINE).round(4)
 
 
+def radii(findings: Findings, group: Group) -> pd.DataFrame:
+    """Return what share of the forget samples was searched up to each radius, in percent.
+
+    A row a method whose search doubles a radius, and radius; a sample that was misclassified before
+    any step has none, and stands at no radius.
+    """
+    runs = select(findings.runs, group)
+    rows = []
+    for label, own in runs.groupby("label", sort=False):
+        found = [findings.details[run].get("search") or {} for run in own["run"]]
+        known = [one for one in found if one.get("radii")]
+        tried = sorted({float(radius) for one in known for radius in one["radii"]} - {0.0})
+        for radius in tried:
+            shares = [100 * one["radii"].get(f"{radius:g}", 0) / one["samples"] for one in known]
+            mean = float(np.mean(shares))
+            std = float(np.std(shares, ddof=1)) if len(shares) > 1 else 0.0
+            rows.append((label, radius, mean, std, f"{radius:g}: {_mean(mean, std)}"))
+    return pd.DataFrame(rows, columns=LINE).round(5)
+
+
 def epochs(findings: Findings, group: Group, name: str) -> pd.DataFrame:
     """Return the mean and spread over runs of what was noted after each epoch of unlearning."""
     runs = compared(select(findings.runs, group))
