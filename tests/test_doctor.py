@@ -287,7 +287,8 @@ def test_packages_that_do_not_import(tmp_path: Path) -> None:
     (tmp_path / "sklearn.py").write_text("raise ImportError('numpy.dtype size changed')")
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom pathlib import Path\n"
-        "from unlearnbench.commands.doctor import examine\nprint(*examine(Path(), Path()), sep='\\n')"
+        "from unlearnbench.commands.doctor import examine\n"
+        "print(*examine(Path(), Path()), sep='\\n')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == ""
