@@ -106,6 +106,16 @@ def test_light_commands_do_not_import_torch(words: list[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_functions_fit_a_screen() -> None:
+    long = [
+        f"{path.name}: {node.name}"
+        for _, path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= 60
+    ]
+    assert long == []
+
+
 def test_no_file_is_long() -> None:
     lengths = {path: len(path.read_text().splitlines()) for _, path in modules()}
     assert {p.name: n for p, n in lengths.items() if n > 300} == {}
