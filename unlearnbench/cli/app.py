@@ -224,9 +224,9 @@ def plan(
     results: Results = Path("results"),
 ) -> None:
     """Show what a run would make, or write a script that runs it on a Slurm cluster."""
-    from unlearnbench.commands import slurm as slurm_script
     from unlearnbench.commands.request import Request
     from unlearnbench.commands.run import run_benchmark
+    from unlearnbench.commands.slurm import script
 
     request = Request(
         benchmark, data, results, name_list(methods), seeds, set_ or [], plugin or [], dry_run=True
@@ -239,7 +239,7 @@ def plan(
     for name, values in (("--set", set_ or []), ("--plugin", plugin or [])):
         words += [word for value in values for word in (name, str(value))]
     words += ["--data", str(data), "--results", str(results)]
-    typer.echo(slurm_script.script(request, tasks, words), nl=False)
+    typer.echo(script(request, tasks, words), nl=False)
 
 
 def main() -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from unlearnbench import registry
 from unlearnbench.data.splits import Split
 from unlearnbench.errors import unknown
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN, Cell, Node, Plan
+from unlearnbench.planning.builder import Builder
+from unlearnbench.planning.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN, Cell, Plan
 from unlearnbench.planning.rows import Row, rows
-from unlearnbench.planning.spec import Access, Spec
+from unlearnbench.planning.spec import Access
 
 Seeds = tuple[int, ...]
 
@@ -39,29 +39,25 @@ def expand(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> Plan:
 
 
 class _Expansion:
-    """Fill a plan; holds what all of its specs have in common."""
+    """Say what a plan holds: originals, references, rows, and what only some tables need."""
 
     def __init__(self, benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> None:
-        self.benchmark, self.plan = benchmark, Plan()
-        self._splits: dict[tuple[float, int, int, bool], Split] = {}
-        self._ids: dict[Split, str] = {}
-        self.common: dict[str, Any] = {
-            "data": benchmark.data,
-            "model": benchmark.model,
-            "recipe": benchmark.recipe,
-        }
+        self.benchmark, self.build = benchmark, Builder(benchmark)
+        self.plan = self.build.plan
         self.originals = {
-            seed: self._add(ORIGINAL, True, kind="original", seed=seed)
+            seed: self.build.add(ORIGINAL, True, kind="original", seed=seed)
             for seed in benchmark.seeds.originals
         }
         self.plan.references = [
-            self._add("reference", kind="reference", seed=bank.seed, member=member, bank=bank.count)
+            self.build.add(
+                "reference", kind="reference", seed=bank.seed, member=member, bank=bank.count
+            )
             for bank in (benchmark.references,)
             for member in range(bank.count)
         ]
         self.rows = [*rows(benchmark, plugins), *self._controls()]
         for row in sorted(self.rows, key=lambda row: row.method.starts_from_original):
-            for access in self._accesses(row):
+            for access in self.build.accesses(row):
                 self._add_row(row, access)
         self._add_original_cells()
         order = [ORIGINAL, RETRAIN, HELD_OUT, *(row.label for row in self.rows)]
@@ -76,91 +72,6 @@ class _Expansion:
         named = [name for name in CONTROLS if name in plugins]
         return [Row(n, registry.settings_class(plugins[n])(), n) for n in named]
 
-    def _accesses(self, row: Row) -> list[Access]:
-        """List the accesses a row is run under, noting those it is skipped under."""
-        accesses = []
-        for access in self.benchmark.access:
-            blind = row.method.needs_retain and access == "forget-only"
-            if blind and row.label not in (RETRAIN, *CONTROLS):
-                self.plan.skipped[row.label, access] = "needs the retain set, which is not given"
-            else:
-                accesses.append(access)
-        return accesses
-
-    def _add(
-        self, label: str, keep_weights: bool = False, needs: tuple[str, ...] = (), **spec: Any
-    ) -> str:
-        made = Spec(**spec, **self.common)
-        curve = self.benchmark.curves and made.original is not None
-        return self.plan.add(Node(made, label, needs, keep_weights, curve))
-
-    def _unlearn(
-        self,
-        row: Row,
-        access: Access,
-        split: Split,
-        seed: int,
-        *,
-        original: str | None,
-        start: str | None,
-        other: str | None = None,
-        keep_weights: bool = False,
-        label: str | None = None,
-    ) -> str:
-        """Add one run of a method; the same run under two labels is one node."""
-        # Yardstick and controls are the same whatever the methods are given.
-        given = "full" if row.label in (RETRAIN, *CONTROLS) else access
-        return self._add(
-            label or row.label,
-            keep_weights,
-            tuple(dict.fromkeys(run for run in (original, start, other) if run)),
-            kind="unlearn",
-            seed=seed,
-            method=row.name,
-            settings=row.method.model_dump(mode="json"),
-            access=given,
-            split=split,
-            original=original,
-            start=start,
-            other=other,
-        )
-
-    def _other(self, row: Row, seed: int, split: Split | None = None) -> str | None:
-        """Add the other original that a row needs beside the one of this seed; None if none.
-
-        The next one of the benchmark, which it has anyway, or one more where it has only one.
-        """
-        if not row.method.needs_other:
-            return None
-        seeds = self.benchmark.seeds.originals
-        following = dict(zip(seeds, [*seeds[1:], seeds[0]], strict=True)).get(seed, seed)
-        seed = following if following != seed else seed + 1
-        return self._add("original (other)", True, kind="original", seed=seed, split=split)
-
-    def _split(self, fraction: float, seed: int, request: int, *, swap: bool = False) -> Split:
-        key = fraction, seed, request, swap
-        if key not in self._splits:  # every method asks for the same ones
-            self._splits[key] = self._new_split(*key)
-        return self._splits[key]
-
-    def _new_split(self, fraction: float, seed: int, request: int, swap: bool) -> Split:
-        forget = self.benchmark.forget
-        return Split(
-            kind=forget.kind,
-            fraction=fraction,
-            seed=seed,
-            target=forget.target,
-            requests=forget.requests,
-            request=request,
-            swap=swap,
-        )
-
-    def _split_id(self, split: Split) -> str:
-        if split not in self._ids:
-            made = Spec(kind="unlearn", seed=0, split=split, **self.common)
-            self._ids[split] = str(made.split_id)
-        return self._ids[split]
-
     def _add_row(self, row: Row, access: Access) -> None:
         """Add the runs of one row: every fraction and repetition, requests one after the other."""
         requests = self.benchmark.forget.requests
@@ -168,11 +79,11 @@ class _Expansion:
             *original_seed, forget_seed, run_seed = seeds
             original = self.originals[original_seed[0]] if original_seed else None
             start = original
-            other = self._other(row, original_seed[0]) if original_seed else None
+            other = self.build.other(row, original_seed[0]) if original_seed else None
             for request in range(1, requests + 1):
-                split = self._split(fraction, forget_seed, request)
+                split = self.build.split(fraction, forget_seed, request)
                 keep = original is not None and request < requests
-                run = self._unlearn(
+                run = self.build.unlearn(
                     row,
                     access,
                     split,
@@ -184,7 +95,9 @@ class _Expansion:
                 )
                 start = run if original else None
                 label = HELD_OUT if self._is_held_out(row, run_seed) else row.label
-                made = Cell(label, access, fraction, request, seeds, run, self._split_id(split))
+                made = Cell(
+                    label, access, fraction, request, seeds, run, self.build.split_id(split)
+                )
                 self.plan.cells.append(made)
 
     def _is_held_out(self, row: Row, run_seed: int) -> bool:
@@ -198,7 +111,7 @@ class _Expansion:
         pairs = dict.fromkeys(seeds[:2] for seeds in self._paired())
         every = product(self.benchmark.access, forget.fractions, requests, pairs)
         for access, fraction, request, pair in every:
-            split = self._split_id(self._split(fraction, pair[1], request))
+            split = self.build.split_id(self.build.split(fraction, pair[1], request))
             run, seeds = self.originals[pair[0]], (*pair, pair[0])
             self.plan.cells.append(Cell(ORIGINAL, access, fraction, request, seeds, run, split))
 
@@ -224,26 +137,32 @@ class _Expansion:
         """
         by_label = {row.label: row for row in self.rows}
         for cell in self.plan.cells:
-            split = self._split(cell.fraction, cell.seeds[-2], 1, swap=True)
+            split = self.build.split(cell.fraction, cell.seeds[-2], 1, swap=True)
             run = cell.run
             if len(cell.seeds) == 3:
                 seed = cell.seeds[0]
-                run = original = self._add(
+                run = original = self.build.add(
                     "original (swapped)", True, kind="original", seed=seed, split=split
                 )
                 if cell.label != ORIGINAL:
-                    run = self._unlearn(
+                    run = self.build.unlearn(
                         by_label[cell.label],
                         cell.access,
                         split,
                         cell.seeds[-1],
                         original=original,
                         start=original,
-                        other=self._other(by_label[cell.label], seed, split),
+                        other=self.build.other(by_label[cell.label], seed, split),
                         label=f"{cell.label} (swapped)",
                     )
             self.plan.swapped[cell] = Cell(
-                cell.label, cell.access, cell.fraction, 1, cell.seeds, run, self._split_id(split)
+                cell.label,
+                cell.access,
+                cell.fraction,
+                1,
+                cell.seeds,
+                run,
+                self.build.split_id(split),
             )
 
     def _add_shadows(self) -> None:
@@ -267,7 +186,7 @@ class _Expansion:
                 requests=ulira.shadows,
                 request=world,
             )
-            original = self._add(
+            original = self.build.add(
                 "original (shadow)", True, kind="original", seed=ulira.seed, split=split
             )
 
@@ -275,9 +194,9 @@ class _Expansion:
             for row in audited:
                 scratch = not row.method.starts_from_original
                 start = None if scratch else original
-                other = self._other(row, ulira.seed, split)
-                for access in self._accesses(row):
-                    run = self._unlearn(
+                other = self.build.other(row, ulira.seed, split)
+                for access in self.build.accesses(row):
+                    run = self.build.unlearn(
                         row,
                         access,
                         split,
@@ -288,7 +207,7 @@ class _Expansion:
                         label=f"{row.label} (shadow)",
                     )
                     made.append((row.label, access, run))
-            seeds, name = (ulira.seed, world), self._split_id(split)
+            seeds, name = (ulira.seed, world), self.build.split_id(split)
             self.plan.shadows += [
                 Cell(label, access, fraction, world, seeds, run, name)
                 for label, access, run in made
