@@ -71,7 +71,7 @@ def param(
     if source:
         extra["source"] = source
     return Field(
-        default,
+        default=default,
         description=help,
         gt=gt,
         ge=ge,

@@ -17,11 +17,13 @@ class Trades(Strict):
     The defaults are those of the AMUN authors' first commit.
     """
 
-    weight: float = Field(6.0, gt=0, description="of the divergence nearby (the paper's beta)")
-    norm: Literal["l2", "linf"] = Field("l2", description="of which nearby is a ball")
-    radius: float = Field(0.031, gt=0, description="of that ball")
-    steps: int = Field(10, ge=1, description="of the search for the worst in it")
-    step: float = Field(0.007, gt=0, description="length of each")
+    weight: float = Field(
+        default=6.0, gt=0, description="of the divergence nearby (the paper's beta)"
+    )
+    norm: Literal["l2", "linf"] = Field(default="l2", description="of which nearby is a ball")
+    radius: float = Field(default=0.031, gt=0, description="of that ball")
+    steps: int = Field(default=10, ge=1, description="of the search for the worst in it")
+    step: float = Field(default=0.007, gt=0, description="length of each")
 
 
 class Recipe(Strict):
@@ -31,27 +33,31 @@ class Recipe(Strict):
     its learning rate, epochs, decay and loss belong to the unlearning method.
     """
 
-    epochs: int = Field(30, ge=1, description="passes over the training set")
-    lr: float = Field(0.1, gt=0, description="highest learning rate")
+    epochs: int = Field(default=30, ge=1, description="passes over the training set")
+    lr: float = Field(default=0.1, gt=0, description="highest learning rate")
     schedule: Literal["step", "one-cycle"] = Field(
-        "one-cycle",
+        default="one-cycle",
         description="step: x0.1 every decay_every epochs; one-cycle: linear up, then down",
     )
-    decay_every: int | None = Field(None, ge=1, description="epochs between two decays (step)")
-    batch_size: int = Field(128, ge=1, description="samples a step")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
-    weight_decay: float = Field(5e-4, ge=0, description="weight decay of SGD")
-    crop: int = Field(0, ge=0, description="random shift by up to this many pixels, zeros outside")
-    flip: bool = Field(False, description="random horizontal flip")
+    decay_every: int | None = Field(
+        default=None, ge=1, description="epochs between two decays (step)"
+    )
+    batch_size: int = Field(default=128, ge=1, description="samples a step")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of SGD")
+    weight_decay: float = Field(default=5e-4, ge=0, description="weight decay of SGD")
+    crop: int = Field(
+        default=0, ge=0, description="random shift by up to this many pixels, zeros outside"
+    )
+    flip: bool = Field(default=False, description="random horizontal flip")
     augment_training: bool = Field(
-        True,
+        default=True,
         description="shift and flip when originals, references and retrains are trained; if false,"
         " in fine-tuning only",
     )
     precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="bf16: autocast of training on a GPU"
+        default="fp32", description="bf16: autocast of training on a GPU"
     )
-    trades: Trades | None = Field(None, description="train by TRADES; plainly if absent")
+    trades: Trades | None = Field(default=None, description="train by TRADES; plainly if absent")
 
     @field_validator("decay_every")
     @classmethod

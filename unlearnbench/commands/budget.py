@@ -15,7 +15,7 @@ def within(request: Request, seconds: float, store: Store, known: Estimate) -> t
 
     known: what has been learnt of the time. Raises UserError where not even one fits.
     """
-    of = len(prepare(request).benchmark.seeds.forget)
+    needs, of = 0.0, len(prepare(request).benchmark.seeds.forget)
     for count in range(of, 0, -1):
         planned = prepare(request, count)
         todo = [node for run, node in planned.plan.nodes.items() if not store.done(run)]

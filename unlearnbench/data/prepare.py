@@ -18,25 +18,33 @@ class DataSpec(Strict):
     """Say which data set a benchmark uses, and how much of it."""
 
     name: str = Field(description="a data set of `unlearnbench datasets`")
-    path: str | None = Field(None, description="folder below --data (data set 'folder' only)")
-    train: int | None = Field(
-        None, ge=1, description="training samples drawn at random; all if absent"
+    path: str | None = Field(
+        default=None, description="folder below --data (data set 'folder' only)"
     )
-    test: int | None = Field(None, ge=1, description="test samples drawn at random; all if absent")
-    validation: int = Field(0, ge=0, description="samples that are neither, for methods and tuning")
+    train: int | None = Field(
+        default=None, ge=1, description="training samples drawn at random; all if absent"
+    )
+    test: int | None = Field(
+        default=None, ge=1, description="test samples drawn at random; all if absent"
+    )
+    validation: int = Field(
+        default=0, ge=0, description="samples that are neither, for methods and tuning"
+    )
     held_out: int = Field(
-        0,
+        default=0,
         ge=0,
         description="samples cut from the training set that serve attacks as non-members"
         " instead of the test set",
     )
     superclasses: tuple[tuple[int, ...], ...] | None = Field(
-        None, description="classes that are merged into one label each, in this order"
+        default=None, description="classes that are merged into one label each, in this order"
     )
-    size: int | None = Field(None, ge=1, description="shrink images to this side by averaging")
-    seed: int = Field(0, ge=0, description="seed of these draws")
+    size: int | None = Field(
+        default=None, ge=1, description="shrink images to this side by averaging"
+    )
+    seed: int = Field(default=0, ge=0, description="seed of these draws")
     evaluate: str = Field(
-        "test",
+        default="test",
         pattern="^(test|validation)$",
         description="which samples play the test set: 'validation' when tuning",
     )

@@ -35,9 +35,9 @@ class Split(Strict):
     kind: Kind | Literal["shadow"] = "random"
     fraction: float = Field(gt=0, le=1)
     seed: int = Field(ge=0)
-    target: int | None = Field(None, ge=0)
-    requests: int = Field(1, ge=1)
-    request: int = Field(1, ge=1, description="which of them, from 1")
+    target: int | None = Field(default=None, ge=0)
+    requests: int = Field(default=1, ge=1)
+    request: int = Field(default=1, ge=1, description="which of them, from 1")
     swap: bool = False
 
     @field_serializer("target")

@@ -25,6 +25,6 @@ class Digits(Source):
         else:
             from sklearn.datasets import load_digits
 
-            pixels, labels = load_digits(return_X_y=True)
+            pixels, labels = map(np.asarray, load_digits(return_X_y=True))
         images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
         return Pool((images, labels.astype(np.int64)), (images[:0], labels[:0].astype(np.int64)))

@@ -73,7 +73,7 @@ def execute(
     device = torch.device(bench.device)
     recorder = Recorder(on_epoch=on_epoch, profile={} if profile else None)
     with recorder.part("reading data", device):
-        data = load_data(spec.data, bench.data_root)
+        data = load_data(spec.data, bench.data_root)  # pyright: ignore[reportArgumentType]
         pool = resident(data, spec.recipe, device)
     indices = forget_set(spec, data, bench.data_root)
     about: dict[str, Any] = {
@@ -123,7 +123,7 @@ def forget_set(spec: Spec, data: Data, root: Path) -> Indices | None:
         data.labels,
         len(data.train[1]),
         subclasses=data.subclasses,
-        order=lambda: memorisation_order(spec.data, root),
+        order=lambda: memorisation_order(spec.data, root),  # pyright: ignore[reportArgumentType]
     )
 
 

@@ -1,4 +1,7 @@
-"""A benchmark's samples on a device, read once a worker."""
+"""A benchmark's samples on a device, read once a worker.
+
+Specs of data are hashable, as all of pydantic's frozen models, which pyright cannot see.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def load_data(spec: DataSpec, root: Path) -> Data:
 @lru_cache(maxsize=2)
 def memorisation_order(spec: DataSpec, root: Path) -> NDArray[np.int64]:
     """Order the training samples once a worker: all pairs are compared."""
-    return by_memorisation(*load_data(spec, root).train)
+    return by_memorisation(*load_data(spec, root).train)  # pyright: ignore[reportArgumentType]
 
 
 _resident: dict[tuple[str, Recipe, torch.device], Examples] = {}

@@ -128,7 +128,8 @@ def combine(parts: Sequence[Part]) -> Estimate:
     for part in parts:
         sets.setdefault(part.forget_set, []).append(part.value)
     count = len(sets)
-    between = np.var([np.mean(v) for v in sets.values()], ddof=1) / count if count > 1 else np.nan
+    means = [float(np.mean(values)) for values in sets.values()]
+    between = float(np.var(means, ddof=1)) / count if count > 1 else np.nan
     scatter = float(np.nanmax([between, of_forget]))
     total = scatter + of_others
     freedom = np.inf

@@ -127,7 +127,7 @@ def compare(trials: Trials, retrain: str, labels: Sequence[str]) -> list[Compare
     """
     parts = {label: own for label, own in differences(trials, retrain).items() if label in labels}
     far = {label: combine(list(own.values())).value for label, own in parts.items() if own}
-    pairs = []
+    pairs: list[tuple[str, str, Estimate]] = []
     for pair in combinations([label for label in labels if label in far], 2):
         nearer, farther = sorted(pair, key=lambda label: abs(far[label]))
         shared = [seeds for seeds in parts[nearer] if seeds in parts[farther]]

@@ -79,7 +79,7 @@ def fit_as_reference_code(margin: Floats, member: Members) -> Normal:
     """
     outside = np.where(member, np.nan, margin)
     sd = np.nanstd(outside, axis=0) if len(margin) >= PER_EXAMPLE_FROM else np.nanstd(outside)
-    return Normal(np.nanmedian(outside, axis=0), np.asarray(sd + 1e-30))
+    return Normal(np.nanmedian(outside, axis=0), np.asarray(sd + 1e-30, dtype=np.float64))
 
 
 def offline_as_reference_code(margin: Floats, outside: Normal) -> Floats:

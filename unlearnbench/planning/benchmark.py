@@ -22,14 +22,18 @@ TERMS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
 class Forget(Strict):
     """Say what is forgotten."""
 
-    kind: Kind = Field("random", description="class, subclass: of one class; most-memorised, ...")
+    kind: Kind = Field(
+        default="random", description="class, subclass: of one class; most-memorised, ..."
+    )
     fractions: list[float] = Field(
         min_length=1, description="of the training set (or of the class)"
     )
     target: int | None = Field(
-        None, ge=0, description="first class (or subclass) forgotten; by the forget seed if absent"
+        default=None,
+        ge=0,
+        description="first class (or subclass) forgotten; by the forget seed if absent",
     )
-    requests: int = Field(1, ge=1, description="forget sets sent in a row")
+    requests: int = Field(default=1, ge=1, description="forget sets sent in a row")
 
     @model_validator(mode="after")
     def _in_range(self) -> Self:
@@ -50,7 +54,7 @@ class Seeds(Strict):
     runs: list[int] = Field(min_length=1)
     pairing: Literal["zip", "product"] = "zip"
     retrains: int = Field(
-        1,
+        default=1,
         ge=1,
         description="models retrained for each forget set; of three or more, the last is held out"
         " of the yardstick and judged as a method would be",
@@ -67,25 +71,30 @@ class Seeds(Strict):
 class References(Strict):
     """Size the bank of reference models for membership attacks."""
 
-    count: int = Field(16, ge=2, multiple_of=2)
-    seed: int = Field(0, ge=0)
+    count: int = Field(default=16, ge=2, multiple_of=2)
+    seed: int = Field(default=0, ge=0)
 
 
 class ULira(Strict):
     """Size U-LiRA: shadow models passed through the very methods that are compared."""
 
     shadows: int = Field(
-        0, ge=0, multiple_of=4, description="worlds, each with an original and a run a method"
+        default=0,
+        ge=0,
+        multiple_of=4,
+        description="worlds, each with an original and a run a method",
     )
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     methods: list[str] = Field(default_factory=list, description="rows audited; all if empty")
 
 
 class Limits(Strict):
     """Declare beforehand, in points, what a difference to retrain must not exceed."""
 
-    equivalence: float = Field(2.0, gt=0, description="margin of FT AUC for 'equivalent'")
-    utility: float = Field(5.0, gt=0, description="test accuracy a method may lose and be ranked")
+    equivalence: float = Field(default=2.0, gt=0, description="margin of FT AUC for 'equivalent'")
+    utility: float = Field(
+        default=5.0, gt=0, description="test accuracy a method may lose and be ranked"
+    )
 
 
 class Benchmark(Strict):
@@ -98,21 +107,29 @@ class Benchmark(Strict):
     data: DataSpec
     model: str
     recipe: Recipe = Recipe()
-    access: list[Access] = Field(["full"], min_length=1)
+    access: list[Access] = Field(default=["full"], min_length=1)
     forget: Forget
     seeds: Seeds
     references: References = References()
-    attacks: list[str] = Field(list(ATTACKS), min_length=1, description="that tables show")
+    attacks: list[str] = Field(default=list(ATTACKS), min_length=1, description="that tables show")
     limits: Limits = Limits()
-    controls: bool = Field(True, description="run do-nothing, destroyed and planted-leak too")
-    curves: bool = Field(False, description="note accuracies after each epoch of unlearning")
-    swap: bool = Field(False, description="run all again with forget and test samples exchanged")
+    controls: bool = Field(
+        default=True, description="run do-nothing, destroyed and planted-leak too"
+    )
+    curves: bool = Field(
+        default=False, description="note accuracies after each epoch of unlearning"
+    )
+    swap: bool = Field(
+        default=False, description="run all again with forget and test samples exchanged"
+    )
     ulira: ULira = ULira()
-    gap_terms: list[str] = Field(list(TERMS), min_length=1, description="averaged in avg_gap")
+    gap_terms: list[str] = Field(
+        default=list(TERMS), min_length=1, description="averaged in avg_gap"
+    )
     methods: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="rows of the table: settings by label"
     )
-    others: bool = Field(True, description="run the methods that have no row here as well")
+    others: bool = Field(default=True, description="run the methods that have no row here as well")
     plugins: list[str] = Field(default_factory=list, description="files of further methods")
     tuning: dict[str, Any] = Field(
         default_factory=dict, description="how the settings were chosen, for the reader"

@@ -190,7 +190,9 @@ class _Expansion:
                 "original (shadow)", True, kind="original", seed=ulira.seed, split=split
             )
 
-            made = [(ORIGINAL, access, original) for access in self.benchmark.access]
+            made: list[tuple[str, Access, str]] = [
+                (ORIGINAL, access, original) for access in self.benchmark.access
+            ]
             for row in audited:
                 scratch = not row.method.starts_from_original
                 start = None if scratch else original

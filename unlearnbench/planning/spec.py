@@ -28,17 +28,21 @@ class Spec(Strict):
     model: str
     recipe: Recipe
     seed: int = Field(description="of the original, the reference bank or the unlearning run")
-    member: int | None = Field(None, description="reference: its place in the bank, from 0")
-    bank: int | None = Field(None, description="reference: how many there are")
+    member: int | None = Field(default=None, description="reference: its place in the bank, from 0")
+    bank: int | None = Field(default=None, description="reference: how many there are")
     method: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     access: Access = "full"
     split: Split | None = Field(
-        None, description="of an original: trained on what it leaves and what it forgets"
+        default=None, description="of an original: trained on what it leaves and what it forgets"
     )
-    original: str | None = Field(None, description="id of the original, the model before request 1")
-    start: str | None = Field(None, description="id of the model the method is given")
-    other: str | None = Field(None, description="id of another original, where a method needs one")
+    original: str | None = Field(
+        default=None, description="id of the original, the model before request 1"
+    )
+    start: str | None = Field(default=None, description="id of the model the method is given")
+    other: str | None = Field(
+        default=None, description="id of another original, where a method needs one"
+    )
 
     @field_validator("settings")
     @classmethod

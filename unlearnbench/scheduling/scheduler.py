@@ -89,6 +89,7 @@ class SlotWorker(Protocol):
 
     def submit(self, work: Callable[[Job], Event], job: Job) -> Future[Event]:
         """Begin a job; one at a time."""
+        ...
 
     def stop(self) -> None:
         """Give up the job, if there is one."""

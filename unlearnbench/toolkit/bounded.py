@@ -44,12 +44,17 @@ class Bounded(nn.Module, ABC):
     @torch.no_grad()
     def look(self, rounds: int = 1) -> tuple[Tensor, Tensor]:
         """Follow the direction; return the norm, a scalar, and the image of the direction."""
-        for _ in range(rounds):
-            image = self.there(self.direction)
-            image /= image.norm().clamp_min(1e-30)
-            returned = self.back(image)
-            norm = returned.norm()
-            self.direction.copy_(returned / norm.clamp_min(1e-30))
+        for _ in range(rounds - 1):
+            self._follow()
+        return self._follow()
+
+    def _follow(self) -> tuple[Tensor, Tensor]:
+        """Take one round of power iteration."""
+        image = self.there(self.direction)
+        image /= image.norm().clamp_min(1e-30)
+        returned = self.back(image)
+        norm = returned.norm()
+        self.direction.copy_(returned / norm.clamp_min(1e-30))
         return norm, image
 
     @torch.no_grad()
