@@ -191,10 +191,9 @@ def test_free_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_data_sets_are_looked_for_and_not_fetched(tmp_path: Path, calls: list[str]) -> None:
-    (tmp_path / "cifar-10-batches-py").mkdir()
-    (tmp_path / "train").mkdir()
-    (tmp_path / "tiny-imagenet-200" / "train").mkdir(parents=True)
-    (tmp_path / "tiny-imagenet-200" / "val").mkdir()
+    folders = "cifar-10-batches-py train tiny-imagenet-200/train tiny-imagenet-200/val"
+    for name in folders.split():
+        (tmp_path / name).mkdir(parents=True)
     findings = {finding.what: finding for finding in doctor.data_sets(tmp_path)}
     there = {name for name, finding in findings.items() if finding.level == "ok"}
     assert there == {"cifar10", "digits", "tiny-imagenet"}
@@ -285,11 +284,9 @@ def test_packages_that_do_not_import(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text("")
     (tmp_path / "torch.py").write_text("raise OSError('libcudart.so.13: no such file')")
     (tmp_path / "sklearn.py").write_text("raise ImportError('numpy.dtype size changed')")
-    code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom pathlib import Path\n"
-        "from unlearnbench.commands.doctor import examine\n"
-        "print(*examine(Path(), Path()), sep='\\n')"
-    )
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom pathlib import Path\n"
+    code += "from unlearnbench.commands.doctor import examine\n"
+    code += "print(*examine(Path(), Path()), sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == ""
     lines = done.stdout.splitlines()

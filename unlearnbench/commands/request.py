@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Request:
     address: str | None = None
     profile: bool = False
 
-    @property
+    @cached_property
     def placement(self) -> Placement:
         """Where models are made on this machine."""
         return choose(self.devices, self.jobs_per_device)

@@ -131,8 +131,9 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
 
 def _radii(record: dict[str, Any], found: list[float]) -> dict[str, int]:
     """Count samples by the radius at which a search ended, where it doubles one."""
-    doubled = record["spec"]["settings"].get("search", "paper") != "closest"
-    counted = Counter(found) if doubled else Counter[float]()
+    if record["spec"]["settings"].get("search") == "closest":
+        return {}
+    counted = Counter(found)
     return {f"{radius:g}": counted[radius] for radius in sorted(counted)}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from unlearnbench.evaluation.measure import Measured
-from unlearnbench.evaluation.settings import Group
+from unlearnbench.evaluation.settings import Group, select
 from unlearnbench.metrics.gates import flags, has_power
 from unlearnbench.metrics.judgement import (
     Compared,
@@ -76,9 +76,8 @@ def _flags(benchmark: Benchmark, runs: pd.DataFrame, group: Group, row: Judged) 
     """List why a row is void, under its attack or altogether."""
     if row.label in (ORIGINAL, RETRAIN):
         return []
-    access, fraction, request = group
-    here = (runs["access"] == access) & (runs["fraction"] == fraction)
-    own = runs[here & (runs["request"] == request) & (runs["label"] == row.label)]
+    here = select(runs, group)
+    own = here[here["label"] == row.label]
     if own.empty:  # U-LiRA's worlds may be there before the runs of the table are
         return []
     limits = benchmark.limits

@@ -8,6 +8,7 @@ import pandas as pd
 
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.metrics.attacks import HEADLINE
+from unlearnbench.metrics.gaps import GROUP
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN
 
@@ -24,7 +25,7 @@ OF = {
 
 def groups(findings: Findings) -> list[Group]:
     """List the settings that have a table of their own: access, fraction, request."""
-    keys = findings.runs[["access", "fraction", "request"]].drop_duplicates()
+    keys = findings.runs[GROUP].drop_duplicates()
     return [tuple(row) for row in keys.itertuples(index=False)]
 
 
