@@ -96,14 +96,14 @@ def examples() -> list[tuple[str, str, str]]:
 
 def patched(text: str, diff: str) -> str:
     """Add the lines of a diff below the line of context before them, which must be unique."""
-    before = ""
-    for line in diff.splitlines():
+    below = 0
+    for line in diff.splitlines(keepends=True):
         if line.startswith("+"):
-            text = text.replace(before, f"{before}{line[1:]}\n", 1)
-            before = f"{line[1:]}\n"
+            text = text[:below] + line[1:] + text[below:]
         else:
-            before = f"{line[1:]}\n"
-            assert text.count(before) == 1, f"not there just once: {line}"
+            assert text.count(line[1:]) == 1, f"not there just once: {line}"
+            below = text.index(line[1:])
+        below += len(line[1:])
     return text
 
 

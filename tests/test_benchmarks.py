@@ -79,8 +79,8 @@ def test_each_runs_end_to_end_at_reduced_size(
     plugins = registry.find("methods")
     raw = reduced(name)
     benchmark, _ = resolve(reading.validate(raw), plugins, list(raw["methods"]))
-    plan = expansion.expand(benchmark, plugins)
-    planned = expansion.Planned(benchmark, plan, plugins)
+    planned = expansion.expand(benchmark, plugins)
+    plan = planned.plan
     store = Store(tmp_path / "results")
     store.prepare()
 
@@ -111,7 +111,7 @@ def test_benchmark_files_are_valid_and_write_out_every_default() -> None:
     for name, path in reading.shipped_benchmarks().items():
         benchmark, broken = resolve(reading.validate(reading.read(path)), methods, None)
         assert not broken and benchmark.name == name
-        assert expansion.expand(benchmark, methods).nodes
+        assert expansion.expand(benchmark, methods).plan.nodes
         text = reading.as_toml(benchmark)
         assert reading.validate(tomllib.loads(text)) == benchmark
         assert benchmark.tuning, f"{name} does not say how its settings were chosen"

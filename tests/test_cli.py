@@ -29,6 +29,8 @@ def one_line(text: str) -> str:
         (["run", "digit"], "Unknown benchmark 'digit'. Did you mean 'digits'?"),
         (["run", "--set", "data.name=digitz"], "Unknown dataset 'digitz'. Did you mean 'digits'?"),
         (["run", "--set", "salun.kep=0.3"], "hyperparameter of salun 'kep'. Did you mean 'keep'?"),
+        (["run", "--set", "recip.epochs=3"], "row or table 'recip'. Did you mean 'recipe'?"),
+        (["run", "--set", "salum.keep=0.3"], "row or table 'salum'. Did you mean 'salun'?"),
         (["run", "--set", "salun.keep=3"], "salun.keep = 3"),
         (["run", "--set", "forget.fractions=[1.2]"], "fraction 1.2 is outside (0, 1)"),
         (["run", "--devices", "gpu"], "There is no device 'gpu' here. This machine has cpu"),
@@ -80,6 +82,7 @@ def test_lists_and_explanations(inside: Cli) -> None:
     assert "fashion-mnist" in inside("benchmarks").out
     assert 'model = "small-cnn"' in inside("benchmarks", "digits").out
     assert "house numbers" in inside("datasets", "svhn").out
+    assert "small-cnn           A small convolutional net" in inside("models").out
 
 
 def test_dry_run_shows_the_plan_and_makes_nothing(inside: Cli, tmp_path: Path) -> None:

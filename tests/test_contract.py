@@ -60,3 +60,24 @@ def test_broken_method_is_told_how(tmp_path: Path) -> None:
         "torch's global random state was changed: draw from task.seed",
         "unlearn returned NoneType, not a model.",
     ]
+
+
+RAISING = '''
+"""A method that raises."""
+from unlearnbench import Method
+
+class Raising(Method):
+    """Raise, below the call."""
+    paper = "https://example.org"
+    def unlearn(self, model, task):
+        return self.inside(task)
+    def inside(self, task):
+        raise ValueError(f"no {task.classes}\\nand more")
+'''
+
+
+def test_what_a_method_raises_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "raising.py"
+    path.write_text(RAISING)
+    problems = {result.problem for result in examine(path) if result.problem}
+    assert problems == {"ValueError: no 3 (raising.py, line 11)"}

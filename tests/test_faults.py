@@ -41,7 +41,7 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 
 
 BODIES = {
-    "raises": ("raise ValueError('no idea\\nat all')", "ValueError: no idea"),
+    "raises": ("raise ValueError('no idea\\nat all')", "ValueError: no idea (raises.py, line 11)"),
     "nan": (
         "model[0].weight.data.fill_(float('nan')); return model",
         "unlearn returned non-finite weights in 0.weight: it diverged.",
@@ -65,6 +65,8 @@ def test_broken_methods_fail_alone(cli: Cli, copied: Path, tiny: Path) -> None:
     for name, (_, message) in BODIES.items():
         lines = [line for line in done.out.splitlines() if f"failed  {name}" in line]
         assert len(lines) == 1 and message in lines[0]
+        notes = [line for line in done.out.splitlines() if line.startswith(f"! {name} failed")]
+        assert len(notes) == 1 and message in notes[0], "below the table too"
     assert done.out.count("again   killed") == 1, "it might have been chance"
     assert done.out.count("done    l1-sparse") == 1, "the others go on"
     table = [line for line in done.out.splitlines() if line.startswith("l1-sparse")]

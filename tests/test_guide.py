@@ -12,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from docs.site import stage
+from docs.site import settings, stage
 from docs.site.formulas import with_mathml
 from tests.conftest import Cli, Done
 from tests.guide import EXTEND, ROOT, Command, commands, examples, put_in_place, understood
 from unlearnbench import registry
 from unlearnbench.execution import contract
+from unlearnbench.planning.reading import locate, read, validate
 from unlearnbench.report.tables.table import TITLES
 
 CLUSTER = "test_cluster.py::test_digits_on_a_cluster_has_the_same_summary"
@@ -57,6 +58,22 @@ def test_commands_are_understood(inside: Cli, command: Command) -> None:
     program, *words = command.words
     assert program == "unlearnbench", f"say in ELSEWHERE which test runs it: {command.line}"
     understood(inside, words)
+
+
+def test_every_key_of_a_benchmark_file_is_described() -> None:
+    parts = settings.reference().split("\n## ")
+    described = {part.split("\n")[0].strip("#`[] "): part for part in parts}
+    written = validate(read(locate("digits-trades"))).model_dump(mode="json")
+    tables = {"At the top": written, "recipe.trades": written["recipe"]["trades"]}
+    free = {"methods", "tuning"}  # a row has its method's keys, and what the reader is told is free
+    inside = {n: v for n, v in written.items() if isinstance(v, dict) and n not in free}
+    tables |= inside
+    assert described.keys() == tables.keys()
+    for name, keys in tables.items():
+        known = re.findall(r"^\| `(\w+)` \|.* \| \S.* \|$", described[name], re.M)
+        apart = {"At the top": inside.keys(), "recipe": {"trades"}}.get(name, set())
+        assert set(known) == keys.keys() - apart
+        assert "| None |" not in described[name]
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +116,9 @@ def test_examples_work_together(workshop: Path) -> None:
     assert {"original", "retrain", "noisy-ft", "ft"} <= set(added.index)
     assert added["mean"].between(0, 1).all()
     tables = workshop / "reports" / "stripes" / "tables"
-    assert "Forget doubt" in (tables / "gaps-full-10-r1.md").read_text()
+    for table in ("gaps", "more"):
+        assert "Forget doubt" in (tables / f"{table}-full-10-r1.md").read_text()
+    assert "- **Forget doubt**: the confidence in" in (tables.parent / "reading.md").read_text()
     doubt = (tables / "doubt-full-10-r1.md").read_text()
     assert "| Forget confidence | Forget doubt |" in doubt and "| noisy-ft | " in doubt
     page = (workshop / "reports" / "stripes" / "report.md").read_text()

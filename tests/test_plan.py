@@ -41,7 +41,7 @@ def raw(**changes: Any) -> dict[str, Any]:
 
 def expand(wanted: list[str] | None = None, **changes: Any) -> tuple[Benchmark, Plan]:
     benchmark, _ = resolve(reading.validate(raw(**changes)), METHODS, wanted)
-    return benchmark, expansion.expand(benchmark, METHODS)
+    return benchmark, expansion.expand(benchmark, METHODS).plan
 
 
 def count(plan: Plan, label: str) -> int:
@@ -286,7 +286,7 @@ def test_a_hundred_thousand_runs_are_planned_in_seconds() -> None:
     methods = ["amun", "amun-adaptive", "ft", "ga", "l1-sparse", "rl", "salun"]
     benchmark, _ = resolve(reading.validate(raw_), METHODS, methods)
     start = time.process_time()  # other tests run beside this one
-    plan = expansion.expand(benchmark, METHODS)
+    plan = expansion.expand(benchmark, METHODS).plan
     took = time.process_time() - start
     assert len(plan.nodes) == 41_000
     assert took * 100_000 / len(plan.nodes) < 5

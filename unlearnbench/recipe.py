@@ -57,7 +57,10 @@ class Recipe(Strict):
     precision: Literal["fp32", "bf16"] = Field(
         default="fp32", description="bf16: autocast of training on a GPU"
     )
-    trades: Trades | None = Field(default=None, description="train by TRADES; plainly if absent")
+    trades: Trades | None = Field(
+        default=None,
+        description="Train to keep predictions nearby (TRADES); plainly if there is no such table.",
+    )
 
     @field_validator("decay_every")
     @classmethod

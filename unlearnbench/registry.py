@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -19,10 +20,12 @@ from pydantic import ValidationError
 import unlearnbench
 from unlearnbench.data.prepare import DataSpec
 from unlearnbench.data.source import Source
-from unlearnbench.errors import UserError, unknown
+from unlearnbench.errors import UnlearnBenchError, UserError, unknown
 from unlearnbench.method import Method
 
 Kind = Literal["methods", "controls", "datasets", "models"]
+LOADED = "unlearnbench_plugin_"
+"""What the names of plugins' modules begin with."""
 T = TypeVar("T")
 
 
@@ -58,7 +61,10 @@ class Plugin:
         return hashlib.sha256(self.source().encode()).hexdigest()[:16]
 
     def summary(self) -> str:
-        """Return the first line of its docstring, read without importing it."""
+        """Return the first line of its docstring, read without importing it.
+
+        Of a method or data set that is its class's, of a model, which has none, its file's.
+        """
         try:
             tree = ast.parse(self.source())
         except SyntaxError as error:
@@ -66,7 +72,7 @@ class Plugin:
         except UserError as error:
             return f"({error})"
         nodes: list[ast.ClassDef | ast.Module] = [
-            n for n in tree.body if isinstance(n, ast.ClassDef)
+            n for n in tree.body if isinstance(n, ast.ClassDef) and not n.name.startswith("_")
         ]
         for node in [*nodes, tree]:
             text = ast.get_docstring(node)
@@ -76,7 +82,7 @@ class Plugin:
 
     def load(self) -> ModuleType:
         """Import it. Raises UserError, naming the file, whatever goes wrong in there."""
-        module_name = f"unlearnbench_plugin_{self.name.replace('-', '_')}_{self.source_hash()}"
+        module_name = f"{LOADED}{self.name.replace('-', '_')}_{self.source_hash()}"
         if module_name in sys.modules:
             return sys.modules[module_name]
         spec = importlib.util.spec_from_file_location(module_name, self.path)
@@ -209,6 +215,19 @@ def build(method: type[Method], name: str, settings: dict[str, object]) -> Metho
         first = error.errors()[0]
         where = ".".join(map(str, (name, *first["loc"])))
         raise UserError(f"{where} = {first['input']!r}: {first['msg']}.") from error
+
+
+def told(error: Exception) -> str:
+    """Say in a line what went wrong, and in which line of a plugin if it was in one."""
+    text = str(error).partition("\n")[0]
+    if not isinstance(error, UnlearnBenchError):
+        text = f"{type(error).__name__}: {text}"
+    inside = [
+        f"{Path(frame.f_code.co_filename).name}, line {line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).startswith(LOADED)
+    ]
+    return f"{text} ({inside[-1]})" if inside else text
 
 
 def _only_subclass(plugin: Plugin, module: ModuleType, base: type[T]) -> type[T]:

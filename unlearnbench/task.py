@@ -25,8 +25,11 @@ class Task:
     retain: Examples | None
     """The retain set D_R; None when access is forget-only."""
     classes: int
+    """How many there are in the data."""
     seed: int
+    """Where every random draw must come from, as in `seed_for(task.seed, "noise")`."""
     device: torch.device
+    """Where the model and all examples are."""
     recipe: Recipe
     """How the original was trained."""
     original: nn.Module
@@ -34,6 +37,7 @@ class Task:
     validation: Examples | None
     """Samples that no model was trained on and no metric is computed on; None if not set aside."""
     build: Callable[[int], nn.Module] = field(repr=False)
+    """Behind `untrained`."""
     other: nn.Module | None = None
     """Another original, trained on the same data from another seed; None unless `other_if` asks."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.site import commands
+from docs.site import commands, settings
 from docs.site.printed import printed, table
 from unlearnbench import registry
 from unlearnbench.evaluation.findings import Findings
@@ -98,6 +98,11 @@ def command_line(path: Path) -> str:
     return commands.reference()
 
 
+def benchmark_file(path: Path) -> str:
+    """Describe every key of a benchmark file."""
+    return settings.reference()
+
+
 def bibtex(path: Path) -> str:
     """List what to cite: this project, the attacks, and the paper of every shipped method."""
     found = registry.find("methods").items()
@@ -115,5 +120,6 @@ INSERTS: dict[str, Callable[[Path], str]] = {
     "metrics": metrics,
     "attacks": attacks,
     "commands": command_line,
+    "settings": benchmark_file,
     "bibtex": bibtex,
 }

@@ -184,6 +184,14 @@ def datasets(name: Annotated[str | None, typer.Argument(help="Explain this one."
 
 
 @app.command()
+def models() -> None:
+    """List the models there are."""
+    from unlearnbench.commands import catalogue
+
+    typer.echo(catalogue.list_models())
+
+
+@app.command()
 def check(file: Annotated[Path, typer.Argument(help="The file of a method.")]) -> None:
     """Hold a method to the contract that every method keeps."""
     from unlearnbench.execution.contract import examine

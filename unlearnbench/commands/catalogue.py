@@ -1,4 +1,4 @@
-"""What there is: methods, benchmarks and data sets, as text. Listing imports none of them."""
+"""What there is: methods, benchmarks, data sets, models, as text. Listing imports none of them."""
 
 from __future__ import annotations
 
@@ -81,6 +81,11 @@ def explain_dataset(name: str) -> str:
     if layout:
         lines += ["", layout]
     return "\n".join(lines)
+
+
+def list_models() -> str:
+    """List every model with the first line of its file's docstring."""
+    return _columns(registry.find("models"))
 
 
 def list_benchmarks() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from unlearnbench import registry
@@ -27,8 +26,7 @@ def planned(store: Store, plugin_files: list[Path]) -> Planned | None:
     benchmark = stored(store)
     if benchmark is None:
         return None
-    plugins = registry.find("methods", distinct([*map(Path, benchmark.plugins), *plugin_files]))
-    return Planned(benchmark, expand(benchmark, plugins), plugins)
+    return expand(benchmark, registry.find("methods", [*map(Path, benchmark.plugins), *plugin_files]))
 
 
 def findings(folder: Path, plugin_files: list[Path]) -> Findings:
@@ -51,8 +49,3 @@ def superfluous(name: str, plugin_files: list[Path], results: Path) -> list[Path
     if known is None:
         raise UserError(f"{store.folder} has no benchmark.toml.", "Run the benchmark once more.")
     return housekeeping.superfluous(store, known.plan)
-
-
-def distinct(paths: Iterable[Path]) -> list[Path]:
-    """Return each file once."""
-    return list(dict.fromkeys(path.resolve() for path in paths))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from unlearnbench import registry
-from unlearnbench.commands import past
 from unlearnbench.planning import reading, rows
 from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.scheduling.placement import Placement, choose
@@ -52,10 +51,10 @@ def prepare(request: Request, repetitions: int | None = None) -> Planned:
         if count is not None:
             reading.repeat(raw, count)
     benchmark, broken = rows.resolve(reading.validate(raw), plugins, request.methods)
-    plan = expand(benchmark, plugins)
+    planned = expand(benchmark, plugins)
     for label, reason in broken.items():
-        plan.skipped |= {(label, access): reason for access in benchmark.access}
-    return Planned(benchmark, plan, plugins)
+        planned.plan.skipped |= {(label, access): reason for access in benchmark.access}
+    return planned
 
 
 def read_with_plugins(
@@ -64,7 +63,7 @@ def read_with_plugins(
     """Read a benchmark, and find the methods there are, in files named by it or the user too."""
     raw = reading.read(reading.locate(name))
     listed = [Path(path) for path in raw.get("plugins", [])]
-    every = past.distinct([*listed, *plugin_files])
+    every = list(dict.fromkeys(path.resolve() for path in [*listed, *plugin_files]))
     plugins = registry.find("methods", every)
     for path in every:
         registry.method_class(plugins[path.stem])  # named by the user: must import here and now

@@ -156,7 +156,7 @@ def _expanded(raw: dict[str, Any], plugins: Plugins, *, retrains: bool) -> Plann
     behind, _ = resolve(reading.validate(raw), plugins, list(raw["methods"]))
     kept = {label: row for label, row in behind.methods.items() if retrains or label != RETRAIN}
     behind = behind.model_copy(update={"methods": kept})
-    return Planned(behind, expand(behind, plugins), plugins)
+    return expand(behind, plugins)
 
 
 def _request(asked: Tuning) -> Request:

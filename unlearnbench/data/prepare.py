@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +44,8 @@ class DataSpec(Strict):
         default=None, ge=1, description="shrink images to this side by averaging"
     )
     seed: int = Field(default=0, ge=0, description="seed of these draws")
-    evaluate: str = Field(
-        default="test",
-        pattern="^(test|validation)$",
-        description="which samples play the test set: 'validation' when tuning",
+    evaluate: Literal["test", "validation"] = Field(
+        default="test", description="which samples play the test set: 'validation' when tuning"
     )
 
 

@@ -24,13 +24,15 @@ class Metric:
     """Name a metric for people, and as a table's heading; an arrow says what is better.
 
     level: a property of one model, with retrain's value as its ideal; distance: one of a model and
-    retrain, so that it has no gap of its own.
+    retrain, so that it has no gap of its own. about: what it is, in Markdown, for the page that
+    says how to read a report; "" where that page tells of several at once.
     """
 
     title: str
     heading: str
     unit: Literal["%", ""] = "%"
     kind: Literal["level", "distance"] = "level"
+    about: str = ""
 
 
 METRICS: dict[str, Metric] = {
@@ -43,12 +45,29 @@ METRICS: dict[str, Metric] = {
     "all_forget_accuracy": Metric("Forget accuracy, all requests", "Forget acc all %"),
     "all_ft_auc": Metric("FT AUC, all requests", "FT AUC all %"),
     "all_fr_auc": Metric("FR AUC, all requests", "FR AUC all %"),
-    "mis": Metric("MIS", "MIS %"),
+    "mis": Metric(
+        "MIS",
+        "MIS %",
+        about="SalUn's MIA efficacy, the share of forget samples that an SVC on the confidence takes"
+        " for non-members. Its threshold moves with the model and it has no ideal value but"
+        " retrain's.",
+    ),
     "forget_confidence": Metric("Forget confidence", "Forget confidence", ""),
     "test_confidence": Metric("Test confidence", "Test confidence", ""),
     "avg_gap": Metric("Average gap", "Avg gap ↓", kind="distance"),
-    "tow": Metric("Tug of war", "ToW ↑", "", "distance"),
-    "privleak": Metric("PrivLeak", "PrivLeak % →0", kind="distance"),
+    "tow": Metric(
+        "Tug of war",
+        "ToW ↑",
+        "",
+        "distance",
+        about="product of 1 - |gap| of the three accuracies; 1 is retrain.",
+    ),
+    "privleak": Metric(
+        "PrivLeak",
+        "PrivLeak % →0",
+        kind="distance",
+        about="distance of the FT AUC to retrain's, in percent of it.",
+    ),
     "w1_forget": Metric("Wasserstein-1 on D_F", "W1 F ↓", "", "distance"),
     "w1_test": Metric("Wasserstein-1 on D_T", "W1 T ↓", "", "distance"),
     "ks_forget": Metric("Kolmogorov-Smirnov on D_F", "KS F ↓", "", "distance"),
@@ -57,8 +76,22 @@ METRICS: dict[str, Metric] = {
     "agreement_test": Metric("Agreement on D_T", "Agree T % ↑", kind="distance"),
     "js_forget": Metric("Jensen-Shannon divergence on D_F", "JS F ↓", "", "distance"),
     "js_test": Metric("Jensen-Shannon divergence on D_T", "JS T ↓", "", "distance"),
-    "klom": Metric("KLoM on D_F", "KLoM F ↓", "", "distance"),
-    "swap_auc": Metric("SWAP AUC", "SWAP AUC % →50", kind="distance"),
+    "klom": Metric(
+        "KLoM on D_F",
+        "KLoM F ↓",
+        "",
+        "distance",
+        about="whether the margin of each single sample has retrain's distribution; only with a"
+        " hundred models of each kind.",
+    ),
+    "swap_auc": Metric(
+        "SWAP AUC",
+        "SWAP AUC % →50",
+        kind="distance",
+        about="mean of two AUCs, one with the forget set forgotten, one with as many test samples"
+        " in its place. Under retraining 50 whatever sets the two groups apart, so it takes out a"
+        " shift between training and test data (`--set swap=true`).",
+    ),
 }
 LEVELS = [name for name, metric in METRICS.items() if metric.kind == "level"]
 

@@ -1,4 +1,4 @@
-"""ResNet-18 for small images whose outputs change no faster than a bound."""
+"""ResNet-18 for 32x32 images whose outputs change no faster than a bound."""
 
 from torch import nn
 

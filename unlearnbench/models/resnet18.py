@@ -1,4 +1,4 @@
-"""ResNet-18 for small images."""
+"""ResNet-18 as it is made for 32x32 images."""
 
 from typing import Any, cast
 

@@ -1,10 +1,10 @@
-"""A ResNet that trains on two cores."""
+"""A ResNet for images of 8x8 and more that trains on two cores."""
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Block(nn.Module):
+class _Block(nn.Module):
     """Two 3x3 convolutions with BatchNorm and a shortcut, projected where the shape changes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -32,9 +32,9 @@ def build(classes: int, channels: int, size: int) -> nn.Module:
         nn.Conv2d(channels, 16, 3, 1, 1, bias=False),
         nn.BatchNorm2d(16),
         nn.ReLU(),
-        Block(16, 16, 1),
-        Block(16, 32, 2),
-        Block(32, 64, 2),
+        _Block(16, 16, 1),
+        _Block(16, 32, 2),
+        _Block(32, 64, 2),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(64, classes),

@@ -9,7 +9,7 @@ def channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-class Flatten(nn.Module):
+class _Flatten(nn.Module):
     """Flatten, and hand gradients back as channels_last, which all layers before it are."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -32,6 +32,6 @@ def build(classes: int, channels: int, size: int) -> nn.Module:
         *block(16, 32),
         nn.MaxPool2d(2),
         *block(32, 32),
-        Flatten(),
+        _Flatten(),
         nn.Linear(32 * half * half, classes),
     )

@@ -1,4 +1,4 @@
-"""VGG-19 with BatchNorm for small images."""
+"""VGG-19 with BatchNorm for images of 32x32 and more."""
 
 from typing import Any, cast
 

@@ -23,17 +23,19 @@ class Forget(Strict):
     """Say what is forgotten."""
 
     kind: Kind = Field(
-        default="random", description="class, subclass: of one class; most-memorised, ..."
+        default="random",
+        description="where its samples are drawn from: everywhere, one class, or what models"
+        " memorise most or least, by a proxy",
     )
     fractions: list[float] = Field(
-        min_length=1, description="of the training set (or of the class)"
+        min_length=1, description="of the training set (or of the class) that is forgotten"
     )
     target: int | None = Field(
         default=None,
         ge=0,
         description="first class (or subclass) forgotten; by the forget seed if absent",
     )
-    requests: int = Field(default=1, ge=1, description="forget sets sent in a row")
+    requests: int = Field(default=1, ge=1, description="how many forget sets are sent in a row")
 
     @model_validator(mode="after")
     def _in_range(self) -> Self:
@@ -44,15 +46,16 @@ class Forget(Strict):
 
 
 class Seeds(Strict):
-    """Say how often everything is repeated.
+    """Say how often everything is repeated."""
 
-    zip: repetition i takes the i-th original, forget set and run; product: every combination.
-    """
-
-    originals: list[int] = Field(min_length=1)
-    forget: list[int] = Field(min_length=1)
-    runs: list[int] = Field(min_length=1)
-    pairing: Literal["zip", "product"] = "zip"
+    originals: list[int] = Field(min_length=1, description="one is trained for each seed")
+    forget: list[int] = Field(min_length=1, description="a set is drawn for each seed")
+    runs: list[int] = Field(min_length=1, description="seeds of what methods draw")
+    pairing: Literal["zip", "product"] = Field(
+        default="zip",
+        description="zip: repetition i takes the i-th original, forget set and run; product: every"
+        " combination",
+    )
     retrains: int = Field(
         default=1,
         ge=1,
@@ -71,8 +74,10 @@ class Seeds(Strict):
 class References(Strict):
     """Size the bank of reference models for membership attacks."""
 
-    count: int = Field(default=16, ge=2, multiple_of=2)
-    seed: int = Field(default=0, ge=0)
+    count: int = Field(
+        default=16, ge=2, multiple_of=2, description="how many are trained; an even number"
+    )
+    seed: int = Field(default=0, ge=0, description="of their draws and their training")
 
 
 class ULira(Strict):
@@ -82,9 +87,9 @@ class ULira(Strict):
         default=0,
         ge=0,
         multiple_of=4,
-        description="worlds, each with an original and a run a method",
+        description="worlds, each with an original and a run a method; a multiple of four",
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="of the worlds' draws")
     methods: list[str] = Field(default_factory=list, description="rows audited; all if empty")
 
 
@@ -101,18 +106,28 @@ class Benchmark(Strict):
     """Say which methods are compared, on what, how often. One TOML file each."""
 
     name: str = Field(
-        pattern=r"^[\w.-]+$", description="names the results folder; the file name if absent"
+        pattern=r"^[\w.-]+$", description="names the folders of its results and its report"
     )
-    title: str
-    data: DataSpec
-    model: str
-    recipe: Recipe = Recipe()
-    access: list[Access] = Field(default=["full"], min_length=1)
-    forget: Forget
-    seeds: Seeds
-    references: References = References()
-    attacks: list[str] = Field(default=list(ATTACKS), min_length=1, description="that tables show")
-    limits: Limits = Limits()
+    title: str = Field(description="what its report is called")
+    data: DataSpec = Field(description="Which samples are used, and as what.")
+    model: str = Field(description="a model of `unlearnbench models`")
+    recipe: Recipe = Field(
+        default=Recipe(),
+        description="How originals, references and retrains are trained; fine-tuning follows it for"
+        " batch size, momentum, weight decay, augmentation and precision.",
+    )
+    access: list[Access] = Field(
+        default=["full"], min_length=1, description="whether methods are given the retain set"
+    )
+    forget: Forget = Field(description="What is forgotten.")
+    seeds: Seeds = Field(description="How often everything is repeated.")
+    references: References = Field(
+        default=References(), description="Models that membership attacks compare with."
+    )
+    attacks: list[str] = Field(default=list(ATTACKS), min_length=1, description="shown in tables")
+    limits: Limits = Field(
+        default=Limits(), description="What a difference must not exceed, in points."
+    )
     controls: bool = Field(
         default=True, description="run do-nothing, destroyed and planted-leak too"
     )
@@ -122,9 +137,13 @@ class Benchmark(Strict):
     swap: bool = Field(
         default=False, description="run all again with forget and test samples exchanged"
     )
-    ulira: ULira = ULira()
+    ulira: ULira = Field(
+        default=ULira(), description="Shadow models passed through the methods that are compared."
+    )
     gap_terms: list[str] = Field(
-        default=list(TERMS), min_length=1, description="averaged in avg_gap"
+        default=list(TERMS),
+        min_length=1,
+        description="metrics whose distances to retrain are averaged in avg_gap",
     )
     methods: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="rows of the table: settings by label"

@@ -26,7 +26,7 @@ class Planned:
     plugins: dict[str, registry.Plugin]
 
 
-def expand(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> Plan:
+def expand(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> Planned:
     """Expand a resolved benchmark. Nodes come as they should be worked off.
 
     Originals first, since most runs wait for them; then the long nodes that wait for nothing
@@ -35,7 +35,7 @@ def expand(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> Plan:
     """
     registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
     registry.get(registry.find("models"), "model", benchmark.model)
-    return _Expansion(benchmark, plugins).plan
+    return Planned(benchmark, _Expansion(benchmark, plugins).plan, plugins)
 
 
 class _Expansion:

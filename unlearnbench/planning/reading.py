@@ -121,7 +121,7 @@ def change(raw: dict[str, Any], assignments: Iterable[str], methods: Iterable[st
             raise UserError(f"Cannot read --set {assignment}.", "Write it as salun.keep=0.3.")
         if path and path[0] not in Benchmark.model_fields:
             if path[0] not in labels:
-                raise unknown("method", path[0], labels)
+                raise unknown("row or table", path[0], labels | Benchmark.model_fields.keys())
             path.insert(0, "methods")
         table = raw
         for part in path:

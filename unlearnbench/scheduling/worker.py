@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from unlearnbench import registry
 from unlearnbench.environment import describe
-from unlearnbench.errors import MethodError, UnlearnBenchError
+from unlearnbench.errors import MethodError
 from unlearnbench.execution.execute import Bench, Outcome, execute
 from unlearnbench.files import no_room
 from unlearnbench.planning.plan import Node
@@ -49,13 +50,10 @@ def work(job: Job) -> Event:
     except Exception as error:  # the boundary: whatever a method does, the other runs go on
         if isinstance(error, OSError) and (full := no_room(error, job.results)):
             return Event("failed", run, node.label, 0.0, str(full), no_room=True)
-        text = str(error).partition("\n")[0]
-        message = (
-            text if isinstance(error, UnlearnBenchError) else f"{type(error).__name__}: {text}"
-        )
+        message = registry.told(error)
         exhausted = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
         if not exhausted:  # which the scheduler tries again before it is a failure
-            store.fail(node.spec, traceback.format_exc())
+            store.fail(node.spec, f"{traceback.format_exc()}\n{message}\n")
         if exhausted and slot.device.startswith("cuda"):
             torch.cuda.empty_cache()  # for its neighbours
         seconds = time.perf_counter() - start

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.settings import Group, by_attack, compared, groups, heading, select
 from unlearnbench.metrics.attacks import HEADLINE
 from unlearnbench.metrics.bank import reference_counts
+from unlearnbench.metrics.compute import METRICS
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.report.figures.series import stacked
@@ -42,6 +44,7 @@ def about(findings: Findings) -> dict[str, Any]:
         "outcome": [line for group in groups(findings) for line in outcome(findings, group)],
         "compared": method(findings),
         "claimed": [table] if table else [],
+        "metrics": [(one.title, Markup(one.about)) for one in METRICS.values() if one.about],
     }
 
 

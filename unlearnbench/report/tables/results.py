@@ -22,9 +22,7 @@ from unlearnbench.report.tables.table import (
     with_band,
 )
 
-CONFIDENCES = ("forget_confidence", "test_confidence")
-ALL_REQUESTS = ("all_forget_accuracy", "all_ft_auc", "all_fr_auc")
-MORE = ("fr_auc", "rt_auc", "mis", *CONFIDENCES, *ALL_REQUESTS)
+MORE = [name for name in LEVELS if name not in TERMS]
 
 
 def main_table(findings: Findings, group: Group) -> Table:

@@ -1,0 +1,64 @@
+"""What a benchmark file may hold, read off the classes that check it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import chain
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from docs.site.printed import table
+from unlearnbench.commands.catalogue import bounds
+from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.recipe import Strict
+
+COLUMNS = ("Key", "Value", "Default", "What it says")
+PLAIN = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+
+
+def reference() -> str:
+    """Describe every key, table by table: type, bounds, default, meaning."""
+    return "\n\n".join(_tables(Benchmark, [], "What stands above all tables."))
+
+
+def _tables(model: type[Strict], path: list[str], about: str) -> Iterator[str]:
+    """Describe a table of the file, and then those inside it."""
+    rows, inside = [], []
+    for key, field in model.model_fields.items():
+        kind = _parts(field.annotation)[0]
+        if isinstance(kind, type) and issubclass(kind, Strict):
+            inside.append(_tables(kind, [*path, key], str(field.description)))
+        else:
+            value = ", ".join([_value(field.annotation), *bounds(field)])
+            default = _default(field) if [*path, key] != ["name"] else "the file's name"
+            rows.append([f"`{key}`", value, default, str(field.description)])
+    heading = f"## `[{'.'.join(path)}]`" if path else "## At the top"
+    yield f"{heading}\n\n{about}\n\n{table(COLUMNS, rows)}"
+    yield from chain.from_iterable(inside)
+
+
+def _parts(annotation: Any) -> list[Any]:
+    """List what a union is of, None left out; anything else is of itself."""
+    if get_origin(annotation) not in (Union, UnionType):
+        return [annotation]
+    return [part for part in get_args(annotation) if part is not NoneType]
+
+
+def _value(annotation: Any) -> str:
+    """Say what a key's value may be."""
+    kind = _parts(annotation)[0]
+    if get_origin(kind) is Literal:
+        return " or ".join(f"`{word}`" for word in get_args(kind))
+    if get_origin(kind) in (list, tuple):
+        return f"list of {_value(get_args(kind)[0])}"
+    return PLAIN.get(kind, "table")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "must be said"
+    value = field.get_default(call_default_factory=True)
+    return "" if value is None else f"`{json.dumps(value)}`"
