@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test slow check docs readme speed
+.PHONY: demo test slow lint check docs wheel readme speed
 
 demo: $(STAMP)
 	$(BIN)/unlearnbench run
@@ -16,15 +16,25 @@ test: $(STAMP)
 slow: $(STAMP)
 	$(BIN)/pytest -q -m slow --numprocesses 1
 
-check: $(STAMP)
+lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m docs.site.build
-	$(BIN)/pytest -q
+	$(BIN)/basedpyright
+
+check: lint docs test
 
 docs: $(STAMP)
 	$(BIN)/python -m docs.site.build
+
+# What a user installs: a wheel made of the sdist, in an environment that holds nothing else.
+wheel: $(STAMP)
+	rm -rf build/release
+	$(BIN)/python -m build --no-isolation --outdir build/release .
+	$(PYTHON) -m venv build/release/empty
+	build/release/empty/bin/pip install --quiet build/release/*.whl
+	cd build/release && empty/bin/unlearnbench run && empty/bin/unlearnbench report
+	rm -rf build/release/empty
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""The guide as tests see it: its commands, its examples, a copy of the code with these in it."""
+"""What is written for people, as tests see it: commands, examples, a copy of the code with them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ ROOT = DOCS.parent
 EXTEND = DOCS / "guide" / "extend.md"
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.M | re.S)
 SHELLS = {"bash", "console", "sh", "shell"}
+PROGRAM = r"(?:unlearnbench|make|python|pip) "
 COPIED = ("unlearnbench", "methods", "benchmarks")
 
 
 @dataclass(frozen=True)
 class Command:
-    """A line of a shell block and the page that has it."""
+    """A line to be typed and the page that has it."""
 
     page: str
     line: str
@@ -35,20 +36,23 @@ class Command:
 
 
 def commands() -> list[Command]:
-    """List every command of the pages: in shell blocks, and `unlearnbench ...` in the text.
+    """List every command of the guide, README and CONTRIBUTING: in shell blocks and in the text.
 
     In the text, what has a word in capitals stands for many commands.
     """
     found: dict[tuple[str, str], Command] = {}
-    for path in sources():
-        text = (DOCS / path).read_text()
+    written = [*(DOCS / path for path in sources()), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    for path in written:
+        text = path.read_text()
         lines = [
             line
             for kind, _, body in FENCE.findall(text)
             if kind in SHELLS
             for line in body.replace("\\\n", " ").splitlines()
         ]
-        said = re.findall(r"`(unlearnbench [a-z][^`\n]*)`", FENCE.sub("", text))
+        prose = FENCE.sub("", text)
+        lines += re.findall(rf"^ {{4}}({PROGRAM}.*)", prose, re.M)
+        said = re.findall(rf"`({PROGRAM}[^`\n]*)`", prose)
         lines += [line for line in said if not re.search(r"\b[A-Z]{3,}\b|<|\.\.\.", line)]
         for line in lines:
             for part in line.split(" #")[0].split(";"):
@@ -82,6 +86,14 @@ def understood(inside: Cli, words: list[str]) -> None:
         assert done.code == ("PROBLEM" in done.out) and "torchvision" in done.out
     else:
         assert done.code == 0, done.out + done.err
+
+
+def readme_method() -> str:
+    """Return the method that README shows."""
+    text = (ROOT / "README.md").read_text()
+    (code,) = re.findall(r"<!-- example -->\n```python\n(.*?)```", text, flags=re.S)
+    assert isinstance(code, str)
+    return code
 
 
 def examples() -> list[tuple[str, str, str]]:

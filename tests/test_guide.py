@@ -1,4 +1,4 @@
-"""The guide is true: its commands are run, its examples work."""
+"""What is written for people is true: its commands are run, its examples work."""
 
 from __future__ import annotations
 
@@ -15,16 +15,41 @@ import pytest
 from docs.site import settings, stage
 from docs.site.formulas import with_mathml
 from tests.conftest import Cli, Done
-from tests.guide import EXTEND, ROOT, Command, commands, examples, put_in_place, understood
+from tests.guide import (
+    EXTEND,
+    ROOT,
+    Command,
+    commands,
+    examples,
+    put_in_place,
+    readme_method,
+    understood,
+)
 from unlearnbench import registry
 from unlearnbench.execution import contract
 from unlearnbench.planning.reading import locate, read, validate
 from unlearnbench.report.tables.table import TITLES
 
+CI = ".ci/run"
+SITE = "test_site.py::test_every_page_is_there_and_in_the_navigation"
+GALLERY = "test_gallery.py::test_published_reports_are_current"
 CLUSTER = "test_cluster.py::test_digits_on_a_cluster_has_the_same_summary"
 TUNING = "test_tune.py::test_every_method_has_the_same_trials_and_the_best_is_chosen"
-# Commands that no test of this file runs, and the test that does.
+# Commands that no test of this file runs, and what does.
 ELSEWHERE = {
+    "make demo": CI,
+    "make check": CI,
+    "make slow": CI,
+    "make wheel": CI,
+    "make test": "Makefile::check",
+    "make docs": "Makefile::check",
+    "make readme": GALLERY,
+    "make speed": "test_speed.py::test_published_page_is_what_the_measurements_say",
+    "python benchmarks/speed/run.py": "test_speed.py::test_the_plain_loop_trains",
+    "python docs/publish.py digits fashion-mnist": GALLERY,
+    "python docs/publish.py --again digits fashion-mnist": GALLERY,
+    "python -m docs.site.recipes": "test_recipes.py::test_pages_are_current",
+    "python -m pydoc unlearnbench.Task": SITE,
     "pip install .": "test_wheel.py::test_wheel_runs_outside_the_checkout",
     "pip install '.[tune]'": TUNING,
     "unlearnbench tune digits --trials 16 --seeds 10": TUNING,
@@ -49,15 +74,31 @@ def test_commands_run_elsewhere_are_tested_there() -> None:
     lines = {command.line for command in commands()}
     for line, test in ELSEWHERE.items():
         assert line in lines, f"no page has it any more: {line}"
-        file, name = test.split("::")
-        assert f"def {name}" in (ROOT / "tests" / file).read_text(), test
+        file, _, name = test.partition("::")
+        if file == CI:
+            assert f"\n{line} " in (ROOT / CI).read_text(), line
+        elif file == "Makefile":
+            assert re.search(rf"^{name}:.* {line.split()[1]}\b", (ROOT / file).read_text(), re.M)
+        else:
+            assert f"def {name}" in (ROOT / "tests" / file).read_text(), test
 
 
 @pytest.mark.parametrize("command", HERE, ids=str)
-def test_commands_are_understood(inside: Cli, command: Command) -> None:
+def test_commands_are_understood(inside: Cli, tmp_path: Path, command: Command) -> None:
+    (tmp_path / "cf-k.py").write_text(readme_method())
     program, *words = command.words
     assert program == "unlearnbench", f"say in ELSEWHERE which test runs it: {command.line}"
     understood(inside, words)
+
+
+def test_what_contributing_names_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`([\w/-]+\.py)`(?:\s\(|: )((?:[^`()]*`\w+`)+)", text)
+    assert len(named) > 20
+    for path, names in named:
+        (file,) = [p for p in (ROOT / path, ROOT / "unlearnbench" / path) if p.exists()]
+        for name in re.findall(r"`(\w+)`", names):
+            assert re.search(rf"\b(?:def|class) {name}\b|^{name}\b", file.read_text(), re.M), path
 
 
 def test_every_key_of_a_benchmark_file_is_described() -> None:

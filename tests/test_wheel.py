@@ -1,4 +1,4 @@
-"""The wheel, installed and run outside the checkout."""
+"""The wheel, made of the sdist, installed and run outside the checkout."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -22,9 +23,13 @@ def test_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
         ".*", "build", "results", "reports", "*.egg-info", "__pycache__"
     )
     shutil.copytree(ROOT, source, ignore=ignored)
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path)]
     build.append(str(source))
     subprocess.run(build, check=True, capture_output=True, timeout=110)
+    (sdist,) = tmp_path.glob("unlearnbench-*.tar.gz")
+    packed = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
+    assert {"CHANGELOG.md", "LICENSE", "methods/amun.py"} <= packed
+    assert not [name for name in packed if name.startswith("tests/")]
     (wheel,) = tmp_path.glob("unlearnbench-*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (
