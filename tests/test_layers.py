@@ -96,7 +96,9 @@ def test_methods_import_only_the_public_parts(path: Path) -> None:
     assert [n for n in own if n not in public and not n.startswith(rooms)] == []
 
 
-@pytest.mark.parametrize("words", [["--help"], ["methods"], ["methods", "amun"], ["benchmarks"], ["models"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["methods"], ["methods", "amun"], ["benchmarks"], ["models"]]
+)
 def test_light_commands_do_not_import_torch(words: list[str]) -> None:
     code = (
         "import sys\nfrom unlearnbench.cli.app import app\n"

@@ -82,6 +82,14 @@ def test_amun_searches_on_the_original_and_amun_adaptive_on_the_current_model(
     assert not torch.equal(made["amun"], made["amun-adaptive"])
 
 
+def test_amun_adaptive_has_amuns_settings() -> None:
+    amun, adaptive = (type(load(name)[0].method).model_fields for name in ("amun", "amun-adaptive"))
+    assert len(adaptive) >= 6
+    assert {name: repr(field) for name, field in adaptive.items()} == {
+        name: repr(amun[name]) for name in adaptive
+    }
+
+
 def test_amun_may_take_its_examples_from_another_original(
     spied: Callable[..., tuple[Trial, Spy]],
 ) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.conftest import TINY, Cli, typed
+from tests.conftest import TINY, Cli, Done, typed
 from unlearnbench import registry
 from unlearnbench.data.prepare import Data, DataSpec, prepare
 from unlearnbench.planning import reading
@@ -85,13 +85,17 @@ def test_every_method_has_the_same_trials_and_the_best_is_chosen(tuned: Path) ->
     assert "seconds" not in trials
 
 
+def tuned_again(inside: Cli, tuned: Path, folder: Path, lost: str, *more: str) -> Done:
+    shutil.copytree(tuned / "results", folder / "results")
+    for path in (folder / "results" / "small-tuning" / "runs").glob(lost):
+        shutil.rmtree(path)
+    return inside("tune", small(folder), *WORDS, "--trials", "3", *more)
+
+
 def test_a_search_that_was_killed_ends_with_the_same_choice(
     inside: Cli, tuned: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(tuned / "results", tmp_path / "results")
-    for path in (tmp_path / "results" / "small-tuning" / "runs").glob("rl-*"):
-        shutil.rmtree(path)
-    done = inside("tune", small(tmp_path), *WORDS, "--trials", "3")
+    done = tuned_again(inside, tuned, tmp_path, "rl-*")
     assert done.code == 0 and "3 to make" in done.out
     old, new = (folder / "reports" / "small-tuning" for folder in (tuned, tmp_path))
     assert (old / "trials.csv").read_bytes() == (new / "trials.csv").read_bytes()
@@ -102,10 +106,7 @@ def test_a_search_that_was_killed_ends_with_the_same_choice(
 def test_blind_tuning_trains_and_uses_no_retrained_model(
     inside: Cli, tuned: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(tuned / "results", tmp_path / "results")
-    for path in (tmp_path / "results" / "small-tuning" / "runs").glob("retrain-*"):
-        shutil.rmtree(path)
-    done = inside("tune", small(tmp_path), *WORDS, "--trials", "3", "--blind")
+    done = tuned_again(inside, tuned, tmp_path, "retrain-*", "--blind")
     assert done.code == 0 and "11 models; 11 done" in done.out, "the trials are the same"
     assert "Blind score" in done.out and "no model was retrained for it" in done.out
     assert "Retrainings" not in done.out

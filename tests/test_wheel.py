@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+CITATION, CHANGES = ROOT / "CITATION.cff", ROOT / "CHANGELOG.md"
+
+
+def test_the_release_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    cited = dict(re.findall(r'^(version|date-released): "?([^"\n]+)', CITATION.read_text(), re.M))
+    latest = re.search(r"^## \[([\d.]+)\] - ([\d-]+)$", CHANGES.read_text(), re.M)
+    assert latest is not None
+    assert latest.groups() == (cited["version"], cited["date-released"])
+    assert project["version"] == version("unlearnbench") == cited["version"]
 
 
 @pytest.mark.slow
@@ -27,7 +40,8 @@ def test_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
     build.append(str(source))
     subprocess.run(build, check=True, capture_output=True, timeout=110)
     (sdist,) = tmp_path.glob("unlearnbench-*.tar.gz")
-    packed = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
     assert {"CHANGELOG.md", "LICENSE", "methods/amun.py"} <= packed
     assert not [name for name in packed if name.startswith("tests/")]
     (wheel,) = tmp_path.glob("unlearnbench-*.whl")

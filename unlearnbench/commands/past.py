@@ -26,7 +26,9 @@ def planned(store: Store, plugin_files: list[Path]) -> Planned | None:
     benchmark = stored(store)
     if benchmark is None:
         return None
-    return expand(benchmark, registry.find("methods", [*map(Path, benchmark.plugins), *plugin_files]))
+    return expand(
+        benchmark, registry.find("methods", [*map(Path, benchmark.plugins), *plugin_files])
+    )
 
 
 def findings(folder: Path, plugin_files: list[Path]) -> Findings:

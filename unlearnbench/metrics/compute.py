@@ -48,8 +48,8 @@ METRICS: dict[str, Metric] = {
     "mis": Metric(
         "MIS",
         "MIS %",
-        about="SalUn's MIA efficacy, the share of forget samples that an SVC on the confidence takes"
-        " for non-members. Its threshold moves with the model and it has no ideal value but"
+        about="SalUn's MIA efficacy, the share of forget samples that an SVC on the confidence"
+        " takes for non-members. Its threshold moves with the model and it has no ideal value but"
         " retrain's.",
     ),
     "forget_confidence": Metric("Forget confidence", "Forget confidence", ""),
