@@ -23,20 +23,7 @@ Row = dict[str, Any]
 
 SIGNS = {"equivalent": "=", "different": "≠", "inconclusive": "?"}
 TIERS = ((128, "paper"), (64, "GPU"), (16, "CPU"), (0, "smoke"))
-DISTANCES = (
-    "w1_forget",
-    "w1_test",
-    "ks_forget",
-    "ks_test",
-    "agreement_forget",
-    "agreement_test",
-    "js_forget",
-    "js_test",
-    "klom",
-    "tow",
-    "privleak",
-    "swap_auc",
-)
+DISTANCES = [n for n, m in METRICS.items() if m.kind == "distance" and n != "avg_gap"]
 
 
 def title(attack: str) -> str:
