@@ -57,6 +57,9 @@ def test_no_scheduler_is_one_line(inside: Cli, tiny: Path, monkeypatch: pytest.M
     assert "dask worker ADDRESS --nthreads 1 --resources 'slot=1'" in done.err
     alone = inside("run", tiny, "--backend", "dask")
     assert alone.code == 2 and "go together" in alone.err
+    words = ["--backend", "dask", "--address", "tcp://127.0.0.1:9", "--budget", "1h"]
+    budget = inside("run", tiny, *words)
+    assert budget.code == 2 and "--budget counts this machine's slots" in budget.err
 
 
 @pytest.mark.slow
@@ -75,6 +78,7 @@ def test_digits_on_a_cluster_has_the_same_summary_though_a_worker_is_killed(
     os.killpg(workers[0].pid, signal.SIGKILL)
     out, _ = run.communicate(timeout=400)
     assert run.returncode == 0, out
+    assert "to make on the cluster, cost not known yet" in " ".join(out.split())
     assert cli("report").code == 0
     made = tmp_path / "reports" / "digits" / "tables" / "summary.csv"
     published = Path(__file__).parent.parent / "docs" / "digits" / "summary.csv"

@@ -92,17 +92,19 @@ def run(
         retry_stale=retry_stale,
         timeout=None if timeout is None else read_duration(timeout),
         budget=None if budget is None else read_duration(budget),
-        address=_address(backend, address),
+        address=_address(backend, address, budget),
         profile=profile,
     )
     with stoppable("Stopped. Finished runs are kept; the same command goes on."):
         raise typer.Exit(run_benchmark(request))
 
 
-def _address(backend: str, address: str | None) -> str | None:
+def _address(backend: str, address: str | None, budget: str | None) -> str | None:
     """Read --backend and --address: where the cluster is, or None for this machine."""
     if (backend == "dask") != (address is not None):
         raise UserError("--backend dask and --address tcp://HOST:PORT go together.")
+    if address is not None and budget is not None:
+        raise UserError("--budget counts this machine's slots: it does not go with --backend dask.")
     return address
 
 

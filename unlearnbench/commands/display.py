@@ -39,12 +39,7 @@ class Display:
         if state.failed:
             parts.append(f"{len(state.failed)} failed before (--retry-failed tries them again)")
         if state.open:
-            costs = [] if cost.seconds is None else [f"about {duration(cost.seconds)}"]
-            if cost.seconds is not None and cost.on_gpu:
-                costs.append(f"{cost.seconds * cost.slots / 3600:.1f} GPU hours")
-            costs += [] if cost.bytes is None else [size(cost.bytes)]
-            said = ", ".join(costs) or "cost not known yet"
-            parts.append(f"{len(state.open)} to make on {count(cost.slots, 'slot')}, {said}")
+            parts.append(f"{len(state.open)} to make on {_said(cost)}")
         self.console.print(Text("; ".join(parts)))
         damaged = [
             f"{plan.nodes[run].label} {run} is made again: {damage}."
@@ -130,6 +125,19 @@ class Display:
         """Print what must be read with a table."""
         for note in notes:
             self.console.print(Text(f"! {note}", "yellow"))
+
+
+def _said(cost: Cost) -> str:
+    """Say where, and what it takes."""
+    where = "the cluster" if cost.slots is None else count(cost.slots, "slot")
+    said = []
+    if cost.seconds is not None:
+        said.append(f"about {duration(cost.seconds)}{' of work' if cost.slots is None else ''}")
+        if cost.on_gpu and cost.slots:
+            said.append(f"{cost.seconds * cost.slots / 3600:.1f} GPU hours")
+    if cost.bytes is not None:
+        said.append(size(cost.bytes))
+    return ", ".join([where, *(said or ["cost not known yet"])])
 
 
 class _Watch:

@@ -69,14 +69,15 @@ def make(
             display.console.print(f"{count} models are the same as in {name}: copied from there.")
     state = progress(plan, store, _retried(request, planned, store))
     known = estimate.from_store(plan, store)
-    cost = estimate.cost(plan, store, state.open, known, request.placement)
+    placement = None if request.address else request.placement
+    cost = estimate.cost(plan, store, state.open, known, placement)
     display.plan(heading or planned.benchmark.name, plan, state, cost)
     if request.dry_run:
         display.graph(plan, state, known)
         return True
 
-    if state.open:
-        request.placement.require()
+    if state.open and placement:
+        placement.require()
     store.prepare()
     _remember(store, planned)
     whole = not state.open or _work_off(request, planned, store, state, known, display)

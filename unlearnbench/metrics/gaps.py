@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from unlearnbench.metrics.compute import LEVELS, METRICS
 from unlearnbench.metrics.distances import privleak, tug_of_war
+from unlearnbench.metrics.inference import half_width
 
 GROUP = ["access", "fraction", "request"]
 FORGET_SET = [*GROUP, "forget_seed"]
@@ -71,7 +71,7 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
                 values = group[metric].dropna()
                 n = len(values)
                 mean, std = values.mean(), values.std(ddof=1)
-                half = float(stdtrit(n - 1, 0.975)) * std / np.sqrt(n) if n > 1 else np.nan
+                half = half_width(std / np.sqrt(n), n - 1) if n > 1 else np.nan
                 gap = group[f"{metric}_gap"].mean() if f"{metric}_gap" in group else np.nan
                 spread = (n, mean, std, mean - half, mean + half, gap, band[metric])
                 rows.append((label, *keys, metric, *spread))
@@ -94,10 +94,10 @@ def noise_band(runs: pd.DataFrame, metric: str) -> float:
     values = runs.loc[runs["label"] == RETRAIN, metric].dropna()
     if len(values) < 2:
         return np.nan
-    half = float(stdtrit(len(values) - 1, 0.975)) * values.std(ddof=1) / np.sqrt(_per_row(runs))
+    half = half_width(values.std(ddof=1) / np.sqrt(_per_row(runs)), len(values) - 1)
     heading = METRICS[metric].heading
     if "→" in heading:
-        return float(half)
+        return half
     return float(values.mean() + (-half if heading.endswith("↑") else half))
 
 
@@ -114,7 +114,7 @@ def level_band(runs: pd.DataFrame, column: str) -> float:
     freedom = int((repeated - 1).sum())
     variance = (own.var(ddof=1)[repeated.index] * (repeated - 1)).sum() / freedom
     error = np.sqrt(variance * (1 / _per_row(runs) + 1 / repeated.sum()))
-    return float(stdtrit(freedom, 0.975) * error)
+    return half_width(error, freedom)
 
 
 def _per_row(runs: pd.DataFrame) -> int:

@@ -24,6 +24,18 @@ FEWEST = 3
 """Forget sets without which nothing is decided: two hardly say how much the next one may differ."""
 
 
+def half_width(error: float, freedom: float, level: float = LEVEL) -> float:
+    """Return half the width of the 1 - level t-interval of what has this standard error."""
+    return float(stdtrit(freedom, 1 - level / 2) * error)
+
+
+def p_zero(value: float, error: float, freedom: float) -> float:
+    """Return the two-sided p-value of zero for a value with this standard error, by t."""
+    if error == 0:
+        return 1.0 if value == 0 else 0.0
+    return float(2 * stdtr(freedom, -abs(value) / error))
+
+
 @dataclass(frozen=True)
 class Part:
     """Hold one run's share of an AUC, or of a difference of AUCs.
@@ -86,7 +98,7 @@ class Estimate:
 
     def half_width(self, level: float = LEVEL) -> float:
         """Return half the width of the 1 - level confidence interval."""
-        return float(stdtrit(self.freedom, 1 - level / 2)) * self.error
+        return half_width(self.error, self.freedom, level)
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Return the 1 - level confidence interval."""
@@ -96,9 +108,7 @@ class Estimate:
     @property
     def p_zero(self) -> float:
         """The two-sided p-value of zero."""
-        if self.error == 0:
-            return 1.0 if self.value == 0 else 0.0
-        return float(2 * stdtr(self.freedom, -abs(self.value) / self.error))
+        return p_zero(self.value, self.error, self.freedom)
 
     @property
     def attainable(self) -> float:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.settings import Group, compared, groups, heading, select, suffix
 from unlearnbench.metrics.compute import METRICS
+from unlearnbench.metrics.inference import half_width
 from unlearnbench.planning.benchmark import TERMS
 from unlearnbench.planning.plan import ORIGINAL
 from unlearnbench.report.figures import marks
@@ -141,9 +141,9 @@ def paired(
         return None
     by_set = (both[f"{metric}_other"] - both[metric]).groupby(both["forget_seed"]).mean()
     n = len(by_set)
-    half = float(stdtrit(n - 1, 0.975)) * by_set.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+    half = half_width(by_set.std(ddof=1) / np.sqrt(n), n - 1) if n > 1 else np.nan
     same = bool((both["run"] == both["run_other"]).all() and not by_set.any())
-    return float(by_set.mean()), float(half), len(both), same
+    return float(by_set.mean()), half, len(both), same
 
 
 def _cells(difference: tuple[float, float, int, bool] | None, metric: str) -> list[str]:

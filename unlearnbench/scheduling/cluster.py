@@ -56,7 +56,7 @@ def _there(work: Callable[[Job], Event], job: Job) -> Event:
     """Do a job on a worker of the cluster, on the GPU that it sees or else on its CPU."""
     import torch
 
-    if slots._mine is None:
+    if not slots.taken():
         device = "cuda:0" if torch.cuda.is_available() else "cpu"
         torch.set_num_threads(1)
         slots.take_over(Slot(Path(tempfile.mkdtemp(prefix="unlearnbench-")), 0, device))

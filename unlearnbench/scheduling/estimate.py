@@ -100,21 +100,25 @@ def _similar(plan: Plan, store: Store) -> Iterator[float]:
 
 @dataclass(frozen=True)
 class Cost:
-    """Say what it takes to make some nodes: seconds on so many slots, bytes; None if unknown."""
+    """Say what it takes to make some nodes: seconds on so many slots, bytes; None if unknown.
 
-    slots: int
+    slots None: those of a cluster, which has not been asked; seconds are then of work, on one.
+    """
+
+    slots: int | None
     on_gpu: bool
     seconds: float | None
     bytes: int | None
 
 
 def cost(
-    plan: Plan, store: Store, runs: Iterable[str], known: Estimate, placement: Placement
+    plan: Plan, store: Store, runs: Iterable[str], known: Estimate, placement: Placement | None
 ) -> Cost:
-    """Guess what it takes to make these runs of a plan."""
-    todo = [plan.nodes[run] for run in runs]
-    seconds = known.left(todo, placement.slots)
-    return Cost(placement.slots, bool(placement.gpus), seconds, disk(plan, store, runs))
+    """Guess what it takes to make these runs of a plan; placement None: on a cluster."""
+    todo, size = [plan.nodes[run] for run in runs], disk(plan, store, runs)
+    if placement is None:
+        return Cost(None, False, known.total(todo), size)
+    return Cost(placement.slots, bool(placement.gpus), known.left(todo, placement.slots), size)
 
 
 def disk(plan: Plan, store: Store, runs: Iterable[str]) -> int | None:

@@ -118,6 +118,11 @@ def take_over(slot: Slot) -> None:
     _mine = slot
 
 
+def taken() -> bool:
+    """Say whether this process has a slot."""
+    return _mine is not None
+
+
 def mine() -> Slot:
     """Return the slot of this worker."""
     if _mine is None:

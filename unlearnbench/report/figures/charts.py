@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from unlearnbench.evaluation.findings import Findings
-from unlearnbench.evaluation.settings import Group, compared, select
+from unlearnbench.evaluation.settings import Group, compared, select, sound
 from unlearnbench.metrics.compute import METRICS
 from unlearnbench.metrics.gaps import noise_band
-from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.report.figures import series
 from unlearnbench.report.figures.marks import (
     CHOSEN,
@@ -20,6 +20,7 @@ from unlearnbench.report.figures.marks import (
     Spec,
     axis,
     band,
+    beyond,
     chart,
     choice,
     colour,
@@ -54,17 +55,25 @@ def gaps(findings: Findings, group: Group) -> Spec | None:
 
 
 def forgetting_utility(findings: Findings, group: Group) -> Spec | None:
-    """Draw test accuracy against FT AUC."""
+    """Draw test accuracy against FT AUC, where methods that are ranked lie; name those beyond."""
     runs, labels = _rows(findings, group)
     if RETRAIN not in labels or "ft_auc" not in runs:
         return None
     data = series.dots(runs, "ft_auc", "test_accuracy")
-    layers = []
+    seen = data[data["method"].isin([ORIGINAL, RETRAIN, HELD_OUT, *sound(findings, group)])]
+    layers, window = [], {}
     for along, name in (("x", "ft_auc"), ("y", "test_accuracy")):
         middle, reach = runs.loc[runs["label"] == RETRAIN, name].mean(), noise_band(runs, name)
         layers += [*band(middle - reach, middle + reach, along), rule(middle, along)]
-    x, y = axis("x", "FT AUC (%)"), axis("y", "Test accuracy (%)")
-    layers += points(data, labels, x, y, "xy")
+        ends = [seen[f"{along}_low"].min(), seen[f"{along}_high"].max()]
+        ends += [middle - reach, middle + reach]
+        window[along] = float(np.nanmin(ends)), float(np.nanmax(ends))
+    x, y = (
+        axis(along, title, scale={"domain": list(window[along]), "zero": False, "nice": True})
+        for along, title in (("x", "FT AUC (%)"), ("y", "Test accuracy (%)"))
+    )
+    layers += points(data, labels, x, y, "xy", clip=True)
+    layers += beyond(series.beyond(data, window), labels, x, y)
     return choice(chart(layers, SINGLE, 150), labels)
 
 

@@ -83,11 +83,19 @@ def rule(value: float, along: str) -> Spec:
 
 
 def points(
-    frame: pd.DataFrame, labels: Sequence[str], x: Spec, y: Spec, spreads: str, *, key: bool = True
+    frame: pd.DataFrame,
+    labels: Sequence[str],
+    x: Spec,
+    y: Spec,
+    spreads: str,
+    *,
+    key: bool = True,
+    clip: bool = False,
 ) -> list[Spec]:
     """Draw a shape a method, with the spread along each axis named in `spreads`.
 
-    frame: columns method and tip, and of each axis <axis>_low and <axis>_high; key: with a legend.
+    frame: columns method and tip, and of each axis <axis>_low and <axis>_high; key: with a legend;
+    clip: draw nothing outside the axes.
     """
     tint = colour(labels, key=key)
     made: list[Spec] = []
@@ -95,10 +103,19 @@ def points(
         ends: Spec = {"x": x, "y": y, "color": tint, "tooltip": TIPS}
         ends[along] = ends[along] | {"field": f"{along}_low"}
         ends[f"{along}2"] = {"field": f"{along}_high"}
-        made.append(unit("rule", ends, strokeWidth=0.8))
+        made.append(unit("rule", ends, strokeWidth=0.8, clip=clip))
     encoding = {"x": x, "y": y, "color": tint, "shape": shape(labels, key=key), "tooltip": TIPS}
-    made.append(unit("point", encoding, filled=True, size=34, opacity=1))
+    made.append(unit("point", encoding, filled=True, size=34, opacity=1, clip=clip))
     return [{"data": values(frame), "transform": CHOSEN, "layer": made}]
+
+
+def beyond(frame: pd.DataFrame, labels: Sequence[str], x: Spec, y: Spec) -> list[Spec]:
+    """Write at the edge what lies outside the axes; frame: columns method, x, y and text."""
+    if frame.empty:
+        return []
+    encoding = {"x": x, "y": y, "text": {"field": "text"}, "color": colour(labels)}
+    named = unit("text", encoding, fontSize=7, align="left", baseline="bottom", dx=3)
+    return [{"data": values(frame), "transform": CHOSEN} | named]
 
 
 def lines(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,9 @@ from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 Floats = NDArray[np.float64]
 PARTS = {"density_forget": "Forget set", "density_test": "Test set", "density_retain": "Retain set"}
 LINE = ["method", "x", "y", "std", "tip"]
+ARROWS = dict(
+    zip(product((-1, 0, 1), repeat=2), ("↙", "←", "↖", "↓", "", "↑", "↘", "→", "↗"), strict=True)
+)
 TRIMMED = 0.25
 """Percent of samples below which an outer bin is not drawn."""
 
@@ -37,6 +41,19 @@ def dots(runs: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
         f"{_mean(x, x_std)}; {_mean(y, y_std)} (n = {n})" for x, x_std, y, y_std, n in pairs
     ]
     return frame.dropna(subset=["x", "y"])
+
+
+def beyond(frame: pd.DataFrame, window: dict[str, tuple[float, float]]) -> pd.DataFrame:
+    """Return what lies outside a window, at its edge, with an arrow and where it is."""
+    rows = []
+    for _, row in frame.iterrows():
+        near = {along: float(np.clip(row[along], *ends)) for along, ends in window.items()}
+        signs = {along: np.sign(row[along] - near[along]) for along in window}
+        arrow = ARROWS.get((signs["x"], signs["y"]))
+        if arrow:
+            text = f"{arrow} {row['method']} ({row['x']:.1f}, {row['y']:.1f})"
+            rows.append((row["method"], near["x"], near["y"], text))
+    return pd.DataFrame(rows, columns=["method", "x", "y", "text"])
 
 
 def _mean(mean: float, std: float, sign: str = "") -> str:

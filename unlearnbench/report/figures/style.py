@@ -22,6 +22,8 @@ FIXED = {
     "salun": ("#0072B2", "diamond"),
     "l1-sparse": ("#B8A600", "M0,-1L0.95,-0.31L0.59,0.81L-0.59,0.81L-0.95,-0.31Z"),
     "amun": ("#D55E00", STAR),
+    "amun-closest": ("#AA4466", "triangle-left"),
+    "amun-salun": ("#6655CC", "triangle-right"),
     "amun-adaptive": (
         "#009E73",
         "M-0.7,-1L0,-0.3L0.7,-1L1,-0.7L0.3,0L1,0.7L0.7,1L0,0.3L-0.7,1L-1,0.7L-0.3,0L-1,-0.7Z",
@@ -38,8 +40,6 @@ FIXED = {
 MEASURES = ("original", "retrain", "held-out retrain")
 """What methods are seen against, whose looks no method borrows."""
 SPARE = [
-    ("#AA4466", "triangle-left"),
-    ("#6655CC", "triangle-right"),
     ("#AA4499", "M-1,-1L1,-1L0,0L1,1L-1,1L0,0Z"),
     ("#228855", "M-1,-1L0,0L1,-1L1,1L0,0L-1,1Z"),
     ("#999933", "M-1,-0.4L1,-0.4L1,0.4L-1,0.4Z"),
@@ -85,9 +85,11 @@ CONFIG: dict[str, Any] = {
 def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Give each label its colour and shape.
 
-    Labels without a fixed one take spares in order, then those of methods that are not there.
+    Labels without a fixed one take spares, then those of methods that are not there; by name, so
+    that they look the same wherever the same ones are, in whatever order.
     """
     labels = list(dict.fromkeys(labels))
     absent = [look for name, look in FIXED.items() if name not in {*labels, *MEASURES}]
-    spare = cycle([*SPARE, *absent])
-    return {label: FIXED[label] if label in FIXED else next(spare) for label in labels}
+    free = sorted(set(labels) - FIXED.keys())
+    taken = FIXED | dict(zip(free, cycle([*SPARE, *absent]), strict=False))
+    return {label: taken[label] for label in labels}

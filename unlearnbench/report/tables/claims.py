@@ -8,12 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.settings import Group, by_attack, groups, heading, select, sound
 from unlearnbench.metrics.gaps import noise_band
-from unlearnbench.metrics.inference import FEWEST, LEVEL
+from unlearnbench.metrics.inference import FEWEST, LEVEL, half_width
 from unlearnbench.planning.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.report.tables.table import Table
 
@@ -217,13 +216,13 @@ def _differences(
     return {name: values.dropna().to_numpy(dtype=float) for name, values in found.items()}
 
 
-def _mean(values: np.ndarray) -> tuple[float, float, float]:
-    """Return a mean with its 95 % t-interval."""
+def _mean(values: np.ndarray, level: float = LEVEL) -> tuple[float, float, float]:
+    """Return a mean with its 1 - level t-interval."""
     n = len(values)
     mean = float(values.mean()) if n else float("nan")
     if n < 2:
         return mean, float("-inf"), float("inf")
-    half = float(stdtrit(n - 1, 1 - LEVEL / 2) * values.std(ddof=1) / np.sqrt(n))
+    half = half_width(values.std(ddof=1) / np.sqrt(n), n - 1, level)
     return mean, mean - half, mean + half
 
 
@@ -256,8 +255,4 @@ def _against_all(
 
 
 def _surely_negative(values: np.ndarray, level: float) -> bool:
-    n = len(values)
-    if n < FEWEST:
-        return False
-    reach = float(stdtrit(n - 1, 1 - level / 2) * values.std(ddof=1) / np.sqrt(n))
-    return bool(values.mean() + reach < 0)
+    return len(values) >= FEWEST and _mean(values, level)[2] < 0

@@ -7,10 +7,9 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr
 
 from unlearnbench.metrics.compute import METRICS
-from unlearnbench.metrics.inference import FEWEST, LEVEL, holm
+from unlearnbench.metrics.inference import FEWEST, LEVEL, holm, p_zero
 
 Mark = Literal["best", "tied"]
 Ranks = Mapping[str, tuple[float, float]]
@@ -104,7 +103,4 @@ def _p(difference: np.ndarray) -> float:
     values = difference[np.isfinite(difference)]
     if len(values) < FEWEST:
         return 1.0
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    if error == 0:
-        return 1.0 if values.mean() == 0 else 0.0
-    return float(2 * stdtr(len(values) - 1, -abs(values.mean()) / error))
+    return p_zero(values.mean(), values.std(ddof=1) / np.sqrt(len(values)), len(values) - 1)
