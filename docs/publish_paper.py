@@ -2,8 +2,8 @@
 
 `python docs/publish_paper.py digits-requests digits-ablation` makes docs/<name>/ of results and
 reports in ./results and ./reports: tables of every setting (of the last request, where there are
-several), figures over requests and epochs, and findings.json with every run. With --again the pages
-are made from the findings in docs/. docs/claims/ is then written from all published findings.
+several), figures over requests and epochs, and findings.json with every run. With --again all is
+made from the findings in docs/. docs/claims/ is then written from all published findings.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from publish import DOCS, publish_origin
+from publish import DOCS, publish_origin, write_again
 
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.settings import Group, groups, heading, suffix
@@ -79,13 +80,18 @@ def claims_pages(found: dict[str, Findings]) -> dict[str, str]:
     return {"table.md": f"{text}\n", "README.md": CLAIMS.format(table=text, pages=pages)}
 
 
-def publish(name: str, report: Path) -> None:
-    """Copy findings, without what only figures need, and the figures that matter."""
-    folder = DOCS / name
+def publish_findings(name: str, report: Path) -> None:
+    """Copy findings, without what only figures of a whole report need, and say where from."""
     publish_origin(name)
     findings = Findings.from_json((report / "findings.json").read_text())
     findings.curves = [{"references": one.get("references", [])} for one in findings.curves]
-    (folder / "findings.json").write_text(findings.as_json() + "\n")
+    (DOCS / name / "findings.json").write_text(findings.as_json() + "\n")
+
+
+def publish(name: str, report: Path) -> None:
+    """Copy tables and the figures that matter, and write the page."""
+    folder = DOCS / name
+    findings = Findings.from_json((folder / "findings.json").read_text())
     for table in ("summary.csv", "attacks.csv"):  # which recipes read
         shutil.copy(report / "tables" / table, folder / table)
     for old in folder.glob("*.png"):
@@ -97,6 +103,7 @@ def publish(name: str, report: Path) -> None:
             if figure.exists():
                 shutil.copy(figure, folder / figure.name)
                 break
+    (folder / "README.md").write_text(page(findings, folder))
 
 
 def main() -> None:
@@ -106,10 +113,12 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="from the findings in docs/")
     asked = parser.parse_args()
     for name in asked.benchmarks:
-        if not asked.again:
-            publish(name, Path("reports", name))
-        found = Findings.from_json((DOCS / name / "findings.json").read_text())
-        (DOCS / name / "README.md").write_text(page(found, DOCS / name))
+        with TemporaryDirectory() as folder:
+            if asked.again:
+                write_again([name], Path(folder))
+            else:
+                publish_findings(name, Path("reports", name))
+            publish(name, Path(folder if asked.again else "reports", name))
     (DOCS / "claims").mkdir(exist_ok=True)
     for file, text in claims_pages(published()).items():
         (DOCS / "claims" / file).write_text(text)

@@ -12,7 +12,7 @@ from tests.hand import GROUP, VALUES, by_hand
 from unlearnbench.evaluation.findings import Findings, lines
 from unlearnbench.metrics.attacks import ATTACKS
 from unlearnbench.planning.plan import HELD_OUT
-from unlearnbench.report.figures.series import pareto
+from unlearnbench.report.figures.series import beyond, pareto
 from unlearnbench.report.figures.style import FIXED, looks
 from unlearnbench.report.pages.notes import of_setting
 from unlearnbench.report.tables import audit, escape, ledger, printed, render
@@ -180,8 +180,22 @@ def test_csv_has_no_times_but_in_the_costs(findings: Findings) -> None:
     assert cost[0].endswith("seconds: search") and cost[1].endswith("1.500000")
 
 
+def test_what_lies_beyond_the_axes_is_marked_at_their_edge() -> None:
+    places = {"inside": (5.0, 5.0), "low": (5.0, -3.0), "far": (12.0, 11.0)}
+    frame = pd.DataFrame([(n, x, y, n) for n, (x, y) in places.items()])
+    frame.columns = ["method", "x", "y", "tip"]
+    found = beyond(frame, {"x": (0.0, 10.0), "y": (0.0, 10.0)}).set_index("method")
+    assert found["arrow"].to_dict() == {"low": "↓", "far": "↗"}
+    assert found.loc["low", ["x", "y"]].tolist() == [5, 0]
+    assert found.loc["low", "mark_x"] == 5 and 0 < found.loc["low", "mark_y"] < 1
+    assert found.loc["far", ["x", "y"]].tolist() == [10, 10]
+    assert 9 < found.loc["far", "mark_x"] < 10 and 9 < found.loc["far", "mark_y"] < 10
+    assert beyond(frame[:1], {"x": (0.0, 10.0), "y": (0.0, 10.0)}).empty
+
+
 def test_every_method_keeps_its_colour() -> None:
     chosen = looks(["x", "amun", "y"])
     assert chosen["amun"] == FIXED["amun"] and chosen["x"] != chosen["y"]
+    assert looks(["y", "x", "ft", "amun"])["x"] == chosen["x"], "in whatever order they come"
     assert len({colour for colour, _ in FIXED.values()}) == len(FIXED)
     assert len({marker for _, marker in FIXED.values()}) == len(FIXED)

@@ -33,6 +33,8 @@ from unlearnbench.report.figures.style import COLUMN, PAGE
 
 PROBABILITIES = (0.000001, 0.001, 0.5, 0.999, 0.999999)
 SINGLE = COLUMN - 46
+MARGIN = 0.06
+"""Share of what is seen that is left free around it."""
 AFTER_REQUESTS = ("ft_auc", "fr_auc", "all_ft_auc", "all_fr_auc", "test_accuracy", "avg_gap")
 CURVES = {"test": "Test accuracy (%)", "forget": "Forget accuracy (%)"}
 
@@ -67,9 +69,10 @@ def forgetting_utility(findings: Findings, group: Group) -> Spec | None:
         layers += [*band(middle - reach, middle + reach, along), rule(middle, along)]
         ends = [seen[f"{along}_low"].min(), seen[f"{along}_high"].max()]
         ends += [middle - reach, middle + reach]
-        window[along] = float(np.nanmin(ends)), float(np.nanmax(ends))
+        low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+        window[along] = low - MARGIN * (high - low), high + MARGIN * (high - low)
     x, y = (
-        axis(along, title, scale={"domain": list(window[along]), "zero": False, "nice": True})
+        axis(along, title, scale={"domain": list(window[along]), "zero": False, "nice": False})
         for along, title in (("x", "FT AUC (%)"), ("y", "Test accuracy (%)"))
     )
     layers += points(data, labels, x, y, "xy", clip=True)
@@ -99,9 +102,9 @@ def time_gap(findings: Findings, group: Group) -> Spec | None:
 def confidences(findings: Findings, group: Group) -> Spec | None:
     """Draw densities of the true label's log-odds on all three sets, before and after."""
     methods = [label for label in _rows(findings, group)[1] if label != ORIGINAL]
-    if not methods:
-        return None
     data = series.densities(findings, group)
+    if data.empty or not methods:
+        return None
     low, high = float(data["x"].min()), float(data["x2"].max())
     ticks = [float(np.log(p / (1 - p))) for p in PROBABILITIES]
     style = {

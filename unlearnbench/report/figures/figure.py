@@ -72,8 +72,8 @@ DRAWN: tuple[tuple[Callable[[Findings, Group], Spec | None], str, str], ...] = (
         charts.forgetting_utility,
         "Forgetting against utility",
         "Test accuracy against FT AUC, mean and standard deviation over runs. Grey: where retrain"
-        " is, and how far from there it is by chance (95 %). Arrows: unranked methods that lie"
-        " beyond the axes, and where.",
+        " is, and how far from there it is by chance (95 %). Hollow, with an arrow: unranked"
+        " methods that lie beyond the axes.",
     ),
     (
         charts.time_gap,

@@ -110,12 +110,21 @@ def points(
 
 
 def beyond(frame: pd.DataFrame, labels: Sequence[str], x: Spec, y: Spec) -> list[Spec]:
-    """Write at the edge what lies outside the axes; frame: columns method, x, y and text."""
+    """Draw methods that lie outside the axes: a hollow shape, and an arrow to where it would be.
+
+    frame: as `series.beyond` returns it.
+    """
     if frame.empty:
         return []
-    encoding = {"x": x, "y": y, "text": {"field": "text"}, "color": colour(labels)}
-    named = unit("text", encoding, fontSize=7, align="left", baseline="bottom", dx=3)
-    return [{"data": values(frame), "transform": CHOSEN} | named]
+    tint = {"color": colour(labels), "tooltip": TIPS}
+    arrows = tint | {"x": x, "y": y, "text": {"field": "arrow"}}
+    inside = {"x": x | {"field": "mark_x"}, "y": y | {"field": "mark_y"}}
+    marked = tint | inside | {"shape": shape(labels)}
+    layers = [
+        unit("text", arrows, fontSize=9),
+        unit("point", marked, filled=False, size=34, strokeWidth=1, opacity=1),
+    ]
+    return [{"data": values(frame), "transform": CHOSEN, "layer": layers}]
 
 
 def lines(

@@ -19,9 +19,10 @@ from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 Floats = NDArray[np.float64]
 PARTS = {"density_forget": "Forget set", "density_test": "Test set", "density_retain": "Retain set"}
 LINE = ["method", "x", "y", "std", "tip"]
-ARROWS = dict(
-    zip(product((-1, 0, 1), repeat=2), ("↙", "←", "↖", "↓", "", "↑", "↘", "→", "↗"), strict=True)
-)
+ARROWS = dict(zip(product((-1, 0, 1), repeat=2), "↙←↖↓ ↑↘→↗", strict=True))
+"""By the signs of what is left to go along x and y."""
+INWARD = 0.045
+"""Share of an axis between an arrow at its end and the mark beside it."""
 TRIMMED = 0.25
 """Percent of samples below which an outer bin is not drawn."""
 
@@ -44,16 +45,22 @@ def dots(runs: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
 
 
 def beyond(frame: pd.DataFrame, window: dict[str, tuple[float, float]]) -> pd.DataFrame:
-    """Return what lies outside a window, at its edge, with an arrow and where it is."""
+    """Return what lies outside a window: an arrow at its edge, and just inside a place for a mark.
+
+    frame: as `dots` returns it; columns method, tip, x and y of the arrow, mark_x and mark_y.
+    """
     rows = []
     for _, row in frame.iterrows():
-        near = {along: float(np.clip(row[along], *ends)) for along, ends in window.items()}
-        signs = {along: np.sign(row[along] - near[along]) for along in window}
-        arrow = ARROWS.get((signs["x"], signs["y"]))
-        if arrow:
-            text = f"{arrow} {row['method']} ({row['x']:.1f}, {row['y']:.1f})"
-            rows.append((row["method"], near["x"], near["y"], text))
-    return pd.DataFrame(rows, columns=["method", "x", "y", "text"])
+        found: dict[str, float] = {}
+        signs = []
+        for along, (low, high) in window.items():
+            found[along] = float(np.clip(row[along], low, high))
+            signs.append(int(np.sign(row[along] - found[along])))
+            found[f"mark_{along}"] = found[along] - signs[-1] * INWARD * (high - low)
+        if any(signs):
+            arrow = ARROWS[signs[0], signs[1]]
+            rows.append({"method": row["method"], "tip": row["tip"], "arrow": arrow} | found)
+    return pd.DataFrame(rows)
 
 
 def _mean(mean: float, std: float, sign: str = "") -> str:
@@ -99,7 +106,8 @@ def stacked(findings: Findings, group: Group, curve: str) -> dict[str, Floats]:
 def densities(findings: Findings, group: Group) -> pd.DataFrame:
     """Return shares of samples by log-odds of the true label, before and after each method.
 
-    retrain_low, retrain_high: where a mean over as many retrains lies 95 times in 100.
+    retrain_low, retrain_high: where a mean over as many retrains lies 95 times in 100. Empty if
+    there are no curves.
     """
     made = []
     for curve, part in PARTS.items():
@@ -115,6 +123,8 @@ def densities(findings: Findings, group: Group) -> pd.DataFrame:
                 frame["retrain_low"] = np.maximum(retrains.mean(0) - half, 0)
                 frame["retrain_high"] = retrains.mean(0) + half
             made.append(frame)
+    if not made:
+        return pd.DataFrame()
     frame = pd.concat(made, ignore_index=True)
     shares = frame[[name for name in ("before", "after") if name in frame]].max(axis=1)
     used = frame.loc[shares > TRIMMED, "x"]

@@ -23,7 +23,10 @@ Row = dict[str, Any]
 
 SIGNS = {"equivalent": "=", "different": "≠", "inconclusive": "?"}
 TIERS = ((128, "paper"), (64, "GPU"), (16, "CPU"), (0, "smoke"))
-DISTANCES = [n for n, m in METRICS.items() if m.kind == "distance" and n != "avg_gap"]
+LAST = ("tow", "privleak", "swap_auc")
+"""Distances that follow from what other tables show, or from runs of their own."""
+DISTANCES = [n for n, m in METRICS.items() if m.kind == "distance" and n not in ("avg_gap", *LAST)]
+DISTANCES += LAST
 
 
 def title(attack: str) -> str:
