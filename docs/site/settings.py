@@ -15,7 +15,7 @@ from unlearnbench.commands.catalogue import bounds
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.recipe import Strict
 
-COLUMNS = ("Key", "Value", "Default", "What it says")
+COLUMNS = ("Key", "What it says", "Value", "Default")
 PLAIN = {int: "whole number", float: "number", str: "text", bool: "true or false"}
 
 
@@ -34,7 +34,7 @@ def _tables(model: type[Strict], path: list[str], about: str) -> Iterator[str]:
         else:
             value = ", ".join([_value(field.annotation), *bounds(field)])
             default = _default(field) if [*path, key] != ["name"] else "the file's name"
-            rows.append([f"`{key}`", value, default, str(field.description)])
+            rows.append([f"`{key}`", str(field.description), value, default])
     heading = f"## `[{'.'.join(path)}]`" if path else "## At the top"
     yield f"{heading}\n\n{about}\n\n{table(COLUMNS, rows)}"
     yield from chain.from_iterable(inside)
@@ -61,4 +61,6 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "must be said"
     value = field.get_default(call_default_factory=True)
+    if isinstance(value, (list, dict)):  # each apart, so that a line may end between them
+        return ", ".join(f"`{one}`" for one in value) or "none"
     return "" if value is None else f"`{json.dumps(value)}`"
