@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import command
 from unlearnbench import registry
+from unlearnbench.evaluation.collect import stale_runs
 from unlearnbench.evaluation.measure import Measurement
 from unlearnbench.planning.expansion import expand
 from unlearnbench.planning.reading import read, validate
@@ -104,3 +105,25 @@ def test_a_run_whose_signals_are_broken_is_left_out_and_named(audited: Path) -> 
         store.save(spec, record, signals, logits)
     assert measured.broken == {cell: "its margin is not finite"}
     assert cell not in measured.cells and len(measured.cells) == len(plan.cells) - 1
+
+
+def test_a_run_of_other_data_is_left_out_and_named(audited: Path) -> None:
+    store = Store(audited / "results" / "tiny")
+    benchmark = validate(read(store.folder / "benchmark.toml"))
+    planned = expand(benchmark, registry.find("methods"))
+    assert stale_runs(planned, store) == {}
+    (cell,) = [cell for cell in planned.plan.cells if cell.label == "ft"]
+    spec, record = planned.plan.nodes[cell.run].spec, store.record(cell.run)
+    signals, logits = store.signals(cell.run), {"logits": store.logits(cell.run)}
+    del record["files"]
+    other = {"data": "0" * 16, "data source": "0" * 16}
+    try:
+        store.save(spec, record | other, signals, logits)
+        measured = Measurement(planned.plan, store, benchmark.attacks).run()
+        stale = stale_runs(planned, store)
+    finally:
+        store.save(spec, record, signals, logits)
+    assert measured.broken == {
+        cell: "it was made of other data than the rest (unlearnbench run makes it again)"
+    }
+    assert stale == {cell.run: "data set digits"}

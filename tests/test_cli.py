@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
+import re
 import shutil
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from tests.conftest import Cli
+from tests.guide import ROOT
+from unlearnbench.commands.display import Display
 from unlearnbench.registry import shipped
+from unlearnbench.report.tables.table import Table
 
 
 def one_line(text: str) -> str:
@@ -217,6 +223,29 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     done = inside("run", tiny, "--methods", "ft")
     assert done.code == 2
     assert one_line(done.err).endswith("Read-only file system. Name a folder with --results.")
+
+
+def test_data_that_no_run_can_be_made_of_is_one_line(cli: Cli, tiny: Path) -> None:
+    done = cli("run", tiny, "--methods", "ft", "--set", "data.train=5000")
+    assert done.code == 2 and "failed" not in done.out
+    assert "too few samples for 5000 train" in one_line(done.err)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_the_table_is_whole_in_a_narrow_terminal(width: int) -> None:
+    text = re.sub(r"[*]{2}|</?ins>", "", (ROOT / "docs" / "digits" / "table.md").read_text())
+    columns, _, *rows = (
+        [*map(str.strip, line.strip("|").split("|"))] for line in text.splitlines()
+    )
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    Display(console).table(Table("main", "What it shows.", columns, rows))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    for label, *_, n in rows:
+        (line,) = (one for one in shown.splitlines() if one.startswith(f"{label} "))
+        assert line.split()[-1] == n
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= max(width, 80)
 
 
 @pytest.mark.slow

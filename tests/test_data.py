@@ -12,7 +12,10 @@ from unlearnbench import registry
 from unlearnbench.data.prepare import Data, DataSpec, prepare
 from unlearnbench.data.source import Pool, Source
 from unlearnbench.data.splits import Indices, Split, check, cut
-from unlearnbench.errors import UserError
+from unlearnbench.errors import DataError, UserError
+from unlearnbench.execution.execute import Bench, execute
+from unlearnbench.planning.spec import Spec
+from unlearnbench.recipe import Recipe
 
 
 def load(spec: DataSpec, root: Path) -> Data:
@@ -44,6 +47,24 @@ def test_validation_stands_in_for_test_when_tuning(tmp_path: Path) -> None:
     assert np.array_equal(data.train[0], tuned.train[0])
     assert np.array_equal(data.validation[0], tuned.test[0])
     assert not keys(tuned.test[0]) & keys(data.test[0])
+
+
+class Floats(Source):
+    def load(self) -> Pool:
+        images = np.random.default_rng(0).random((20, 1, 4, 4), dtype=np.float32)
+        return Pool((images, np.zeros(20, np.int64)), (images[:0], np.zeros(0, np.int64)))  # type: ignore[arg-type]
+
+
+def test_images_that_are_not_bytes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"images float32 \[20, 1, 4, 4\].*must be uint8"):
+        prepare(Floats(tmp_path), DataSpec(name="floats", train=10, test=10))
+
+
+def test_other_data_than_before_is_refused(tmp_path: Path) -> None:
+    data = DataSpec(name="digits", train=50, test=50)
+    spec = Spec(kind="original", data=data, model="small-cnn", recipe=Recipe(epochs=1), seed=1)
+    with pytest.raises(DataError, match="not what earlier runs of this benchmark were made of"):
+        execute(spec, Bench("cpu", tmp_path, digest="0" * 16), lambda run: {})
 
 
 def test_too_few_samples_is_one_line(tmp_path: Path) -> None:

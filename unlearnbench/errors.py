@@ -2,6 +2,7 @@
 
 UnlearnBenchError
 ├── UserError       something asked for cannot be done: one line and a hint, exit code 2
+│   └── DataError   the data are not there, or not what the benchmark needs: no run can be made
 └── MethodError     a method broke its contract: this run fails, the others go on
 """
 
@@ -19,6 +20,10 @@ class UserError(UnlearnBenchError):
     def __init__(self, problem: str, hint: str = "") -> None:
         """Join problem and hint into one line; either may be shown alone."""
         super().__init__(" ".join(f"{problem} {hint}".split()))
+
+
+class DataError(UserError):
+    """Say what is wrong with the data that all runs are made of."""
 
 
 class MethodError(UnlearnBenchError):

@@ -94,9 +94,7 @@ class Plugin:
             spec.loader.exec_module(module)
         except Exception as error:
             del sys.modules[module_name]
-            raise UserError(
-                f"{self.origin} does not import: {type(error).__name__}: {error}"
-            ) from error
+            raise UserError(f"{self.origin} does not import: {told(error)}") from error
         return module
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 
@@ -22,6 +23,8 @@ from unlearnbench.units import count, duration, size
 
 MOST = 8
 """Lines of one kind that are printed; more would hide the rest."""
+PIPED = 200
+"""Columns of a line in a pipe, where nothing says how many there are."""
 MARKS = {"best": "bold", "tied": "underline"}
 STYLES = {"done": "green", "again": "yellow", "failed": "bold red", "blocked": "red"}
 
@@ -32,6 +35,8 @@ class Display:
     def __init__(self, console: Console) -> None:
         """Write to `console`."""
         self.console = console
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console.width = PIPED
 
     def plan(self, name: str, plan: Plan, state: Progress, cost: Cost) -> None:
         """Print one line: what there is to do, how much is done, what it will take."""
@@ -98,33 +103,44 @@ class Display:
         return line
 
     def table(self, table: Table) -> None:
-        """Print a table of results with its caption below."""
-        rich = RichTable(
-            caption=Text(table.caption), caption_justify="left", box=None, pad_edge=False
-        )
-        for place, side in enumerate(alignment(table)):
-            # A narrow terminal wraps cells between words and cuts none.
-            words = " ".join((table.columns[place], *(row[place] for row in table.rows))).split()
-            rich.add_column(
-                table.columns[place],
-                justify="left" if side == "l" else "right",
-                no_wrap=place == 0,
-                min_width=max(map(len, words), default=0),
-                overflow="fold",
-            )
-        for number, row in enumerate(table.rows):
-            marks = [
-                MARKS.get(table.marks.get((number, place), ""), "") for place in range(len(row))
-            ]
-            # The style of a part, not of the whole cell: what pads it is not underlined.
-            rich.add_row(*(Text.assemble(pair) for pair in zip(row, marks, strict=True)))
+        """Print a table of results with its caption below: whole, however narrow the terminal."""
+        rich = _laid_out(table)
+        unlimited = self.console.options.update(max_width=10 * PIPED)
+        if self.console.measure(rich, options=unlimited).maximum > self.console.width:
+            rich = _laid_out(table, folded=True)
         self.console.print()
-        self.console.print(rich)
+        self.console.print(rich, crop=False)
 
     def notes(self, notes: Iterable[str]) -> None:
         """Print what must be read with a table."""
         for note in notes:
             self.console.print(Text(f"! {note}", "yellow"))
+
+
+def _laid_out(table: Table, *, folded: bool = False) -> RichTable:
+    """Lay a table out; folded: each column as narrow as it can be with words left whole."""
+    rich = RichTable(
+        caption=Text(table.caption),
+        caption_justify="left",
+        box=None,
+        pad_edge=False,
+        collapse_padding=folded,
+    )
+    for place, side in enumerate(alignment(table)):
+        words = " ".join((table.columns[place], *(row[place] for row in table.rows))).split()
+        longest = max(map(len, words), default=0)
+        rich.add_column(
+            table.columns[place],
+            justify="left" if side == "l" else "right",
+            no_wrap=place == 0,
+            min_width=longest,
+            max_width=longest if folded and place else None,
+        )
+    for number, row in enumerate(table.rows):
+        marks = [MARKS.get(table.marks.get((number, place), ""), "") for place in range(len(row))]
+        # The style of a part, not of the whole cell: what pads it is not underlined.
+        rich.add_row(*(Text.assemble(pair) for pair in zip(row, marks, strict=True)))
+    return rich
 
 
 def _said(cost: Cost) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from unlearnbench.data.source import Images, Labels, Source
-from unlearnbench.errors import UserError
+from unlearnbench.data.source import Images, Labels, Pool, Source
+from unlearnbench.errors import DataError
 from unlearnbench.recipe import Strict
 
 
@@ -73,8 +73,9 @@ class Data:
 
 
 def prepare(source: Source, spec: DataSpec) -> Data:
-    """Draw a benchmark's samples from a source. Raises UserError if there are too few."""
+    """Draw a benchmark's samples from a source. Raises DataError if there are too few."""
     pool = source.load()
+    _check(pool, spec.name)
     draw = np.random.default_rng(spec.seed)
     train_order = draw.permutation(len(pool.train[1]))
     aside = spec.validation + spec.held_out
@@ -87,7 +88,7 @@ def prepare(source: Source, spec: DataSpec) -> Data:
         test_from, test_order = pool.train, train_order[n_train + aside :]
     n_test = spec.test or len(test_order)
     if len(train_order) < n_train + aside or len(test_order) < n_test or n_test == 0:
-        raise UserError(
+        raise DataError(
             f"Data set '{spec.name}' has too few samples for {n_train} train + {n_test} test"
             f" + {spec.held_out} held-out + {spec.validation} validation.",
             f"It has {len(pool.train[1])} + {len(pool.test[1])}: ask for fewer under [data].",
@@ -115,11 +116,23 @@ def prepare(source: Source, spec: DataSpec) -> Data:
     return Data(train, test, apart, validated, classes, digest.hexdigest()[:16], subclasses)
 
 
+def _check(pool: Pool, name: str) -> None:
+    """Raise DataError unless a source gives what it must."""
+    for part, (images, labels) in (("train", pool.train), ("test", pool.test)):
+        fine = images.dtype == np.uint8 and images.ndim == 4 and labels.ndim == 1
+        if not (fine and len(images) == len(labels) and np.issubdtype(labels.dtype, np.integer)):
+            raise DataError(
+                f"Data set '{name}' gives for {part} images {images.dtype} {list(images.shape)} and"
+                f" labels {labels.dtype} {list(labels.shape)}.",
+                "They must be uint8 [n, channels, height, width], 0 to 255, and whole numbers [n].",
+            )
+
+
 def _superclass(spec: DataSpec, classes: int) -> Labels:
     """Return the merged label of each class."""
     groups = spec.superclasses or ()
     if sorted(one for group in groups for one in group) != list(range(classes)):
-        raise UserError(
+        raise DataError(
             f"data.superclasses must name each of the {classes} classes of '{spec.name}' once.",
             "Write it as [[0, 1], [2, 3], ...].",
         )
@@ -136,7 +149,7 @@ def _take(
     side = images.shape[-1]
     if size and size != side:
         if side % size:
-            raise UserError(f"Images of side {side} cannot be averaged to side {size}.")
+            raise DataError(f"Images of side {side} cannot be averaged to side {size}.")
         block = side // size
         shape = (*images.shape[:2], size, block, size, block)
         images = images.reshape(shape).mean(axis=(3, 5)).round().astype(np.uint8)

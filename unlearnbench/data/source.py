@@ -36,7 +36,7 @@ class Source(ABC):
     def fetch(self) -> None:  # noqa: B027 (most sources have nothing to do)
         """Make sure the data are there, downloading them where that is possible.
 
-        Runs once, before any worker starts. Raises UserError saying where to put what.
+        Runs once, before any worker starts. Raises DataError saying where to put what.
         """
 
     @abstractmethod

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_serializer
 
-from unlearnbench.errors import UserError
+from unlearnbench.errors import DataError
 from unlearnbench.recipe import Strict
 from unlearnbench.seeds import seed_for
 
@@ -68,7 +68,7 @@ def cut(
     """Draw a forget set from a pool with these labels, its first `train` being the training set.
 
     subclasses: what the labels of the pool were before they were merged; order: returns the
-    training samples from the least to the most memorised. Raises UserError if the set is empty or
+    training samples from the least to the most memorised. Raises DataError if the set is empty or
     leaves nothing.
     """
     if split.kind == "shadow":
@@ -84,7 +84,7 @@ def cut(
     else:
         size = round(split.fraction * train)
         if size == 0 or size * split.requests >= train:
-            raise UserError(
+            raise DataError(
                 f"{split.requests} x {split.fraction:g} of {train} samples is not a forget set.",
                 "Some samples must be forgotten and some must be left.",
             )
@@ -112,7 +112,7 @@ def _candidates(split: Split, size: int, train: int, order: Callable[[], Index] 
 def _of_class(target: int, split: Split, labels: NDArray[np.int64]) -> Index:
     members = np.flatnonzero(labels == target)
     if not len(members):
-        raise UserError(f"There is no class {target} in the training set.", "See forget.target.")
+        raise DataError(f"There is no class {target} in the training set.", "See forget.target.")
     size = max(1, round(split.fraction * len(members)))
     return np.random.RandomState(split.seed).choice(members, size, replace=False)
 
@@ -120,7 +120,7 @@ def _of_class(target: int, split: Split, labels: NDArray[np.int64]) -> Index:
 def _stand_ins(split: Split, size: int, train: int, pool: int) -> Index:
     """Draw the samples outside the training set that change places with a forget set."""
     if size > pool - train:
-        raise UserError(
+        raise DataError(
             f"{size} forgotten samples cannot change places with {pool - train} test samples.",
             "Set swap = false, or forget fewer.",
         )
@@ -140,7 +140,7 @@ def _shadow(split: Split, pool: int, train: int) -> Indices:
     order = np.random.default_rng(seed_for(split.seed, "audited")).permutation(pool)
     audited, rest = order[: 2 * size], order[2 * size :]
     if size == 0 or len(rest) < train - size:
-        raise UserError(
+        raise DataError(
             f"U-LiRA cannot audit 2 x {size} of {pool} samples and train on {train - size} others.",
             "Forget fewer, or take more test samples.",
         )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from unlearnbench.data.source import Images, Labels, Pool, Source
-from unlearnbench.errors import UserError
+from unlearnbench.errors import DataError
 
 
 class TorchvisionSource(Source):
@@ -40,7 +40,7 @@ class TorchvisionSource(Source):
             for part in self.parts:
                 self._open(part, download=True)
         except (OSError, RuntimeError) as error:
-            raise UserError(
+            raise DataError(
                 f"{self.dataset} is not in {self.root} and could not be downloaded ({error}).",
                 f"Put its files at {self._places}, or name the folder that holds them with --data.",
             ) from error
@@ -58,7 +58,7 @@ class TorchvisionSource(Source):
         except RuntimeError as error:
             if download:
                 raise
-            raise UserError(
+            raise DataError(
                 f"{self.dataset} in {self.root} cannot be read: {error}",
                 f"Remove {self._places} and run again.",
             ) from error
@@ -89,7 +89,7 @@ class FolderSource(Source):
         """Check that both parts are there."""
         for part in self.parts:
             if not (self.folder / part).is_dir():
-                raise UserError(f"There is no folder {self.folder / part}.", self.layout)
+                raise DataError(f"There is no folder {self.folder / part}.", self.layout)
 
     def load(self) -> Pool:
         """Read the cache, or decode every image and write it."""
@@ -116,14 +116,14 @@ class FolderSource(Source):
         try:
             dataset = ImageFolder(self.folder / part)
         except FileNotFoundError as error:
-            raise UserError(f"{self.folder / part} holds no images.", self.layout) from error
+            raise DataError(f"{self.folder / part} holds no images.", self.layout) from error
         images = [np.asarray(image) for image, _ in dataset]
         return stack(images, self.folder / part), np.array(dataset.targets, dtype=np.int64)
 
 
 def stack(images: list[Any], where: Path) -> Images:
-    """Join decoded colour images [H, W, 3] into [n, 3, H, W]. Raises UserError if sizes differ."""
+    """Join decoded colour images [H, W, 3] into [n, 3, H, W]. Raises DataError if sizes differ."""
     shapes = sorted({image.shape for image in images})
     if len(shapes) > 1:
-        raise UserError(f"The images in {where} differ in size: {shapes[:3]}.", "Resize them.")
+        raise DataError(f"The images in {where} differ in size: {shapes[:3]}.", "Resize them.")
     return np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))

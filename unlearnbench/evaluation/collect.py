@@ -42,7 +42,7 @@ def collect(planned: Planned, store: Store) -> Findings:
         stored = json.loads(text)
     errors = {run: why for run in plan.nodes if (why := store.error(run)) is not None}
     runs, attacks, pairs = (frame(stored[name]) for name in FRAMES)
-    stale = Counter(plan.nodes[run].label for run in stale_runs(planned, store, records))
+    stale = Counter(stale_runs(planned, store, records).values())
     return Findings(
         benchmark,
         runs,
@@ -68,18 +68,25 @@ def collect(planned: Planned, store: Store) -> Findings:
 
 def stale_runs(
     planned: Planned, store: Store, records: dict[str, dict[str, Any]] | None = None
-) -> list[str]:
-    """List the finished runs whose method's source is not what it was."""
+) -> dict[str, str]:
+    """Name, of each finished run that would come out otherwise now, what has another source.
+
+    That is its row, whose method has changed, or its data set.
+    """
     known, plan = records or {}, planned.plan
     methods = {node.spec.method for node in plan.nodes.values() if node.spec.method}
     everything = planned.plugins | registry.find("controls")
     current = {method: everything[method].source_hash() for method in methods}
-    stale = []
+    data = planned.benchmark.data.name
+    data_now = registry.get(registry.find("datasets"), "dataset", data).source_hash()
+    stale = {}
     for run, node in plan.nodes.items():
-        if node.spec.method is not None and store.done(run):
+        if store.done(run):
             record = known[run] if run in known else store.record(run)
-            if record["source"] != current[node.spec.method]:
-                stale.append(run)
+            if record.get("data source", data_now) != data_now:
+                stale[run] = f"data set {data}"
+            elif node.spec.method is not None and record["source"] != current[node.spec.method]:
+                stale[run] = node.label
     return stale
 
 

@@ -59,7 +59,16 @@ class Measurement:
         ]
 
     def _damage(self, cell: Cell) -> str | None:
-        return self.store.damage(cell.run) or self._damaged_splits.get(cell.split)
+        damage = self.store.damage(cell.run) or self._damaged_splits.get(cell.split)
+        if damage is None and self.store.digest(cell.run) != self._digest:
+            return "it was made of other data than the rest"
+        return damage
+
+    @cached_property
+    def _digest(self) -> str | None:
+        """Digest of the data: what the first finished node, an original where there is one, had."""
+        done = (run for run in self.plan.nodes if self.store.done(run))
+        return next(map(self.store.digest, done), None)
 
     @cached_property
     def _damaged_splits(self) -> dict[str, str]:
@@ -76,6 +85,8 @@ class Measurement:
         """
         references = self.plan.references
         if not references or not all(self.store.done(run) for run in references):
+            return None
+        if any(self.store.digest(run) != self._digest for run in references):
             return None
         return Bank.join([self.store.signals(run) for run in references])
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from unlearnbench import registry
 from unlearnbench.data.prepare import Data
 from unlearnbench.data.splits import Indices, cut, reference_members
-from unlearnbench.errors import MethodError
+from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution.pool import examples_of, load_data, memorisation_order, resident
 from unlearnbench.execution.signals import read_logits, signals
 from unlearnbench.method import Method
@@ -35,11 +35,15 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Bench:
-    """Say where a worker finds things: device, data folder, plugin files."""
+    """Say where a worker finds things: device, data folder, plugin files.
+
+    digest: that the data must have, those of earlier runs; None if there are none.
+    """
 
     device: str
     data_root: Path
     plugins: tuple[Path, ...] = ()
+    digest: str | None = None
 
 
 @dataclass
@@ -73,11 +77,12 @@ def execute(
     device = torch.device(bench.device)
     recorder = Recorder(on_epoch=on_epoch, profile={} if profile else None)
     with recorder.part("reading data", device):
-        data = load_data(spec.data, bench.data_root)  # pyright: ignore[reportArgumentType]
+        data = _data(spec, bench)
         pool = resident(data, spec.recipe, device)
     indices = forget_set(spec, data, bench.data_root)
     about: dict[str, Any] = {
         "data": data.digest,
+        "data source": registry.find("datasets")[spec.data.name].source_hash(),
         "train": len(data.train[1]),
         "test": len(data.test[1]),
     }
@@ -112,6 +117,18 @@ def execute(
         recorder=recorder,
         about=about | {"peak memory MB": peak_memory(device)},
     )
+
+
+def _data(spec: Spec, bench: Bench) -> Data:
+    """Read the data of a spec. Raises DataError if earlier runs were made of others."""
+    data = load_data(spec.data, bench.data_root)  # pyright: ignore[reportArgumentType]
+    if bench.digest not in (None, data.digest):
+        raise DataError(
+            f"Data set '{spec.data.name}' is not what earlier runs of this benchmark were made of:"
+            " other images or labels.",
+            "Put those back, or keep new results apart: --results DIR.",
+        )
+    return data
 
 
 def forget_set(spec: Spec, data: Data, root: Path) -> Indices | None:

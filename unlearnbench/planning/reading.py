@@ -118,7 +118,10 @@ def change(raw: dict[str, Any], assignments: Iterable[str], methods: Iterable[st
         key, equals, text = assignment.partition("=")
         *path, last = key.strip().split(".")
         if not equals or (not path and last not in Benchmark.model_fields):
-            raise UserError(f"Cannot read --set {assignment}.", "Write it as salun.keep=0.3.")
+            raise UserError(
+                f"Cannot read --set {assignment}.",
+                "Write it with its table or row: recipe.epochs=5, salun.keep=0.3.",
+            )
         if path and path[0] not in Benchmark.model_fields:
             if path[0] not in labels:
                 raise unknown("row or table", path[0], labels | Benchmark.model_fields.keys())

@@ -11,13 +11,17 @@ from unlearnbench.planning.plan import Node
 
 @dataclass(frozen=True)
 class Job:
-    """Hold all that a worker needs; nothing in it is a model or a method object."""
+    """Hold all that a worker needs; nothing in it is a model or a method object.
+
+    digest: of the data that finished runs were made of, None if there are none.
+    """
 
     node: Node
     results: Path
     data_root: Path
     plugins: tuple[Path, ...]
     profile: bool = False
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,8 @@ class Event:
     """Report the end of one node, or of one try at it.
 
     done; failed; blocked by the failure of one it needs; again: to be tried once more, alone on its
-    device. memory: peak in MB, None if not known; exhausted: it failed for want of memory; no_room:
-    because nothing more can be written, which stops everything.
+    device. memory: peak in MB, None if not known; exhausted: it failed for want of memory; fatal:
+    for want of room to write, or of its data, so that no other run can be made either.
     """
 
     status: Literal["done", "failed", "blocked", "again"]
@@ -36,4 +40,4 @@ class Event:
     message: str = ""
     memory: int | None = None
     exhausted: bool = False
-    no_room: bool = False
+    fatal: bool = False

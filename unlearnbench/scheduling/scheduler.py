@@ -143,6 +143,8 @@ class Scheduler:
         """Runs to be tried once more, and the device that each must have to itself."""
         self.elsewhere: set[str] = set()
         """Runs on which another process holds a lease."""
+        self.digest: str | None = None
+        """Of the data that finished runs were made of."""
         self.stopping = False
 
     def stop(self) -> None:
@@ -157,6 +159,7 @@ class Scheduler:
         """
         nodes = {run: self.plan.nodes[run] for run in state.open}
         self.before = {run: self.store.marks(node.spec) for run, node in nodes.items()}
+        self.digest = self.store.digest(state.done[0]) if state.done else None
         agenda = Agenda(nodes, set(state.done), self.length)
         try:
             for run in state.failed:
@@ -202,9 +205,11 @@ class Scheduler:
                     self.leases.drop(run)
                     yield event
                     continue
-                job = Job(node, self.store.folder, self.data_root, self.plugins, self.profile)
-                self.running[worker.submit(self.work, job)] = _Run(node, worker)
+                self.running[worker.submit(self.work, self._job(node))] = _Run(node, worker)
                 busy.add(worker)
+
+    def _job(self, node: Node) -> Job:
+        return Job(node, self.store.folder, self.data_root, self.plugins, self.profile, self.digest)
 
     def _fits(self, device: str, node: Node) -> bool:
         """Say whether a node may start on a device beside what is running there."""
@@ -262,7 +267,7 @@ class Scheduler:
             event = Event("failed", node.spec.id, node.label, seconds, message, exhausted=exhausted)
             if run.too_long:
                 self.store.fail(node.spec, f"{message}\n")
-        if event.no_room:
+        if event.fatal:
             raise UserError(event.message)
         if event.memory is not None:
             self.capacity.learn(event.label, event.memory)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unlearnbench import registry
 from unlearnbench.environment import describe
-from unlearnbench.errors import MethodError
+from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution.execute import Bench, Outcome, execute
 from unlearnbench.files import no_room
 from unlearnbench.planning.plan import Node
@@ -43,13 +43,14 @@ def work(job: Job) -> Event:
     try:
         if slot.device.startswith("cuda"):
             torch.cuda.set_device(slot.device)
-        bench = Bench(slot.device, job.data_root, job.plugins)
+        bench = Bench(slot.device, job.data_root, job.plugins, job.digest)
         asked = {"profile": job.profile, "curve": node.curve}
         outcome = execute(node.spec, bench, weights, on_epoch, **asked)
         save(store, node, outcome, slot.device)
     except Exception as error:  # the boundary: whatever a method does, the other runs go on
-        if isinstance(error, OSError) and (full := no_room(error, job.results)):
-            return Event("failed", run, node.label, 0.0, str(full), no_room=True)
+        full = no_room(error, job.results) if isinstance(error, OSError) else None
+        if full or isinstance(error, DataError):
+            return Event("failed", run, node.label, 0.0, str(full or error), fatal=True)
         message = registry.told(error)
         exhausted = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
         if not exhausted:  # which the scheduler tries again before it is a failure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,22 @@ SCHEMA = 3
 Arrays = dict[str, NDArray[Any]]
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """Hold what was found when a run's files were last read, and when its record was written."""
+
+    stamp: int
+    damage: str | None
+    digest: str | None
+
+
 class Store:
     """Read and write the results of one benchmark."""
 
     def __init__(self, folder: Path) -> None:
         """Use `folder`, which need not exist yet."""
         self.folder = folder
-        self._checked: dict[str, tuple[int, str | None]] = {}
+        self._checked: dict[str, _Checked] = {}
 
     def prepare(self) -> None:
         """Create the folder. Raises UserError where it cannot be written."""
@@ -89,9 +99,12 @@ class Store:
         return record, error
 
     def error(self, run: str) -> str | None:
-        """Return what went wrong with a run, None if nothing did."""
+        """Return what went wrong with a run when last tried, None if nothing did.
+
+        One that was made before, and failed when it was to be made anew, has its record as well.
+        """
         path = self._path(run, "error.txt")
-        return path.read_text() if path.exists() and not self.exists(run) else None
+        return path.read_text() if path.exists() else None
 
     def record(self, run: str) -> dict[str, Any]:
         """Return a run's record."""
@@ -102,24 +115,32 @@ class Store:
 
         Reads them all once, and again only when the record has changed.
         """
-        stamp = self.stamp(run)
-        if run not in self._checked or self._checked[run][0] != stamp:
-            self._checked[run] = stamp, self._examine(run)
-        return self._checked[run][1]
+        return self._look(run).damage
 
-    def _examine(self, run: str) -> str | None:
+    def digest(self, run: str) -> str | None:
+        """Return the digest of the data that a finished run was made of."""
+        return self._look(run).digest
+
+    def _look(self, run: str) -> _Checked:
+        stamp = self.stamp(run)
+        if run not in self._checked or self._checked[run].stamp != stamp:
+            self._checked[run] = _Checked(stamp, *self._examine(run))
+        return self._checked[run]
+
+    def _examine(self, run: str) -> tuple[str | None, str | None]:
+        """Return what is wrong with a run's files, and the digest of its data."""
         try:
             text = self._path(run, "record.json").read_text()
             if json.loads(text)["schema"] != SCHEMA:
-                return "record.json is of another version of unlearnbench"
+                return "record.json is of another version of unlearnbench", None
             record = unseal(text)
         except (ValueError, KeyError, TypeError):
-            return "record.json is torn or has been edited"
+            return "record.json is torn or has been edited", None
         for name, expected in record["files"].items():
             path = self.model_path(run) if name == "weights" else self._path(run, name)
             if name != "split" and (wrong := self._compare(path, expected)):
-                return wrong
-        return None
+                return wrong, None
+        return None, record.get("data")
 
     def split_damage(self, run: str) -> str | None:
         """Say what is wrong with the split that a run shares with others; None if nothing is."""

@@ -13,9 +13,10 @@ def notes(findings: Findings) -> list[str]:
     """Say what is missing, skipped, failed, stale or broken, and what is not to be used."""
     said = [*findings.broken, *_of_runs(findings)]
     if not findings.attacks.empty:
-        for group in groups(findings):
-            where = heading(group, findings.benchmark)
-            said += [f"{where}: {note}" for note in of_setting(findings, group)]
+        settings = groups(findings)
+        for group in settings:
+            where = f"{heading(group, findings.benchmark)}: " if len(settings) > 1 else ""
+            said += [f"{where}{note}" for note in of_setting(findings, group)]
     return said
 
 
@@ -29,7 +30,7 @@ def of_setting(findings: Findings, group: Group) -> list[str]:
         )
     for label, _, bad in audit.outcomes(findings, group):
         if bad and label != ORIGINAL:
-            notes.append(f"the control '{label}' failed: {', '.join(bad)}.")
+            notes.append(f"the control '{label}' failed: {'; '.join(bad)}.")
     methods = [row for label, row in judged.items() if label not in (ORIGINAL, *CONTROLS)]
     notes += [f"{row['label']} is not ranked: {row['flags']}." for row in methods if row["flags"]]
     tested = [row for row in methods if row["gap"] is not None]
@@ -55,6 +56,10 @@ def _of_runs(findings: Findings) -> list[str]:
         notes.append(f"{row['label']} is skipped under {row['access']} access: {row['reason']}.")
     for row in findings.failures:
         notes.append(f"{row['label']} failed ({row['run']}): {row['error']}")
+    if findings.failures:
+        notes.append(
+            "error.txt in a failed run's folder has all of it; --retry-failed tries again."
+        )
     if findings.open:
         count, of = findings.open, findings.models
         notes.append(f"Not complete: {count} of {of} models are still to be made.")

@@ -189,7 +189,7 @@ def control_table(findings: Findings, group: Group) -> Table | None:
     rows = []
     for label, must, bad in outcomes(findings, group):
         own = runs[runs["label"] == label]
-        outcome = f"NO: {', '.join(bad)}" if bad else "ok"
+        outcome = f"NO: {'; '.join(bad)}" if bad else "ok"
         rows.append([label, must, outcome, spread(own, "test_accuracy"), spread(own, "ft_auc")])
     if not rows:
         return None

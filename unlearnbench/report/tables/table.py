@@ -65,7 +65,7 @@ def marked(findings: Findings, group: Group, table: Table) -> Table:
     runs, judged = select(findings.runs, group), by_attack(findings, group)
     ranked = {label: (row["rank"], abs(row["gap"])) for label, row in judged.items() if row["rank"]}
     marks = emphasise(runs, sound(findings, group), labels, first, {"ft_auc": ranked})
-    return replace(table, caption=f"{table.caption} {CAPTION}", marks=marks)
+    return replace(table, caption=f"{table.caption} {CAPTION}", marks=marks) if marks else table
 
 
 def is_number(cell: str) -> bool:
