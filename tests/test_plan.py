@@ -241,7 +241,7 @@ def test_set_changes_settings() -> None:
     assert changed["recipe"]["epochs"] == 5 and changed["access"] == ["full"]
     with pytest.raises(UserError, match="Did you mean 'salun'"):
         reading.change(raw(), ["salum.keep=0.3"], METHODS)
-    with pytest.raises(UserError, match=r"Write it as salun.keep=0.3"):
+    with pytest.raises(UserError, match=r"Write it with its table or row: recipe.epochs=5"):
         reading.change(raw(), ["keep"], METHODS)
 
 

@@ -89,7 +89,7 @@ def changed(findings: Findings, label: str, **columns: object) -> Findings:
 
 def test_notes_say_when_not_to_trust_the_table(findings: Findings) -> None:
     bad = changed(findings, HELD_OUT, verdict="different")
-    assert f"the control '{HELD_OUT}' failed: different by RMIA, different by Loss." in of_setting(
+    assert f"the control '{HELD_OUT}' failed: different by RMIA; different by Loss." in of_setting(
         bad, GROUP
     )
     blind = changed(findings, "original", power=False)

@@ -14,7 +14,7 @@ from unlearnbench.recipe import Recipe, Strict
 
 Access = Literal["full", "forget-only"]
 LATER = {"trades": None, "augment_training": True, "superclasses": None}
-"""Settings that earlier versions did not have, and what they mean by their absence."""
+"""Settings that came after the first published results, and what their absence means there."""
 
 
 class Spec(Strict):
@@ -68,7 +68,8 @@ class Spec(Strict):
 
 def _unused(part: Recipe | DataSpec) -> set[str]:
     """List settings that came later and are not used: what was made before keeps its id."""
-    return {name for name, plain in LATER.items() if getattr(part, name, ...) == plain}
+    own = LATER.keys() & type(part).model_fields.keys()
+    return {name for name in own if getattr(part, name) == LATER[name]}
 
 
 def digest(value: object) -> str:

@@ -33,11 +33,9 @@ def emphasise(
     rows; keys: the metric or cost of each column, "" for none. Best is what is nearest to retrain
     in a level metric, run by run, and what the metric's arrow asks for else. ranked: of a metric
     that has been judged already, by label the first place it may have and how
-    far from retrain it is. Nothing is marked with too few forget sets to tell anything apart.
+    far from retrain it is.
     """
     marks: dict[tuple[int, int], Mark] = {}
-    if runs["forget_seed"].nunique() < FEWEST:
-        return marks
     for column, key in enumerate(keys):
         if not key:
             continue
