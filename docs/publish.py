@@ -4,8 +4,8 @@
 ./results to docs/digits/, and of several names also the report over all of them to docs/overview/;
 with --audit only U-LiRA's table, of a run that was asked for it; with --again everything from the
 findings in docs/, after a change to how reports are written. What stands in README between
-markers is then filled from docs/, and docs/recipes/ is written anew. `tests/test_gallery.py` writes
-every published report again from its findings and compares.
+markers is then filled from docs/; docs/recipes/ and what pages of the guide take in are written
+anew. `tests/test_gallery.py` writes every published report again from its findings and compares.
 """
 
 from __future__ import annotations
@@ -166,6 +166,12 @@ def publish_all(names: list[str], reports: Path) -> None:
         publish_overview(reports / "+".join(names))
 
 
+def write_what_takes_it_in() -> None:
+    """Write recipes and pages of the guide anew."""
+    for written in ("recipes", "inserts"):
+        subprocess.run([sys.executable, "-m", f"docs.site.{written}"], cwd=ROOT, check=True)
+
+
 def main() -> None:
     """Publish one report and fill README."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -190,7 +196,7 @@ def main() -> None:
     for name in ("table", "origin"):
         text = fill(text, name, (DOCS / "digits" / f"{name}.md").read_text().rstrip())
     readme.write_text(text)
-    subprocess.run([sys.executable, "-m", "docs.site.recipes"], cwd=ROOT, check=True)
+    write_what_takes_it_in()
 
 
 if __name__ == "__main__":

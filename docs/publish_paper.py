@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from publish import DOCS, publish_origin, write_again
+from publish import DOCS, publish_origin, write_again, write_what_takes_it_in
 
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.settings import Group, groups, heading, suffix
@@ -122,6 +122,7 @@ def main() -> None:
     (DOCS / "claims").mkdir(exist_ok=True)
     for file, text in claims_pages(published()).items():
         (DOCS / "claims" / file).write_text(text)
+    write_what_takes_it_in()
 
 
 if __name__ == "__main__":

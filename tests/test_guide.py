@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from docs.site import settings, stage
+from docs.site import inserts, settings, stage
 from docs.site.formulas import with_mathml
 from tests.conftest import Cli, Done
 from tests.guide import (
@@ -49,6 +49,7 @@ ELSEWHERE = {
     "python docs/publish.py digits fashion-mnist": GALLERY,
     "python docs/publish.py --again digits fashion-mnist": GALLERY,
     "python -m docs.site.recipes": "test_recipes.py::test_pages_are_current",
+    "python -m docs.site.inserts": "test_guide.py::test_what_pages_take_in_is_current",
     "python -m pydoc unlearnbench.Task": SITE,
     "pip install .": "test_wheel.py::test_wheel_runs_outside_the_checkout",
     "pip install '.[tune]'": TUNING,
@@ -99,6 +100,14 @@ def test_what_contributing_names_is_there() -> None:
         (file,) = [p for p in (ROOT / path, ROOT / "unlearnbench" / path) if p.exists()]
         for name in re.findall(r"`(\w+)`", names):
             assert re.search(rf"\b(?:def|class) {name}\b|^{name}\b", file.read_text(), re.M), path
+
+
+def test_what_pages_take_in_is_current() -> None:
+    pages = inserts.taking()
+    assert len(pages) > 6
+    for page in pages:
+        now = (ROOT / "docs" / page).read_text()
+        assert inserts.filled(page) == now, f"{page}: python -m docs.site.inserts"
 
 
 def test_every_key_of_a_benchmark_file_is_described() -> None:

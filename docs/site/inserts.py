@@ -1,12 +1,19 @@
-"""What pages take in from elsewhere when the site is built, so that nothing is typed twice."""
+"""What pages take in from elsewhere, so that nothing is typed twice.
+
+`python -m docs.site.inserts` fills what stands between a comment that names one of `INSERTS` and a
+file, and the next comment `end`; `tests/test_guide.py` sees to it that all are current.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 
 from docs.site import commands, settings
 from docs.site.printed import printed, table
+from docs.site.receipts import DOCS
 from unlearnbench import registry
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.metrics.attacks import ATTACKS
@@ -16,9 +23,13 @@ from unlearnbench.planning.published import Published
 from unlearnbench.planning.reading import read, validate
 from unlearnbench.report.figures.figure import DRAWN
 from unlearnbench.report.pages import citations, story
-from unlearnbench.report.pages import page as pages
+from unlearnbench.report.pages import page as report_pages
 from unlearnbench.report.tables.printed import gap_of_columns
 
+PLACE = re.compile(
+    r"^(( *)<!-- filled by `python -m docs\.site\.inserts`: (\w+) (\S+) -->)$.*?^( *<!-- end -->)$",
+    re.M | re.S,
+)
 LANGUAGES = {".py": "python", ".toml": "toml", ".cff": "yaml"}
 
 
@@ -70,7 +81,7 @@ def recomputed(path: Path) -> str:
 def reading(path: Path) -> str:
     """Say what each number means, as the report of a benchmark does; path: its findings."""
     findings = Findings.from_json(path.read_text())
-    page = pages.markdown_pages(story.about(findings), [])["reading"]
+    page = report_pages.markdown_pages(story.about(findings), [])["reading"]
     return "\n".join(line for line in page.splitlines() if not line.startswith("# ")).strip()
 
 
@@ -123,3 +134,31 @@ INSERTS: dict[str, Callable[[Path], str]] = {
     "settings": benchmark_file,
     "bibtex": bibtex,
 }
+
+
+def taking() -> list[Path]:
+    """List the pages that take something in, as paths below docs/."""
+    found = [path.relative_to(DOCS) for part in ("*.md", "guide/*.md") for path in DOCS.glob(part)]
+    return sorted(path for path in found if PLACE.search((DOCS / path).read_text()))
+
+
+def filled(page: Path) -> str:
+    """Return a page's Markdown with all its places filled anew; page: below docs/."""
+    path = DOCS / page
+
+    def fill(place: re.Match[str]) -> str:
+        opened, space, name, file, closed = place.groups()
+        made = indent(INSERTS[name](path.parent / file), space)
+        return f"{opened}\n\n{made}\n\n{closed}"
+
+    return PLACE.sub(fill, path.read_text())
+
+
+def main() -> None:
+    """Fill all pages."""
+    for page in taking():
+        (DOCS / page).write_text(filled(page))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,21 +1,19 @@
-"""From docs/ to the pages of a site: names, links, insertions, formulas."""
+"""From docs/ to the pages of a site: names, links, code of methods, formulas."""
 
 from __future__ import annotations
 
 import re
 import shutil
 from pathlib import Path
-from textwrap import indent
 
 from docs.site.formulas import with_mathml
-from docs.site.inserts import INSERTS, code
+from docs.site.inserts import code
 from docs.site.receipts import DOCS
 
 PAGES = ("*.md", "guide/*.md", "recipes/*.md", "*/README.md")
 ASSETS = ("*/*.png", "*/*.svg", "*/index.html")
 REPORT = "report.html"
 """What a published report is called: its own name is taken by the page about it."""
-INSERT = re.compile(r'^( *)\[[^\]]+\]\((\S+) "(\w+)"\)$', re.M)
 SOURCE = re.compile(r"^\[methods/[^\]]+\]\((\S+)\)$", re.M)
 
 
@@ -28,12 +26,10 @@ def sources() -> list[Path]:
 def page(path: Path) -> str:
     """Return a page's Markdown as the site has it.
 
-    A link alone on its line with a title such as "published" becomes what `inserts` makes of the
-    file; a recipe's link to its method, the code. README.md is its folder's index.
+    A recipe's link to its method becomes the code. README.md is its folder's index.
     """
     here = (DOCS / path).parent
-    text = INSERT.sub(lambda m: indent(INSERTS[m[3]](here / m[2]), m[1]), (DOCS / path).read_text())
-    text = SOURCE.sub(lambda m: code(here / m[1]), text)
+    text = SOURCE.sub(lambda m: code(here / m[1]), (DOCS / path).read_text())
     text = re.sub(r"(\]\((?!https?:)[^)\s]*?)index\.html\)", rf"\1{REPORT})", text)
     text = re.sub(r"(\]\((?!https?:)[^)\s]*?)README\.md", r"\1index.md", text)
     return with_mathml(text)

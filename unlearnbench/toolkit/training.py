@@ -152,7 +152,8 @@ def finetune(
 ) -> nn.Module:
     """Fine-tune `model` on examples, or on what a function of the epoch (from 0) returns.
 
-    Plain SGD on the mean cross-entropy, or on another mean `loss` of a batch; `decay_every`
+    Plain SGD on the mean cross-entropy, or on another mean `loss` of a batch (images float32 in
+    [0, 1], labels), which calls the model itself; the model is in train mode. `decay_every`
     multiplies the learning rate by 0.1 after that many epochs; `mask` freezes the weights it does
     not mark; `l1` is the weight of the l1 penalty as a function of the epoch. Returns the model,
     changed in place.
