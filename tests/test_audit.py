@@ -17,6 +17,7 @@ from unlearnbench.evaluation.collect import stale_runs
 from unlearnbench.evaluation.measure import Measurement
 from unlearnbench.planning.expansion import expand
 from unlearnbench.planning.reading import read, validate
+from unlearnbench.scheduling.scheduler import progress
 from unlearnbench.storage.store import Store
 
 
@@ -121,9 +122,11 @@ def test_a_run_of_other_data_is_left_out_and_named(audited: Path) -> None:
         store.save(spec, record | other, signals, logits)
         measured = Measurement(planned.plan, store, benchmark.attacks).run()
         stale = stale_runs(planned, store)
+        damaged = progress(planned.plan, store, set()).damaged
     finally:
         store.save(spec, record, signals, logits)
     assert measured.broken == {
         cell: "it was made of other data than the rest (unlearnbench run makes it again)"
     }
     assert stale == {cell.run: "data set digits"}
+    assert damaged == {cell.run: "it was made of other data than the rest"}

@@ -19,7 +19,7 @@ from unlearnbench.metrics.compute import Attacked, Evaluation, evaluate
 from unlearnbench.metrics.roc import auc
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, Cell, Plan
 from unlearnbench.planning.spec import Access
-from unlearnbench.storage.store import Arrays, Store
+from unlearnbench.storage.store import OTHER_DATA, Arrays, Store
 
 NO_CHANGE = 1e-3
 
@@ -61,7 +61,7 @@ class Measurement:
     def _damage(self, cell: Cell) -> str | None:
         damage = self.store.damage(cell.run) or self._damaged_splits.get(cell.split)
         if damage is None and self.store.digest(cell.run) != self._digest:
-            return "it was made of other data than the rest"
+            return OTHER_DATA
         return damage
 
     @cached_property

@@ -22,7 +22,7 @@ from unlearnbench.scheduling.capacity import Capacity
 from unlearnbench.scheduling.jobs import Event, Job
 from unlearnbench.scheduling.slots import Slot, Worker
 from unlearnbench.storage.leases import Leases
-from unlearnbench.storage.store import Store
+from unlearnbench.storage.store import OTHER_DATA, Store
 
 LOOK = 0.5
 """Seconds between two looks at the clock, and at what other processes have made."""
@@ -41,8 +41,8 @@ class Progress:
 def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
     """Sort the nodes of a plan into done, failed before and still to do.
 
-    `retry` is done again, and so is what is damaged; a damaged split is brought back by one of the
-    runs that share it.
+    `retry` is done again, and so is what is damaged, or was made of other data than the first that
+    is done; a damaged split is brought back by one of the runs that share it.
     """
     done: list[str] = []
     failed: list[str] = []
@@ -55,6 +55,8 @@ def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
             damage = store.damage(run)
             if damage is None and (split := store.split_damage(run)) not in damaged.values():
                 damage = split
+            if damage is None and done and store.digest(run) != store.digest(done[0]):
+                damage = OTHER_DATA
             if damage is None:
                 done.append(run)
             else:

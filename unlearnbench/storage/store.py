@@ -18,6 +18,7 @@ from unlearnbench.files import DRAFT, checksum, seal, unseal, write, write_text
 from unlearnbench.planning.spec import Spec
 
 SCHEMA = 3
+OTHER_DATA = "it was made of other data than the rest"
 Arrays = dict[str, NDArray[Any]]
 
 
