@@ -26,7 +26,8 @@ def of_setting(findings: Findings, group: Group) -> list[str]:
     notes = []
     if ORIGINAL in judged and not judged[ORIGINAL]["power"]:
         notes.append(
-            "RMIA cannot tell the original's members, so FT AUC says nothing of forgetting."
+            "RMIA cannot tell the original's members, so FT AUC says nothing of forgetting: take"
+            " more references, larger forget sets, or more of them."
         )
     for label, _, bad in audit.outcomes(findings, group):
         if bad and label != ORIGINAL:

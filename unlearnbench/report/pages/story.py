@@ -192,7 +192,7 @@ def method(findings: Findings) -> list[tuple[str, str]]:
             f"equivalent means within {b.limits.equivalence:g} points of FT AUC; not ranked is who"
             f" loses more than {b.limits.utility:g} points of test accuracy",
         ),
-        ("Tuning", tuning or "none is said"),
+        ("Tuning", f"{tuning} (said by the file, of its own rows)" if tuning else "none is said"),
     ]
 
 
