@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from unlearnbench.evaluation.findings import Findings
-from unlearnbench.evaluation.settings import Group, compared, select, sound
+from unlearnbench.evaluation.settings import Group
 from unlearnbench.metrics.compute import METRICS
 from unlearnbench.metrics.gaps import noise_band
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
+from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.report.figures import series
 from unlearnbench.report.figures.marks import (
     CHOSEN,
@@ -20,28 +20,25 @@ from unlearnbench.report.figures.marks import (
     Spec,
     axis,
     band,
-    beyond,
     chart,
     choice,
     colour,
+    decades,
     lines,
     points,
     rule,
     values,
 )
-from unlearnbench.report.figures.style import COLUMN, PAGE
+from unlearnbench.report.figures.style import PAGE, SINGLE
 
 PROBABILITIES = (0.000001, 0.001, 0.5, 0.999, 0.999999)
-SINGLE = COLUMN - 46
-MARGIN = 0.06
-"""Share of what is seen that is left free around it."""
 AFTER_REQUESTS = ("ft_auc", "fr_auc", "all_ft_auc", "all_fr_auc", "test_accuracy", "avg_gap")
 CURVES = {"test": "Test accuracy (%)", "forget": "Forget accuracy (%)"}
 
 
 def gaps(findings: Findings, group: Group) -> Spec | None:
     """Draw the signed gap of every metric to retrain, a dot a method."""
-    runs, labels = _rows(findings, group)
+    runs, labels = series.shown(findings, group)
     drawn = []
     for place, (name, data) in enumerate(series.gaps(runs).items()):
         style = {"labels": place % 3 == 0, "ticks": False, "domain": False, "grid": True}
@@ -56,52 +53,9 @@ def gaps(findings: Findings, group: Group) -> Spec | None:
     return choice({"concat": drawn, "columns": 3}, labels) if drawn else None
 
 
-def forgetting_utility(findings: Findings, group: Group) -> Spec | None:
-    """Draw test accuracy against FT AUC, where methods that are ranked lie; name those beyond."""
-    runs, labels = _rows(findings, group)
-    if RETRAIN not in labels or "ft_auc" not in runs:
-        return None
-    data = series.dots(runs, "ft_auc", "test_accuracy")
-    seen = data[data["method"].isin([ORIGINAL, RETRAIN, HELD_OUT, *sound(findings, group)])]
-    layers, window = [], {}
-    for along, name in (("x", "ft_auc"), ("y", "test_accuracy")):
-        middle, reach = runs.loc[runs["label"] == RETRAIN, name].mean(), noise_band(runs, name)
-        layers += [*band(middle - reach, middle + reach, along), rule(middle, along)]
-        ends = [seen[f"{along}_low"].min(), seen[f"{along}_high"].max()]
-        ends += [middle - reach, middle + reach]
-        low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
-        window[along] = low - MARGIN * (high - low), high + MARGIN * (high - low)
-    x, y = (
-        axis(along, title, scale={"domain": list(window[along]), "zero": False, "nice": False})
-        for along, title in (("x", "FT AUC (%)"), ("y", "Test accuracy (%)"))
-    )
-    layers += points(data, labels, x, y, "xy", clip=True)
-    layers += beyond(series.beyond(data, window), labels, x, y)
-    return choice(chart(layers, SINGLE, 150), labels)
-
-
-def time_gap(findings: Findings, group: Group) -> Spec | None:
-    """Draw the average gap against the time, a share of retraining's, and the best trade-offs."""
-    runs, labels = _rows(findings, group)
-    if RETRAIN not in labels or not runs["avg_gap"].notna().any():
-        return None
-    labels = [label for label in labels if label != ORIGINAL]
-    data = series.dots(runs[runs["label"] != ORIGINAL], "time_ratio", "avg_gap")
-    data["x_low"] = data["x_low"].clip(lower=data["x"] / 10)  # the axis is logarithmic
-    front = pd.DataFrame(series.pareto(data["x"].tolist(), data["y"].tolist()), columns=["x", "y"])
-    marks = _decades(data["x_low"].min(), data["x_high"].max(), 1, 2, 5)
-    style = {"format": "~g", "values": marks}
-    x = axis("x", "Time (share of retraining)", scale={"type": "log"}, axis=style)
-    y = axis("y", "Average gap to retrain (points)", scale={"zero": True})
-    dotted = {"type": "line", **DASHED, "strokeDash": [1, 2]}
-    line = {"data": values(front), "mark": dotted, "encoding": {"x": x, "y": y}}
-    layers = [*band(0, noise_band(runs, "avg_gap"), "y"), line]
-    return choice(chart([*layers, *points(data, labels, x, y, "xy")], SINGLE, 150), labels)
-
-
 def confidences(findings: Findings, group: Group) -> Spec | None:
     """Draw densities of the true label's log-odds on all three sets, before and after."""
-    methods = [label for label in _rows(findings, group)[1] if label != ORIGINAL]
+    methods = [label for label in series.shown(findings, group)[1] if label != ORIGINAL]
     data = series.densities(findings, group)
     if data.empty or not methods:
         return None
@@ -151,13 +105,13 @@ def confidences(findings: Findings, group: Group) -> Spec | None:
 
 def roc(findings: Findings, group: Group) -> Spec | None:
     """Draw RMIA's ROC curves, both axes logarithmic."""
-    labels = _rows(findings, group)[1]
+    labels = series.shown(findings, group)[1]
     data = series.roc(findings, group)
     if data.empty:
         return None
     lowest = float(min(data["x"].min(), data["y"].min()))
     log = {"type": "log", "domain": [lowest, 100]}
-    style = {"format": "~g", "values": _decades(lowest, 100, 1)}
+    style = {"format": "~g", "values": decades(lowest, 100, 1)}
     x = axis("x", "False-positive rate (%)", scale=log, axis=style)
     y = axis("y", "True-positive rate (%)", scale=log, axis=style)
     ends = pd.DataFrame({"x": [lowest, 100], "y": [lowest, 100]})
@@ -169,7 +123,7 @@ def roc(findings: Findings, group: Group) -> Spec | None:
 
 def auc_references(findings: Findings, group: Group) -> Spec | None:
     """Draw FT AUC against the number of reference models."""
-    labels = _rows(findings, group)[1]
+    labels = series.shown(findings, group)[1]
     data = series.references(findings, group)
     counts = sorted(data["x"].unique().tolist())
     if len(counts) < 2:
@@ -181,7 +135,7 @@ def auc_references(findings: Findings, group: Group) -> Spec | None:
 
 def classes(findings: Findings, group: Group) -> Spec | None:
     """Draw how far accuracy is from retrain's, class by class."""
-    labels = _rows(findings, group)[1]
+    labels = series.shown(findings, group)[1]
     data = series.classes(findings, group)
     if data.empty:
         return None
@@ -206,7 +160,7 @@ def classes(findings: Findings, group: Group) -> Spec | None:
 
 def memorisation(findings: Findings, group: Group) -> Spec | None:
     """Draw forget accuracy and FT AUC by how much samples are memorised."""
-    labels = _rows(findings, group)[1]
+    labels = series.shown(findings, group)[1]
     drawn = []
     for curve, name in (("decile_accuracy", "Forget accuracy (%)"), ("decile_auc", "FT AUC (%)")):
         data = series.curves(findings, group, curve)
@@ -246,7 +200,7 @@ def after_requests(findings: Findings, group: Group) -> Spec | None:
     last = findings.benchmark.forget.requests
     if last == 1 or group[2] != last:
         return None
-    labels = _rows(findings, group)[1]
+    labels = series.shown(findings, group)[1]
     drawn = []
     for name, data in series.requests(findings, group, AFTER_REQUESTS).items():
         x = axis("x", "Request", kind="ordinal", axis={"labelAngle": 0})
@@ -257,7 +211,8 @@ def after_requests(findings: Findings, group: Group) -> Spec | None:
 
 def after_epochs(findings: Findings, group: Group) -> Spec | None:
     """Draw accuracies after each epoch of unlearning, where they were noted."""
-    labels = [label for label in _rows(findings, group)[1] if label not in (ORIGINAL, RETRAIN)]
+    runs, every = series.shown(findings, group)
+    labels = [label for label in every if label not in (ORIGINAL, RETRAIN)]
     drawn = []
     for name, title in CURVES.items():
         data = series.epochs(findings, group, f"{name}_accuracy")
@@ -266,19 +221,7 @@ def after_epochs(findings: Findings, group: Group) -> Spec | None:
         labels = [label for label in labels if label in set(data["method"])]
         style = {"tickMinStep": 1, "format": "d"}
         x = axis("x", "Epoch", axis=style)
-        middle = _rows(findings, group)[0].query("label == @RETRAIN")[f"{name}_accuracy"].mean()
+        middle = runs.query("label == @RETRAIN")[f"{name}_accuracy"].mean()
         layers = [rule(middle, "y"), *lines(data, labels, x, axis("y", title))]
         drawn.append(chart(layers, (PAGE - 80) / 2, 160))
     return choice({"concat": drawn, "columns": 2}, labels)
-
-
-def _decades(low: float, high: float, *steps: int) -> list[float]:
-    """Return what a logarithmic axis is labelled with: steps times powers of ten."""
-    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    return [float(f"{step}e{power}") for power in powers for step in steps]
-
-
-def _rows(findings: Findings, group: Group) -> tuple[pd.DataFrame, list[str]]:
-    """Return the runs that figures show, and the order of their rows."""
-    runs = compared(select(findings.runs, group))
-    return runs, list(dict.fromkeys(runs["label"]))

@@ -8,7 +8,7 @@ from typing import Any
 
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.settings import Group, suffix
-from unlearnbench.report.figures import charts
+from unlearnbench.report.figures import charts, tradeoffs
 from unlearnbench.report.figures.marks import HOVER, Spec
 from unlearnbench.report.figures.style import CONFIG
 
@@ -69,17 +69,18 @@ DRAWN: tuple[tuple[Callable[[Findings, Group], Spec | None], str, str], ...] = (
         " one retrain is from another by chance (95 %).",
     ),
     (
-        charts.forgetting_utility,
+        tradeoffs.forgetting_utility,
         "Forgetting against utility",
         "Test accuracy against FT AUC, mean and standard deviation over runs. Grey: where retrain"
         " is, and how far from there it is by chance (95 %). Hollow, with an arrow: unranked"
         " methods that lie beyond the axes.",
     ),
     (
-        charts.time_gap,
+        tradeoffs.time_gap,
         "Cost against distance to retrain",
         "Time, searches and masks included; mean and standard deviation over runs. Dotted: the best"
-        " trade-offs. Grey: the average gap that a retrain has by chance (95 %).",
+        " trade-offs. Grey: the average gap that a retrain has by chance (95 %). Hollow, with an"
+        " arrow: unranked methods with a larger gap.",
     ),
     (
         charts.confidences,

@@ -82,6 +82,12 @@ def rule(value: float, along: str) -> Spec:
     return {"data": {"values": [{}]}} | unit("rule", {along: {"datum": float(value)}}, **DASHED)
 
 
+def decades(low: float, high: float, *steps: int) -> list[float]:
+    """Return what a logarithmic axis is labelled with: steps times powers of ten."""
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    return [float(f"{step}e{power}") for power in powers for step in steps]
+
+
 def points(
     frame: pd.DataFrame,
     labels: Sequence[str],

@@ -27,6 +27,12 @@ TRIMMED = 0.25
 """Percent of samples below which an outer bin is not drawn."""
 
 
+def shown(findings: Findings, group: Group) -> tuple[pd.DataFrame, list[str]]:
+    """Return the runs that figures show, and the order of their rows."""
+    runs = compared(select(findings.runs, group))
+    return runs, list(dict.fromkeys(runs["label"]))
+
+
 def dots(runs: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     """Return mean and spread over runs of two columns, a row a method."""
     rows = []

@@ -47,6 +47,8 @@ SPARE = [
 
 COLUMN, PAGE = 241, 504
 """Width of a column and of the text of a two-column article, in points."""
+SINGLE = COLUMN - 46
+"""Width of axes in a column."""
 
 CONFIG: dict[str, Any] = {
     "font": "Liberation Sans, Arial, Helvetica, sans-serif",
