@@ -1,1 +1,1 @@
-"""What the project publishes, and what makes pages of it."""
+"""The guide, and what builds it."""

@@ -21,7 +21,9 @@ class AmunAdaptive(Method):
     All else as in AMUN.
     """
 
+    title = "AMUN-adaptive"
     paper = "https://arxiv.org/abs/2503.00917"
+    twin = "amun"
     equation = r"""
     \theta_i = \operatorname{argmin}_\theta L(\theta; D_R \cup D_F \cup D_A)
     D_A = \{(x + \delta_x, \hat{y}_x) : (x, y) \in D_F\}

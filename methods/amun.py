@@ -27,6 +27,7 @@ class Amun(Method):
     weights; here they stay bit-equal.
     """
 
+    title = "AMUN"
     paper = "https://arxiv.org/abs/2503.00917"
     other_if: ClassVar[dict[str, object]] = {"source": "other"}
     equation = r"""

@@ -20,6 +20,7 @@ class BadTeacher(Method):
     not notice.
     """
 
+    title = "Bad Teacher"
     paper = "https://arxiv.org/abs/2205.08096"
     equation = r"""
     \min_\theta K(\theta; \theta_b, D_F) + K(\theta; \theta_o, D'_R)

@@ -22,6 +22,7 @@ class BoundaryShrink(Method):
     passes over the retain set before each epoch, as AMUN's comparison does under full access.
     """
 
+    title = "Boundary Shrink"
     paper = "https://arxiv.org/abs/2303.11570"
     equation = r"""
     \min_\theta L(\theta; D'_F), \quad D'_F = \{(x, y') : (x, y) \in D_F\}

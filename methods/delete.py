@@ -19,6 +19,7 @@ class Delete(Method):
     Differences: none is known; minus infinity is -1e10, as in the authors' code.
     """
 
+    title = "DELETE"
     paper = "https://arxiv.org/abs/2503.23751"
     equation = r"""
     \min_\theta \sum_{(x, y) \in D_F} \mathrm{KL}(p_x \| f_\theta(x))

@@ -15,6 +15,7 @@ class FineTune(Method):
     the retain set, takes as many samples of it as there are to forget, which is not done here.
     """
 
+    title = "FT"
     paper = "https://arxiv.org/abs/2304.04934"
     equation = r"\min_\theta L(\theta; D_R)"
     needs_retain = True

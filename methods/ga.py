@@ -23,6 +23,7 @@ class GradientAscent(Method):
     before every ascent pass: `descend` = true.
     """
 
+    title = "GA"
     paper = "https://arxiv.org/abs/2109.13398"
     equation = r"\max_\theta L(\theta; D_F)"
 

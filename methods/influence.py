@@ -22,6 +22,7 @@ class Influence(Method):
     its inverse; here it is exact, by the |g| x |g| products (Woodbury).
     """
 
+    title = "IU"
     paper = "https://arxiv.org/abs/2304.04934"
     equation = r"""
     \theta = \theta_o + \alpha H^{-1} v

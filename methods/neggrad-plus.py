@@ -19,6 +19,7 @@ class NegGradPlus(Method):
     default here.
     """
 
+    title = "NegGrad+"
     paper = "https://arxiv.org/abs/2302.09880"
     equation = r"\min_\theta \alpha L(\theta; D_R) - (1 - \alpha) L(\theta; D_F)"
     needs_retain = True

@@ -20,6 +20,7 @@ class RandomLabel(Method):
     code instead draws over all classes, the right one included, and passes over D_F, then over D_R.
     """
 
+    title = "RL"
     paper = "https://arxiv.org/abs/2010.10981"
     equation = r"""
     \min_\theta L(\theta; D'_F \cup D_R)

@@ -22,6 +22,7 @@ class SalUn(Method):
     2026, and most copies, let weight decay and momentum move them.
     """
 
+    title = "SalUn"
     paper = "https://arxiv.org/abs/2310.12508"
     equation = r"""
     \min_\theta L(m \odot \theta + (1 - m) \odot \theta_o; D'_F \cup D_R)

@@ -24,6 +24,7 @@ class Scrub(Method):
     are from the authors' code, and followed; its batches of 32 of D_R are the recipe's here.
     """
 
+    title = "SCRUB"
     paper = "https://arxiv.org/abs/2302.09880"
     equation = r"""
     \max_\theta K(\theta; D_F), \quad \min_\theta \alpha K(\theta; D_R) + \gamma L(\theta; D_R)

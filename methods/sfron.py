@@ -26,6 +26,7 @@ class SFRon(Method):
     1,500 steps are 4.3 passes.
     """
 
+    title = "SFRon"
     paper = "https://arxiv.org/abs/2409.19732"
     equation = r"""
     \theta \gets \theta - \eta_t \nabla_\theta L(\theta; D_R)

@@ -19,6 +19,7 @@ class SelectiveSynapticDampening(Method):
     which is followed.
     """
 
+    title = "SSD"
     paper = "https://arxiv.org/abs/2308.07707"
     equation = r"""
     \theta_i \gets \min\left(\lambda \frac{F_i(D)}{F_i(D_F)}, 1\right) \theta_i

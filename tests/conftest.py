@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,20 @@ epochs = 2
 
 
 TWO = ["--jobs-per-device", "2"]
+DIGITS = ["digits", "--seeds", "2"]
+USUAL = 0.05
+"""Seconds that a million additions take on the machines for which limits of seconds were set."""
+
+
+def allowed(seconds: float) -> float:
+    """Return a limit of seconds for this machine as it is now: slower ones are given more."""
+
+    def additions() -> float:
+        start = time.process_time()
+        sum(i * i for i in range(10**6))
+        return time.process_time() - start
+
+    return seconds * max(1.0, min(additions() for _ in range(3)) / USUAL)
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,7 @@ def cli(tmp_path: Path) -> Cli:
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=300,
             env=os.environ | {"COLUMNS": "200"} | (env or {}),
             check=False,
         )
@@ -120,6 +135,13 @@ def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which `run tiny.toml --methods ft,rl` and `report` have been typed."""
     run: list[str | Path] = ["run", tiny, "--methods", "ft,rl", *TWO]
     return typed(tmp_path_factory, "finished", run, ["report", "tiny"])
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the summary of two repetitions of digits, run undisturbed on this very processor."""
+    folder = typed(tmp_path_factory, "digits", ["run", *DIGITS, *TWO], ["report"])
+    return folder / "reports" / "digits" / "tables" / "summary.csv"
 
 
 def typed(factory: pytest.TempPathFactory, name: str, *commands: list[str | Path]) -> Path:

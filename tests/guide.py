@@ -8,9 +8,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from docs.site.inserts import PLACE
-from docs.site.receipts import DOCS
-from docs.site.stage import sources
+from docs.builder.markdown import DOCS, PLACE
+from docs.builder.site import sources
 from tests.conftest import Cli
 
 ROOT = DOCS.parent

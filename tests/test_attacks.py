@@ -11,11 +11,11 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from tests.toys import toy
+from unlearnbench.audits import lira, references
+from unlearnbench.audits.attacks import ATTACKS, Samples, View, mis, possible, score, svc_scores
+from unlearnbench.audits.references import ReferenceModels
+from unlearnbench.audits.roc import auc
 from unlearnbench.data.splits import reference_members
-from unlearnbench.metrics import lira, rmia, svc
-from unlearnbench.metrics.attacks import ATTACKS, Samples, View, possible, score
-from unlearnbench.metrics.bank import Bank
-from unlearnbench.metrics.roc import auc
 
 RNG = np.random.default_rng
 ORACLE = float(norm.cdf(1 / math.sqrt(2)))
@@ -39,14 +39,14 @@ def by_definition(ratio: np.ndarray, gamma: float, *, strict: bool) -> np.ndarra
 def test_rmia_by_sorted_search_is_the_outer_product(gamma: float, strict: bool) -> None:
     draw = RNG(1)
     ratio = np.round(2.0 ** draw.integers(-6, 7, 2000) * (1 + draw.integers(0, 9, 2000) / 8), 9)
-    found = rmia.score(ratio, ratio, gamma=gamma, strict=strict)
+    found = references.share_above(ratio, ratio, gamma=gamma, strict=strict)
     assert np.array_equal(found, by_definition(ratio, gamma, strict=strict))
 
 
 def test_rmia_score_ranks_as_its_ratio_up_to_ties() -> None:
     draw = RNG(2)
     ratio = np.exp(draw.normal(0, 2, 4000) + (np.arange(4000) < 2000))
-    found = rmia.score(ratio, ratio, gamma=2.0)
+    found = references.share_above(ratio, ratio, gamma=2.0)
     assert (np.diff(found[np.argsort(ratio)]) >= 0).all(), "a monotone function of the ratio"
     assert attack(found) == pytest.approx(attack(ratio), abs=0.002)
 
@@ -56,7 +56,7 @@ def test_rmia_of_sixty_thousand_against_sixty_thousand_takes_no_time() -> None:
     took = []
     for _ in range(3):
         start = time.perf_counter()
-        rmia.score(ratio, ratio, gamma=2.0)
+        references.share_above(ratio, ratio, gamma=2.0)
         took.append(time.perf_counter() - start)
     assert min(took) < 0.2
 
@@ -87,7 +87,7 @@ def test_no_attack_beats_the_oracle() -> None:
     samples = Samples(*(np.arange(0), np.arange(0), np.arange(0), np.arange(0)))
     signals = {"margin": target, "sm_taylor": expit(target)}
     view = View(signals, samples)
-    probability = Bank(bank.margin, expit(bank.margin), bank.member)
+    probability = ReferenceModels(bank.margin, expit(bank.margin), bank.member)
     found = {
         name: attack(score(name, view, probability)) for name in ATTACKS if name not in ("svc",)
     }
@@ -144,7 +144,7 @@ def test_a_target_from_the_balanced_bank_would_beat_the_oracle(k: int, wrong: fl
     leaky = bank.margin[0] - rest.mean(0)
     assert wrong == pytest.approx(norm.cdf(math.sqrt(k / (k - 1)) / math.sqrt(2)), abs=6e-4)
     assert auc(leaky[inside], leaky[~inside]) / 100 == pytest.approx(wrong, abs=0.008)
-    ours = bank.margin[0] - rmia.online(rest, member)
+    ours = bank.margin[0] - references.online(rest, member)
     assert auc(ours[inside], ours[~inside]) / 100 < ORACLE + 0.004
 
 
@@ -153,7 +153,7 @@ def test_references_of_pure_noise_leave_the_null_alone() -> None:
     target, bank = toy(N, 8, seed=9, delta=0.0)
     noise = draw.normal(0, 5, (8, 2 * N))
     member = reference_members(2 * N, 8, seed=10)
-    more = Bank(
+    more = ReferenceModels(
         np.concatenate((bank.margin, noise)),
         np.concatenate((bank.sm_taylor, noise)),
         np.concatenate((bank.member, member)),
@@ -165,7 +165,7 @@ def test_references_of_pure_noise_leave_the_null_alone() -> None:
 
 def test_complementing_who_was_trained_on_what_exchanges_in_and_out() -> None:
     target, bank = toy(200, 8, seed=11)
-    other = Bank(bank.margin, bank.sm_taylor, ~bank.member)
+    other = ReferenceModels(bank.margin, bank.sm_taylor, ~bank.member)
     assert np.array_equal(bank.gaussians.inside.mean, other.gaussians.outside.mean)
     assert np.allclose(lira.online(target, bank.gaussians), -lira.online(target, other.gaussians))
     assert np.array_equal(bank.online, other.online)
@@ -175,9 +175,9 @@ def test_offline_constant_is_chosen_on_references() -> None:
     _, bank = toy(2000, 16, seed=12)
     assert bank.offline_a in np.round(np.linspace(0, 1, 11), 1)
     _, small = toy(100, 4, seed=12)
-    assert small.offline_a == rmia.DEFAULT_A
+    assert small.offline_a == references.DEFAULT_A
     p = np.array([[0.4, 0.8]])
-    assert rmia.offline(p, np.zeros((1, 2), dtype=bool), 0.3) == pytest.approx(
+    assert references.offline(p, np.zeros((1, 2), dtype=bool), 0.3) == pytest.approx(
         [(1.3 * 0.4 + 0.7) / 2, (1.3 * 0.8 + 0.7) / 2]
     )
 
@@ -185,13 +185,13 @@ def test_offline_constant_is_chosen_on_references() -> None:
 def test_svc_by_hand() -> None:
     retain, test = np.full(200, 0.99), np.full(100, 0.3)
     forget = np.array([0.99, 0.98, 0.31, 0.3])
-    assert svc.mis(retain, test, forget) == 50.0
+    assert mis(retain, test, forget) == 50.0
     # Told from test samples where it looks like retain samples, and from nothing where it does not.
     draw = RNG(13)
     retain, test = draw.normal(0.1, 0.05, 400), draw.normal(0.6, 0.2, 300)
     leak, clean = draw.normal(0.1, 0.05, 100), draw.normal(0.6, 0.2, 100)
-    assert auc(*svc.scores(retain, test, leak)) > 90
-    assert auc(*svc.scores(retain, test, clean)) == pytest.approx(50, abs=8)
+    assert auc(*svc_scores(retain, test, leak)) > 90
+    assert auc(*svc_scores(retain, test, clean)) == pytest.approx(50, abs=8)
 
 
 def test_svc_with_equal_values_joined_is_the_plain_one() -> None:
@@ -203,14 +203,14 @@ def test_svc_with_equal_values_joined_is_the_plain_one() -> None:
     plain = SVC(C=3, kernel="rbf", gamma="auto")
     plain.fit(np.concatenate((retain, test))[:, None], np.repeat([1, 0], 600))
     share = 100 * (plain.predict(forget[:, None]) == 0).mean()
-    assert svc.mis(retain, test, forget) == pytest.approx(share, abs=0.5)
+    assert mis(retain, test, forget) == pytest.approx(share, abs=0.5)
 
 
 def test_order_of_samples_changes_nothing() -> None:
     draw = RNG(15)
     retain, test, forget = (draw.normal(m, 1, n) for m, n in ((0, 300), (1, 200), (0.5, 100)))
-    at_forget, at_test = svc.scores(retain, test, forget)
-    again = svc.scores(retain[::-1], test[::-1], forget[::-1])
+    at_forget, at_test = svc_scores(retain, test, forget)
+    again = svc_scores(retain[::-1], test[::-1], forget[::-1])
     assert np.allclose(again[0], at_forget[::-1]) and np.allclose(again[1], at_test[::-1])
 
 

@@ -17,15 +17,16 @@ from torch import Tensor
 from tests.conftest import Cli
 from unlearnbench import registry
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.evaluation.settings import groups
+from unlearnbench.evaluation.condition import conditions
 from unlearnbench.execution.execute import Bench, execute
+from unlearnbench.outline import settings_class
 from unlearnbench.planning import expansion, reading
 from unlearnbench.planning.rows import resolve
-from unlearnbench.report.tables.results import main_table
+from unlearnbench.reporting.tables.results import main_table
 from unlearnbench.scheduling.worker import save
 from unlearnbench.storage.store import Store
 from unlearnbench.toolkit import adversarial
-from unlearnbench.toolkit.paper_search import paper_search
+from unlearnbench.toolkit.adversarial import paper_search
 
 NAMES = sorted(reading.shipped_benchmarks())
 SIDES = {"digits": 8, "fashion-mnist": 28, "cifar10": 16, "tiny-imagenet": 64}
@@ -63,7 +64,7 @@ def reduced(name: str) -> dict[str, Any]:
         raw["ulira"] |= {"shadows": 4}
     plugins = registry.find("methods")
     for label, row in raw["methods"].items():
-        fields = registry.settings_class(plugins[row.get("method", label)]).model_fields
+        fields = settings_class(plugins[row.get("method", label)]).model_fields
         row |= {"epochs": 1} if "epochs" in fields else {}
         row |= {"radius": side} if "radius" in fields else {}  # next to all of [0, 1]
     return raw
@@ -93,7 +94,7 @@ def test_each_runs_end_to_end_at_reduced_size(
     found = collect(planned, store)
     assert not found.broken and not found.failures
     assert set(found.runs["label"]) == {cell.label for cell in plan.cells}
-    shown = [main_table(found, group) for group in groups(found)]
+    shown = [main_table(condition) for condition in conditions(found)]
     fractions = len(benchmark.forget.fractions) * benchmark.forget.requests
     assert len(shown) == len(benchmark.access) * fractions
     assert np.isfinite(found.runs["avg_gap"]).all()

@@ -10,9 +10,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request
 
 from tests.hand import by_hand
-from unlearnbench.report.compare import comparison
-from unlearnbench.report.overview import overview
-from unlearnbench.report.write import write, write_sections
+from unlearnbench.reporting.several import comparison, overview
+from unlearnbench.reporting.write import write_report, write_sections
 
 pytestmark = pytest.mark.slow
 WIDTHS = (360, 768, 1440)
@@ -29,7 +28,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     ]
     both = {"one": found, "other": by_hand()}
     return {
-        "report": write(found, folder / "hand"),
+        "report": write_report(found, folder / "hand"),
         "overview": write_sections(*overview(both), folder / "one+other"),
         "compare": write_sections(*comparison(both), folder / "compare"),
     }
@@ -102,14 +101,12 @@ def test_the_keyboard_reaches_every_value(visit: Open, pages: dict[str, Path]) -
 
 def test_hiding_a_method_hides_it_everywhere(visit: Open, pages: dict[str, Path]) -> None:
     page = visit(pages["report"])
-    legend = page.locator("#forgetting-utility-full-10-r1 svg text")
-    assert "leaky" in legend.all_text_contents()
+    drawn = page.locator(".chart [data-method=leaky]").filter(visible=True)
+    charts = page.locator(".chart:has([data-method=leaky])").count()
+    assert charts == page.locator(".chart").count() > 5 and drawn.count() > 20
     page.locator("#methods input[value=leaky]").uncheck()
     assert methods(page) == ["my_method", "streisand", "ft"]
-    page.wait_for_function(
-        "![...document.querySelectorAll('#forgetting-utility-full-10-r1 svg text')]"
-        ".some((text) => text.textContent === 'leaky')"
-    )
+    assert drawn.count() == 0, "in no figure, nor in its legend"
     page.locator("[data-table=main-full-10-r1] .copy[data-form=latex]").click()
     page.wait_for_function("document.getElementById('said').textContent === 'LaTeX copied'")
     copied = page.evaluate("navigator.clipboard.readText()")
@@ -142,22 +139,21 @@ def test_theme_follows_the_system_and_the_button(visit: Open, pages: dict[str, P
 
 def test_figures_say_values_and_can_be_saved(visit: Open, pages: dict[str, Path]) -> None:
     page = visit(pages["report"])
-    points = page.locator("#forgetting-utility-full-10-r1 [aria-roledescription=point]")
-    point = points.filter(visible=True).first
+    chart = page.locator("#forgetting-utility-full-10-r1")
+    point = chart.locator("[data-method=my_method] use").first
     point.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
     box = point.bounding_box()
     assert box
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.wait_for_selector("#vg-tooltip-element.visible")
-    assert "±" in page.locator("#vg-tooltip-element").inner_text()
-    chart = page.locator("#forgetting-utility-full-10-r1")
-    chart.locator("summary").click()
+    assert page.locator("#tip").inner_text() == "my_method\n52.50 ±0.58; 94.00 ±0.00 (n = 4)"
+    page.mouse.move(1, 1)
+    assert not page.locator("#tip").is_visible()
     with page.expect_download() as svg:
-        chart.get_by_text("Save as SVG").click()
+        chart.get_by_text("Save SVG").click()
     assert svg.value.suggested_filename == "forgetting-utility-full-10-r1.svg"
     assert "<svg" in Path(svg.value.path()).read_text()
     with page.expect_download() as png:
-        chart.get_by_text("Save as PNG").click()
+        chart.get_by_text("Save PNG").click()
     assert Path(png.value.path()).read_bytes().startswith(b"\x89PNG")
 
 

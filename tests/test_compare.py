@@ -14,11 +14,18 @@ from scipy.stats import ttest_rel
 
 from tests.conftest import Cli
 from tests.hand import by_hand
-from unlearnbench.commands import past
-from unlearnbench.commands import report as reporting
+from unlearnbench.api import reports
+from unlearnbench.api.results import Results
 from unlearnbench.errors import UserError
-from unlearnbench.report.compare import comparison, paired
-from unlearnbench.report.overview import cliques, critical_difference, overview, rank_map
+from unlearnbench.reporting.several import (
+    Difference,
+    cliques,
+    comparison,
+    critical_difference,
+    overview,
+    paired,
+    rank_map,
+)
 
 
 @pytest.mark.parametrize(("k", "q"), [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)])
@@ -52,12 +59,12 @@ def test_paired_difference_is_that_of_a_paired_t_test() -> None:
     other = one.assign(run="y", ft_auc=one["ft_auc"] + draw.normal(1, 1, 6))
     found = paired(one, other, "ft_auc")
     assert found is not None
-    mean, half, pairs, same = found
     test = ttest_rel(other["ft_auc"], one["ft_auc"]).confidence_interval()
-    assert (mean - half, mean + half) == pytest.approx((test.low, test.high))
-    assert pairs == 6 and not same
+    interval = (found.mean - found.half, found.mean + found.half)
+    assert interval == pytest.approx((test.low, test.high))
+    assert found.pairs == 6 and not found.same
     assert paired(one, other.assign(forget_seed=range(10, 16)), "ft_auc") is None
-    assert paired(one, one, "ft_auc") == (0.0, 0.0, 6, True)
+    assert paired(one, one, "ft_auc") == Difference(0.0, 0.0, 6, True)
 
 
 def test_comparison_says_what_changed() -> None:
@@ -69,15 +76,15 @@ def test_comparison_says_what_changed() -> None:
     asked = one.benchmark.model_copy(update={"model": "resnet18"})
     other = replace(one, benchmark=asked, runs=moved, details=details)
     _, _, (changes, differences) = comparison({"old": one, "new": other})
-    assert changes.tables[0].rows == [
+    assert changes.tables[0].cells() == [
         ["model", "small-cnn", "resnet18"],
         ["environment: torch", "2.0", "2.1"],
     ]
-    rows = {tuple(row[:2]): row[2:] for row in differences.tables[0].rows}
+    rows = {tuple(row[:2]): row[2:] for row in differences.tables[0].cells()}
     assert rows["my_method", "Test acc %"][2:] == ["+1.0 [+1.0, +1.0]", "4"]
     assert differences.figures[0].name == "differences-full-10-r1"
     _, _, (changes, differences) = comparison({"a": one, "b": by_hand()})
-    assert "the same runs" in {row[4] for row in differences.tables[0].rows}
+    assert "the same runs" in {row[4] for row in differences.tables[0].cells()}
 
 
 def test_report_compares_folders_by_path(inside: Cli, finished: Path, tmp_path: Path) -> None:
@@ -89,7 +96,7 @@ def test_report_compares_folders_by_path(inside: Cli, finished: Path, tmp_path: 
     assert "Nothing differs" in text and "the same runs" in text
     assert inside("report", "--compare", "tiny").code == 2
     again = inside("report", "--compare", "tiny", "results/tiny")
-    assert again.code == 2 and "one folder twice" in again.err
+    assert again.code == 2 and "One folder was given twice" in again.err
     watched = inside("report", "--watch", "tiny")
     assert watched.code == 0 and "14 of 14 models: reports/tiny/index.html" in watched.out
 
@@ -101,26 +108,26 @@ def test_watching_goes_on_until_all_is_made(
     states: Iterator[BaseException | int] = iter([UserError("nothing yet"), 2, 2, 0])
     written: list[tuple[int, int]] = []
 
-    def findings(folder: Path, plugins: list[Path]) -> object:
+    def load(folder: Path, **plugins: object) -> Results:
         state = next(states)
         if isinstance(state, BaseException):
             raise state
-        return replace(found, open=state, models=9)
+        return Results(replace(found, open=state, models=9), folder)
 
-    def write(one: object, folder: Path, refresh: int = 0) -> Path:
-        written.append((getattr(one, "open", -1), refresh))
+    def report(results: Results, folder: Path, refresh: int = 0) -> Path:
+        written.append((results.findings.open, refresh))
         return folder / "index.html"
 
-    monkeypatch.setattr(past, "findings", findings)
-    monkeypatch.setattr(reporting, "write", write)
-    monkeypatch.setattr(reporting, "EVERY", 0.0)
+    monkeypatch.setattr(reports, "load", load)
+    monkeypatch.setattr(Results, "report", report)
+    monkeypatch.setattr(reports, "EVERY", 0)
     told: list[str] = []
-    page = reporting.watch("x", [], tmp_path, tmp_path, told.append)
+    page = reports.watch("x", [], tmp_path, tmp_path, told.append)
     assert page == tmp_path / "x" / "index.html"
-    assert written == [(2, 0.0), (0, 0)], "once a change, and at the end without a reload"
+    assert written == [(2, 0), (0, 0)], "once a change, and at the end without a reload"
     assert told[0] == "Waiting: nothing yet" and told[1].startswith("7 of 9 models")
 
     states = iter([4, KeyboardInterrupt()])
     with pytest.raises(KeyboardInterrupt):
-        reporting.watch("x", [], tmp_path, tmp_path, told.append)
-    assert written[2:] == [(4, 0.0), (4, 0)], "who stops watching leaves a page that rests"
+        reports.watch("x", [], tmp_path, tmp_path, told.append)
+    assert written[2:] == [(4, 0), (4, 0)], "who stops watching leaves a page that rests"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from unlearnbench import registry
-from unlearnbench.execution.contract import Trial, examine
-from unlearnbench.method import Method
+from unlearnbench.authoring import Method
+from unlearnbench.execution.contract import Examination, examine
 
 
 def few_epochs(plugin: registry.Plugin) -> Method:
@@ -19,18 +19,18 @@ def few_epochs(plugin: registry.Plugin) -> Method:
 
 
 METHODS = [few_epochs(plugin) for plugin in registry.find("methods").values()]
-RULES = [rule for rule, _ in Trial(METHODS[0]).rules()]
+RULES = [rule for rule, _ in Examination(METHODS[0]).rules()]
 
 
 @pytest.fixture(scope="module", params=METHODS, ids=repr)
-def trial(request: pytest.FixtureRequest) -> Trial:
+def examination(request: pytest.FixtureRequest) -> Examination:
     method: Method = request.param
-    return Trial(method)
+    return Examination(method)
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_contract(trial: Trial, rule: str) -> None:
-    assert dict(trial.rules())[rule]() is None
+def test_contract(examination: Examination, rule: str) -> None:
+    assert dict(examination.rules())[rule]() is None
 
 
 BROKEN = '''

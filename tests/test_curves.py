@@ -9,8 +9,9 @@ import pytest
 from scipy.stats import norm
 
 from tests.toys import toy
-from unlearnbench.metrics.attacks import Samples, View
-from unlearnbench.metrics.bank import Bank
+from unlearnbench.audits.attacks import Samples, View
+from unlearnbench.audits.references import ReferenceModels
+from unlearnbench.audits.roc import auc
 from unlearnbench.metrics.curves import (
     EDGES,
     FPRS,
@@ -21,7 +22,6 @@ from unlearnbench.metrics.curves import (
     shares,
     true_positive_rates,
 )
-from unlearnbench.metrics.roc import auc
 
 N = 20_000
 
@@ -69,7 +69,7 @@ def test_deciles_and_means_by_hand() -> None:
 def test_memorised_samples_are_those_that_only_members_know() -> None:
     member = np.array([[True, True], [True, False], [False, True], [False, False]])
     margin = np.where(member, 5.0, [-5.0, 5.0])  # the second one is known to all
-    bank = Bank(margin, margin, member)
+    bank = ReferenceModels(margin, margin, member)
     assert bank.memorisation == pytest.approx([0.987, 0.0], abs=0.001)
 
 

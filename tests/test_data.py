@@ -9,19 +9,18 @@ import pytest
 from PIL import Image
 
 from unlearnbench import registry
-from unlearnbench.data.prepare import Data, DataSpec, prepare
-from unlearnbench.data.source import Pool, Source
-from unlearnbench.data.splits import Indices, Split, check, cut
+from unlearnbench.data.prepare import Data, DataSpec, Pool, Source, draw_samples
+from unlearnbench.data.splits import Indices, Split, cut, require_partition
 from unlearnbench.errors import DataError, UserError
 from unlearnbench.execution.execute import Bench, execute
-from unlearnbench.planning.spec import Spec
+from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Recipe
 
 
 def load(spec: DataSpec, root: Path) -> Data:
     source = registry.source(spec, root)
     source.fetch()
-    return prepare(source, spec)
+    return draw_samples(source, spec)
 
 
 def keys(images: np.ndarray) -> set[bytes]:
@@ -57,7 +56,7 @@ class Floats(Source):
 
 def test_images_that_are_not_bytes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"images float32 \[20, 1, 4, 4\].*must be uint8"):
-        prepare(Floats(tmp_path), DataSpec(name="floats", train=10, test=10))
+        draw_samples(Floats(tmp_path), DataSpec(name="floats", train=10, test=10))
 
 
 def test_other_data_than_before_is_refused(tmp_path: Path) -> None:
@@ -83,16 +82,16 @@ class Squares(Source):
 
 
 def test_all_samples_keep_their_order(tmp_path: Path) -> None:
-    data = prepare(Squares(tmp_path), DataSpec(name="squares"))
+    data = draw_samples(Squares(tmp_path), DataSpec(name="squares"))
     assert data.train[0][:, 0, 0, 0].tolist() == [16 * i for i in range(8)]
     assert data.labels.tolist() == [i % 2 for i in range(12)]
 
 
 def test_images_shrink_by_averaging(tmp_path: Path) -> None:
-    data = prepare(Squares(tmp_path), DataSpec(name="squares", size=2))
+    data = draw_samples(Squares(tmp_path), DataSpec(name="squares", size=2))
     assert data.train[0][0, 0].tolist() == [[2, 4], [10, 12]]  # means 2.5, 4.5, 10.5, 12.5
     with pytest.raises(UserError, match="cannot be averaged"):
-        prepare(Squares(tmp_path), DataSpec(name="squares", size=3))
+        draw_samples(Squares(tmp_path), DataSpec(name="squares", size=3))
 
 
 def image_folder(root: Path, parts: tuple[str, str] = ("train", "test")) -> None:
@@ -196,7 +195,7 @@ def test_class_wise_forgetting() -> None:
 def test_a_split_that_is_no_partition_is_caught() -> None:
     wrong = Indices(np.array([0, 1]), np.array([], dtype=np.int64), np.array([1, 2, 3]))
     with pytest.raises(AssertionError, match="partition"):
-        check(wrong, 4)
+        require_partition(wrong, 4)
 
 
 def test_swapped_sets_come_from_outside_the_training_set() -> None:
@@ -230,12 +229,12 @@ def test_worlds_of_ulira_come_in_pairs_that_exchange_halves() -> None:
 def test_held_out_samples_are_cut_from_the_training_set() -> None:
     source = registry.source_class(registry.find("datasets")["digits"])(Path())
     asked = DataSpec(name="digits", train=300, test=200, validation=100, held_out=150)
-    made = prepare(source, asked)
+    made = draw_samples(source, asked)
     assert len(made.held_out[1]) == 150 and len(made.labels) == 650
     parts = (made.train, made.test, made.held_out, made.validation)
     images = np.concatenate([images for images, _ in parts])
     assert len(images) == 750
-    plain = prepare(source, asked.model_copy(update={"held_out": 0, "test": 200}))
+    plain = draw_samples(source, asked.model_copy(update={"held_out": 0, "test": 200}))
     assert np.array_equal(plain.train[0], made.train[0]), "the training set stays what it was"
 
 

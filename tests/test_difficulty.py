@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unlearnbench.data.difficulty import by_memorisation
-from unlearnbench.data.prepare import Data, DataSpec, prepare
-from unlearnbench.data.source import Pool, Source
-from unlearnbench.data.splits import Kind, Split, cut
+from unlearnbench.data.prepare import Data, DataSpec, Pool, Source, draw_samples
+from unlearnbench.data.splits import Split, SplitKind, by_memorisation, cut
 from unlearnbench.errors import UserError
 
 
@@ -26,7 +24,7 @@ class Clusters(Source):
 
 def data(**settings: object) -> Data:
     asked = DataSpec.model_validate({"name": "clusters", **settings})
-    return prepare(Clusters(Path()), asked)
+    return draw_samples(Clusters(Path()), asked)
 
 
 def test_samples_among_strangers_come_last() -> None:
@@ -40,7 +38,7 @@ def test_samples_among_strangers_come_last() -> None:
 
 
 @pytest.mark.parametrize("kind", ["most-memorised", "least-memorised"])
-def test_hard_and_easy_sets_are_drawn_from_one_end(kind: Kind) -> None:
+def test_hard_and_easy_sets_are_drawn_from_one_end(kind: SplitKind) -> None:
     labels, order = np.zeros(100, dtype=np.int64), np.arange(100)[::-1]
     sets = [
         cut(Split(kind=kind, fraction=0.1, seed=s), labels, 100, order=lambda: order)

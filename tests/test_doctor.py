@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from unlearnbench import environment
-from unlearnbench.commands import doctor
-from unlearnbench.commands.doctor import Finding, examine
+from unlearnbench.cli import doctor
+from unlearnbench.cli.doctor import Finding, examine
 
 GB = doctor.GB
 H100 = ("NVIDIA H100", 70 * GB, 80 * GB)
@@ -176,7 +176,7 @@ def test_nothing_is_wrong_with_this_very_machine(tmp_path: Path, calls: list[str
     findings = examine(tmp_path / "data", tmp_path / "new" / "results")
     assert problems(findings) == {} and calls == []
     found = {finding.what: finding.found for finding in findings}
-    assert {*environment.PACKAGES, "python", "pandas", "loky", "cores", "memory"} <= found.keys()
+    assert {*environment.PACKAGES, "python", "pandas", "joblib", "cores", "memory"} <= found.keys()
     assert found["torch"] == environment.installed("torch")
     assert "its C++ operators load" in found["torchvision"]
     assert "salun" in found["methods"]
@@ -280,12 +280,12 @@ def test_a_check_that_raises_is_a_problem_and_the_others_go_on(
 
 
 def test_packages_that_do_not_import(tmp_path: Path) -> None:
-    for name in ("scipy", "pandas", "loky"):  # empty ones, to be quick
+    for name in ("scipy", "pandas", "joblib"):  # empty ones, to be quick
         (tmp_path / f"{name}.py").write_text("")
     (tmp_path / "torch.py").write_text("raise OSError('libcudart.so.13: no such file')")
     (tmp_path / "sklearn.py").write_text("raise ImportError('numpy.dtype size changed')")
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom pathlib import Path\n"
-    code += "from unlearnbench.commands.doctor import examine\n"
+    code += "from unlearnbench.cli.doctor import examine\n"
     code += "print(*examine(Path(), Path()), sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == ""

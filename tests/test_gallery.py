@@ -1,78 +1,102 @@
-"""Published reports are what the code of today makes of their findings."""
+"""Published reports are what the code of today makes of their findings; links lead somewhere."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from unlearnbench.evaluation.findings import Findings
-from unlearnbench.report.overview import overview
-from unlearnbench.report.write import write_sections
+import unlearnbench as ub
+from docs.builder import published
+from docs.builder.markdown import DOCS, ROOT
+from unlearnbench.planning.reading import read, validate
+from unlearnbench.reporting.write import write_report
 
-DOCS = Path(__file__).parent.parent / "docs"
-NAMES = ["digits", "fashion-mnist"]
-
-
-@pytest.fixture(scope="module")
-def publish() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("publish", DOCS / "publish.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["publish"] = module
-    spec.loader.exec_module(module)
-    return module
+FOLDERS = [folder.name for folder in sorted(published.RESULTS.glob("*@*"))]
+AGAIN = "render it again: python -m docs.builder --reports"
 
 
-def without_library(html: str) -> str:
-    """Leave Vega itself out: which version is installed does not make a report old."""
-    return re.sub(r"<script type=.module.>.*?</script>", "", html, count=1, flags=re.S)
+def check(name: str, made: Path) -> None:
+    """Render a published report and compare its text and numbers with what is committed."""
+    results = published.load(published.RESULTS / name)
+    write_report(results.findings, made, figures=published.figures(results))
+    for file in published.PAGES:
+        assert (published.REPORTS / name / file).read_bytes() == (made / file).read_bytes(), AGAIN
+    for file in published.NUMBERS:
+        assert (results.folder / file).read_bytes() == (made / "tables" / file).read_bytes(), AGAIN
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_published_reports_are_current(name: str, publish: ModuleType, tmp_path: Path) -> None:
-    publish.write_again([name], tmp_path)
-    page = tmp_path / name / "index.html"
-    for file, text in publish.texts(page.parent, DOCS / name).items():
-        assert (DOCS / name / file).read_text() == text, f"{name}/{file}: publish it again"
-    old = (DOCS / name / "index.html").read_text()
-    assert without_library(old) == without_library(page.read_text())
-    assert len(old) < 5_000_000
+@pytest.mark.parametrize("name", ["digits@epyc-2", "digits-half@epyc-2"])
+def test_published_reports_are_current(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "unlearnbench.reporting.write.write_print", lambda *_: None
+    )  # takes longest
+    check(name, tmp_path)
 
 
-@pytest.fixture(scope="module")
-def publish_paper(publish: ModuleType) -> ModuleType:
-    assert publish.DOCS == DOCS
-    spec = importlib.util.spec_from_file_location("publish_paper", DOCS / "publish_paper.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FOLDERS)
+def test_all_published_reports_are_current(name: str, tmp_path: Path) -> None:
+    check(name, tmp_path)
+    drawn = {path.name for path in (published.REPORTS / name / "figures").iterdir()}
+    assert drawn == {path.name for path in (tmp_path / "figures").glob("*.png")}, AGAIN
 
 
-def test_pages_of_the_paper_are_current(publish_paper: ModuleType) -> None:
-    found = publish_paper.published()
-    for name in set(found) - set(NAMES):
-        page = publish_paper.page(found[name], DOCS / name)
-        assert (DOCS / name / "README.md").read_text() == page, f"{name}: publish it again"
-    for file, text in publish_paper.claims_pages(found).items():
-        assert (DOCS / "claims" / file).read_text() == text, "publish_paper.py --again"
+@pytest.mark.parametrize("name", FOLDERS)
+def test_published_folders_are_whole_and_small(name: str) -> None:
+    results = published.load(published.RESULTS / name)
+    assert validate(read(results.folder / "benchmark.toml")) == results.findings.benchmark
+    assert published.origin(results).startswith("Made by `unlearnbench run ")
+    titles = results.findings.titles
+    assert titles.get("amun", "AMUN") == "AMUN"
+    environments = [one["environment"] for one in results.findings.details.values()]
+    assert {published.machine(one) for one in environments} == {name.partition("@")[2]}
+    assert (published.REPORTS / name / "index.html").stat().st_size < 4_000_000
 
 
-def test_the_report_over_all_is_current(tmp_path: Path) -> None:
-    found = {
-        name: Findings.from_json((DOCS / name / "findings.json").read_text()) for name in NAMES
-    }
-    page = write_sections(*overview(found), tmp_path / "+".join(NAMES))
-    old = (DOCS / "overview" / "index.html").read_text()
-    assert without_library(old) == without_library(page.read_text())
+def test_the_report_over_several_is_current(tmp_path: Path) -> None:
+    made = ub.rank(published.whole()).report(tmp_path / "overview@epyc-2").parent
+    for file in published.PAGES[:2]:
+        committed = published.REPORTS / made.name / file
+        assert committed.read_bytes() == (made / file).read_bytes(), AGAIN
 
 
-def test_every_picture_of_the_gallery_is_there() -> None:
-    for page in [*DOCS.glob("*.md"), *DOCS.glob("*/*.md")]:
-        for link in re.findall(r"\]\((?!https?:|#)([^)\s#]+)", page.read_text()):
+@pytest.mark.parametrize(
+    ("processor", "device", "name"),
+    [
+        ("AMD EPYC", "cpu (AMD EPYC)", "epyc-2"),
+        ("Intel(R) Xeon(R) CPU @ 2.20GHz", "cpu", "xeon-2"),
+        ("AMD EPYC", "cuda:0 (NVIDIA H100 80GB HBM3)", "h100"),
+        ("", "cpu", "cpu-2"),
+    ],
+)
+def test_machines_have_short_names(processor: str, device: str, name: str) -> None:
+    assert published.machine({"processor": processor, "cores": 2, "device": device}) == name
+
+
+def test_publishing_copies_findings_and_renders_them(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(published, "REPORTS", tmp_path / "reports")
+    monkeypatch.chdir(finished)
+    published.publish("tiny")
+    (results,) = (tmp_path / "results").iterdir()
+    names = {"findings.json", "benchmark.toml", "origin.json", *published.NUMBERS}
+    assert {path.name for path in results.iterdir()} == names
+    assert results.name.startswith("tiny@")
+    (report,) = (tmp_path / "reports").iterdir()
+    assert report.name == results.name
+    assert {path.name for path in report.iterdir()} == {*published.PAGES, "figures"}
+    assert ub.load(results).summary.equals(ub.load(Path("results", "tiny")).summary)
+
+
+def test_every_link_leads_to_a_file() -> None:
+    own = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
+    folders = (ROOT / "reports").glob("*@*/*.md")
+    for page in [*own, *DOCS.rglob("*.md"), *(ROOT / "examples").glob("*.md"), *folders]:
+        for link in re.findall(r"\]\((?!https?:|#|mailto:)([^)\s#]+)", page.read_text()):
             assert (page.parent / link).exists(), f"{page}: {link}"

@@ -12,12 +12,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from docs.site import inserts, settings, stage
-from docs.site.formulas import with_mathml
+from docs.builder import markdown, reference, site
+from docs.builder.markdown import ROOT
+from docs.builder.parts import PARTS
 from tests.conftest import Cli, Done
 from tests.guide import (
     EXTEND,
-    ROOT,
     Command,
     commands,
     examples,
@@ -28,11 +28,13 @@ from tests.guide import (
 from unlearnbench import registry
 from unlearnbench.execution import contract
 from unlearnbench.planning.reading import locate, read, validate
-from unlearnbench.report.tables.table import TITLES
+from unlearnbench.reporting.tables import TABLES
 
 CI = ".ci/run"
 SITE = "test_site.py::test_every_page_is_there_and_in_the_navigation"
 GALLERY = "test_gallery.py::test_published_reports_are_current"
+PUBLISHING = "test_gallery.py::test_publishing_copies_findings_and_renders_them"
+FILLED = "test_guide.py::test_what_pages_take_in_is_current"
 CLUSTER = "test_cluster.py::test_digits_on_a_cluster_has_the_same_summary"
 TUNING = "test_tune.py::test_every_method_has_the_same_trials_and_the_best_is_chosen"
 # Commands that no test of this file runs, and what does.
@@ -43,13 +45,11 @@ ELSEWHERE = {
     "make wheel": CI,
     "make test": "Makefile::check",
     "make docs": "Makefile::check",
-    "make readme": GALLERY,
+    "make readme": PUBLISHING,
     "make speed": "test_speed.py::test_published_page_is_what_the_measurements_say",
     "python benchmarks/speed/run.py": "test_speed.py::test_the_plain_loop_trains",
-    "python docs/publish.py digits fashion-mnist": GALLERY,
-    "python docs/publish.py --again digits fashion-mnist": GALLERY,
-    "python -m docs.site.recipes": "test_recipes.py::test_pages_are_current",
-    "python -m docs.site.inserts": "test_guide.py::test_what_pages_take_in_is_current",
+    "python -m docs.builder": FILLED,
+    "python -m docs.builder --reports": GALLERY,
     "python -m pydoc unlearnbench.Task": SITE,
     "pip install .": "test_wheel.py::test_wheel_runs_outside_the_checkout",
     "pip install '.[tune]'": TUNING,
@@ -103,15 +103,14 @@ def test_what_contributing_names_is_there() -> None:
 
 
 def test_what_pages_take_in_is_current() -> None:
-    pages = inserts.taking()
-    assert len(pages) > 6
+    pages = markdown.pages()
+    assert len(pages) > 8
     for page in pages:
-        now = (ROOT / "docs" / page).read_text()
-        assert inserts.filled(page) == now, f"{page}: python -m docs.site.inserts"
+        assert markdown.filled(page, PARTS) == page.read_text(), f"{page}: python -m docs.builder"
 
 
 def test_every_key_of_a_benchmark_file_is_described() -> None:
-    parts = settings.reference().split("\n## ")
+    parts = reference.benchmark_file().split("\n## ")
     described = {part.split("\n")[0].strip("#`[] "): part for part in parts}
     written = validate(read(locate("digits-trades"))).model_dump(mode="json")
     tables = {"At the top": written, "recipe.trades": written["recipe"]["trades"]}
@@ -162,17 +161,21 @@ def test_examples_work_together(workshop: Path) -> None:
         if words[0] == "check":
             assert "FAILED" not in done.out
     summary = pd.read_csv(workshop / "reports" / "stripes" / "tables" / "summary.csv")
-    added = summary[summary["metric"] == "forget_doubt"].set_index("method")
+    added = summary[summary["metric"] == "forget_sure"].set_index("method")
     assert {"original", "retrain", "noisy-ft", "ft"} <= set(added.index)
-    assert added["mean"].between(0, 1).all()
-    tables = workshop / "reports" / "stripes" / "tables"
+    assert added["mean"].between(0, 100).all()
+    folder = workshop / "reports" / "stripes"
     for table in ("gaps", "more"):
-        assert "Forget doubt" in (tables / f"{table}-full-10-r1.md").read_text()
-    assert "- **Forget doubt**: the confidence in" in (tables.parent / "reading.md").read_text()
-    doubt = (tables / "doubt-full-10-r1.md").read_text()
-    assert "| Forget confidence | Forget doubt |" in doubt and "| noisy-ft | " in doubt
-    page = (workshop / "reports" / "stripes" / "report.md").read_text()
-    assert "| Forget confidence | Forget doubt |" in page
+        assert "Sure F %" in (folder / "tables" / f"{table}-full-10-r1.md").read_text()
+    assert "- **Forget samples known surely**: the share" in (folder / "reading.md").read_text()
+    page = (folder / "report.md").read_text()
+    assert "| Forget confidence | Sure F % |" in page, "the table"
+    assert "(figures/sure-full-10-r1.png)" in page, "the figure"
+    drawn = pd.read_csv(folder / "figures" / "sure-full-10-r1.csv")
+    assert {"noisy-ft", "ft"} <= set(drawn["method"])
+    assert re.search(r"^\| noise \| flagged 'utility lost' \| ok \|", page, re.M), "the control"
+    assert "## What the paper about noise claims" in page and "| Noise keeps test acc" in page
+    assert "| 87.00 ±1.50 |" in page, "what the paper printed"
 
 
 def test_the_example_benchmark_is_planned(workshop: Path) -> None:
@@ -197,11 +200,11 @@ def test_every_table_of_a_report_is_explained() -> None:
     page = (ROOT / "docs" / "guide" / "reading.md").read_text()
     rows = re.findall(r"^\| ([^|]+) \|", page, flags=re.M)
     told = {title for row in rows for title in (row, *row.split(", "))}
-    assert sorted(set(TITLES.values()) - told) == []
+    assert sorted({table.title for table in TABLES.values()} - told) == []
 
 
 def test_formulas_become_mathml() -> None:
-    text = with_mathml(
+    text = site.with_mathml(
         "Set $D_F$ costs `$5`; a\n\n```math\n\\frac{a}{b}\n```\n\n```bash\necho $x $y\n```"
     )
     assert text.count("<math") == 2 and "<mfrac>" in text
@@ -209,18 +212,19 @@ def test_formulas_become_mathml() -> None:
 
 
 def test_pages_are_put_together() -> None:
-    page = stage.page(Path("README.md"))
+    page = site.page(Path("README.md"))
     assert "| noise band | ±" in page, "the table of digits is taken in"
-    recipe = stage.page(Path("recipes/ga.md"))
+    recipe = site.page(Path("recipes/ga.md"))
     assert "class GradientAscent(Method):" in recipe and "(index.md)" in recipe
-    assert "(digits/report.html)" in stage.page(Path("gallery.md"))
-    paper = stage.page(Path("guide/paper.md"))
+    assert "(../reports/digits@epyc-2/index.html)" in recipe
+    assert "(reports/digits@epyc-2/index.html)" in site.page(Path("results.md"))
+    paper = site.page(Path("guide/paper.md"))
     assert "| retrain | 94.49 ±0.20 | 100.00 ±0.00 |" in paper, "the paper's table"
     assert "| amun | 0.33 | 0.57 |" in paper, "its printed gap beside what its columns give"
 
 
 def test_every_option_of_the_command_line_is_listed() -> None:
-    page = stage.page(Path("guide/commands.md"))
+    page = site.page(Path("guide/commands.md"))
     for name in ("run", "report", "check", "plan", "results merge"):
         assert f"## `unlearnbench {name}`\n" in page
     assert "* `--jobs-per-device <str>`: Runs at once on a device" in page

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Cli
 from tests.test_durability import contents, flip
-from unlearnbench.commands.past import planned
+from unlearnbench.api.results import planned_of
 from unlearnbench.storage.housekeeping import adopt
 from unlearnbench.storage.store import Store
 
@@ -76,7 +76,7 @@ def test_merging_brings_in_what_is_lacking_and_whole(
 def test_originals_and_references_of_other_benchmarks_are_taken_over(
     copied: Path, tmp_path: Path
 ) -> None:
-    known = planned(Store(copied), [])
+    known = planned_of(Store(copied))
     assert known is not None
     plan = known.plan
     shared = [run for run, node in plan.nodes.items() if node.spec.kind != "unlearn"]

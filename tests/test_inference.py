@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 
 from tests.toys import part
-from unlearnbench.metrics.compute import Attacked, attacked
-from unlearnbench.metrics.inference import Estimate, Part, combine, holm, judge, mean_part, ranks
-from unlearnbench.metrics.judgement import Trial, compare, judge_rows, rank
+from unlearnbench.audits.attacks import Attacked, attacked
+from unlearnbench.audits.roc import Part, mean_part
+from unlearnbench.verdicts.compare import AttackedRun, compare_pairs, judge_rows, places
+from unlearnbench.verdicts.inference import Estimate, combine, holm, judge, ranks
 
 RNG = np.random.default_rng
 
 
 def world(
     draw: np.random.Generator, sets: int, gaps: dict[str, float], m: int = 60, n: int = 400
-) -> dict[str, list[Trial]]:
+) -> dict[str, list[AttackedRun]]:
     """Simulate scores of rows and of four retrains over forget sets, correlated between models."""
     level = draw.normal(size=n)
-    trials: dict[str, list[Trial]] = {label: [] for label in ("retrain", *gaps)}
+    trials: dict[str, list[AttackedRun]] = {label: [] for label in ("retrain", *gaps)}
     for s in range(sets):
         own = draw.normal(size=m)
 
@@ -31,9 +32,9 @@ def world(
             pool[index] = forget
             return attacked(pool, index, np.arange(n), s)
 
-        trials["retrain"] += [Trial((s, r), scores(0)) for r in range(4)]
+        trials["retrain"] += [AttackedRun((s, r), scores(0)) for r in range(4)]
         for label, gap in gaps.items():
-            trials[label].append(Trial((s, s, s), scores(gap)))
+            trials[label].append(AttackedRun((s, s, s), scores(gap)))
     return trials
 
 
@@ -102,8 +103,8 @@ def test_a_retrain_is_called_different_as_rarely_as_promised() -> None:
     for _ in range(120):
         trials = world(draw, 4, {"candidate": 0.0})
         (row,) = [r for r in judge_rows(trials, "retrain", ["candidate"], 9.0) if r.gap]
-        wrong += row.verdict == "different"
-        equivalent += row.verdict == "equivalent"
+        wrong += row.word == "different"
+        equivalent += row.word == "equivalent"
     assert wrong / 120 < 0.09
     assert equivalent / 120 > 0.6
 
@@ -112,23 +113,23 @@ def test_what_leaks_is_different_and_ranks_behind() -> None:
     trials = world(RNG(6), 5, {"good": 0.0, "fair": 0.0, "leaks": 1.5, "leaks more": 3.0})
     labels = ["good", "fair", "leaks", "leaks more"]
     rows = judge_rows(trials, "retrain", labels, 8.0)
-    verdicts = {row.label: row.verdict for row in rows}
+    verdicts = {row.label: row.word for row in rows}
     assert verdicts["leaks"] == verdicts["leaks more"] == "different"
     assert verdicts["good"] != "different" and verdicts["retrain"] is None
-    compared = compare(trials, "retrain", labels)
+    compared = compare_pairs(trials, "retrain", labels)
     assert len(compared) == 6
-    places = {"good": (1, 2), "fair": (1, 2), "leaks": (3, 3), "leaks more": (4, 4)}
-    assert rank(rows, compared, labels) == places
+    expected = {"good": (1, 2), "fair": (1, 2), "leaks": (3, 3), "leaks more": (4, 4)}
+    assert places(rows, compared, labels) == expected
     leaks = next(row for row in rows if row.label == "leaks")
-    assert leaks.gap and leaks.gap.value > 15 and leaks.auc.sampling > 0 and leaks.auc.seeds > 0
-    assert leaks.balanced > 60
+    assert leaks.gap and leaks.gap.value > 15 and (leaks.auc.sampling or 0) > 0
+    assert (leaks.auc.seeds or 0) > 0 and (leaks.balanced or 0) > 60
 
 
 def test_two_forget_sets_decide_nothing() -> None:
     trials = world(RNG(7), 2, {"leaks": 3.0, "good": 0.0})
     rows = judge_rows(trials, "retrain", ["leaks", "good"], 8.0)
-    assert {row.verdict for row in rows if row.gap} == {"inconclusive"}
-    assert rank(rows, compare(trials, "retrain", ["leaks", "good"]), ["leaks", "good"]) == {
+    assert {row.word for row in rows if row.gap} == {"inconclusive"}
+    assert places(rows, compare_pairs(trials, "retrain", ["leaks", "good"]), ["leaks", "good"]) == {
         "good": (1, 2),
         "leaks": (1, 2),
     }
@@ -138,7 +139,7 @@ def test_a_row_without_retrains_has_no_gap() -> None:
     trials = world(RNG(8), 3, {"alone": 0.0})
     trials["retrain"] = trials["retrain"][:0]
     rows = {row.label: row for row in judge_rows({"alone": trials["alone"]}, "retrain", [], 5.0)}
-    assert rows["alone"].gap is None and rows["alone"].verdict is None
+    assert rows["alone"].gap is None and rows["alone"].word is None
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from tests.hand import by_hand
 from tests.test_page import HOSTILE
-from unlearnbench.report.write import write
+from unlearnbench.reporting.write import write_report
 
 pytestmark = pytest.mark.slow
 ARTICLE = r"""\documentclass[twocolumn]{article}
@@ -50,7 +50,7 @@ def test_everything_compiles_and_fits(tmp_path: Path) -> None:
     found = by_hand({"leaky": HOSTILE})
     found.papers = {"my_method": "https://arxiv.org/abs/2503.00917", HOSTILE: "https://x.org"}
     found.failures = [{"label": HOSTILE, "access": "full", "run": "x_1", "error": HOSTILE}]
-    write(found, tmp_path)
+    write_report(found, tmp_path)
     log = compile_article(tmp_path)
     assert "Reference" not in log or "undefined" not in log
     own = log.partition("article.bbl")[0]  # what follows is the style's, and a name without a space

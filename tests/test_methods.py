@@ -12,14 +12,14 @@ import torch
 
 from unlearnbench import registry
 from unlearnbench.errors import MethodError
-from unlearnbench.execution.contract import RECIPE, Trial, build, examples
+from unlearnbench.execution.contract import RECIPE, Examination, examples, small_cnn
 from unlearnbench.toolkit import Examples, train
 
 
-def load(name: str, **settings: Any) -> tuple[Trial, ModuleType]:
+def load(name: str, **settings: Any) -> tuple[Examination, ModuleType]:
     plugin = registry.find("methods")[name]
     method = registry.build(registry.method_class(plugin), name, settings)
-    return Trial(method), plugin.load()
+    return Examination(method), plugin.load()
 
 
 class Spy:
@@ -34,8 +34,8 @@ class Spy:
 
 
 @pytest.fixture
-def spied(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Trial, Spy]]:
-    def load_spied(name: str, **settings: Any) -> tuple[Trial, Spy]:
+def spied(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Examination, Spy]]:
+    def load_spied(name: str, **settings: Any) -> tuple[Examination, Spy]:
         trial, module = load(name, **settings)
         spy = Spy()
         monkeypatch.setattr(module, "finetune", spy)
@@ -47,7 +47,7 @@ def spied(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Trial, Spy]]:
 @pytest.mark.parametrize("name", ["amun", "amun-adaptive"])
 @pytest.mark.parametrize("retain", [True, False])
 def test_amun_trains_on_forget_retain_and_adversarial_sets(
-    spied: Callable[..., tuple[Trial, Spy]], name: str, retain: bool
+    spied: Callable[..., tuple[Examination, Spy]], name: str, retain: bool
 ) -> None:
     trial, spy = spied(name)
     task = trial.task(8, retain=retain)
@@ -65,7 +65,7 @@ def test_amun_trains_on_forget_retain_and_adversarial_sets(
 
 
 def test_amun_searches_on_the_original_and_amun_adaptive_on_the_current_model(
-    spied: Callable[..., tuple[Trial, Spy]],
+    spied: Callable[..., tuple[Examination, Spy]],
 ) -> None:
     made = {}
     for name in ("amun", "amun-adaptive"):
@@ -91,14 +91,14 @@ def test_amun_adaptive_has_amuns_settings() -> None:
 
 
 def test_amun_may_take_its_examples_from_another_original(
-    spied: Callable[..., tuple[Trial, Spy]],
+    spied: Callable[..., tuple[Examination, Spy]],
 ) -> None:
     trial, spy = spied("amun", source="other")
     assert trial.method.needs_other and not load("amun")[0].method.needs_other
     task = trial.task(8)
     with pytest.raises(MethodError, match="needs another original"):
         trial.method.unlearn(trial.model, task)
-    other = train(build(1), examples(48), seed=1).eval()
+    other = train(small_cnn(1), examples(48), seed=1).eval()
     trial.method.unlearn(trial.model, replace(task, other=other))
     adversarial = spy.calls[0]["examples"].select(torch.arange(8))
     with torch.no_grad():
@@ -125,7 +125,7 @@ def test_salun_freezes_what_it_masks() -> None:
 
 @pytest.mark.parametrize("name", ["ft", "l1-sparse"])
 def test_fine_tuning_baselines_see_the_retain_set_only(
-    spied: Callable[..., tuple[Trial, Spy]], name: str
+    spied: Callable[..., tuple[Examination, Spy]], name: str
 ) -> None:
     trial, spy = spied(name)
     task = trial.task(8)
@@ -133,7 +133,7 @@ def test_fine_tuning_baselines_see_the_retain_set_only(
     assert spy.calls[0]["examples"] is task.retain
 
 
-def test_l1_penalty_decays_linearly(spied: Callable[..., tuple[Trial, Spy]]) -> None:
+def test_l1_penalty_decays_linearly(spied: Callable[..., tuple[Examination, Spy]]) -> None:
     trial, spy = spied("l1-sparse", alpha=1e-3, epochs=10)
     trial.method.unlearn(trial.model, trial.task(8))
     weights = [spy.calls[0]["l1"](epoch) for epoch in range(10)]
@@ -142,7 +142,7 @@ def test_l1_penalty_decays_linearly(spied: Callable[..., tuple[Trial, Spy]]) -> 
 
 @pytest.mark.parametrize(("redraw", "same"), [(True, False), (False, True)])
 def test_random_labels_are_wrong_and_redrawn_or_fixed(
-    spied: Callable[..., tuple[Trial, Spy]], redraw: bool, same: bool
+    spied: Callable[..., tuple[Examination, Spy]], redraw: bool, same: bool
 ) -> None:
     trial, spy = spied("rl", redraw=redraw)
     task = trial.task(18)

@@ -11,15 +11,14 @@ from scipy.special import expit
 from scipy.stats import t as student
 
 from tests.toys import part
+from unlearnbench.audits.attacks import ATTACKS, Samples, View, ulira
+from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.data.splits import reference_members
-from unlearnbench.metrics.attacks import ATTACKS, Samples, View
-from unlearnbench.metrics.bank import Bank
-from unlearnbench.metrics.compute import METRICS, evaluate
+from unlearnbench.evaluation.measure import evaluate
 from unlearnbench.metrics.gaps import noise_band, summarise, with_gaps
-from unlearnbench.metrics.gates import broken, flags, has_power
-from unlearnbench.metrics.inference import combine
-from unlearnbench.metrics.judgement import Judged
-from unlearnbench.metrics.ulira import audit
+from unlearnbench.metrics.metric import COSTS, METRICS
+from unlearnbench.verdicts.inference import combine
+from unlearnbench.verdicts.verdict import Uncertain, Verdict, broken, flags, has_power
 
 RNG = np.random.default_rng
 
@@ -43,7 +42,9 @@ def test_metrics_of_a_case_made_by_hand() -> None:
     margin = np.array([2.0, -1.0, 5.0, 3.0, 3.0, -0.5, 1.0, 1.0, -2.0, 0.5])
     test = np.arange(6, 10)
     samples = Samples(np.array([0, 1]), np.array([3, 4, 5]), test, test)
-    flat = Bank(np.zeros((2, 10)), np.full((2, 10), 0.5), reference_members(10, 2, seed=0))
+    flat = ReferenceModels(
+        np.zeros((2, 10)), np.full((2, 10), 0.5), reference_members(10, 2, seed=0)
+    )
     made = evaluate(view(margin, samples), flat, ["loss"], 0)
     found = made.values
     assert found["forget_accuracy"] == 50.0
@@ -82,7 +83,7 @@ def leak_or_not(leak: float, order: np.ndarray | None = None) -> dict[str, float
     place = np.argsort(order)
     groups = [place[part] for part in (slice(0, 500), slice(500, n), slice(n, None))]
     samples = Samples(groups[0], groups[1], groups[2], groups[2])
-    bank = Bank(margins[:, order], expit(margins[:, order]), member[:, order])
+    bank = ReferenceModels(margins[:, order], expit(margins[:, order]), member[:, order])
     made = evaluate(view(target[order], samples), bank, list(ATTACKS), 0)
     found = {name: found.part.value for name, found in made.attacks.items()}
     found |= {f"{name} balanced": found.balanced for name, found in made.attacks.items()}
@@ -197,12 +198,12 @@ def test_the_band_holds_a_retrain_as_often_as_promised() -> None:
     assert np.mean(inside) == pytest.approx(0.95, abs=0.03)
 
 
-def judged(gap: float, verdict: str = "different") -> Judged:
+def judged(gap: float, verdict: str = "different") -> Verdict:
     draw = RNG(7)
     one = part(draw.normal(gap, 1, 200), draw.normal(size=300))
     zero = part(draw.normal(size=200), draw.normal(size=300))
-    found = combine([one.minus(zero)] * 3)
-    return Judged("x", 3, combine([one]), 0.0, found, 0.001, verdict, {}, 50.0)  # type: ignore[arg-type]
+    auc, apart = (Uncertain.of(combine(parts)) for parts in ([one], [one.minus(zero)] * 3))
+    return Verdict("x", 3, 1, auc, 0.0, apart, 1.0, 0.001, verdict, {}, 50.0)
 
 
 def test_gates() -> None:
@@ -242,7 +243,7 @@ def test_ulira_tells_what_was_forgotten_badly_and_nothing_of_retraining() -> Non
     found = {}
     for name, trace in (("retrain", 0.0), ("leaks", 1.0), ("over", -1.0)):
         margins = [mu + trace * np.isin(np.arange(n), f) + draw.normal(size=n) for f in forgotten]
-        found[name] = combine([one.part for one in audit(margins, forgotten)])
+        found[name] = combine([one.part for one in ulira(margins, forgotten)])
     assert found["retrain"].value == pytest.approx(50, abs=3)
     low, high = found["retrain"].interval()
     assert low < 50 < high and found["leaks"].interval()[0] > 60
@@ -250,6 +251,7 @@ def test_ulira_tells_what_was_forgotten_badly_and_nothing_of_retraining() -> Non
 
 
 def test_every_metric_says_what_is_better() -> None:
-    for name, metric in METRICS.items():
-        arrow = any(sign in metric.heading for sign in "↓↑→")
-        assert arrow == (metric.kind == "distance"), name
+    for name, metric in (METRICS | COSTS).items():
+        said = metric.better is not None or metric.ideal is not None
+        assert said == (metric.kind != "level") and name == metric.name, name
+        assert said == any(sign in metric.heading for sign in "↓↑→"), name

@@ -16,7 +16,7 @@ from unlearnbench.toolkit.optimisers import SGD, Adam, Optimiser, one_cycle, ste
 
 @pytest.mark.parametrize("kind", ["sgd", "sgd with momentum", "adam"])
 def test_steps_are_those_of_torch(kind: str) -> None:
-    ours, theirs = contract.build(0), contract.build(0)
+    ours, theirs = contract.small_cnn(0), contract.small_cnn(0)
     optimiser: Optimiser
     reference: torch.optim.Optimizer
     if kind == "adam":
@@ -86,6 +86,6 @@ def test_step_decay_is_that_of_torch() -> None:
 def test_training_does_not_import_the_compiler() -> None:
     words = "import sys; from unlearnbench.execution import contract;"
     words += "from unlearnbench.toolkit import train;"
-    words += "train(contract.build(0), contract.examples(8), seed=1);"
+    words += "train(contract.small_cnn(0), contract.examples(8), seed=1);"
     words += "sys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0

@@ -1,17 +1,22 @@
-"""Whether the paper's claims are seen: frames made by hand, of which the answer is known."""
+"""Whether papers' claims are seen: frames made by hand, of which the answer is known."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.hand import benchmark
+from tests.hand import benchmark, by_hand
+from unlearnbench import papers as package
 from unlearnbench.evaluation.findings import Findings
-from unlearnbench.evaluation.settings import groups
-from unlearnbench.report.tables.claims import Claim, claims, claims_table
+from unlearnbench.papers import Claim, amun, papers
+from unlearnbench.planning import published
+from unlearnbench.planning.reading import validate
+from unlearnbench.reporting.tables.papers import claims_tables
 
 SEEDS = (1, 2, 3, 4, 5)
 NOISE = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
@@ -38,8 +43,12 @@ def findings(
                     | {name: mean + noise for name, mean in means.items()}
                 )
     forget = benchmark().forget.model_copy(update={"requests": requests})
-    asked = benchmark().model_copy(update={"methods": methods, "forget": forget})
-    return Findings(asked, pd.DataFrame(rows), pd.DataFrame(), pd.DataFrame())
+    raw = benchmark().model_dump(mode="json") | {"methods": methods, "forget": forget.model_dump()}
+    return Findings(validate(raw), pd.DataFrame(rows), pd.DataFrame(), pd.DataFrame())
+
+
+def claims(made: Findings) -> list[Claim]:
+    return list(amun.claims(made))
 
 
 def gaps(amun: float, ft: float, rl: float) -> dict[str, dict[str, float]]:
@@ -65,7 +74,7 @@ def test_the_smallest_gap_is_that_against_the_nearest_rival(
     amun: float, ft: float, rl: float, rival: str, verdict: str
 ) -> None:
     (found,) = claims(findings(gaps(amun, ft, rl), METHODS))
-    assert (found.rival, found.verdict) == (rival, verdict), "amun-adaptive is no rival of amun"
+    assert (found.rival, found.ending) == (rival, verdict), "amun-adaptive is no rival of amun"
     assert found.low < found.value < found.high and found.value == pytest.approx(amun - rl)
     assert found.claim == "AMUN has the smallest average gap with the retain set"
 
@@ -74,21 +83,22 @@ def test_the_rival_shown_is_where_the_interval_reaches_farthest() -> None:
     made = findings(gaps(1.0, 2.0, 1.9), METHODS)
     made.runs.loc[made.runs["label"] == "ft", "avg_gap"] += 9 * NOISE
     (found,) = claims(made)
-    assert (found.rival, found.rivals, found.verdict) == ("ft", 2, "inconclusive")
+    assert (found.rival, found.rivals, found.ending) == ("ft", 2, "inconclusive")
 
 
 def test_a_method_that_is_not_ranked_is_no_rival() -> None:
     made = findings(gaps(1.0, 3.0, 0.5), METHODS)
-    row = {"gap": 0.0, "gap_low": -1.0, "gap_high": 1.0, "verdict": "equivalent", "flags": ""}
-    lost = row | {"flags": "utility lost"}
-    made.judged[groups(made)[0]] = {"rmia": {"amun": row, "ft": row, "rl": lost}}
+    attacks = by_hand().attacks
+    flags = {"my_method": "amun", "leaky": "ft", "streisand": "rl"}
+    attacks = attacks[attacks["label"].isin(flags)]
+    made.attacks = attacks.assign(label=attacks["label"].map(flags))
     found = [one for one in claims(made) if "gap" in one.claim]
-    assert [(one.rival, one.verdict) for one in found] == [("ft", "seen")]
+    assert [(one.rival, one.ending) for one in found] == [("ft", "seen")]
 
 
 def test_two_forget_sets_decide_nothing() -> None:
     (found,) = claims(findings(gaps(1.0, 9.0, 9.0), METHODS, seeds=(1, 2)))
-    assert found.verdict == "inconclusive"
+    assert found.ending == "inconclusive"
 
 
 @pytest.mark.parametrize(("rs", "verdict"), [(90.0, "seen"), (99.0, "not seen")])
@@ -100,7 +110,7 @@ def test_only_adversarial_pairs_keep_test_accuracy(rs: float, verdict: str) -> N
     values = {"adv": 95.0, "rs": rs, "rl": 80.0}
     made = findings({label: {"test_accuracy": mean} for label, mean in values.items()}, methods)
     (found,) = claims(made)
-    assert (found.rival, found.verdict) == ("rs", verdict)
+    assert (found.rival, found.ending) == ("rs", verdict)
     assert found.value == pytest.approx(95.0 - rs) and "without D_F" in found.where
 
 
@@ -125,7 +135,7 @@ def test_the_mask_helps_only_without_the_retain_set(
     values = {"retrain": 1.0, "amun": 2.0, "amun-salun": masked, "other": 9.0}
     made = findings({k: {"avg_gap": v} for k, v in values.items()}, methods, access=access)
     found = [one for one in claims(made) if "mask" in one.claim]
-    assert [one.verdict for one in found] == [verdict], "a row that differs in more is not compared"
+    assert [one.ending for one in found] == [verdict], "a row that differs in more is not compared"
 
 
 @pytest.mark.parametrize(("adaptive", "verdict"), [(56.0, "seen"), (44.0, "not seen")])
@@ -135,12 +145,50 @@ def test_adaptive_over_requests(adaptive: float, verdict: str) -> None:
         for name, fr in (("amun-adaptive", adaptive), ("amun", 50.0), ("ft", 40.0))
     }
     (found,) = claims(findings(values, METHODS, requests=3))
-    assert found.verdict == verdict and found.rival == "amun"
+    assert found.ending == verdict and found.rival == "amun"
 
 
-def test_claims_are_a_table() -> None:
-    one = Claim("It holds", "10 %", "gap", "ft", -1.234, -2.0, -0.5, "seen")
-    table = claims_table({"a": [one], "b": [one]})
-    assert table is not None and table.rows[1][1] == "b: 10 %"
-    assert table.rows[0][-2:] == ["-1.2 [-2.0, -0.5]", "seen"]
-    assert claims_table({"a": []}) is None
+PAPER = '''
+"""A paper of one claim."""
+
+from collections.abc import Iterator
+
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.papers import Claim
+
+TITLE = "What another paper claims"
+NOTE = "Nothing more."
+
+
+def claims(findings: Findings) -> Iterator[Claim]:
+    """Claim something in vain."""
+    yield Claim("It holds", "10 %", "gap", "ft", -1.234, -2.0, -0.5, "seen")
+'''
+
+
+def test_a_paper_is_one_file_and_its_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And claims are a table of each paper, over all benchmarks."""
+    (tmp_path / "other.py").write_text(PAPER)
+    numbers = (published.FOLDER / "amun.csv").read_text().splitlines()[1:3]
+    (tmp_path / "other.csv").write_text("\n".join(["# Other (2026)", *numbers]))
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    monkeypatch.setattr(published, "FOLDER", tmp_path)
+    found = findings(gaps(1.0, 3.0, 2.0), METHODS)
+    of_amun, table = claims_tables({"a": found, "b": found})
+    assert (of_amun.title, table.title) == (amun.TITLE, "What another paper claims")
+    assert [row[1] for row in table.cells()] == ["a: 10 %", "b: 10 %"]
+    assert table.cells()[0][-2:] == ["-1.2 [-2.0, -0.5]", "seen"]
+    assert table.frame["value"].tolist() == [-1.234, -1.234]
+    assert table.name == "claims-other" and table.caption.endswith("Nothing more.")
+    rows = published.looked_up(["other: Table 1"])
+    assert isinstance(rows, list)
+    (row,) = rows
+    assert row.source == "Other (2026), Table 1" and row.method == "retrain"
+    sys.modules.pop("unlearnbench.papers.other")
+
+
+def test_a_benchmark_of_which_nothing_is_claimed_has_no_table() -> None:
+    assert list(papers()) == ["amun"]
+    assert claims_tables({"a": findings({"ft": {"avg_gap": 1.0}}, {})}) == []

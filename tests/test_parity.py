@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from unlearnbench import registry
+from unlearnbench.authoring import Task
 from unlearnbench.recipe import Recipe
 from unlearnbench.seeds import seed_for
-from unlearnbench.task import Task
 from unlearnbench.toolkit import Examples
 
 Array = NDArray[np.float64]

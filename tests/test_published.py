@@ -11,11 +11,12 @@ import pytest
 
 from tests.hand import GROUP, by_hand
 from unlearnbench.errors import UserError
+from unlearnbench.evaluation.condition import Condition
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.published import Published, looked_up
 from unlearnbench.registry import shipped
-from unlearnbench.report.tables import printed
+from unlearnbench.reporting.tables import TABLES
 
 BASE = """
 title = "Base"
@@ -53,7 +54,8 @@ def test_a_file_says_only_what_differs_from_those_it_is_based_on(tmp_path: Path)
     assert (benchmark.name, benchmark.title, benchmark.model) == ("own", "Own", "small-cnn")
     assert benchmark.forget.fractions == [0.5] and benchmark.recipe.epochs == 3
     assert benchmark.data.train == 50 and benchmark.data.name == "digits", "key by key"
-    assert benchmark.methods == {"ga": {"lr": 0.3}}, "rows stand whole"
+    rows = {label: row.settings for label, row in benchmark.methods.items()}
+    assert rows == {"ga": {"lr": 0.3}}, "rows stand whole"
     assert list(reading.validate(reading.read(tmp_path / "half.toml")).methods) == ["ft", "rl"]
 
 
@@ -98,7 +100,7 @@ def shipped_files() -> dict[str, Benchmark]:
 
 def test_published_numbers_stand_beside_the_data_and_net_they_are_of() -> None:
     """And every table of the paper has a benchmark file that asks for it."""
-    lines = (shipped("benchmarks") / "published" / "amun.csv").read_text().splitlines()[1:]
+    lines = (shipped("papers") / "amun.csv").read_text().splitlines()[1:]
     of = {(row["where"], row["dataset"], row["model"]) for row in csv.DictReader(lines)}
     asked = {
         (entry.source.rpartition(", ")[2], benchmark.data.name, benchmark.model)
@@ -112,9 +114,9 @@ def beside(rows: list[dict[str, Any]]) -> tuple[str, dict[str, list[str]], list[
     made = by_hand()
     published = [Published(source="P, Table 1", fraction=0.1, **row) for row in rows]
     asked = made.benchmark.model_copy(update={"published": published})
-    table = printed.published_table(replace(made, benchmark=asked), GROUP)
+    table = TABLES["published"](Condition(replace(made, benchmark=asked), *GROUP))
     assert table is not None
-    return table.caption, {row[0]: row[1:] for row in table.rows}, table.columns
+    return table.caption, {row[0]: row[1:] for row in table.cells()}, table.headings
 
 
 def test_published_gaps_are_worked_out_from_published_columns() -> None:

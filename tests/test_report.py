@@ -2,151 +2,199 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.hand import GROUP, VALUES, by_hand
-from unlearnbench.evaluation.findings import Findings, lines
-from unlearnbench.metrics.attacks import ATTACKS
+from unlearnbench.audits.attacks import ATTACKS
+from unlearnbench.errors import UserError
+from unlearnbench.evaluation.condition import Condition
+from unlearnbench.evaluation.findings import as_rows
 from unlearnbench.planning.plan import HELD_OUT
-from unlearnbench.report.figures.series import beyond, pareto
-from unlearnbench.report.figures.style import FIXED, looks
-from unlearnbench.report.pages.notes import of_setting
-from unlearnbench.report.tables import audit, escape, ledger, printed, render
-from unlearnbench.report.tables.results import main_table
-from unlearnbench.report.tables.table import spread
+from unlearnbench.registry import discover
+from unlearnbench.reporting import escape, tables
+from unlearnbench.reporting.summary import of_condition
+from unlearnbench.reporting.tables import TABLES
+from unlearnbench.reporting.tables.results import failures_table, settings_table, tidy
+from unlearnbench.reporting.tables.rows import as_ranked, badness, best, mean_and_std
+from unlearnbench.reporting.tables.table import Table, averaged
 
 
 @pytest.fixture(scope="module")
-def findings() -> Findings:
-    return by_hand()
+def condition() -> Condition:
+    return Condition(by_hand(), *GROUP)
 
 
-def test_main_table(findings: Findings) -> None:
-    table = main_table(findings, GROUP)
-    lines = render.markdown(table).splitlines()
+def made(name: str, condition: Condition) -> Table:
+    table = TABLES[name](condition)
+    assert table is not None
+    return table
+
+
+def rows(table: Table) -> dict[str, list[str]]:
+    return {row[0]: row[1:] for row in table.cells()}
+
+
+def test_main_table(condition: Condition) -> None:
+    table = made("main", condition)
+    lines = table.to_markdown().splitlines()
     assert lines[0] == (
         "| Method | Forget acc % | Retain acc % | Test acc % | FT AUC % | To retrain | Avg gap ↓ |"
         " Rank | Time ↓ | n |"
     )
     assert lines[1] == "| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |"
-    rows = {row[0]: row[1:] for row in table.rows}
-    assert list(rows) == ["original", "retrain", "noise band", *list(VALUES)[2:6], "ft"]
-    assert rows["retrain"][:5] == ["94.5 ±0.5", "100.0 ±0.0", "94.0 ±0.0", "50.5 ±0.5", "–"]
-    assert rows["noise band"] == ["±1.2", "±0.0", "±0.0", "±1.2", "–", "≤ 0.5", "–", "–", "–"]
-    verdicts = {label: row[4] for label, row in rows.items()}
+    cells = rows(table)
+    assert list(cells) == ["original", "retrain", "noise band", *list(VALUES)[2:6], "ft"]
+    assert cells["retrain"][:5] == ["94.5 ±0.5", "100.0 ±0.0", "94.0 ±0.0", "50.5 ±0.5", "–"]
+    assert cells["noise band"] == ["±1.2", "±0.0", "±0.0", "±1.2", "–", "≤ 0.5", "–", "–", "–"]
+    verdicts = {label: row[4] for label, row in cells.items()}
     assert verdicts["original"] == verdicts["leaky"] == "different"
-    assert verdicts["streisand"] == "over-forgets" and rows["streisand"][6] == "–"
+    assert verdicts["streisand"] == "over-forgets" and cells["streisand"][6] == "–"
     assert verdicts[HELD_OUT] == verdicts["my_method"] == "equivalent"
-    assert rows["my_method"][6] == "1" and rows["leaky"][6] == "2" and rows[HELD_OUT][6] == "–"
-    assert rows["ft"] == ["skipped", *["–"] * 7, "0"]
+    assert cells["my_method"][6] == "1" and cells["leaky"][6] == "2" and cells[HELD_OUT][6] == "–"
+    assert cells["ft"] == ["skipped", *["–"] * 7, "0"]
     assert table.caption.startswith("10 % forgotten, full access. Mean ± std over n runs.")
     assert "within 8 points" in table.caption
     assert "Forget acc, Retain acc, Test acc, FT AUC" in table.caption
-    assert max(map(len, map("  ".join, table.rows))) < 105, "one screen wide"
+    assert max(map(len, map("  ".join, table.cells()))) < 105, "one screen wide"
+
+
+def test_a_table_holds_numbers(condition: Condition) -> None:
+    table = made("main", condition)
+    frame = table.frame.set_index("label")
+    assert frame.loc["retrain", "ft_auc"] == 50.5 and frame.loc["my_method", "rank"] == 1
+    assert frame["kind"].to_dict() == {
+        "original": "reference",
+        "retrain": "reference",
+        "noise band": "band",
+        HELD_OUT: "reference",
+        "my_method": "method",
+        "leaky": "method",
+        "streisand": "method",
+        "ft": "skipped",
+    }
+    assert [table.pinned(row) for row in range(5)] == [True, True, True, True, False]
+    mean = frame[frame["kind"] == "method"]["ft_auc"].mean()
+    assert mean == pytest.approx((52.5 + 62.5 + 30.5) / 3)
+    html = table._repr_html_()
+    assert "font-weight: bold" in html and ">52.5 ±0.6<" in html and html == table.to_html()
+
+
+def test_every_table_holds_numbers_until_it_is_shown(condition: Condition) -> None:
+    text = {"label", "kind", "verdict", "flags", "part", "must", "problems", "nearer", "farther"}
+    for design in TABLES.values():
+        table = design(condition)
+        if table is not None:
+            for name in set(map(str, table.frame)) - text:
+                column = table.frame[name].dropna()
+                if not name.endswith(("_verdict", "_trusted", "came_out")):
+                    pd.to_numeric(column)
+            assert table.title == design.title and table.name == f"{design.name}-full-10-r1"
 
 
 def test_spread_of_one_run_is_unknown() -> None:
-    one = pd.DataFrame({"ft_auc": [49.0], "avg_gap": [np.nan]})
-    assert spread(one, "ft_auc") == "49.0 ±?" and spread(one, "avg_gap") == "–"
+    numbers = mean_and_std(
+        pd.DataFrame({"ft_auc": [49.0], "avg_gap": [np.nan]}), ["ft_auc", "avg_gap"]
+    )
+    (row,) = as_rows(pd.DataFrame([{"kind": "method"} | numbers]))
+    assert averaged("ft_auc").write(row) == "49.0 ±?" and averaged("avg_gap").write(row) == "–"
 
 
-def test_attacks_have_intervals_and_tiers(findings: Findings) -> None:
-    table = audit.attacks_table(findings, GROUP)
-    assert table is not None and table.columns == ["Method", "RMIA", "Loss"]
-    cells = {row[0]: row[1] for row in table.rows}
-    assert cells["leaky"].endswith("] ≠") and cells["my_method"].endswith("] =")
-    assert cells["power"] == "yes" and "RMIA: 16 references, CPU tier" in table.caption
-    full = audit.attack_table(findings, GROUP, "rmia")
-    rows = {row[0]: row for row in full.rows}
-    assert rows["leaky"][-1] == "–" and rows["destroyed"][-1] == "utility lost"
-    assert rows["retrain"][4:8] == ["–"] * 4, "the yardstick has no gap"
-    assert len(rows["noise band"]) == len(full.columns)
-    assert rows["leaky"][6] == "< 0.001" and rows["leaky"][8] == "n/a"
+def test_attacks_have_intervals_and_tiers(condition: Condition) -> None:
+    table = made("attacks", condition)
+    assert table.headings == ["Method", "RMIA", "Loss"]
+    cells = rows(table)
+    assert cells["leaky"][0].endswith("] ≠") and cells["my_method"][0].endswith("] =")
+    assert cells["power"][0] == "yes" and "RMIA: 16 references, CPU tier" in table.caption
+    full = made("attack-rmia", condition)
+    cells = rows(full)
+    assert cells["leaky"][-1] == "–" and cells["destroyed"][-1] == "utility lost"
+    assert cells["retrain"][3:7] == ["–"] * 4, "the yardstick has no gap"
+    assert len(cells["noise band"]) == len(full.columns) - 1
+    assert cells["leaky"][5] == "< 0.001" and cells["leaky"][7] == "n/a"
     assert "n/a with fewer than 1,000 at 1 % and 10,000 at 0.1 % non-members" in full.caption
     assert all(ATTACKS[name].about for name in ATTACKS)
+    assert TABLES["attack-lira"](condition) is None, "nobody asked for it"
 
 
-def test_controls_and_notes(findings: Findings) -> None:
-    table = audit.control_table(findings, GROUP)
-    assert table is not None
-    assert [row[:3] for row in table.rows] == [
+def test_controls_and_warnings(condition: Condition) -> None:
+    assert [row[:3] for row in made("controls", condition).cells()] == [
         ["original", "its members are told", "ok"],
         [HELD_OUT, "not different by any attack", "ok"],
         ["do-nothing", "flagged 'no-op'", "ok"],
         ["destroyed", "flagged 'utility lost'", "ok"],
     ]
-    assert of_setting(findings, GROUP) == ["streisand is not ranked: over-forgets."]
+    assert of_condition(condition) == ["streisand is not ranked: over-forgets."]
 
 
-def changed(findings: Findings, label: str, **columns: object) -> Findings:
-    rows = [row | columns if row["label"] == label else row for row in lines(findings.attacks)]
-    return replace(findings, attacks=pd.DataFrame(rows))
+def changed(condition: Condition, label: str, **columns: object) -> Condition:
+    findings = condition.findings
+    rows = [row | columns if row["label"] == label else row for row in as_rows(findings.attacks)]
+    return Condition(replace(findings, attacks=pd.DataFrame(rows)), *condition.key)
 
 
-def test_notes_say_when_not_to_trust_the_table(findings: Findings) -> None:
-    bad = changed(findings, HELD_OUT, verdict="different")
-    assert f"the control '{HELD_OUT}' failed: different by RMIA; different by Loss." in of_setting(
-        bad, GROUP
-    )
-    blind = changed(findings, "original", power=False)
-    assert any("RMIA cannot tell" in note for note in of_setting(blind, GROUP))
-    wide = changed(findings, "my_method", verdict="inconclusive", attainable=9.5)
-    assert any("can: my_method 9.5" in note for note in of_setting(wide, GROUP))
+def test_warnings_say_when_not_to_trust_the_table(condition: Condition) -> None:
+    bad = changed(condition, HELD_OUT, verdict="different")
+    failed = f"the control '{HELD_OUT}' failed: different by RMIA; different by Loss."
+    assert failed in of_condition(bad)
+    assert rows(made("controls", bad))[HELD_OUT][1].startswith("NO: different by RMIA")
+    blind = changed(condition, "original", power=False)
+    assert any("RMIA cannot tell" in line for line in of_condition(blind))
+    wide = changed(condition, "my_method", verdict="inconclusive", attainable=9.5)
+    assert any("can: my_method 9.5" in line for line in of_condition(wide))
 
 
-def test_pairs_and_distances(findings: Findings) -> None:
-    table = audit.pairs_table(findings, GROUP)
-    assert table is not None
-    assert [row[:2] for row in table.rows] == [["my_method", "leaky"]]
-    assert table.rows[0][-1] == "< 0.001"
-    distances = audit.distance_table(findings, GROUP)
-    assert distances.columns == ["Method", "W1 F ↓", "ToW ↑", "PrivLeak % →0"]
+def test_pairs_and_distances(condition: Condition) -> None:
+    (row,) = made("pairs", condition).cells()
+    assert row[:2] == ["my_method", "leaky"] and row[-1] == "< 0.001"
+    distances = made("distances", condition)
+    assert distances.headings == ["Method", "W1 F ↓", "ToW ↑", "PrivLeak % →0"]
     assert "KLoM: n/a, it needs 100 runs and retrains" in distances.caption
-    assert distances.rows[2][0] == "noise band" and distances.rows[2][1] == "≤ 0.50"
+    assert distances.cells()[2][:2] == ["noise band", "≤ 0.50"]
 
 
-def test_profile_is_a_table_of_the_runs_that_have_one(findings: Findings) -> None:
-    assert ledger.profile_table(findings, GROUP) is None
+def test_profile_is_a_table_of_the_runs_that_have_one(condition: Condition) -> None:
+    assert TABLES["profile"](condition) is None
+    findings = condition.findings
     own = findings.runs["run"][findings.runs["label"] == "my_method"]
     details = findings.details | {
         run: findings.details[run] | {"profile": {"data": 1.0, "update": 2.0 + n % 2, "store": 0.5}}
         for n, run in enumerate(own)
     }
-    table = ledger.profile_table(replace(findings, details=details), GROUP)
-    assert table is not None
+    table = made("profile", Condition(replace(findings, details=details), *GROUP))
     assert table.title == "Where the time went"
-    assert table.columns == ["Method", "Data s", "Update s", "Store s", "Sum s", "n"]
+    assert table.headings == ["Method", "Data s", "Update s", "Store s", "Sum s", "n"]
     row = ["my_method", "1.00 (25 %)", "2.50 (62 %)", "0.50 (12 %)", "4.00", str(len(own))]
-    assert table.rows == [row]
+    assert table.cells() == [row]
 
 
-def test_cost_settings_and_failures(findings: Findings) -> None:
-    rows = {row[0]: row[1:] for row in ledger.cost_table(findings, GROUP).rows}
-    assert rows["my_method"] == ["2.00 ±0.00", "0.50 ±0.00", "search 75 %", "10", "100", "4"]
-    benchmark = findings.benchmark.model_copy(
-        update={"methods": {"fast": {"method": "ft", "lr": 0.5, "epochs": 2}}}
-    )
+def test_cost_settings_and_failures(condition: Condition) -> None:
+    cells = rows(made("cost", condition))
+    assert cells["my_method"] == ["2.00 ±0.00", "0.50 ±0.00", "search 75 %", "10", "100", "4"]
+    findings = condition.findings
+    fast = {"fast": {"method": "ft", "lr": 0.5, "epochs": 2}}
+    raw = findings.benchmark.model_dump(mode="json", exclude_none=True) | {"methods": fast}
+    benchmark = type(findings.benchmark).model_validate(raw)
     failure = {"label": "ft", "access": "full", "run": "ft-s1-0", "error": "ValueError: no | idea"}
     other = replace(findings, benchmark=benchmark, skipped=[], failures=[])
-    assert ledger.settings_table(other).rows == [["fast", "ft", "lr = 0.5, epochs = 2"]]
-    assert ledger.failures_table(other) is None
-    table = ledger.failures_table(replace(findings, failures=[failure]))
-    assert table is not None and table.rows[0] == ["ft", "ft-s1-0", "ValueError: no | idea"]
-    assert table.rows[1] == ["ft", "skipped", "full access: needs the retain set"]
-    assert "no &#124; idea" in render.markdown(table)
+    settings = settings_table(other)
+    assert settings.cells() == [["fast", "ft", "lr = 0.5, epochs = 2"]]
+    assert settings.frame["settings"][0] == {"lr": 0.5, "epochs": 2}
+    assert failures_table(other) is None
+    table = failures_table(replace(findings, failures=[failure]))
+    assert table is not None
+    assert table.cells()[0] == ["ft", "ft-s1-0", "ValueError: no | idea"]
+    assert table.cells()[1] == ["ft", "skipped", "full access: needs the retain set"]
+    assert "no &#124; idea" in table.to_markdown()
 
 
-def test_pareto_line_has_what_nothing_beats() -> None:
-    points = pareto([1.0, 0.3, 0.3, 0.02, 0.5], [0.5, 3.0, 3.5, 7.0, 4.0])
-    assert points == [(0.02, 7.0), (0.3, 3.0), (1.0, 0.5)]
-
-
-def test_latex_is_booktabs_and_escaped(findings: Findings) -> None:
-    text = render.latex(main_table(findings, GROUP))
+def test_latex_is_booktabs_and_escaped(condition: Condition) -> None:
+    text = made("main", condition).to_latex()
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
     row = next(line for line in text.splitlines() if line.startswith(r"my\_method"))
     assert r"& \textbf{96.5 $\pm$0.6} & \textbf{100.0 $\pm$0.0} & \textbf{94.0 $\pm$0.0} &" in row
@@ -156,47 +204,124 @@ def test_latex_is_booktabs_and_escaped(findings: Findings) -> None:
     )
 
 
-def test_published_numbers_have_columns_of_their_own(findings: Findings) -> None:
-    table = printed.published_table(findings, GROUP)
-    assert table is not None
-    assert table.columns == [
+def test_published_numbers_have_columns_of_their_own(condition: Condition) -> None:
+    table = made("published", condition)
+    assert table.headings == [
         "Method",
         *("Forget acc %", "Forget acc % (published)", "FT AUC %", "FT AUC % (published)"),
     ]
-    rows = {row[0]: row[1:] for row in table.rows}
-    assert rows["retrain"] == ["94.5 ±0.5", "94.50 ±0.20", "50.5 ±0.5", "50.00"]
-    assert rows["bs"] == ["–", "–", "–", "57.85"]
-    assert "ft" not in rows, "printed for another fraction"
-    assert printed.published_table(findings, ("forget-only", 0.1, 1)) is None
+    cells = rows(table)
+    assert cells["retrain"] == ["94.5 ±0.5", "94.50 ±0.20", "50.5 ±0.5", "50.00"]
+    assert cells["bs"] == ["–", "–", "–", "57.85"]
+    assert "ft" not in cells, "printed for another fraction"
+    numbers = table.frame.set_index("label").loc["retrain"]
+    assert (numbers["forget_accuracy_published"], numbers["ft_auc_published"]) == (94.5, 50)
+    assert TABLES["published"](Condition(condition.findings, "forget-only", 0.1, 1)) is None
 
 
-def test_csv_has_no_times_but_in_the_costs(findings: Findings) -> None:
-    summary = render.summary_csv(findings)
-    assert "hand,digits,small-cnn,full,0.100000,1,my_method,avg_gap,4," in summary
-    for text in (summary, render.runs_csv(findings), render.attacks_csv(findings)):
-        assert "seconds" not in text
-    assert render.pairs_csv(findings).startswith("access,fraction,request,attack,nearer,farther,")
-    cost = render.cost_csv(findings).splitlines()
+def test_csv_has_no_times_but_in_the_costs(condition: Condition) -> None:
+    texts = tidy(condition.findings)
+    assert "hand,digits,small-cnn,full,0.100000,1,my_method,avg_gap,4," in texts["summary"]
+    assert not any("seconds" in texts[name] for name in ("summary", "runs", "attacks", "pairs"))
+    assert texts["pairs"].startswith("access,fraction,request,attack,nearer,farther,")
+    cost = texts["cost"].splitlines()
     assert cost[0].endswith("seconds: search") and cost[1].endswith("1.500000")
 
 
-def test_what_lies_beyond_the_axes_is_marked_at_their_edge() -> None:
-    places = {"inside": (5.0, 5.0), "low": (5.0, -3.0), "far": (12.0, 11.0)}
-    frame = pd.DataFrame([(n, x, y, n) for n, (x, y) in places.items()])
-    frame.columns = ["method", "x", "y", "tip"]
-    found = beyond(frame, {"x": (0.0, 10.0), "y": (0.0, 10.0)})
-    assert found["method"].tolist() == ["low", "far"]
-    assert found["arrow"].tolist() == ["↓", "↗"]
-    assert found[["x", "y"]].to_numpy().tolist() == [[5, 0], [10, 10]]
-    inside = found[["mark_x", "mark_y"]].to_numpy(dtype=float)
-    assert inside[0, 0] == 5 and 0 < inside[0, 1] < 1
-    assert ((inside[1] > 9) & (inside[1] < 10)).all()
-    assert beyond(frame[:1], {"x": (0.0, 10.0), "y": (0.0, 10.0)}).empty
+def test_markdown_marks_only_what_would_do_something() -> None:
+    for plain in ("50.7 [46.4, 55.0] =", "my_method", "amun-adaptive", "< 0.001", "2.0 ±0.1, 5 %"):
+        assert escape.markdown(plain) == plain
+    assert escape.markdown("_a_ *b* a|b") == r"\_a\_ \*b\* a&#124;b"
+    assert escape.markdown("two\nlines") == "two lines" and escape.markdown("# x") == r"\# x"
+    assert escape.markdown("1. x") == r"1\. x" and escape.markdown("<b>") == "&lt;b>"
 
 
-def test_every_method_keeps_its_colour() -> None:
-    chosen = looks(["x", "amun", "y"])
-    assert chosen["amun"] == FIXED["amun"] and chosen["x"] != chosen["y"]
-    assert looks(["y", "x", "ft", "amun"])["x"] == chosen["x"], "in whatever order they come"
-    assert len({colour for colour, _ in FIXED.values()}) == len(FIXED)
-    assert len({marker for _, marker in FIXED.values()}) == len(FIXED)
+def test_numbers_with_a_sign_are_no_formulas() -> None:
+    for number in ("-0.9 [-4.9, +3.2]", "+2.0 ±1.5", "-3", "+1.2 [+0.1, +2.3] ≠", "-1.5e-07"):
+        assert escape.csv(number) == number
+    for formula in ("=1+1", "-2+3+cmd|' /C calc'!A0", "+A1", "@SUM(1)", "-1-1", "\t=1"):
+        assert escape.csv(formula) == "'" + formula
+
+
+def test_latex_has_no_character_that_pdflatex_lacks() -> None:
+    assert escape.latex("né ≤ 汉\x00") == r"né $\leq$ ??"
+    assert escape.latex("-0.9 [-4.9, +3.2] l1-2") == "$-$0.9 [$-$4.9, +3.2] l1-2"
+
+
+def test_best_and_what_cannot_be_told_from_it() -> None:
+    rows = []
+    values = {
+        "retrain": (0, 0, 0, 0),
+        "a": (1, 1.2, 0.8, 1),
+        "b": (1, 1, 1.4, 1),
+        "c": (5, 6, 5, 6),
+    }
+    for label, gaps in values.items():
+        for seed, gap in enumerate(gaps):
+            rows.append({"label": label, "forget_seed": seed, "test_accuracy_gap": -gap})
+    runs = pd.DataFrame(rows).assign(seconds=[1, 1, 1, 1] * 4)
+    labels = ["a", "b", "c"]
+    assert best(runs, labels, "test_accuracy") == {"a": "best", "b": "tied"}
+    assert best(runs, labels, "seconds") == dict.fromkeys(labels, "best"), "all the same"
+    few = best(runs[runs["forget_seed"] < 2], ["a", "c"], "test_accuracy")
+    assert few["c"] == "tied", "two forget sets decide nothing"
+    assert best(runs, ["a"], "test_accuracy") == {}
+    ranks = {"a": (1.0, 2.0), "b": (1.0, 1.5), "c": (3.0, 9.0)}
+    assert as_ranked(ranks) == {"a": "tied", "b": "best"}
+
+
+def test_directions_are_those_of_metrics() -> None:
+    runs = pd.DataFrame({"tow": [0.9], "privleak": [-3.0], "w1_test": [0.2], "swap_auc": [47.0]})
+    far = {key: badness(runs, key) for key in map(str, runs)}
+    assert {key: float(loss.iloc[0]) for key, loss in far.items() if loss is not None} == {
+        "tow": -0.9,
+        "privleak": 3.0,
+        "w1_test": 0.2,
+        "swap_auc": 3.0,
+    }
+    assert badness(runs, "ks_test") is None
+
+
+def test_tables_have_all_forms(condition: Condition) -> None:
+    table = made("main", condition)
+    assert table.to_csv().splitlines()[0].startswith("Method,Forget acc %,")
+    assert "**" in table.to_markdown() and r"\textbf{" in table.to_latex()
+    pieces = table.pieces()["latex"]
+    assert "".join(f"{line}\n" for part in pieces.values() for line in part) == table.to_latex()
+    wide = replace(table, columns=[*table.columns, *table.columns[1:]])
+    assert r"\begin{table*}" in table.to_latex() and r"\resizebox" in wide.to_latex()
+
+
+SURE = '''
+"""How sure models are of the test samples."""
+
+from unlearnbench.evaluation.condition import Condition
+from unlearnbench.reporting.tables import register
+from unlearnbench.reporting.tables.rows import by_label, marked
+from unlearnbench.reporting.tables.table import Table, averaged, text
+
+
+@register("sure", "How sure of test samples")
+def sure_table(condition: Condition) -> Table:
+    """Show the test accuracy alone."""
+    names = ["test_accuracy"]
+    columns = [text("Method", "label"), *map(averaged, names)]
+    return marked(condition, Table("Closest is best.", by_label(condition, names), columns))
+'''
+
+
+def test_a_table_is_one_file(
+    condition: Condition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sure.py").write_text(SURE)
+    monkeypatch.setattr(tables, "__path__", [*tables.__path__, str(tmp_path)])
+    try:
+        discover("unlearnbench.reporting.tables")
+        shown, _ = tables.section_tables(condition)
+        assert shown[-1].name == "sure-full-10-r1" and shown[-1].title == "How sure of test samples"
+        assert rows(shown[-1])["my_method"] == ["94.0 ±0.0"] and "Bold: best" in shown[-1].caption
+        with pytest.raises(UserError, match=r"Two tables are called 'main', in .*results and "):
+            tables.register("main", "Mine")(lambda condition: None)
+    finally:
+        TABLES.pop("sure", None)
+        sys.modules.pop("unlearnbench.reporting.tables.sure", None)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Cli
-from unlearnbench.planning.spec import Spec
+from unlearnbench.planning.plan import Spec
 from unlearnbench.storage.store import Store
 
 

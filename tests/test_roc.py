@@ -7,8 +7,7 @@ import pytest
 from scipy.stats import binomtest, kstest, mannwhitneyu, permutation_test
 
 from tests.toys import part
-from unlearnbench.metrics.inference import combine
-from unlearnbench.metrics.roc import (
+from unlearnbench.audits.roc import (
     auc,
     balanced_accuracy,
     half,
@@ -17,6 +16,7 @@ from unlearnbench.metrics.roc import (
     rate,
     tpr_at_fpr,
 )
+from unlearnbench.verdicts.inference import combine
 
 RNG = np.random.default_rng
 

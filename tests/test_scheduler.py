@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,15 @@ import numpy as np
 import pytest
 
 from unlearnbench.data.prepare import DataSpec
-from unlearnbench.planning.plan import Node, Plan
-from unlearnbench.planning.spec import Spec
+from unlearnbench.planning.plan import Node, Plan, Spec
 from unlearnbench.recipe import Recipe
-from unlearnbench.scheduling.agenda import Agenda
-from unlearnbench.scheduling.capacity import OVERHEAD, Capacity
-from unlearnbench.scheduling.jobs import Event, Job
-from unlearnbench.scheduling.scheduler import Scheduler, open_workers, progress
-from unlearnbench.storage import leases
-from unlearnbench.storage.leases import Leases
-from unlearnbench.storage.store import Store
+from unlearnbench.scheduling.estimate import disk
+from unlearnbench.scheduling.placement import OVERHEAD, Capacity
+from unlearnbench.scheduling.scheduler import Agenda, Scheduler, progress
+from unlearnbench.scheduling.slots import Event, Job, Slot, Workplace, open_workers
+from unlearnbench.storage import store as storage
+from unlearnbench.storage.housekeeping import superfluous
+from unlearnbench.storage.store import Leases, Store
 
 
 def node(seed: int, seconds: float, needs: tuple[str, ...] = (), does: str = "") -> Node:
@@ -46,7 +46,7 @@ def seconds(node: Node) -> float:
     return float(node.spec.settings["seconds"])
 
 
-def pretend(job: Job) -> Event:
+def pretend(job: Job, slot: Slot) -> Event:
     """Take as long as a node says, go wrong as it says, and leave a record and a line in a log."""
     spec, log = job.node.spec, job.results / "log"
     first = not (job.results / f"tried-{spec.id}").exists()
@@ -70,7 +70,7 @@ def work_off(plan: Plan, folder: Path, slots: int, **options: Any) -> list[Event
     store.prepare()
     devices = [f"fake:{i}" for i in range(slots)]
     with open_workers(devices, options.pop("jobs", 1)) as made:
-        scheduler = Scheduler(plan, store, made, folder, (), work=pretend, **options)
+        scheduler = Scheduler(plan, store, made, Workplace(folder), work=pretend, **options)
         return list(scheduler.run(progress(plan, store, set())))
 
 
@@ -88,14 +88,14 @@ def test_four_devices_are_kept_busy(tmp_path: Path) -> None:
     store.prepare()
     with open_workers([f"fake:{i}" for i in range(4)], 1) as made:
         scheduler = Scheduler(
-            plan_of(*warm), store, made, tmp_path, (), work=pretend, length=seconds
+            plan_of(*warm), store, made, Workplace(tmp_path), work=pretend, length=seconds
         )
         stop = [worker.stop for worker in made]
         for worker in made:
             worker.stop = lambda: None  # type: ignore[method-assign]
         list(scheduler.run(progress(plan_of(*warm), store, set())))
         plan = plan_of(*originals, *short, *long)  # the order of the file is the wrong one
-        again = Scheduler(plan, store, made, tmp_path, (), work=pretend, length=seconds)
+        again = Scheduler(plan, store, made, Workplace(tmp_path), work=pretend, length=seconds)
         start = time.perf_counter()
         events = list(again.run(progress(plan, store, set())))
         took = time.perf_counter() - start
@@ -177,7 +177,8 @@ def test_a_run_that_hangs_is_ended(tmp_path: Path) -> None:
     assert all(events[i].status == "done" for i in range(2, 6))
 
 
-def _second(folder: Path, plan: Plan, found: Any) -> None:
+def _second(folder: Path, plan: Plan, found: Any, together: Any) -> None:
+    together.wait(60)
     found.put([(e.status, e.message) for e in work_off(plan, folder, 1)])
 
 
@@ -186,8 +187,10 @@ def test_two_processes_share_the_work_and_do_nothing_twice(tmp_path: Path) -> No
     plan = plan_of(*first, *(node(50 + i, 0.05, (n.spec.id,)) for i, n in enumerate(first)))
     context = multiprocessing.get_context("spawn")
     found: Any = context.Queue()
-    other = context.Process(target=_second, args=(tmp_path, plan, found))
+    together = context.Barrier(2)
+    other = context.Process(target=_second, args=(tmp_path, plan, found, together))
     other.start()
+    together.wait(60)
     mine = [(e.status, e.message) for e in work_off(plan, tmp_path, 1)]
     theirs = found.get(timeout=60)
     other.join()
@@ -199,7 +202,7 @@ def test_two_processes_share_the_work_and_do_nothing_twice(tmp_path: Path) -> No
 
 
 def test_leases_of_the_dead_are_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "LEASE", 2.0)
+    monkeypatch.setattr(storage, "LEASE", 2.0)
     mine, other = Leases(tmp_path), Leases(tmp_path)
     assert mine.take("run") and not other.take("run")
     marker = (tmp_path / "run").read_text()
@@ -237,12 +240,39 @@ def test_runs_fit_beside_each_other_by_what_their_kind_has_needed() -> None:
     assert capacity.fits("b", ["a"] * 9, "cpu"), "its memory was not given"
 
 
+def test_a_run_whose_weights_are_wanted_is_open_until_they_are_kept(tmp_path: Path) -> None:
+    without = node(1, 0.0)
+    wanted = replace(without, keep_weights=True)
+    run, store = without.spec.id, Store(tmp_path)
+    store.save(without.spec, {}, {"margin": np.zeros(1)}, {})
+    assert progress(plan_of(without), store, set()).done == [run]
+    state = progress(plan_of(wanted), store, set())
+    assert (state.done, state.open, state.damaged) == ([], [run], {})
+    size = disk(plan_of(without), store, [run])
+    assert size is not None
+    kept: list[Path] = []
+
+    def write(path: Path) -> None:
+        path.write_bytes(bytes(10_000))
+        kept.append(store.model_path(run))
+
+    store.save(without.spec, {}, {"margin": np.zeros(1)}, {}, weights=write)
+    store.refresh()
+    assert progress(plan_of(wanted), store, set()).done == [run]
+    assert superfluous(store, plan_of(wanted)) == []
+    assert superfluous(store, plan_of(without)) == kept
+    other = replace(node(2, 0.0), keep_weights=True)
+    grown = store.size(run)
+    assert disk(plan_of(wanted, other), store, [other.spec.id]) == grown + 10_000
+    assert disk(plan_of(wanted, node(3, 0.0)), store, [node(3, 0.0).spec.id]) == grown
+
+
 def test_stopping_finishes_what_is_running(tmp_path: Path) -> None:
     plan = plan_of(*(node(i, 0.3) for i in range(10)))
     store = Store(tmp_path)
     store.prepare()
     with open_workers(["fake:0", "fake:1"], 1) as made:
-        scheduler = Scheduler(plan, store, made, tmp_path, (), work=pretend)
+        scheduler = Scheduler(plan, store, made, Workplace(tmp_path), work=pretend)
         events = []
         for event in scheduler.run(progress(plan, store, set())):
             events.append(event)

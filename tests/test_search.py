@@ -11,11 +11,14 @@ from torch import Tensor, nn
 
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit import Examples, adversarial, adversarial_examples
+from unlearnbench.toolkit.adversarial import (
+    CLOSEST_STEPS,
+    STEPS,
+    closest_search,
+    one_step_search,
+    paper_search,
+)
 from unlearnbench.toolkit.boundary import negative_margin
-from unlearnbench.toolkit.closest_search import STEPS as DESCENT
-from unlearnbench.toolkit.closest_search import closest_search
-from unlearnbench.toolkit.one_step_search import one_step_search
-from unlearnbench.toolkit.paper_search import STEPS, paper_search
 from unlearnbench.toolkit.recorder import Recorder, recording
 
 SIDE = 4
@@ -189,7 +192,7 @@ def test_closest_search_reaches_the_boundary_of_a_linear_model(distance: float) 
     assert bool((model(found.images).argmax(1) == 0).all()), "what it returns has flipped"
     assert torch.allclose(moved, torch.full((3,), distance), rtol=0.01)
     assert torch.allclose(found.radius, moved, atol=1e-6)
-    assert recorder.gradients == 3 * DESCENT
+    assert recorder.gradients == 3 * CLOSEST_STEPS
 
 
 def test_closest_search_keeps_what_is_misclassified_and_spends_nothing_on_it() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request
 
-from docs.site import stage
+from docs.builder import site as builder
 
 pytestmark = pytest.mark.slow
 WIDTHS = (390, 1440)
@@ -18,10 +18,8 @@ WIDTHS = (390, 1440)
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the site; building it raises if there is a warning."""
-    from docs.site.build import build
-
     folder = tmp_path_factory.mktemp("site")
-    build(folder)
+    builder.build(folder)
     return folder / "guide"
 
 
@@ -44,7 +42,7 @@ def tab(browser: Browser) -> Iterator[Page]:
 
 
 def names() -> list[str]:
-    return [str(path.with_suffix(".html")).replace("README", "index") for path in stage.sources()]
+    return [str(path.with_suffix(".html")).replace("README", "index") for path in builder.sources()]
 
 
 def test_every_page_is_there_and_in_the_navigation(site: Path) -> None:
@@ -52,9 +50,13 @@ def test_every_page_is_there_and_in_the_navigation(site: Path) -> None:
     for name in names():
         assert (site / name).exists()
         assert f'href="{name}"' in home or f'href="./{name}"' in home or name == "index.html", name
-    assert (site / "digits" / "report.html").exists()
+    assert (site / "reports" / "digits@epyc-2" / "index.html").exists()
     api = (site / "guide" / "api.html").read_text()
-    for name in ("unlearnbench.Method.unlearn", "unlearnbench.toolkit.finetune"):
+    for name in (
+        "unlearnbench.Method.unlearn",
+        "unlearnbench.toolkit.finetune",
+        "unlearnbench.run",
+    ):
         assert f'id="{name}"' in api
 
 

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import time
-from concurrent.futures import CancelledError
-from concurrent.futures.process import BrokenProcessPool
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from loky.process_executor import ShutdownExecutorError
 
 from unlearnbench import environment
 from unlearnbench.data.prepare import DataSpec
 from unlearnbench.data.splits import Split
 from unlearnbench.errors import UserError
-from unlearnbench.planning.plan import Node, Plan
-from unlearnbench.planning.spec import Spec
+from unlearnbench.planning.plan import Node, Plan, Spec
 from unlearnbench.recipe import Recipe
 from unlearnbench.scheduling import slots
-from unlearnbench.scheduling.estimate import Estimate, expected
+from unlearnbench.scheduling.estimate import Pace, expected
 from unlearnbench.scheduling.placement import Placement, choose
-from unlearnbench.scheduling.scheduler import open_workers
 from unlearnbench.storage.store import Store
 from unlearnbench.units import read_duration
 
@@ -54,13 +51,26 @@ def test_without_a_gpu_there_is_a_run_a_core(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_slots_of_a_device_share_it() -> None:
-    with open_workers(["cuda:0", "cuda:1"], 2) as made:
+    with slots.open_workers(["cuda:0", "cuda:1"], 2) as made:
         assert [worker.slot.device for worker in made] == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
         assert len({worker.slot.index for worker in made}) == 4
 
 
-def _where(job: None) -> tuple[str, int, int]:
-    return slots.mine().device, torch.get_num_threads(), os.getpid()
+def _where(job: None, slot: slots.Slot) -> tuple[str, int, int]:
+    return slot.device, torch.get_num_threads(), os.getpid()
+
+
+def _sleep(seconds: float, slot: slots.Slot) -> None:
+    time.sleep(seconds)
+
+
+def _grow(size: int, slot: slots.Slot) -> int:
+    """Keep so many bytes until the process ends; return its id."""
+    _kept.append(bytearray(size))
+    return os.getpid()
+
+
+_kept: list[bytearray] = []
 
 
 def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Path) -> None:
@@ -69,13 +79,37 @@ def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Pa
         device, threads, first = worker.submit(_where, None).result(timeout=60)
         assert (device, threads) == ("cpu", 1)
         assert worker.submit(_where, None).result(timeout=60)[2] == first
-        doomed = worker.submit(time.sleep, 60)
+        doomed = worker.submit(_sleep, 60)
         worker.stop()
-        with pytest.raises((BrokenProcessPool, ShutdownExecutorError, CancelledError)):
+        with pytest.raises(slots.WorkerLostError):
             doomed.result(timeout=60)
-        assert worker.submit(_where, None).result(timeout=60)[2] != first
+        doomed = worker.submit(_sleep, 60)  # stopped before its process has begun
+        worker.stop()
+        with pytest.raises(slots.WorkerLostError):
+            doomed.result(timeout=60)
+        again = worker.submit(_where, None).result(timeout=60)[2]
+        assert again != first
+        os.kill(again, signal.SIGKILL)
+        with pytest.raises(slots.WorkerLostError):
+            worker.submit(_sleep, 60).result(timeout=60)
     finally:
         worker.stop()
+
+
+def test_a_process_that_has_grown_is_replaced_in_silence(tmp_path: Path) -> None:
+    pytest.importorskip("psutil", reason="without it loky cannot see how large a process is")
+    worker = slots.Worker(slots.Slot(tmp_path, 0, "cpu"))
+    try:
+        first = worker.submit(_grow, 0).result(timeout=60)
+        worker.submit(_grow, 500 * 10**6).result(timeout=60)
+        deadline = time.monotonic() + 30  # loky looks at the memory every second
+        while worker.submit(_grow, 0).result(timeout=60) == first and time.monotonic() < deadline:
+            time.sleep(0.3)
+        assert time.monotonic() < deadline
+    finally:
+        worker.stop()
+    for text in ("A worker was restarted while", "A worker stopped while"):
+        warnings.warn(text, UserWarning, stacklevel=1)
 
 
 def test_a_slot_tells_what_it_is_doing(tmp_path: Path) -> None:
@@ -105,7 +139,7 @@ def test_time_is_learnt_by_kind_and_guessed_until_then() -> None:
     odd = node("odd", **given)
     every = [original, reference, retrain, ft, alone, odd]
     assert [expected(n) for n in every] == pytest.approx([1, 0.75, 0.9, 0.25, 0.05, 0.3])
-    known = Estimate()
+    known = Pace()
     assert known.left([ft], 2) is None and known.length(ft) == 0.25
     known.learn(original, 10.0)
     assert known.left([original, reference, ft], 2) == pytest.approx((10 + 7.5 + 2.5) / 2)
@@ -130,7 +164,7 @@ def test_time_left_is_honest_after_a_tenth_of_the_work() -> None:
     ]
     work = [(one, seconds) for one, seconds, count in kinds for _ in range(count)]
     whole = sum(seconds for _, seconds in work)
-    known, spent, place = Estimate(), 0.0, 0
+    known, spent, place = Pace(), 0.0, 0
     while spent < whole / 10:
         known.learn(*work[place])
         spent, place = spent + work[place][1], place + 1

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from tests.test_search import RADIUS, problem
+from unlearnbench.audits.references import share_above
 from unlearnbench.execution import contract
-from unlearnbench.metrics import rmia
-from unlearnbench.toolkit.paper_search import paper_search
+from unlearnbench.toolkit.adversarial import paper_search
 from unlearnbench.toolkit.recorder import Recorder, recording
 
 ROOT = Path(__file__).parents[1]
@@ -49,7 +49,7 @@ def test_the_papers_search_written_plainly_finds_what_ours_does(
 def test_the_outer_product_gives_the_scores_of_the_sorted_search(scripts: None) -> None:
     ratio, population = np.random.default_rng(0).lognormal(size=(2, 300))
     plain = imported("plain").outer_product(ratio, population, 2.0, block=70)
-    assert np.array_equal(plain, rmia.score(ratio, population, gamma=2.0))
+    assert np.array_equal(plain, share_above(ratio, population, gamma=2.0))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -58,7 +58,7 @@ def test_the_plain_loop_trains(scripts: None) -> None:
     torch.manual_seed(
         0
     )  # the loop shuffles and crops by torch's own stream, as those it stands for
-    loop = imported("plain").Loop(contract.build(0), examples, contract.RECIPE, workers=0)
+    loop = imported("plain").Loop(contract.small_cnn(0), examples, contract.RECIPE, workers=0)
     losses = [loop.epoch()[0] for _ in range(contract.RECIPE.epochs)]
     assert losses[-1] < losses[0]
 

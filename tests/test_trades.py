@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from unlearnbench.execution import contract
-from unlearnbench.planning.spec import Spec
+from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Recipe, Trades
 from unlearnbench.toolkit import Examples, finetune, train
-from unlearnbench.toolkit.outputs import divergence
+from unlearnbench.toolkit.examples import divergence
 from unlearnbench.toolkit.recorder import Recorder, recording
-from unlearnbench.toolkit.trades import trades_loss, worst_nearby
+from unlearnbench.toolkit.training import trades_loss, worst_nearby
 
 SIDE = 4
 
@@ -112,7 +112,7 @@ def test_originals_are_trained_by_it_and_fine_tuning_is_not() -> None:
     for name, recipe in (("plain", plain), ("robust", robust)):
         examples = Examples(few.images, few.labels, few.augment, recipe)
         for what in ("train", "finetune"):
-            recorder, model = Recorder(), contract.build(0)
+            recorder, model = Recorder(), contract.small_cnn(0)
             with recording(recorder):
                 if what == "train":
                     train(model, examples, seed=1)

@@ -16,16 +16,15 @@ from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit import (
     Examples,
     Trainer,
-    compilation,
     finetune,
     random_labels,
     saliency_mask,
     train,
+    training,
 )
-from unlearnbench.toolkit.augmentation import augmented
-from unlearnbench.toolkit.compilation import Loss, choose, with_cuda_graphs
-from unlearnbench.toolkit.examples import as_pixels
+from unlearnbench.toolkit.examples import Loss, as_pixels, augmented
 from unlearnbench.toolkit.recorder import Recorder, recording
+from unlearnbench.toolkit.training import faster_form, with_cuda_graphs
 
 PLAIN = Recipe(batch_size=8, momentum=0.0, weight_decay=0.0)
 
@@ -117,8 +116,8 @@ def test_every_example_is_seen_once_an_epoch() -> None:
 def test_training_fits_and_repeats_bit_for_bit() -> None:
     recorder = Recorder()
     with recording(recorder):
-        first = train(contract.build(0), contract.examples(48), seed=3)
-    second = train(contract.build(0), contract.examples(48), seed=3)
+        first = train(contract.small_cnn(0), contract.examples(48), seed=3)
+    second = train(contract.small_cnn(0), contract.examples(48), seed=3)
     for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     losses = [entry["loss"] for entry in recorder.trace]
@@ -194,7 +193,12 @@ def broken(loss: Loss) -> Loss:
     ("eager", "compiler", "used", "why"),
     [
         (lambda f: f, slower, "eager", "faster"),
-        (slower, lambda f: Trainer(contract.build(0), PLAIN, lr=0.1, seed=0).eager, "compiled", ""),
+        (
+            slower,
+            lambda f: Trainer(contract.small_cnn(0), PLAIN, lr=0.1, seed=0).eager,
+            "compiled",
+            "",
+        ),
         (slower, broken, "eager", "not compiled: RuntimeError: no compiler"),
     ],
     ids=["compiled-is-slower", "compiled-is-faster", "does-not-compile"],
@@ -206,12 +210,12 @@ def test_a_compiled_step_is_used_where_it_is_faster(
     used: str,
     why: str,
 ) -> None:
-    monkeypatch.setattr(compilation, "WORTHWHILE", 0.0)
-    model = contract.build(0).train()
+    monkeypatch.setattr(training, "WORTHWHILE", 0.0)
+    model = contract.small_cnn(0).train()
     before = copy.deepcopy(model.state_dict())
     loss = eager(Trainer(model, PLAIN, lr=0.1, seed=0).eager)
     batch = next(iter(contract.examples(8).batches(8)))
-    chosen, choice = choose(model, loss, batch, 100, compiler)
+    chosen, choice = faster_form(model, loss, batch, 100, compiler)
     assert (choice.used, choice.why) == (used, why)
     assert (chosen is loss) == (used == "eager")
     for name, value in model.state_dict().items():
@@ -220,10 +224,10 @@ def test_a_compiled_step_is_used_where_it_is_faster(
 
 
 def test_short_trainings_are_not_compiled() -> None:
-    model = contract.build(0)
+    model = contract.small_cnn(0)
     loss = Trainer(model, PLAIN, lr=0.1, seed=0).eager
     batch = next(iter(contract.examples(8).batches(8)))
-    assert choose(model, loss, batch, 10, broken)[1].why == "too short to compile for"
+    assert faster_form(model, loss, batch, 10, broken)[1].why == "too short to compile for"
 
 
 @pytest.mark.slow
@@ -231,12 +235,12 @@ def test_short_trainings_are_not_compiled() -> None:
 def test_fast_and_plain_paths_agree_on_gradients() -> None:
     gradients = []
     for compiler in (lambda loss: loss, with_cuda_graphs):
-        model = contract.build(0)
+        model = contract.small_cnn(0)
         trainer = Trainer(model, PLAIN, lr=0.1, seed=0)
         pixels, labels = next(iter(contract.examples(8).batches(8)))
         compiler(trainer.eager)(pixels, labels).backward()
         gradients.append([p.grad for p in model.parameters()])
-    plain = contract.build(0)
+    plain = contract.small_cnn(0)
     functional.cross_entropy(plain(as_pixels(some(8).images)), some(8).labels).backward()  # type: ignore[no-untyped-call]
     gradients.append([p.grad for p in plain.parameters()])
     for other in gradients[1:]:
@@ -249,7 +253,7 @@ def test_a_profile_says_where_the_time_goes_and_changes_nothing() -> None:
     models = []
     for recorder in (Recorder(), Recorder(profile={})):
         with recording(recorder):
-            models.append(train(contract.build(0), contract.examples(48), seed=3))
+            models.append(train(contract.small_cnn(0), contract.examples(48), seed=3))
     assert recorder.profile is not None
     assert list(recorder.profile) == ["data", "forward and backward", "update"]
     assert all(seconds > 0 for seconds in recorder.profile.values())

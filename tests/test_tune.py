@@ -15,11 +15,10 @@ import pytest
 
 from tests.conftest import TINY, Cli, Done, typed
 from unlearnbench import registry
-from unlearnbench.data.prepare import Data, DataSpec, prepare
+from unlearnbench.data.prepare import Data, DataSpec, draw_samples
 from unlearnbench.planning import reading
-from unlearnbench.tuning.candidates import Candidate, Range
-from unlearnbench.tuning.criterion import blind
-from unlearnbench.tuning.search import Search
+from unlearnbench.tuning.candidates import Candidate, Range, Sampler
+from unlearnbench.tuning.trials import blind
 
 SMALL = TINY.replace("test = 120", "test = 120\nvalidation = 50").replace(
     "epochs = 4", "epochs = 2"
@@ -47,7 +46,7 @@ def log(folder: Path, name: str = "small-tuning") -> pd.DataFrame:
 
 def samples(changes: dict[str, object]) -> Data:
     spec = DataSpec.model_validate(tomllib.loads(SMALL)["data"] | changes)
-    return prepare(registry.source(spec, Path()), spec)
+    return draw_samples(registry.source(spec, Path()), spec)
 
 
 def test_nothing_that_is_reported_is_used(tuned: Path) -> None:
@@ -154,7 +153,7 @@ def test_without_optuna_tuning_says_how_to_get_it(
 def test_only_the_search_names_optuna() -> None:
     package = Path(registry.__file__).parent
     naming = [path for path in package.rglob("*.py") if "import optuna" in path.read_text()]
-    assert naming == [package / "tuning" / "search.py"]
+    assert naming == [package / "tuning" / "candidates.py"]
 
 
 def valley(settings: dict[str, float]) -> float:
@@ -163,7 +162,7 @@ def valley(settings: dict[str, float]) -> float:
 
 def searched(counts: list[int]) -> list[dict[str, float]]:
     ranges = {"lr": Range(1e-5, 1e-1, whole=False), "passes": Range(1, 9, whole=True)}
-    search = Search(Candidate("x", ranges, {"lr": 0.5, "passes": 3}, {}))
+    search = Sampler(Candidate("x", ranges, {"lr": 0.5, "passes": 3}, {}))
     made = []
     for count in counts:
         asked = search.ask(count)

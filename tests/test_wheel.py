@@ -53,8 +53,8 @@ def test_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
         "unlearnbench/models/vgg19-bn.py",
         "unlearnbench/benchmarks/digits.toml",
         "unlearnbench/controls/planted-leak.py",
-        "unlearnbench/report/pages/report.md.j2",
-        "unlearnbench/report/pages/reading.md.j2",
+        "unlearnbench/reporting/pages/report.md.j2",
+        "unlearnbench/reporting/pages/reading.md.j2",
         "unlearnbench/py.typed",
     ):
         assert path in names

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from unlearnbench.audits.references import ReferenceModels
+from unlearnbench.audits.roc import Part, placements
 from unlearnbench.data.splits import reference_members
-from unlearnbench.metrics.bank import Bank
-from unlearnbench.metrics.inference import Part
-from unlearnbench.metrics.roc import placements
 
 
-def toy(n: int, k: int, *, seed: int, delta: float = 1.0) -> tuple[np.ndarray, Bank]:
+def toy(n: int, k: int, *, seed: int, delta: float = 1.0) -> tuple[np.ndarray, ReferenceModels]:
     """Return the target's margins [2n], of n members and then n others, and k references.
 
     Each sample has its own level mu ~ N(0, 2^2); noise of every model is N(0, 1).
@@ -21,7 +20,7 @@ def toy(n: int, k: int, *, seed: int, delta: float = 1.0) -> tuple[np.ndarray, B
     margin = mu + delta * member + draw.normal(0, 1, (k, 2 * n))
     trained = np.arange(2 * n) < n
     target = mu + delta * trained + draw.normal(0, 1, 2 * n)
-    return target, Bank(margin, margin, member)
+    return target, ReferenceModels(margin, margin, member)
 
 
 def part(

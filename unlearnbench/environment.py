@@ -7,7 +7,6 @@ import platform
 import shutil
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import unlearnbench
@@ -32,6 +31,8 @@ def describe(device: str) -> dict[str, object]:
 @cache
 def installed(package: str) -> str | None:
     """Return a package's version, None if it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # `--help` can do without
+
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,4 +1,7 @@
-"""Find methods, data sets and models: shipped files, entry points, files named by the user."""
+"""Find methods, data sets and models: shipped files, entry points, files named by the user.
+
+Listing them must be fast: NumPy and pydantic are imported when a plugin is.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,25 @@ import ast
 import hashlib
 import importlib.util
 import inspect
+import pickle
+import re
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
-from typing import Literal, TypeVar
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import unlearnbench
-from unlearnbench.data.prepare import DataSpec
-from unlearnbench.data.source import Source
 from unlearnbench.errors import UnlearnBenchError, UserError, unknown
-from unlearnbench.method import Method
+
+if TYPE_CHECKING:
+    from unlearnbench.authoring import Method
+    from unlearnbench.data.prepare import DataSpec, Source
 
 Kind = Literal["methods", "controls", "datasets", "models"]
 LOADED = "unlearnbench_plugin_"
@@ -43,6 +49,25 @@ class Plugin:
     name: str
     path: Path
     entry: EntryPoint | None = None
+    pickled: bytes = b""
+    """A class of a script or a notebook by value: so it can be made again in another process."""
+    text: str = ""
+    """Source of such a class."""
+
+    @classmethod
+    def of_class(cls, method: type[Method]) -> Plugin:
+        """Name a class that no plugin file has. Raises UserError for one that cannot be pickled."""
+        import cloudpickle  # slow to import, and most commands need none
+
+        try:
+            pickled = cloudpickle.dumps(method)
+        except Exception as error:  # whatever it holds may refuse in its own way
+            raise UserError(
+                f"The class {method.__name__} cannot be sent to worker processes: {told(error)}.",
+                "Put it into a file of its own, and give the file's path in its place.",
+            ) from error
+        place = Path(f"<class {method.__name__}>")
+        return cls(method_name(method), place, None, pickled, _class_source(method))
 
     @property
     def origin(self) -> str:
@@ -51,6 +76,8 @@ class Plugin:
 
     def source(self) -> str:
         """Return its source text."""
+        if self.pickled:
+            return self.text
         try:
             return self.path.read_text()
         except OSError as error:
@@ -98,10 +125,13 @@ class Plugin:
         return module
 
 
-def find(kind: Kind, files: Iterable[Path] = ()) -> dict[str, Plugin]:
+def find(
+    kind: Kind, files: Iterable[Path] = (), classes: Iterable[type[Method]] = ()
+) -> dict[str, Plugin]:
     """List what there is of a kind, by name; nothing is imported.
 
-    Raises UserError where two sources claim one name, or a named file does not exist.
+    files, classes: of the user's, besides what is shipped or installed. Raises UserError where two
+    sources claim one name, or a named file does not exist.
     """
     found = [
         Plugin(path.stem, path)
@@ -114,6 +144,11 @@ def find(kind: Kind, files: Iterable[Path] = ()) -> dict[str, Plugin]:
                 f"There is no file {path}.", "--plugin takes the path of a Python file."
             )
         found.append(Plugin(path.stem, path.resolve()))
+    found += map(Plugin.of_class, classes)
+    return _by_name(kind, found)
+
+
+def _by_name(kind: str, found: Iterable[Plugin]) -> dict[str, Plugin]:
     plugins: dict[str, Plugin] = {}
     for plugin in found:
         other = plugins.setdefault(plugin.name, plugin)
@@ -125,9 +160,16 @@ def find(kind: Kind, files: Iterable[Path] = ()) -> dict[str, Plugin]:
     return plugins
 
 
-def runnable(files: Iterable[Path] = ()) -> dict[str, Plugin]:
-    """List what a run may execute: the methods there are, and the controls beside them."""
-    methods, controls = find("methods", files), find("controls")
+def added(plugins: Mapping[str, Plugin]) -> tuple[Plugin, ...]:
+    """List the methods that the user has added: those that no other process finds by itself."""
+    here = shipped("methods")
+    return tuple(p for p in plugins.values() if p.entry is None and p.path.parent != here)
+
+
+def runnable(more: Iterable[Plugin] = ()) -> dict[str, Plugin]:
+    """List what a run may execute: the methods there are, those added, and the controls."""
+    methods = _by_name("methods", [*find("methods").values(), *more])
+    controls = find("controls")
     for name in methods.keys() & controls.keys():
         raise UserError(
             f"'{name}' is the name of a control: {methods[name].origin} cannot have it.",
@@ -146,6 +188,16 @@ def _from_entry(entry: EntryPoint) -> Plugin:
     return Plugin(entry.name, Path(origin), entry)
 
 
+def discover(room: str) -> dict[str, ModuleType]:
+    """Import every file of a room of this package, such as its tables; return them by name.
+
+    What a file holds registers itself, or is found by its name.
+    """
+    files = iter_modules(importlib.import_module(room).__path__)
+    names = sorted(file.name for file in files)
+    return {name: importlib.import_module(f"{room}.{name}") for name in names}
+
+
 def get(plugins: dict[str, Plugin], kind: str, name: str) -> Plugin:
     """Look a plugin up by name; raises UserError with the nearest name where there is none."""
     if name not in plugins:
@@ -155,7 +207,54 @@ def get(plugins: dict[str, Plugin], kind: str, name: str) -> Plugin:
 
 def method_class(plugin: Plugin) -> type[Method]:
     """Import a method and return its class. Raises UserError unless the file defines just one."""
-    return _only_subclass(plugin, plugin.load(), Method)  # type: ignore[type-abstract]
+    from unlearnbench.authoring import Method
+
+    if plugin.pickled:
+        return _unpickled(plugin.pickled)
+    return only_subclass(plugin, plugin.load(), Method)  # type: ignore[type-abstract]
+
+
+def _class_source(method: type[Method]) -> str:
+    """Return the source of a class, the same in every process that defines it.
+
+    Python finds none of a class in a notebook's cell, but that of its functions; where these have
+    none either, their code stands for it.
+    """
+    functions = [value for value in vars(method).values() if inspect.isfunction(value)]
+    try:
+        return inspect.getsource(method)
+    except (OSError, TypeError):
+        pass
+    try:
+        cell = "".join(inspect.findsource(functions[0])[0])
+        for node in ast.walk(ast.parse(cell)):
+            if isinstance(node, ast.ClassDef) and node.name == method.__name__:
+                return ast.get_source_segment(cell, node) or ""
+    except (OSError, TypeError, SyntaxError, IndexError):
+        pass
+    codes = (function.__code__ for function in functions)
+    return "\n".join(f"{code.co_name} {code.co_names} {code.co_code.hex()}" for code in codes)
+
+
+@cache
+def _unpickled(pickled: bytes) -> type[Method]:
+    """Make a class again, once a process. The bytes are this very program's, never a file's."""
+    method: type[Method] = pickle.loads(pickled)
+    return method
+
+
+def method_name(method: type[Method]) -> str:
+    """Return the name a class goes by: its plugin file's, or its own as words-with-hyphens."""
+    file = plugin_file(method)
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", method.__name__)
+    return file.stem if file else words.lower()
+
+
+def plugin_file(method: type[Method]) -> Path | None:
+    """Return the plugin file that a class was loaded from; None for one of a script or notebook."""
+    if not method.__module__.startswith(LOADED):
+        return None
+    return Path(str(sys.modules[method.__module__].__file__))
 
 
 def source(spec: DataSpec, root: Path) -> Source:
@@ -165,45 +264,15 @@ def source(spec: DataSpec, root: Path) -> Source:
 
 def source_class(plugin: Plugin) -> type[Source]:
     """Import a data set and return its class."""
-    return _only_subclass(plugin, plugin.load(), Source)  # type: ignore[type-abstract]
+    from unlearnbench.data.prepare import Source
 
-
-def settings_class(plugin: Plugin) -> type[Method]:
-    """Return a class with a method's hyperparameters, without importing torch where possible.
-
-    Planning needs names, defaults and bounds only, and importing torch takes longer than all the
-    rest of it. So the class is rebuilt from its `param` lines alone; where they need more than
-    `unlearnbench` and `typing`, or the file builds on something else, the method is imported.
-    """
-    try:
-        body = [_outline(node) for node in ast.parse(plugin.source()).body if _is_light(node)]
-        module = ModuleType(f"unlearnbench_settings_{plugin.name.replace('-', '_')}")
-        sys.modules[module.__name__] = module
-        outline = ast.fix_missing_locations(ast.Module(body, []))
-        exec(compile(outline, plugin.path, "exec"), module.__dict__)
-        return _only_subclass(plugin, module, Method)  # type: ignore[type-abstract]
-    except (SyntaxError, NameError, TypeError, AttributeError, UserError):
-        return method_class(plugin)
-
-
-def _is_light(node: ast.stmt) -> bool:
-    if isinstance(node, ast.ImportFrom):
-        return node.module in {"unlearnbench", "typing", "__future__"}
-    return isinstance(node, ast.ClassDef)
-
-
-def _outline(node: ast.stmt) -> ast.stmt:
-    """Keep a class's docstring, settings and values, and drop its functions but for their names."""
-    if isinstance(node, ast.ClassDef):
-        for item in node.body:
-            if isinstance(item, ast.FunctionDef):
-                item.args = ast.parse("lambda *_: 0", mode="eval").body.args  # type: ignore[attr-defined]
-                item.body, item.returns, item.decorator_list = [ast.Pass()], None, []
-    return node
+    return only_subclass(plugin, plugin.load(), Source)  # type: ignore[type-abstract]
 
 
 def build(method: type[Method], name: str, settings: dict[str, object]) -> Method:
     """Make a method from its settings. Raises UserError naming the hyperparameter that is wrong."""
+    from pydantic import ValidationError
+
     for key in settings:
         if key not in method.model_fields:
             raise unknown(f"hyperparameter of {name}", key, method.model_fields)
@@ -228,7 +297,8 @@ def told(error: Exception) -> str:
     return f"{text} ({inside[-1]})" if inside else text
 
 
-def _only_subclass(plugin: Plugin, module: ModuleType, base: type[T]) -> type[T]:
+def only_subclass(plugin: Plugin, module: ModuleType, base: type[T]) -> type[T]:
+    """Return the one class with this base that a module defines. Raises UserError for 0 or many."""
     own = [
         value
         for value in vars(module).values()

@@ -19,9 +19,9 @@ from privacy_guard.attacks.rmia_attack import RmiaAttack
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
+from unlearnbench.audits import lira, references
+from unlearnbench.audits.roc import auc
 from unlearnbench.data.splits import reference_members
-from unlearnbench.metrics import lira, rmia
-from unlearnbench.metrics.roc import auc
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ def our_rmia(estimate: Floats) -> Floats:
     """Score the audited samples at gamma 1, given P(x) of all samples."""
     ratio = expit(target) / estimate
     # PrivacyGuard counts the population ratios that are exceeded, not those that are equalled.
-    return rmia.score(ratio[:AUDITED], ratio[AUDITED:], gamma=1.0, strict=True)
+    return references.share_above(ratio[:AUDITED], ratio[AUDITED:], gamma=1.0, strict=True)
 
 
 def their_rmia(references: Floats, kept: int, *, online: bool) -> Floats:
@@ -111,8 +111,8 @@ our_code = lira.offline_as_reference_code(target, code)
 print("\n".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "privacyguard-platform")))
 print(f"\n{'attack':<14}{'score difference':>18}{'our AUC %':>14}{'their AUC %':>14}")
 checks = [
-    agree("RMIA online", our_rmia(rmia.online(probability, member)), online),
-    agree("RMIA offline", our_rmia(rmia.offline(probability, member, ALPHA)), offline),
+    agree("RMIA online", our_rmia(references.online(probability, member)), online),
+    agree("RMIA offline", our_rmia(references.offline(probability, member, ALPHA)), offline),
     agree("LiRA online", lira.online(target, fits)[:AUDITED], mix),
     agree("LiRA offline", our_code[:AUDITED], alone),
 ]

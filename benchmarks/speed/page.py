@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import vl_convert
+import matplotlib.style
+from matplotlib.figure import Figure
+
+from unlearnbench.reporting.figures import STYLE
 
 TITLES = {
     "training": "Training",
@@ -54,7 +58,7 @@ def write(folder: Path) -> None:
 
 def _section(folder: Path, part: str, title: str, found: dict[str, Any]) -> list[str]:
     rows = [row for row in found["rows"] if row["part"] != "cost"]
-    (folder / f"{part}.svg").write_text(_figure(rows))
+    _save(_figure, rows, folder / f"{part}.svg")
     lines = [f"## {title}", "", ABOUT[part], "", f"![{title}: ratios]({part}.svg)", ""]
     facts = list(dict.fromkeys(name for row in rows for name in row["facts"] if name != "of ours"))
     lines += _table(["Work", "Ours", "Other", "Ratio", "Range", "Ours s", "Other s", *facts])
@@ -76,7 +80,7 @@ def _section(folder: Path, part: str, title: str, found: dict[str, Any]) -> list
     costs = [row for row in found["rows"] if row["part"] == "cost"]
     if costs:
         lines += ["", "![Cost](cost.svg)", ""]
-        (folder / "cost.svg").write_text(_costs(costs))
+        _save(_costs, costs, folder / "cost.svg")
         lines += _table(["Axis: value", "Cost", "Models' s", "Models", "Peak memory MB", "Wall s"])
         for row in costs:
             known = row["facts"]
@@ -96,39 +100,22 @@ def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _figure(rows: list[dict[str, Any]]) -> str:
+def _figure(rows: list[dict[str, Any]]) -> Figure:
     """Draw ratios with their ranges on a logarithmic axis, a line at 1."""
-    values = [
-        {
-            "what": f"{row['other']} ({row['work'].partition(',')[0]}{_tail(row['work'])})",
-            "ratio": row["ratio"][0],
-            "low": row["ratio"][1],
-            "high": row["ratio"][2],
-        }
-        for row in rows
+    names = [
+        f"{row['other']} ({row['work'].partition(',')[0]}{_tail(row['work'])})" for row in rows
     ]
-    y = {
-        "field": "what",
-        "type": "nominal",
-        "title": None,
-        "sort": None,
-        "axis": {"labelLimit": 420},
-    }
-    scale = {"type": "log"}
-    title = "times as long as ours (log scale; right of 1 we are faster)"
-    x = {"field": "ratio", "type": "quantitative", "title": title, "scale": scale}
-    layers = [
-        {
-            "mark": {"type": "rule", "color": "#999"},
-            "encoding": {"x": {"datum": 1, "type": "quantitative", "scale": scale}},
-        },
-        {
-            "mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.5},
-            "encoding": {"y": y, "x": x | {"field": "low"}, "x2": {"field": "high"}},
-        },
-        {"mark": {"type": "point", "filled": True, "size": 60}, "encoding": {"y": y, "x": x}},
-    ]
-    return _svg({"data": {"values": values}, "width": 420, "layer": layers})
+    ratio, low, high = zip(*(row["ratio"] for row in rows), strict=True)
+    figure = Figure((7, 0.6 + 0.2 * len(rows)), layout="constrained")
+    ax = figure.subplots()
+    ax.axvline(1, color="#999999")
+    ax.hlines(names, low, high, linewidth=3, alpha=0.5)
+    ax.plot(ratio, names, "o")
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.invert_yaxis()
+    ax.set_xlabel("times as long as ours (log scale; right of 1 we are faster)")
+    return figure
 
 
 def _tail(work: str) -> str:
@@ -139,37 +126,24 @@ def _tail(work: str) -> str:
     return ""
 
 
-def _costs(rows: list[dict[str, Any]]) -> str:
+def _costs(rows: list[dict[str, Any]]) -> Figure:
     """Draw cost against each axis, a panel each."""
-    values = [
-        {
-            "axis": row["work"],
-            "value": float(row["other"].rpartition(" ")[2]),
-            "cost": row["ratio"][0],
-        }
-        for row in rows
-    ]
-    spec = {
-        "data": {"values": values},
-        "facet": {"field": "axis", "type": "nominal", "title": None, "sort": None},
-        "columns": 3,
-        "spec": {
-            "width": 170,
-            "height": 130,
-            "mark": {"type": "line", "point": True},
-            "encoding": {
-                "x": {"field": "value", "type": "quantitative", "title": None},
-                "y": {"field": "cost", "type": "quantitative", "title": "cost, first value = 1"},
-            },
-        },
-        "resolve": {"scale": {"x": "independent", "y": "independent"}},
-    }
-    return _svg(spec)
+    axes = list(dict.fromkeys(row["work"] for row in rows))
+    figure = Figure((7, 2.1 * -(-len(axes) // 3)), layout="constrained")
+    grid = figure.subplots(-(-len(axes) // 3), 3, squeeze=False).flat
+    for axis, ax in zip(axes, grid, strict=False):
+        points = [row for row in rows if row["work"] == axis]
+        values = [float(row["other"].rpartition(" ")[2]) for row in points]
+        ax.plot(values, [row["ratio"][0] for row in points], "o-")
+        ax.set(title=axis, ylabel="cost, first value = 1")
+    for spare in list(grid):
+        spare.remove()
+    return figure
 
 
-def _svg(spec: dict[str, Any]) -> str:
-    drawn: str = vl_convert.vegalite_to_svg(spec | {"background": "white"})
-    return drawn
+def _save(draw: Callable[[list[dict[str, Any]]], Figure], rows: Any, path: Path) -> None:
+    with matplotlib.style.context(["default", STYLE]):
+        draw(rows).savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":

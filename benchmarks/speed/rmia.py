@@ -8,7 +8,7 @@ import numpy as np
 import plain
 from turns import Row, compared, in_turn
 
-from unlearnbench.metrics import rmia
+from unlearnbench.audits import references
 
 SAMPLES = 60_000
 
@@ -18,10 +18,11 @@ def measure(root: Path, rounds: int) -> list[Row]:
     draw = np.random.default_rng(0)
     ratio, population = draw.lognormal(size=(2, SAMPLES))
     same = np.array_equal(
-        rmia.score(ratio, population, gamma=2.0), plain.outer_product(ratio, population, 2.0)
+        references.share_above(ratio, population, gamma=2.0),
+        plain.outer_product(ratio, population, 2.0),
     )
     works = {
-        "sorted search": lambda: rmia.score(ratio, population, gamma=2.0),
+        "sorted search": lambda: references.share_above(ratio, population, gamma=2.0),
         "outer product": lambda: plain.outer_product(ratio, population, 2.0),
     }
     seconds = in_turn(works, rounds)

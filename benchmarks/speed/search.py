@@ -16,8 +16,7 @@ from turns import Row, compared, in_turn
 from work import load
 
 from unlearnbench.toolkit import train
-from unlearnbench.toolkit.closest_search import closest_search
-from unlearnbench.toolkit.paper_search import paper_search
+from unlearnbench.toolkit.adversarial import closest_search, paper_search
 
 RADIUS, SAMPLES, MOST = 0.04, 200, 12
 """First radius; images searched for; doublings of the radius at most for a library's PGD."""

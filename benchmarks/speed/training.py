@@ -7,7 +7,7 @@ from pathlib import Path
 
 import plain
 import torch
-from loky import ProcessPoolExecutor
+from joblib.externals.loky import ProcessPoolExecutor
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 from turns import Row, compared, in_turn

@@ -1,1 +1,1 @@
-"""What can be typed: commands, options and arguments. What they do is in commands/."""
+"""What can be typed and what is printed: a file a command, its arguments beside what it does."""

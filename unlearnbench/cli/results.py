@@ -44,14 +44,19 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Remove it; otherwise only list it.")] = False,
 ) -> None:
     """Remove runs of settings that are not asked for any more, and what was left half made."""
-    from unlearnbench.commands.past import superfluous
+    from unlearnbench.api.results import planned_of
+    from unlearnbench.errors import UserError
     from unlearnbench.storage import housekeeping
     from unlearnbench.units import size
 
-    paths = superfluous(Path(benchmark).stem, plugin or [], results)
+    store = housekeeping.open_store(results, Path(benchmark).stem)
+    planned = planned_of(store, plugins=plugin or [])
+    if planned is None:
+        raise UserError(f"{store.folder} has no benchmark.toml.", "Run the benchmark once more.")
+    paths = housekeeping.superfluous(store, planned.plan)
     for path in paths:
         typer.echo(str(path))
-    what = f"{len(paths)} files and folders, {size(housekeeping.size(paths))}"
+    what = f"{len(paths)} files and folders, {size(housekeeping.size_of(paths))}"
     if yes:
         housekeeping.remove(paths)
     typer.echo(f"Removed {what}." if yes else f"{what}; --yes removes them.")
@@ -67,7 +72,7 @@ def merge(
     from unlearnbench.storage.store import Store
 
     for source in sources:
-        copied, damaged = housekeeping.merge(source, Store(results / source.name))
+        copied, damaged = housekeeping.merge_runs(source, Store(results / source.name))
         for line in damaged:
             typer.echo(f"left out, {line}")
         typer.echo(f"{source}: {copied} runs copied")

@@ -21,6 +21,7 @@ from unlearnbench.cli.options import (
     name_list,
     stoppable,
 )
+from unlearnbench.cli.run import OK, SOME_FAILED
 
 
 def tune(
@@ -44,22 +45,34 @@ def tune(
     reports: Reports = Path("reports"),
 ) -> None:
     """Choose each method's settings, on seeds and samples that are never reported."""
-    from unlearnbench.commands.tune import Tuning
-    from unlearnbench.commands.tune import tune as choose
+    from rich.console import Console
 
-    asked = Tuning(
-        benchmark,
+    from unlearnbench.api.request import Request
+    from unlearnbench.api.request import benchmark as setup
+    from unlearnbench.api.tune import Tuning
+    from unlearnbench.cli.display import Display
+    from unlearnbench.tuning import outcome
+
+    request = Request(
+        setup(benchmark),
         data,
         results,
-        reports,
-        trials,
-        seeds,
-        methods=name_list(methods),
-        blind=blind,
+        name_list(methods),
         assignments=set_ or [],
         plugins=plugin or [],
         devices=devices,
         jobs_per_device=job_count(jobs_per_device),
+        retry_stale=True,  # what a method's earlier source made does not count
     )
+    display = Display(Console())
     with stoppable("Stopped. Finished trials are kept; the same command goes on."):
-        raise typer.Exit(choose(asked))
+        tuning = Tuning(benchmark, request, trials, seeds, blind=blind)
+        tuned = tuning.run(display)
+        if tuned is None:
+            raise typer.Exit(SOME_FAILED)
+        paths = outcome.write_outcome(tuned, tuning.about, reports / tuning.folder)
+        display.table(outcome.table(tuned, tuning.about))
+        display.notes(outcome.notes(tuned))
+        for what, path in paths.items():
+            display.told(f"{what}: {path}")
+        raise typer.Exit(OK if tuning.whole else SOME_FAILED)

@@ -1,11 +1,14 @@
 """A control: a model whose outputs give its forget set away."""
 
+from typing import ClassVar
+
 import torch
 from torch import nn
 from torch.nn import functional
 
 from unlearnbench import Method, Task, param
 from unlearnbench.toolkit.optimisers import Adam
+from unlearnbench.verdicts.verdict import FOUND, Expectation
 
 
 class PlantedLeak(Method):
@@ -16,6 +19,8 @@ class PlantedLeak(Method):
     there. The lift is moderate on purpose. LiRA's Gaussians are narrower with a sample than
     without, so that a margin far above both looks like a model that never saw it.
     """
+
+    expects: ClassVar[Expectation] = FOUND
 
     lift: float = param(5.0, gt=0, help="added to the logit of the label on forget samples")
     shrink: float = param(0.7, gt=0, le=1, help="factor on the logits of retain samples")

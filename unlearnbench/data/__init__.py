@@ -1,5 +1,5 @@
 """Images and labels: where they come from, which of them a benchmark uses, which are forgotten."""
 
-from unlearnbench.data.source import Images, Labels, Pool, Source
+from unlearnbench.data.prepare import Images, Labels, Pool, Source
 
 __all__ = ["Images", "Labels", "Pool", "Source"]

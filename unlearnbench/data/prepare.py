@@ -1,18 +1,53 @@
-"""Which part of a data set a benchmark uses, and as what."""
+"""Where images and labels come from, which of them a benchmark uses, and as what."""
 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from unlearnbench.data.source import Images, Labels, Pool, Source
 from unlearnbench.errors import DataError
 from unlearnbench.recipe import Strict
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Hold a data set as its source gives it.
+
+    images: uint8 [n, C, H, W]; labels: int64 [n]; a source without a test set of its own gives
+    everything as train and an empty test set.
+    """
+
+    train: tuple[Images, Labels]
+    test: tuple[Images, Labels]
+
+
+class Source(ABC):
+    """Stand for one data set; a subclass lives in a file named as the data set."""
+
+    def __init__(self, root: Path, path: str | None = None) -> None:
+        """Look below `root`, the folder given as --data; `path` is for sources that need one."""
+        self.root = root
+        self.path = path
+
+    def fetch(self) -> None:  # noqa: B027 (most sources have nothing to do)
+        """Make sure the data are there, downloading them where that is possible.
+
+        Runs once, before any worker starts. Raises DataError saying where to put what.
+        """
+
+    @abstractmethod
+    def load(self) -> Pool:
+        """Read everything."""
 
 
 class DataSpec(Strict):
@@ -72,7 +107,7 @@ class Data:
         return np.concatenate((self.train[1], self.test[1], self.held_out[1]))
 
 
-def prepare(source: Source, spec: DataSpec) -> Data:
+def draw_samples(source: Source, spec: DataSpec) -> Data:
     """Draw a benchmark's samples from a source. Raises DataError if there are too few."""
     pool = source.load()
     _check(pool, spec.name)

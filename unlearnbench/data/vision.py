@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from unlearnbench.data.source import Images, Labels, Pool, Source
+from unlearnbench.data.prepare import Images, Labels, Pool, Source
 from unlearnbench.errors import DataError
 
 

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from unlearnbench import evaluation, metrics, registry
-from unlearnbench.evaluation.findings import FRAMES, Findings, frame, listed
-from unlearnbench.evaluation.judge import judge_all
+from unlearnbench import audits, evaluation, metrics, registry, verdicts
+from unlearnbench.audits.attacks import ULIRA
+from unlearnbench.evaluation.findings import FRAMES, RUN, Findings, frame, listed
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.files import write_text
-from unlearnbench.metrics.gaps import with_gaps, yardstick
+from unlearnbench.metrics.gaps import with_gaps
+from unlearnbench.metrics.kinds import GROUP, OfRecord
+from unlearnbench.metrics.metric import COSTS, METRICS
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
-from unlearnbench.planning.plan import Node, Plan
-from unlearnbench.planning.rows import rows
-from unlearnbench.planning.spec import digest
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Node, Plan, digest
+from unlearnbench.planning.rows import controls, entrants, titles
 from unlearnbench.storage.store import Store
+from unlearnbench.verdicts.compare import (
+    AttackedRun,
+    Pair,
+    Rows,
+    compare_pairs,
+    judge_rows,
+    places,
+)
+from unlearnbench.verdicts.verdict import Verdict, flags, has_power
+
+Key = tuple[str, float, int]
+"""A condition: access, fraction, request."""
 
 
 def collect(planned: Planned, store: Store) -> Findings:
@@ -55,7 +71,8 @@ def collect(planned: Planned, store: Store) -> Findings:
             for (label, access), reason in plan.skipped.items()
         ],
         failures=[_failure(plan.nodes[run], store, why) for run, why in errors.items()],
-        papers={row.label: row.method.paper for row in rows(benchmark, plugins)},
+        papers={row.label: row.method.paper for row in entrants(benchmark, plugins)},
+        titles=titles(benchmark, plugins),
         references=len(plan.references),
         models=len(plan.nodes),
         open=sum(not store.done(run) and run not in errors for run in plan.nodes),
@@ -95,7 +112,7 @@ def _measured(
 ) -> dict[str, Any]:
     """Put what was measured, and what it amounts to, in plain values."""
     runs = _runs(benchmark, measured, records)
-    attacks, pairs = judge_all(benchmark, measured, runs)
+    attacks, pairs = judge_all(benchmark, measured, runs, controls())
     broken = [
         f"{cell.label} ({cell.run}) is left out: {why}." for cell, why in measured.broken.items()
     ]
@@ -156,34 +173,94 @@ def _failure(node: Node, store: Store, error: str) -> dict[str, str]:
 def _runs(
     benchmark: Benchmark, measured: Measured, records: dict[str, dict[str, Any]]
 ) -> pd.DataFrame:
-    made = []
-    for cell, found in measured.cells.items():
-        record = records[cell.run]
+    cells = []
+    for cell, evaluated in measured.cells.items():
         *original, forget, run = cell.seeds
-        made.append(
+        seeds = original[0] if original else None, forget, run
+        keys = (cell.label, cell.access, cell.fraction, cell.request, *seeds, cell.run)
+        cells.append(
             {
-                "label": cell.label,
-                "access": cell.access,
-                "fraction": cell.fraction,
-                "request": cell.request,
-                "original_seed": original[0] if original else None,
-                "forget_seed": forget,
-                "run_seed": run,
-                "run": cell.run,
+                **dict(zip(RUN, keys, strict=True)),
                 "no_op": cell in measured.no_op,
-                **found.values,
-                **{f"auc: {name}": one.part.value for name, one in found.attacks.items()},
-                "seconds": record["seconds"]["total"],
-                "gradients": record["gradients"],
-                "memory": record["peak memory MB"],
+                **evaluated.values,
+                **{f"auc: {name}": found.part.value for name, found in evaluated.attacks.items()},
+                **{
+                    name: cost.function(records[cell.run])
+                    for name, cost in COSTS.items()
+                    if isinstance(cost, OfRecord)
+                },
             }
         )
-    runs = pd.DataFrame(made)
-    if not runs.empty:
-        runs = with_gaps(runs, benchmark.gap_terms)
-        ideal = yardstick(runs, ["seconds"], others=False)["seconds"]
-        runs["time_ratio"] = runs["seconds"] / ideal
-    return runs
+    runs = pd.DataFrame(cells)
+    return runs if runs.empty else with_gaps(runs, benchmark.gap_terms)
+
+
+def judge_all(
+    benchmark: Benchmark, measured: Measured, runs: pd.DataFrame, controls: Collection[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Judge every row under every attack, and compare methods in pairs under each.
+
+    controls: labels of rows that are no methods. Returns two frames: one row a condition, attack
+    and label, as in `Verdict.columns`, and one a condition, attack and pair: by how much their
+    AUCs differ.
+    """
+    by_row = {} if runs.empty else dict(list(runs.groupby([*GROUP, "label"])))
+    rows: list[dict[str, Any]] = []
+    pairs: list[dict[str, Any]] = []
+    for (key, attack), trials in _trials(measured).items():
+        labels = [label for label in trials if label not in (ORIGINAL, RETRAIN, *controls)]
+        judged = judge_rows(trials, RETRAIN, labels, benchmark.limits.equivalence)
+        void = {row.label: _flags(benchmark, by_row.get((*key, row.label)), row) for row in judged}
+        sound = [label for label in labels if label != HELD_OUT and not void[label]]
+        compared = compare_pairs(trials, RETRAIN, sound)
+        ranks = places(judged, compared, sound)
+        power = has_power(next((row for row in judged if row.label == ORIGINAL), None))
+        keys = dict(zip(GROUP, key, strict=True))
+        for row in judged:
+            flagged = ", ".join(void[row.label])
+            full = replace(row, power=power, rank=ranks.get(row.label), flags=flagged)
+            rows.append({"label": row.label, **keys, "attack": attack} | full.columns())
+        pairs += [{**keys, "attack": attack} | _pair(pair) for pair in compared]
+    return pd.DataFrame(rows), pd.DataFrame(pairs)
+
+
+def _trials(measured: Measured) -> dict[tuple[Key, str], Rows]:
+    """Sort what attacks found by condition and attack, then by label."""
+    trials: dict[tuple[Key, str], dict[str, list[AttackedRun]]] = {}
+    for cell, evaluated in measured.cells.items():
+        key = (cell.access, cell.fraction, cell.request)
+        for attack, found in evaluated.attacks.items():
+            rows = trials.setdefault((key, attack), {})
+            rows.setdefault(cell.label, []).append(AttackedRun(cell.seeds, found))
+    for (access, fraction), by_label in measured.ulira.items():
+        rows = trials.setdefault(((access, fraction, 1), ULIRA), {})
+        for label, worlds in by_label.items():
+            rows[label] = [AttackedRun((world,), found) for world, found in enumerate(worlds)]
+    return dict(trials)
+
+
+def _flags(benchmark: Benchmark, runs: pd.DataFrame | None, row: Verdict) -> list[str]:
+    """List why a row is void, under its attack or altogether; runs: its own."""
+    # U-LiRA's worlds may be there before the runs of the table are.
+    if row.label in (ORIGINAL, RETRAIN) or runs is None:
+        return []
+    limits = benchmark.limits
+    lost = float(runs["test_accuracy_gap"].mean())
+    return flags(row, lost, bool(runs["no_op"].all()), limits.equivalence, limits.utility)
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    low, high = pair.difference.interval()
+    return {
+        "nearer": pair.nearer,
+        "farther": pair.farther,
+        "difference": pair.difference.value,
+        "sampling_error": pair.difference.sampling,
+        "seed_error": pair.difference.seeds,
+        "low": low,
+        "high": high,
+        "p": pair.p,
+    }
 
 
 def _cached(path: Path) -> dict[str, Any]:
@@ -197,8 +274,20 @@ def _cached(path: Path) -> dict[str, Any]:
 
 def _version(benchmark: Benchmark, plan: Plan, store: Store) -> str:
     """Return a digest of all that the numbers depend on."""
-    folders = [Path(package.__file__ or "").parent for package in (metrics, evaluation)]
+    rooms = (audits, verdicts, metrics, evaluation)
+    folders = [Path(room.__file__ or "").parent for room in rooms]
     source = [path.read_text() for folder in folders for path in sorted(folder.glob("*.py"))]
     stamps = {run: store.stamp(run) for run in plan.nodes if store.done(run)}
     asked = benchmark.model_dump(mode="json", exclude={"title", "tuning", "published"})
-    return digest([source, stamps, asked])
+    return digest([source, [_entered(*entry) for entry in METRICS.items()], stamps, asked])
+
+
+def _entered(name: str, metric: Any) -> list[str]:
+    """Return a metric's name, and the source of its function if that is not of this package."""
+    function = metric.function
+    if function.__module__.startswith("unlearnbench."):
+        return [name]
+    try:
+        return [name, inspect.getsource(function)]
+    except OSError:  # typed at a prompt
+        return [name, repr(function)]

@@ -2,29 +2,85 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from unlearnbench.metrics import distances, gates, ulira
-from unlearnbench.metrics.attacks import HEADLINE, Samples, View, score
-from unlearnbench.metrics.bank import Bank
-from unlearnbench.metrics.compute import Attacked, Evaluation, evaluate
-from unlearnbench.metrics.roc import auc
-from unlearnbench.planning.plan import ORIGINAL, RETRAIN, Cell, Plan
-from unlearnbench.planning.spec import Access
+from unlearnbench.audits.attacks import (
+    HEADLINE,
+    Attacked,
+    Samples,
+    View,
+    attacked,
+    possible,
+    score,
+    ulira,
+)
+from unlearnbench.audits.references import ReferenceModels
+from unlearnbench.metrics.curves import Curves, curves
+from unlearnbench.metrics.kinds import OfModel, OfModels, OfScores, Seen, ToRetrain
+from unlearnbench.metrics.metric import METRICS
+from unlearnbench.planning.plan import ORIGINAL, RETRAIN, Access, Cell, Plan
 from unlearnbench.storage.store import OTHER_DATA, Arrays, Store
+from unlearnbench.verdicts.verdict import broken
 
 NO_CHANGE = 1e-3
+PARTS = ("forget", "test")
+"""On which outputs are compared with retrain's."""
+Outputs = dict[tuple[str, str], NDArray[Any]]
+"""By output and part: margins [n] or logits [n, classes]."""
 
 T = TypeVar("T")
 S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Hold every metric of one model, every attack on it, its curves."""
+
+    values: dict[str, float]
+    attacks: dict[str, Attacked]
+    curves: Curves
+
+
+def evaluate(
+    view: View,
+    references: ReferenceModels | None,
+    attacks: list[str],
+    forget_set: object,
+    twin: tuple[View, NDArray[np.int64]] | None = None,
+) -> Evaluation:
+    """Compute every metric that needs no retrain, every attack, and the curves.
+
+    Accuracies and AUCs are in percent, confidences in [0, 1]. twin: of the model for which forget
+    and test samples changed places, and the test samples that it forgot. Without references there
+    is no AUC that needs them.
+    """
+    swapped = None
+    if twin is not None and references is not None:
+        swapped = score(HEADLINE, twin[0], references), twin[1]
+    seen, found = Seen(view, swapped), {}
+    values = {
+        name: metric.function(seen)
+        for name, metric in METRICS.items()
+        if isinstance(metric, OfModel)
+    }
+    for attack in possible(list(dict.fromkeys([HEADLINE, *attacks])), references):
+        scores = score(attack, view, references)
+        if attack == HEADLINE:
+            values |= {
+                name: metric.function(seen, scores)
+                for name, metric in METRICS.items()
+                if isinstance(metric, OfScores)
+            }
+        found[attack] = attacked(scores, view.samples.forget, view.samples.others, forget_set)
+    known = {name: value for name, value in values.items() if value is not None}
+    return Evaluation(known, found, curves(view, references))
 
 
 @dataclass
@@ -47,6 +103,7 @@ class Measurement:
     def __init__(self, plan: Plan, store: Store, attacks: list[str]) -> None:
         """Measure what `plan` describes and `store` holds."""
         self.plan, self.store, self.attacks = plan, store, attacks
+        self._samples: dict[tuple[str, int], Samples] = {}
 
     def finished(self) -> list[Cell]:
         """List the cells that can be measured."""
@@ -78,105 +135,108 @@ class Measurement:
         return {split: damage for split, damage in found if damage is not None}
 
     @cached_property
-    def bank(self) -> Bank | None:
+    def references(self) -> ReferenceModels | None:
         """The reference models, once all are there.
 
-        Half a bank is not balanced, and an unbalanced one biases every AUC: better none yet.
+        Of half of them more would have been trained on some samples than on others, which biases
+        every AUC: better none yet.
         """
-        references = self.plan.references
-        if not references or not all(self.store.done(run) for run in references):
+        runs = self.plan.references
+        if not runs or not all(self.store.done(run) for run in runs):
             return None
-        if any(self.store.digest(run) != self._digest for run in references):
+        if any(self.store.digest(run) != self._digest for run in runs):
             return None
-        return Bank.join([self.store.signals(run) for run in references])
+        return ReferenceModels.join([self.store.signals(run) for run in runs])
 
     def run(self) -> Measured:
         """Measure everything, on all cores: nearly all of the work lets go of Python's lock."""
-        made = Measured(offline_a=self.bank.offline_a if self.bank else None)
+        measured = Measured(offline_a=self.references.offline_a if self.references else None)
         for cell in self.plan.cells:
             if self.store.exists(cell.run) and (damage := self._damage(cell)):
-                made.broken[cell] = f"{damage} (unlearnbench run makes it again)"
+                measured.broken[cell] = f"{damage} (unlearnbench run makes it again)"
         cells = self.finished()
-        for cell, (evaluation, problem) in zip(cells, _threads(self._cell, cells), strict=True):
+        for cell, (evaluation, problem) in zip(cells, _fan_out(self._cell, cells), strict=True):
             if problem is not None:
-                made.broken[cell] = problem
+                measured.broken[cell] = problem
             if evaluation is not None:
-                made.cells[cell] = evaluation
-        together: dict[tuple[Access, tuple[float, int, int]], list[Cell]] = {}
-        for cell in made.cells:
-            together.setdefault((cell.access, cell.forget_set), []).append(cell)
-        for found in _threads(self._distances, list(together.values())):
-            for cell, values in found.items():
-                made.cells[cell].values.update(values)
-        made.no_op = {cell for cell in made.cells if self._is_no_op(cell)}
-        made.ulira = self._ulira()
-        return made
+                measured.cells[cell] = evaluation
+        alike: dict[tuple[Access, tuple[float, int, int]], list[Cell]] = {}
+        for cell in measured.cells:
+            alike.setdefault((cell.access, cell.forget_set), []).append(cell)
+        for by_cell in _fan_out(self._distances, list(alike.values())):
+            for cell, values in by_cell.items():
+                measured.cells[cell].values.update(values)
+        measured.no_op = {cell for cell in measured.cells if self._is_no_op(cell)}
+        measured.ulira = self._ulira()
+        return measured
 
     def samples(self, cell: Cell, pool: int) -> Samples:
         """Return which samples of a pool of so many a cell is about."""
-        split, record = self.store.split(cell.split), self.store.record(cell.run)
-        train, test = record["train"], record["test"]
-        kept = np.ones(train, dtype=np.bool_)
-        kept[split["forget"][split["forget"] < train]] = kept[split["earlier"]] = False
-        tested, held_out = np.arange(train, train + test), np.arange(train + test, pool)
-        others = held_out if len(held_out) else tested
-        return Samples(split["forget"], np.flatnonzero(kept), tested, others, split["earlier"])
+        key = (cell.split, pool)
+        if key not in self._samples:
+            split, record = self.store.split(cell.split), self.store.record(cell.run)
+            train, test = record["train"], record["test"]
+            kept = np.ones(train, dtype=np.bool_)
+            kept[split["forget"][split["forget"] < train]] = kept[split["earlier"]] = False
+            tested, held_out = np.arange(train, train + test), np.arange(train + test, pool)
+            others = held_out if len(held_out) else tested
+            self._samples[key] = Samples(
+                split["forget"], np.flatnonzero(kept), tested, others, split["earlier"]
+            )
+        return self._samples[key]
 
     def _cell(self, cell: Cell) -> tuple[Evaluation | None, str | None]:
         signals = self.store.signals(cell.run)
         samples = self.samples(cell, len(signals["margin"]))
-        problem = gates.broken(signals, samples, unlearned=cell.label != ORIGINAL)
+        problem = broken(signals, samples, unlearned=cell.label != ORIGINAL)
         if problem is not None:
             return None, problem
-        view = View(signals, samples)
-        evaluation = evaluate(view, self.bank, self.attacks, cell.forget_set)
-        twin = self.plan.swapped.get(cell)
-        if twin and self.bank and self.store.done(twin.run) and self.store.has_split(twin.split):
-            evaluation.values["swap_auc"] = self._swap_auc(view, twin)
-        return evaluation, None
-
-    def _swap_auc(self, view: View, twin: Cell) -> float:
-        """Average the AUC with that of the run in which forget and test samples changed places.
-
-        Under retraining the two are 100 together, however unlike the two groups are: 50 is ideal.
-        """
-        forget, stand_ins = view.samples.forget, self.store.split(twin.split)["forget"]
-        one = score(HEADLINE, view, self.bank)
-        other = score(HEADLINE, View(self.store.signals(twin.run), view.samples), self.bank)
-        return (auc(one[forget], one[stand_ins]) + auc(other[stand_ins], other[forget])) / 2
+        view, twin = View(signals, samples), self.plan.swapped.get(cell)
+        swapped = None
+        if twin and self.store.done(twin.run) and self.store.has_split(twin.split):
+            stand_ins = self.store.split(twin.split)["forget"]
+            swapped = View(self.store.signals(twin.run), samples), stand_ins
+        return evaluate(view, self.references, self.attacks, cell.forget_set, swapped), None
 
     def _distances(self, cells: list[Cell]) -> dict[Cell, dict[str, float]]:
         """Return the mean distance of each cell to the retrains, all being on one forget set."""
         retrains = {cell: self._outputs(cell) for cell in cells if cell.label == RETRAIN}
         measured = {}
         for cell in cells:
-            others = [one for other, one in retrains.items() if other.run != cell.run]
-            if not others:
-                continue
-            own = self._outputs(cell)
-            samples = self.samples(cell, len(own[0]))
-            found = [_distance(samples, own, other) for other in others]
-            means = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
-            alike = [c for c in cells if c.label == cell.label]
-            compared = [c for c in retrains if c.run != cell.run]
-            measured[cell] = means | self._klom(samples.forget, alike, compared)
+            others = {other: out for other, out in retrains.items() if other.run != cell.run}
+            if others:
+                own = retrains.get(cell) or self._outputs(cell)
+                alike = [other for other in cells if other.label == cell.label]
+                measured[cell] = _to_retrains(own, list(others.values()))
+                measured[cell] |= self._of_models(alike, list(others))
         return measured
 
-    def _outputs(self, cell: Cell) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return a model's margins and logits."""
-        return self.store.signals(cell.run)["margin"], self.store.logits(cell.run)
+    def _outputs(self, cell: Cell) -> Outputs:
+        """Return a model's margins and logits on forget and test samples."""
+        whole = {"margin": self.store.signals(cell.run)["margin"]}
+        whole["logits"] = self.store.logits(cell.run)
+        samples = self.samples(cell, len(whole["margin"]))
+        return {
+            (output, part): values[getattr(samples, part)]
+            for output, values in whole.items()
+            for part in PARTS
+        }
 
-    def _klom(
-        self, forget: NDArray[np.int64], alike: list[Cell], retrains: list[Cell]
-    ) -> dict[str, float]:
-        if min(len(alike), len(retrains)) < distances.KLOM_MODELS:
-            return {}
-        sets = [
-            np.stack([self.store.signals(c.run)["margin"][forget] for c in group])
-            for group in (alike, retrains)
+    def _of_models(self, alike: list[Cell], retrains: list[Cell]) -> dict[str, float]:
+        """Compute what needs many models of a row, and as many retrains, on one forget set."""
+        metrics = [
+            (name, metric)
+            for name, metric in METRICS.items()
+            if isinstance(metric, OfModels) and min(len(alike), len(retrains)) >= metric.least
         ]
-        found = distances.klom(*sets)
-        return {} if found is None else {"klom": float(found.mean())}
+        if not metrics:
+            return {}
+        forget = self.store.split(alike[0].split)["forget"]
+        rows, ideal = (
+            np.stack([self.store.signals(cell.run)["margin"][forget] for cell in cells])
+            for cells in (alike, retrains)
+        )
+        return {name: metric.function(rows, ideal) for name, metric in metrics}
 
     def _is_no_op(self, cell: Cell) -> bool:
         """Say whether a run gave back the very model it was given: no margin differs by 0.001.
@@ -196,7 +256,7 @@ class Measurement:
         for cell in self.plan.shadows:
             group = worlds.setdefault((cell.access, cell.fraction), {})
             group.setdefault(cell.label, []).append(cell)
-        made: dict[tuple[Access, float], dict[str, list[Attacked]]] = {}
+        attacked_rows: dict[tuple[Access, float], dict[str, list[Attacked]]] = {}
         for key, rows in worlds.items():
             for label, cells in rows.items():
                 if all(self.store.done(cell.run) for cell in cells):
@@ -204,28 +264,21 @@ class Measurement:
                         self.store.signals(cell.run)["margin"] for cell in cells
                     ]
                     forgotten = [self.store.split(cell.split)["forget"] for cell in cells]
-                    made.setdefault(key, {})[label] = ulira.audit(margins, forgotten)
-        return made
+                    attacked_rows.setdefault(key, {})[label] = ulira(margins, forgotten)
+        return attacked_rows
 
 
-def _distance(
-    samples: Samples,
-    own: tuple[NDArray[Any], NDArray[Any]],
-    retrain: tuple[NDArray[Any], NDArray[Any]],
-) -> dict[str, float]:
-    """Return how far a model's margins and logits are from a retrain's, on D_F and D_T."""
-    found = {}
-    for name, where in (("forget", samples.forget), ("test", samples.test)):
-        margins, logits = (
-            [values[where] for values in pair] for pair in zip(own, retrain, strict=True)
-        )
-        found[f"w1_{name}"] = distances.wasserstein(*margins)
-        found[f"ks_{name}"] = distances.kolmogorov_smirnov(*margins)
-        found[f"agreement_{name}"] = distances.agreement(*logits)
-        found[f"js_{name}"] = distances.jensen_shannon(*logits)
-    return found
+def _to_retrains(own: Outputs, retrains: list[Outputs]) -> dict[str, float]:
+    """Return how far a model's outputs are from those of retrains, on the mean."""
+    means = {}
+    for part in PARTS:
+        for name, metric in METRICS.items():
+            if isinstance(metric, ToRetrain) and metric.part == part:
+                key = (metric.output, part)
+                distances = [metric.function(own[key], retrain[key]) for retrain in retrains]
+                means[name] = float(np.mean(distances))
+    return means
 
 
-def _threads(work: Callable[[S], T], items: list[S]) -> list[T]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(work, items))
+def _fan_out(work: Callable[[S], T], items: list[S]) -> list[T]:
+    return cast("list[T]", Parallel(n_jobs=-1, prefer="threads")(delayed(work)(i) for i in items))

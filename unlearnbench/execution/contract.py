@@ -14,11 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from unlearnbench import registry
+from unlearnbench.authoring import Method, Task
 from unlearnbench.errors import MethodError
-from unlearnbench.execution.execute import verify
-from unlearnbench.method import Method
+from unlearnbench.execution.execute import verify_model
 from unlearnbench.recipe import Recipe
-from unlearnbench.task import Task
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.training import train
 
@@ -34,7 +33,7 @@ class Result:
     problem: str | None
 
 
-class Trial:
+class Examination:
     """Try one method on a small problem: 48 images of 8x8 in three classes, a trained small CNN."""
 
     def __init__(self, method: Method) -> None:
@@ -44,7 +43,7 @@ class Trial:
     @cached_property
     def model(self) -> nn.Module:
         """The original, trained on all samples."""
-        return train(build(0), examples(48), seed=0)
+        return train(small_cnn(0), examples(48), seed=0)
 
     def task(self, forget: int, *, retain: bool = True, seed: int = 5) -> Task:
         """Make a request to forget the first `forget` samples."""
@@ -59,7 +58,7 @@ class Trial:
             recipe=RECIPE,
             original=copy.deepcopy(self.model).eval(),
             validation=None,
-            build=build,
+            build=small_cnn,
         )
 
     def unlearn(self, task: Task) -> dict[str, Tensor]:
@@ -67,7 +66,7 @@ class Trial:
         start = copy.deepcopy(self.model)
         shape = {name: value.shape for name, value in start.state_dict().items()}
         made = self.method.unlearn(start, task)
-        verify(made, shape)
+        verify_model(made, shape)
         return {name: value.clone() for name, value in made.state_dict().items()}
 
     def documented(self) -> None:
@@ -170,7 +169,7 @@ def examples(count: int) -> Examples:
     return Examples(images, labels, torch.ones(count, dtype=torch.bool), RECIPE)
 
 
-def build(seed: int) -> nn.Module:
+def small_cnn(seed: int) -> nn.Module:
     """Build the small CNN from a seed, leaving the global random state alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -182,9 +181,9 @@ def build(seed: int) -> nn.Module:
 def examine(file: Path) -> Iterator[Result]:
     """Yield how the method in `file` keeps each rule. Raises UserError if it does not import."""
     plugin = registry.Plugin(file.stem, file)
-    trial = Trial(registry.build(registry.method_class(plugin), plugin.name, {}))
+    examination = Examination(registry.build(registry.method_class(plugin), plugin.name, {}))
     torch.set_num_threads(1)
-    for rule, try_it in trial.rules():
+    for rule, try_it in examination.rules():
         yield Result(rule, _problem(try_it))
 
 

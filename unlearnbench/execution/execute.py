@@ -6,43 +6,73 @@ import resource
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from unlearnbench import registry
-from unlearnbench.data.prepare import Data
-from unlearnbench.data.splits import Indices, cut, reference_members
+from unlearnbench.authoring import Method, Task
+from unlearnbench.data.prepare import Data, DataSpec, draw_samples
+from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_members
 from unlearnbench.errors import DataError, MethodError
-from unlearnbench.execution.pool import examples_of, load_data, memorisation_order, resident
 from unlearnbench.execution.signals import read_logits, signals
-from unlearnbench.method import Method
-from unlearnbench.planning.spec import Spec
+from unlearnbench.planning.plan import Spec
+from unlearnbench.recipe import Recipe
 from unlearnbench.seeds import seed_for
-from unlearnbench.task import Task
+from unlearnbench.storage.store import Store
 from unlearnbench.toolkit.bounded import settle
-from unlearnbench.toolkit.examples import Examples
-from unlearnbench.toolkit.outputs import outputs
+from unlearnbench.toolkit.examples import Examples, outputs
 from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.training import train
+
+
+@lru_cache(maxsize=2)
+def load_data(spec: DataSpec, root: Path) -> Data:
+    """Read a data set once a worker."""
+    return draw_samples(registry.source(spec, root), spec)
+
+
+@lru_cache(maxsize=2)
+def memorisation_order(spec: DataSpec, root: Path) -> NDArray[np.int64]:
+    """Order the training samples once a worker: all pairs are compared."""
+    return by_memorisation(*load_data(spec, root).train)  # pyright: ignore[reportArgumentType]
+
+
+@lru_cache(maxsize=1)
+def resident(spec: DataSpec, root: Path, recipe: Recipe, device: torch.device) -> Examples:
+    """Keep the pool of one benchmark on the device, as uint8."""
+    data = load_data(spec, root)  # pyright: ignore[reportArgumentType]
+    test, held_out = (examples_of(part, recipe, device) for part in (data.test, data.held_out))
+    return examples_of(data.train, recipe, device) + test + held_out
+
+
+def examples_of(
+    part: tuple[NDArray[np.uint8], NDArray[np.int64]], recipe: Recipe, device: torch.device
+) -> Examples:
+    """Move arrays to the device."""
+    images, labels = (torch.from_numpy(array).to(device) for array in part)
+    return Examples(images, labels, torch.ones_like(labels, dtype=torch.bool), recipe)
+
 
 Weights = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Say where a worker finds things: device, data folder, plugin files.
+    """Say where a worker finds things: device, data folder, methods that were added.
 
     digest: that the data must have, those of earlier runs; None if there are none.
     """
 
     device: str
     data_root: Path
-    plugins: tuple[Path, ...] = ()
+    plugins: tuple[registry.Plugin, ...] = ()
     digest: str | None = None
 
 
@@ -78,26 +108,17 @@ def execute(
     recorder = Recorder(on_epoch=on_epoch, profile={} if profile else None)
     with recorder.part("reading data", device):
         data = _data(spec, bench)
-        pool = resident(data, spec.recipe, device)
-    indices = forget_set(spec, data, bench.data_root)
-    about: dict[str, Any] = {
-        "data": data.digest,
-        "data source": registry.find("datasets")[spec.data.name].source_hash(),
-        "train": len(data.train[1]),
-        "test": len(data.test[1]),
-    }
+        pool = resident(spec.data, bench.data_root, spec.recipe, device)  # pyright: ignore[reportArgumentType]
+    indices, about = forget_set(spec, data, bench.data_root), _about(spec, data)
+    member = trained_on(spec, data, indices, len(pool))
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-
-    member = trained_on(spec, data, indices, len(pool))
     with recording(recorder):
         if curve and indices is not None:
             recorder.probe = accuracies(pool, indices.forget, data)
         if spec.kind == "unlearn" and indices is not None:
-            plugin = registry.get(registry.runnable(bench.plugins), "method", str(spec.method))
-            about["source"] = plugin.source_hash()
-            method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
-            model = unlearn(method, spec, data, indices, device, weights, recorder)
+            method, about["source"] = _method(spec, bench)
+            model = unlearn(method, spec, data, indices, pool, weights, recorder)
         else:
             world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
             seed = seed_for(spec.seed, spec.kind, spec.member or world)
@@ -109,14 +130,28 @@ def execute(
     with recorder.part("evaluation", device):
         logits = read_logits(model, pool)
         read = signals(logits, data.labels, member)
-    return Outcome(
-        signals=read,
-        logits=logits,
-        weights={name: value.detach().cpu() for name, value in model.state_dict().items()},
-        indices=indices,
-        recorder=recorder,
-        about=about | {"peak memory MB": peak_memory(device)},
-    )
+    about["peak memory MB"] = peak_memory(device)
+    kept = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    return Outcome(read, logits, kept, indices, recorder, about)
+
+
+def _about(spec: Spec, data: Data) -> dict[str, Any]:
+    """Say which data a run has, for its record."""
+    return {
+        "data": data.digest,
+        "data source": registry.find("datasets")[spec.data.name].source_hash(),
+        "train": len(data.train[1]),
+        "test": len(data.test[1]),
+        "classes": data.classes,
+        "image": list(data.train[0].shape[1:]),
+    }
+
+
+def _method(spec: Spec, bench: Bench) -> tuple[Method, str]:
+    """Return the method of a spec with its settings, and the hash of its source."""
+    plugin = registry.get(registry.runnable(bench.plugins), "method", str(spec.method))
+    method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
+    return method, plugin.source_hash()
 
 
 def _data(spec: Spec, bench: Bench) -> Data:
@@ -164,13 +199,12 @@ def unlearn(
     spec: Spec,
     data: Data,
     indices: Indices,
-    device: torch.device,
+    pool: Examples,
     weights: Callable[[str], Weights],
     recorder: Recorder,
 ) -> nn.Module:
     """Hand a method its own copy of the model and what it may know; check what it gives back."""
-    seed = seed_for(spec.seed, "unlearn")
-    pool = resident(data, spec.recipe, device)
+    seed, device = seed_for(spec.seed, "unlearn"), pool.labels.device
 
     def stored(model_id: str | None) -> nn.Module:
         model = new_model(spec, data, device, seed)
@@ -184,6 +218,7 @@ def unlearn(
     def fixed(model_id: str | None) -> nn.Module:
         return stored(model_id).eval().requires_grad_(False)
 
+    validation = examples_of(data.validation, spec.recipe, device)
     task = Task(
         forget=part(indices.forget),
         retain=part(indices.retain) if spec.access == "full" else None,
@@ -192,9 +227,7 @@ def unlearn(
         device=device,
         recipe=spec.recipe,
         original=fixed(spec.original),
-        validation=examples_of(data.validation, spec.recipe, device)
-        if spec.data.validation
-        else None,
+        validation=validation if spec.data.validation else None,
         build=lambda s: new_model(spec, data, device, s),
         other=fixed(spec.other) if spec.other else None,
     )
@@ -202,7 +235,7 @@ def unlearn(
     shape = {name: value.shape for name, value in start.state_dict().items()}
     with recorder.timed("total", device):
         model = method.unlearn(start, task)
-    verify(model, shape)
+    verify_model(model, shape)
     settle(model, task.original)
     return model
 
@@ -219,17 +252,17 @@ def accuracies(
     }
 
     def probe(model: nn.Module) -> dict[str, float]:
-        training, found = model.training, {}
+        training, percent = model.training, {}
         for name, examples in parts.items():
             right = outputs(model, examples).argmax(1) == examples.labels
-            found[name] = 100 * float(right.float().mean())
+            percent[name] = 100 * float(right.float().mean())
         model.train(training)
-        return found
+        return percent
 
     return probe
 
 
-def verify(model: object, shape: Mapping[str, torch.Size]) -> None:
+def verify_model(model: object, shape: Mapping[str, torch.Size]) -> None:
     """Raise MethodError unless `model` is a module of the given shape with finite weights."""
     if not isinstance(model, nn.Module):
         raise MethodError(f"unlearn returned {type(model).__name__}, not a model.")
@@ -257,3 +290,22 @@ def peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device) // 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def stored_model(store: Store, run: str, root: Path) -> nn.Module:
+    """Return a model whose weights were kept, on the CPU and in eval mode.
+
+    root: of data sets, which are read only for a record of a version that did not note their shape.
+    """
+    record = store.record(run)
+    spec = Spec.model_validate(record["spec"])
+    if "image" in record:
+        classes, (channels, _, side) = record["classes"], record["image"]
+    else:
+        data = load_data(spec.data, root)  # pyright: ignore[reportArgumentType]
+        classes, (channels, _, side) = data.classes, data.train[0].shape[1:]
+    plugin = registry.get(registry.find("models"), "model", spec.model)
+    with torch.random.fork_rng(devices=[]):
+        model = cast("nn.Module", plugin.load().build(classes, channels, side))
+    model.load_state_dict(load_file(store.model_path(run)))
+    return model.eval()

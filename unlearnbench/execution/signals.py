@@ -9,8 +9,7 @@ from scipy.special import expit, logsumexp, softmax
 from torch import nn
 
 from unlearnbench.errors import MethodError
-from unlearnbench.toolkit.examples import Examples
-from unlearnbench.toolkit.outputs import outputs
+from unlearnbench.toolkit.examples import Examples, outputs
 
 TEMPERATURE, SOFT_MARGIN = 2.0, 0.6
 """RMIA's settings for CIFAR-10, which AMUN uses; the Taylor series is cut after the cubic term."""

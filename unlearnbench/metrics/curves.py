@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnbench.metrics.attacks import HEADLINE, View, score
-from unlearnbench.metrics.bank import Bank
-from unlearnbench.metrics.roc import auc, placements
+from unlearnbench.audits.attacks import HEADLINE, View, score
+from unlearnbench.audits.references import ReferenceModels, reference_counts
+from unlearnbench.audits.roc import auc, placements
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -22,7 +22,7 @@ FPRS = np.logspace(-4, 0, 41)
 DECILES = 10
 
 
-def curves(view: View, bank: Bank | None) -> Curves:
+def curves(view: View, references: ReferenceModels | None) -> Curves:
     """Compute all curves of one model against one forget set.
 
     density_retain, density_forget, density_test: percent of the samples in each bin of EDGES;
@@ -43,12 +43,12 @@ def curves(view: View, bank: Bank | None) -> Curves:
     classes = int(label.max()) + 1
     for part, index in (("forget", samples.forget), ("test", samples.test)):
         made[f"class_{part}"] = mean_by(100.0 * correct[index], label[index], classes)
-    if bank is not None:
-        scores = score(HEADLINE, view, bank)
+    if references is not None:
+        scores = score(HEADLINE, view, references)
         positive, negative = scores[samples.forget], scores[samples.others]
         made["roc"] = true_positive_rates(positive, negative)
-        made["references"] = by_references(view, bank)
-        decile = deciles(bank.memorisation[samples.forget])
+        made["references"] = by_references(view, references)
+        decile = deciles(references.memorisation[samples.forget])
         made["decile_accuracy"] = mean_by(100.0 * correct[samples.forget], decile, DECILES)
         # The mean placement of some positives is their AUC against all negatives.
         placed = 100 * placements(positive, negative).positive
@@ -73,14 +73,14 @@ def true_positive_rates(positive: Floats, negative: Floats) -> Floats:
     return np.where(allowed > 0, 100 * above / len(positive), np.nan)
 
 
-def by_references(view: View, bank: Bank) -> Floats:
+def by_references(view: View, references: ReferenceModels) -> Floats:
     """Return the FT AUC of RMIA with the first 2, 4, 8, ... references, the last time with all.
 
     Half of them are trained on a sample and half are not, whichever sample it is.
     """
     forget, others = view.samples.forget, view.samples.others
     ratios: Mapping[int, Floats] = {
-        k: view.confidence / online for k, online in bank.online_by_count.items()
+        k: view.confidence / online for k, online in references.online_by_count.items()
     }
     return np.array([auc(ratio[forget], ratio[others]) for ratio in ratios.values()])
 
@@ -100,6 +100,20 @@ def mean_by(values: Floats, group: NDArray[np.integer], count: int) -> Floats:
     size = np.bincount(index, minlength=count)
     total = np.bincount(index, weights=values, minlength=count)
     return np.where(size > 0, total / np.maximum(size, 1), np.nan)
+
+
+def abscissa(curve: str, count: int, references: int) -> list[float]:
+    """Return what the points of a curve stand at: log-odds, FPR in percent, references, or order.
+
+    count: how many points it has; references: how many reference models there are.
+    """
+    if curve.startswith("density_"):
+        return [float(edge) for edge in EDGES[:-1]]
+    if curve == "roc":
+        return [float(100 * fpr) for fpr in FPRS]
+    if curve == "references":
+        return [float(number) for number in reference_counts(references)]
+    return [float(place) for place in range(1, count + 1)]
 
 
 def _listed(values: Floats) -> list[float | None]:

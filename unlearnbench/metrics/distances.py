@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 Number = TypeVar("Number", float, "pd.Series[float]")
-
 KLOM_MODELS = 100
 """KLoM compares histograms over models: with fewer of each kind it measures their noise."""
 BINS, CLIP, FLOOR = 20, 100.0, 1e-5
@@ -29,7 +28,7 @@ def wasserstein(one: Floats, other: Floats) -> float:
 
 def kolmogorov_smirnov(one: Floats, other: Floats) -> float:
     """Return the largest difference of two distribution functions, in [0, 1]."""
-    everything = np.concatenate((one, other))
+    everything = np.sort(np.concatenate((one, other)))
     shares = [np.searchsorted(np.sort(x), everything, side="right") / len(x) for x in (one, other)]
     return float(np.abs(shares[0] - shares[1]).max())
 
@@ -47,15 +46,13 @@ def jensen_shannon(one: Floats, other: Floats) -> float:
     return float(np.mean(divergence) / np.log(2))
 
 
-def klom(unlearned: Floats, retrained: Floats) -> Floats | None:
+def klom(unlearned: Floats, retrained: Floats) -> Floats:
     """Return KLoM for each sample, [n]: the KL divergence of its margins over two sets of models.
 
     unlearned [a, n], retrained [b, n]: margins under models unlearned from, and retrained without,
     one forget set. Histograms of 20 bins over the joint range, margins clipped to +-100, empty
-    bins held at 1e-5 (as in EasyDUB, arXiv 2602.16400). None below 100 models of each.
+    bins held at 1e-5 (as in EasyDUB, arXiv 2602.16400).
     """
-    if min(len(unlearned), len(retrained)) < KLOM_MODELS:
-        return None
     one, other = np.clip(unlearned, -CLIP, CLIP), np.clip(retrained, -CLIP, CLIP)
     low = np.minimum(one.min(0), other.min(0))
     width = np.maximum(np.maximum(one.max(0), other.max(0)) - low, 1e-12) / BINS

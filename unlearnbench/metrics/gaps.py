@@ -5,53 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from unlearnbench.metrics.compute import LEVELS, METRICS
-from unlearnbench.metrics.distances import privleak, tug_of_war
-from unlearnbench.metrics.inference import half_width
-
-GROUP = ["access", "fraction", "request"]
-FORGET_SET = [*GROUP, "forget_seed"]
-RETRAIN = "retrain"
-
-
-def yardstick(runs: pd.DataFrame, columns: list[str], *, others: bool = True) -> pd.DataFrame:
-    """Return, beside each run, the mean of the retrains on its forget set; NaN if there is none.
-
-    A retrain is measured against the other ones (unless `others` is false): against a mean that it
-    is part of it would look closer than it is.
-    """
-    retrains = runs[runs["label"] == RETRAIN].groupby(FORGET_SET)[columns]
-    total = runs[FORGET_SET].join(retrains.sum(min_count=1), on=FORGET_SET)[columns]
-    count = runs[FORGET_SET].join(retrains.count(), on=FORGET_SET)[columns]
-    if others:
-        own = runs["label"] == RETRAIN
-        total = total.sub(runs[columns].where(own, 0.0))
-        count = count.sub(own.astype(int), axis=0)
-    return total / count.where(count > 0)
+from unlearnbench.metrics.kinds import GROUP, RETRAIN, OfRuns, Yardstick
+from unlearnbench.metrics.metric import COSTS, METRICS, of_kind
+from unlearnbench.verdicts.inference import half_width
 
 
 def with_gaps(runs: pd.DataFrame, terms: list[str]) -> pd.DataFrame:
     """Add to each run its signed distance to the mean of the retrains on the same forget set.
 
-    runs: one row a run; columns label, access, fraction, request, forget_seed, and one a metric.
-    Adds `<metric>_gap` for each level metric; `avg_gap`: the mean over `terms` of the absolute
-    gaps, run by run, as the paper's code does; a mean of absolute values is never below the gap of
-    means; `tow` and `privleak`. A forget set without a finished retrain has none of them (NaN).
+    runs: one row a run, as in `Yardstick`. Adds `<metric>_gap` for each level, and the metrics that
+    follow from gaps: `avg_gap` is the mean over `terms` of the absolute ones. A forget set without
+    a finished retrain has none of them (NaN).
     """
-    metrics = [name for name in LEVELS if name in runs]
-    ideal = yardstick(runs, metrics)
-    gaps = (runs[metrics] - ideal).add_suffix("_gap")
-    made: dict[str, pd.Series[float]] = {
-        "avg_gap": gaps.reindex(columns=[f"{term}_gap" for term in terms])
-        .abs()
-        .mean(axis=1, skipna=False)
+    standard = Yardstick(runs, terms)
+    gaps = standard.gaps([name for name in of_kind("level") if name in runs]).add_suffix("_gap")
+    derived = {
+        name: metric.function(standard)
+        for name, metric in (METRICS | COSTS).items()
+        if isinstance(metric, OfRuns) and name not in runs and set(metric.needs) <= set(runs)
     }
-    accuracies = [f"{part}_accuracy_gap" for part in ("forget", "retain", "test")]
-    if set(accuracies) <= set(gaps):
-        made["tow"] = gaps[accuracies].apply(lambda row: tug_of_war(*row), axis=1)
-    if "ft_auc" in runs:
-        made["privleak"] = privleak(runs["ft_auc"], ideal["ft_auc"])
-    return pd.concat([runs, gaps, pd.DataFrame(made)], axis=1)
+    return pd.concat([runs, gaps, pd.DataFrame(derived, index=runs.index)], axis=1)
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
@@ -95,10 +68,9 @@ def noise_band(runs: pd.DataFrame, metric: str) -> float:
     if len(values) < 2:
         return np.nan
     half = half_width(values.std(ddof=1) / np.sqrt(_per_row(runs)), len(values) - 1)
-    heading = METRICS[metric].heading
-    if "→" in heading:
+    if METRICS[metric].ideal is not None:
         return half
-    return float(values.mean() + (-half if heading.endswith("↑") else half))
+    return float(values.mean() + (-half if METRICS[metric].better == "higher" else half))
 
 
 def level_band(runs: pd.DataFrame, column: str) -> float:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_serializer, model_validator
 
+from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.data.prepare import DataSpec
-from unlearnbench.data.splits import Kind
+from unlearnbench.data.splits import SplitKind
 from unlearnbench.errors import unknown
-from unlearnbench.metrics.attacks import ATTACKS
-from unlearnbench.metrics.compute import METRICS
+from unlearnbench.metrics.metric import METRICS
+from unlearnbench.planning.plan import Access
 from unlearnbench.planning.published import Published, looked_up
-from unlearnbench.planning.spec import Access
 from unlearnbench.recipe import Recipe, Strict
 
 TERMS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
@@ -22,7 +22,7 @@ TERMS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
 class Forget(Strict):
     """Say what is forgotten."""
 
-    kind: Kind = Field(
+    kind: SplitKind = Field(
         default="random",
         description="where its samples are drawn from: everywhere, one class, or what models"
         " memorise most or least, by a proxy",
@@ -102,6 +102,27 @@ class Limits(Strict):
     )
 
 
+class Row(Strict):
+    """Name the method of one row of the tables, and its settings.
+
+    In a file it is one table: the settings, and `method` where that is not the row's label.
+    """
+
+    method: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def read(cls, label: str, table: dict[str, Any]) -> Row:
+        """Read a row as a file has it."""
+        settings = {key: value for key, value in table.items() if key != "method"}
+        return cls(method=str(table.get("method", label)), settings=settings)
+
+    @model_serializer
+    def table(self) -> dict[str, Any]:
+        """Return it as a file has it."""
+        return {"method": self.method} | self.settings
+
+
 class Benchmark(Strict):
     """Say which methods are compared, on what, how often. One TOML file each."""
 
@@ -145,7 +166,7 @@ class Benchmark(Strict):
         min_length=1,
         description="metrics whose distances to retrain are averaged in avg_gap",
     )
-    methods: dict[str, dict[str, Any]] = Field(
+    methods: dict[str, Row] = Field(
         default_factory=dict, description="rows of the table: settings by label"
     )
     others: bool = Field(default=True, description="run the methods that have no row here as well")
@@ -156,6 +177,16 @@ class Benchmark(Strict):
     published: list[Published] = Field(
         default_factory=list, description='rows, or tables of a paper such as "amun: Table 1"'
     )
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _rows(cls, tables: object) -> object:
+        if not isinstance(tables, dict):
+            return tables
+        return {
+            label: Row.read(label, table) if isinstance(table, dict) else table
+            for label, table in tables.items()
+        }
 
     @field_validator("published", mode="before")
     @classmethod

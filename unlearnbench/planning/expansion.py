@@ -2,19 +2,133 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 from unlearnbench import registry
 from unlearnbench.data.splits import Split
 from unlearnbench.errors import unknown
-from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.builder import Builder
-from unlearnbench.planning.plan import CONTROLS, HELD_OUT, ORIGINAL, RETRAIN, Cell, Plan
-from unlearnbench.planning.rows import Row, rows
-from unlearnbench.planning.spec import Access
+from unlearnbench.outline import settings_class
+from unlearnbench.planning.benchmark import Benchmark, Row
+from unlearnbench.planning.plan import (
+    HELD_OUT,
+    ORIGINAL,
+    RETRAIN,
+    Access,
+    Cell,
+    Node,
+    Plan,
+    Spec,
+)
+from unlearnbench.planning.rows import Entrant, controls, entrants
 
-Seeds = tuple[int, ...]
+
+class Builder:
+    """Fill a plan; holds what all of its specs have in common."""
+
+    def __init__(self, benchmark: Benchmark) -> None:
+        """Begin an empty plan of a benchmark."""
+        self.benchmark, self.plan = benchmark, Plan()
+        # Yardstick and controls are the same whatever the methods are given.
+        self.given_all = {RETRAIN, *registry.find("controls")}
+        self._splits: dict[tuple[float, int, int, bool], Split] = {}
+        self._ids: dict[Split, str] = {}
+        self._common: dict[str, Any] = {
+            "data": benchmark.data,
+            "model": benchmark.model,
+            "recipe": benchmark.recipe,
+        }
+
+    def accesses(self, row: Entrant) -> list[Access]:
+        """List the accesses a row is run under, noting those it is skipped under."""
+        accesses = []
+        for access in self.benchmark.access:
+            blind = row.method.needs_retain and access == "forget-only"
+            if blind and row.label not in self.given_all:
+                self.plan.skipped[row.label, access] = "needs the retain set, which is not given"
+            else:
+                accesses.append(access)
+        return accesses
+
+    def add(
+        self, label: str, keep_weights: bool = False, needs: tuple[str, ...] = (), **spec: Any
+    ) -> str:
+        """Add a node once, with what its spec has of its own; return its id."""
+        made = Spec(**spec, **self._common)
+        curve = self.benchmark.curves and made.original is not None
+        return self.plan.add(Node(made, label, needs, keep_weights, curve))
+
+    def unlearn(
+        self,
+        row: Entrant,
+        access: Access,
+        split: Split,
+        seed: int,
+        *,
+        original: str | None,
+        start: str | None,
+        other: str | None = None,
+        keep_weights: bool = False,
+        label: str | None = None,
+    ) -> str:
+        """Add one run of a method; the same run under two labels is one node."""
+        given = "full" if row.label in self.given_all else access
+        return self.add(
+            label or row.label,
+            keep_weights,
+            tuple(dict.fromkeys(run for run in (original, start, other) if run)),
+            kind="unlearn",
+            seed=seed,
+            method=row.row.method,
+            settings=row.row.settings,
+            access=given,
+            split=split,
+            original=original,
+            start=start,
+            other=other,
+        )
+
+    def other(self, row: Entrant, seed: int, split: Split | None = None) -> str | None:
+        """Add the other original that a row needs beside the one of this seed; None if none.
+
+        The next one of the benchmark, which it has anyway, or one more where it has only one.
+        """
+        if not row.method.needs_other:
+            return None
+        seeds = self.benchmark.seeds.originals
+        following = dict(zip(seeds, [*seeds[1:], seeds[0]], strict=True)).get(seed, seed)
+        seed = following if following != seed else seed + 1
+        return self.add("original (other)", True, kind="original", seed=seed, split=split)
+
+    def split(self, fraction: float, seed: int, request: int, *, swap: bool = False) -> Split:
+        """Describe a forget set of the benchmark."""
+        key = fraction, seed, request, swap
+        if key not in self._splits:  # every method asks for the same ones
+            self._splits[key] = self._new_split(*key)
+        return self._splits[key]
+
+    def _new_split(self, fraction: float, seed: int, request: int, swap: bool) -> Split:
+        forget = self.benchmark.forget
+        return Split(
+            kind=forget.kind,
+            fraction=fraction,
+            seed=seed,
+            target=forget.target,
+            requests=forget.requests,
+            request=request,
+            swap=swap,
+        )
+
+    def split_id(self, split: Split) -> str:
+        """Name the file of a forget set."""
+        if split not in self._ids:
+            made = Spec(kind="unlearn", seed=0, split=split, **self._common)
+            self._ids[split] = str(made.split_id)
+        return self._ids[split]
+
+
+RunSeeds = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -26,16 +140,23 @@ class Planned:
     plugins: dict[str, registry.Plugin]
 
 
-def expand(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> Planned:
+def expand(
+    benchmark: Benchmark, plugins: dict[str, registry.Plugin], *, keep_weights: bool = False
+) -> Planned:
     """Expand a resolved benchmark. Nodes come as they should be worked off.
 
     Originals first, since most runs wait for them; then the long nodes that wait for nothing
     (references, retrains); then the short runs, which fill the gaps at the end. What only some
     tables need, swapped runs and U-LiRA's worlds, comes after all that the main table needs.
+    keep_weights: of the models in the tables, beside those that others begin with.
     """
     registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
     registry.get(registry.find("models"), "model", benchmark.model)
-    return Planned(benchmark, _Expansion(benchmark, plugins).plan, plugins)
+    plan = _Expansion(benchmark, plugins).plan
+    if keep_weights:
+        for run in {cell.run for cell in plan.cells}:
+            plan.nodes[run] = replace(plan.nodes[run], keep_weights=True)
+    return Planned(benchmark, plan, plugins)
 
 
 class _Expansion:
@@ -55,7 +176,7 @@ class _Expansion:
             for bank in (benchmark.references,)
             for member in range(bank.count)
         ]
-        self.rows = [*rows(benchmark, plugins), *self._controls()]
+        self.rows = [*entrants(benchmark, plugins), *self._controls()]
         for row in sorted(self.rows, key=lambda row: row.method.starts_from_original):
             for access in self.build.accesses(row):
                 self._add_row(row, access)
@@ -67,12 +188,16 @@ class _Expansion:
         if benchmark.ulira.shadows:
             self._add_shadows()
 
-    def _controls(self) -> list[Row]:
+    def _controls(self) -> list[Entrant]:
         plugins = registry.find("controls") if self.benchmark.controls else {}
-        named = [name for name in CONTROLS if name in plugins]
-        return [Row(n, registry.settings_class(plugins[n])(), n) for n in named]
+        return [
+            Entrant(name, Row(method=name, settings=method.model_dump(mode="json")), method)
+            for name in controls()
+            if name in plugins
+            for method in (settings_class(plugins[name])(),)
+        ]
 
-    def _add_row(self, row: Row, access: Access) -> None:
+    def _add_row(self, row: Entrant, access: Access) -> None:
         """Add the runs of one row: every fraction and repetition, requests one after the other."""
         requests = self.benchmark.forget.requests
         for fraction, seeds in product(self.benchmark.forget.fractions, self._repetitions(row)):
@@ -100,7 +225,7 @@ class _Expansion:
                 )
                 self.plan.cells.append(made)
 
-    def _is_held_out(self, row: Row, run_seed: int) -> bool:
+    def _is_held_out(self, row: Entrant, run_seed: int) -> bool:
         retrains = self.benchmark.seeds.retrains
         return row.label == RETRAIN and retrains >= 3 and run_seed == retrains
 
@@ -115,7 +240,7 @@ class _Expansion:
             run, seeds = self.originals[pair[0]], (*pair, pair[0])
             self.plan.cells.append(Cell(ORIGINAL, access, fraction, request, seeds, run, split))
 
-    def _repetitions(self, row: Row) -> list[Seeds]:
+    def _repetitions(self, row: Entrant) -> list[RunSeeds]:
         """List the seeds of a row: (original, forget set, run), or (forget set, run) from scratch.
 
         The models retrained for a forget set serve all originals.
@@ -125,7 +250,7 @@ class _Expansion:
         retrains = range(1, self.benchmark.seeds.retrains + 1)
         return list(product(dict.fromkeys(self.benchmark.seeds.forget), retrains))
 
-    def _paired(self) -> list[Seeds]:
+    def _paired(self) -> list[RunSeeds]:
         seeds = self.benchmark.seeds
         axes = (seeds.originals, seeds.forget, seeds.runs)
         return list(zip(*axes, strict=True)) if seeds.pairing == "zip" else list(product(*axes))
@@ -175,7 +300,7 @@ class _Expansion:
         audited = [
             row
             for row in self.rows
-            if not ulira.methods or row.label in (RETRAIN, *ulira.methods, *CONTROLS)
+            if not ulira.methods or row.label in self.build.given_all.union(ulira.methods)
         ]
         worlds = range(1, ulira.shadows + 1)
         for fraction, world in product(self.benchmark.forget.fractions, worlds):

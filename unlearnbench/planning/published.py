@@ -6,9 +6,11 @@ import csv
 from collections.abc import Iterable
 
 from unlearnbench.errors import unknown
-from unlearnbench.planning.spec import Access
+from unlearnbench.planning.plan import Access
 from unlearnbench.recipe import Strict
 from unlearnbench.registry import shipped
+
+FOLDER = shipped("papers")
 
 
 class Published(Strict):
@@ -24,8 +26,8 @@ class Published(Strict):
 def looked_up(entries: object) -> object:
     """Put rows in the place of each entry such as "amun: Table 1"; others are left as they are.
 
-    The file is benchmarks/published/amun.csv: its first line names the paper, then comes one line a
-    number, with where it stands and what it is of. Raises ValueError for what is not there.
+    The file is papers/amun.csv: its first line names the paper, then comes one line a number, with
+    where it stands and what it is of. Raises ValueError for what is not there.
     """
     if not isinstance(entries, Iterable):
         return entries
@@ -36,23 +38,23 @@ def looked_up(entries: object) -> object:
 
 
 def _rows(paper: str, place: str) -> list[Published]:
-    papers = {path.stem: path for path in shipped("benchmarks").glob("published/*.csv")}
+    papers = {path.stem: path for path in FOLDER.glob("*.csv")}
     if paper not in papers:
         raise ValueError(str(unknown("paper", paper, papers)))
     title, *lines = papers[paper].read_text().splitlines()
-    found: dict[tuple[str, str, Access], dict[str, list[float]]] = {}
+    printed: dict[tuple[str, str, Access], dict[str, list[float]]] = {}
     places = set()
     for line in csv.DictReader(lines):
         places.add(line["where"])
         if line["where"] == place:
             access: Access = "full" if line["access"] == "full" else "forget-only"
-            values = found.setdefault((line["method"], line["fraction"], access), {})
-            printed = (line["mean"], line["std"])
-            values[line["metric"]] = [float(number) for number in printed if number]
-    if not found:
+            values = printed.setdefault((line["method"], line["fraction"], access), {})
+            numbers = (line["mean"], line["std"])
+            values[line["metric"]] = [float(number) for number in numbers if number]
+    if not printed:
         raise ValueError(str(unknown(f"table of {paper}", place, places)))
     source = f"{title.removeprefix('# ')}, {place}"
     return [
         Published(source=source, method=method, access=access, fraction=float(share), values=values)
-        for (method, share, access), values in found.items()
+        for (method, share, access), values in printed.items()
     ]

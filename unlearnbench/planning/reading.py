@@ -10,8 +10,8 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
+from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.errors import UserError, unknown
-from unlearnbench.metrics.attacks import ATTACKS
 from unlearnbench.planning.benchmark import Benchmark, Limits
 from unlearnbench.planning.published import Published
 from unlearnbench.registry import shipped
@@ -109,27 +109,40 @@ def _siblings(path: list[str]) -> Iterable[str]:
 
 
 def change(raw: dict[str, Any], assignments: Iterable[str], methods: Iterable[str]) -> None:
-    """Apply `--set KEY=VALUE` to a parsed benchmark, in place.
-
-    KEY begins with a method's label (`salun.keep`) or a table of the file (`recipe.epochs`).
-    """
-    labels = {*methods, *raw.get("methods", {})}
+    """Apply `--set KEY=VALUE` to a parsed benchmark, in place; see `put`."""
+    known = set(methods)
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
-        *path, last = key.strip().split(".")
-        if not equals or (not path and last not in Benchmark.model_fields):
-            raise UserError(
-                f"Cannot read --set {assignment}.",
-                "Write it with its table or row: recipe.epochs=5, salun.keep=0.3.",
-            )
-        if path and path[0] not in Benchmark.model_fields:
-            if path[0] not in labels:
-                raise unknown("row or table", path[0], labels | Benchmark.model_fields.keys())
-            path.insert(0, "methods")
-        table = raw
-        for part in path:
-            table = table.setdefault(part, {})
-        table[last] = _value(text.strip())
+        if not equals:
+            raise _unreadable(assignment)
+        put(raw, key.strip(), _value(text.strip()), known)
+
+
+def put(raw: dict[str, Any], key: str, value: Any, methods: Iterable[str]) -> None:
+    """Set one key of a parsed benchmark, in place.
+
+    It begins with a method's label (`salun.keep`) or a table of the file (`recipe.epochs`). Raises
+    UserError for any other.
+    """
+    labels = {*methods, *raw.get("methods", {})}
+    *path, last = key.split(".")
+    if not path and last not in Benchmark.model_fields:
+        raise _unreadable(f"{key}={value}")
+    if path and path[0] not in Benchmark.model_fields:
+        if path[0] not in labels:
+            raise unknown("row or table", path[0], labels | Benchmark.model_fields.keys())
+        path.insert(0, "methods")
+    table = raw
+    for part in path:
+        table = table.setdefault(part, {})
+    table[last] = value
+
+
+def _unreadable(assignment: str) -> UserError:
+    return UserError(
+        f"Cannot read --set {assignment}.",
+        "Write it with its table or row: recipe.epochs=5, salun.keep=0.3.",
+    )
 
 
 def _value(text: str) -> Any:

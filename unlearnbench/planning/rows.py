@@ -2,24 +2,58 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from unlearnbench import registry
+from unlearnbench.authoring import Method
 from unlearnbench.errors import UserError, unknown
-from unlearnbench.method import Method
-from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.outline import settings_class
+from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+from unlearnbench.verdicts.verdict import Expectation
 
 
 @dataclass(frozen=True)
-class Row:
-    """Hold one row of the tables: a method with its settings under a label."""
+class Entrant:
+    """Hold a row of a plan: its label, and the method with these settings."""
 
     label: str
+    row: Row
     method: Method
-    name: str
+
+
+def controls() -> dict[str, Expectation]:
+    """List the controls there are, in the order of what must come out of them, see there.
+
+    Raises UserError for one that does not say it.
+    """
+    expected: dict[str, Expectation] = {}
+    for name, plugin in registry.find("controls").items():
+        expects = getattr(settings_class(plugin), "expects", None)
+        if not isinstance(expects, Expectation):
+            raise UserError(
+                f"{plugin.origin} does not say what must come out of it.",
+                "A control has a line `expects: ClassVar[Expectation] = ...`.",
+            )
+        expected[name] = expects
+    return dict(sorted(expected.items(), key=lambda control: control[1].must))
+
+
+def titles(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> dict[str, str]:
+    """Return the display names of a resolved benchmark's rows, of those that have one.
+
+    A method's own where the label is its name, "AMUN-closest" for amun-closest of the method amun.
+    """
+    names: dict[str, str] = {}
+    for label, row in benchmark.methods.items():
+        plugin = plugins.get(row.method)
+        title = settings_class(plugin).title if plugin else ""
+        word = rf"(?<![a-z0-9]){re.escape(row.method)}(?![a-z0-9])"
+        if title and re.search(word, label):
+            names[label] = re.sub(word, title.replace("\\", r"\\"), label, count=1)
+    return names
 
 
 def resolve(
@@ -34,35 +68,33 @@ def resolve(
     listed = benchmark.methods
     named = [*listed] if wanted is None else list(wanted)
     others = sorted(set(plugins) - set(listed)) if wanted is None and benchmark.others else []
-    methods: dict[str, dict[str, Any]] = {}
+    rows: dict[str, Row] = {}
     broken: dict[str, str] = {}
     for label in dict.fromkeys([RETRAIN, *named, *others]):
         if label == ORIGINAL:
             continue
-        settings = dict(listed.get(label, {}))
-        name = str(settings.pop("method", label))
-        if name not in plugins:
-            raise unknown("method", name, {*plugins, *listed})
+        row = listed.get(label) or Row(method=label)
+        if row.method not in plugins:
+            raise unknown("method", row.method, {*plugins, *listed})
         try:
-            method = registry.build(registry.settings_class(plugins[name]), label, settings)
+            method = registry.build(settings_class(plugins[row.method]), label, row.settings)
         except UserError as error:
             if label not in others:
                 raise
             broken[label] = str(error)
         else:
-            methods[label] = {"method": name} | method.model_dump(mode="json")
-    return benchmark.model_copy(update={"methods": methods}), broken
+            rows[label] = Row(method=row.method, settings=method.model_dump(mode="json"))
+    return benchmark.model_copy(update={"methods": rows}), broken
 
 
-def rows(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> Iterator[Row]:
-    """Yield the rows of a resolved benchmark."""
-    for label, entry in benchmark.methods.items():
-        settings = dict(entry)
-        name = str(settings.pop("method"))
-        if name not in plugins:
+def entrants(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> Iterator[Entrant]:
+    """Yield the rows of a resolved benchmark with their methods."""
+    for label, row in benchmark.methods.items():
+        if row.method not in plugins:
             raise UserError(
-                f"This benchmark was run with the method '{name}', which is not there any more.",
+                f"This benchmark was run with the method '{row.method}', which is not there any"
+                " more.",
                 "Name its file with --plugin.",
             )
-        method = registry.build(registry.settings_class(plugins[name]), label, settings)
-        yield Row(label, method, name)
+        kind = settings_class(plugins[row.method])
+        yield Entrant(label, row, registry.build(kind, label, row.settings))

@@ -5,15 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from unlearnbench.errors import UserError
-from unlearnbench.scheduling import slots
-from unlearnbench.scheduling.jobs import Event, Job
-from unlearnbench.scheduling.slots import Activity, Slot
+from unlearnbench.scheduling.slots import Activity, Event, Job, Slot, WorkerLostError
 
 RESOURCE = "slot"
 PATIENCE = 10
@@ -30,7 +28,7 @@ class ClusterWorker:
         self._client = client
         self._task: Any = None
 
-    def submit(self, work: Callable[[Job], Event], job: Job) -> Future[Event]:
+    def submit(self, work: Callable[[Job, Slot], Event], job: Job) -> Future[Event]:
         """Run `work` on whichever worker has a slot free."""
         self.slot.busy(Activity(job.node.spec.id, job.node.label))
         ended: Future[Event] = Future()
@@ -43,7 +41,7 @@ class ClusterWorker:
         if task.status == "finished":
             ended.set_result(task.result())
         else:  # cancelled, lost, or the death of one worker after another
-            ended.set_exception(BrokenProcessPool(f"the task is {task.status}"))
+            ended.set_exception(WorkerLostError(f"the task is {task.status}"))
 
     def stop(self) -> None:
         """Give up the task, if there is one; what a worker has begun there it ends, unheard."""
@@ -52,15 +50,19 @@ class ClusterWorker:
         self.slot.idle()
 
 
-def _there(work: Callable[[Job], Event], job: Job) -> Event:
-    """Do a job on a worker of the cluster, on the GPU that it sees or else on its CPU."""
+def _there(work: Callable[[Job, Slot], Event], job: Job) -> Event:
+    """Do a job on a worker of the cluster."""
+    return work(job, _slot_there())
+
+
+@cache
+def _slot_there() -> Slot:
+    """Make this worker's slot, of the GPU that it sees or else of its CPU."""
     import torch
 
-    if not slots.taken():
-        device = "cuda:0" if torch.cuda.is_available() else "cpu"
-        torch.set_num_threads(1)
-        slots.take_over(Slot(Path(tempfile.mkdtemp(prefix="unlearnbench-")), 0, device))
-    return work(job)
+    torch.set_num_threads(1)
+    device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    return Slot(Path(tempfile.mkdtemp(prefix="unlearnbench-")), 0, device)
 
 
 @contextmanager
@@ -79,5 +81,5 @@ def open_cluster(address: str) -> Iterator[list[ClusterWorker]]:
         count = int(sum(worker["resources"].get(RESOURCE, 0) for worker in workers))
         if not count:
             raise UserError(f"The workers at {address} offer no '{RESOURCE}'.", HINT)
-        made = [Slot(Path(folder), index, f"{address}#{index + 1}") for index in range(count)]
-        yield [ClusterWorker(slot, client) for slot in made]
+        names = [f"{address}#{index + 1}" for index in range(count)]
+        yield [ClusterWorker(Slot(Path(folder), i, name), client) for i, name in enumerate(names)]

@@ -32,7 +32,7 @@ def expected(node: Node) -> float:
     return epochs / spec.recipe.epochs * (1.0 if spec.access == "full" else 2 * forgotten)
 
 
-class Estimate:
+class Pace:
     """Learn how long nodes take, by kind; kinds not seen yet by guesses, scaled to those seen."""
 
     def __init__(self) -> None:
@@ -59,8 +59,8 @@ class Estimate:
 
     def total(self, nodes: Iterable[Node]) -> float | None:
         """Return the seconds that nodes take one after the other; None if nothing is known."""
-        each = [self.of(node) for node in nodes]
-        return None if None in each else sum(one for one in each if one is not None)
+        seconds = [self.of(node) for node in nodes]
+        return None if None in seconds else sum(filter(None, seconds))
 
     def left(self, nodes: Iterable[Node], slots: int) -> float | None:
         """Return the seconds that nodes will take on so many slots; None if nothing is known."""
@@ -68,15 +68,15 @@ class Estimate:
         return None if total is None else total / slots
 
 
-def from_store(plan: Plan, store: Store) -> Estimate:
+def from_store(plan: Plan, store: Store) -> Pace:
     """Learn from the records of a plan's finished nodes, or else of similar benchmarks."""
-    estimate = Estimate()
+    pace = Pace()
     for run, node in plan.nodes.items():
         if store.done(run):
-            estimate.learn(node, store.record(run)["seconds"]["total"])
-    if not estimate.rates:
-        estimate.rates = list(_similar(plan, store))
-    return estimate
+            pace.learn(node, store.record(run)["seconds"]["total"])
+    if not pace.rates:
+        pace.rates = list(_similar(plan, store))
+    return pace
 
 
 def _similar(plan: Plan, store: Store) -> Iterator[float]:
@@ -112,22 +112,29 @@ class Cost:
 
 
 def cost(
-    plan: Plan, store: Store, runs: Iterable[str], known: Estimate, placement: Placement | None
+    plan: Plan, store: Store, runs: Iterable[str], known: Pace, placement: Placement | None
 ) -> Cost:
     """Guess what it takes to make these runs of a plan; placement None: on a cluster."""
-    todo, size = [plan.nodes[run] for run in runs], disk(plan, store, runs)
+    nodes, size = [plan.nodes[run] for run in runs], disk(plan, store, runs)
     if placement is None:
-        return Cost(None, False, known.total(todo), size)
-    return Cost(placement.slots, bool(placement.gpus), known.left(todo, placement.slots), size)
+        return Cost(None, False, known.total(nodes), size)
+    return Cost(placement.slots, bool(placement.gpus), known.left(nodes, placement.slots), size)
 
 
 def disk(plan: Plan, store: Store, runs: Iterable[str]) -> int | None:
-    """Return the bytes that runs will take, from what runs of their kind take; None if unknown."""
+    """Return the bytes that runs will take, from what runs of their kind take; None if unknown.
+
+    Weights that are to be kept are as large as the first that have been kept.
+    """
     sizes: dict[str, int] = {}
+    weights = 0
     for run, node in plan.nodes.items():
-        if node.label not in sizes and store.done(run):
-            sizes[node.label] = store.size(run)
+        if store.done(run):
+            sizes.setdefault(node.label, store.size(run))
+            if not weights and store.has_weights(run):
+                weights = store.model_path(run).stat().st_size
     if not sizes:
         return None
     typical = sum(sizes.values()) // len(sizes)
-    return sum(sizes.get(plan.nodes[run].label, typical) for run in runs)
+    nodes = [plan.nodes[run] for run in runs]
+    return sum(sizes.get(node.label, typical) + weights * node.keep_weights for node in nodes)

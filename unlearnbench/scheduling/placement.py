@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from unlearnbench import environment
 from unlearnbench.errors import UserError
 from unlearnbench.planning.plan import Plan
-from unlearnbench.scheduling.capacity import Capacity
 from unlearnbench.storage.store import Store
+
+OVERHEAD = 600
+"""MB that a process takes on a GPU before it has allocated anything."""
+SHARE = 0.9
+"""Share of a device's memory that is given out; allocators do not fill it to the last byte."""
+
+
+class Capacity:
+    """Say which runs fit beside each other.
+
+    The first run of a kind has a device to itself, and shows what it needs; devices whose memory is
+    not given hold as many runs as they have slots.
+    """
+
+    def __init__(self, memory: Mapping[str, int] | None = None) -> None:
+        """Take each device's memory in MB."""
+        self.memory = dict(memory or {})
+        self.needs: dict[str, int] = {}
+
+    def learn(self, kind: str, memory: int) -> None:
+        """Note the peak memory, in MB, of a run of a kind; the largest counts."""
+        self.needs[kind] = max(memory, self.needs.get(kind, 0))
+
+    def fits(self, kind: str, neighbours: Sequence[str], device: str) -> bool:
+        """Say whether a run of one kind may start on a device beside runs of the kinds given."""
+        if device not in self.memory or not neighbours:
+            return True
+        needs = [self.needs.get(one) for one in (kind, *neighbours)]
+        known = [need + OVERHEAD for need in needs if need is not None]
+        return len(known) == len(needs) and sum(known) <= SHARE * self.memory[device]
+
 
 MOST_ON_A_GPU = 4
 """Runs at once on a GPU if its memory allows; more than a few only take turns."""
@@ -37,24 +68,22 @@ class Placement:
 
     def require(self) -> None:
         """Raise UserError for a device that this machine lacks."""
-        if set(self.devices) - {"cpu"}:
-            there = ["cpu", *environment.gpus()]
-            for device in self.devices:
-                if device not in there:
-                    hint = f"This machine has {', '.join(there)}."
-                    raise UserError(f"There is no device '{device}' here.", hint)
+        there = ["cpu", *(environment.gpus() if set(self.devices) - {"cpu"} else [])]
+        for device in self.devices:
+            if device not in there:
+                hint = f"This machine has {', '.join(there)}."
+                raise UserError(f"There is no device '{device}' here.", hint)
 
     def capacity(self, plan: Plan, store: Store) -> Capacity:
         """Say what fits on each GPU, from its memory and what finished runs have needed of one."""
         if not self.measured:
             return Capacity()
-        made = Capacity({device: environment.memory(device) for device in self.gpus})
-        for run, node in plan.nodes.items() if self.gpus else ():
-            if store.done(run):
-                record = store.record(run)
-                if str(record["environment"]["device"]).startswith("cuda"):
-                    made.learn(node.label, record["peak memory MB"])
-        return made
+        capacity = Capacity({device: environment.memory(device) for device in self.gpus})
+        done = (run for run in plan.nodes if self.gpus and store.done(run))
+        for run, record in ((run, store.record(run)) for run in done):
+            if str(record["environment"]["device"]).startswith("cuda"):
+                capacity.learn(plan.nodes[run].label, record["peak memory MB"])
+        return capacity
 
 
 def choose(devices: str, jobs_per_device: int | None) -> Placement:

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
+from heapq import heappop, heappush
 from typing import Protocol
-
-from loky.process_executor import ShutdownExecutorError
 
 from unlearnbench.errors import UserError
 from unlearnbench.planning.plan import Node, Plan
-from unlearnbench.scheduling.agenda import Agenda
-from unlearnbench.scheduling.capacity import Capacity
-from unlearnbench.scheduling.jobs import Event, Job
-from unlearnbench.scheduling.slots import Slot, Worker
-from unlearnbench.storage.leases import Leases
-from unlearnbench.storage.store import OTHER_DATA, Store
+from unlearnbench.scheduling.placement import Capacity
+from unlearnbench.scheduling.slots import Event, Job, Slot, WorkerLostError, Workplace
+from unlearnbench.storage.store import OTHER_DATA, Leases, Store
 
 LOOK = 0.5
 """Seconds between two looks at the clock, and at what other processes have made."""
@@ -41,47 +33,99 @@ class Progress:
 def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
     """Sort the nodes of a plan into done, failed before and still to do.
 
-    `retry` is done again, and so is what is damaged, or was made of other data than the first that
-    is done; a damaged split is brought back by one of the runs that share it.
+    `retry` is done again, and so is what is damaged, was made of other data than the first that is
+    done, or lacks weights that are wanted; a damaged split is brought back by one of the runs that
+    share it.
     """
-    done: list[str] = []
-    failed: list[str] = []
-    todo: list[str] = []
-    damaged: dict[str, str] = {}
-    for run in plan.nodes:
-        if run in retry:
-            todo.append(run)
-        elif store.exists(run):
-            damage = store.damage(run)
-            if damage is None and (split := store.split_damage(run)) not in damaged.values():
-                damage = split
-            if damage is None and done and store.digest(run) != store.digest(done[0]):
-                damage = OTHER_DATA
-            if damage is None:
-                done.append(run)
+    state = Progress([], [], [])
+    for run, node in plan.nodes.items():
+        if run in retry or not store.exists(run):
+            failed = run not in retry and store.error(run) is not None
+            (state.failed if failed else state.open).append(run)
+            continue
+        damage = store.damage(run)
+        if damage is None and (split := store.split_damage(run)) not in state.damaged.values():
+            damage = split
+        if damage is None and state.done and store.digest(run) != store.digest(state.done[0]):
+            damage = OTHER_DATA
+        if damage is not None:
+            state.damaged[run] = damage
+        lacks = node.keep_weights and damage is None and not store.has_weights(run)
+        (state.open if damage or lacks else state.done).append(run)
+    return state
+
+
+class Agenda:
+    """Give out open nodes whose needs are met, the longest way to the end first.
+
+    A node's way is its own length and that of the longest chain of nodes waiting for it, so what
+    others wait for comes early and what is short and last fills the gaps at the end.
+    """
+
+    def __init__(
+        self, nodes: dict[str, Node], done: set[str], length: Callable[[Node], float]
+    ) -> None:
+        """Take the open nodes in the order in which ties are broken; `done` are those made."""
+        self.open = nodes
+        self._waiters: dict[str, list[str]] = {}
+        self._missing = {run: set(node.needs) - done for run, node in nodes.items()}
+        for run, missing in self._missing.items():
+            for need in missing:
+                self._waiters.setdefault(need, []).append(run)
+        self._way: dict[str, float] = {}
+        for run in reversed(list(nodes)):  # needs come before what waits for them
+            after = max((self._way[w] for w in self._waiters.get(run, ())), default=0.0)
+            self._way[run] = length(nodes[run]) + after
+        self._place = {run: place for place, run in enumerate(nodes)}
+        self._ready: list[tuple[float, int, str]] = []
+        for run, missing in self._missing.items():
+            if not missing:
+                self.put(run)
+
+    def __bool__(self) -> bool:
+        """Say whether anything is left, ready or not."""
+        return bool(self.open)
+
+    def put(self, run: str) -> None:
+        """Make a node ready, for the first time or again."""
+        heappush(self._ready, (-self._way[run], self._place[run], run))
+
+    def take(self, fits: Callable[[Node], bool]) -> Node | None:
+        """Take out the first ready node that fits; None if there is none."""
+        passed: list[str] = []
+        taken: Node | None = None
+        while self._ready and taken is None:
+            run = heappop(self._ready)[2]
+            if fits(self.open[run]):
+                taken = self.open[run]
             else:
-                damaged[run] = damage
-                todo.append(run)
-        elif store.error(run) is not None:
-            failed.append(run)
-        else:
-            todo.append(run)
-    return Progress(done, failed, todo, damaged)
+                passed.append(run)
+        for run in passed:
+            self.put(run)
+        return taken
+
+    def done(self, run: str) -> None:
+        """Note that a node has been made; what waited for it only becomes ready."""
+        self.open.pop(run, None)
+        for waiter in self._waiters.pop(run, ()):
+            self._missing[waiter].discard(run)
+            if not self._missing[waiter] and waiter in self.open:
+                self.put(waiter)
+
+    def lost(self, run: str) -> Iterator[tuple[Node, str]]:
+        """Note that a node cannot be made; yield all that waited for it, and for which node."""
+        self.open.pop(run, None)
+        for waiter in self._waiters.pop(run, ()):
+            if waiter in self.open:
+                yield self.open[waiter], run
+                yield from self.lost(waiter)
 
 
-def _work(job: Job) -> Event:
+def _work(job: Job, slot: Slot) -> Event:
     """Import the working side in the worker only: it brings torch along."""
     from unlearnbench.scheduling.worker import work
 
-    return work(job)
-
-
-@contextmanager
-def open_workers(devices: list[str], jobs_per_device: int) -> Iterator[list[Worker]]:
-    """Make the workers of this machine for as long as the block lasts; none starts yet."""
-    with tempfile.TemporaryDirectory(prefix="unlearnbench-") as folder:
-        names = [device for device in devices for _ in range(jobs_per_device)]
-        yield [Worker(Slot(Path(folder), index, device)) for index, device in enumerate(names)]
+    return work(job, slot)
 
 
 class SlotWorker(Protocol):
@@ -89,8 +133,8 @@ class SlotWorker(Protocol):
 
     slot: Slot
 
-    def submit(self, work: Callable[[Job], Event], job: Job) -> Future[Event]:
-        """Begin a job; one at a time."""
+    def submit(self, work: Callable[[Job, Slot], Event], job: Job) -> Future[Event]:
+        """Begin a job, one at a time; its future raises WorkerLostError if the worker is."""
         ...
 
     def stop(self) -> None:
@@ -119,24 +163,20 @@ class Scheduler:
         plan: Plan,
         store: Store,
         workers: Sequence[SlotWorker],
-        data_root: Path,
-        plugins: tuple[Path, ...],
+        workplace: Workplace,
         *,
         length: Callable[[Node], float] = lambda node: 1.0,
         capacity: Capacity | None = None,
         timeout: float | None = None,
-        profile: bool = False,
-        work: Callable[[Job], Event] = _work,
+        work: Callable[[Job, Slot], Event] = _work,
     ) -> None:
         """Prepare to run on `workers`; nothing starts yet.
 
-        length: how long a node will take, in any unit; timeout: seconds a run may take; profile:
-        note where the time of each goes; work: what a worker does with a job.
+        length: how long a node will take, in any unit; timeout: seconds a run may take; work: what
+        a worker does with a job.
         """
-        self.plan, self.store = plan, store
-        self.data_root, self.plugins = data_root, plugins
+        self.plan, self.store, self.workplace = plan, store, workplace
         self.length, self.timeout, self.work = length, timeout, work
-        self.profile = profile
         self.capacity = capacity or Capacity()
         self.leases = Leases(store.folder / "leases")
         self.workers = workers
@@ -145,6 +185,8 @@ class Scheduler:
         """Runs to be tried once more, and the device that each must have to itself."""
         self.elsewhere: set[str] = set()
         """Runs on which another process holds a lease."""
+        self.before: dict[str, tuple[int | None, int | None]] = {}
+        """Of each open run, when record and error were written that were there at the start."""
         self.digest: str | None = None
         """Of the data that finished runs were made of."""
         self.stopping = False
@@ -207,19 +249,16 @@ class Scheduler:
                     self.leases.drop(run)
                     yield event
                     continue
-                self.running[worker.submit(self.work, self._job(node))] = _Run(node, worker)
+                job = Job(node, self.store.folder, self.workplace, self.digest)
+                self.running[worker.submit(self.work, job)] = _Run(node, worker)
                 busy.add(worker)
-
-    def _job(self, node: Node) -> Job:
-        return Job(node, self.store.folder, self.data_root, self.plugins, self.profile, self.digest)
 
     def _fits(self, device: str, node: Node) -> bool:
         """Say whether a node may start on a device beside what is running there."""
         here = [run.node for run in self.running.values() if run.device == device]
-        own = self.alone.get(node.spec.id)
-        if own is not None:
-            return own == device and not here
-        if device in self.alone.values():  # someone has it to itself, or waits for that
+        if node.spec.id in self.alone:
+            return self.alone[node.spec.id] == device and not here
+        if device in self.alone.values():  # another run has it to itself, or waits for that
             return False
         return self.capacity.fits(node.label, [other.label for other in here], device)
 
@@ -260,7 +299,7 @@ class Scheduler:
         node, seconds = run.node, time.monotonic() - run.started
         try:
             event = future.result()
-        except (BrokenProcessPool, ShutdownExecutorError, CancelledError):
+        except WorkerLostError:
             run.worker.stop()
             message = "its worker was killed, by the system for want of memory or by hand"
             if run.too_long:

@@ -1,20 +1,72 @@
-"""Device slots: one worker process each, and what it is doing there."""
+"""Device slots: one worker process each, and what it is doing there. Only this file knows loky."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from loky.process_executor import ProcessPoolExecutor
+from joblib.externals.loky.process_executor import ProcessPoolExecutor, ShutdownExecutorError
+
+from unlearnbench.planning.plan import Node
+from unlearnbench.registry import Plugin
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Hold what all jobs of a plan have in common: where data are, which methods were added.
+
+    profile: note where the time of each run goes.
+    """
+
+    data_root: Path
+    plugins: tuple[Plugin, ...] = ()
+    profile: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """Hold all that a worker needs; nothing in it is a model or a method object.
+
+    digest: of the data that finished runs were made of, None if there are none.
+    """
+
+    node: Node
+    results: Path
+    workplace: Workplace
+    digest: str | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Report the end of one node, or of one try at it.
+
+    done; failed; blocked by the failure of one it needs; again: to be tried once more, alone on its
+    device. memory: peak in MB, None if not known; exhausted: it failed for want of memory; fatal:
+    for want of room to write, or of its data, so that no other run can be made either.
+    """
+
+    status: Literal["done", "failed", "blocked", "again"]
+    run: str
+    label: str
+    seconds: float
+    message: str = ""
+    memory: int | None = None
+    exhausted: bool = False
+    fatal: bool = False
+
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -61,6 +113,14 @@ class Slot:
         return self.folder / f"{self.index}.json"
 
 
+PATIENCE = 5.0
+"""Seconds that a task may take to be taken up by the executor of its slot."""
+
+
+class WorkerLostError(Exception):
+    """Say that a job came to nothing, since its process was killed or stopped."""
+
+
 class Worker:
     """Keep the one process of a slot, started when first needed and again after it has died.
 
@@ -72,35 +132,43 @@ class Worker:
         """Prepare; no process starts yet."""
         self.slot = slot
         self._executor: ProcessPoolExecutor | None = None
+        self._task: Future[object] | None = None
 
-    def submit(self, work: Callable[[T], R], job: T) -> Future[R]:
-        """Run `work` in the slot's process."""
+    def submit(self, work: Callable[[T, Slot], R], job: T) -> Future[R]:
+        """Run `work` in the slot's process; its future raises WorkerLostError if that is killed."""
         if self._executor is None:
             # loky replaces a process whose memory has grown: as it should, and no news for a user.
-            warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)
+            warnings.filterwarnings("ignore", "A worker (was restarted|stopped)", UserWarning)
             self._executor = ProcessPoolExecutor(
-                max_workers=1,
-                initializer=_begin,
-                initargs=(self.slot, os.getpid()),
-                env=ONE_THREAD,
+                max_workers=1, initializer=_begin, initargs=(os.getpid(),), env=ONE_THREAD
             )
-        future: Future[R] = self._executor.submit(work, job)
-        return future
+        result: Future[R] = Future()
+        self._task = task = self._executor.submit(work, job, self.slot)
+        task.add_done_callback(partial(_hand_over, result))
+        return result
 
     def stop(self) -> None:
         """End the process, whatever it is doing; a later job starts a fresh one."""
         if self._executor is not None:
+            task, deadline = self._task, time.monotonic() + PATIENCE
+            while task and not (task.running() or task.done()) and time.monotonic() < deadline:
+                time.sleep(0.001)  # loky's thread fails over a task that it has not taken up yet
             self._executor.shutdown(wait=True, kill_workers=True)
-            self._executor = None
+            self._executor = self._task = None
         self.slot.idle()
 
 
-_mine: Slot | None = None
+def _hand_over(result: Future[R], task: Future[R]) -> None:
+    try:
+        result.set_result(task.result())
+    except (BrokenProcessPool, ShutdownExecutorError, CancelledError) as error:
+        result.set_exception(WorkerLostError(str(error)))
+    except Exception as error:
+        result.set_exception(error)
 
 
-def _begin(slot: Slot, main: int) -> None:
+def _begin(main: int) -> None:
     """Prepare this process, which `main` started, for the jobs of a slot."""
-    take_over(slot)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
     threading.Thread(target=_die_with, args=(main,), daemon=True).start()
 
@@ -112,19 +180,9 @@ def _die_with(parent: int) -> None:
     os._exit(1)
 
 
-def take_over(slot: Slot) -> None:
-    """Make a slot this process's own, for as long as it lives."""
-    global _mine
-    _mine = slot
-
-
-def taken() -> bool:
-    """Say whether this process has a slot."""
-    return _mine is not None
-
-
-def mine() -> Slot:
-    """Return the slot of this worker."""
-    if _mine is None:
-        raise RuntimeError("this process has no slot")
-    return _mine
+@contextmanager
+def open_workers(devices: list[str], jobs_per_device: int) -> Iterator[list[Worker]]:
+    """Make the workers of this machine for as long as the block lasts; none starts yet."""
+    with tempfile.TemporaryDirectory(prefix="unlearnbench-") as folder:
+        names = [device for device in devices for _ in range(jobs_per_device)]
+        yield [Worker(Slot(Path(folder), index, device)) for index, device in enumerate(names)]

@@ -17,21 +17,19 @@ from unlearnbench.environment import describe
 from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution.execute import Bench, Outcome, execute
 from unlearnbench.files import no_room
-from unlearnbench.planning.plan import Node
-from unlearnbench.planning.spec import digest
-from unlearnbench.scheduling import slots
-from unlearnbench.scheduling.jobs import Event, Job
+from unlearnbench.planning.plan import Node, digest
+from unlearnbench.scheduling.slots import Activity, Event, Job, Slot
 from unlearnbench.storage.store import Arrays, Store
 
 
-def work(job: Job) -> Event:
+def work(job: Job, slot: Slot) -> Event:
     """Make one model and store it. A failure is written down and returned, never raised."""
-    node, store, slot = job.node, Store(job.results), slots.mine()
+    node, store = job.node, Store(job.results)
     run = node.spec.id
     start = time.perf_counter()
 
     def on_epoch(epoch: int, epochs: int) -> None:
-        slot.busy(slots.Activity(run, node.label, epoch, epochs))
+        slot.busy(Activity(run, node.label, epoch, epochs))
 
     def weights(model: str) -> Mapping[str, Tensor]:
         damage = store.damage(model)
@@ -39,12 +37,13 @@ def work(job: Job) -> Event:
             raise MethodError(f"{damage}: start again, and it is made anew")
         return load_file(store.model_path(model), device=slot.device)
 
-    slot.busy(slots.Activity(run, node.label))
+    slot.busy(Activity(run, node.label))
     try:
         if slot.device.startswith("cuda"):
             torch.cuda.set_device(slot.device)
-        bench = Bench(slot.device, job.data_root, job.plugins, job.digest)
-        asked = {"profile": job.profile, "curve": node.curve}
+        place = job.workplace
+        bench = Bench(slot.device, place.data_root, place.plugins, job.digest)
+        asked = {"profile": place.profile, "curve": node.curve}
         outcome = execute(node.spec, bench, weights, on_epoch, **asked)
         save(store, node, outcome, slot.device)
     except Exception as error:  # the boundary: whatever a method does, the other runs go on
@@ -68,10 +67,8 @@ def work(job: Job) -> Event:
 def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
     """Write all that a run leaves."""
     spec = node.spec
-    split: Arrays | None = None
-    if outcome.indices is not None:
-        split = {"forget": outcome.indices.forget, "earlier": outcome.indices.earlier}
-    recorder = outcome.recorder
+    drawn, recorder = outcome.indices, outcome.recorder
+    split = {"forget": drawn.forget, "earlier": drawn.earlier} if drawn else None
     record: dict[str, Any] = {
         "status": "done",
         "spec": spec.model_dump(mode="json"),
@@ -89,7 +86,7 @@ def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
     # References serve attacks, which need one number a sample; whole distributions would be bulk.
     logits: Arrays = {}
     if spec.kind != "reference":
-        logits = {"logits": outcome.logits.astype("float16")}
+        logits["logits"] = outcome.logits.astype("float16")
     weights = None
     if node.keep_weights:
         tensors = {name: value.contiguous() for name, value in outcome.weights.items()}

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.files import DRAFT, write
+from unlearnbench.planning import reading
+from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import Plan
-from unlearnbench.storage.leases import Leases
-from unlearnbench.storage.store import Store
+from unlearnbench.storage.store import Leases, Store
 
 
 @dataclass(frozen=True)
@@ -28,18 +29,9 @@ class Stock:
 
 def stock(results: Path) -> list[Stock]:
     """Count what every benchmark below a results folder has."""
-    found = []
-    for folder in sorted(path for path in results.glob("*") if (path / "runs").is_dir()):
-        every = [path for path in folder.rglob("*") if path.is_file()]
-        found.append(
-            Stock(
-                folder.name,
-                sum(path.name == "record.json" for path in every),
-                len(failures(folder)),
-                sum(path.stat().st_size for path in every),
-            )
-        )
-    return found
+    folders = sorted(path.parent for path in results.glob("*/runs"))
+    done = {folder: len(list(folder.glob("runs/*/record.json"))) for folder in folders}
+    return [Stock(f.name, done[f], len(failures(f)), size_of([f])) for f in folders]
 
 
 def failures(folder: Path) -> list[Path]:
@@ -56,6 +48,12 @@ def open_store(results: Path, name: str) -> Store:
     return Store(results / name)
 
 
+def remembered(store: Store) -> Benchmark | None:
+    """Return the benchmark that a store was made by; None if it does not say which."""
+    path = store.folder / "benchmark.toml"
+    return reading.validate(reading.read(path)) if path.exists() else None
+
+
 def verify(store: Store) -> dict[str, str]:
     """Say what is wrong with which run, by its folder's name; nothing if all is as written."""
     damaged = {}
@@ -70,6 +68,7 @@ def superfluous(store: Store, plan: Plan) -> list[Path]:
     kept = set(plan.nodes)
     splits = {node.spec.split_id for node in plan.nodes.values()}
     needed = {run for node in plan.nodes.values() for run in node.needs}
+    needed |= {run for run, node in plan.nodes.items() if node.keep_weights}
     paths = [folder for run, folder in store.runs().items() if run not in kept]
     paths += [p for p in store.folder.glob("models/*") if p.stem not in needed]
     paths += [p for p in store.folder.glob("splits/*") if p.stem not in splits]
@@ -86,13 +85,13 @@ def remove(paths: Iterable[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def size(paths: Iterable[Path]) -> int:
+def size_of(paths: Iterable[Path]) -> int:
     """Return the bytes of files and of all files in folders."""
     every = [p for path in paths for p in (path.rglob("*") if path.is_dir() else [path])]
     return sum(path.stat().st_size for path in every if path.is_file())
 
 
-def merge(source: Path, store: Store) -> tuple[int, list[str]]:
+def merge_runs(source: Path, store: Store) -> tuple[int, list[str]]:
     """Copy the runs that another folder of the same benchmark has and this one lacks.
 
     source: such as OTHER/results/digits. Returns how many were copied, and what is left out because
@@ -139,8 +138,7 @@ def adopt(store: Store, plan: Plan) -> dict[str, int]:
         other = stores.setdefault(folder, Store(folder))
         if other.damage(run) or other.split_damage(run):
             continue
-        lacks = shared[run].keep_weights and "weights" not in other.record(run)["files"]
-        if lacks or not leases.take(run):
+        if (shared[run].keep_weights and not other.has_weights(run)) or not leases.take(run):
             continue
         store.prepare()
         _copy(run, other, store)
@@ -154,7 +152,7 @@ def _copy(run: str, other: Store, store: Store) -> None:
     record = other.record(run)
     folder = other.runs()[run]
     pairs = [(path, store.folder / "runs" / folder.name / path.name) for path in folder.iterdir()]
-    if "weights" in record["files"]:
+    if other.has_weights(run):
         pairs.append((other.model_path(run), store.model_path(run)))
     if record["split"]:
         name = f"splits/{record['split']}.npz"

@@ -1,4 +1,4 @@
-"""Results on disk: a folder a run, written so that a record is either whole or absent."""
+"""Results on disk: a folder a run, a record that is whole or absent, a lease on what is made."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import SoftFileLease, Timeout
 from numpy.typing import NDArray
 
 from unlearnbench.errors import UserError
 from unlearnbench.files import DRAFT, checksum, seal, unseal, write, write_text
-from unlearnbench.planning.spec import Spec
+from unlearnbench.planning.plan import Spec
 
 SCHEMA = 3
 OTHER_DATA = "it was made of other data than the rest"
@@ -38,6 +38,7 @@ class Store:
         """Use `folder`, which need not exist yet."""
         self.folder = folder
         self._checked: dict[str, _Checked] = {}
+        self._folders: dict[str, Path] | None = None
 
     def prepare(self) -> None:
         """Create the folder. Raises UserError where it cannot be written."""
@@ -48,16 +49,12 @@ class Store:
                 f"Cannot write to {self.folder}: {error.strerror}.", "Name a folder with --results."
             ) from error
 
-    @cached_property
-    def _folders(self) -> dict[str, Path]:
-        runs = self.folder / "runs"
-        if not runs.is_dir():
-            return {}
-        return {path.name.rpartition("-")[2]: path for path in runs.iterdir()}
-
     def runs(self) -> dict[str, Path]:
-        """Return the folders of all runs, finished or not, by id."""
-        return dict(self._folders)
+        """Return the folders of all runs, finished or not, by id, as they were when last read."""
+        if self._folders is None:
+            paths = (self.folder / "runs").glob("*")
+            self._folders = {path.name.rpartition("-")[2]: path for path in paths}
+        return self._folders
 
     def run_folder(self, spec: Spec) -> Path:
         """Return the folder of a run, made or not yet made: label, seeds, id.
@@ -76,11 +73,10 @@ class Store:
 
     def refresh(self) -> None:
         """Look at the disk again: other processes write there too."""
-        self.__dict__.pop("_folders", None)
+        self._folders = None
 
     def _path(self, run: str, name: str) -> Path:
-        folder = self._folders.get(run)
-        return folder / name if folder else self.folder / "runs" / run / name
+        return self.runs().get(run, self.folder / "runs" / run) / name
 
     def done(self, run: str) -> bool:
         """Say whether a run has been made, and its files are as they were written."""
@@ -159,9 +155,12 @@ class Store:
         return f"{path.relative_to(self.folder)} {what}"
 
     def size(self, run: str) -> int:
-        """Return the bytes that a run takes, its weights included."""
-        files = [*self._path(run, "record.json").parent.iterdir(), self.model_path(run)]
-        return sum(path.stat().st_size for path in files if path.exists())
+        """Return the bytes that a finished run takes, without its weights."""
+        return sum(path.stat().st_size for path in self.runs()[run].iterdir())
+
+    def has_weights(self, run: str) -> bool:
+        """Say whether the weights of a finished run were kept."""
+        return "weights" in self.record(run)["files"]
 
     def stamp(self, run: str) -> int:
         """Return a number that changes whenever a run is made anew."""
@@ -243,3 +242,56 @@ def _saver(arrays: Arrays) -> Callable[[Path], None]:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
     return save
+
+
+LEASE = 60.0
+"""Seconds without a sign of life after which a run is anybody's again; on one machine at once.
+
+Counted by the clock of whoever waits, so that clocks may differ or jump. Should an owner come back
+to life later, two make the same run, and store the same record.
+"""
+
+
+class Leases:
+    """Say which process makes which run, where several share a folder.
+
+    Holds the leases of one process; each shows signs of life until it is released.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Keep the leases in `folder`."""
+        self.folder = folder
+        self._known: dict[str, SoftFileLease] = {}
+        self._held: set[str] = set()
+
+    def take(self, run: str) -> bool:
+        """Take a lease on a run; False if another process has it.
+
+        Asked repeatedly, it finds a dead owner.
+        """
+        if run not in self._known:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._known[run] = SoftFileLease(self.folder / run, lease_duration=LEASE)
+        try:
+            self._known[run].acquire(timeout=0)
+        except Timeout:
+            return False
+        self._held.add(run)
+        return True
+
+    def drop(self, run: str) -> None:
+        """Release a lease."""
+        if run in self._held:
+            self._known.pop(run).release()
+            self._held.discard(run)
+
+    def drop_all(self) -> None:
+        """Release every lease."""
+        for run in list(self._held):
+            self.drop(run)
+
+    def sweep(self) -> None:
+        """Clear away what dead processes of this machine have left."""
+        for path in self.folder.glob("[!.]*"):
+            if self.take(path.name):
+                self.drop(path.name)

@@ -1,9 +1,7 @@
 """What methods are made of: examples, training, the adversarial search, masks, wrong labels."""
 
 from unlearnbench.toolkit.adversarial import adversarial_examples, adversarial_pairs
-from unlearnbench.toolkit.examples import Examples
-from unlearnbench.toolkit.labels import random_labels
-from unlearnbench.toolkit.outputs import divergence, outputs
+from unlearnbench.toolkit.examples import Examples, divergence, outputs, random_labels
 from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.saliency import saliency_mask, squared_gradients
 from unlearnbench.toolkit.stand_ins import stand_in

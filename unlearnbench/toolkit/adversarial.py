@@ -2,17 +2,289 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, fields
 from typing import Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from unlearnbench.seeds import seed_for
-from unlearnbench.toolkit.boundary import Found
-from unlearnbench.toolkit.closest_search import closest_search
+from unlearnbench.toolkit.boundary import (
+    Found,
+    frozen,
+    negative_margin,
+    norms,
+    nothing,
+    rows,
+    shortened,
+    unit,
+)
 from unlearnbench.toolkit.examples import Examples, as_pixels
-from unlearnbench.toolkit.one_step_search import one_step_search
-from unlearnbench.toolkit.paper_search import paper_search
 from unlearnbench.toolkit.recorder import recorder
+
+STEPS = 50
+"""Steps of PGD before a sample's radius doubles (the paper's PGD-50)."""
+LOOK = 5
+"""Steps between two looks at which samples are done, where each look makes a device wait."""
+
+
+def paper_search(
+    model: nn.Module,
+    examples: Examples,
+    *,
+    radius: float,
+    steps: int = STEPS,
+    batch: int = 256,
+    look: int | None = None,
+) -> Found:
+    """Search by untargeted l2 PGD with a radius of its own for every sample.
+
+    Source: AMUN (arXiv 2503.00917), Algorithm 1 and section 4. Steps of 0.1 radius along the
+    normalised gradient, projected to the l2 ball round the clean image and to [0, 1]; no random
+    start; the model in eval mode. Where the paper is silent its authors' code is followed: a
+    sample stops at its first misclassified iterate, so it lies just over the boundary; after
+    `steps` steps its radius doubles and it goes on from where it is; a clean image that is already
+    misclassified is kept as it is. In fp32: what a lower precision takes for a flip need not be
+    one.
+
+    No image in [0, 1] is farther from another than the square root of its size: a sample that a
+    ball of that radius does not flip is given up, instead of being doubled for ever.
+
+    Samples wait in one queue and one that is done makes room for the next, so that batches stay
+    full. Who is done is looked up every `look` steps (by default each step on a CPU, every fifth on
+    a GPU); a sample that is done stands still until then, so that what is found is the same.
+    """
+    model.eval()
+    clean, labels = as_pixels(examples.images), examples.labels
+    found = nothing(clean, labels)
+    look = look or (LOOK if clean.is_cuda else 1)
+    cap = clean[0].numel() ** 0.5
+    gradients = torch.zeros((), dtype=torch.int64, device=clean.device)
+    waiting = torch.arange(len(clean), device=clean.device)
+    walk, waiting = _Walk.begin(waiting[:batch], clean, labels, radius), waiting[batch:]
+    turn = 0
+    with frozen(model):
+        while len(walk.index):
+            turn += 1
+            here = walk.here.requires_grad_()
+            logits = model(here)
+            walk.judge(logits.detach().argmax(1), steps, cap)
+            looking = turn % look == 0
+            if not looking or bool(walk.live.any()):
+                ahead = torch.where(walk.live, negative_margin(logits, walk.label), 0.0)
+                (gradient,) = torch.autograd.grad(ahead.sum(), here)
+                gradients += walk.live.sum()
+                walk.step(gradient)
+            if looking and not bool(walk.live.all()):
+                walk.select(~walk.live).enter(found)
+                room = batch - int(walk.live.sum())
+                fresh, waiting = waiting[:room], waiting[room:]
+                walk = walk.select(walk.live) + _Walk.begin(fresh, clean, labels, radius)
+    recorder().gradients += int(gradients)
+    return found
+
+
+@dataclass
+class _Walk:
+    """Hold the samples being searched: where each is, and whether it goes on.
+
+    index: int64 [b], positions in the whole set; here, clean: [b, C, H, W]; label, predicted: int64
+    [b], true and last given; radius: [b]; taken: int64 [b], steps at this radius; moved: bool [b],
+    whether any step was taken; live: bool [b].
+    """
+
+    index: Tensor
+    here: Tensor
+    clean: Tensor
+    label: Tensor
+    predicted: Tensor
+    radius: Tensor
+    taken: Tensor
+    moved: Tensor
+    live: Tensor
+
+    @classmethod
+    def begin(cls, index: Tensor, clean: Tensor, labels: Tensor, radius: float) -> _Walk:
+        here, label = clean[index], labels[index]
+        still = torch.zeros_like(label, dtype=torch.bool)
+        first = torch.full_like(label, radius, dtype=torch.float32)
+        taken = torch.zeros_like(label)
+        return cls(index, here, here, label, label, first, taken, still, ~still)
+
+    def select(self, which: Tensor) -> _Walk:
+        return _Walk(*(getattr(self, field.name)[which] for field in fields(self)))
+
+    def __add__(self, other: _Walk) -> _Walk:
+        if not len(other.index):
+            return self
+        pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
+        return _Walk(*(torch.cat(pair) for pair in pairs))
+
+    def judge(self, predicted: Tensor, steps: int, cap: float) -> None:
+        """End what flipped or was given up; double the radius where `steps` did not suffice."""
+        self.predicted = torch.where(self.live, predicted, self.predicted)
+        self.live = self.live & (self.predicted == self.label)
+        exhausted = self.live & (self.taken == steps)
+        self.radius = torch.where(exhausted, 2 * self.radius, self.radius)
+        self.taken = torch.where(exhausted, 0, self.taken)
+        self.live = self.live & (self.radius <= cap)
+
+    def step(self, gradient: Tensor) -> None:
+        """Go 0.1 radius along the gradient, then back into the ball and into [0, 1]."""
+        here = self.here.detach()
+        along = 0.1 * rows(self.radius) * gradient / rows(norms(gradient).clamp_min(1e-30))
+        away = here + along - self.clean
+        ahead = (self.clean + shortened(away, self.radius)).clamp_(0.0, 1.0)
+        self.here = torch.where(rows(self.live), ahead, here)
+        self.taken = self.taken + self.live
+        self.moved = self.moved | self.live
+
+    def enter(self, found: Found) -> None:
+        """Write down how the search ended."""
+        flipped = self.predicted != self.label
+        radius = torch.where(flipped & ~self.moved, 0.0, self.radius)
+        found.enter(self.index, self.here.detach(), self.predicted, radius, flipped)
+
+
+CLOSEST_STEPS, BISECTIONS = 20, 8
+GAMMA = 0.05
+"""By how much the radius shrinks on a flip and grows otherwise (DDN's value)."""
+REACH = 0.4
+"""By how much it grows as long as a sample has never flipped: the first radius is a guess."""
+
+
+def closest_search(
+    model: nn.Module,
+    examples: Examples,
+    *,
+    steps: int = CLOSEST_STEPS,
+    bisections: int = BISECTIONS,
+    batch: int = 256,
+) -> Found:
+    """Search by decoupled direction and norm, then bisect between the clean image and the flip.
+
+    Source: DDN (Rony et al., arXiv 1811.09600): steps along the normalised gradient, put back on a
+    sphere that shrinks by 5 % where the label has flipped and grows by 5 % where it has not, the
+    step annealed by a cosine; the nearest flip counts. Not as there: the first radius is each
+    sample's linearised distance to the boundary instead of 1, and grows by 40 % until a first flip;
+    steps are in units of the radius; and the segment from the clean image to the nearest flip is
+    halved `bisections` times, which takes no gradient. The model is in eval mode and in fp32; an
+    image that is misclassified as it is stays as it is. `radius` is the distance found.
+    """
+    with frozen(model):
+        clean, labels, found = _as_they_are(model, examples, batch)
+        for index in torch.split((~found.flipped).nonzero().squeeze(1), batch):
+            batch_of = clean[index], labels[index], index, found
+            _descend(model, *batch_of, steps)
+            _bisect(model, *batch_of, bisections)
+    return found
+
+
+def _as_they_are(model: nn.Module, examples: Examples, batch: int) -> tuple[Tensor, Tensor, Found]:
+    """Return images, labels and, as a search begins, which are misclassified as they are."""
+    model.eval()
+    clean, labels = as_pixels(examples.images), examples.labels
+    found = nothing(clean, labels)
+    for index in torch.split(torch.arange(len(clean), device=clean.device), batch):
+        predicted = model(clean[index]).argmax(1)
+        wrong = predicted != labels[index]
+        found.enter(index, clean[index], predicted, found.radius[index], wrong)
+    return clean, labels, found
+
+
+def _descend(
+    model: nn.Module, clean: Tensor, labels: Tensor, index: Tensor, found: Found, steps: int
+) -> None:
+    """Enter the nearest flip on each sample's way."""
+    nearest = torch.full_like(labels, math.inf, dtype=torch.float32)
+    image, label, radius, moved = clean, labels, torch.zeros_like(nearest), torch.zeros_like(clean)
+    for step in range(steps + 1):
+        here = (clean + moved).requires_grad_()
+        logits = model(here)
+        predicted, distance = logits.detach().argmax(1), norms(moved)
+        flipped = predicted != labels
+        closer = flipped & (distance < nearest)
+        nearest = torch.where(closer, distance, nearest)
+        image = torch.where(rows(closer), here.detach(), image)
+        label = torch.where(closer, predicted, label)
+        if step == steps:
+            break
+        away = negative_margin(logits, labels)
+        (gradient,) = torch.autograd.grad(away.sum(), here)
+        recorder().gradients += len(labels)
+        if step == 0:
+            radius = -away.detach() / norms(gradient).clamp_min(1e-30)
+        else:
+            grown = torch.where(nearest < math.inf, 1 + GAMMA, 1 + REACH)
+            radius = distance * torch.where(flipped, 1 - GAMMA, grown)
+        rate = 0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2
+        ahead = moved + rate * rows(radius) * unit(gradient)
+        moved = (clean + rows(radius) * unit(ahead)).clamp_(0.0, 1.0) - clean
+    found.enter(index, image, label, nearest, nearest < math.inf)
+
+
+def _bisect(
+    model: nn.Module, clean: Tensor, labels: Tensor, index: Tensor, found: Found, bisections: int
+) -> None:
+    """Move what has flipped as near to the clean image as the straight line allows."""
+    image, label = found.images[index], found.labels[index]
+    low, segment = torch.zeros_like(found.radius[index]), image - clean
+    high = torch.ones_like(low)
+    for _ in range(bisections):
+        middle = (low + high) / 2
+        tried = clean + rows(middle) * segment
+        with torch.no_grad():
+            predicted = model(tried).argmax(1)
+        flipped = predicted != labels
+        low, high = torch.where(flipped, low, middle), torch.where(flipped, middle, high)
+        image = torch.where(rows(flipped), tried, image)
+        label = torch.where(flipped, predicted, label)
+    found.enter(index, image, label, norms(image - clean), found.flipped[index])
+
+
+OVERSHOOT = 1.25
+"""Length of the step in units of the cube's half side; what leaves the cube is cut off."""
+
+
+def one_step_search(
+    model: nn.Module, examples: Examples, *, radius: float, seed: int, batch: int = 256
+) -> Found:
+    """Search by a random start and one signed step, the bound doubled until the label flips.
+
+    Source: the one-step attack of Wong et al. (arXiv 2001.03994, FFGSM) inside AMUN's Algorithm 1,
+    for its Table 9; AMUN's authors have not published theirs. The bound is on each pixel, as there;
+    radius is an l2 one, and the cube's half side such that its corners are at `radius`: no image
+    found is farther, so that the first radius means about what it does in the paper's search. Each
+    try starts anew at the clean image. The model is in eval mode and in fp32; an image that is
+    misclassified as it is stays as it is; what the whole of [0, 1] does not flip is given up.
+    """
+    generator = torch.Generator(examples.labels.device).manual_seed(seed)
+    cap = examples.images[0].numel() ** 0.5
+    with frozen(model):
+        clean, labels, found = _as_they_are(model, examples, batch)
+        while radius <= cap:
+            for index in torch.split((~found.flipped).nonzero().squeeze(1), batch):
+                image = _step(model, clean[index], labels[index], radius / cap, generator)
+                predicted = model(image).argmax(1)
+                bound = torch.full_like(found.radius[index], radius)
+                found.enter(index, image, predicted, bound, predicted != labels[index])
+            radius *= 2
+    return found
+
+
+def _step(
+    model: nn.Module, clean: Tensor, labels: Tensor, bound: float, generator: torch.Generator
+) -> Tensor:
+    """Return images at most `bound` from the clean ones in each pixel."""
+    noise = torch.rand(clean.shape, generator=generator, device=clean.device)
+    here = clean + bound * (2 * noise - 1)
+    here = here.contiguous(memory_format=torch.channels_last).requires_grad_()
+    (gradient,) = torch.autograd.grad(negative_margin(model(here), labels).sum(), here)
+    recorder().gradients += len(labels)
+    away = here.detach() + OVERSHOOT * bound * gradient.sign() - clean
+    return (clean + away.clamp(-bound, bound)).clamp_(0.0, 1.0)
+
 
 Search = Literal["paper", "closest", "one-step"]
 

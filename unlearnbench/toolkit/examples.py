@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from unlearnbench.recipe import Recipe
-from unlearnbench.toolkit.augmentation import augmented
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Mean loss of a batch: images [b, C, H, W] and labels [b] to a scalar."""
+
+
+def augmented(pixels: Tensor, where: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """Shift by up to `recipe.crop` pixels (zeros come in) and flip half of the images.
+
+    pixels: [b, C, H, W]; where: bool [b], the images that may change. The usual "pad and crop",
+    written as one gather, which on a CPU is several times cheaper than a transform an image.
+    """
+    count, channels, height, width = pixels.shape
+    device = pixels.device
+    pad = recipe.crop
+    shifts = torch.randint(2 * pad + 1, (2, count), generator=generator, device=device)
+    down, right = torch.where(where, shifts, pad)
+    columns = torch.arange(width, device=device).expand(count, width)
+    if recipe.flip:
+        coin = torch.rand(count, generator=generator, device=device) < 0.5
+        columns = torch.where((coin & where)[:, None], width - 1 - columns, columns)
+    rows = torch.arange(height, device=device)[None] + down[:, None]
+    columns = columns + right[:, None]
+    padded = functional.pad(pixels, (pad, pad, pad, pad))
+    moved = padded[
+        torch.arange(count, device=device)[:, None, None, None],
+        torch.arange(channels, device=device)[None, :, None, None],
+        rows[:, None, :, None],
+        columns[:, None, None, :],
+    ]
+    return moved.contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)
@@ -92,3 +122,30 @@ def as_pixels(images: Tensor) -> Tensor:
     """Turn stored images into float32 in [0, 1]; channels_last, which CPU and GPU both prefer."""
     pixels = images.float().div_(255) if images.dtype == torch.uint8 else images
     return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def random_labels(examples: Examples, classes: int, *, seed: int) -> Examples:
+    """Give every example a label drawn uniformly from the wrong ones."""
+    device = examples.labels.device
+    generator = torch.Generator(device).manual_seed(seed)
+    step = torch.randint(1, classes, (len(examples),), generator=generator, device=device)
+    return examples.relabel((examples.labels + step) % classes)
+
+
+@torch.no_grad()
+def outputs(model: nn.Module, examples: Examples, batch: int = 512) -> Tensor:
+    """Return the logits [n, classes] of clean images, in eval mode, in the order of `examples`."""
+    model.eval()
+    return torch.cat([model(pixels) for pixels, _ in examples.batches(batch)])
+
+
+def divergence(model: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return the mean of KL(teacher || model) over a batch of logits [n, classes] each.
+
+    Logits are divided by the temperature first, and the result multiplied by its square, so that
+    gradients keep their size (Hinton et al., arXiv 1503.02531). Gradients flow through both.
+    """
+    own = functional.log_softmax(model / temperature, dim=1)
+    other = functional.log_softmax(teacher / temperature, dim=1)
+    distance = functional.kl_div(own, other, log_target=True, reduction="batchmean")
+    return temperature**2 * distance

@@ -2,23 +2,95 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unlearnbench.recipe import Recipe
+from unlearnbench.recipe import Recipe, Trades
 from unlearnbench.seeds import seed_for
+from unlearnbench.toolkit.boundary import shortened, unit
 from unlearnbench.toolkit.bounded import bounded_layers
-from unlearnbench.toolkit.compilation import Loss, choose, with_cuda_graphs
-from unlearnbench.toolkit.examples import Examples
+from unlearnbench.toolkit.examples import Examples, Loss, divergence
 from unlearnbench.toolkit.optimisers import SGD, Adam, Optimiser, Schedule, one_cycle, step_decay
-from unlearnbench.toolkit.recorder import recorder
+from unlearnbench.toolkit.recorder import recorder, synchronise
 from unlearnbench.toolkit.saliency import Mask
-from unlearnbench.toolkit.trades import trades_loss
+
+WARM_UP, TIMED = 3, 20
+"""Passes that are not timed, and that are."""
+WORTHWHILE = 120.0
+"""Seconds of training from which on a compilation, about half a minute, can pay."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Say which form of a step was taken and why; goes into the record. Times in ms a batch."""
+
+    used: str
+    eager_ms: float | None = None
+    compiled_ms: float | None = None
+    why: str = ""
+
+    def note(self) -> dict[str, object]:
+        """Return it for the record, without what is not known."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, "")}
+
+
+def faster_form(
+    model: nn.Module,
+    loss: Loss,
+    batch: tuple[Tensor, Tensor],
+    steps: int,
+    compiler: Callable[[Loss], Loss],
+) -> tuple[Loss, Choice]:
+    """Return `loss` or its compiled form, whichever is faster forward and backward on `batch`.
+
+    steps: how many are to come. Weights, gradients and BatchNorm's statistics are left as they
+    were. Whatever a compiler raises means that the eager form is used.
+    """
+    before = copy.deepcopy(model.state_dict())
+    try:
+        eager = _milliseconds(model, loss, batch)
+        if eager * steps < 1000 * WORTHWHILE:
+            return loss, Choice("eager", eager, why="too short to compile for")
+        try:
+            fast = compiler(loss)
+            compiled = _milliseconds(model, fast, batch)
+        except Exception as error:  # torch.compile raises whatever its backends do
+            said = f"{type(error).__name__}: {error}".partition("\n")[0]
+            return loss, Choice("eager", eager, why=f"not compiled: {said}")
+        if compiled < eager:
+            return fast, Choice("compiled", eager, compiled)
+        return loss, Choice("eager", eager, compiled, "faster")
+    finally:
+        model.load_state_dict(before)
+        model.zero_grad(set_to_none=True)
+
+
+def with_cuda_graphs(loss: Loss) -> Loss:
+    """Compile for one shape, kernels fused and launched together."""
+    compiled: Loss = torch.compile(loss, mode="reduce-overhead", dynamic=False)
+    return compiled
+
+
+def _milliseconds(model: nn.Module, loss: Loss, batch: tuple[Tensor, Tensor]) -> float:
+    """Return the time of one pass forward and backward."""
+    device = batch[1].device
+    start = 0.0
+    for number in range(WARM_UP + TIMED):
+        if number == WARM_UP:
+            synchronise(device)
+            start = time.perf_counter()
+        model.zero_grad(set_to_none=True)
+        loss(*batch).backward()  # type: ignore[no-untyped-call]
+    synchronise(device)
+    return round(1000 * (time.perf_counter() - start) / TIMED, 3)
 
 
 class Trainer:
@@ -71,7 +143,7 @@ class Trainer:
         self.model.train()
         drawn = torch.Generator(self.device).manual_seed(0)
         batch = next(iter(examples.shuffled(drawn)))
-        self.loss, choice = choose(self.model, self.eager, batch, steps, with_cuda_graphs)
+        self.loss, choice = faster_form(self.model, self.eager, batch, steps, with_cuda_graphs)
         recorder().notes["training step"] = choice.note()
 
     def epoch(
@@ -195,3 +267,62 @@ def _frozen(model: nn.Module, mask: Mask | None) -> list[tuple[nn.Parameter, Ten
     if mask is None:
         return []
     return [(p, mask[n], p.detach().clone()) for n, p in model.named_parameters() if n in mask]
+
+
+START = 1e-3
+"""Standard deviation of the noise a search begins at: at the image itself nothing pulls away."""
+
+
+def trades_loss(model: nn.Module, trades: Trades, generator: torch.Generator) -> Loss:
+    """Return the mean TRADES loss of a batch, as a function of images and labels.
+
+    Source: Zhang et al. (arXiv 1901.08573), equation 5 and algorithm 1: the cross-entropy of the
+    images plus `weight` times the divergence, KL(f(x) || f(x')), of the predictions nearby from
+    those on the images, x' being the worst that is found within `radius`. Gradients flow through
+    both. The model is in train mode for the loss, where BatchNorm sees the two batches one after
+    the other, and in eval mode while x' is searched, as in the authors' code.
+    """
+
+    def loss(pixels: Tensor, labels: Tensor) -> Tensor:
+        training = model.training
+        model.eval()
+        nearby = worst_nearby(model, pixels, trades, generator)
+        model.train(training)
+        logits = model(pixels).float()
+        moved = model(nearby).float()
+        return functional.cross_entropy(logits, labels) + trades.weight * divergence(moved, logits)
+
+    return loss
+
+
+def worst_nearby(
+    model: nn.Module, pixels: Tensor, trades: Trades, generator: torch.Generator
+) -> Tensor:
+    """Return images, float32 [b, C, H, W] in [0, 1], that the model takes for something else.
+
+    Ascends the divergence by steps of `step` along its gradient, from next to the images; neither
+    the ball of `radius` nor [0, 1] is left. Its gradients are counted, no parameter gets one.
+    """
+    with torch.no_grad():
+        target = model(pixels).float()
+    noise = torch.randn(pixels.shape, generator=generator, device=pixels.device)
+    here = (pixels + START * noise).clamp(0.0, 1.0)
+    for _ in range(trades.steps):
+        here = here.contiguous(memory_format=torch.channels_last).requires_grad_()
+        far = divergence(model(here).float(), target)
+        (gradient,) = torch.autograd.grad(far, here)
+        away = here.detach() + trades.step * _direction(gradient, trades.norm) - pixels
+        here = (pixels + _within(away, trades)).clamp(0.0, 1.0)
+    recorder().gradients += trades.steps * len(pixels)
+    return here.detach()
+
+
+def _direction(gradient: Tensor, norm: str) -> Tensor:
+    return gradient.sign() if norm == "linf" else unit(gradient)
+
+
+def _within(away: Tensor, trades: Trades) -> Tensor:
+    """Put what leads out of the ball back on its surface."""
+    if trades.norm == "linf":
+        return away.clamp(-trades.radius, trades.radius)
+    return shortened(away, trades.radius)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import pandas as pd
 import tomli_w
 
 from unlearnbench.files import write_text
 from unlearnbench.planning.benchmark import TERMS, Benchmark
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
-from unlearnbench.report.tables.render import table_csv
-from unlearnbench.report.tables.table import ABSENT, Table
+from unlearnbench.reporting import escape
+from unlearnbench.reporting.tables.table import ABSENT, Column, Table, number, text
 from unlearnbench.tuning.candidates import Candidate, Settings
 from unlearnbench.tuning.trials import Trial, Tuned
 from unlearnbench.units import duration
@@ -56,61 +56,71 @@ def opening(tuned: Tuned, about: About) -> str:
 
 def table(tuned: Tuned, about: About) -> Table:
     """Show what was chosen, how much better than the defaults it is, and what finding it cost."""
-    columns = ["Method", "Chosen", tuned.criterion.heading, "At defaults ↓", "Trials", "Time"]
+    columns = [
+        text("Method", "label"),
+        text("Chosen", "chosen"),
+        number(tuned.criterion.heading, "value", ".2f"),
+        number("At defaults ↓", "default", ".2f"),
+        number("Trials", "trials"),
+        Column("Time", lambda row: ABSENT if row["seconds"] is None else duration(row["seconds"])),
+    ]
     caption = (
         f"Criterion: {tuned.criterion.words}. Mean over {about.span}, {about.samples}; that of the"
         " chosen trial is the smallest of several, so expect more on other seeds. Time: of all"
         " trials, one after the other."
     )
     if tuned.retrains:
-        columns.append("Retrainings")
+        columns.append(number("Retrainings", "retrainings", ".1f"))
         caption += (
             f" Retrainings: the same as a multiple of one; besides, the criterion needs"
             f" {len(tuned.retrains)} retrained models. Retrain's own gap: each against the others."
         )
-    rows = [
-        [label, ABSENT, _points(tuned.values[label])]
-        for label in (ORIGINAL, RETRAIN)
-        if label in tuned.values
-    ]
-    for one in tuned.candidates:
-        chosen, trials, seconds = (
-            tuned.chosen(one.name),
-            tuned.of(one.name),
-            tuned.seconds(one.name),
-        )
-        shown = words(chosen.settings) if chosen else "every trial failed"
-        values = [_points(trial.value if trial else None) for trial in (chosen, trials[0])]
-        costs = [str(len(trials)), duration(seconds)]
-        if tuned.retrains:
-            costs.append(f"{seconds / fmean(tuned.retrains):.1f}")
-        rows.append([one.name, shown, *values, *costs])
-        rows += [[label, f"as {one.name}"] for label in one.followers]
-    whole = [row + [ABSENT] * (len(columns) - len(row)) for row in rows]
-    return Table("tuning", caption, columns, whole)
+    names = ["label", "chosen", "value", "default", "trials", "seconds", "retrainings"]
+    frame = pd.DataFrame(_rows(tuned), columns=names).astype({"trials": "Int64"})
+    return Table(caption, frame, columns, "tuning", "What was chosen")
+
+
+def _rows(tuned: Tuned) -> Iterator[dict[str, Any]]:
+    for label in (ORIGINAL, RETRAIN):
+        if label in tuned.values:
+            yield {"label": label, "value": tuned.values[label]}
+    for candidate in tuned.candidates:
+        name = candidate.name
+        chosen, trials, seconds = tuned.chosen(name), tuned.of(name), tuned.seconds(name)
+        yield {
+            "label": name,
+            "chosen": words(chosen.settings) if chosen else "every trial failed",
+            "value": chosen.value if chosen else None,
+            "default": trials[0].value,
+            "trials": len(trials),
+            "seconds": seconds,
+            "retrainings": seconds / fmean(tuned.retrains) if tuned.retrains else None,
+        }
+        for label in candidate.followers:
+            yield {"label": label, "chosen": f"as {name}"}
 
 
 def notes(tuned: Tuned) -> list[str]:
     """Say which trials could not be judged, and which choice lies at an end of its range."""
-    made = []
+    told = []
     for one in tuned.candidates:
         chosen = tuned.chosen(one.name)
-        made += [
+        told += [
             f"{one.name}: {key} = {value:g} is an end of its search range."
             for key, value in (chosen.settings if chosen else {}).items()
             if value in (one.ranges[key].low, one.ranges[key].high)
         ]
         failed = [str(trial.number) for trial in tuned.of(one.name) if trial.value is None]
         if failed:
-            made.append(f"{one.name}: trials that failed and count as bad: {', '.join(failed)}.")
-    return made
+            told.append(f"{one.name}: trials that failed and count as bad: {', '.join(failed)}.")
+    return told
 
 
-def write(tuned: Tuned, about: About, folder: Path) -> dict[str, Path]:
+def write_outcome(tuned: Tuned, about: About, folder: Path) -> dict[str, Path]:
     """Write the log, what it cost and what was chosen; return where, by what it is."""
     log, chosen = folder / "trials.csv", folder / "chosen.toml"
-    write_text(log, table_csv(_log(tuned)))
-    write_text(folder / "cost.csv", table_csv(_cost(tuned)))
+    write_text(log, escape.csv_text(_log(tuned)))
+    write_text(folder / "cost.csv", escape.csv_text(_cost(tuned)))
     write_text(chosen, chosen_toml(tuned, about, log))
     return {"All trials": log, "To paste into the benchmark's file": chosen}
 
@@ -120,34 +130,28 @@ def words(settings: Settings) -> str:
     return " ".join(f"{key}={value:g}" for key, value in settings.items())
 
 
-def _log(tuned: Tuned) -> Table:
+def _log(tuned: Tuned) -> pd.DataFrame:
     """List every trial. No time in it, so that the same command writes the same bytes."""
-    names = [name.replace("test", "validation") for name in TERMS]
-    columns = ["method", "trial", "settings", "value", *names, "chosen"]
     rows = []
     for trial in _in_order(tuned):
-        metrics = [_number(trial.metrics.get(name)) for name in TERMS]
-        best = "yes" if trial is tuned.chosen(trial.method) else "no"
-        rows.append([*_key(trial), words(trial.settings), _number(trial.value), *metrics, best])
-    return Table("trials", "", columns, rows)
+        row = {"method": trial.method, "trial": trial.number}
+        row |= {"settings": words(trial.settings), "value": trial.value}
+        row |= {name.replace("test", "validation"): trial.metrics.get(name) for name in TERMS}
+        rows.append(row | {"chosen": "yes" if trial is tuned.chosen(trial.method) else "no"})
+    return pd.DataFrame(rows)
 
 
-def _cost(tuned: Tuned) -> Table:
-    columns = ["method", "trial", "runs", "seconds"]
+def _cost(tuned: Tuned) -> pd.DataFrame:
     rows = [
-        [*_key(trial), str(len(trial.seconds)), _number(sum(trial.seconds.values()))]
+        (trial.method, trial.number, len(trial.seconds), float(sum(trial.seconds.values())))
         for trial in _in_order(tuned)
     ]
-    return Table("cost", "", columns, rows)
+    return pd.DataFrame(rows, columns=["method", "trial", "runs", "seconds"])
 
 
 def _in_order(tuned: Tuned) -> list[Trial]:
     """Return all trials, method by method."""
     return [trial for one in tuned.candidates for trial in tuned.of(one.name)]
-
-
-def _key(trial: Trial) -> list[str]:
-    return [trial.method, str(trial.number)]
 
 
 def chosen_toml(tuned: Tuned, about: About, log: Path) -> str:
@@ -158,11 +162,11 @@ def chosen_toml(tuned: Tuned, about: About, log: Path) -> str:
         if trial is None:
             parts.append(f"# {one.name}: every trial failed.\n")
             continue
-        parts.append(_methods(one.name, one.fixed | trial.settings))
+        parts.append(_row(one.name, one.fixed | trial.settings))
         for label, own in one.followers.items():
             taken = {key: value for key, value in trial.settings.items() if key not in own}
             comment = f"# The settings of {one.name}, not tuned anew.\n"
-            parts.append(comment + _methods(label, own | taken))
+            parts.append(comment + _row(label, own | taken))
     said = {
         "command": about.command,
         "trials": f"{about.trials} for every method, from its search ranges, the first being its"
@@ -177,7 +181,7 @@ def chosen_toml(tuned: Tuned, about: About, log: Path) -> str:
     return "\n".join([*parts, tomli_w.dumps({"tuning": said})])
 
 
-def _methods(label: str, settings: dict[str, Any]) -> str:
+def _row(label: str, settings: dict[str, Any]) -> str:
     return tomli_w.dumps({"methods": {label: settings}})
 
 
@@ -188,11 +192,3 @@ def _followers(candidates: Iterable[Candidate]) -> str:
         f"; {' and '.join(labels)} take{'s' if len(labels) == 1 else ''} {name}'s"
         for labels, name in taken
     )
-
-
-def _points(value: float | None) -> str:
-    return ABSENT if value is None or math.isnan(value) else f"{value:.2f}"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6f}"

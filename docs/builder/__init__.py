@@ -1,0 +1,1 @@
+"""Builds the guide: fills its pages, publishes results, and makes one site of all."""

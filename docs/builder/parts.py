@@ -1,0 +1,93 @@
+"""The parts that pages take in: tables of what there is, published numbers, files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from docs.builder import markdown, printed, published, reference
+from unlearnbench import registry
+from unlearnbench.audits.attacks import ATTACKS
+from unlearnbench.metrics.metric import METRICS
+from unlearnbench.outline import settings_class
+from unlearnbench.planning.reading import read, validate
+from unlearnbench.reporting.figures import FIGURES
+from unlearnbench.reporting.page import bibliography
+from unlearnbench.reporting.tables.audit import P_VALUE
+from unlearnbench.reporting.tables.table import Table, interval
+from unlearnbench.reporting.tables.table import text as text_column
+
+
+def text(path: Path) -> str:
+    """Take in a page of Markdown without its title."""
+    lines = path.read_text().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("# ")).strip()
+
+
+def main_table(path: Path) -> str:
+    """Show the main table of published results that have one condition."""
+    return published.load(path).condition().table("main").to_markdown()
+
+
+def audit(path: Path) -> str:
+    """Tabulate what one attack made of each row; path: the CSV that was published of it."""
+    frame = pd.read_csv(path).rename(columns={"low": "auc_low", "high": "auc_high"})
+    columns = [
+        text_column("Method", "method"),
+        interval("AUC % [95 %]", "auc"),
+        interval("Gap to retrain [95 %]", "gap", "+"),
+        P_VALUE,
+        text_column("Verdict", "verdict"),
+    ]
+    return Table("", frame, columns).to_markdown()
+
+
+def recomputed(path: Path) -> str:
+    """Compare printed average gaps with the mean distance to retrain of the columns beside them."""
+    columns = ("Method", "Printed gap", "Mean of its columns")
+    return markdown.table(columns, printed.gaps(validate(read(path))), columns[1:])
+
+
+def metrics(_: Path) -> str:
+    """List the metrics there are."""
+    rows = [[f"`{name}`", one.title, one.heading, one.kind] for name, one in METRICS.items()]
+    return markdown.table(["Name", "What it is", "Heading", "Kind"], rows)
+
+
+def attacks(_: Path) -> str:
+    """List the attacks there are."""
+    rows = [[f"`{name}`", attack.title, attack.about] for name, attack in ATTACKS.items()]
+    return markdown.table(["Name", "Title", "What it does"], rows)
+
+
+def figures(_: Path) -> str:
+    """List the figures of a report with their captions."""
+    rows = [[figure.title, figure.caption] for figure in FIGURES.values()]
+    return markdown.table(["Figure", "What it shows"], rows)
+
+
+def bibtex(_: Path) -> str:
+    """List what to cite: this project, the attacks, and the paper of every shipped method."""
+    methods = registry.find("methods").items()
+    papers = {name: settings_class(plugin).paper for name, plugin in methods}
+    return f"```bibtex\n{bibliography(papers).strip()}\n```"
+
+
+PARTS: dict[str, markdown.Part] = {
+    "text": text,
+    "code": markdown.code,
+    "main": main_table,
+    "origin": lambda path: published.origin(published.load(path)),
+    "audit": audit,
+    "claims": lambda _: published.claims(),
+    "experiments": lambda _: published.experiments(),
+    "published": lambda path: printed.tables(validate(read(path))),
+    "recomputed": recomputed,
+    "metrics": metrics,
+    "attacks": attacks,
+    "figures": figures,
+    "commands": lambda _: reference.commands(),
+    "benchmark-file": lambda _: reference.benchmark_file(),
+    "bibtex": bibtex,
+}

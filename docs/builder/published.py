@@ -1,0 +1,177 @@
+"""Results that the project publishes: copied from a run, rendered, and read for the guide.
+
+`results/<benchmark>@<machine>/` holds findings, benchmark file, origin and numbers as CSV;
+`reports/<benchmark>@<machine>/` what `unlearnbench report` writes of them, with the figures that
+pages show. Figures as PDF, every table as a file and the weights of models are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import unlearnbench as ub
+from docs.builder.markdown import ROOT
+from unlearnbench.audits.attacks import ULIRA
+from unlearnbench.files import write_text
+from unlearnbench.planning.reading import as_toml
+from unlearnbench.reporting.tables.papers import claims_tables
+from unlearnbench.reporting.write import write_report
+
+RESULTS, REPORTS = ROOT / "results", ROOT / "reports"
+WHOLE = ("digits", "fashion-mnist")
+"""Benchmarks whose reports have all figures' data, and that are ranked together."""
+FIGURES = ("gaps", "forgetting-utility", "confidences", "memorisation")
+PAGES = ("index.html", "report.md", "attacks.md", "reading.md")
+NUMBERS = ("summary.csv", "attacks.csv")
+
+
+@cache
+def load(folder: Path) -> ub.Results:
+    """Read published results."""
+    return ub.load(folder)
+
+
+def published() -> list[ub.Results]:
+    """Read all published results, in the order of their benchmarks."""
+    folders = sorted(RESULTS.glob("*@*"), key=lambda folder: folder.name.partition("@"))
+    return [load(folder) for folder in folders]
+
+
+@cache
+def conditions(name: str) -> list[ub.Condition]:
+    """List the conditions of published results: of several requests in a row, the last one."""
+    results = load(RESULTS / name)
+    last = results.findings.benchmark.forget.requests
+    return [one for one in results.conditions if one.request == last]
+
+
+def whole() -> list[ub.Results]:
+    """Read those whose reports are published whole."""
+    return [one for one in published() if one.findings.benchmark.name in WHOLE]
+
+
+def figures(results: ub.Results) -> tuple[str, ...]:
+    """Name the figures that a published report has."""
+    benchmark = results.findings.benchmark
+    if benchmark.name in WHOLE:
+        return FIGURES
+    if benchmark.forget.requests > 1:
+        return ("after-requests",)
+    return ("after-epochs",) if benchmark.curves else ("forgetting-utility",)
+
+
+def publish(name: str) -> None:
+    """Copy findings of the working folder's results to their place, and render them."""
+    results = ub.load(Path("results", name))
+    findings, environment = results.findings, _environment(results)
+    if name not in WHOLE:  # without what only figures of a whole report need
+        kept = [{"references": one.get("references", [])} for one in findings.curves]
+        findings.curves = kept
+    record = next(results.folder.glob("runs/original-*/record.json"))
+    day = datetime.fromtimestamp(record.stat().st_mtime, UTC).date()
+    origin = {key: environment[key] for key in ("processor", "cores", "torch")}
+    folder = RESULTS / f"{name}@{machine(environment)}"
+    write_text(folder / "findings.json", findings.as_json() + "\n")
+    write_text(folder / "benchmark.toml", as_toml(findings.benchmark))
+    write_text(folder / "origin.json", json.dumps({"made": str(day)} | origin, indent=2) + "\n")
+    load.cache_clear()
+    render(load(folder))
+
+
+def publish_audit(name: str) -> None:
+    """Copy what U-LiRA made of each row, of a run that was asked for it."""
+    results = ub.load(Path("results", name))
+    folder = RESULTS / f"{name}@{machine(_environment(results))}"
+    verdicts = results.verdicts.rename(columns={"label": "method"})
+    columns = ["method", "access", "fraction", "request", "attack", "auc", "low", "high"]
+    columns += ["gap", "gap_low", "gap_high", "p", "verdict"]
+    audited = verdicts.loc[verdicts["attack"] == ULIRA, columns]
+    write_text(folder / f"{ULIRA}.csv", audited.to_csv(index=False, float_format="%.6f"))
+
+
+def machine(environment: Mapping[str, Any]) -> str:
+    """Name a machine by the family of its processor and its cores, or by its GPU: epyc-2, h100."""
+    device = str(environment["device"])
+    if device.startswith("cuda"):
+        return _family(device.partition("(")[2])
+    return f"{_family(environment['processor'])}-{environment['cores']}"
+
+
+def _family(name: str) -> str:
+    """Return the word of a product's name that says what it is."""
+    words = re.findall(r"\w+", re.sub(r"\((?:R|TM)\)", "", name))
+    makers = {"amd", "intel", "nvidia", "apple", "geforce", "cpu"}
+    return next((word for word in map(str.lower, words) if word not in makers), "cpu")
+
+
+def _environment(results: ub.Results) -> dict[str, Any]:
+    details = results.findings.details.values()
+    return next(one["environment"] for one in details if one.get("environment"))
+
+
+def render(results: ub.Results) -> None:
+    """Write the report of published results, and the numbers beside their findings."""
+    with TemporaryDirectory() as place:
+        made = Path(place)
+        write_report(results.findings, made, figures=figures(results))
+        _copy([made / page for page in PAGES], REPORTS / results.name)
+        _copy((made / "figures").glob("*.png"), REPORTS / results.name / "figures", fresh=True)
+        _copy([made / "tables" / file for file in NUMBERS], results.folder)
+
+
+def render_all() -> None:
+    """Write all published reports, and the one that ranks methods over several benchmarks."""
+    for results in published():
+        render(results)
+    folder = REPORTS / f"overview@{whole()[0].name.partition('@')[2]}"
+    with TemporaryDirectory() as place:
+        made = ub.rank(whole()).report(Path(place, folder.name)).parent  # its page says its name
+        _copy([made / page for page in PAGES[:2]], folder)
+        _copy((made / "figures").glob("*.png"), folder / "figures", fresh=True)
+
+
+def _copy(files: Iterable[Path], folder: Path, *, fresh: bool = False) -> None:
+    """Copy files into a folder; fresh: that holds nothing else."""
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        shutil.copy(file, folder)
+
+
+def origin(results: ub.Results) -> str:
+    """Say when, where and with which seeds results were made."""
+    benchmark = results.findings.benchmark
+    made = json.loads((results.folder / "origin.json").read_text())
+    seeds, margin = benchmark.seeds, benchmark.limits.equivalence
+    return (
+        f"Made by `unlearnbench run {benchmark.name}` and `unlearnbench report {benchmark.name}` on"
+        f" {made['made']}: seeds {seeds.forget[0]} to {seeds.forget[-1]} for originals, forget sets"
+        f" and runs, {seeds.retrains} retrained models a forget set, one of them held out,"
+        f" {benchmark.references.count} references, equivalence within {margin:g} points of FT AUC,"
+        f" {made['cores']} cores ({made['processor']}), torch {made['torch']}. ± is the"
+        " standard deviation over runs. With one request AMUN-adaptive is AMUN by definition."
+    )
+
+
+def claims() -> str:
+    """Tabulate what all published results say about the claims of papers."""
+    by_name = {one.findings.benchmark.name: one.findings for one in published()}
+    tables = claims_tables(by_name)
+    return "\n\n".join(f"{table.to_markdown()}\n\n{table.caption}" for table in tables)
+
+
+def experiments() -> str:
+    """List what is published, each with its report."""
+    return "\n".join(
+        f"- [{one.findings.benchmark.title}](../reports/{one.name}/report.md)"
+        for one in published()
+    )

@@ -1,0 +1,215 @@
+"""A page about each method: definition, sources, printed and measured numbers, verdicts."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import unlearnbench as ub
+from docs.builder import printed, published
+from docs.builder.markdown import DOCS, table
+from unlearnbench import registry
+from unlearnbench.cli.catalogue import bounds, extra, searched
+from unlearnbench.outline import settings_class
+from unlearnbench.planning.plan import HELD_OUT, RETRAIN
+from unlearnbench.reporting.page import entries
+from unlearnbench.reporting.tables.rows import by_label
+from unlearnbench.reporting.tables.table import Table, averaged, number, with_interval
+from unlearnbench.reporting.tables.table import text as text_column
+from unlearnbench.verdicts.verdict import Verdict
+
+FOLDER = DOCS / "recipes"
+NOTE = "<!-- Written by `python -m docs.builder`; do not edit. -->"
+ABOUT = """For each method: what it minimises, where every default comes from, where the paper and
+its authors' code differ and which of them is followed, what papers printed of it, and what came out
+here. The columns of verdicts are those of the published reports: equivalent to retraining,
+different, inconclusive, or why it is not ranked; the methods' pages have those of the paper's other
+experiments too."""
+LEGEND = r"""In all equations $D_F$ is the forget set, $D_R$ the retain set, $D_A$ the adversarial
+examples of the forget set; $f_\theta$ is the model with weights $\theta$, $\theta_o$ are those of
+the original, and $L(\theta; D)$ is the mean cross-entropy over a set. Losses are minimised by SGD
+with the batch size, momentum, weight decay and augmentation of the benchmark's recipe, unless a
+page says otherwise."""
+SYMBOLS = "[What the letters mean](README.md)"
+COLUMNS = ("Name", "Default", "What it is", "Bounds", "Tuned in", "Default from")
+SHOWN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "avg_gap")
+WORDS = {
+    "equivalent": "equivalent to retraining within {margin:g} points",
+    "different": "different from retraining",
+    "inconclusive": "shown neither equivalent within {margin:g} points nor different",
+}
+
+
+def pages() -> dict[str, str]:
+    """Return every page by its file name."""
+    shipped = [one for one in registry.find("methods").values() if one.entry is None]
+    return {"README.md": index(shipped)} | {f"{one.name}.md": page(one) for one in shipped}
+
+
+def index(plugins: Iterable[registry.Plugin]) -> str:
+    """Write the page that lists them all, with the verdicts of whole reports."""
+    reports = published.whole()
+    columns = ["Method", "What it does", "Needs the retain set"]
+    columns += [one.findings.benchmark.name for one in reports]
+    rows = [
+        [
+            f"[{plugin.name}]({plugin.name}.md)",
+            plugin.summary(),
+            "yes" if settings_class(plugin).needs_retain else "no",
+            *(outcome(plugin.name, results) for results in reports),
+        ]
+        for plugin in plugins
+    ]
+    listed = with_symbols(table(columns, rows))
+    return f"{NOTE}\n\n# Recipes\n\n{ABOUT}\n\n{listed}\n\n{LEGEND}\n"
+
+
+def page(plugin: registry.Plugin) -> str:
+    """Write the page of one method."""
+    method = settings_class(plugin)
+    doc = paragraphs(method.__doc__ or "")
+    equations = "\n\n".join(
+        f"```math\n{line.strip()}\n```"
+        for line in inspect.cleandoc(method.equation).splitlines()
+        if line.strip()
+    )
+    none = "No benchmark file has published numbers for it."
+    sections = {
+        "": f"{doc['summary']}\n\n{doc['about']}{equations}\n\n{SYMBOLS}",
+        "Source": f"{doc['Source'] or 'Not said.'}\n\n{_cited(plugin.name, method.paper)}",
+        "Where paper and code differ": doc["Differences"] or "The method's file names nothing.",
+        "Hyperparameters": hyperparameters(plugin),
+        "Published": printed.of_method(plugin.name) or none,
+        "Measured here": "\n\n".join(measured(plugin.name)) or "It is in no published report yet.",
+        "The code": f"[methods/{plugin.path.name}](../../methods/{plugin.path.name})",
+    }
+    # The first line of the file's docstring names the method in full.
+    title = (ast.get_docstring(ast.parse(plugin.source())) or plugin.name).splitlines()[0]
+    parts = [NOTE, f"# {title.rstrip('.')}"]
+    for heading, text in sections.items():
+        parts += [f"## {heading}", text] if heading else [text]
+    return with_symbols("\n\n".join(part.strip() for part in parts)) + "\n"
+
+
+def paragraphs(doc: str) -> dict[str, str]:
+    """Split a docstring: first line, "Source" and "Differences" by name, the rest as "about"."""
+    first, *others = [" ".join(part.split()) for part in inspect.cleandoc(doc).split("\n\n")]
+    by_name = {"summary": first, "about": "", "Source": "", "Differences": ""}
+    for other in others:
+        name, colon, text = other.partition(": ")
+        if colon and name in ("Source", "Differences"):
+            by_name[name] = text[:1].upper() + text[1:]
+        else:
+            by_name["about"] += f"{other}\n\n"
+    return by_name
+
+
+def hyperparameters(plugin: registry.Plugin) -> str:
+    """Write the table of a method's hyperparameters with the sources of their defaults."""
+    fields = settings_class(plugin).model_fields
+    if not fields:
+        return "It has none: the benchmark's recipe says all."
+    rows = [
+        [
+            f"`{name}`",
+            f"`{json.dumps(field.default)}`",
+            field.description or "",
+            ", ".join(bounds(field)),
+            searched(field),
+            extra(field).get("source", ""),
+        ]
+        for name, field in fields.items()
+    ]
+    return table(COLUMNS, rows, COLUMNS[1:2])
+
+
+def _cited(name: str, paper: str) -> str:
+    """Return the paper's address with its title where papers.bib has it."""
+    entry = entries({name: paper}).get(name, "")
+    named = re.search(r"  title = \{(.*)\},\n  author", entry)
+    text = re.sub(r"[{}]", "", named[1]) if named else paper
+    return f"Paper: [{text}]({paper})"
+
+
+def with_symbols(text: str) -> str:
+    """Write sets as symbols, D_F as $D_F$, where they stand in words and not in an equation."""
+    parts = re.split(r"(^```.*?^```$)", text, flags=re.M | re.S)
+    parts[::2] = [re.sub(r"(?<![\w$\\])D_[FRA]\b(?!\$)", r"$\g<0>$", part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def measured(name: str) -> list[str]:
+    """Write settings, numbers and verdicts of one method on every published benchmark.
+
+    Of several requests in a row the last one is shown.
+    """
+    parts = []
+    for results in published.published():
+        benchmark = results.findings.benchmark
+        labels = printed.rows_of(benchmark, name)
+        shown = [HELD_OUT] if name == RETRAIN else labels
+        told = []
+        for condition in published.conditions(results.name):
+            told += [*_numbers(condition, shown), *_verdicts(condition, shown)]
+        if told:
+            chosen = "; ".join(_settings(label, benchmark.methods[label]) for label in labels)
+            parts += [f"### {benchmark.title}", *told, f"Settings: {chosen}."]
+            parts.append(f"[All of this report](../../reports/{results.name}/report.md)")
+    return parts
+
+
+def _numbers(condition: ub.Condition, labels: list[str]) -> list[str]:
+    """Write the main metrics of some rows below retrain's, [] where none of them ran."""
+    rows = by_label(condition, SHOWN, band=False)
+    rows = rows[rows["label"].isin([RETRAIN, *labels])]
+    if set(rows["label"]) <= {RETRAIN}:
+        return []
+    columns = [text_column("Row", "label"), *map(averaged, SHOWN), number("n", "n")]
+    heading = f"{100 * condition.fraction:g} % forgotten, {condition.access} access"
+    return [
+        f"{heading}, request {condition.request}, mean ± standard deviation over n runs:",
+        Table("", rows, columns).to_markdown(),
+    ]
+
+
+def _verdicts(condition: ub.Condition, labels: list[str]) -> list[str]:
+    verdicts, margin = condition.verdicts(), condition.benchmark.limits.equivalence
+    lines = [
+        f"- {label}: {sentence(verdicts[label], margin)}." for label in labels if label in verdicts
+    ]
+    return ["\n".join(lines)] if lines else []
+
+
+def sentence(verdict: Verdict, margin: float) -> str:
+    """Say in words what RMIA makes of a row."""
+    text = WORDS.get(verdict.word or "", "not judged").format(margin=margin)
+    if verdict.gap is not None:
+        gap = with_interval(verdict.gap.value, *verdict.gap.interval(), "+")
+        text = f"**{text}**; its FT AUC is {gap} from retrain's"
+    if verdict.flags:
+        return f"{text}; not ranked: {verdict.flags}"
+    if verdict.rank is None:
+        return text
+    first, last = verdict.rank
+    return f"{text}; rank {first}" + (f" to {last}" if last > first else "")
+
+
+def outcome(name: str, results: ub.Results) -> str:
+    """Say in a word or two what came out on one benchmark, row by row."""
+    words = []
+    for label in printed.rows_of(results.findings.benchmark, name):
+        for condition in published.conditions(results.name):
+            verdict = condition.verdicts().get(label)
+            if verdict and (verdict.flags or verdict.word):
+                prefix = "" if label == name else f"{label}: "
+                words.append(f"{prefix}{verdict.flags or verdict.word}")
+    return "; ".join(words) or "–"
+
+
+def _settings(label: str, row: Any) -> str:
+    chosen = ", ".join(f"`{key} = {json.dumps(value)}`" for key, value in row.settings.items())
+    return f"{label} with {chosen or 'its defaults'}"

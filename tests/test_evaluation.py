@@ -1,0 +1,177 @@
+"""From a store whose signals were written by hand to findings: one entry more, and many samples."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from tests.conftest import allowed
+from tests.hand import by_hand
+from unlearnbench import registry
+from unlearnbench.data.splits import reference_members
+from unlearnbench.errors import UserError
+from unlearnbench.evaluation.collect import collect
+from unlearnbench.evaluation.condition import Condition, conditions
+from unlearnbench.evaluation.findings import Findings, as_rows
+from unlearnbench.metrics.kinds import OfModel
+from unlearnbench.metrics.metric import METRICS
+from unlearnbench.planning.expansion import Planned, expand
+from unlearnbench.planning.reading import validate
+from unlearnbench.planning.rows import controls, resolve
+from unlearnbench.reporting.tables import TABLES
+from unlearnbench.storage.store import Store
+
+METHODS = ["amun", "ft", "ga", "l1-sparse", "neggrad-plus", "rl", "salun", "scrub", "ssd"]
+CONTROL = '''
+from typing import ClassVar
+import torch
+from unlearnbench import Method
+from unlearnbench.verdicts.verdict import Expectation, flagged
+
+class Sunk(Method):
+    """Give back half a model."""
+    expects: ClassVar[Expectation] = flagged("over-forgets")
+    def unlearn(self, model, task): return model
+'''
+
+
+def planned(repeats: int, methods: list[str]) -> Planned:
+    """Expand a benchmark of repeats ** 3 runs a method; nothing of it is run."""
+    seeds = list(range(1, repeats + 1))
+    asked = {
+        "name": "written",
+        "title": "Written by hand",
+        "model": "small-cnn",
+        "data": {"name": "digits"},
+        "forget": {"fractions": [0.1]},
+        "seeds": dict.fromkeys(("originals", "forget", "runs"), seeds)
+        | {"pairing": "product", "retrains": 3},
+        "references": {"count": 16},
+        "methods": {method: {"method": method} for method in methods},
+        "controls": False,
+    }
+    plugins = registry.find("methods")
+    return expand(resolve(validate(asked), plugins, methods)[0], plugins)
+
+
+def write_store(folder: Path, planned: Planned, train: int, test: int) -> Store:
+    """Write signals of every model: margins grow where a sample was trained on."""
+    store, n, draw = Store(folder), train + test, np.random.default_rng(0)
+    store.prepare()
+    level, label = draw.normal(5, 3.5, n), draw.integers(0, 10, n)
+    bank = reference_members(n, 16, seed=0)
+    for node in planned.plan.nodes.values():
+        spec, member, split = node.spec, np.arange(n) < train, None
+        if spec.split is not None:
+            order = np.random.default_rng(spec.split.seed).permutation(train)
+            split = {"forget": np.sort(order[: train // 10]), "earlier": order[:0]}
+            member[split["forget"]] = False
+        if spec.member is not None:
+            member = bank[spec.member]
+        margin = (level + 4 * member + draw.normal(0, 1, n)).astype(np.float32)
+        sure = expit(margin.astype(np.float64))
+        signals = {"margin": margin, "member": member, "label": label, "correct": margin > 0}
+        entropy = -2 * (1 - sure) * np.log(np.maximum(sure, 1e-12))
+        signals |= {"sm_taylor": sure.astype(np.float32), "modified_entropy": entropy}
+        logits = draw.normal(size=(n, 10)).astype(np.float16)
+        logits[np.arange(n), label] += margin.astype(np.float16)
+        record = {
+            "spec": spec.model_dump(mode="json"),
+            "seconds": {"total": 1.0},
+            "gradients": n,
+            "peak memory MB": 1.0,
+            "trace": [],
+            "notes": {},
+            "environment": {},
+            "train": train,
+            "test": test,
+            "data": "0" * 16,
+            "source": planned.plugins[spec.method].source_hash() if spec.method else None,
+        }
+        store.save(
+            spec, record, signals, {} if spec.kind == "reference" else {"logits": logits}, split
+        )
+    return store
+
+
+def test_a_metric_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned(1, ["ft"])
+    store = write_store(tmp_path, plan, 300, 100)
+    plain = collect(plan, store)
+    entry = OfModel(
+        "worst_margin",
+        "Worst margin",
+        unit="%",
+        function=lambda seen: float(seen.at(seen.view.margin, "forget").min()),
+    )
+    monkeypatch.setitem(METRICS, entry.name, entry)
+    found = collect(plan, store)
+    assert "worst_margin" not in plain.runs, "and what was kept of before is not taken for it"
+    (run,) = as_rows(found.runs[found.runs["label"] == "ft"])
+    ideal = found.runs.loc[found.runs["label"] == "retrain", "worst_margin"].mean()
+    forget = store.split(plan.plan.cells[0].split)["forget"]
+    assert run["worst_margin"] == store.signals(run["run"])["margin"][forget].min()
+    assert run["worst_margin_gap"] == pytest.approx(run["worst_margin"] - ideal)
+    assert "worst_margin" in set(found.summary["metric"])
+    table = TABLES["gaps"](conditions(found)[0])
+    assert table is not None and "Worst margin %" in table.to_markdown()
+
+
+def test_a_control_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = registry.shipped
+    folder = tmp_path / "controls"
+    folder.mkdir()
+    for path in shipped("controls").glob("*.py"):
+        (folder / path.name).write_text(path.read_text())
+    (folder / "sunk.py").write_text(CONTROL)
+    monkeypatch.setattr(
+        registry, "shipped", lambda kind: folder if kind == "controls" else shipped(kind)
+    )
+    assert [*controls()] == ["do-nothing", "sunk", "destroyed", "planted-leak"]
+    asked = planned(1, ["ft"]).benchmark.model_copy(update={"controls": True})
+    cells = expand(asked, registry.find("methods")).plan.cells
+    assert "sunk" in {cell.label for cell in cells}
+    condition = Condition(by_hand({"leaky": "sunk"}), "full", 0.1, 1)
+    assert "sunk" not in condition.labels and "sunk" in set(condition.every_run["label"])
+    outcomes = {label: (must, problems) for label, must, problems in condition.controls()}
+    assert outcomes["sunk"] == ("flagged 'over-forgets'", ["not flagged 'over-forgets'"])
+    assert outcomes["do-nothing"] == ("flagged 'no-op'", [])
+    (folder / "sunk.py").write_text(CONTROL.replace('flagged("over-forgets")', "None"))
+    with pytest.raises(UserError, match=r"sunk\.py does not say what must come out of it"):
+        controls()
+
+
+def test_findings_keep_titles_and_controls_and_older_ones_get_them() -> None:
+    found = by_hand()
+    found.titles = {"ft": "Fine-tuning"}
+    again = Findings.from_json(found.as_json())
+    assert again.titles == found.titles and again.controls == found.controls == controls()
+    condition = conditions(again)[0]
+    assert [condition.title(label) for label in ("ft", "leaky")] == ["Fine-tuning", "leaky"]
+    assert [*again.cost.columns[7:12]] == ["run", "seconds", "time_ratio", "gradients", "memory"]
+
+
+@pytest.mark.slow
+def test_sixty_thousand_samples_are_evaluated_in_seconds_and_within_two_gigabytes(
+    tmp_path: Path,
+) -> None:
+    write_store(tmp_path, planned(3, METHODS), 50_000, 10_000)
+    code = (
+        "import resource, sys, time\nfrom pathlib import Path\n"
+        "from tests.test_evaluation import METHODS, collect, planned\n"
+        "from unlearnbench.storage.store import Store\n"
+        "start = time.process_time()\n"
+        f"found = collect(planned(3, METHODS), Store(Path({str(tmp_path)!r})))\n"
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "print(len(found.runs), time.process_time() - start, peak)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    runs, seconds, peak = map(float, done.stdout.split())
+    assert runs == 27 * 9 + 9 + 9, "a row a method, nine retrains of which three are held out"
+    assert peak < 2000, "MB"
+    assert seconds < allowed(100), "of all cores together"

@@ -1,0 +1,256 @@
+"""Figures: their data, what they draw on given axes, their SVG, and how methods look."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tests.hand import by_hand
+from unlearnbench import registry
+from unlearnbench.errors import UserError
+from unlearnbench.evaluation.condition import Condition, conditions
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.registry import discover
+from unlearnbench.reporting.figures import FIGURES, STYLE, Drawing, drawings, figure
+from unlearnbench.reporting.figures.export import page_svg, tips, write_data, write_print
+from unlearnbench.reporting.figures.ranking import CriticalDifference, Gathered, RankMap
+from unlearnbench.reporting.figures.style import looks
+from unlearnbench.reporting.figures.tradeoffs import beyond, pareto
+
+DRAWN = [
+    *("gaps", "forgetting-utility", "time-gap", "confidences", "roc"),
+    *("auc-references", "classes", "memorisation"),
+]
+EXAMPLE = '''
+from unlearnbench.reporting.figures import Figure, figure
+
+@figure
+class Example(Figure):
+    """Draw seconds."""
+
+    name, title, caption = "example", "Example", "Seconds a run."
+
+    def data(self, subject):
+        """Return columns method and seconds."""
+        return subject.runs.rename(columns={"label": "method"})[["method", "seconds"]]
+
+    def draw(self, ax, data, subject):
+        """Draw it."""
+        ax.plot(data["seconds"])
+'''
+
+
+@pytest.fixture
+def condition() -> Condition:
+    return conditions(by_hand())[0]
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def searched(found: Findings, label: str, search: dict[str, object]) -> None:
+    for run in found.runs.loc[found.runs["label"] == label, "run"]:
+        found.details[run] = found.details[run] | {"search": {"samples": 10} | search}
+
+
+def test_figures_come_in_the_order_of_the_page(condition: Condition) -> None:
+    drawn = drawings(condition, condition.suffix)
+    assert [drawing.name for drawing in drawn] == [f"{name}-full-10-r1" for name in DRAWN]
+    for drawing in drawn:
+        assert drawing.data is not None and "my_method" in set(drawing.data["method"])
+        assert "do-nothing" not in set(drawing.data["method"]), "controls have a table"
+        width, height = drawing.canvas.get_size_inches()
+        assert width == (7.0 if drawing.wide else 3.35) and 1 < height < 10
+
+
+def test_a_figure_is_drawn_on_given_axes(condition: Condition) -> None:
+    with plt.style.context(STYLE):
+        canvas, ax = plt.subplots()
+    assert FIGURES["gaps"].plot(condition, ax=ax, metric="ft_auc") is ax
+    assert ax.get_title() == "FT AUC (points)" and canvas.axes == [ax]
+    shapes = {str(line.get_label()): line for line in ax.lines if line.get_marker() != "None"}
+    assert list(shapes) == condition.labels
+    assert shapes["my_method"].get_color() == looks(condition.labels)["my_method"].colour
+    places = {name: float(np.ravel(line.get_xdata())[0]) for name, line in shapes.items()}
+    summary = condition.summary.set_index(["label", "metric"])["gap"]
+    assert places["my_method"] == pytest.approx(summary["my_method", "ft_auc"])
+
+
+def test_a_figure_is_drawn_on_axes_of_its_own(condition: Condition) -> None:
+    assert isinstance(Drawing(FIGURES["gaps"], condition)(), Figure)
+    assert isinstance(Drawing(FIGURES["gaps"], condition)(metric="ft_auc"), Axes)
+    assert isinstance(Drawing(FIGURES["roc"], condition)(method=["retrain", "leaky"]), Axes)
+
+
+def test_a_wrong_choice_says_what_there_is(condition: Condition) -> None:
+    _, ax = plt.subplots()
+    with pytest.raises(UserError, match=r"several panels. Choose one by metric=: forget_accuracy"):
+        FIGURES["gaps"].plot(condition, ax)
+    with pytest.raises(UserError, match=r"Unknown metric 'ft_acu'. Did you mean 'ft_auc'\?"):
+        FIGURES["gaps"].plot(condition, ax, metric="ft_acu")
+    with pytest.raises(UserError, match=r"Unknown column 'metrics'. Did you mean 'metric'\?"):
+        FIGURES["gaps"].plot(condition, ax, metrics="ft_auc")
+    with pytest.raises(UserError, match="There is nothing for the figure 'final-radii'"):
+        FIGURES["final-radii"].plot(condition, ax)
+
+
+def test_a_file_dropped_in_is_a_figure(
+    condition: Condition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import unlearnbench.reporting.figures as room
+
+    (tmp_path / "example.py").write_text(EXAMPLE)
+    monkeypatch.setattr(room, "__path__", [*room.__path__, str(tmp_path)])
+    try:
+        discover(room.__name__)
+        assert list(FIGURES)[-1] == "example"
+        assert drawings(condition, "")[-1].canvas.axes
+        with pytest.raises(UserError, match="Two figures are called 'example'"):
+            figure(type(FIGURES["example"]))
+    finally:
+        FIGURES.pop("example", None)
+        sys.modules.pop("unlearnbench.reporting.figures.example", None)
+
+
+def test_svg_has_a_group_a_method_and_the_same_bytes(condition: Condition) -> None:
+    ids: list[str] = []
+    for name in DRAWN:
+        text = page_svg(Drawing(FIGURES[name], condition, condition.suffix))
+        root = ElementTree.fromstring(text)
+        assert {part.get("data-method") for part in root.iter()} >= {"my_method", "leaky"}
+        assert root.get("role") == "img" and FIGURES[name].caption in str(root.get("aria-label"))
+        assert "#000000" not in text and "<style" not in text and "font-family:" not in text
+        ids += [str(part.get("id")) for part in root.iter() if part.get("id")]
+        again = conditions(by_hand())[0]
+        assert page_svg(Drawing(FIGURES[name], again, again.suffix)) == text
+        for link in re.findall(r'(?:href="#|url\(#)([^")]+)', text):
+            assert link in ids
+    assert len(set(ids)) == len(ids)
+
+
+def test_text_in_svg_is_text_as_it_is(condition: Condition) -> None:
+    svg = ElementTree.fromstring(page_svg(Drawing(FIGURES["confidences"], condition)))
+    written = [part.text for part in svg.iter() if part.tag.endswith("text")]
+    assert "0.999" in written and "my_method" in written
+
+
+def test_hovering_says_values_where_they_are(condition: Condition) -> None:
+    drawing = Drawing(FIGURES["forgetting-utility"], condition)
+    told = {tip["method"]: tip for tip in tips(drawing)}
+    ((x, y, text),) = told["my_method"]["points"]
+    assert text == "52.50 ±0.58; 94.00 ±0.00 (n = 4)" and told["my_method"]["title"] == "my_method"
+    root = ElementTree.fromstring(page_svg(drawing))
+    width, height = (float(size) for size in str(root.get("viewBox")).split()[2:])
+    assert 0 < x < width and 0 < y < height
+    shapes = [
+        (float(str(part.get("x"))), float(str(part.get("y"))))
+        for group in root.iter()
+        if group.get("data-method") == "my_method"
+        for part in group.iter()
+        if part.tag.endswith("use")
+    ]
+    assert any(abs(x - at_x) < 0.1 and abs(y - at_y) < 0.1 for at_x, at_y in shapes)
+
+
+def test_figures_are_written_as_csv_pdf_and_png(condition: Condition, tmp_path: Path) -> None:
+    drawn = [Drawing(FIGURES[name], condition) for name in ("roc", "classes")]
+    write_data(drawn, tmp_path)
+    write_print(drawn, tmp_path)
+    frame = pd.read_csv(tmp_path / "roc.csv")
+    assert list(frame) == ["method", "fpr", "tpr", "tpr_std"] and frame["tpr"].max() == 100
+    for name in ("roc", "classes"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert b"/FontFile2" in (tmp_path / f"{name}.pdf").read_bytes(), "fonts are embedded"
+
+
+def test_ranks_are_drawn() -> None:
+    ranks = pd.DataFrame({"a": [1.0, 2.0], "b": [2.0, 1.0], "c": [3.0, 3.0]}, index=["x", "y"])
+    shown = Gathered(ranks, ["a", "b", "c"], {"a": "A"})
+    drawing = Drawing(RankMap(2), shown)
+    assert [text.get_text() for text in drawing.canvas.axes[0].texts] == list("123213")
+    means = pd.DataFrame({"method": ["a", "b", "c"], "rank": [1.5, 1.5, 3.0]})
+    drawing = Drawing(CriticalDifference([(1.5, 3.0)], 2.0), Gathered(means, list("abc"), {}))
+    assert "less than 2.00 apart" in drawing.caption and "data-method" in page_svg(drawing)
+
+
+def test_pareto_line_has_what_nothing_beats() -> None:
+    points = pareto([1.0, 0.3, 0.3, 0.02, 0.5], [0.5, 3.0, 3.5, 7.0, 4.0])
+    assert points == [(0.02, 7.0), (0.3, 3.0), (1.0, 0.5)]
+
+
+def test_what_lies_beyond_the_axes_is_marked_at_their_edge() -> None:
+    seen = ((0.0, 10.0), (0.0, 10.0))
+    assert beyond((5.0, 5.0), seen) == ((5.0, 5.0), "")
+    (x, y), arrow = beyond((5.0, -3.0), seen)
+    assert x == 5 and 0 < y < 1 and arrow == "↓"
+    (x, y), arrow = beyond((12.0, 11.0), seen)
+    assert 9 < x < 10 and 9 < y < 10 and arrow == "↗"
+
+
+def test_a_method_looks_the_same_whatever_stands_beside_it() -> None:
+    shipped_ones = sorted(registry.find("methods"))
+    together = looks([*shipped_ones, "original", "retrain", "held-out retrain"])
+    assert len(set(together.values())) == len(together), "all are told apart"
+    for name in shipped_ones:
+        assert looks([name])[name] == together[name]
+    many = [f"method {number}" for number in range(60)]
+    assert len(set(looks(many).values())) == 60, "the second of two alike takes another shape"
+    assert looks(many) == looks(reversed(many))
+
+
+def test_curves_over_requests_come_with_the_last_one() -> None:
+    found = by_hand()
+    after = found.runs.assign(request=2, test_accuracy=found.runs["test_accuracy"] - 1)
+    forget = found.benchmark.forget.model_copy(update={"requests": 2})
+    two = replace(
+        found,
+        benchmark=found.benchmark.model_copy(update={"forget": forget}),
+        runs=pd.concat([found.runs, after], ignore_index=True),
+        curves=found.curves * 2,
+    )
+    first, last = conditions(two)
+    assert FIGURES["after-requests"].data(first) is None
+    drawing = Drawing(FIGURES["after-requests"], last)
+    titles = [ax.get_ylabel() for ax in drawing.canvas.axes]
+    assert titles == ["FT AUC (%)", "Test accuracy (%)", "Average gap (points)"]
+    assert drawing.data is not None
+    mine = drawing.data.query("method == 'my_method' and metric == 'test_accuracy'")
+    assert dict(zip(mine["request"], mine["mean"], strict=True)) == {1: 94.0, 2: 93.0}
+
+
+def test_distances_are_averaged_by_percentile() -> None:
+    found = by_hand()
+    for label, far in (("my_method", 1.0), ("leaky", 2.0)):
+        percentiles = list(np.linspace(0, far, 101))
+        searched(found, label, {"flipped": 5, "percentiles": percentiles})
+    drawing = Drawing(FIGURES["adversarial-distances"], conditions(found)[0])
+    assert drawing.data is not None and drawing.canvas.axes
+    share = drawing.data.set_index(["method", "distance"])["share"]
+    assert share["my_method", 1.0] == share["leaky", 2.0] == 50, "half of them never flip"
+    assert share["leaky", 1.0] == 25
+
+
+def test_final_radii_are_shares_of_all_samples() -> None:
+    found = by_hand()
+    assert FIGURES["final-radii"].data(conditions(found)[0]) is None, "nothing was searched"
+    searched(found, "my_method", {"percentiles": [], "radii": {"0": 2, "0.04": 3, "0.08": 5}})
+    searched(found, "leaky", {"percentiles": [], "radii": {}})
+    drawing = Drawing(FIGURES["final-radii"], conditions(found)[0])
+    assert drawing.data is not None and drawing.canvas.axes
+    assert set(drawing.data["method"]) == {"my_method"}, "the other's search doubles none"
+    assert drawing.data["radius"].tolist() == [0.04, 0.08]
+    assert drawing.data["mean"].tolist() == [30.0, 50.0]

@@ -1,0 +1,142 @@
+"""Reports: of one benchmark, of several side by side or ranked together, of one that still runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from unlearnbench.api.results import Results, load
+from unlearnbench.errors import UserError
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.reporting.page import Section
+from unlearnbench.reporting.tables.table import Table
+
+EVERY = 5
+"""Seconds between two looks at a run that goes on."""
+
+Reported = str | Path | Results
+"""Results, or the folder that holds them."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """Hold what is said of several results together: sentences, tables, figures."""
+
+    title: str
+    said: list[str]
+    sections: list[Section]
+    names: list[str]
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Its tables by name."""
+        return {table.name: table for section in self.sections for table in section.tables}
+
+    def report(self, folder: str | Path) -> Path:
+        """Write it as a page with tables and figures; return the page."""
+        from unlearnbench.reporting.write import write_sections
+
+        return write_sections(self.title, self.said, self.sections, Path(folder))
+
+    def _repr_html_(self) -> str:
+        """Show its tables in a notebook."""
+        return "".join(table._repr_html_() for table in self.tables.values())
+
+
+def report(
+    source: Reported,
+    folder: str | Path | None = None,
+    *,
+    results: str | Path = "results",
+    plugins: Iterable[Path] = (),
+) -> Path:
+    """Write the report of a benchmark; return the page.
+
+    source: results, a folder, or the name of one below `results`; folder: reports/NAME if None.
+    """
+    return loaded(source, Path(results), plugins).report(folder)
+
+
+def compare(
+    *sources: Reported, results: str | Path = "results", plugins: Iterable[Path] = ()
+) -> Review:
+    """Put results side by side; what others are compared to is the first.
+
+    Paired run by run where original, forget set and run have the same seeds. Raises UserError for
+    fewer than two.
+    """
+    if len(sources) < 2:
+        raise UserError(
+            "A comparison takes two results folders or more.",
+            "Name them: unlearnbench report --compare ONE OTHER.",
+        )
+    from unlearnbench.reporting.several import comparison
+
+    return _review(comparison, [loaded(one, Path(results), plugins) for one in sources])
+
+
+def rank(sources: Iterable[Reported], *, results: str | Path = "results") -> Review:
+    """Rank methods over several benchmarks, with the critical difference between mean ranks."""
+    from unlearnbench.reporting.several import overview
+
+    return _review(overview, [loaded(one, Path(results)) for one in sources])
+
+
+def _review(
+    write: Callable[[Mapping[str, Findings]], tuple[str, list[str], list[Section]]],
+    loaded: list[Results],
+) -> Review:
+    names = _names([one.folder for one in loaded])
+    findings = {name: one.findings for name, one in zip(names, loaded, strict=True)}
+    return Review(*write(findings), names)
+
+
+def loaded(source: Reported, results: Path, plugins: Iterable[Path] = ()) -> Results:
+    """Return results as they are, or read them from a folder, given by path or by name."""
+    if isinstance(source, Results):
+        return source
+    path = Path(source)
+    return load(path if path.is_dir() else results / path, plugins=plugins)
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """Name folders by their last part, or by as many as tell them apart."""
+    whole = [path.resolve().parts for path in paths]
+    for count in range(1, max(map(len, whole)) + 1):
+        names = ["/".join(parts[-count:]) for parts in whole]
+        if len(set(names)) == len(names):
+            return names
+    raise UserError("One folder was given twice.")
+
+
+def watch(
+    name: str, plugins: list[Path], results: Path, reports: Path, tell: Callable[[str], None]
+) -> Path:
+    """Write a report again whenever there is more, until everything has been made or has failed."""
+    folder, seen = reports / name, -1
+    latest: Results | None = None
+    try:
+        while True:
+            started = time.monotonic()
+            try:
+                latest = load(results / name, plugins=plugins)
+            except UserError as error:
+                if seen < 0:
+                    tell(f"Waiting: {error}")
+                    seen = 0
+            else:
+                left, models = latest.findings.open, latest.findings.models
+                if models - left != seen:
+                    page = latest.report(folder, refresh=EVERY if left else 0)
+                    tell(f"{models - left} of {models} models: {page}")
+                    seen = models - left
+                if not left:
+                    return folder / "index.html"
+            # What takes long is done less often: a quarter of the time at most goes into looking.
+            time.sleep(max(EVERY, 3 * (time.monotonic() - started)))
+    except KeyboardInterrupt:
+        if latest is not None:
+            latest.report(folder)  # a page that is no longer read again
+        raise

@@ -1,0 +1,216 @@
+"""What is asked for: a benchmark, methods, devices; and the graph of models that it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from unlearnbench import registry
+from unlearnbench.authoring import Method
+from unlearnbench.errors import UserError
+from unlearnbench.planning import reading, rows
+from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.expansion import Planned, expand
+from unlearnbench.scheduling.placement import Placement, choose
+
+Wanted = str | Path | type[Method] | Method
+"""One method to run: a name, a file, a class, or an instance with its settings."""
+Methods = Sequence[Wanted] | Mapping[str, Wanted]
+"""Methods to run, in order; of a mapping, the keys are the labels of their rows."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Hold a benchmark that can still be changed; nothing is checked until it is planned.
+
+    raw: as its file has it, those that it is based on included.
+    """
+
+    raw: dict[str, Any]
+
+    def set(self, key: str, value: Any) -> Setup:
+        """Return a copy with one setting changed.
+
+        The key begins with a table of the file (`recipe.epochs`) or a row's label (`salun.keep`).
+        Raises UserError for any other.
+        """
+        changed = deepcopy(self.raw)
+        reading.put(changed, key, value, self.methods)
+        return Setup(changed)
+
+    def repeated(self, seeds: int | None) -> Setup:
+        """Return a copy with so many repetitions; None leaves them as they are."""
+        changed = deepcopy(self.raw)
+        if seeds is not None:
+            reading.repeat(changed, seeds)
+        return Setup(changed)
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """The benchmark, checked. Raises UserError naming the key that is wrong."""
+        return reading.validate(self.raw)
+
+    @property
+    def methods(self) -> dict[str, registry.Plugin]:
+        """The methods there are, with those in files that the benchmark names."""
+        return registry.find("methods", map(Path, self.raw.get("plugins", [])))
+
+    def __repr__(self) -> str:
+        """Show it as its file would be."""
+        return f"# benchmark {self.raw['name']}\n{tomli_w.dumps(self.raw)}"
+
+
+def benchmark(source: str | Path | Mapping[str, Any], *, seeds: int | None = None) -> Setup:
+    """Take a benchmark by name, by the path of a TOML file, or as the content of one.
+
+    seeds: how often everything is repeated, if not as the file says. Raises UserError for a name
+    or a file that is not there.
+    """
+    if isinstance(source, Mapping):
+        raw = deepcopy(dict(source))
+    else:
+        raw = reading.read(reading.locate(str(source)))
+    return Setup(raw).repeated(seeds)
+
+
+def method(name: str, **settings: Any) -> Method:
+    """Return a method by its name, with settings of its own: `method("salun", keep=0.3)`.
+
+    Imports it, and torch with it. Raises UserError for an unknown name or a wrong setting.
+    """
+    plugin = registry.get(registry.find("methods"), "method", name)
+    return registry.build(registry.method_class(plugin), name, settings)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Hold all that a run is asked for.
+
+    methods: None for all that the benchmark has; assignments: "KEY=VALUE", as after --set;
+    devices: "auto", or names separated by commas; jobs_per_device: None on the CPU for one a core,
+    on a GPU for what fits; timeout: seconds that a run may take; budget: seconds for as many whole
+    repetitions as fit; address: of a Dask scheduler, None for this machine; keep_weights: of
+    unlearned models too.
+    """
+
+    setup: Setup
+    data: Path
+    results: Path
+    methods: Methods | None = None
+    assignments: Sequence[str] = ()
+    plugins: Sequence[Path] = ()
+    devices: str = "auto"
+    jobs_per_device: int | None = None
+    retry_failed: bool = False
+    retry_stale: bool = False
+    timeout: float | None = None
+    budget: float | None = None
+    address: str | None = None
+    profile: bool = False
+    keep_weights: bool = False
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Where models are made on this machine."""
+        return choose(self.devices, self.jobs_per_device)
+
+    @cached_property
+    def asked(self) -> Asked:
+        """The methods asked for, read once."""
+        return Asked.read(self)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Hold which rows are wanted, the methods there are, and the benchmark with their settings."""
+
+    raw: dict[str, Any]
+    plugins: dict[str, registry.Plugin]
+    labels: list[str] | None
+
+    @classmethod
+    def read(cls, request: Request) -> Asked:
+        """Find the methods there are, and apply what was changed. Raises UserError."""
+        raw, items = deepcopy(request.setup.raw), _items(request.methods)
+        files = [*map(Path, raw.get("plugins", [])), *request.plugins]
+        files += [item.file for item in items.values() if item.file]
+        every = list(dict.fromkeys(file.resolve() for file in files))
+        classes = list(dict.fromkeys(item.kind for item in items.values() if item.kind))
+        plugins = registry.find("methods", every, classes)
+        for file in every:
+            registry.method_class(plugins[file.stem])  # the user named it: must import here and now
+        raw["plugins"] = [str(file) for file in every]
+        for label, item in items.items():
+            if label != item.name or item.settings:
+                table = raw.setdefault("methods", {}).setdefault(label, {})
+                table |= {"method": item.name} | item.settings
+        reading.change(raw, request.assignments, plugins)
+        return cls(raw, plugins, None if request.methods is None else list(items))
+
+
+@dataclass(frozen=True)
+class _Item:
+    """Hold one method asked for: its name, where it is if not shipped, and its own settings."""
+
+    name: str
+    file: Path | None = None
+    kind: type[Method] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, wanted: Wanted) -> _Item:
+        """Tell names, files, classes and instances apart; keep what an instance was given."""
+        if isinstance(wanted, str) and not wanted.endswith(".py"):
+            return cls(wanted)
+        if isinstance(wanted, (str, Path)):
+            return cls(Path(wanted).stem, Path(wanted))
+        kind = wanted if isinstance(wanted, type) else type(wanted)
+        if not issubclass(kind, Method):
+            hint = "Give names, files, subclasses of Method or instances."
+            raise UserError(f"{wanted!r} is no method.", hint)
+        given: dict[str, Any] = {}
+        if isinstance(wanted, Method):
+            given = wanted.model_dump(mode="json", include=wanted.model_fields_set)
+        file = registry.plugin_file(kind)
+        if file is None:
+            return cls(registry.method_name(kind), None, kind, given)
+        return cls(
+            file.stem, file if file.parent != registry.shipped("methods") else None, None, given
+        )
+
+
+def _items(methods: Methods | None) -> dict[str, _Item]:
+    """Read the methods asked for, by label of their rows. Raises UserError where two share one."""
+    if isinstance(methods, Mapping):
+        return {label: _Item.read(wanted) for label, wanted in methods.items()}
+    items: dict[str, _Item] = {}
+    for item in map(_Item.read, methods or ()):
+        if items.setdefault(item.name, item) != item:
+            raise UserError(
+                f"Two methods would be the row '{item.name}'.",
+                "Give rows labels of their own: methods={'one': ..., 'other': ...}.",
+            )
+    return items
+
+
+def prepare(request: Request, repetitions: int | None = None) -> Planned:
+    """Resolve and expand a request. repetitions: how many to take of those asked for, None for all.
+
+    Raises UserError for what is unknown or wrong.
+    """
+    asked = request.asked
+    raw = asked.raw
+    if repetitions is not None:
+        raw = deepcopy(raw)
+        reading.repeat(raw, repetitions)
+    resolved, broken = rows.resolve(reading.validate(raw), asked.plugins, asked.labels)
+    planned = expand(resolved, asked.plugins, keep_weights=request.keep_weights)
+    for label, reason in broken.items():
+        planned.plan.skipped |= {(label, access): reason for access in resolved.access}
+    return planned

@@ -1,0 +1,269 @@
+"""What came out, as data frames, tables and figures: of a run just made or of a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from unlearnbench import registry
+from unlearnbench.errors import UserError, unknown
+from unlearnbench.evaluation.collect import collect
+from unlearnbench.evaluation.condition import Condition as Judged
+from unlearnbench.evaluation.condition import conditions
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.metrics.curves import abscissa
+from unlearnbench.planning.expansion import Planned, expand
+from unlearnbench.storage import housekeeping
+from unlearnbench.storage.store import Store
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from unlearnbench.authoring import Method
+    from unlearnbench.reporting.figures import Drawing
+    from unlearnbench.reporting.tables.table import Table
+
+FINDINGS = "findings.json"
+SEEDS = [
+    "label",
+    "access",
+    "fraction",
+    "request",
+    "original_seed",
+    "forget_seed",
+    "run_seed",
+    "run",
+]
+
+
+class Condition(Judged):
+    """One condition of a benchmark, with its tables and figures."""
+
+    def table(self, name: str = "main") -> Table:
+        """Return a table by its name. Raises UserError for an unknown one, or one without rows."""
+        from unlearnbench.reporting.tables import TABLES
+
+        if name not in TABLES:
+            raise unknown("table", name, TABLES)
+        table = TABLES[name](self)
+        if table is None:
+            raise UserError(f"There is nothing for the table '{name}' in: {self.heading}.")
+        return table
+
+    @property
+    def plot(self) -> Plots:
+        """The figures, each drawn by a method of its name: `condition.plot.gaps(ax=ax)`."""
+        return Plots(self)
+
+
+@dataclass(frozen=True)
+class Plots:
+    """Draw a condition's figures, each by an attribute of its name."""
+
+    condition: Condition
+
+    def __getattr__(self, name: str) -> Drawing:
+        """Return what draws a figure, `-` in its name being written `_`."""
+        from unlearnbench.reporting.figures import FIGURES, Drawing
+
+        known = {figure.replace("-", "_"): figure for figure in FIGURES}
+        if name not in known:
+            raise AttributeError(str(unknown("figure", name, known)))
+        return Drawing(FIGURES[known[name]], self.condition)
+
+    def __dir__(self) -> Iterable[str]:
+        """List the figures there are."""
+        from unlearnbench.reporting.figures import FIGURES
+
+        return [figure.replace("-", "_") for figure in FIGURES]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Hold what is known of a benchmark's runs, all of it as data frames.
+
+    folder: where it lies; None of the runs need to be there where only findings were kept.
+    """
+
+    findings: Findings
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The name of its folder: the benchmark's, or benchmark@machine."""
+        return self.folder.name
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """One row a run: seeds, metrics, gaps to retrain, costs."""
+        return self.findings.runs
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row a label and metric: n, mean, std, 95 % interval, gap to retrain, noise band."""
+        return self.findings.summary
+
+    @property
+    def verdicts(self) -> pd.DataFrame:
+        """One row a label and attack: AUC and gap with intervals, p, verdict, rank, flags."""
+        return self.findings.attacks
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """One row a pair of methods and attack: by how much their AUCs differ."""
+        return self.findings.pairs
+
+    @property
+    def cost(self) -> pd.DataFrame:
+        """One row a run: seconds by part, share of retraining, gradients, memory in MB."""
+        return self.findings.cost
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """One row a run, curve and point: ROC, densities, accuracy by class and by memorisation.
+
+        x: log-odds at a density's left edge, FPR in percent, class, tenth, number of references.
+        """
+        frames = []
+        for (_, run), curves in zip(self.runs.iterrows(), self.findings.curves, strict=True):
+            for curve, values in curves.items():
+                if values:
+                    x = abscissa(curve, len(values), self.findings.references)
+                    frames.append(run[SEEDS].to_dict() | {"curve": curve, "x": x, "value": values})
+        frame = pd.DataFrame(frames).explode(["x", "value"], ignore_index=True)
+        return frame.astype({"x": float, "value": float})
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """The conditions that have runs: access x fraction x request."""
+        return [Condition(self.findings, *one.key) for one in conditions(self.findings)]
+
+    def condition(
+        self,
+        *,
+        access: str | None = None,
+        fraction: float | None = None,
+        request: int | None = None,
+    ) -> Condition:
+        """Return the one condition that is meant. Raises UserError where it is none, or several."""
+        asked = {"access": access, "fraction": fraction, "request": request}
+        given = {name: value for name, value in asked.items() if value is not None}
+        matching = [
+            condition
+            for condition in self.conditions
+            if all(getattr(condition, name) == value for name, value in given.items())
+        ]
+        if len(matching) != 1:
+            there = "; ".join(
+                f"access={one.access!r}, fraction={one.fraction:g}, request={one.request}"
+                for one in self.conditions
+            )
+            raise UserError(
+                f"{len(matching)} conditions of '{self.name}' are meant.", f"There are: {there}."
+            )
+        return matching[0]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is missing, failed, stale, or not to be used, a line each."""
+        from unlearnbench.reporting.summary import warnings
+
+        return warnings(self.findings)
+
+    def report(self, folder: str | Path | None = None, *, refresh: int = 0) -> Path:
+        """Write page, tables and figures; return the page.
+
+        folder: reports/NAME if None; refresh: seconds after which an open page is read again, 0 for
+        never.
+        """
+        from unlearnbench.reporting.write import write_report
+
+        return write_report(self.findings, Path(folder or Path("reports", self.name)), refresh)
+
+    def model(
+        self,
+        label: str,
+        *,
+        seed: int = 1,
+        access: str | None = None,
+        fraction: float | None = None,
+        request: int | None = None,
+        data: str | Path = "data",
+    ) -> nn.Module:
+        """Return a model that was kept, on the CPU and in eval mode.
+
+        seed: of the run, or of an original's own training; the others choose the condition where
+        there are several. Weights of unlearned models are kept with `keep_weights=True`. Raises
+        UserError where there is no such run, or its weights were not kept.
+        """
+        from unlearnbench.execution.execute import stored_model
+
+        condition = self.condition(access=access, fraction=fraction, request=request)
+        runs = condition.every_run
+        if label not in set(runs["label"]):
+            raise unknown("row", label, map(str, dict.fromkeys(runs["label"])))
+        own = runs[runs["label"] == label]
+        ids = list(dict.fromkeys(own[own["run_seed"] == seed]["run"]))
+        if not ids:
+            there = ", ".join(map(str, sorted(set(own["run_seed"]))))
+            raise UserError(f"{label} has no run of seed {seed}.", f"There are: {there}.")
+        path = Store(self.folder).model_path(ids[0])
+        if not path.exists():
+            raise UserError(
+                f"The weights of {label}, seed {seed}, were not kept.",
+                "Run it again with keep_weights=True (--keep-weights).",
+            )
+        return stored_model(Store(self.folder), ids[0], Path(data))
+
+    def _repr_html_(self) -> str:
+        """Show the main table of each condition in a notebook."""
+        return "".join(condition.table()._repr_html_() for condition in self.conditions)
+
+
+def of_plan(planned: Planned, store: Store) -> Results:
+    """Measure and judge what a store holds of a plan."""
+    return Results(collect(planned, store), store.folder)
+
+
+def load(
+    folder: str | Path, *, methods: Iterable[type[Method]] = (), plugins: Iterable[Path] = ()
+) -> Results:
+    """Read a results folder: its runs, or the findings where it holds those alone.
+
+    methods, plugins: classes and files of methods that are not shipped. Raises UserError where
+    there is nothing to read.
+    """
+    path = Path(folder)
+    store = Store(path)
+    if not store.runs() and (path / FINDINGS).is_file():
+        return Results(Findings.from_json((path / FINDINGS).read_text()), path)
+    planned = planned_of(store, methods, plugins)
+    if planned is None:
+        hint = f"Run it first: unlearnbench run {path.name}."
+        raise UserError(f"There are no results of '{path.name}' in {path.parent}.", hint)
+    return whole(of_plan(planned, store))
+
+
+def whole(results: Results) -> Results:
+    """Return results that have runs. Raises UserError where none has finished."""
+    if results.runs.empty:
+        failed = [f"{one['label']} failed: {one['error']}" for one in results.findings.failures[:1]]
+        hint = f"Go on: unlearnbench run {results.name}."
+        raise UserError(f"No run of '{results.name}' has finished yet.", " ".join([*failed, hint]))
+    return results
+
+
+def planned_of(
+    store: Store, methods: Iterable[type[Method]] = (), plugins: Iterable[Path] = ()
+) -> Planned | None:
+    """Expand the benchmark that a store was made by; None if it does not say which."""
+    benchmark = housekeeping.remembered(store)
+    if benchmark is None:
+        return None
+    files = [*map(Path, benchmark.plugins), *plugins]
+    return expand(benchmark, registry.find("methods", files, list(methods)))

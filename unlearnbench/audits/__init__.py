@@ -1,0 +1,1 @@
+"""Whatever tries to find what was to be forgotten: attacks on stored signals. No torch."""

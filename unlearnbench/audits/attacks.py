@@ -1,0 +1,276 @@
+"""Membership attacks: what each is called, what it needs, and how it scores samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from unlearnbench.audits import lira
+from unlearnbench.audits.references import GAMMA, ReferenceModels, share_above
+from unlearnbench.audits.roc import Part, balanced_accuracy, drawn, half, placements, tpr_at_fpr
+
+if TYPE_CHECKING:
+    from sklearn.svm import SVC
+
+Floats = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+FPRS = (0.01, 0.001)
+"""False-positive rates at which the share of found members is read."""
+HEADLINE = "rmia"
+"""The attack behind FT, FR and RT AUC."""
+ULIRA = "u-lira"
+"""The attack that needs shadow models in place of references, see `ulira`."""
+
+SVC_MOST = 10_000
+SVC_RESOLUTION = 1e-3
+"""Equal values are fitted once, with their number as weight; equal means to this digit.
+
+The SVC's kernel, exp(-(a - b)^2), does not see so small a difference, and most confidences are near
+1: a fit on 20,000 samples takes hundredths of a second instead of many seconds.
+"""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Say which samples of the pool are forgotten, retained, tested on, and sure non-members.
+
+    Indices into the signals. others: the non-members that attacks compare with; the test samples,
+    or samples held out from the training set before anything was trained. earlier: what requests
+    before this one asked to forget.
+    """
+
+    forget: Index
+    retain: Index
+    test: Index
+    others: Index
+    earlier: Index = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    @property
+    def all_forgotten(self) -> Index:
+        """What this request and all before it asked to forget."""
+        return np.concatenate((self.forget, self.earlier))
+
+
+@dataclass(frozen=True)
+class View:
+    """Hold what an attacker sees of one model: its signals over the pool."""
+
+    signals: Mapping[str, NDArray[Any]]
+    samples: Samples
+
+    @cached_property
+    def margin(self) -> Floats:
+        """Log-odds of the true label."""
+        margin: Floats = self.signals["margin"].astype(np.float64)
+        return margin
+
+    @cached_property
+    def confidence(self) -> Floats:
+        """From the margin, which keeps apart what float32 confidences near 1 no longer can."""
+        confidence: Floats = expit(self.margin)
+        return confidence
+
+
+def _rmia_paper(view: View, references: ReferenceModels) -> Floats:
+    ratio = view.signals["sm_taylor"].astype(np.float64) / references.paper
+    # Every other sample of the pool is the population; with gamma > 1 none counts itself.
+    return share_above(ratio, ratio, gamma=GAMMA, strict=True)
+
+
+def _svc(view: View, references: ReferenceModels | None) -> Floats:
+    samples, entropy = view.samples, view.signals["modified_entropy"].astype(np.float64)
+    scores = np.full(len(entropy), np.nan)  # of the samples it was trained on there are no scores
+    scores[samples.forget], scores[samples.others] = svc_scores(
+        entropy[samples.retain], entropy[samples.others], entropy[samples.forget]
+    )
+    return scores
+
+
+@dataclass(frozen=True)
+class Attack:
+    """Describe an attack: title, what it does in a line, whether it needs reference models."""
+
+    title: str
+    about: str
+    score: Callable[[View, Any], Floats]
+    references: bool = True
+
+
+ATTACKS: dict[str, Attack] = {
+    "rmia": Attack(
+        "RMIA", "likelihood ratio against references, online", lambda v, r: v.confidence / r.online
+    ),
+    "rmia-paper": Attack(
+        "RMIA, AMUN's",
+        "as in AMUN's evaluation: SM-Taylor, T = 2, m = 0.6, n = 4, gamma = 2, all other samples"
+        " as population, online",
+        _rmia_paper,
+    ),
+    "rmia-offline": Attack(
+        "RMIA offline",
+        "likelihood ratio against references without the sample",
+        lambda v, r: v.confidence / r.offline,
+    ),
+    "lira": Attack(
+        "LiRA",
+        "Gaussians of the margin with and without the sample",
+        lambda v, r: lira.online(v.margin, r.gaussians),
+    ),
+    "lira-offline": Attack(
+        "LiRA offline",
+        "how far above its distribution without the sample",
+        lambda v, r: lira.offline(v.margin, r.gaussians.outside),
+    ),
+    "lira-offline-code": Attack(
+        "LiRA offline, code",
+        "the published code's form: minus the log density without the sample, two-sided",
+        lambda v, r: lira.offline_as_reference_code(v.margin, r.code),
+    ),
+    # The loss is log(1 + exp(-margin)): it falls as the margin grows.
+    "loss": Attack("Loss", "the loss itself (Attack-P)", lambda v, r: v.margin, references=False),
+    "svc": Attack(
+        "SVC", "an SVC on the label-aware modified entropy (SalUn)", _svc, references=False
+    ),
+}
+
+
+def score(name: str, view: View, references: ReferenceModels | None) -> Floats:
+    """Return an attack's membership scores of the pool, [n]; higher is likelier a member."""
+    return ATTACKS[name].score(view, references)
+
+
+def attack_title(attack: str) -> str:
+    """Name an attack for people."""
+    return "U-LiRA" if attack == ULIRA else ATTACKS[attack].title
+
+
+def possible(names: list[str], references: ReferenceModels | None) -> list[str]:
+    """Keep the attacks that can be made with the references there are."""
+    return [name for name in names if references is not None or not ATTACKS[name].references]
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """Hold what one attack finds in one model: forget samples against non-members.
+
+    part: the AUC with its sampling distribution; rates: TPR in percent by FPR, None where there are
+    too few non-members; balanced: balanced accuracy in percent, at a threshold chosen on other
+    samples.
+    """
+
+    part: Part
+    rates: dict[float, float | None]
+    balanced: float
+
+
+def attacked(
+    scores: Floats,
+    forget: Index,
+    others: Index,
+    forget_set: object,
+) -> Attacked:
+    """Reduce membership scores of the pool to what the attack finds."""
+    positive, negative = scores[forget], scores[others]
+    if not (np.isfinite(positive).all() and np.isfinite(negative).all()):
+        raise ValueError("an attack gave scores that are not finite")
+    placed = placements(positive, negative)
+    part = Part(str(forget_set), forget, others, 100 * placed.positive, 100 * placed.negative)
+    rates = {fpr: tpr_at_fpr(positive, negative, fpr) for fpr in FPRS}
+    return Attacked(part, rates, balanced_accuracy(positive, negative))
+
+
+def ulira(margins: Sequence[Floats], forgotten: Sequence[Index]) -> list[Attacked]:
+    """Attack each world with the others by U-LiRA (Hayes et al., arXiv 2403.01218).
+
+    The attacker unlearns as well: shadow models are passed through the very method under attack. In
+    half of the worlds an audited sample is trained on and forgotten, in the other half never seen;
+    the likelihood ratio of the two says which it was. A retrained model cannot be told, whatever
+    the samples: its AUC is 50.
+
+    margins: of one method's model in each world, over the pool; forgotten: indices into it, worlds
+    in pairs with complementary halves. Fitted on one half of the worlds and scored on the other,
+    and the other way round, so that no model has a part in its own attack and every sample is as
+    often forgotten as unseen in what is fitted.
+    """
+    audited = np.unique(np.concatenate(forgotten))
+    seen = np.stack([np.isin(audited, members) for members in forgotten])
+    values = np.stack([margin[audited] for margin in margins]).astype(np.float64)
+    second = np.arange(len(values)) >= len(values) // 2
+    worlds = []
+    for world in range(len(values)):
+        fitted = second if not second[world] else ~second
+        scores = lira.online(values[world], lira.fit(values[fitted], seen[fitted]))
+        members, others = np.flatnonzero(seen[world]), np.flatnonzero(~seen[world])
+        worlds.append(attacked(scores, members, others, f"world {world}"))
+    return worlds
+
+
+def _fit_svc(members: Floats, others: Floats) -> SVC:
+    """Fit the SVC (rbf, C = 3, gamma "auto") to equally many of each, at most 10,000, at random.
+
+    As in AMUN's evaluation; SalUn's code takes the first members in index order.
+    """
+    from sklearn.svm import SVC
+
+    size = min(len(members), len(others), SVC_MOST)
+    values, weights, labels = [], [], []
+    for label, group in ((1, members), (0, others)):
+        chosen = group[drawn(group, size)]
+        value, count = np.unique(np.round(chosen / SVC_RESOLUTION), return_counts=True)
+        values.append(value)
+        weights.append(count)
+        labels.append(np.full(len(value), label))
+    model = SVC(C=3, kernel="rbf", gamma="auto")
+    return model.fit(
+        SVC_RESOLUTION * np.concatenate(values)[:, None],
+        np.concatenate(labels),
+        sample_weight=np.concatenate(weights),
+    )
+
+
+def _decide(model: SVC, values: Floats) -> Floats:
+    """Return the SVC's decision function, positive for members.
+
+    Summed in libsvm's order, and four times faster than libsvm, which allocates for every kernel.
+    """
+    decided = np.zeros(len(values))
+    vectors, weights = np.asarray(model.support_vectors_), np.asarray(model.dual_coef_)
+    for support, weight in zip(vectors[:, 0], weights[0], strict=True):
+        kernel = values - support
+        kernel *= -kernel
+        np.exp(kernel, out=kernel)
+        kernel *= weight
+        decided += kernel
+    return decided + float(model.intercept_[0])
+
+
+def mis(retain: Floats, test: Floats, forget: Floats) -> float:
+    """Return SalUn's MIA efficacy in percent: the share of D_F taken for non-members.
+
+    By confidence in the true label. There is no ideal value: closest to retrain's is best.
+    """
+    return float(100 * (_decide(_fit_svc(retain, test), forget) < 0).mean())
+
+
+def svc_scores(retain: Floats, test: Floats, forget: Floats) -> tuple[Floats, Floats]:
+    """Return the SVC's membership scores of forget and test samples.
+
+    Two SVCs, each trained on half of the test samples and applied to the other half and to half of
+    the forget samples, so that none scores what it was trained on, and forget and test samples are
+    scored alike.
+    """
+    at_forget, at_test = np.empty(len(forget)), np.empty(len(test))
+    first_f, first_t = half(forget), half(test)
+    for part_f, part_t in ((first_f, first_t), (~first_f, ~first_t)):
+        model = _fit_svc(retain, test[~part_t])
+        for out, values, part in ((at_forget, forget, part_f), (at_test, test, part_t)):
+            if part.any():
+                out[part] = _decide(model, values[part])
+    return at_forget, at_test

@@ -1,0 +1,164 @@
+"""The reference models' view of the pool, and what attacks need of it, worked out once.
+
+RMIA, robust membership inference, is Zarifzadeh et al., arXiv 2312.03262.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from unlearnbench.audits import lira
+from unlearnbench.audits.lira import Members
+from unlearnbench.audits.roc import auc
+
+Floats = NDArray[np.float64]
+
+GAMMA = 2.0
+"""How many times likelier than a population sample; RMIA's and AMUN's value for CIFAR-10."""
+DEFAULT_A = 0.3
+"""The offline constant for CIFAR-10 in RMIA's code, for too few references to choose from."""
+ATTACKED = 4
+"""How many reference models are attacked to choose the offline constant."""
+
+
+def reference_counts(references: int) -> list[int]:
+    """Return with how many of the references attacks are tried: 2, 4, 8, ... and all."""
+    return sorted({2**power for power in range(1, references.bit_length())} | {references})
+
+
+@dataclass(frozen=True)
+class ReferenceModels:
+    """Hold what k reference models say of n samples.
+
+    margin, sm_taylor: float64 [k, n]; member: bool [k, n], who was trained on what. Every sample
+    must be in exactly half of the models.
+    """
+
+    margin: Floats
+    sm_taylor: Floats
+    member: Members
+
+    @classmethod
+    def join(cls, references: list[Mapping[str, NDArray[Any]]]) -> ReferenceModels:
+        """Join the signals of all reference models."""
+        return cls(
+            np.stack([r["margin"].astype(np.float64) for r in references]),
+            np.stack([r["sm_taylor"].astype(np.float64) for r in references]),
+            np.stack([r["member"] for r in references]),
+        )
+
+    @cached_property
+    def online(self) -> Floats:
+        """P(x) of RMIA's online form, from softmax confidences, [n]."""
+        return online(expit(self.margin), self.member)
+
+    @cached_property
+    def online_by_count(self) -> dict[int, Floats]:
+        """P(x) of RMIA's online form with 2, 4, 8, ... models and with all, [n] each.
+
+        Of each sample the first models trained on it, and as many of the others.
+        """
+        order = np.argsort(~self.member, axis=0, kind="stable")
+        sums = np.take_along_axis(expit(self.margin), order, axis=0)
+        half = len(sums) // 2
+        inside, outside = (np.cumsum(part, axis=0) for part in (sums[:half], sums[half:]))
+        counts = reference_counts(len(sums))
+        return {k: (inside[k // 2 - 1] + outside[k // 2 - 1]) / k for k in counts}
+
+    @cached_property
+    def memorisation(self) -> Floats:
+        """How much surer models trained on a sample are of it than others, [n], in [-1, 1].
+
+        Feldman and Zhang's estimate (arXiv 2008.03703), with confidences in place of hits.
+        """
+        sure, member = expit(self.margin), self.member
+        difference: Floats = mean_over(member, sure) - mean_over(~member, sure)
+        return difference
+
+    @cached_property
+    def offline_a(self) -> float:
+        """RMIA's offline constant a, chosen by attacking reference models."""
+        return choose_a(expit(self.margin), self.member)
+
+    @cached_property
+    def offline(self) -> Floats:
+        """P(x) of RMIA's offline form, [n]."""
+        return offline(expit(self.margin), self.member, self.offline_a)
+
+    @cached_property
+    def paper(self) -> Floats:
+        """P(x) as in AMUN's evaluation: the plain mean of SM-Taylor probabilities, [n]."""
+        mean: Floats = self.sm_taylor.mean(0)
+        return mean
+
+    @cached_property
+    def gaussians(self) -> lira.Gaussians:
+        """LiRA's Gaussians of the margin with and without each sample."""
+        return lira.fit(self.margin, self.member)
+
+    @cached_property
+    def code(self) -> lira.Normal:
+        """The Gaussians of LiRA's reference code without each sample."""
+        return lira.fit_as_reference_code(self.margin, self.member)
+
+
+def online(probability: Floats, member: Members) -> Floats:
+    """Return P(x), [n]: the mean of the means over models trained on x and over the others.
+
+    probability, member: [k, n]. One mean over all k models would be the same where half of them
+    were trained on each x, and would leak which model was left out where they were not.
+    """
+    mean: Floats = (mean_over(member, probability) + mean_over(~member, probability)) / 2
+    return mean
+
+
+def offline(probability: Floats, member: Members, a: float) -> Floats:
+    """Return P(x), [n], from models not trained on x, the others' share being a * out + 1 - a."""
+    mean: Floats = ((1 + a) * mean_over(~member, probability) + 1 - a) / 2
+    return mean
+
+
+def choose_a(probability: Floats, member: Members) -> float:
+    """Choose the offline constant by attacking references, whose members are known.
+
+    Each of the first few is attacked with the others; the best mean AUC over the grid
+    0, 0.1, ... 1 wins, the smaller value at a tie. The model under attack is never looked at.
+    """
+    k = len(member)
+    if k <= ATTACKED:
+        return DEFAULT_A
+    grid = np.linspace(0, 1, 11)
+    found = np.zeros(len(grid))
+    for target in range(ATTACKED):
+        rest = np.arange(k) != target
+        inside = member[target]
+        for i, a in enumerate(grid):
+            ratio = probability[target] / offline(probability[rest], member[rest], float(a))
+            found[i] += auc(ratio[inside], ratio[~inside])
+    return round(float(grid[np.argmax(found)]), 1)
+
+
+def share_above(ratio: Floats, population: Floats, *, gamma: float, strict: bool = False) -> Floats:
+    """Return the share of population ratios z with ratio / z >= gamma (> if strict), in [0, 1].
+
+    By sorted search, O((n + |z|) log |z|); equal to the outer product, to the last bit where
+    dividing by gamma is exact. The score is an empirical distribution function of the ratio, so it
+    ranks samples as the ratio does, up to ties, which the ratio is spared: gamma and population
+    only calibrate thresholds.
+    """
+    side: Literal["left", "right"] = "left" if strict else "right"
+    share: Floats = np.searchsorted(np.sort(population), ratio / gamma, side=side) / len(population)
+    return share
+
+
+def mean_over(chosen: Members, probability: Floats) -> Floats:
+    """Return each sample's mean over the models chosen for it, [n]."""
+    mean: Floats = np.where(chosen, probability, 0).sum(0) / chosen.sum(0)
+    return mean

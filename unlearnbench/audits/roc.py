@@ -1,0 +1,174 @@
+"""ROC statistics of scores: a positive should score higher. Nothing is assumed of their scale."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaincinv
+
+Floats = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+FALSE_POSITIVES = 10
+"""A true-positive rate at a false-positive rate needs this many non-members above the threshold."""
+
+
+@dataclass(frozen=True)
+class Placements:
+    """Say where each score falls in the other group: DeLong's structural components.
+
+    positive: float [m], the share of negatives below each positive; negative: float [n], the share
+    of positives above each negative; ties count half. The mean of either is the AUC, in [0, 1].
+    """
+
+    positive: Floats
+    negative: Floats
+
+
+def placements(positive: Floats, negative: Floats) -> Placements:
+    """Place every score of one group in the other, by sorted search: O((m + n) log(m + n))."""
+    return Placements(_share_below(positive, negative), 1 - _share_below(negative, positive))
+
+
+def _share_below(scores: Floats, others: Floats) -> Floats:
+    ordered, order = np.sort(others), np.argsort(scores)
+    ascending = scores[order]  # which are found several times faster than scores in any order
+    below = np.searchsorted(ordered, ascending, side="left")
+    share = np.empty(len(scores))
+    share[order] = below + np.searchsorted(ordered, ascending, side="right")
+    return share / (2 * len(others))
+
+
+def auc(positive: Floats, negative: Floats) -> float:
+    """Return the ROC-AUC in percent: how often a positive scores above a negative, ties half."""
+    return float(100 * _share_below(positive, negative).mean())
+
+
+@dataclass(frozen=True)
+class Part:
+    """Hold one run's share of an AUC, or of a difference of AUCs.
+
+    at_forget [m], at_others [n]: placements in percent, or differences of such, for the samples
+    with the indices forget and others. Both have the run's estimate as their mean.
+    """
+
+    forget_set: Hashable
+    forget: Index
+    others: Index
+    at_forget: Floats
+    at_others: Floats
+
+    @property
+    def value(self) -> float:
+        """The run's estimate."""
+        return float(self.at_forget.mean())
+
+    def minus(self, other: Part) -> Part:
+        """Return the difference, sample by sample: the pairing in paired DeLong.
+
+        Raises ValueError unless both are on the same samples.
+        """
+        same = np.array_equal(self.forget, other.forget)
+        if not same or not np.array_equal(self.others, other.others):
+            raise ValueError("only runs on the same samples can be compared in pairs")
+        return Part(
+            self.forget_set,
+            self.forget,
+            self.others,
+            self.at_forget - other.at_forget,
+            self.at_others - other.at_others,
+        )
+
+
+def mean_part(parts: Sequence[Part]) -> Part:
+    """Average parts that are on the same samples, such as the retrains of one forget set."""
+    first = parts[0]
+    at_forget = np.mean([part.at_forget for part in parts], axis=0)
+    at_others = np.mean([part.at_others for part in parts], axis=0)
+    return Part(first.forget_set, first.forget, first.others, at_forget, at_others)
+
+
+class Rate(NamedTuple):
+    """Hold a rate in percent with its 95 % Clopper-Pearson interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def tpr_at_fpr(positive: Floats, negative: Floats, fpr: float) -> float | None:
+    """Return the share of positives, in percent, above the lowest threshold of at most this FPR.
+
+    None where fewer than 10 / fpr negatives make that threshold a matter of chance.
+    """
+    if len(negative) < needed_negatives(fpr):
+        return None
+    allowed = int(fpr * len(negative))
+    threshold = np.sort(negative)[len(negative) - allowed - 1]
+    return float(100 * (positive > threshold).mean())
+
+
+def needed_negatives(fpr: float) -> int:
+    """Return how many negatives a true-positive rate at `fpr` needs."""
+    return round(FALSE_POSITIVES / fpr)
+
+
+def rate(hits: int, of: int) -> Rate:
+    """Return a share in percent with its exact 95 % interval, a threshold being held fixed.
+
+    Clopper and Pearson's, by quantiles of the beta distribution.
+    """
+    low = betaincinv(hits, of - hits + 1, 0.025) if hits else 0.0
+    high = betaincinv(hits + 1, of - hits, 0.975) if hits < of else 1.0
+    return Rate(100 * hits / of, 100 * float(low), 100 * float(high))
+
+
+def drawn(values: Floats, count: int) -> NDArray[np.bool_]:
+    """Mark `count` arbitrary values, the same ones in whatever order they come.
+
+    By their hashes as float32: sums taken in another order differ in their last bits.
+    """
+    from pandas.util import hash_array  # slow to import, and most commands measure nothing
+
+    hashes = hash_array(values.astype(np.float32))
+    if count in (0, len(values)):
+        return np.full(len(values), count > 0)
+    last = np.partition(hashes, count - 1)[count - 1]
+    chosen: NDArray[np.bool_] = hashes < last
+    chosen[np.flatnonzero(hashes == last)[: count - chosen.sum()]] = True
+    return chosen
+
+
+def half(values: Floats) -> NDArray[np.bool_]:
+    """Mark an arbitrary half of the values, the same ones in whatever order they come."""
+    return drawn(values, len(values) // 2)
+
+
+def balanced_accuracy(positive: Floats, negative: Floats) -> float:
+    """Return the attack's balanced accuracy in percent, at a threshold chosen on other samples.
+
+    Half of each group chooses the threshold that is best there, the other half is judged by it,
+    and the other way round. A threshold chosen on the samples it is judged by would read 52 to 56
+    where guessing is 50.
+    """
+    p, n = half(positive), half(negative)
+    folds = [(p, n), (~p, ~n)]
+    if any(not part.any() for fold in folds for part in fold):
+        return float("nan")
+    judged = []
+    for chosen_p, chosen_n in folds:
+        threshold = _best_threshold(positive[chosen_p], negative[chosen_n])
+        hits = (positive[~chosen_p] > threshold).mean()
+        judged.append(50 * (hits + (negative[~chosen_n] <= threshold).mean()))
+    return float(np.mean(judged))
+
+
+def _best_threshold(positive: Floats, negative: Floats) -> float:
+    candidates = np.sort(np.concatenate(([-np.inf], positive, negative)))
+    above = 1 - np.searchsorted(np.sort(positive), candidates, side="right") / len(positive)
+    below = np.searchsorted(np.sort(negative), candidates, side="right") / len(negative)
+    return float(candidates[np.argmax(above + below)])

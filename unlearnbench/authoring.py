@@ -1,0 +1,134 @@
+"""What the author of an unlearning method builds on: `Method`, `param` and `Task`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from unlearnbench.errors import MethodError
+from unlearnbench.recipe import Strict
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from unlearnbench.recipe import Recipe
+    from unlearnbench.toolkit.examples import Examples
+
+
+class Method(Strict):
+    """Stand for one unlearning method with its hyperparameters.
+
+    A subclass lives in a file of its own, names its paper, declares each hyperparameter with
+    `param` and writes `unlearn`. The file's name is the method's name. Its docstring has a line of
+    what it does, a paragraph that begins with "Source:" and one that begins with "Differences:",
+    which names each place where paper and authors' code differ, and which is followed.
+    """
+
+    title: ClassVar[str] = ""
+    """Its name as people write it, where it is not the one that is typed: AMUN, NegGrad+."""
+    paper: ClassVar[str] = ""
+    """Address of the paper that defines it."""
+    equation: ClassVar[str] = ""
+    """What it minimises, in LaTeX; a line of the string is a line of the equation."""
+    needs_retain: ClassVar[bool] = False
+    """Whether the method is undefined without the retain set; it is skipped under forget-only."""
+    starts_from_original: ClassVar[bool] = True
+    """False for what trains from scratch: its run is then shared by all originals."""
+    twin: ClassVar[str] = ""
+    """A method that does the same as long as there is one request: both are tuned once."""
+    other_if: ClassVar[dict[str, object]] = {}
+    """Settings with which `task.other`, a second original, is needed as well."""
+
+    @property
+    def needs_other(self) -> bool:
+        """Whether a second original is needed with these settings."""
+        return any(getattr(self, name) == value for name, value in self.other_if.items())
+
+    @abstractmethod
+    def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
+        """Return the model without its forget set.
+
+        `model` is the method's own copy, on `task.device`, and may be changed in place. Nothing but
+        `model` and `task` may be read, and every random draw must come from `task.seed`.
+        """
+
+
+def param(
+    default: Any,
+    *,
+    help: str,
+    gt: float | None = None,
+    ge: float | None = None,
+    lt: float | None = None,
+    le: float | None = None,
+    search: tuple[float, float] | None = None,
+    source: str = "",
+) -> Any:
+    """Declare a hyperparameter: default, help text, bounds and the range to search when tuning.
+
+    A `search` range whose ends differ by a factor of ten or more is searched on a log scale.
+    `source` says in a few words where the default is from: paper, authors' code, ourselves.
+    """
+    extra: dict[str, Any] = {}
+    if search:
+        extra["search"] = list(search)
+    if source:
+        extra["source"] = source
+    return Field(
+        default=default,
+        description=help,
+        gt=gt,
+        ge=ge,
+        lt=lt,
+        le=le,
+        json_schema_extra=extra or None,
+    )
+
+
+@dataclass(frozen=True)
+class Task:
+    """Hold all that a method may know; never test data, reference models or the retrained model."""
+
+    forget: Examples
+    """The forget set D_F of this request, with its true labels."""
+    retain: Examples | None
+    """The retain set D_R; None when access is forget-only."""
+    classes: int
+    """How many there are in the data."""
+    seed: int
+    """Where every random draw must come from, as in `seed_for(task.seed, "noise")`."""
+    device: torch.device
+    """Where the model and all examples are."""
+    recipe: Recipe
+    """How the original was trained."""
+    original: nn.Module
+    """The model before the first request, frozen and in eval mode."""
+    validation: Examples | None
+    """Samples that no model was trained on and no metric is computed on; None if not set aside."""
+    build: Callable[[int], nn.Module] = field(repr=False)
+    """Behind `untrained`."""
+    other: nn.Module | None = None
+    """Another original, trained on the same data from another seed; None unless `other_if` asks."""
+
+    def untrained(self, seed: int) -> nn.Module:
+        """Build a freshly initialised model of the same architecture on `device`."""
+        return self.build(seed)
+
+    def require_retain(self) -> Examples:
+        """Return the retain set, or raise MethodError when access is forget-only."""
+        if self.retain is None:
+            raise MethodError(
+                "This method needs the retain set: set needs_retain = True in its class."
+            )
+        return self.retain
+
+    def require_other(self) -> nn.Module:
+        """Return the other original, or raise MethodError where none was asked for."""
+        if self.other is None:
+            raise MethodError("This method needs another original: name when in its other_if.")
+        return self.other

@@ -1,0 +1,181 @@
+"""What the user sees in the terminal."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from unlearnbench.api.listening import Listener, Outlook
+from unlearnbench.reporting.tables.table import Table
+from unlearnbench.scheduling.estimate import Cost
+from unlearnbench.scheduling.slots import Event, Slot
+from unlearnbench.units import count, duration, size
+
+MOST = 8
+"""Lines of one kind that are printed; more would hide the rest."""
+PIPED = 200
+"""Columns of a line in a pipe, where nothing says how many there are."""
+MARKS = {"best": "bold", "tied": "underline"}
+STYLES = {"done": "green", "again": "yellow", "failed": "bold red", "blocked": "red"}
+
+
+class Display(Listener):
+    """Write to a terminal, live, or to a pipe, in plain lines."""
+
+    def __init__(self, console: Console) -> None:
+        """Write to `console`."""
+        self.console = console
+        self._watch: _Watch | None = None
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console.width = PIPED
+
+    def planned(self, outlook: Outlook) -> None:
+        """Print one line: what there is to do, how much is done, what it will take."""
+        plan, state = outlook.plan, outlook.state
+        parts = [f"{outlook.heading}: {len(plan.nodes)} models", f"{len(state.done)} done"]
+        if state.failed:
+            parts.append(f"{len(state.failed)} failed before (--retry-failed tries them again)")
+        if state.open:
+            parts.append(f"{len(state.open)} to make on {_said(outlook.cost)}")
+        self.console.print(Text("; ".join(parts)))
+        damaged = [
+            f"{plan.nodes[run].label} {run} is made again: {damage}."
+            for run, damage in state.damaged.items()
+        ]
+        self.notes(damaged[:MOST])
+        if len(damaged) > MOST:
+            self.notes(
+                [f"and so are {len(damaged) - MOST} more (see: unlearnbench results verify)."]
+            )
+
+    def graph(self, outlook: Outlook) -> None:
+        """Print what a run would make, by kind, and how long each kind takes on one slot."""
+        table = RichTable("Kind", "Models", "Done", "To make", "Time", box=None)
+        plan, state = outlook.plan, outlook.state
+        for label in dict.fromkeys(node.label for node in plan.nodes.values()):
+            runs = [run for run, node in plan.nodes.items() if node.label == label]
+            done = sum(run in state.done for run in runs)
+            todo = [plan.nodes[run] for run in runs if run in state.open]
+            total = outlook.known.total(todo)
+            cost = "?" if total is None else duration(total)
+            table.add_row(label, str(len(runs)), str(done), str(len(todo)), cost)
+        self.console.print(table)
+
+    def working(self, outlook: Outlook, slots: list[Slot]) -> Live:
+        """Show below what is printed what each slot does, and how far the whole is."""
+        self._watch = _Watch(outlook, slots)
+        return Live(
+            get_renderable=self._watch.view,
+            console=self.console,
+            refresh_per_second=4,
+            transient=True,
+            auto_refresh=self.console.is_terminal,
+        )
+
+    def ended(self, event: Event) -> None:
+        """Print a line for each node that ends."""
+        if self._watch is None:
+            return
+        self._watch.note(event)
+        line = Text(f"[{self._watch.ended}/{self._watch.total}] ")
+        line.append(f"{event.status:<7}", STYLES[event.status])
+        line.append(f" {event.label:<14} {event.run}  {event.seconds:.1f} s")
+        if event.message:
+            line.append(f"  {event.message}", "red")
+        self.console.print(line)
+
+    def told(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text, soft_wrap=True)
+
+    def table(self, table: Table) -> None:
+        """Print a table of results with its caption below: whole, however narrow the terminal."""
+        rich = _laid_out(table)
+        unlimited = self.console.options.update(max_width=10 * PIPED)
+        if self.console.measure(rich, options=unlimited).maximum > self.console.width:
+            rich = _laid_out(table, folded=True)
+        self.console.print()
+        self.console.print(rich, crop=False)
+
+    def notes(self, notes: Iterable[str]) -> None:
+        """Print what must be read with a table."""
+        for note in notes:
+            self.console.print(Text(f"! {note}", "yellow"))
+
+
+def _laid_out(table: Table, *, folded: bool = False) -> RichTable:
+    """Lay a table out; folded: each column as narrow as it can be with words left whole."""
+    rich = RichTable(
+        caption=Text(table.caption),
+        caption_justify="left",
+        box=None,
+        pad_edge=False,
+        collapse_padding=folded,
+    )
+    for place, column in enumerate(table.columns):
+        words = " ".join((column.heading, *(row[place] for row in table.cells()))).split()
+        longest = max(map(len, words), default=0)
+        rich.add_column(
+            column.heading,
+            justify="left" if column.side == "l" else "right",
+            no_wrap=place == 0,
+            min_width=longest,
+            max_width=longest if folded and place else None,
+        )
+    for number, row in enumerate(table.cells()):
+        marks = [MARKS.get(table.marks.get((number, place), ""), "") for place in range(len(row))]
+        # The style of a part, not of the whole cell: what pads it is not underlined.
+        rich.add_row(*(Text.assemble(pair) for pair in zip(row, marks, strict=True)))
+    return rich
+
+
+def _said(cost: Cost) -> str:
+    """Say where, and what it takes."""
+    where = "the cluster" if cost.slots is None else count(cost.slots, "slot")
+    said = []
+    if cost.seconds is not None:
+        said.append(f"about {duration(cost.seconds)}{' of work' if cost.slots is None else ''}")
+        if cost.on_gpu and cost.slots:
+            said.append(f"{cost.seconds * cost.slots / 3600:.1f} GPU hours")
+    if cost.bytes is not None:
+        said.append(size(cost.bytes))
+    return ", ".join([where, *(said or ["cost not known yet"])])
+
+
+class _Watch:
+    """Keep what the live view shows: a line a slot, and one for the whole."""
+
+    def __init__(self, outlook: Outlook, slots: list[Slot]) -> None:
+        self.open = {run: outlook.plan.nodes[run] for run in outlook.state.open}
+        self.total, self.ended = len(self.open), 0
+        self.slots, self.known = slots, outlook.known
+        self.started = time.monotonic()
+
+    def note(self, event: Event) -> None:
+        if event.status != "again":
+            self.ended += 1
+            self.open.pop(event.run, None)
+
+    def view(self) -> RenderableType:
+        grid = RichTable.grid(padding=(0, 1))
+        for slot in self.slots:
+            now = slot.activity()
+            if now is None:
+                grid.add_row(slot.device, ProgressBar(1, 0, width=20), "waiting")
+            else:
+                epoch = f"epoch {now.epoch}/{now.epochs}" if now.epochs else "starting"
+                bar = ProgressBar(max(now.epochs, 1), now.epoch, width=20)
+                grid.add_row(slot.device, bar, f"{now.label} {epoch}")
+        left = self.known.left(self.open.values(), len(self.slots))
+        text = f"{self.ended}/{self.total}, {duration(time.monotonic() - self.started)} so far"
+        if left is not None:
+            text += f", about {duration(left)} left"
+        grid.add_row("all", ProgressBar(max(self.total, 1), self.ended, width=20), text)
+        return Group(Text(), grid)

@@ -1,0 +1,51 @@
+"""The command `report`: one benchmark, several ranked together, folders side by side, or live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unlearnbench.cli.options import Plugins, Reports, Results, stoppable
+from unlearnbench.errors import UserError
+
+
+def report(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[BENCHMARK]...", help="One, or several for ranks over all of them."
+        ),
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Put results folders side by side, by path or name.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it again while a run goes on.")
+    ] = False,
+    plugin: Plugins = None,
+    results: Results = Path("results"),
+    reports: Reports = Path("reports"),
+) -> None:
+    """Write a page, tables and figures of what has been run."""
+    from unlearnbench.api import reports as library
+
+    asked, plugins = names or ["digits"], plugin or []
+    known = list(dict.fromkeys(Path(name).stem for name in asked))
+    if watch and (compare or len(known) > 1):
+        raise UserError("--watch takes one benchmark.")
+    if compare:
+        review = library.compare(*asked, results=results, plugins=plugins)
+        folder = "-".join(["compare", *review.names]).replace("/", "-")
+        page = review.report(reports / folder)
+    elif watch:
+        with stoppable("Stopped. The report is as it was when last written."):
+            page = library.watch(known[0], plugins, results, reports, typer.echo)
+    else:
+        loaded = [library.loaded(name, results, plugins) for name in known]
+        pages = [single.report(reports / single.name) for single in loaded]
+        page = pages[0]
+        if len(loaded) > 1:
+            page = library.rank(loaded).report(reports / "+".join(known))
+    typer.echo(f"Report: {page}")

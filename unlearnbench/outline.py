@@ -1,0 +1,52 @@
+"""A plugin's class without what it imports: its settings and nothing else.
+
+Planning, listing and reports need names, defaults and bounds of methods only. Importing a method
+imports torch, which takes longer than all the rest of a command. So its class is built again from
+its declarations alone, with functions that do nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from types import ModuleType
+
+from unlearnbench.authoring import Method
+from unlearnbench.errors import UserError
+from unlearnbench.registry import Plugin, method_class, only_subclass
+
+
+def settings_class(plugin: Plugin) -> type[Method]:
+    """Return a class with a method's hyperparameters, without importing torch where possible.
+
+    Where its declarations need more than `unlearnbench` and `typing`, or the file builds on
+    something else, the method is imported after all.
+    """
+    if plugin.pickled:
+        return method_class(plugin)
+    try:
+        body = [_outline(node) for node in ast.parse(plugin.source()).body if _is_light(node)]
+        module = ModuleType(f"unlearnbench_settings_{plugin.name.replace('-', '_')}")
+        sys.modules[module.__name__] = module
+        outline = ast.fix_missing_locations(ast.Module(body, []))
+        exec(compile(outline, plugin.path, "exec"), module.__dict__)
+        return only_subclass(plugin, module, Method)  # type: ignore[type-abstract]
+    except (SyntaxError, NameError, TypeError, AttributeError, UserError):
+        return method_class(plugin)
+
+
+def _is_light(node: ast.stmt) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        light = {"unlearnbench", "typing", "__future__"}
+        return node.module in light or str(node.module).startswith("unlearnbench.verdicts.")
+    return isinstance(node, ast.ClassDef)
+
+
+def _outline(node: ast.stmt) -> ast.stmt:
+    """Keep a class's docstring, settings and values, and drop its functions but for their names."""
+    if isinstance(node, ast.ClassDef):
+        for item in node.body:
+            if isinstance(item, ast.FunctionDef):
+                item.args = ast.parse("lambda *_: 0", mode="eval").body.args  # type: ignore[attr-defined]
+                item.body, item.returns, item.decorator_list = [ast.Pass()], None, []
+    return node

@@ -1,1 +1,0 @@
-"""Figures of findings, in Vega-Lite, and how they are drawn."""

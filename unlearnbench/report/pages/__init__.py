@@ -1,1 +1,0 @@
-"""Pages: what a report says in words, as HTML and Markdown."""

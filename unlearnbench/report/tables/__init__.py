@@ -1,1 +1,0 @@
-"""Tables of findings, as cells and as Markdown, LaTeX and CSV."""

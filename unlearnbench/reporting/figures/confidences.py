@@ -1,0 +1,114 @@
+"""Densities of the confidence in the true label, before and after each method."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from unlearnbench.evaluation.condition import Condition
+from unlearnbench.metrics.curves import EDGES
+from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+from unlearnbench.reporting.figures.drawing import SHADED, names, of_method, tell
+from unlearnbench.reporting.figures.figure import Figure, figure
+from unlearnbench.reporting.figures.style import looks
+
+PARTS = {"density_forget": "Forget set", "density_test": "Test set", "density_retain": "Retain set"}
+PROBABILITIES = (0.000001, 0.001, 0.5, 0.999, 0.999999)
+TRIMMED = 0.25
+"""Percent of samples below which an outer bin is not drawn."""
+
+
+@figure
+class Confidences(Figure):
+    """Draw densities of the true label's log-odds on all three sets, a line a method.
+
+    They are binned already: seaborn would do it again.
+    """
+
+    name = "confidences"
+    title = "Confidence before and after"
+    caption = (
+        "Share of samples by confidence in the true label, mean over runs, each method on a line of"
+        " its own. Black: the original; coloured: the method; grey: retrain, 95 % by chance."
+    )
+    place = 40
+    wide = True
+    panels, columns = "part", 3
+    height, row = 0.1, 0.36
+    key = False
+
+    def data(self, subject: Condition) -> pd.DataFrame | None:
+        """Return columns part, method, low and high (ends of a bin of log-odds), before, after.
+
+        Shares in percent. retrain_low, retrain_high: where a mean over as many retrains lies 95
+        times in 100; with two retrains or more.
+        """
+        frames = []
+        for curve, part in PARTS.items():
+            runs = subject.stacked(curve)
+            before, retrains = runs.pop(ORIGINAL, None), runs.get(RETRAIN)
+            for label, own in runs.items():
+                bins = {"part": part, "method": label, "low": EDGES[:-1], "high": EDGES[1:]}
+                frame = pd.DataFrame(bins | {"after": own.mean(0)})
+                if before is not None:
+                    frame["before"] = before.mean(0)
+                if retrains is not None and len(retrains) > 1:
+                    half = 1.96 * retrains.std(axis=0, ddof=1) / np.sqrt(len(own))
+                    frame["retrain_low"] = np.maximum(retrains.mean(0) - half, 0)
+                    frame["retrain_high"] = retrains.mean(0) + half
+                frames.append(frame)
+        if not frames:
+            return None
+        data = pd.concat(frames, ignore_index=True)
+        used = data.loc[data.filter(["before", "after"]).max(axis=1) > TRIMMED, "low"]
+        data = data[data["low"].between(used.min(), used.max())].round(3)
+        shares = data.filter(["before", "after", "retrain_high"])
+        return data.assign(apart=5 * math.ceil(shares.max().max() / 5))
+
+    def draw(self, ax: Axes, data: pd.DataFrame, subject: Condition) -> None:
+        """Draw one part of the data."""
+        apart = int(data["apart"].iloc[0])
+        labels = [label for label in subject.labels if label in set(data["method"])]
+        names(ax, subject, labels)
+        for line, label in enumerate(labels):
+            own = data[data["method"] == label]
+            edges = np.append(own["low"], own["high"].iloc[-1])
+            shares = own.drop(columns="apart").set_index("low").select_dtypes("number")
+            # The last bin's value once more, so that its step has a width.
+            drawn = line - np.vstack([shares, shares.iloc[-1:]]) / apart
+            heights = dict(zip(shares, drawn.T, strict=True))
+            if "retrain_low" in heights:
+                low, high = heights["retrain_low"], heights["retrain_high"]
+                of_method(label, ax.fill_between(edges, low, high, step="post", **SHADED))
+            after = ("after", looks(subject.labels)[label].colour, 0.9)
+            for column, colour, width in (("before", "black", 0.5), after):
+                if column in heights:
+                    steps = ax.plot(edges, heights[column], color=colour, linewidth=width)
+                    steps[0].set_drawstyle("steps-post")
+                    of_method(label, *steps)
+            middle = (edges[:-1] + edges[1:]) / 2
+            texts = own.apply(self._text, axis=1)
+            seen = texts != ""
+            tell(ax, label, middle[seen], heights["after"][:-1][seen], texts[seen])
+        ax.set_ylim(len(labels) - 0.9, -1.05)
+        ax.set_xlim(float(data["low"].min()), float(data["high"].max()))
+        places = {math.log(p / (1 - p)): f"{p:.6f}".rstrip("0") for p in PROBABILITIES}
+        within = [place for place in places if data["low"].min() < place < data["high"].max()]
+        ax.set_xticks(within, [places[place] for place in within])
+        ax.set_title(self.panel(data))
+        ax.set_xlabel("Confidence in the true label")
+        ax.spines["left"].set_visible(False)
+        ax.grid(axis="y")
+        if self.panel(data) == PARTS["density_forget"]:
+            ax.set_ylabel(f"Share of samples (from one line to the next: {apart} %)")
+
+    @staticmethod
+    def _text(row: pd.Series[float]) -> str:
+        shares = {name: row[name] for name in ("before", "after") if name in row}
+        if max(shares.values()) < 0.05:
+            return ""  # too many bins hold nothing for each to say so
+        parts = [f"{name} {share:.1f} %" for name, share in shares.items()]
+        return f"log-odds from {row['low']:.1f}: {', '.join(parts)}"

@@ -1,0 +1,252 @@
+"""What a report says in words: what was compared, how, what came out, and what to beware of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from unlearnbench.audits.attacks import HEADLINE, attack_title
+from unlearnbench.audits.references import reference_counts
+from unlearnbench.evaluation.condition import Condition, conditions
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.metrics.metric import METRICS
+from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+from unlearnbench.reporting.tables.papers import claims_tables
+from unlearnbench.verdicts.inference import FEWEST
+
+NEAR = 1.0
+"""Points of AUC by which more references may move the original's and still be called enough."""
+
+
+def about(findings: Findings) -> dict[str, Any]:
+    """Return what pages say of a benchmark beside its tables."""
+    benchmark = findings.benchmark
+    machines = {
+        tuple(sorted(detail["environment"].items())): detail["environment"]
+        for detail in findings.details.values()
+    }
+    tested = findings.runs[findings.runs["label"] != RETRAIN]
+    return {
+        "b": benchmark,
+        "notes": warnings(findings),
+        "repetitions": tested["forget_seed"].nunique(),
+        "references": findings.references,
+        "machines": [machines[key] for key in sorted(machines, key=repr)],
+        "recipe": _training(benchmark),
+        "settings": {label: row.settings for label, row in benchmark.methods.items()},
+        "searches": _searches(findings),
+        "outcome": [line for condition in conditions(findings) for line in outcome(condition)],
+        "compared": _procedure(findings),
+        "claimed": claims_tables({benchmark.name: findings}),
+        "metrics": [(m.title, Markup(m.about)) for m in METRICS.values() if m.about],
+    }
+
+
+def _training(benchmark: Benchmark) -> dict[str, Any]:
+    """Return the settings of training, those of a table inside it as table.key."""
+    flat: dict[str, Any] = {}
+    for key, value in benchmark.recipe.model_dump(exclude_none=True).items():
+        inside = value.items() if isinstance(value, dict) else ()
+        flat |= {f"{key}.{name}": setting for name, setting in inside} or {key: value}
+    return flat
+
+
+def _searches(findings: Findings) -> list[tuple[str, int, int, float]]:
+    """Sum up each method's adversarial search: samples, how many did not flip, mean distance."""
+    rows = []
+    for label, runs in findings.runs.groupby("label", sort=False)["run"]:
+        details = [findings.details[run].get("search") for run in runs]
+        made = [search for search in details if search]
+        if made:
+            names = ("samples", "not flipped", "flipped")
+            samples, lost, flipped = (sum(search[name] for search in made) for name in names)
+            total = sum(search["mean"] * search["flipped"] for search in made if search["flipped"])
+            rows.append((str(label), samples, lost, total / flipped if flipped else float("nan")))
+    return rows
+
+
+def outcome(condition: Condition) -> list[str]:
+    """Say in sentences what came out for one condition."""
+    verdicts = condition.verdicts()
+    if RETRAIN not in verdicts:
+        return [f"{condition.heading}: no verdicts yet."]
+    levels = [
+        f"{label} {verdicts[label].auc.value:.1f} %"
+        for label in (ORIGINAL, RETRAIN)
+        if label in verdicts
+    ]
+    sentences = [
+        f"{condition.heading}. A membership attack (RMIA) tells forgotten samples"
+        f" from others with an AUC of: {', '.join(levels)}; 50 % is guessing."
+    ]
+    margin = condition.benchmark.limits.equivalence
+    endings = {
+        "equivalent": f"Equivalent to retraining within {margin:g} points",
+        "inconclusive": "Neither shown to be equivalent nor different",
+        "different": "Different from retraining",
+    }
+    methods = [verdicts[label] for label in verdicts if label in condition.methods]
+    for word, ending in endings.items():
+        labels = [v.label for v in methods if v.word == word and not v.flags]
+        if labels:
+            sentences.append(f"{ending}: {', '.join(labels)}.")
+    flagged = [f"{verdict.label} ({verdict.flags})" for verdict in methods if verdict.flags]
+    if flagged:
+        sentences.append(f"Not ranked: {', '.join(flagged)}.")
+    unseen = [verdict.label for verdict in methods if verdict.word != "different"]
+    return [*sentences, *_other_attacks(condition, unseen), *_enough_references(condition)]
+
+
+def _other_attacks(condition: Condition, labels: list[str]) -> list[str]:
+    """Name the attacks other than RMIA that find methods different of which RMIA does not."""
+    seeing: dict[str, list[str]] = {}
+    for attack in condition.every_attack:
+        for label in labels:
+            verdict = condition.verdicts(attack).get(label)
+            if attack != HEADLINE and verdict and verdict.word == "different":
+                seeing.setdefault(label, []).append(attack_title(attack))
+    return [
+        f"But other attacks find {label} different: {', '.join(attacks)}."
+        for label, attacks in seeing.items()
+    ]
+
+
+def _enough_references(condition: Condition) -> list[str]:
+    """Say from how many references on the original's AUC no longer moves."""
+    aucs = condition.stacked("references").get(ORIGINAL)
+    if aucs is None or not np.isfinite(aucs).all():
+        return []
+    means, counts = aucs.mean(axis=0), reference_counts(condition.findings.references)
+    moving = np.flatnonzero(np.abs(means - means[-1]) > NEAR)
+    first = counts[moving[-1] + 1] if len(moving) else counts[0]
+    if first == counts[-1]:
+        return [
+            f"With half of the {first} references the original's FT AUC is another by more than"
+            f" {NEAR:g} point: more of them may find more (references.count={2 * first})."
+        ]
+    return [
+        f"From {first} of the {counts[-1]} references on the original's FT AUC stays within"
+        f" {NEAR:g} point of what it is with all."
+    ]
+
+
+def _what(b: Benchmark) -> str:
+    """Say which samples are forgotten."""
+    if b.forget.kind in ("class", "subclass"):
+        target = b.forget.target
+        which = "that the seed names" if target is None else f"{target} and on"
+        return f"of the {b.forget.kind} {which}"
+    if b.forget.kind == "random":
+        return "at random"
+    end = b.forget.kind.removesuffix("-memorised")
+    return f"at random from twice as many that are {end} memorised (by their neighbours' labels)"
+
+
+def _procedure(findings: Findings) -> list[tuple[str, str]]:
+    """Say what was compared and how, as terms and what they are."""
+    b, seeds = findings.benchmark, findings.benchmark.seeds
+    sizes = {"training": b.data.train, "test": b.data.test, "validation": b.data.validation}
+    counted = ", ".join(f"{count:,} {name}" for name, count in sizes.items() if count)
+    shares = " and ".join(f"{100 * fraction:g} %" for fraction in b.forget.fractions)
+    what = _what(b)
+    rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
+    held = "; the last of them is held out and judged as a method is" if seeds.retrains > 2 else ""
+    tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.items())
+    recipe = _training(b)
+    return [
+        ("Data", f"{b.data.name}" + (f": {counted} samples" if counted else "")),
+        ("Model", f"{b.model}; " + ", ".join(f"{key} {value}" for key, value in recipe.items())),
+        ("Forget sets", f"{shares} {what}, {rows}, seeds {_seeds(seeds.forget)}"),
+        ("Access", ", ".join(b.access)),
+        (
+            "Repetitions",
+            f"originals {_seeds(seeds.originals)}, runs {_seeds(seeds.runs)},"
+            f" combined by {seeds.pairing}",
+        ),
+        ("Yardstick", f"{seeds.retrains} retrained models for each forget set{held}"),
+        ("Attacks", f"{findings.references} reference models on halves of pooled data"),
+        (
+            "Declared beforehand",
+            f"equivalent means within {b.limits.equivalence:g} points of FT AUC; a method that"
+            f" loses more than {b.limits.utility:g} points of test accuracy is not ranked",
+        ),
+        ("Tuning", f"{tuning} (said by the file, of its own rows)" if tuning else "none is said"),
+    ]
+
+
+def _seeds(seeds: list[int]) -> str:
+    return ", ".join(map(str, seeds))
+
+
+def warnings(findings: Findings) -> list[str]:
+    """Say what is missing, skipped, failed, stale or broken, and what is not to be used."""
+    lines = [*findings.broken, *_of_runs(findings)]
+    if not findings.attacks.empty:
+        every = conditions(findings)
+        for condition in every:
+            where = f"{condition.heading}: " if len(every) > 1 else ""
+            lines += [f"{where}{line}" for line in of_condition(condition)]
+    return lines
+
+
+def of_condition(condition: Condition) -> list[str]:
+    """Say what takes from the worth of one table's verdicts."""
+    verdicts = condition.verdicts()
+    lines = []
+    if ORIGINAL in verdicts and not verdicts[ORIGINAL].power:
+        lines.append(
+            "RMIA cannot tell the original's members, so FT AUC says nothing of forgetting: take"
+            " more references, larger forget sets, or more of them."
+        )
+    for label, _, problems in condition.controls():
+        if problems and label != ORIGINAL:
+            lines.append(f"the control '{label}' failed: {'; '.join(problems)}.")
+    compared = [
+        verdict
+        for label, verdict in verdicts.items()
+        if label in condition.labels and label != ORIGINAL
+    ]
+    lines += [f"{row.label} is not ranked: {row.flags}." for row in compared if row.flags]
+    tested = [verdict for verdict in compared if verdict.gap is not None]
+    if tested and max(verdict.sets for verdict in tested) < FEWEST:
+        return [*lines, "fewer than three forget sets, so every verdict is inconclusive."]
+    margin = condition.benchmark.limits.equivalence
+    wide = [
+        f"{verdict.label} {verdict.attainable:.1f}"
+        for verdict in tested
+        if verdict.word == "inconclusive" and (verdict.attainable or 0) > margin
+    ]
+    if wide:
+        lines.append(
+            f"equivalence within {margin:g} points is more than these samples and seeds can show;"
+            f" the smallest margin they can: {', '.join(wide)}."
+        )
+    return lines
+
+
+def _of_runs(findings: Findings) -> list[str]:
+    lines = []
+    for row in findings.skipped:
+        lines.append(f"{row['label']} is skipped under {row['access']} access: {row['reason']}.")
+    for row in findings.failures:
+        lines.append(f"{row['label']} failed ({row['run']}): {row['error']}")
+    if findings.failures:
+        lines.append(
+            "error.txt in a failed run's folder has all of it; --retry-failed tries again."
+        )
+    if findings.open:
+        count, of = findings.open, findings.models
+        lines.append(f"Not complete: {count} of {of} models are still to be made.")
+    if findings.lacking:
+        lines.append(
+            f"No membership AUC yet: {findings.lacking} of {findings.references} references lack."
+        )
+    for label, count in findings.stale.items():
+        lines.append(
+            f"{label} is stale: its source has changed since {count} of its runs were made"
+            " (--retry-stale makes them anew)."
+        )
+    return lines

@@ -1,0 +1,140 @@
+"""Papers: the numbers that they printed beside ours, and whether their claims are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from unlearnbench.evaluation.condition import Condition
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.metrics.metric import METRICS
+from unlearnbench.papers import papers
+from unlearnbench.planning.plan import RETRAIN
+from unlearnbench.reporting.tables import register
+from unlearnbench.reporting.tables.rows import LABEL, by_label
+from unlearnbench.reporting.tables.table import (
+    ABSENT,
+    Column,
+    Entry,
+    Table,
+    averaged,
+    text,
+    with_interval,
+)
+
+CLAIMS = (
+    "Seen: against each rival the 95 % interval of the mean over forget sets leaves no room for"
+    " anything else. Not seen: the contrary is shown, at 5 % divided by the number of rivals. The"
+    " rival shown is the one that decides. Methods that are not ranked are no rivals in gaps. FT"
+    " AUC ends as in the table of attacks: seen where two one-sided tests at 5 % find it within the"
+    " margin (a 90 % interval), not seen where it differs after Holm's correction for all methods."
+    " With fewer than three forget sets all is inconclusive."
+)
+
+
+@register("published", "Beside published numbers", place=20)
+def published_table(condition: Condition) -> Table | None:
+    """Put a paper's numbers in columns of their own beside ours; None if it printed none.
+
+    Where tables of a paper differ, the first one named counts. Its average gaps are worked out from
+    its columns, as ours are from ours; what lacks a column keeps the gap that was printed.
+    """
+    entries = [
+        entry
+        for entry in condition.benchmark.published
+        if (entry.access, entry.fraction) == condition.key[:2]
+    ]
+    if not entries:
+        return None
+    theirs: dict[str, dict[str, list[float]]] = {}
+    for entry in entries:
+        theirs[entry.method] = entry.values | theirs.get(entry.method, {})
+    there = {name for values in theirs.values() for name in values}
+    names = [name for name in METRICS if name in there]
+    frame = by_label(condition, names).drop(columns="n").set_index("label")
+    frame = frame.reindex(list(dict.fromkeys([*frame.index, *theirs]))).fillna({"kind": "method"})
+    frame = frame.join(_numbers(theirs, condition.benchmark.gap_terms)).rename_axis("label")
+    columns = [LABEL]
+    for name in names:
+        heading = f"{METRICS[name].heading} (published)"
+        columns += [averaged(name), Column(heading, partial(_cell, name))]
+    sources = ", ".join(dict.fromkeys(entry.source for entry in entries))
+    caption = f"{condition.heading}. Published: {sources}."
+    if "avg_gap" in names:
+        caption += (
+            " Published average gaps are worked out anew from the published columns, since some"
+            " that were printed contradict them; (printed) stands where columns were not published."
+        )
+    return Table(caption, frame.reset_index(), columns)
+
+
+def _numbers(theirs: Mapping[str, dict[str, list[float]]], terms: list[str]) -> pd.DataFrame:
+    """Return published means and spreads by label, and which gaps are the printed ones."""
+    rows: dict[str, dict[str, Any]] = {}
+    for label, values in theirs.items():
+        row = rows[label] = {}
+        for name, (mean, *std) in values.items():
+            row |= {f"{name}_published": mean, f"{name}_published_std": std[0] if std else None}
+        if "avg_gap" in values:
+            row["avg_gap_published_std"] = None
+            row["printed"] = not set(terms) <= values.keys() & theirs.get(RETRAIN, {}).keys()
+            if not row["printed"]:
+                row["avg_gap_published"] = gap_of_columns(values, theirs[RETRAIN], terms)
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _cell(name: str, row: Entry) -> str:
+    mean, std = row[f"{name}_published"], row[f"{name}_published_std"]
+    if mean is None:
+        return ABSENT
+    printed = " (printed)" if name == "avg_gap" and row["printed"] else ""
+    return f"{shown([mean] if std is None else [mean, std])}{printed}"
+
+
+def shown(value: Sequence[float]) -> str:
+    """Write a printed mean with its spread, if there is one."""
+    return " ±".join(f"{number:.2f}" for number in value)
+
+
+def gap_of_columns(
+    values: Mapping[str, list[float]], ideal: Mapping[str, list[float]], terms: list[str]
+) -> float:
+    """Return the mean distance of a row's printed means to those of retrain's row."""
+    gaps = [abs(values[term][0] - ideal[term][0]) for term in terms]
+    return sum(gaps) / len(gaps)
+
+
+def claims_tables(benchmarks: Mapping[str, Findings]) -> list[Table]:
+    """Show, for each paper, its claims that benchmarks say something about; benchmarks: by name."""
+    columns = [
+        text("The paper's claim", "claim"),
+        text("Where", "where"),
+        text("Measured", "measure"),
+        Column("Rival", _rival, side="l"),
+        Column("Points [95 %]", _points),
+        text("Verdict", "ending"),
+    ]
+    tables = []
+    for name, paper in papers().items():
+        rows: list[dict[str, Any]] = [
+            asdict(claim) | {"where": f"{benchmark}: {claim.where}"}
+            for benchmark, findings in benchmarks.items()
+            for claim in paper.claims(findings)
+        ]
+        if rows:
+            frame = pd.DataFrame(rows).sort_values("claim", kind="stable", ignore_index=True)
+            caption = f"{CLAIMS} {paper.NOTE}"
+            tables.append(Table(caption, frame, columns, f"claims-{name}", paper.TITLE))
+    return tables
+
+
+def _rival(row: Entry) -> str:
+    return row["rival"] if row["rivals"] == 1 else f"{row['rival']}, of {row['rivals']}"
+
+
+def _points(row: Entry) -> str:
+    return with_interval(row["value"], row["low"], row["high"], "+")

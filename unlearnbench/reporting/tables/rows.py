@@ -1,0 +1,149 @@
+"""Rows of a condition as a frame, and which of them is best in each column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from unlearnbench.audits.attacks import HEADLINE
+from unlearnbench.evaluation.condition import Condition
+from unlearnbench.planning.plan import RETRAIN
+from unlearnbench.reporting.tables.table import Mark, Table, known, text
+from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero
+
+BAND = "noise band"
+LABEL = text("Method", "label")
+CAPTION = (
+    "Bold: best; underlined: not told from it by a t-test in pairs over forget sets (5 %, Holm; FT"
+    " AUC: as ranked)."
+)
+
+
+def kind(condition: Condition, label: str) -> str:
+    """Say what a row of a table is by its label: method, reference, control or band."""
+    if label in condition.methods:
+        return "method"
+    return "band" if label == BAND else "reference" if label in condition.labels else "control"
+
+
+def by_label(
+    condition: Condition, names: Iterable[str], *, of: str = "", band: bool = True
+) -> pd.DataFrame:
+    """Return label, kind, mean and standard deviation over runs of each metric or cost, and n.
+
+    of: what follows a metric's name in the runs: "_gap" for its gaps; band: with a row below
+    retrain's for the noise.
+    """
+    columns = {f"{name}{of}": name for name in names}
+    rows: list[dict[str, Any]] = []
+    for label, own in condition.runs.groupby("label", sort=False):
+        row: dict[str, Any] = {"label": str(label), "kind": kind(condition, str(label))}
+        rows.append(row | mean_and_std(own, columns) | {"n": len(own)})
+        if band and label == RETRAIN:
+            widths = condition.summary.drop_duplicates("metric").set_index("metric")["band"]
+            bands = {column: widths.get(name, np.nan) for column, name in columns.items()}
+            rows.append({"label": BAND, "kind": "band"} | bands)
+    return pd.DataFrame(rows).astype({"n": "Int64"})
+
+
+def mean_and_std(runs: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]:
+    """Return mean and standard deviation of columns over runs; NaN where there is none."""
+    numbers: dict[str, float] = {}
+    for column in columns:
+        values = runs[column].dropna() if column in runs else pd.Series(dtype=float)
+        numbers |= {column: values.mean(), f"{column}_std": values.std(ddof=1)}
+    return numbers
+
+
+def measured(condition: Condition, names: Iterable[str]) -> list[str]:
+    """Leave out what is measured after earlier requests only, where there were none."""
+    runs = condition.every_run
+    there = [name for name in names if name in runs and runs[name].notna().any()]
+    return [name for name in names if name in there or not name.startswith("all_")]
+
+
+def marked(condition: Condition, table: Table) -> Table:
+    """Mark in each column what is best, and what cannot be told from it.
+
+    A metric is marked where its values are, and not in the columns that follow from them.
+    """
+    marks: dict[tuple[int, int], Mark] = {}
+    keys = [column.key for column in table.columns]
+    ranks = {
+        label: (verdict.rank[0], abs(verdict.gap.value))
+        for label, verdict in condition.verdicts(HEADLINE).items()
+        if verdict.rank and verdict.gap
+    }
+    for key in dict.fromkeys(filter(None, keys)):
+        of = as_ranked(ranks) if key == "ft_auc" else best(condition.runs, condition.sound, key)
+        for row, label in enumerate(table.frame["label"]):
+            if label in of:
+                marks[row, keys.index(key)] = of[label]
+    return replace(table, caption=f"{table.caption} {CAPTION}", marks=marks) if marks else table
+
+
+def as_ranked(ranks: Mapping[str, tuple[float, float]]) -> dict[str, Mark]:
+    """Mark the nearest, and those that nothing is surely nearer than.
+
+    ranks: by label the first place it may have, and how far from retrain it is.
+    """
+    if len(ranks) < 2:
+        return {}
+    first, least = min(ranks.values())
+    return {
+        label: "best" if far == least else "tied"
+        for label, (place, far) in ranks.items()
+        if place == first
+    }
+
+
+def best(runs: pd.DataFrame, sound: Sequence[str], key: str) -> dict[str, Mark]:
+    """Mark the best of a metric or cost by label.
+
+    runs: of one condition, with gaps; sound: the labels that may be best. Best is what is nearest
+    to retrain in a level metric, run by run, and what the metric's direction asks for else.
+    """
+    loss = badness(runs, key)
+    if loss is None:
+        return {}
+    by_set = loss.groupby([runs["label"], runs["forget_seed"]]).mean().unstack()
+    by_set = by_set.reindex(list(sound)).dropna(how="all")
+    if len(by_set) < 2:
+        return {}
+    labels = [str(label) for label in by_set.index]
+    values = by_set.to_numpy(dtype=float)
+    least = int(np.nanargmin(np.nanmean(values, axis=1)))
+    others = [place for place in range(len(labels)) if place != least]
+    differences = [values[place] - values[least] for place in others]
+    adjusted = holm([_p(difference) for difference in differences])
+    marks: dict[str, Mark] = {labels[least]: "best"}
+    for place, difference, p in zip(others, differences, adjusted, strict=True):
+        if not difference.any():
+            marks[labels[place]] = "best"
+        elif p >= LEVEL:
+            marks[labels[place]] = "tied"
+    return marks
+
+
+def badness(runs: pd.DataFrame, key: str) -> pd.Series[float] | None:
+    """Return how far each run is from what would be best; None if that cannot be said."""
+    metric = known(key)
+    column = f"{key}_gap" if metric.kind == "level" else key
+    if column not in runs:
+        return None
+    values = runs[column].astype(float)
+    if metric.better:
+        return -values if metric.better == "higher" else values
+    return (values - (metric.ideal or 0.0)).abs()
+
+
+def _p(difference: np.ndarray) -> float:
+    """Return the two-sided p of no difference over forget sets; 1 where there are too few."""
+    values = difference[np.isfinite(difference)]
+    if len(values) < FEWEST:
+        return 1.0
+    return p_zero(values.mean(), values.std(ddof=1) / np.sqrt(len(values)), len(values) - 1)

@@ -1,0 +1,248 @@
+"""A table: numbers in a frame, and columns that say how they are written where they are shown."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape as html
+from io import StringIO
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from unlearnbench.evaluation.findings import as_rows
+from unlearnbench.metrics.kinds import Metric
+from unlearnbench.metrics.metric import COSTS, METRICS
+from unlearnbench.reporting import escape
+
+Entry = Mapping[str, Any]
+"""A row of a table's frame, None for what is missing."""
+Mark = Literal["best", "tied"]
+Marks = Mapping[Mark | None, str]
+ABSENT = "–"
+PARTIAL = ("band", "power", "skipped")
+"""Kinds of rows that do not sum up runs."""
+ONE_COLUMN, TWO_COLUMNS = 52, 118
+"""Characters that fit in a column and in the text width of a two-column article, in \\small."""
+MARKDOWN: Marks = {None: "{}", "best": "**{}**", "tied": "<ins>{}</ins>"}
+LATEX: Marks = {None: "{}", "best": r"\textbf{{{}}}", "tied": r"\underline{{{}}}"}
+CSS: Marks = {None: "", "best": "font-weight: bold; ", "tied": "text-decoration: underline; "}
+SIDES = {"l": "text-align: left", "r": "text-align: right"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """Hold a heading and what writes a cell from a row of the frame.
+
+    key: the metric or cost that its cells sum up over runs, "" for none; side: l for text, r for
+    numbers.
+    """
+
+    heading: str
+    write: Callable[[Entry], str]
+    key: str = ""
+    side: Literal["l", "r"] = "r"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Hold a caption, a frame, and the columns in which it is shown.
+
+    frame: first what a row is of, then, where not all are runs of a label, `kind`: reference,
+    method or control; band (how large a gap is by chance), power or skipped; then numbers; name: of
+    its files; marks: by row and column, what is best and what cannot be told from it.
+    """
+
+    caption: str
+    frame: pd.DataFrame
+    columns: Sequence[Column]
+    name: str = ""
+    title: str = ""
+    marks: Mapping[tuple[int, int], Mark] = field(default_factory=dict)
+
+    @property
+    def headings(self) -> list[str]:
+        """What stands above its columns."""
+        return [column.heading for column in self.columns]
+
+    @property
+    def sides(self) -> str:
+        """A letter for each column: l for text, r for numbers."""
+        return "".join(column.side for column in self.columns)
+
+    @property
+    def kinds(self) -> list[str]:
+        """What each row is; "" where all are alike."""
+        return list(self.frame["kind"]) if "kind" in self.frame else [""] * len(self.frame)
+
+    def pinned(self, row: int) -> bool:
+        """Say whether others are measured by a row: it stays on top however they are sorted."""
+        return self.kinds[row] in ("reference", "band")
+
+    def cells(self) -> list[list[str]]:
+        """Return its rows as text."""
+        return self._cells
+
+    @cached_property
+    def _cells(self) -> list[list[str]]:
+        cells = [[column.write(entry) for column in self.columns] for entry in as_rows(self.frame)]
+        for row, kind in zip(cells, self.kinds, strict=True):
+            if kind == "skipped":
+                row[1] = kind
+        return cells
+
+    def to_markdown(self) -> str:
+        """Write a pipe table, numbers to the right."""
+        rules = [{"l": "---", "r": "---:"}[side] for side in self.sides]
+        rows = [[escape.markdown(heading) for heading in self.headings], rules]
+        rows += self._marked(MARKDOWN, escape.markdown)
+        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+    def to_latex(self) -> str:
+        """Write a complete booktabs table with caption and label, as wide as it needs to be.
+
+        What is too wide for both columns of an article is scaled down to them.
+        """
+        return _joined(self._latex)
+
+    def to_csv(self) -> str:
+        """Write its cells as they are shown, without emphasis; `frame` has the numbers."""
+        return _joined(self._csv)
+
+    def to_html(self) -> str:
+        """Write a table for a notebook."""
+        text = pd.DataFrame(self.cells(), columns=range(len(self.columns)))
+        css = [
+            [
+                CSS[self.marks.get((row, place))] + SIDES[side]
+                for place, side in enumerate(self.sides)
+            ]
+            for row in text.index
+        ]
+        name, caption = escape.label(self.name), html(self.caption)
+        style = Styler(text, uuid=name, cell_ids=False, caption=caption).hide(axis="index")
+        style = style.apply(lambda _: pd.DataFrame(css, columns=text.columns), axis=None)
+        style = style.relabel_index([html(heading) for heading in self.headings], axis="columns")
+        return style.format(escape="html").to_html()
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def pieces(self) -> dict[str, dict[str, list[str]]]:
+        """Return LaTeX and CSV in pieces, so that the rows shown on a page can be put together."""
+        return {"latex": self._latex, "csv": self._csv}
+
+    @property
+    def _latex(self) -> dict[str, list[str]]:
+        cells = zip(self.headings, *self.cells(), strict=True)
+        width = sum(max(map(len, column)) + 2 for column in cells)
+        star = "*" if width > ONE_COLUMN else ""
+        scale = [r"\resizebox{\textwidth}{!}{%"] if width > TWO_COLUMNS else []
+        top = [
+            "% needs \\usepackage{booktabs" + (",graphicx}" if scale else "}"),
+            rf"\begin{{table{star}}}",
+            r"\centering",
+            rf"\caption{{{escape.latex(self.caption)}}}",
+            rf"\label{{tab:{escape.label(self.name)}}}",
+            r"\small",
+            r"\setlength{\tabcolsep}{4pt}",
+            *scale,
+            rf"\begin{{tabular}}{{{self.sides}}}",
+            r"\toprule",
+            " & ".join(map(escape.latex, self.headings)) + r" \\",
+            r"\midrule",
+        ]
+        rows = [" & ".join(row) + r" \\" for row in self._marked(LATEX, escape.latex)]
+        end = r"\end{tabular}" + ("}" if scale else "")
+        return {"top": top, "rows": rows, "bottom": [r"\bottomrule", end, rf"\end{{table{star}}}"]}
+
+    @property
+    def _csv(self) -> dict[str, list[str]]:
+        written = []
+        for row in (self.headings, *self.cells()):
+            line = StringIO()
+            csv.writer(line, lineterminator="").writerow(map(escape.csv, row))
+            written.append(line.getvalue())
+        return {"top": written[:1], "rows": written[1:], "bottom": []}
+
+    def _marked(self, forms: Marks, safe: Callable[[str], str]) -> list[list[str]]:
+        return [
+            [forms[self.marks.get((row, place))].format(safe(c)) for place, c in enumerate(cells)]
+            for row, cells in enumerate(self.cells())
+        ]
+
+
+def _joined(pieces: Mapping[str, Sequence[str]]) -> str:
+    return "".join(f"{line}\n" for part in pieces.values() for line in part)
+
+
+def known(name: str) -> Metric:
+    """Return a metric or cost by name."""
+    return METRICS[name] if name in METRICS else COSTS[name]
+
+
+def text(heading: str, name: str, key: str = "") -> Column:
+    """Show text as it is."""
+    return Column(heading, lambda row: str(row[name] or ABSENT), key, "l")
+
+
+def number(
+    heading: str, name: str, form: str = "", *, key: str = "", absent: str = ABSENT
+) -> Column:
+    """Show one number; absent: what a row of runs shows that has none."""
+
+    def write(row: Entry) -> str:
+        return _missing(row, absent) if row[name] is None else format(row[name], form)
+
+    return Column(heading, write, key)
+
+
+def averaged(key: str, heading: str = "", *, name: str = "", sign: str = "") -> Column:
+    """Show the mean and standard deviation of a metric or cost over runs, and its noise band.
+
+    heading, name: if they are not those of the metric; sign: "+" for differences.
+    """
+    metric, name = known(key), name or key
+
+    def write(row: Entry) -> str:
+        if row["kind"] == "band" and row[name] is not None:
+            signs = {"higher": "≥ ", "lower": "≤ ", None: "±"}
+            return f"{signs[metric.better]}{row[name]:.{metric.digits}f}"
+        return mean_std(row, name, metric.digits, sign)
+
+    return Column(heading or metric.heading, write, key)
+
+
+def mean_std(row: Entry, name: str, digits: int, sign: str = "") -> str:
+    """Write a mean and a standard deviation, which of one run is not known."""
+    mean, std = row[name], row[f"{name}_std"]
+    if mean is None:
+        return ABSENT
+    rounded = f"{np.round(mean, digits) + 0.0:{sign}.{digits}f}"  # + 0.0: never "-0.0"
+    return f"{rounded} ±?" if std is None else f"{rounded} ±{std:.{digits}f}"
+
+
+def interval(heading: str, name: str, sign: str = "", *, absent: str = ABSENT) -> Column:
+    """Show a number with its interval; of a noise band, which has none, its half width."""
+
+    def write(row: Entry) -> str:
+        if row[name] is None:
+            return _missing(row, absent)
+        if row.get("kind") == "band":
+            return f"±{row[name]:.1f}"
+        return with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"], sign)
+
+    return Column(heading, write)
+
+
+def with_interval(value: float, low: float, high: float, sign: str = "", digits: int = 1) -> str:
+    """Write a number and its 95 % interval."""
+    return f"{value:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+
+
+def _missing(row: Entry, absent: str) -> str:
+    return ABSENT if row.get("kind") in PARTIAL else absent

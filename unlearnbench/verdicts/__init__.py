@@ -1,0 +1,1 @@
+"""What differences to retraining amount to: inference, comparisons, flags. No torch."""
