@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Request
+from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.hand import by_hand
 from unlearnbench.reporting.several import comparison, overview
@@ -108,7 +108,7 @@ def test_hiding_a_method_hides_it_everywhere(visit: Open, pages: dict[str, Path]
     assert methods(page) == ["my_method", "streisand", "ft"]
     assert drawn.count() == 0, "in no figure, nor in its legend"
     page.locator("[data-table=main-full-10-r1] .copy[data-form=latex]").click()
-    page.wait_for_function("document.getElementById('said').textContent === 'LaTeX copied'")
+    expect(page.locator("#said")).to_have_text("LaTeX copied")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert r"my\_method" in copied and "leaky" not in copied and r"\bottomrule" in copied
     page.reload()
@@ -119,10 +119,10 @@ def test_hiding_a_method_hides_it_everywhere(visit: Open, pages: dict[str, Path]
 def test_csv_and_bibtex_are_copied(visit: Open, pages: dict[str, Path]) -> None:
     page = visit(pages["report"])
     page.locator("[data-table=main-full-10-r1] .copy[data-form=csv]").click()
-    page.wait_for_function("document.getElementById('said').textContent === 'CSV copied'")
+    expect(page.locator("#said")).to_have_text("CSV copied")
     assert page.evaluate("navigator.clipboard.readText()").startswith("Method,Forget acc %")
     page.locator("#copy-bibtex").click()
-    page.wait_for_function("document.getElementById('said').textContent === 'BibTeX copied'")
+    expect(page.locator("#said")).to_have_text("BibTeX copied")
     assert "zarifzadeh2024rmia" in page.evaluate("navigator.clipboard.readText()")
 
 

@@ -8,8 +8,6 @@
 `import unlearnbench` is light: each of these names is loaded when it is first used.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

@@ -1,7 +1,5 @@
 """What a run was made with: versions, machine, state of the code. Imports no torch."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil

@@ -5,8 +5,6 @@ imports torch, which takes longer than all the rest of a command. So its class i
 its declarations alone, with functions that do nothing.
 """
 
-from __future__ import annotations
-
 import ast
 import sys
 from types import ModuleType

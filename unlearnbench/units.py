@@ -1,7 +1,5 @@
 """Times, sizes and counts as people write them."""
 
-from __future__ import annotations
-
 from unlearnbench.errors import UserError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

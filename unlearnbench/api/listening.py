@@ -1,7 +1,5 @@
 """Who hears what a run does: a listener. The terminal is one, a notebook's bar another."""
 
-from __future__ import annotations
-
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext

@@ -1,7 +1,5 @@
 """Reports: of one benchmark, of several side by side or ranked together, of one that still runs."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

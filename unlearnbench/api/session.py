@@ -1,7 +1,5 @@
 """Run a benchmark: plan, make what is missing, tell the listener what happens."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator, Sequence

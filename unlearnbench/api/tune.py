@@ -1,7 +1,5 @@
 """Choose settings: rounds of trials of all methods together, run as any benchmark is."""
 
-from __future__ import annotations
-
 import shlex
 from dataclasses import dataclass, field
 from functools import cached_property

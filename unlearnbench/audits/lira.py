@@ -1,7 +1,5 @@
 """LiRA, the likelihood-ratio attack (Carlini et al., arXiv 2112.03570), on margins."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The command line: its commands, and what a mistake looks like."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

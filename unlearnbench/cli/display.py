@@ -1,7 +1,5 @@
 """What the user sees in the terminal."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterable

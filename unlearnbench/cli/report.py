@@ -1,7 +1,5 @@
 """The command `report`: one benchmark, several ranked together, folders side by side, or live."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

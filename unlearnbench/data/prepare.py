@@ -1,7 +1,5 @@
 """Where images and labels come from, which of them a benchmark uses, and as what."""
 
-from __future__ import annotations
-
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Which samples are forgotten, and which ones a reference model is trained on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal

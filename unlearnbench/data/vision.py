@@ -1,7 +1,5 @@
 """Data sets through torchvision, and folders of image files."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """Gather what the store holds of a benchmark into data frames."""
 
-from __future__ import annotations
-
 import inspect
 import json
 from collections import Counter

@@ -1,7 +1,5 @@
 """One condition of a benchmark: its runs and verdicts, which rows are what, how it is called."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any

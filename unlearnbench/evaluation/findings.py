@@ -1,7 +1,5 @@
 """What a report is made of."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,7 +1,5 @@
 """From stored signals to metrics: every finished cell against every attack and every retrain."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,7 +1,5 @@
 """The contract that every method keeps, tried on a problem of a few seconds."""
 
-from __future__ import annotations
-
 import copy
 import random
 from collections.abc import Callable, Iterator

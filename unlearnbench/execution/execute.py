@@ -1,7 +1,5 @@
 """Make one model as its spec says, and read its signals. Knows no terminal and no folder."""
 
-from __future__ import annotations
-
 import resource
 import sys
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """What is read off a model once: everything that metrics are computed from."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import NDArray

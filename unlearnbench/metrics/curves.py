@@ -1,7 +1,5 @@
 """What figures show of one model beyond single numbers: distributions, ROC, effects by group."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How far one model's outputs are from another's, sample by sample and as distributions."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Distances to retraining, their summary over runs, and how much of them is noise."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -6,8 +6,6 @@ can say something about. The numbers, in a CSV file of the same name, are asked 
 files (see planning/published.py).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import ModuleType

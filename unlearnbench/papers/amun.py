@@ -1,7 +1,5 @@
 """AMUN (Ebrahimpour-Boroojeny et al., arXiv 2503.00917): what it claims, and whether it is seen."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Turn a benchmark into the graph of models to make, and the cells of its tables."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any

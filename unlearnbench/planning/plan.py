@@ -1,7 +1,5 @@
 """The graph of models to make, and the cells of the tables that are read off it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass, field

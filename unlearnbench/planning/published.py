@@ -1,7 +1,5 @@
 """Numbers that papers printed: one CSV file a paper, to which benchmark files refer by table."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterable
 

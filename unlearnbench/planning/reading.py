@@ -1,7 +1,5 @@
 """Benchmark files: found, read on top of each other, changed, checked, and written out."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path

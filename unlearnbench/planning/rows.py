@@ -1,7 +1,5 @@
 """Which methods a benchmark compares, under which labels, with which settings."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

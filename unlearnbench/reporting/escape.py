@@ -1,7 +1,5 @@
 """Text of anyone's made harmless: method names, paths and error messages in every format."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

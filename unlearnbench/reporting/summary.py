@@ -1,7 +1,5 @@
 """What a report says in words: what was compared, how, what came out, and what to beware of."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

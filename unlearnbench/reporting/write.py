@@ -1,7 +1,5 @@
 """Write a report: one folder with pages, tables and figures."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from pathlib import Path
 

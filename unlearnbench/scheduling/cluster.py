@@ -1,7 +1,5 @@
 """More than one machine: the scheduler's jobs as tasks of a Dask cluster."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future

@@ -1,7 +1,5 @@
 """How long a plan will take, and how much it will keep, learnt from what has been run."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

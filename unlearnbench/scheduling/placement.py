@@ -1,7 +1,5 @@
 """Which devices are used, and how many runs each takes at once."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

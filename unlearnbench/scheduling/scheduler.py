@@ -1,7 +1,5 @@
 """Give nodes to device slots, skip what is stored, yield events. Knows nothing of models."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait

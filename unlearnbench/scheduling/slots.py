@@ -1,7 +1,5 @@
 """Device slots: one worker process each, and what it is doing there. Only this file knows loky."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """What one worker does with one node: execute it, store the result, say how it went."""
 
-from __future__ import annotations
-
 import time
 import traceback
 from collections.abc import Mapping

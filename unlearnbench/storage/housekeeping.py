@@ -1,7 +1,5 @@
 """What is in a results folder: list it, verify it, prune it, merge another into it."""
 
-from __future__ import annotations
-
 import shutil
 from collections import Counter
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Results on disk: a folder a run, a record that is whole or absent, a lease on what is made."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable

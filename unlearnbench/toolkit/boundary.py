@@ -1,7 +1,5 @@
 """What searches for a model's decision boundary share: what they find, and what they climb."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

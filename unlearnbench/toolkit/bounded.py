@@ -1,7 +1,5 @@
 """Layers whose linear maps have a spectral norm of at most 1, for models made of them."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ PyTorch's own update rules, called as the functions they are: the classes around
 compiler, which takes a second of every worker, and its schedules need those classes.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 

@@ -1,7 +1,5 @@
 """What a run notes about itself while it works: time by part, gradients, loss by epoch."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext

@@ -1,7 +1,5 @@
 """What takes the place of AMUN's adversarial set when it is asked which part of it matters."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

@@ -1,7 +1,5 @@
 """The one training loop: originals, references, retrains and every fine-tuning run through it."""
 
-from __future__ import annotations
-
 import copy
 import math
 import time

@@ -1,7 +1,5 @@
 """Which methods are tuned, over which ranges, and whose settings other rows take."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast

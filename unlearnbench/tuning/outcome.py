@@ -1,7 +1,5 @@
 """What tuning leaves: a table, a log of all trials, and settings to paste."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date

@@ -1,7 +1,5 @@
 """What an attack says of every row: how sure its AUC is, how far from retrain, which rank."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations

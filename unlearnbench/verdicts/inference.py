@@ -5,8 +5,6 @@ brings one number for each forget sample and each non-member (DeLong's placement
 is the sampling variance, models given. The variance between forget sets is the seeds'.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal

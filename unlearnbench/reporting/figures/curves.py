@@ -1,7 +1,5 @@
 """Lines, one a method: ROC curves, effects by memorisation, searches, epochs, requests."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import numpy as np

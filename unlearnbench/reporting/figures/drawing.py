@@ -1,7 +1,5 @@
 """What figures are put together from: shapes with spreads, lines, bands, and what hovering says."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 

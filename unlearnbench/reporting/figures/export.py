@@ -1,7 +1,5 @@
 """Figures as files: SVG for a page, where methods can be hidden, and PDF and PNG for print."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """What a figure is: tidy data, drawn on axes of Matplotlib; the figures there are, by name."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Distance to retrain: metric by metric, class by class."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Figures about more than one condition: ranks, their critical difference, paired differences."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

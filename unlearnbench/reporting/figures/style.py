@@ -1,7 +1,5 @@
 """How figures look: one colour and one shape a method, from its name alone; widths of a page."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path

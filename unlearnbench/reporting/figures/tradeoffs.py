@@ -1,7 +1,5 @@
 """What is gained against what is lost, a point a method."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import product
 

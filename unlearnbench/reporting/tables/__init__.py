@@ -1,7 +1,5 @@
 """Tables of a condition: each a function in a file of this folder, found by being there."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 

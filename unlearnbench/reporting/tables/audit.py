@@ -1,7 +1,5 @@
 """Tables for auditors: every attack, methods in pairs, controls."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

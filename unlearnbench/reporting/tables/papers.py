@@ -1,7 +1,5 @@
 """Papers: the numbers that they printed beside ours, and whether their claims are seen."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial

@@ -1,7 +1,5 @@
 """What every report shows of a condition: results, gaps, distances, costs; and of a benchmark."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

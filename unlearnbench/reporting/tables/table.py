@@ -1,7 +1,5 @@
 """A table: numbers in a frame, and columns that say how they are written where they are shown."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
