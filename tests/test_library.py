@@ -24,7 +24,7 @@ def results(finished: Path) -> ub.Results:
 
 def test_everything_listed_is_there_and_importing_is_light() -> None:
     assert {"run", "load", "report", "compare", "rank", "benchmark", "method"} <= set(dir(ub))
-    assert all(getattr(ub, name) for name in ub.__all__)
+    assert all(getattr(ub, name) for name in dir(ub))
     code = (
         "import sys, unlearnbench\n"
         "heavy = {'torch', 'pandas', 'matplotlib', 'seaborn', 'numpy'} & set(sys.modules)\n"
@@ -32,8 +32,8 @@ def test_everything_listed_is_there_and_importing_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    with pytest.raises(AttributeError, match="no attribute 'runn'"):
-        ub.runn  # noqa: B018
+    with pytest.raises(AttributeError, match="attribute runn"):
+        ub.runn  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_results_are_data_frames(results: ub.Results, finished: Path) -> None:

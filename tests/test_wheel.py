@@ -56,6 +56,7 @@ def test_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
         "unlearnbench/reporting/pages/report.md.j2",
         "unlearnbench/reporting/pages/reading.md.j2",
         "unlearnbench/py.typed",
+        "unlearnbench/__init__.pyi",
     ):
         assert path in names
     assert not [name for name in names if name.startswith(("methods/", "tests/", "benchmarks/"))]

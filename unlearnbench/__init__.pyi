@@ -1,0 +1,18 @@
+from .api.listening import Listener as Listener
+from .api.reports import Review as Review
+from .api.reports import compare as compare
+from .api.reports import rank as rank
+from .api.reports import report as report
+from .api.request import Setup as Setup
+from .api.request import benchmark as benchmark
+from .api.request import method as method
+from .api.results import Condition as Condition
+from .api.results import Results as Results
+from .api.results import load as load
+from .api.session import run as run
+from .authoring import Method as Method
+from .authoring import Task as Task
+from .authoring import param as param
+from .errors import UserError as UserError
+
+__version__: str
