@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from itertools import combinations, product
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import unlearnbench as ub
 from docs.builder import published
 from docs.builder.markdown import DOCS, ROOT
+from unlearnbench.evaluation.condition import conditions
+from unlearnbench.evaluation.findings import Findings
 from unlearnbench.planning.reading import read, validate
 from unlearnbench.reporting.write import write_report
 
@@ -55,6 +60,37 @@ def test_published_folders_are_whole_and_small(name: str) -> None:
     environments = [one["environment"] for one in results.findings.details.values()]
     assert {published.machine(one) for one in environments} == {name.partition("@")[2]}
     assert (published.REPORTS / name / "index.html").stat().st_size < 4_000_000
+
+
+def with_methods(findings: Findings, count: int) -> Findings:
+    """Return findings of so many methods, those that are there standing in for the others."""
+    methods = conditions(findings)[0].methods
+    origins = {f"{methods[n % len(methods)]}-{n}": methods[n % len(methods)] for n in range(count)}
+
+    def copied(frame: pd.DataFrame) -> pd.DataFrame:
+        parts = [frame[frame["label"] == one].assign(label=name) for name, one in origins.items()]
+        return pd.concat([frame[~frame["label"].isin(methods)], *parts])
+
+    runs = copied(findings.runs)
+    pair = findings.pairs.iloc[0].to_dict()
+    every = product(findings.pairs["attack"].unique(), combinations(origins, 2))
+    pairs = [pair | {"attack": attack, "nearer": a, "farther": b} for attack, (a, b) in every]
+    return replace(
+        findings,
+        runs=runs.reset_index(drop=True),
+        attacks=copied(findings.attacks).reset_index(drop=True),
+        pairs=pd.DataFrame(pairs),
+        curves=[findings.curves[place] for place in runs.index],
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("methods", "most"), [(10, 2_000_000), (30, 4_000_000)])
+def test_pages_stay_small(methods: int, most: int, tmp_path: Path) -> None:
+    findings = with_methods(published.load(published.RESULTS / "digits@epyc-2").findings, methods)
+    page = write_report(findings, tmp_path, refresh=5)  # without figures beside it
+    assert page.read_text().count("<svg") > 8
+    assert page.stat().st_size < most
 
 
 def test_the_report_over_several_is_current(tmp_path: Path) -> None:

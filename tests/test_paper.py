@@ -138,6 +138,20 @@ def test_the_mask_helps_only_without_the_retain_set(
     assert [one.ending for one in found] == [verdict], "a row that differs in more is not compared"
 
 
+def test_rows_that_have_not_run_yet_are_claimed_nothing_of() -> None:
+    methods = {"amun": {"method": "amun", "keep": 1.0}, "masked": {"method": "amun", "keep": 0.5}}
+    methods |= {name: {"method": "amun", "pairs": kind} for name, kind in ABLATION.items()}
+    methods["ft"] = {"method": "ft"}
+    values = {"retrain": 1.0, "amun": 2.0, "ft": 2.0}
+    started = findings({label: {"avg_gap": gap} for label, gap in values.items()}, methods)
+    elsewhere = findings({"masked": {"avg_gap": 1.0}}, methods, seeds=(6, 7, 8))
+    started.runs = pd.concat([started.runs, elsewhere.runs])
+    found = claims(started)
+    assert [(one.claim[:8], one.rival) for one in found] == [("AMUN has", "ft")]
+    (table,) = claims_tables({"one": started})
+    assert "nan" not in table.to_markdown()
+
+
 @pytest.mark.parametrize(("adaptive", "verdict"), [(56.0, "seen"), (44.0, "not seen")])
 def test_adaptive_over_requests(adaptive: float, verdict: str) -> None:
     values = {

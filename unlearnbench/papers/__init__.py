@@ -46,20 +46,21 @@ def papers() -> dict[str, ModuleType]:
 def advantages(
     runs: pd.DataFrame, metric: str, label: str, others: Iterable[str]
 ) -> dict[str, np.ndarray]:
-    """Return by rival how much higher a row's metric is, a value a forget set."""
+    """Return by rival how much higher a row's metric is, a value a forget set that both have."""
     if metric not in runs:
         return {}
     means = runs.groupby(["label", "forget_seed"])[metric].mean().unstack()
     if label not in means.index:
         return {}
     by_rival = {name: means.loc[label] - means.loc[name] for name in others if name in means.index}
-    return {name: values.dropna().to_numpy(dtype=float) for name, values in by_rival.items()}
+    shared = {name: values.dropna().to_numpy(dtype=float) for name, values in by_rival.items()}
+    return {name: values for name, values in shared.items() if len(values)}
 
 
 def mean_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float, float]:
     """Return a mean with its 1 - level t-interval."""
     n = len(values)
-    mean = float(values.mean()) if n else float("nan")
+    mean = float(values.mean())
     if n < 2:
         return mean, float("-inf"), float("inf")
     half = half_width(values.std(ddof=1) / np.sqrt(n), n - 1, level)
