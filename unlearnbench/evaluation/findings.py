@@ -148,14 +148,7 @@ class Condition:
 
     def select(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of a frame that are of this condition."""
-        if frame.empty:
-            return frame
-        keep = (
-            (frame["access"] == self.access)
-            & (frame["fraction"] == self.fraction)
-            & (frame["request"] == self.request)
-        )
-        return frame[keep]
+        return frame if frame.empty else frame[(frame[GROUP] == self.key).all(axis=1)]
 
     @cached_property
     def every_run(self) -> pd.DataFrame:
@@ -177,10 +170,10 @@ class Condition:
         """One row a pair of methods under one attack."""
         return self.select(self.findings.pairs)
 
-    @property
+    @cached_property
     def labels(self) -> list[str]:
         """The rows that tables show, in order."""
-        return [str(label) for label in dict.fromkeys(self.runs["label"])]
+        return [str(label) for label in self.runs["label"].unique()]
 
     @cached_property
     def methods(self) -> list[str]:
@@ -223,14 +216,12 @@ class Condition:
 
         That is label, what must come out, and problems; none: it came out.
         """
-        expected = EXPECTED | self.findings.controls
-        main = self.verdicts()
         outcomes = []
-        for label in (label for label in expected if label in main):
-            verdicts = {name: self.verdicts(name) for name in self.attacks}
-            shown = {name: rows[label] for name, rows in verdicts.items() if label in rows}
-            must = expected[label]
-            outcomes.append((label, must.must, must.problems(main[label], shown)))
+        for label, expected in (EXPECTED | self.findings.controls).items():
+            if main := self.verdicts().get(label):
+                made = {name: self.verdicts(name).get(label) for name in self.attacks}
+                shown = {name: verdict for name, verdict in made.items() if verdict}
+                outcomes.append((label, expected.must, expected.problems(main, shown)))
         return outcomes
 
     def title(self, label: str) -> str:
@@ -258,14 +249,13 @@ class Condition:
 
 def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a frame's rows as dictionaries, None for what is missing."""
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    rows = _plain(frame).to_dict("records")
     return [{str(key): value for key, value in row.items()} for row in rows]
 
 
 def listed(table: pd.DataFrame) -> dict[str, list[Any]]:
     """Return a frame's columns as plain values, None for what is missing."""
-    plain = table.astype(object).where(table.notna(), None)
-    return {str(name): [_plain(value) for value in plain[name]] for name in plain}
+    return {str(name): values for name, values in _plain(table).to_dict("list").items()}
 
 
 def frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
@@ -281,5 +271,5 @@ def frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
     return made
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value  # a number of numpy's
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.astype(object).where(frame.notna(), None)

@@ -7,7 +7,7 @@ says what its function is given.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from unlearnbench.audits.attacks import mis
 from unlearnbench.audits.roc import auc
@@ -30,6 +30,7 @@ from unlearnbench.metrics.kinds import (
 if TYPE_CHECKING:
     import pandas as pd
 
+M = TypeVar("M", bound=Metric)
 ACCURACIES = ("forget_accuracy", "retain_accuracy", "test_accuracy")
 
 
@@ -104,7 +105,7 @@ def _on_both(
     ]
 
 
-ALL: list[Metric] = [
+_METRICS: list[Metric] = [
     OfModel("forget_accuracy", "Forget accuracy", "Forget acc", "%", function=_accuracy("forget")),
     OfModel("retain_accuracy", "Retain accuracy", "Retain acc", "%", function=_accuracy("retain")),
     OfModel("test_accuracy", "Test accuracy", "Test acc", "%", function=_accuracy("test")),
@@ -188,11 +189,11 @@ ALL: list[Metric] = [
         function=_swap_auc,
     ),
 ]
-METRICS = {metric.name: metric for metric in ALL}
+METRICS = {metric.name: metric for metric in _METRICS}
 """By name, in the order of summary.csv."""
-COSTS: dict[str, Metric] = {
-    "seconds": OfRecord("seconds", "Time", unit="s", function=lambda run: run["seconds"]["total"]),
-    "time_ratio": OfRuns(
+_COSTS: list[Metric] = [
+    OfRecord("seconds", "Time", unit="s", function=lambda run: run["seconds"]["total"]),
+    OfRuns(
         "time_ratio",
         "Share of retraining",
         kind="cost",
@@ -200,13 +201,17 @@ COSTS: dict[str, Metric] = {
         function=_time_ratio,
         needs=("seconds",),
     ),
-    "gradients": OfRecord(
-        "gradients", "Gradients", unit="gradients", function=lambda run: run["gradients"]
-    ),
-    "memory": OfRecord("memory", "Memory", unit="MB", function=lambda run: run["peak memory MB"]),
-}
+    OfRecord("gradients", "Gradients", unit="gradients", function=lambda run: run["gradients"]),
+    OfRecord("memory", "Memory", unit="MB", function=lambda run: run["peak memory MB"]),
+]
+COSTS = {metric.name: metric for metric in _COSTS}
 
 
 def of_kind(kind: MetricKind) -> list[str]:
-    """List the metrics of a kind, those entered since too."""
+    """List the names of the metrics and costs of a kind, those entered since too."""
     return [name for name, metric in (METRICS | COSTS).items() if metric.kind == kind]
+
+
+def of_class(kind: type[M]) -> list[M]:
+    """List the metrics and costs whose functions are given the same, those entered since too."""
+    return [metric for metric in (METRICS | COSTS).values() if isinstance(metric, kind)]

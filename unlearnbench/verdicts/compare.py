@@ -8,15 +8,7 @@ import numpy as np
 
 from unlearnbench.audits.attacks import FPRS, Attacked
 from unlearnbench.audits.roc import Part, mean_part, rate
-from unlearnbench.verdicts.inference import (
-    FEWEST,
-    LEVEL,
-    Estimate,
-    combine,
-    holm,
-    judge,
-    ranks,
-)
+from unlearnbench.verdicts.inference import FEWEST, LEVEL, Estimate, combine, holm, judge, ranks
 from unlearnbench.verdicts.verdict import Uncertain, Verdict
 
 
@@ -89,12 +81,17 @@ def differences(trials: Rows, retrain: str) -> dict[str, dict[tuple[int, ...], P
 class Pair:
     """Hold two rows, the one nearer to retrain first, and by how much their AUCs differ, in points.
 
-    p is Holm-adjusted for the number of pairs.
+    sampling_error, seed_error, low, high: see `Estimate`; p is Holm-adjusted for the number of
+    pairs.
     """
 
     nearer: str
     farther: str
-    difference: Estimate
+    difference: float
+    sampling_error: float
+    seed_error: float
+    low: float
+    high: float
     p: float
 
 
@@ -114,7 +111,10 @@ def compare_pairs(trials: Rows, retrain: str, labels: Sequence[str]) -> list[Pai
             apart = combine([parts[farther][s].minus(parts[nearer][s]) for s in shared])
             pairs.append((nearer, farther, apart))
     adjusted = holm([d.p_zero if d.sets >= FEWEST else 1.0 for _, _, d in pairs])
-    return [Pair(*pair, p) for pair, p in zip(pairs, adjusted, strict=True)]
+    return [
+        Pair(nearer, farther, apart.value, apart.sampling, apart.seeds, *apart.interval(), p)
+        for (nearer, farther, apart), p in zip(pairs, adjusted, strict=True)
+    ]
 
 
 def places(
