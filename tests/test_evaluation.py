@@ -17,8 +17,7 @@ from unlearnbench.data.splits import reference_members
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.findings import Condition, Findings, as_rows
-from unlearnbench.metrics.kinds import OfModel
-from unlearnbench.metrics.metric import METRICS
+from unlearnbench.metrics.metric import METRICS, OfModel
 from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import controls, resolve

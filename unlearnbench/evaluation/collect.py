@@ -3,7 +3,7 @@
 import inspect
 import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,18 @@ import numpy as np
 import pandas as pd
 
 from unlearnbench import audits, evaluation, metrics, registry, verdicts
-from unlearnbench.audits.attacks import ULIRA
+from unlearnbench.audits.attacks import ULIRA, Attacked
 from unlearnbench.evaluation.findings import FRAMES, RUN, Findings, frame, listed
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.files import write_text
 from unlearnbench.metrics.gaps import with_gaps
-from unlearnbench.metrics.kinds import GROUP, OfRecord
-from unlearnbench.metrics.metric import METRICS, of_class
+from unlearnbench.metrics.metric import GROUP, METRICS, OfRecord, of_class
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles
 from unlearnbench.storage.store import Store
-from unlearnbench.verdicts.compare import AttackedRun, compare_pairs, judge_rows, places
+from unlearnbench.verdicts.compare import Rows, compare_pairs, judge_rows, places
 from unlearnbench.verdicts.verdict import Verdict, flags, has_power
 
 
@@ -191,16 +190,16 @@ def judge_all(
     return pd.DataFrame(rows), pd.DataFrame(pairs)
 
 
-def _trials(measured: Measured) -> dict[tuple[str, float, int, str], dict[str, list[AttackedRun]]]:
+def _trials(measured: Measured) -> Mapping[tuple[str, float, int, str], Rows]:
     """Sort what attacks found by access, fraction, request and attack, then by label."""
-    trials: dict[tuple[str, float, int, str], dict[str, list[AttackedRun]]] = {}
+    trials: dict[tuple[str, float, int, str], dict[str, dict[tuple[int, ...], Attacked]]] = {}
     for cell, evaluated in measured.cells.items():
         for attack, found in evaluated.attacks.items():
             rows = trials.setdefault((cell.access, cell.fraction, cell.request, attack), {})
-            rows.setdefault(cell.label, []).append(AttackedRun(cell.seeds, found))
+            rows.setdefault(cell.label, {})[cell.seeds] = found
     for (access, fraction, label), worlds in measured.ulira.items():
         rows = trials.setdefault((access, fraction, 1, ULIRA), {})
-        rows[label] = [AttackedRun((world,), found) for world, found in enumerate(worlds)]
+        rows[label] = {(world,): found for world, found in enumerate(worlds)}
     return trials
 
 

@@ -15,8 +15,7 @@ from unlearnbench import registry
 from unlearnbench.audits.attacks import HEADLINE, ULIRA
 from unlearnbench.metrics.curves import Curves
 from unlearnbench.metrics.gaps import noise_band, summarise
-from unlearnbench.metrics.kinds import GROUP
-from unlearnbench.metrics.metric import of_kind
+from unlearnbench.metrics.metric import GROUP, of_kind
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.planning.reading import validate

@@ -21,8 +21,7 @@ from unlearnbench.audits.attacks import (
 )
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.metrics.curves import Curves, curves
-from unlearnbench.metrics.kinds import OfModel, OfModels, OfScores, Seen, ToRetrain
-from unlearnbench.metrics.metric import of_class
+from unlearnbench.metrics.metric import OfModel, OfModels, OfScores, Seen, ToRetrain, of_class
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, Access, Cell, Plan
 from unlearnbench.storage.store import OTHER_DATA, Store
 from unlearnbench.verdicts.verdict import broken

@@ -1,7 +1,5 @@
 """What figures show of one model beyond single numbers: distributions, ROC, effects by group."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,12 +29,8 @@ def curves(view: View, references: ReferenceModels | None) -> Curves:
     samples, margin = view.samples, view.margin
     correct, label = view.signals["correct"], view.signals["label"]
     made: dict[str, Floats] = {
-        f"density_{part}": shares(margin[index])
-        for part, index in (
-            ("retain", samples.retain),
-            ("forget", samples.forget),
-            ("test", samples.test),
-        )
+        f"density_{part}": shares(margin[getattr(samples, part)])
+        for part in ("retain", "forget", "test")
     }
     classes = int(label.max()) + 1
     for part, index in (("forget", samples.forget), ("test", samples.test)):
@@ -64,10 +58,8 @@ def shares(margin: Floats) -> Floats:
 def true_positive_rates(positive: Floats, negative: Floats) -> Floats:
     """Return the TPR in percent at each of FPRS; NaN where less than one negative is allowed."""
     allowed = np.floor(FPRS * len(negative) + 1e-9).astype(int)
-    ordered = np.append(-np.inf, np.sort(negative))
-    above = len(positive) - np.searchsorted(
-        np.sort(positive), ordered[len(negative) - allowed], side="right"
-    )
+    thresholds = np.append(-np.inf, np.sort(negative))[len(negative) - allowed]
+    above = len(positive) - np.searchsorted(np.sort(positive), thresholds, side="right")
     return np.where(allowed > 0, 100 * above / len(positive), np.nan)
 
 
@@ -77,10 +69,8 @@ def by_references(view: View, references: ReferenceModels) -> Floats:
     Half of them are trained on a sample and half are not, whichever sample it is.
     """
     forget, others = view.samples.forget, view.samples.others
-    ratios: Mapping[int, Floats] = {
-        k: view.confidence / online for k, online in references.online_by_count.items()
-    }
-    return np.array([auc(ratio[forget], ratio[others]) for ratio in ratios.values()])
+    ratios = (view.confidence / online for online in references.online_by_count.values())
+    return np.array([auc(ratio[forget], ratio[others]) for ratio in ratios])
 
 
 def deciles(memorisation: Floats) -> Index:

@@ -3,8 +3,15 @@
 import numpy as np
 import pandas as pd
 
-from unlearnbench.metrics.kinds import GROUP, RETRAIN, OfRuns, Yardstick
-from unlearnbench.metrics.metric import METRICS, of_class, of_kind
+from unlearnbench.metrics.metric import (
+    GROUP,
+    METRICS,
+    RETRAIN,
+    OfRuns,
+    Yardstick,
+    of_class,
+    of_kind,
+)
 from unlearnbench.verdicts.inference import half_width
 
 

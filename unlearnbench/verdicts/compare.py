@@ -11,16 +11,8 @@ from unlearnbench.audits.roc import Part, mean_part, rate
 from unlearnbench.verdicts.inference import FEWEST, LEVEL, Estimate, combine, holm, judge, ranks
 from unlearnbench.verdicts.verdict import Uncertain, Verdict
 
-
-@dataclass(frozen=True)
-class AttackedRun:
-    """Hold what an attack finds in one run, and the run's seeds, by which runs are paired."""
-
-    seeds: tuple[int, ...]
-    found: Attacked
-
-
-Rows = Mapping[str, Sequence[AttackedRun]]
+Rows = Mapping[str, Mapping[tuple[int, ...], Attacked]]
+"""What an attack finds, by label and by the seeds of a run, by which runs are paired."""
 
 
 def judge_rows(trials: Rows, retrain: str, family: Sequence[str], margin: float) -> list[Verdict]:
@@ -40,7 +32,7 @@ def judge_rows(trials: Rows, retrain: str, family: Sequence[str], margin: float)
     for label, own in trials.items():
         gap = gaps.get(label)
         p = adjusted.get(label, gap.p_zero) if gap else None
-        parts = [trial.found.part for trial in own]
+        parts = [found.part for found in own.values()]
         auc = combine(parts)
         verdicts.append(
             Verdict(
@@ -53,8 +45,8 @@ def judge_rows(trials: Rows, retrain: str, family: Sequence[str], margin: float)
                 gap.attainable if gap else None,
                 p,
                 judge(gap, p, margin) if gap and p is not None else None,
-                {fpr: _mean_rate(own, fpr) for fpr in FPRS},
-                float(np.mean([trial.found.balanced for trial in own])),
+                {fpr: _mean_rate([*own.values()], fpr) for fpr in FPRS},
+                float(np.mean([found.balanced for found in own.values()])),
             )
         )
     return verdicts
@@ -63,14 +55,14 @@ def judge_rows(trials: Rows, retrain: str, family: Sequence[str], margin: float)
 def differences(trials: Rows, retrain: str) -> dict[str, dict[tuple[int, ...], Part]]:
     """Return each run's difference to the mean of the retrains on the same samples, by seeds."""
     retrains: dict[object, list[Part]] = {}
-    for trial in trials.get(retrain, []):
-        retrains.setdefault(trial.found.part.forget_set, []).append(trial.found.part)
+    for found in trials.get(retrain, {}).values():
+        retrains.setdefault(found.part.forget_set, []).append(found.part)
     ideal = {forget_set: mean_part(parts) for forget_set, parts in retrains.items()}
     return {
         label: {
-            trial.seeds: trial.found.part.minus(ideal[trial.found.part.forget_set])
-            for trial in own
-            if trial.found.part.forget_set in ideal
+            seeds: found.part.minus(ideal[found.part.forget_set])
+            for seeds, found in own.items()
+            if found.part.forget_set in ideal
         }
         for label, own in trials.items()
         if label != retrain
@@ -126,13 +118,11 @@ def places(
     return ranks(sorted((label for label in labels if label in gaps), key=gaps.__getitem__), apart)
 
 
-def _mean_rate(trials: Sequence[AttackedRun], fpr: float) -> Uncertain | None:
+def _mean_rate(runs: Sequence[Attacked], fpr: float) -> Uncertain | None:
     """Average a rate over runs; its interval counts each forget sample once, however many runs."""
-    rates = [trial.found.rates[fpr] for trial in trials]
-    known = [share for share in rates if share is not None]
-    if len(known) < len(rates):
+    known = [share for found in runs if (share := found.rates[fpr]) is not None]
+    if len(known) < len(runs):
         return None
-    drawn = np.bincount(np.concatenate([trial.found.part.forget for trial in trials]))
-    distinct = int(np.count_nonzero(drawn))
-    exact = rate(round(np.mean(known) / 100 * distinct), distinct)
-    return Uncertain(float(np.mean(known)), exact.low, exact.high)
+    mean, distinct = np.mean(known), len(np.unique(np.concatenate([r.part.forget for r in runs])))
+    exact = rate(round(mean / 100 * distinct), distinct)
+    return Uncertain(float(mean), exact.low, exact.high)

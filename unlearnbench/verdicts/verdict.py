@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnbench.audits.attacks import HEADLINE, Samples, attack_title
+from unlearnbench.audits.attacks import FPRS, HEADLINE, Samples, attack_title
 from unlearnbench.verdicts.inference import Estimate
 
 NO_OP, OVER, LOST = "no-op", "over-forgets", "utility lost"
@@ -83,7 +83,6 @@ class Verdict:
     def of(cls, row: Mapping[str, Any]) -> Verdict:
         """Read a row of `Findings.attacks`."""
         errors = row["sampling_error"], row["seed_error"]
-        fprs = [name for name in row if name.startswith("tpr_") and name.count("_") == 1]
         return cls(
             row["label"],
             row["n"],
@@ -94,7 +93,7 @@ class Verdict:
             row["attainable"],
             row["p"],
             row["verdict"],
-            {float(name[4:]) / 100: _uncertain(row, name) for name in fprs},
+            {fpr: _uncertain(row, f"tpr_{100 * fpr:g}") for fpr in FPRS},
             row["balanced"],
             row["attack"],
             bool(row["power"]),
@@ -109,7 +108,7 @@ def _columns(name: str, number: Uncertain | None) -> dict[str, float | None]:
 
 
 def _uncertain(row: Mapping[str, Any], name: str) -> Uncertain | None:
-    if row[name] is None:
+    if row.get(name) is None:
         return None
     return Uncertain(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
