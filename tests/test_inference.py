@@ -10,8 +10,8 @@ import pytest
 from tests.toys import part
 from unlearnbench.audits.attacks import Attacked, attacked
 from unlearnbench.audits.roc import Part, mean_part
-from unlearnbench.verdicts.compare import compare_pairs, judge_rows, places
-from unlearnbench.verdicts.inference import Estimate, combine, holm, judge, ranks
+from unlearnbench.verdicts.inference import Estimate, combine, half_width, holm, judge, ranks
+from unlearnbench.verdicts.verdict import compare_pairs, judge_rows, places
 
 RNG = np.random.default_rng
 
@@ -42,7 +42,7 @@ def test_one_run_has_delongs_error_and_no_seed_error() -> None:
     draw = RNG(0)
     found = combine([part(draw.normal(size=100), draw.normal(size=200))])
     assert math.isnan(found.seeds) and found.error == found.sampling and found.sets == 1
-    assert found.half_width() == pytest.approx(1.96 * found.error, rel=1e-3)
+    assert half_width(found.error, found.freedom) == pytest.approx(1.96 * found.error, rel=1e-3)
 
 
 def test_listing_a_forget_set_twice_brings_nothing() -> None:

@@ -4,6 +4,7 @@ import inspect
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,21 @@ from unlearnbench.evaluation.findings import FRAMES, RUN, Findings, frame, liste
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.files import write_text
 from unlearnbench.metrics.gaps import with_gaps
-from unlearnbench.metrics.metric import GROUP, METRICS, OfRecord, of_class
+from unlearnbench.metrics.metric import GROUP, METRICS, OfRecord, of_type
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles
 from unlearnbench.storage.store import Store
-from unlearnbench.verdicts.compare import Rows, compare_pairs, judge_rows, places
-from unlearnbench.verdicts.verdict import Verdict, flags, has_power
+from unlearnbench.verdicts.verdict import (
+    Rows,
+    Verdict,
+    compare_pairs,
+    flags,
+    has_power,
+    judge_rows,
+    places,
+)
 
 
 def collect(planned: Planned, store: Store) -> Findings:
@@ -37,15 +45,16 @@ def collect(planned: Planned, store: Store) -> Findings:
     records = {cell.run: store.record(cell.run) for cell in measurement.finished()}
     path = store.folder / "metrics.json"
     version = _version(benchmark, plan, store)
-    stored = _cached(path)
-    if stored.get("version") != version:
+    stored: Any = None
+    with suppress(OSError, ValueError):  # what is torn or absent is computed again
+        stored = json.loads(path.read_text())
+    if not isinstance(stored, dict) or stored.get("version") != version:
         text = json.dumps({"version": version} | _measured(benchmark, measurement.run(), records))
         write_text(path, text)
         # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
     runs, attacks, pairs = (frame(stored[name]) for name in FRAMES)
-    stale = Counter(stale_runs(planned, store, records).values())
     return Findings(
         benchmark,
         runs,
@@ -72,7 +81,7 @@ def collect(planned: Planned, store: Store) -> Findings:
         models=len(plan.nodes),
         open=sum(not store.done(run) and run not in errors for run in plan.nodes),
         lacking=sum(not store.done(run) for run in plan.references),
-        stale=dict(stale),
+        stale=dict(Counter(stale_runs(planned, store, records).values())),
         broken=stored["broken"],
         offline_a=stored["offline_a"],
     )
@@ -108,12 +117,12 @@ def _measured(
     """Put what was measured, and what it amounts to, in plain values."""
     runs = _runs(benchmark, measured, records)
     attacks, pairs = judge_all(benchmark, measured, runs, controls())
-    broken = [
-        f"{cell.label} ({cell.run}) is left out: {why}." for cell, why in measured.broken.items()
-    ]
     return {
         "offline_a": measured.offline_a,
-        "broken": broken,
+        "broken": [
+            f"{cell.label} ({cell.run}) is left out: {why}."
+            for cell, why in measured.broken.items()
+        ],
         "curves": [found.curves for found in measured.cells.values()],
         **{name: listed(table) for name, table in zip(FRAMES, (runs, attacks, pairs), strict=True)},
     }
@@ -155,7 +164,7 @@ def _runs(
         keys = (cell.label, cell.access, cell.fraction, cell.request, *seeds, cell.run)
         row = dict(zip(RUN, keys, strict=True)) | {"no_op": evaluated.no_op} | evaluated.values
         row |= {f"auc: {name}": found.part.value for name, found in evaluated.attacks.items()}
-        row |= {cost.name: cost.function(records[cell.run]) for cost in of_class(OfRecord)}
+        row |= {cost.name: cost.function(records[cell.run]) for cost in of_type(OfRecord)}
         cells.append(row)
     runs = pd.DataFrame(cells)
     return runs if runs.empty else with_gaps(runs, benchmark.gap_terms)
@@ -212,19 +221,9 @@ def _flags(benchmark: Benchmark, runs: pd.DataFrame | None, row: Verdict) -> lis
     return flags(row, lost, no_op, benchmark.limits.equivalence, benchmark.limits.utility)
 
 
-def _cached(path: Path) -> dict[str, Any]:
-    """Read the cache; what is torn or absent is computed again."""
-    try:
-        stored = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return stored if isinstance(stored, dict) else {}
-
-
 def _version(benchmark: Benchmark, plan: Plan, store: Store) -> str:
     """Return a digest of all that the numbers depend on."""
-    rooms = (audits, verdicts, metrics, evaluation)
-    folders = [Path(room.__file__ or "").parent for room in rooms]
+    folders = [Path(*room.__path__) for room in (audits, verdicts, metrics, evaluation)]
     source = [path.read_text() for folder in folders for path in sorted(folder.glob("*.py"))]
     stamps = {run: store.stamp(run) for run in plan.nodes if store.done(run)}
     asked = benchmark.model_dump(mode="json", exclude={"title", "tuning", "published"})

@@ -21,7 +21,7 @@ from unlearnbench.audits.attacks import (
 )
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.metrics.curves import Curves, curves
-from unlearnbench.metrics.metric import OfModel, OfModels, OfScores, Seen, ToRetrain, of_class
+from unlearnbench.metrics.metric import OfModel, OfModels, OfScores, Seen, ToRetrain, of_type
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, Access, Cell, Plan
 from unlearnbench.storage.store import OTHER_DATA, Store
 from unlearnbench.verdicts.verdict import broken
@@ -62,11 +62,11 @@ def evaluate(
     if twin is not None and references is not None:
         swapped = score(HEADLINE, twin[0], references), twin[1]
     seen, found = Seen(view, swapped), {}
-    values = {metric.name: metric.function(seen) for metric in of_class(OfModel)}
+    values = {metric.name: metric.function(seen) for metric in of_type(OfModel)}
     for attack in possible(list(dict.fromkeys([HEADLINE, *attacks])), references):
         scores = score(attack, view, references)
         if attack == HEADLINE:
-            values |= {metric.name: metric.function(seen, scores) for metric in of_class(OfScores)}
+            values |= {metric.name: metric.function(seen, scores) for metric in of_type(OfScores)}
         found[attack] = attacked(scores, view.samples.forget, view.samples.others, forget_set)
     known = {name: value for name, value in values.items() if value is not None}
     return Evaluation(known, found, curves(view, references))
@@ -162,13 +162,11 @@ class Measurement:
         if key not in self._samples:
             split, record = self.store.split(cell.split), self.store.record(cell.run)
             train, test = record["train"], record["test"]
-            kept = np.ones(train, dtype=np.bool_)
-            kept[split["forget"][split["forget"] < train]] = kept[split["earlier"]] = False
+            forget, earlier = split["forget"], split["earlier"]
+            retain = np.setdiff1d(np.arange(train), np.concatenate((forget, earlier)))
             tested, held_out = np.arange(train, train + test), np.arange(train + test, pool)
             others = held_out if len(held_out) else tested
-            self._samples[key] = Samples(
-                split["forget"], np.flatnonzero(kept), tested, others, split["earlier"]
-            )
+            self._samples[key] = Samples(forget, retain, tested, others, earlier)
         return self._samples[key]
 
     def _cell(self, cell: Cell) -> Evaluation | str:
@@ -205,7 +203,7 @@ class Measurement:
             others = {other: out for other, out in retrains.items() if other.run != cell.run}
             if others:
                 own = retrains.get(cell) or self._outputs(cell)
-                for metric in sorted(of_class(ToRetrain), key=lambda metric: metric.part):
+                for metric in sorted(of_type(ToRetrain), key=lambda metric: metric.part):
                     key = metric.output, metric.part
                     distances = [metric.function(own[key], out[key]) for out in others.values()]
                     values[metric.name] = float(np.mean(distances))
@@ -225,7 +223,7 @@ class Measurement:
     def _of_models(self, alike: list[Cell], retrains: list[Cell]) -> dict[str, float]:
         """Compute what needs many models of a row, and as many retrains, on one forget set."""
         fewest = min(len(alike), len(retrains))
-        metrics = [metric for metric in of_class(OfModels) if fewest >= metric.least]
+        metrics = [metric for metric in of_type(OfModels) if fewest >= metric.least]
         if not metrics:
             return {}
         forget = self.store.split(alike[0].split)["forget"]

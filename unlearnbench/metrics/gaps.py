@@ -3,15 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from unlearnbench.metrics.metric import (
-    GROUP,
-    METRICS,
-    RETRAIN,
-    OfRuns,
-    Yardstick,
-    of_class,
-    of_kind,
-)
+from unlearnbench.metrics.metric import GROUP, METRICS, RETRAIN, OfRuns, Yardstick, of_kind, of_type
 from unlearnbench.verdicts.inference import half_width
 
 
@@ -26,7 +18,7 @@ def with_gaps(runs: pd.DataFrame, terms: list[str]) -> pd.DataFrame:
     gaps = standard.gaps([name for name in of_kind("level") if name in runs]).add_suffix("_gap")
     derived = {
         metric.name: metric.function(standard)
-        for metric in of_class(OfRuns)
+        for metric in of_type(OfRuns)
         if metric.name not in runs and set(metric.needs) <= set(runs)
     }
     return pd.concat([runs, gaps, pd.DataFrame(derived, index=runs.index)], axis=1)

@@ -349,6 +349,6 @@ def of_kind(kind: MetricKind) -> list[str]:
     return [name for name, metric in (METRICS | COSTS).items() if metric.kind == kind]
 
 
-def of_class(kind: type[M]) -> list[M]:
+def of_type(kind: type[M]) -> list[M]:
     """List the metrics and costs whose functions are given the same, those entered since too."""
     return [metric for metric in (METRICS | COSTS).values() if isinstance(metric, kind)]

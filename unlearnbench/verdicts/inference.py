@@ -52,13 +52,9 @@ class Estimate:
     error: float
     freedom: float
 
-    def half_width(self, level: float = LEVEL) -> float:
-        """Return half the width of the 1 - level confidence interval."""
-        return half_width(self.error, self.freedom, level)
-
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Return the 1 - level confidence interval."""
-        half = self.half_width(level)
+        half = half_width(self.error, self.freedom, level)
         return self.value - half, self.value + half
 
     @property
@@ -72,7 +68,7 @@ class Estimate:
 
         A smaller margin asks more than so many samples and seeds can show.
         """
-        return self.half_width(2 * LEVEL) + self.half_width(0.2)
+        return sum(half_width(self.error, self.freedom, level) for level in (2 * LEVEL, 0.2))
 
 
 def combine(parts: Sequence[Part]) -> Estimate:
