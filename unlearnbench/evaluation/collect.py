@@ -24,15 +24,10 @@ from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles
 from unlearnbench.storage.store import Store
-from unlearnbench.verdicts.verdict import (
-    Rows,
-    Verdict,
-    compare_pairs,
-    flags,
-    has_power,
-    judge_rows,
-    places,
-)
+from unlearnbench.verdicts import verdict
+
+Records = dict[str, dict[str, Any]]
+"""What the store has noted of runs, by id."""
 
 
 def collect(planned: Planned, store: Store) -> Findings:
@@ -87,9 +82,7 @@ def collect(planned: Planned, store: Store) -> Findings:
     )
 
 
-def stale_runs(
-    planned: Planned, store: Store, records: dict[str, dict[str, Any]] | None = None
-) -> dict[str, str]:
+def stale_runs(planned: Planned, store: Store, records: Records | None = None) -> dict[str, str]:
     """Name, of each finished run that would come out otherwise now, what has another source.
 
     That is its row, whose method has changed, or its data set.
@@ -111,9 +104,7 @@ def stale_runs(
     return stale
 
 
-def _measured(
-    benchmark: Benchmark, measured: Measured, records: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
+def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dict[str, Any]:
     """Put what was measured, and what it amounts to, in plain values."""
     runs = _runs(benchmark, measured, records)
     attacks, pairs = judge_all(benchmark, measured, runs, controls())
@@ -130,10 +121,8 @@ def _measured(
 
 def _details(record: dict[str, Any]) -> dict[str, Any]:
     """Keep of a record what reports show beside numbers."""
-    kept = {name: record.get(name) for name in ("seconds", "source", "environment")}
-    if "profile" in record:
-        kept["profile"] = record["profile"]
-    noted = record["trace"]
+    names = ("seconds", "source", "environment", "profile")
+    kept, noted = {name: record[name] for name in names if name in record}, record["trace"]
     kept["curve"] = {
         name: [entry[name] for entry in noted]
         for name in ("forget_accuracy", "test_accuracy")
@@ -155,9 +144,7 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _runs(
-    benchmark: Benchmark, measured: Measured, records: dict[str, dict[str, Any]]
-) -> pd.DataFrame:
+def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.DataFrame:
     cells = []
     for cell, evaluated in measured.cells.items():
         seeds = cell.seeds if len(cell.seeds) == 3 else (None, *cell.seeds)
@@ -185,21 +172,21 @@ def judge_all(
     for (*key, attack), trials in _trials(measured).items():
         keys = dict(zip(GROUP, key, strict=True)) | {"attack": attack}
         labels = [label for label in trials if label not in (ORIGINAL, RETRAIN, *controls)]
-        judged = judge_rows(trials, RETRAIN, labels, benchmark.limits.equivalence)
+        judged = verdict.judge_rows(trials, RETRAIN, labels, benchmark.limits.equivalence)
         void = {row.label: _flags(benchmark, by_row.get((*key, row.label)), row) for row in judged}
         sound = [label for label in labels if label != HELD_OUT and not void[label]]
-        compared = compare_pairs(trials, RETRAIN, sound)
-        ranks = places(judged, compared, sound)
-        power = has_power(next((row for row in judged if row.label == ORIGINAL), None))
+        compared = verdict.compare_pairs(trials, RETRAIN, sound)
+        ranks = verdict.places(judged, compared, sound)
+        power = verdict.has_power(next((row for row in judged if row.label == ORIGINAL), None))
         for row in judged:
             flagged = ", ".join(void[row.label])
             full = replace(row, power=power, rank=ranks.get(row.label), flags=flagged)
             rows.append({"label": row.label} | keys | full.columns())
-        pairs += [keys | vars(pair) for pair in compared]
+        pairs += [keys | pair for pair in compared]
     return pd.DataFrame(rows), pd.DataFrame(pairs)
 
 
-def _trials(measured: Measured) -> Mapping[tuple[str, float, int, str], Rows]:
+def _trials(measured: Measured) -> Mapping[tuple[str, float, int, str], verdict.Rows]:
     """Sort what attacks found by access, fraction, request and attack, then by label."""
     trials: dict[tuple[str, float, int, str], dict[str, dict[tuple[int, ...], Attacked]]] = {}
     for cell, evaluated in measured.cells.items():
@@ -212,13 +199,13 @@ def _trials(measured: Measured) -> Mapping[tuple[str, float, int, str], Rows]:
     return trials
 
 
-def _flags(benchmark: Benchmark, runs: pd.DataFrame | None, row: Verdict) -> list[str]:
+def _flags(benchmark: Benchmark, runs: pd.DataFrame | None, row: verdict.Verdict) -> list[str]:
     """List why a row is void, under its attack or altogether; runs: its own."""
     # U-LiRA's worlds may be there before the runs of the table are.
     if row.label in (ORIGINAL, RETRAIN) or runs is None:
         return []
     lost, no_op = float(runs["test_accuracy_gap"].mean()), bool(runs["no_op"].all())
-    return flags(row, lost, no_op, benchmark.limits.equivalence, benchmark.limits.utility)
+    return verdict.flags(row, lost, no_op, benchmark.limits.equivalence, benchmark.limits.utility)
 
 
 def _version(benchmark: Benchmark, plan: Plan, store: Store) -> str:

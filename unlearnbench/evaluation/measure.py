@@ -1,9 +1,8 @@
 """From stored signals to metrics: every finished cell against every attack and every retrain."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -27,9 +26,6 @@ from unlearnbench.storage.store import OTHER_DATA, Store
 from unlearnbench.verdicts.verdict import broken
 
 NO_CHANGE = 1e-3
-
-T = TypeVar("T")
-S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -130,12 +126,11 @@ class Measurement:
         Of half of them more would have been trained on some samples than on others, which biases
         every AUC: better none yet.
         """
-        runs = self.plan.references
-        if not runs or not all(self.store.done(run) for run in runs):
+        runs, store = self.plan.references, self.store
+        usable = [run for run in runs if store.done(run) and store.digest(run) == self._digest]
+        if not runs or usable != runs:
             return None
-        if any(self.store.digest(run) != self._digest for run in runs):
-            return None
-        return ReferenceModels.join([self.store.signals(run) for run in runs])
+        return ReferenceModels.join([store.signals(run) for run in runs])
 
     def run(self) -> Measured:
         """Measure everything, on all cores: nearly all of the work lets go of Python's lock."""
@@ -143,8 +138,9 @@ class Measurement:
         for cell, damage in self._damage.items():
             if damage is not None:
                 measured.broken[cell] = f"{damage} (unlearnbench run makes it again)"
-        cells = self.finished()
-        for cell, found in zip(cells, _fan_out(self._cell, cells), strict=True):
+        cells, threads = self.finished(), Parallel(n_jobs=-1, prefer="threads")
+        evaluated = threads(delayed(self._cell)(cell) for cell in cells)
+        for cell, found in zip(cells, evaluated, strict=True):
             if isinstance(found, str):
                 measured.broken[cell] = found
             else:
@@ -152,7 +148,7 @@ class Measurement:
         alike: dict[object, dict[Cell, dict[str, float]]] = {}
         for cell, evaluation in measured.cells.items():
             alike.setdefault((cell.access, cell.forget_set), {})[cell] = evaluation.values
-        _fan_out(self._add_distances, list(alike.values()))
+        threads(delayed(self._add_distances)(values) for values in alike.values())
         measured.ulira = self._ulira()
         return measured
 
@@ -246,7 +242,3 @@ class Measurement:
             for row, cells in worlds.items()
             if all(self.store.done(cell.run) for cell in cells)
         }
-
-
-def _fan_out(work: Callable[[S], T], items: list[S]) -> list[T]:
-    return cast("list[T]", Parallel(n_jobs=-1, prefer="threads")(delayed(work)(i) for i in items))

@@ -212,8 +212,7 @@ def _avg_gap(standard: Yardstick) -> pd.Series[float]:
 
 
 def _tow(standard: Yardstick) -> pd.Series[float]:
-    gaps = standard.gaps([*ACCURACIES])
-    return gaps.apply(lambda row: distances.tug_of_war(*row), axis=1)
+    return standard.gaps([*ACCURACIES]).apply(lambda row: distances.tug_of_war(*row), axis=1)
 
 
 def _privleak(standard: Yardstick) -> pd.Series[float]:
@@ -221,8 +220,7 @@ def _privleak(standard: Yardstick) -> pd.Series[float]:
 
 
 def _time_ratio(standard: Yardstick) -> pd.Series[float]:
-    retraining = standard.ideal(["seconds"], others=False)["seconds"]
-    return standard.runs["seconds"] / retraining
+    return standard.runs["seconds"] / standard.ideal(["seconds"], others=False)["seconds"]
 
 
 def _on_both(

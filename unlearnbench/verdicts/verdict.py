@@ -76,8 +76,7 @@ class Verdict:
         """Return its numbers as a row of `Findings.attacks`."""
         auc, (first, last) = self.auc, self.rank or (None, None)
         row: dict[str, Any] = {"n": self.runs, "sets": self.sets, "auc": auc.value, "std": self.std}
-        row |= {"sampling_error": auc.sampling, "seed_error": auc.seeds}
-        row |= {"low": auc.low, "high": auc.high} | _columns("gap", self.gap)
+        row |= _errors(auc) | _columns("gap", self.gap)
         row |= {"attainable": self.attainable, "p": self.p, "verdict": self.word}
         for fpr, found in self.rates.items():
             row |= _columns(f"tpr_{100 * fpr:g}", found)
@@ -105,6 +104,11 @@ class Verdict:
             None if row["rank"] is None else (int(row["rank"]), int(row["rank_last"])),
             row["flags"] or "",
         )
+
+
+def _errors(number: Uncertain) -> dict[str, float | None]:
+    errors = {"sampling_error": number.sampling, "seed_error": number.seeds}
+    return errors | {"low": number.low, "high": number.high}
 
 
 def _columns(name: str, number: Uncertain | None) -> dict[str, float | None]:
@@ -172,29 +176,13 @@ def differences(trials: Rows, retrain: str) -> dict[str, dict[tuple[int, ...], P
     }
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Hold two rows, the one nearer to retrain first, and by how much their AUCs differ, in points.
-
-    sampling_error, seed_error, low, high: see `Estimate`; p is Holm-adjusted for the number of
-    pairs.
-    """
-
-    nearer: str
-    farther: str
-    difference: float
-    sampling_error: float
-    seed_error: float
-    low: float
-    high: float
-    p: float
-
-
-def compare_pairs(trials: Rows, retrain: str, labels: Sequence[str]) -> list[Pair]:
+def compare_pairs(trials: Rows, retrain: str, labels: Sequence[str]) -> list[dict[str, Any]]:
     """Compare rows in pairs on the runs and samples they share (paired DeLong, and over seeds).
 
     A row on either side of retrain differs from one on the other without being farther away; but
-    what is surely and well below is not ranked, see `flags`.
+    what is surely and well below is not ranked, see `flags`. Returns rows of `Findings.pairs`: the
+    one nearer to retrain, the other, by how much their AUCs differ, in points, and p, Holm-adjusted
+    for the number of pairs.
     """
     parts = {label: own for label, own in differences(trials, retrain).items() if label in labels}
     far = {label: combine(list(own.values())).value for label, own in parts.items() if own}
@@ -207,17 +195,19 @@ def compare_pairs(trials: Rows, retrain: str, labels: Sequence[str]) -> list[Pai
             pairs.append((nearer, farther, apart))
     adjusted = holm([d.p_zero if d.sets >= FEWEST else 1.0 for _, _, d in pairs])
     return [
-        Pair(nearer, farther, apart.value, apart.sampling, apart.seeds, *apart.interval(), p)
+        {"nearer": nearer, "farther": farther, "difference": apart.value}
+        | _errors(Uncertain.of(apart))
+        | {"p": p}
         for (nearer, farther, apart), p in zip(pairs, adjusted, strict=True)
     ]
 
 
 def places(
-    verdicts: Sequence[Verdict], compared: Sequence[Pair], labels: Sequence[str]
+    verdicts: Sequence[Verdict], compared: Sequence[Mapping[str, Any]], labels: Sequence[str]
 ) -> dict[str, tuple[int, int]]:
     """Return the first and last place each row may have by its AUC's distance to retrain's."""
     gaps = {verdict.label: abs(verdict.gap.value) for verdict in verdicts if verdict.gap}
-    apart = {frozenset((pair.nearer, pair.farther)) for pair in compared if pair.p < LEVEL}
+    apart = {frozenset((pair["nearer"], pair["farther"])) for pair in compared if pair["p"] < LEVEL}
     return ranks(sorted((label for label in labels if label in gaps), key=gaps.__getitem__), apart)
 
 
