@@ -26,8 +26,7 @@ from unlearnbench.planning.rows import controls, entrants, titles
 from unlearnbench.storage.store import Store
 from unlearnbench.verdicts import verdict
 
-Records = dict[str, dict[str, Any]]
-"""What the store has noted of runs, by id."""
+Records = dict[str, dict[str, Any]]  # by run
 
 
 def collect(planned: Planned, store: Store) -> Findings:

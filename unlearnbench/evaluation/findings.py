@@ -147,7 +147,7 @@ class Condition:
 
     def select(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of a frame that are of this condition."""
-        return frame if frame.empty else frame[(frame[GROUP] == self.key).all(axis=1)]
+        return frame if frame.empty else frame[frame[GROUP].eq(list(self.key)).all(axis=1)]
 
     @cached_property
     def every_run(self) -> pd.DataFrame:
@@ -235,8 +235,7 @@ class Condition:
         """Return by label one curve a run, [runs, points]; NaN where a curve has no value."""
         stacks: dict[str, list[list[float | None]]] = {}
         for place, label in self.runs["label"].items():
-            points = self.findings.curves[int(str(place))].get(curve)
-            if points:
+            if points := self.findings.curves[int(str(place))].get(curve):
                 stacks.setdefault(str(label), []).append(points)
         return {label: np.array(rows, dtype=np.float64) for label, rows in stacks.items()}
 

@@ -30,10 +30,7 @@ NO_CHANGE = 1e-3
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Hold every metric of one model, every attack on it, its curves.
-
-    no_op: whether it is the model that its method was given.
-    """
+    """Hold metrics, attacks, curves of one model; no_op: it is the one its method was given."""
 
     values: dict[str, float]
     attacks: dict[str, Attacked]
@@ -70,10 +67,7 @@ def evaluate(
 
 @dataclass
 class Measured:
-    """Hold what was measured: by cell, and of U-LiRA by access, fraction and label.
-
-    broken: why a cell could not be used.
-    """
+    """Hold what was measured: by cell, of U-LiRA by access, fraction, label; broken: why not."""
 
     cells: dict[Cell, Evaluation] = field(default_factory=dict)
     ulira: dict[tuple[Access, float, str], list[Attacked]] = field(default_factory=dict)
@@ -169,8 +163,7 @@ class Measurement:
         """Measure one cell, or say why it cannot be used."""
         signals = self.store.signals(cell.run)
         samples = self.samples(cell, len(signals["margin"]))
-        problem = broken(signals, samples, unlearned=cell.label != ORIGINAL)
-        if problem is not None:
+        if problem := broken(signals, samples, unlearned=cell.label != ORIGINAL):
             return problem
         view, twin = View(signals, samples), self.plan.swapped.get(cell)
         swapped = None

@@ -6,9 +6,8 @@ from numpy.typing import NDArray
 from unlearnbench.audits.attacks import HEADLINE, View, score
 from unlearnbench.audits.references import ReferenceModels, reference_counts
 from unlearnbench.audits.roc import auc, placements
+from unlearnbench.verdicts.inference import Floats, Index
 
-Floats = NDArray[np.float64]
-Index = NDArray[np.int64]
 Curves = dict[str, list[float | None]]
 
 EDGES = np.linspace(-20, 20, 101)
@@ -51,8 +50,7 @@ def curves(view: View, references: ReferenceModels | None) -> Curves:
 def shares(margin: Floats) -> Floats:
     """Return the share of samples in each bin of log-odds, in percent."""
     counts = np.histogram(np.clip(margin, EDGES[0], EDGES[-1]), EDGES)[0]
-    share: Floats = 100 * counts / len(margin)
-    return share
+    return 100 * counts / len(margin)
 
 
 def true_positive_rates(positive: Floats, negative: Floats) -> Floats:
