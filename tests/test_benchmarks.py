@@ -17,7 +17,6 @@ from torch import Tensor
 from tests.conftest import Cli
 from unlearnbench import registry
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.evaluation.condition import conditions
 from unlearnbench.execution.execute import Bench, execute
 from unlearnbench.outline import settings_class
 from unlearnbench.planning import expansion, reading
@@ -94,7 +93,7 @@ def test_each_runs_end_to_end_at_reduced_size(
     found = collect(planned, store)
     assert not found.broken and not found.failures
     assert set(found.runs["label"]) == {cell.label for cell in plan.cells}
-    shown = [main_table(condition) for condition in conditions(found)]
+    shown = [main_table(condition) for condition in found.conditions]
     fractions = len(benchmark.forget.fractions) * benchmark.forget.requests
     assert len(shown) == len(benchmark.access) * fractions
     assert np.isfinite(found.runs["avg_gap"]).all()

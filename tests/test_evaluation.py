@@ -16,10 +16,8 @@ from unlearnbench import registry
 from unlearnbench.data.splits import reference_members
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.evaluation.condition import Condition, conditions
-from unlearnbench.evaluation.findings import Findings, as_rows
-from unlearnbench.metrics.kinds import OfModel
-from unlearnbench.metrics.metric import METRICS
+from unlearnbench.evaluation.findings import Condition, Findings, as_rows
+from unlearnbench.metrics.metric import METRICS, OfModel
 from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import controls, resolve
@@ -118,7 +116,7 @@ def test_a_metric_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert run["worst_margin"] == store.signals(run["run"])["margin"][forget].min()
     assert run["worst_margin_gap"] == pytest.approx(run["worst_margin"] - ideal)
     assert "worst_margin" in set(found.summary["metric"])
-    table = TABLES["gaps"](conditions(found)[0])
+    table = TABLES["gaps"](found.conditions[0])
     assert table is not None and "Worst margin %" in table.to_markdown()
 
 
@@ -151,7 +149,7 @@ def test_findings_keep_titles_and_controls_and_older_ones_get_them() -> None:
     found.titles = {"ft": "Fine-tuning"}
     again = Findings.from_json(found.as_json())
     assert again.titles == found.titles and again.controls == found.controls == controls()
-    condition = conditions(again)[0]
+    condition = again.conditions[0]
     assert [condition.title(label) for label in ("ft", "leaky")] == ["Fine-tuning", "leaky"]
     assert [*again.cost.columns[7:12]] == ["run", "seconds", "time_ratio", "gradients", "memory"]
 

@@ -19,8 +19,7 @@ from matplotlib.figure import Figure
 from tests.hand import by_hand
 from unlearnbench import registry
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.condition import Condition, conditions
-from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.registry import discover
 from unlearnbench.reporting.figures import FIGURES, STYLE, Drawing, drawings, figure
 from unlearnbench.reporting.figures.export import page_svg, tips, write_data, write_print
@@ -53,7 +52,7 @@ class Example(Figure):
 
 @pytest.fixture
 def condition() -> Condition:
-    return conditions(by_hand())[0]
+    return by_hand().conditions[0]
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +134,7 @@ def test_svg_has_a_group_a_method_and_the_same_bytes(condition: Condition) -> No
         assert root.get("role") == "img" and FIGURES[name].caption in str(root.get("aria-label"))
         assert "#000000" not in text and "<style" not in text and "font-family:" not in text
         ids += [str(part.get("id")) for part in root.iter() if part.get("id")]
-        again = conditions(by_hand())[0]
+        again = by_hand().conditions[0]
         assert page_svg(Drawing(FIGURES[name], again, again.suffix)) == text
         for link in re.findall(r'(?:href="#|url\(#)([^")]+)', text):
             assert link in ids
@@ -222,7 +221,7 @@ def test_curves_over_requests_come_with_the_last_one() -> None:
         runs=pd.concat([found.runs, after], ignore_index=True),
         curves=found.curves * 2,
     )
-    first, last = conditions(two)
+    first, last = two.conditions
     assert FIGURES["after-requests"].data(first) is None
     drawing = Drawing(FIGURES["after-requests"], last)
     titles = [ax.get_ylabel() for ax in drawing.canvas.axes]
@@ -237,7 +236,7 @@ def test_distances_are_averaged_by_percentile() -> None:
     for label, far in (("my_method", 1.0), ("leaky", 2.0)):
         percentiles = list(np.linspace(0, far, 101))
         searched(found, label, {"flipped": 5, "percentiles": percentiles})
-    drawing = Drawing(FIGURES["adversarial-distances"], conditions(found)[0])
+    drawing = Drawing(FIGURES["adversarial-distances"], found.conditions[0])
     assert drawing.data is not None and drawing.canvas.axes
     share = drawing.data.set_index(["method", "distance"])["share"]
     assert share["my_method", 1.0] == share["leaky", 2.0] == 50, "half of them never flip"
@@ -246,10 +245,10 @@ def test_distances_are_averaged_by_percentile() -> None:
 
 def test_final_radii_are_shares_of_all_samples() -> None:
     found = by_hand()
-    assert FIGURES["final-radii"].data(conditions(found)[0]) is None, "nothing was searched"
+    assert FIGURES["final-radii"].data(found.conditions[0]) is None, "nothing was searched"
     searched(found, "my_method", {"percentiles": [], "radii": {"0": 2, "0.04": 3, "0.08": 5}})
     searched(found, "leaky", {"percentiles": [], "radii": {}})
-    drawing = Drawing(FIGURES["final-radii"], conditions(found)[0])
+    drawing = Drawing(FIGURES["final-radii"], found.conditions[0])
     assert drawing.data is not None and drawing.canvas.axes
     assert set(drawing.data["method"]) == {"my_method"}, "the other's search doubles none"
     assert drawing.data["radius"].tolist() == [0.04, 0.08]

@@ -10,18 +10,18 @@ import pytest
 from tests.toys import part
 from unlearnbench.audits.attacks import Attacked, attacked
 from unlearnbench.audits.roc import Part, mean_part
-from unlearnbench.verdicts.compare import AttackedRun, compare_pairs, judge_rows, places
-from unlearnbench.verdicts.inference import Estimate, combine, holm, judge, ranks
+from unlearnbench.verdicts.inference import Estimate, combine, half_width, holm, judge, ranks
+from unlearnbench.verdicts.verdict import compare_pairs, judge_rows, places
 
 RNG = np.random.default_rng
 
 
 def world(
     draw: np.random.Generator, sets: int, gaps: dict[str, float], m: int = 60, n: int = 400
-) -> dict[str, list[AttackedRun]]:
+) -> dict[str, dict[tuple[int, ...], Attacked]]:
     """Simulate scores of rows and of four retrains over forget sets, correlated between models."""
     level = draw.normal(size=n)
-    trials: dict[str, list[AttackedRun]] = {label: [] for label in ("retrain", *gaps)}
+    trials: dict[str, dict[tuple[int, ...], Attacked]] = {label: {} for label in ("retrain", *gaps)}
     for s in range(sets):
         own = draw.normal(size=m)
 
@@ -32,9 +32,9 @@ def world(
             pool[index] = forget
             return attacked(pool, index, np.arange(n), s)
 
-        trials["retrain"] += [AttackedRun((s, r), scores(0)) for r in range(4)]
+        trials["retrain"] |= {(s, r): scores(0) for r in range(4)}
         for label, gap in gaps.items():
-            trials[label].append(AttackedRun((s, s, s), scores(gap)))
+            trials[label][s, s, s] = scores(gap)
     return trials
 
 
@@ -42,7 +42,7 @@ def test_one_run_has_delongs_error_and_no_seed_error() -> None:
     draw = RNG(0)
     found = combine([part(draw.normal(size=100), draw.normal(size=200))])
     assert math.isnan(found.seeds) and found.error == found.sampling and found.sets == 1
-    assert found.half_width() == pytest.approx(1.96 * found.error, rel=1e-3)
+    assert half_width(found.error, found.freedom) == pytest.approx(1.96 * found.error, rel=1e-3)
 
 
 def test_listing_a_forget_set_twice_brings_nothing() -> None:
@@ -137,7 +137,7 @@ def test_two_forget_sets_decide_nothing() -> None:
 
 def test_a_row_without_retrains_has_no_gap() -> None:
     trials = world(RNG(8), 3, {"alone": 0.0})
-    trials["retrain"] = trials["retrain"][:0]
+    trials["retrain"] = {}
     rows = {row.label: row for row in judge_rows({"alone": trials["alone"]}, "retrain", [], 5.0)}
     assert rows["alone"].gap is None and rows["alone"].word is None
 

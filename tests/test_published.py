@@ -11,7 +11,7 @@ import pytest
 
 from tests.hand import GROUP, by_hand
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.condition import Condition
+from unlearnbench.evaluation.findings import Condition
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.published import Published, looked_up

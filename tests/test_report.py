@@ -13,8 +13,7 @@ import pytest
 from tests.hand import GROUP, VALUES, by_hand
 from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.condition import Condition
-from unlearnbench.evaluation.findings import as_rows
+from unlearnbench.evaluation.findings import Condition, as_rows
 from unlearnbench.planning.plan import HELD_OUT
 from unlearnbench.registry import discover
 from unlearnbench.reporting import escape, tables
@@ -295,7 +294,7 @@ def test_tables_have_all_forms(condition: Condition) -> None:
 SURE = '''
 """How sure models are of the test samples."""
 
-from unlearnbench.evaluation.condition import Condition
+from unlearnbench.evaluation.findings import Condition
 from unlearnbench.reporting.tables import register
 from unlearnbench.reporting.tables.rows import by_label, marked
 from unlearnbench.reporting.tables.table import Table, averaged, text

@@ -13,8 +13,7 @@ import pandas as pd
 from unlearnbench import registry
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.evaluation.condition import Condition as Judged
-from unlearnbench.evaluation.condition import conditions
+from unlearnbench.evaluation.findings import Condition as Judged
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.metrics.curves import abscissa
 from unlearnbench.planning.expansion import Planned, expand
@@ -138,10 +137,10 @@ class Results:
         frame = pd.DataFrame(frames).explode(["x", "value"], ignore_index=True)
         return frame.astype({"x": float, "value": float})
 
-    @property
+    @cached_property
     def conditions(self) -> list[Condition]:
         """The conditions that have runs: access x fraction x request."""
-        return [Condition(self.findings, *one.key) for one in conditions(self.findings)]
+        return [Condition(self.findings, *one.key) for one in self.findings.conditions]
 
     def condition(
         self,

@@ -3,7 +3,8 @@
 import inspect
 import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,30 +13,20 @@ import numpy as np
 import pandas as pd
 
 from unlearnbench import audits, evaluation, metrics, registry, verdicts
-from unlearnbench.audits.attacks import ULIRA
+from unlearnbench.audits.attacks import ULIRA, Attacked
 from unlearnbench.evaluation.findings import FRAMES, RUN, Findings, frame, listed
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.files import write_text
 from unlearnbench.metrics.gaps import with_gaps
-from unlearnbench.metrics.kinds import GROUP, OfRecord
-from unlearnbench.metrics.metric import COSTS, METRICS
+from unlearnbench.metrics.metric import GROUP, METRICS, OfRecord, of_type
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Node, Plan, digest
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles
 from unlearnbench.storage.store import Store
-from unlearnbench.verdicts.compare import (
-    AttackedRun,
-    Pair,
-    Rows,
-    compare_pairs,
-    judge_rows,
-    places,
-)
-from unlearnbench.verdicts.verdict import Verdict, flags, has_power
+from unlearnbench.verdicts import verdict
 
-Key = tuple[str, float, int]
-"""A condition: access, fraction, request."""
+Records = dict[str, dict[str, Any]]  # by run
 
 
 def collect(planned: Planned, store: Store) -> Findings:
@@ -48,15 +39,16 @@ def collect(planned: Planned, store: Store) -> Findings:
     records = {cell.run: store.record(cell.run) for cell in measurement.finished()}
     path = store.folder / "metrics.json"
     version = _version(benchmark, plan, store)
-    stored = _cached(path)
-    if stored.get("version") != version:
+    stored: Any = None
+    with suppress(OSError, ValueError):  # what is torn or absent is computed again
+        stored = json.loads(path.read_text())
+    if not isinstance(stored, dict) or stored.get("version") != version:
         text = json.dumps({"version": version} | _measured(benchmark, measurement.run(), records))
         write_text(path, text)
         # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
-    errors = {run: why for run in plan.nodes if (why := store.error(run)) is not None}
+    errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
     runs, attacks, pairs = (frame(stored[name]) for name in FRAMES)
-    stale = Counter(stale_runs(planned, store, records).values())
     return Findings(
         benchmark,
         runs,
@@ -68,22 +60,28 @@ def collect(planned: Planned, store: Store) -> Findings:
             {"label": label, "access": access, "reason": reason}
             for (label, access), reason in plan.skipped.items()
         ],
-        failures=[_failure(plan.nodes[run], store, why) for run, why in errors.items()],
+        failures=[
+            {
+                "label": plan.nodes[run].label,
+                "access": plan.nodes[run].spec.access,
+                "run": store.run_folder(plan.nodes[run].spec).name,
+                "error": (why.splitlines() or ["(no message)"])[-1],
+            }
+            for run, why in errors.items()
+        ],
         papers={row.label: row.method.paper for row in entrants(benchmark, plugins)},
         titles=titles(benchmark, plugins),
         references=len(plan.references),
         models=len(plan.nodes),
         open=sum(not store.done(run) and run not in errors for run in plan.nodes),
         lacking=sum(not store.done(run) for run in plan.references),
-        stale=dict(stale),
+        stale=dict(Counter(stale_runs(planned, store, records).values())),
         broken=stored["broken"],
         offline_a=stored["offline_a"],
     )
 
 
-def stale_runs(
-    planned: Planned, store: Store, records: dict[str, dict[str, Any]] | None = None
-) -> dict[str, str]:
+def stale_runs(planned: Planned, store: Store, records: Records | None = None) -> dict[str, str]:
     """Name, of each finished run that would come out otherwise now, what has another source.
 
     That is its row, whose method has changed, or its data set.
@@ -105,18 +103,16 @@ def stale_runs(
     return stale
 
 
-def _measured(
-    benchmark: Benchmark, measured: Measured, records: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
+def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dict[str, Any]:
     """Put what was measured, and what it amounts to, in plain values."""
     runs = _runs(benchmark, measured, records)
     attacks, pairs = judge_all(benchmark, measured, runs, controls())
-    broken = [
-        f"{cell.label} ({cell.run}) is left out: {why}." for cell, why in measured.broken.items()
-    ]
     return {
         "offline_a": measured.offline_a,
-        "broken": broken,
+        "broken": [
+            f"{cell.label} ({cell.run}) is left out: {why}."
+            for cell, why in measured.broken.items()
+        ],
         "curves": [found.curves for found in measured.cells.values()],
         **{name: listed(table) for name, table in zip(FRAMES, (runs, attacks, pairs), strict=True)},
     }
@@ -124,71 +120,38 @@ def _measured(
 
 def _details(record: dict[str, Any]) -> dict[str, Any]:
     """Keep of a record what reports show beside numbers."""
-    kept = {name: record.get(name) for name in ("seconds", "source", "environment")}
-    if "profile" in record:
-        kept["profile"] = record["profile"]
-    noted = record["trace"]
+    names = ("seconds", "source", "environment", "profile")
+    kept, noted = {name: record[name] for name in names if name in record}, record["trace"]
     kept["curve"] = {
         name: [entry[name] for entry in noted]
         for name in ("forget_accuracy", "test_accuracy")
         if noted and all(name in entry for entry in noted)
     }
-    search = record["notes"].get("adversarial search")
-    if search is None:
-        return kept
-    distances = search["distances"]
-    return kept | {
-        "search": {
+    if (search := record["notes"].get("adversarial search")) is not None:
+        distances, radii = search["distances"], Counter(search["radii"])
+        if record["spec"]["settings"].get("search") == "closest":
+            radii.clear()  # only a search that doubles its radius ends at one of a few
+        percentiles = np.percentile(distances, range(101)) if distances else np.empty(0)
+        kept["search"] = {
             "samples": search["samples"],
             "not flipped": search["not flipped"],
             "flipped": len(distances),
             "mean": float(np.mean(distances)) if distances else None,
-            "percentiles": np.percentile(distances, range(101)).round(4).tolist()
-            if distances
-            else [],
-            "radii": _radii(record, search["radii"]),
+            "percentiles": percentiles.round(4).tolist(),
+            "radii": {f"{radius:g}": radii[radius] for radius in sorted(radii)},
         }
-    }
+    return kept
 
 
-def _radii(record: dict[str, Any], found: list[float]) -> dict[str, int]:
-    """Count samples by the radius at which a search ended, where it doubles one."""
-    if record["spec"]["settings"].get("search") == "closest":
-        return {}
-    counted = Counter(found)
-    return {f"{radius:g}": counted[radius] for radius in sorted(counted)}
-
-
-def _failure(node: Node, store: Store, error: str) -> dict[str, str]:
-    return {
-        "label": node.label,
-        "access": node.spec.access,
-        "run": store.run_folder(node.spec).name,
-        "error": (error.strip().splitlines() or ["(no message)"])[-1],
-    }
-
-
-def _runs(
-    benchmark: Benchmark, measured: Measured, records: dict[str, dict[str, Any]]
-) -> pd.DataFrame:
+def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.DataFrame:
     cells = []
     for cell, evaluated in measured.cells.items():
-        *original, forget, run = cell.seeds
-        seeds = original[0] if original else None, forget, run
+        seeds = cell.seeds if len(cell.seeds) == 3 else (None, *cell.seeds)
         keys = (cell.label, cell.access, cell.fraction, cell.request, *seeds, cell.run)
-        cells.append(
-            {
-                **dict(zip(RUN, keys, strict=True)),
-                "no_op": cell in measured.no_op,
-                **evaluated.values,
-                **{f"auc: {name}": found.part.value for name, found in evaluated.attacks.items()},
-                **{
-                    name: cost.function(records[cell.run])
-                    for name, cost in COSTS.items()
-                    if isinstance(cost, OfRecord)
-                },
-            }
-        )
+        row = dict(zip(RUN, keys, strict=True)) | {"no_op": evaluated.no_op} | evaluated.values
+        row |= {f"auc: {name}": found.part.value for name, found in evaluated.attacks.items()}
+        row |= {cost.name: cost.function(records[cell.run]) for cost in of_type(OfRecord)}
+        cells.append(row)
     runs = pd.DataFrame(cells)
     return runs if runs.empty else with_gaps(runs, benchmark.gap_terms)
 
@@ -205,75 +168,48 @@ def judge_all(
     by_row = {} if runs.empty else dict(list(runs.groupby([*GROUP, "label"])))
     rows: list[dict[str, Any]] = []
     pairs: list[dict[str, Any]] = []
-    for (key, attack), trials in _trials(measured).items():
+    for (*key, attack), trials in _trials(measured).items():
+        keys = dict(zip(GROUP, key, strict=True)) | {"attack": attack}
         labels = [label for label in trials if label not in (ORIGINAL, RETRAIN, *controls)]
-        judged = judge_rows(trials, RETRAIN, labels, benchmark.limits.equivalence)
+        judged = verdict.judge_rows(trials, RETRAIN, labels, benchmark.limits.equivalence)
         void = {row.label: _flags(benchmark, by_row.get((*key, row.label)), row) for row in judged}
         sound = [label for label in labels if label != HELD_OUT and not void[label]]
-        compared = compare_pairs(trials, RETRAIN, sound)
-        ranks = places(judged, compared, sound)
-        power = has_power(next((row for row in judged if row.label == ORIGINAL), None))
-        keys = dict(zip(GROUP, key, strict=True))
+        compared = verdict.compare_pairs(trials, RETRAIN, sound)
+        ranks = verdict.places(judged, compared, sound)
+        power = verdict.has_power(next((row for row in judged if row.label == ORIGINAL), None))
         for row in judged:
             flagged = ", ".join(void[row.label])
             full = replace(row, power=power, rank=ranks.get(row.label), flags=flagged)
-            rows.append({"label": row.label, **keys, "attack": attack} | full.columns())
-        pairs += [{**keys, "attack": attack} | _pair(pair) for pair in compared]
+            rows.append({"label": row.label} | keys | full.columns())
+        pairs += [keys | pair for pair in compared]
     return pd.DataFrame(rows), pd.DataFrame(pairs)
 
 
-def _trials(measured: Measured) -> dict[tuple[Key, str], Rows]:
-    """Sort what attacks found by condition and attack, then by label."""
-    trials: dict[tuple[Key, str], dict[str, list[AttackedRun]]] = {}
+def _trials(measured: Measured) -> Mapping[tuple[str, float, int, str], verdict.Rows]:
+    """Sort what attacks found by access, fraction, request and attack, then by label."""
+    trials: dict[tuple[str, float, int, str], dict[str, dict[tuple[int, ...], Attacked]]] = {}
     for cell, evaluated in measured.cells.items():
-        key = (cell.access, cell.fraction, cell.request)
         for attack, found in evaluated.attacks.items():
-            rows = trials.setdefault((key, attack), {})
-            rows.setdefault(cell.label, []).append(AttackedRun(cell.seeds, found))
-    for (access, fraction), by_label in measured.ulira.items():
-        rows = trials.setdefault(((access, fraction, 1), ULIRA), {})
-        for label, worlds in by_label.items():
-            rows[label] = [AttackedRun((world,), found) for world, found in enumerate(worlds)]
-    return dict(trials)
+            rows = trials.setdefault((cell.access, cell.fraction, cell.request, attack), {})
+            rows.setdefault(cell.label, {})[cell.seeds] = found
+    for (access, fraction, label), worlds in measured.ulira.items():
+        rows = trials.setdefault((access, fraction, 1, ULIRA), {})
+        rows[label] = {(world,): found for world, found in enumerate(worlds)}
+    return trials
 
 
-def _flags(benchmark: Benchmark, runs: pd.DataFrame | None, row: Verdict) -> list[str]:
+def _flags(benchmark: Benchmark, runs: pd.DataFrame | None, row: verdict.Verdict) -> list[str]:
     """List why a row is void, under its attack or altogether; runs: its own."""
     # U-LiRA's worlds may be there before the runs of the table are.
     if row.label in (ORIGINAL, RETRAIN) or runs is None:
         return []
-    limits = benchmark.limits
-    lost = float(runs["test_accuracy_gap"].mean())
-    return flags(row, lost, bool(runs["no_op"].all()), limits.equivalence, limits.utility)
-
-
-def _pair(pair: Pair) -> dict[str, Any]:
-    low, high = pair.difference.interval()
-    return {
-        "nearer": pair.nearer,
-        "farther": pair.farther,
-        "difference": pair.difference.value,
-        "sampling_error": pair.difference.sampling,
-        "seed_error": pair.difference.seeds,
-        "low": low,
-        "high": high,
-        "p": pair.p,
-    }
-
-
-def _cached(path: Path) -> dict[str, Any]:
-    """Read the cache; what is torn or absent is computed again."""
-    try:
-        stored = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return stored if isinstance(stored, dict) else {}
+    lost, no_op = float(runs["test_accuracy_gap"].mean()), bool(runs["no_op"].all())
+    return verdict.flags(row, lost, no_op, benchmark.limits.equivalence, benchmark.limits.utility)
 
 
 def _version(benchmark: Benchmark, plan: Plan, store: Store) -> str:
     """Return a digest of all that the numbers depend on."""
-    rooms = (audits, verdicts, metrics, evaluation)
-    folders = [Path(room.__file__ or "").parent for room in rooms]
+    folders = [Path(*room.__path__) for room in (audits, verdicts, metrics, evaluation)]
     source = [path.read_text() for folder in folders for path in sorted(folder.glob("*.py"))]
     stamps = {run: store.stamp(run) for run in plan.nodes if store.done(run)}
     asked = benchmark.model_dump(mode="json", exclude={"title", "tuning", "published"})

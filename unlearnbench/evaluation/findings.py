@@ -1,31 +1,39 @@
-"""What a report is made of."""
+"""What a report is made of, and one condition of it: runs, verdicts, which rows are what."""
+
+from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from unlearnbench import registry
+from unlearnbench.audits.attacks import HEADLINE, ULIRA
 from unlearnbench.metrics.curves import Curves
-from unlearnbench.metrics.gaps import summarise
-from unlearnbench.metrics.kinds import GROUP
-from unlearnbench.metrics.metric import of_kind
+from unlearnbench.metrics.gaps import noise_band, summarise
+from unlearnbench.metrics.metric import GROUP, of_kind
 from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import controls, titles
-from unlearnbench.verdicts.verdict import Expectation
+from unlearnbench.verdicts.verdict import Expectation, Verdict
 
 FRAMES = ("runs", "attacks", "pairs")
 RUN = ["label", *GROUP, "original_seed", "forget_seed", "run_seed", "run"]
 """Columns that say which run a row is of."""
-
-
-def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a frame's rows as dictionaries, None for what is missing."""
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return [{str(key): value for key, value in row.items()} for row in rows]
+FORGOTTEN = {
+    "random": "",
+    "class": "of a class ",
+    "subclass": "of a subclass ",
+    "most-memorised": "(of the most memorised) ",
+    "least-memorised": "(of the least memorised) ",
+}
+EXPECTED = {ORIGINAL: Expectation("told"), HELD_OUT: Expectation("alike")}
+"""What must come out of rows that every benchmark has; `Findings.controls` has the others."""
 
 
 @dataclass
@@ -71,6 +79,12 @@ class Findings:
         return summarise(self.runs)
 
     @cached_property
+    def conditions(self) -> list[Condition]:
+        """The conditions that have runs, in order."""
+        keys = self.runs[GROUP].drop_duplicates()
+        return [Condition(self, *row) for row in keys.itertuples(index=False)]
+
+    @cached_property
     def cost(self) -> pd.DataFrame:
         """One row a run with what it cost: seconds, by part too, gradients, memory in MB."""
         cost = self.runs[[*RUN, *of_kind("cost")]]
@@ -81,7 +95,7 @@ class Findings:
 
     def as_json(self) -> str:
         """Write everything as JSON, from which `from_json` makes it again, to the last bit."""
-        content = {name: value for name, value in vars(self).items() if name in self._fields()}
+        content = {one.name: getattr(self, one.name) for one in fields(self)}
         content["benchmark"] = self.benchmark.model_dump(mode="json", exclude_none=True)
         content["controls"] = {name: vars(must) for name, must in self.controls.items()}
         return json.dumps(content | {name: listed(content[name]) for name in FRAMES})
@@ -99,15 +113,147 @@ class Findings:
         content.setdefault("titles", titles(benchmark, registry.find("methods")))
         return cls(**content)
 
-    @classmethod
-    def _fields(cls) -> set[str]:
-        return set(cls.__dataclass_fields__)
+
+@dataclass(frozen=True)
+class Condition:
+    """One access x fraction x request of a benchmark: what one table and one figure are about."""
+
+    findings: Findings
+    access: str
+    fraction: float
+    request: int
+
+    @property
+    def key(self) -> tuple[str, float, int]:
+        """Access, fraction, request."""
+        return self.access, self.fraction, self.request
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """The benchmark it is of."""
+        return self.findings.benchmark
+
+    @property
+    def heading(self) -> str:
+        """Its name for people."""
+        kind = FORGOTTEN[self.benchmark.forget.kind]
+        text = f"{100 * self.fraction:g} % {kind}forgotten, {self.access} access"
+        return text if self.benchmark.forget.requests == 1 else f"{text}, request {self.request}"
+
+    @property
+    def suffix(self) -> str:
+        """The part of a file's name that says which condition it shows."""
+        return f"-{self.access}-{100 * self.fraction:g}-r{self.request}"
+
+    def select(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of a frame that are of this condition."""
+        return frame if frame.empty else frame[frame[GROUP].eq(list(self.key)).all(axis=1)]
+
+    @cached_property
+    def every_run(self) -> pd.DataFrame:
+        """All runs, those of controls too: one row each, with metrics, gaps and costs."""
+        return self.select(self.findings.runs)
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """The runs but for those of controls, which have a table of their own."""
+        return self.every_run[~self.every_run["label"].isin(list(self.findings.controls))]
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row a label and metric: mean, spread, interval, gap, noise band."""
+        return self.select(self.findings.summary)
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """One row a pair of methods under one attack."""
+        return self.select(self.findings.pairs)
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """The rows that tables show, in order."""
+        return [str(label) for label in self.runs["label"].unique()]
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """The rows that are methods: neither original nor retrain, held out or not."""
+        return [label for label in self.labels if label not in (ORIGINAL, RETRAIN, HELD_OUT)]
+
+    @cached_property
+    def sound(self) -> list[str]:
+        """The methods that may be called best: those without a flag under RMIA."""
+        judged = self.verdicts()
+        return [n for n in self.methods if n not in judged or not judged[n].flags]
+
+    @cached_property
+    def _judged(self) -> dict[str, dict[str, Verdict]]:
+        verdicts: dict[str, dict[str, Verdict]] = {}
+        for row in as_rows(self.select(self.findings.attacks)):
+            verdicts.setdefault(row["attack"], {})[row["label"]] = Verdict.of(row)
+        return verdicts
+
+    @property
+    def attacks(self) -> list[str]:
+        """The attacks that tables show, in the order asked for."""
+        return [name for name in [*self.benchmark.attacks, ULIRA] if name in self._judged]
+
+    @property
+    def every_attack(self) -> list[str]:
+        """The attacks that were made, those that no table was asked to show too."""
+        return list(self._judged)
+
+    def verdicts(self, attack: str = HEADLINE) -> dict[str, Verdict]:
+        """Return what an attack, by default that of FT AUC, makes of each row, by label."""
+        return self._judged.get(attack, {})
+
+    def verdict(self, label: str, attack: str = HEADLINE) -> Verdict:
+        """Return what an attack makes of one row. Raises KeyError where it was not made."""
+        return self.verdicts(attack)[label]
+
+    def controls(self) -> list[tuple[str, str, list[str]]]:
+        """Return, of each row whose outcome is known beforehand, what must come out and did not.
+
+        That is label, what must come out, and problems; none: it came out.
+        """
+        outcomes = []
+        for label, expected in (EXPECTED | self.findings.controls).items():
+            if main := self.verdicts().get(label):
+                made = {name: self.verdicts(name).get(label) for name in self.attacks}
+                shown = {name: verdict for name, verdict in made.items() if verdict}
+                outcomes.append((label, expected.must, expected.problems(main, shown)))
+        return outcomes
+
+    def title(self, label: str) -> str:
+        """Return a row's display name: its label where it has no other."""
+        return self.findings.titles.get(label, label)
+
+    def band(self, metric: str) -> float:
+        """Return how far from retrain a retrain is by chance, 95 %; NaN where nobody knows."""
+        return noise_band(self.every_run, metric)
+
+    def stacked(self, curve: str) -> dict[str, NDArray[np.float64]]:
+        """Return by label one curve a run, [runs, points]; NaN where a curve has no value."""
+        stacks: dict[str, list[list[float | None]]] = {}
+        for place, label in self.runs["label"].items():
+            if points := self.findings.curves[int(str(place))].get(curve):
+                stacks.setdefault(str(label), []).append(points)
+        return {label: np.array(rows, dtype=np.float64) for label, rows in stacks.items()}
+
+    def details(self, label: str) -> list[dict[str, Any]]:
+        """Return what the records of a row's runs say beside numbers."""
+        own = self.every_run[self.every_run["label"] == label]
+        return [self.findings.details[run] for run in own["run"]]
+
+
+def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a frame's rows as dictionaries, None for what is missing."""
+    rows = _plain(frame).to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
 def listed(table: pd.DataFrame) -> dict[str, list[Any]]:
     """Return a frame's columns as plain values, None for what is missing."""
-    plain = table.astype(object).where(table.notna(), None)
-    return {str(name): [_plain(value) for value in plain[name]] for name in plain}
+    return {str(name): values for name, values in _plain(table).to_dict("list").items()}
 
 
 def frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
@@ -123,5 +269,5 @@ def frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
     return made
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value  # a number of numpy's
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.astype(object).where(frame.notna(), None)

@@ -1,16 +1,13 @@
 """What figures show of one model beyond single numbers: distributions, ROC, effects by group."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from unlearnbench.audits.attacks import HEADLINE, View, score
 from unlearnbench.audits.references import ReferenceModels, reference_counts
 from unlearnbench.audits.roc import auc, placements
+from unlearnbench.verdicts.inference import Floats, Index
 
-Floats = NDArray[np.float64]
-Index = NDArray[np.int64]
 Curves = dict[str, list[float | None]]
 
 EDGES = np.linspace(-20, 20, 101)
@@ -31,12 +28,8 @@ def curves(view: View, references: ReferenceModels | None) -> Curves:
     samples, margin = view.samples, view.margin
     correct, label = view.signals["correct"], view.signals["label"]
     made: dict[str, Floats] = {
-        f"density_{part}": shares(margin[index])
-        for part, index in (
-            ("retain", samples.retain),
-            ("forget", samples.forget),
-            ("test", samples.test),
-        )
+        f"density_{part}": shares(margin[getattr(samples, part)])
+        for part in ("retain", "forget", "test")
     }
     classes = int(label.max()) + 1
     for part, index in (("forget", samples.forget), ("test", samples.test)):
@@ -57,17 +50,14 @@ def curves(view: View, references: ReferenceModels | None) -> Curves:
 def shares(margin: Floats) -> Floats:
     """Return the share of samples in each bin of log-odds, in percent."""
     counts = np.histogram(np.clip(margin, EDGES[0], EDGES[-1]), EDGES)[0]
-    share: Floats = 100 * counts / len(margin)
-    return share
+    return 100 * counts / len(margin)
 
 
 def true_positive_rates(positive: Floats, negative: Floats) -> Floats:
     """Return the TPR in percent at each of FPRS; NaN where less than one negative is allowed."""
     allowed = np.floor(FPRS * len(negative) + 1e-9).astype(int)
-    ordered = np.append(-np.inf, np.sort(negative))
-    above = len(positive) - np.searchsorted(
-        np.sort(positive), ordered[len(negative) - allowed], side="right"
-    )
+    thresholds = np.append(-np.inf, np.sort(negative))[len(negative) - allowed]
+    above = len(positive) - np.searchsorted(np.sort(positive), thresholds, side="right")
     return np.where(allowed > 0, 100 * above / len(positive), np.nan)
 
 
@@ -77,10 +67,8 @@ def by_references(view: View, references: ReferenceModels) -> Floats:
     Half of them are trained on a sample and half are not, whichever sample it is.
     """
     forget, others = view.samples.forget, view.samples.others
-    ratios: Mapping[int, Floats] = {
-        k: view.confidence / online for k, online in references.online_by_count.items()
-    }
-    return np.array([auc(ratio[forget], ratio[others]) for ratio in ratios.values()])
+    ratios = (view.confidence / online for online in references.online_by_count.values())
+    return np.array([auc(ratio[forget], ratio[others]) for ratio in ratios])
 
 
 def deciles(memorisation: Floats) -> Index:

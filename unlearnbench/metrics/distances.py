@@ -54,17 +54,12 @@ def klom(unlearned: Floats, retrained: Floats) -> Floats:
     one, other = np.clip(unlearned, -CLIP, CLIP), np.clip(retrained, -CLIP, CLIP)
     low = np.minimum(one.min(0), other.min(0))
     width = np.maximum(np.maximum(one.max(0), other.max(0)) - low, 1e-12) / BINS
-    p, q = (_histograms(margins, low, width) for margins in (one, other))
-    divergence: Floats = xlogy(p, p / q).sum(0)
+    shares = []
+    for margins in (one, other):
+        bins = np.minimum(((margins - low) / width).astype(np.int64), BINS - 1)
+        shares.append(np.maximum([(bins == b).mean(0) for b in range(BINS)], FLOOR))
+    divergence: Floats = xlogy(shares[0], shares[0] / shares[1]).sum(0)
     return divergence
-
-
-def _histograms(margins: Floats, low: Floats, width: Floats) -> Floats:
-    """Return the share of models in each bin, [BINS, n]."""
-    bins = np.minimum(((margins - low) / width).astype(np.int64), BINS - 1)
-    shares = np.stack([(bins == b).mean(0) for b in range(BINS)])
-    held: Floats = np.maximum(shares, FLOOR)
-    return held
 
 
 def tug_of_war(forget_gap: float, retain_gap: float, test_gap: float) -> float:

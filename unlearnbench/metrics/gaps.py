@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from unlearnbench.metrics.kinds import GROUP, RETRAIN, OfRuns, Yardstick
-from unlearnbench.metrics.metric import COSTS, METRICS, of_kind
+from unlearnbench.metrics.metric import GROUP, METRICS, RETRAIN, OfRuns, Yardstick, of_kind, of_type
 from unlearnbench.verdicts.inference import half_width
 
 
@@ -18,9 +17,9 @@ def with_gaps(runs: pd.DataFrame, terms: list[str]) -> pd.DataFrame:
     standard = Yardstick(runs, terms)
     gaps = standard.gaps([name for name in of_kind("level") if name in runs]).add_suffix("_gap")
     derived = {
-        name: metric.function(standard)
-        for name, metric in (METRICS | COSTS).items()
-        if isinstance(metric, OfRuns) and name not in runs and set(metric.needs) <= set(runs)
+        metric.name: metric.function(standard)
+        for metric in of_type(OfRuns)
+        if metric.name not in runs and set(metric.needs) <= set(runs)
     }
     return pd.concat([runs, gaps, pd.DataFrame(derived, index=runs.index)], axis=1)
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from unlearnbench.evaluation.condition import Condition, conditions
-from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.papers import Claim, Ending, advantages, against_all, mean_interval
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.verdicts.inference import FEWEST
@@ -20,7 +19,7 @@ WRONG = ("adv-rs", "adv-rl", "orig-rl", "orig-advl")
 
 def claims(findings: Findings) -> Iterator[Claim]:
     """Look for every claim that the rows of a benchmark can say something about."""
-    for condition in conditions(findings):
+    for condition in findings.conditions:
         if findings.benchmark.forget.requests == 1:
             yield from _smallest_gap(condition)
             yield from _told_from_retrain(condition)
@@ -121,7 +120,7 @@ def _adaptive(findings: Findings) -> Iterator[Claim]:
     runs = findings.runs[findings.runs["request"] > 1]
     runs = runs.assign(apart=runs["fr_auc"] - runs["ft_auc"])
     methods: dict[tuple[str, float], list[str]] = {}
-    for condition in conditions(findings):
+    for condition in findings.conditions:
         if condition.request > 1:
             methods.setdefault(condition.key[:2], []).extend(condition.methods)
     for (access, fraction), labels in methods.items():

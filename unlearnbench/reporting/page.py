@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
-from unlearnbench.evaluation.condition import conditions
 from unlearnbench.evaluation.findings import Findings, listed
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables.table import Table
@@ -60,7 +59,7 @@ def html_page(
 
     whole: tables of settings and, if there are any, failures.
     """
-    labels = dict.fromkeys(label for one in conditions(findings) for label in one.labels)
+    labels = dict.fromkeys(label for one in findings.conditions for label in one.labels)
     details = [table for section in sections for table in section.attacks]
     data = {
         "runs": _runs(findings),
@@ -113,7 +112,7 @@ def _as_markdown(table: Table) -> Markup:
 def _runs(findings: Findings) -> dict[str, dict[str, list[Any]]]:
     """Return the columns of the runs, by condition."""
     by_condition = {}
-    for condition in conditions(findings):
+    for condition in findings.conditions:
         runs = condition.every_run
         columns = runs.drop(columns=[name for name in runs if str(name).startswith("auc: ")])
         sources = [findings.details[run].get("source") for run in runs["run"]]

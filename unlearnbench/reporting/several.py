@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
-from unlearnbench.evaluation.condition import Condition, conditions
-from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.planning.benchmark import TERMS
 from unlearnbench.planning.plan import ORIGINAL
 from unlearnbench.reporting.figures.figure import Drawing
@@ -56,7 +55,7 @@ def comparison(folders: Mapping[str, Findings]) -> tuple[str, list[str], list[Se
     ]
     sections = [Section("What changed", "", [_changes(folders)], [], [])]
     by_key = {
-        name: {condition.key: condition for condition in conditions(findings)}
+        name: {condition.key: condition for condition in findings.conditions}
         for name, findings in folders.items()
     }
     shared = [key for key in by_key[first] if all(key in by_key[name] for name in others)]
@@ -253,7 +252,7 @@ def rank_map(benchmarks: Mapping[str, Findings]) -> pd.DataFrame:
     """Return ranks, a row a setting and a column a method; equals share their mean rank."""
     distances: dict[str, dict[str, float]] = {}
     for name, findings in benchmarks.items():
-        for condition in conditions(findings):
+        for condition in findings.conditions:
             verdicts = condition.verdicts()
             distances[f"{name}: {condition.heading}"] = {
                 label: np.inf if verdict.flags else abs(verdict.gap.value)

@@ -7,8 +7,7 @@ from markupsafe import Markup
 
 from unlearnbench.audits.attacks import HEADLINE, attack_title
 from unlearnbench.audits.references import reference_counts
-from unlearnbench.evaluation.condition import Condition, conditions
-from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
@@ -36,7 +35,7 @@ def about(findings: Findings) -> dict[str, Any]:
         "recipe": _training(benchmark),
         "settings": {label: row.settings for label, row in benchmark.methods.items()},
         "searches": _searches(findings),
-        "outcome": [line for condition in conditions(findings) for line in outcome(condition)],
+        "outcome": [line for condition in findings.conditions for line in outcome(condition)],
         "compared": _procedure(findings),
         "claimed": claims_tables({benchmark.name: findings}),
         "metrics": [(m.title, Markup(m.about)) for m in METRICS.values() if m.about],
@@ -183,7 +182,7 @@ def warnings(findings: Findings) -> list[str]:
     """Say what is missing, skipped, failed, stale or broken, and what is not to be used."""
     lines = [*findings.broken, *_of_runs(findings)]
     if not findings.attacks.empty:
-        every = conditions(findings)
+        every = findings.conditions
         for condition in every:
             where = f"{condition.heading}: " if len(every) > 1 else ""
             lines += [f"{where}{line}" for line in of_condition(condition)]

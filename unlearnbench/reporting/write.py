@@ -3,8 +3,7 @@
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from unlearnbench.evaluation.condition import Condition, conditions
-from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.files import write_text
 from unlearnbench.reporting import page
 from unlearnbench.reporting.figures import drawings
@@ -25,7 +24,7 @@ def write_report(
     written again soon has no figures beside it, which take longest. figures: names of those wanted,
     None for all.
     """
-    sections = [section(condition, figures) for condition in conditions(findings)]
+    sections = [section(condition, figures) for condition in findings.conditions]
     failures = failures_table(findings)
     whole = [settings_table(findings), *([failures] if failures else [])]
     about = about_benchmark(findings)

@@ -13,7 +13,7 @@ from unlearnbench.audits.attacks import HEADLINE
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.measure import Measurement
 from unlearnbench.metrics.gaps import with_gaps
-from unlearnbench.metrics.kinds import GROUP
+from unlearnbench.metrics.metric import GROUP
 from unlearnbench.planning.benchmark import TERMS, Benchmark
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Plan
 from unlearnbench.storage.store import Store

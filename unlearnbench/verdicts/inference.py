@@ -52,13 +52,9 @@ class Estimate:
     error: float
     freedom: float
 
-    def half_width(self, level: float = LEVEL) -> float:
-        """Return half the width of the 1 - level confidence interval."""
-        return half_width(self.error, self.freedom, level)
-
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Return the 1 - level confidence interval."""
-        half = self.half_width(level)
+        half = half_width(self.error, self.freedom, level)
         return self.value - half, self.value + half
 
     @property
@@ -72,7 +68,7 @@ class Estimate:
 
         A smaller margin asks more than so many samples and seeds can show.
         """
-        return self.half_width(2 * LEVEL) + self.half_width(0.2)
+        return sum(half_width(self.error, self.freedom, level) for level in (2 * LEVEL, 0.2))
 
 
 def combine(parts: Sequence[Part]) -> Estimate:
@@ -86,10 +82,9 @@ def combine(parts: Sequence[Part]) -> Estimate:
     the sampling variance stands in. Degrees of freedom by Welch and Satterthwaite, the seed
     variance having one less than there are sets and the sampling variance any number.
     """
-    runs = len(parts)
     value = float(np.mean([part.value for part in parts]))
-    of_forget = _variance([(part.forget, part.at_forget) for part in parts], runs)
-    of_others = _variance([(part.others, part.at_others) for part in parts], runs)
+    of_forget = _variance([(part.forget, part.at_forget) for part in parts])
+    of_others = _variance([(part.others, part.at_others) for part in parts])
     sets: dict[Hashable, list[float]] = {}
     for part in parts:
         sets.setdefault(part.forget_set, []).append(part.value)
@@ -98,17 +93,16 @@ def combine(parts: Sequence[Part]) -> Estimate:
     between = float(np.var(means, ddof=1)) / count if count > 1 else np.nan
     scatter = float(np.nanmax([between, of_forget]))
     total = scatter + of_others
-    freedom = np.inf
-    if count > 1 and between > 0:
-        freedom = (count - 1) * (total / between) ** 2
+    known = count > 1 and between > 0
+    freedom = (count - 1) * (total / between) ** 2 if known else np.inf
     sampling, seeds, error = np.sqrt([of_forget + of_others, between, total])
     return Estimate(value, count, float(sampling), float(seeds), float(error), float(freedom))
 
 
-def _variance(parts: list[tuple[Index, Floats]], runs: int) -> float:
+def _variance(parts: list[tuple[Index, Floats]]) -> float:
     """Return the variance of a mean over runs that comes from one group's samples."""
     ids = np.concatenate([index for index, _ in parts])
-    influence = np.concatenate([(v - v.mean()) / (len(v) * runs) for _, v in parts])
+    influence = np.concatenate([(v - v.mean()) / (len(v) * len(parts)) for _, v in parts])
     total = np.bincount(ids, weights=influence)[np.bincount(ids) > 0]
     correction = min(np.count_nonzero(np.bincount(index)) for index, _ in parts)
     return float((total**2).sum() * correction / max(correction - 1, 1))
@@ -118,9 +112,8 @@ def holm(p: Sequence[float]) -> list[float]:
     """Adjust p-values for their number (Holm, 1979): still valid whatever depends on what."""
     order = np.argsort(p, kind="stable")
     factors = len(p) - np.arange(len(p))
-    adjusted = np.minimum(np.maximum.accumulate(np.asarray(p)[order] * factors), 1)
     result = np.empty(len(p))
-    result[order] = adjusted
+    result[order] = np.minimum(np.maximum.accumulate(np.asarray(p)[order] * factors), 1)
     return [float(value) for value in result]
 
 

@@ -1,18 +1,23 @@
-"""What an attack makes of a row, what makes its number void, and what must come out of some."""
+"""What an attack makes of every row: how sure its AUC is, how far from retrain, which rank.
 
-from __future__ import annotations
+And what makes its number void, and what must come out of some rows.
+"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import combinations
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnbench.audits.attacks import HEADLINE, Samples, attack_title
-from unlearnbench.verdicts.inference import Estimate
+from unlearnbench.audits.attacks import FPRS, HEADLINE, Attacked, Samples, attack_title
+from unlearnbench.audits.roc import Part, mean_part, rate
+from unlearnbench.verdicts.inference import FEWEST, LEVEL, Estimate, combine, holm, judge, ranks
 
 NO_OP, OVER, LOST = "no-op", "over-forgets", "utility lost"
+Rows = Mapping[str, Mapping[tuple[int, ...], Attacked]]
+"""What an attack finds, by label and by the seeds of a run, by which runs are paired."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Uncertain:
     seeds: float | None = None
 
     @classmethod
-    def of(cls, estimate: Estimate) -> Uncertain:
+    def of(cls, estimate: Estimate) -> Self:
         """Keep of an estimate what is shown."""
         return cls(estimate.value, *estimate.interval(), estimate.sampling, estimate.seeds)
 
@@ -71,19 +76,17 @@ class Verdict:
         """Return its numbers as a row of `Findings.attacks`."""
         auc, (first, last) = self.auc, self.rank or (None, None)
         row: dict[str, Any] = {"n": self.runs, "sets": self.sets, "auc": auc.value, "std": self.std}
-        row |= {"sampling_error": auc.sampling, "seed_error": auc.seeds}
-        row |= {"low": auc.low, "high": auc.high} | _columns("gap", self.gap)
+        row |= _errors(auc) | _columns("gap", self.gap)
         row |= {"attainable": self.attainable, "p": self.p, "verdict": self.word}
-        for fpr, rate in self.rates.items():
-            row |= _columns(f"tpr_{100 * fpr:g}", rate)
+        for fpr, found in self.rates.items():
+            row |= _columns(f"tpr_{100 * fpr:g}", found)
         row |= {"balanced": self.balanced, "power": self.power}
         return row | {"rank": first, "rank_last": last, "flags": self.flags}
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Verdict:
+    def of(cls, row: Mapping[str, Any]) -> Self:
         """Read a row of `Findings.attacks`."""
         errors = row["sampling_error"], row["seed_error"]
-        fprs = [name for name in row if name.startswith("tpr_") and name.count("_") == 1]
         return cls(
             row["label"],
             row["n"],
@@ -94,7 +97,7 @@ class Verdict:
             row["attainable"],
             row["p"],
             row["verdict"],
-            {float(name[4:]) / 100: _uncertain(row, name) for name in fprs},
+            {fpr: _uncertain(row, f"tpr_{100 * fpr:g}") for fpr in FPRS},
             row["balanced"],
             row["attack"],
             bool(row["power"]),
@@ -103,15 +106,119 @@ class Verdict:
         )
 
 
+def _errors(number: Uncertain) -> dict[str, float | None]:
+    errors = {"sampling_error": number.sampling, "seed_error": number.seeds}
+    return errors | {"low": number.low, "high": number.high}
+
+
 def _columns(name: str, number: Uncertain | None) -> dict[str, float | None]:
     values = (number.value, *number.interval()) if number else (None, None, None)
     return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
 
 
 def _uncertain(row: Mapping[str, Any], name: str) -> Uncertain | None:
-    if row[name] is None:
+    if row.get(name) is None:
         return None
     return Uncertain(row[name], row[f"{name}_low"], row[f"{name}_high"])
+
+
+def judge_rows(trials: Rows, retrain: str, family: Sequence[str], margin: float) -> list[Verdict]:
+    """Judge every row under one attack; places and flags are still to come.
+
+    trials: by label; family: the labels that are tested together; margin: of equivalence, in
+    points.
+    """
+    gaps = {
+        label: combine(list(parts.values()))
+        for label, parts in differences(trials, retrain).items()
+        if parts
+    }
+    tested = [label for label in family if label in gaps]
+    adjusted = dict(zip(tested, holm([gaps[label].p_zero for label in tested]), strict=True))
+    verdicts = []
+    for label, own in trials.items():
+        gap = gaps.get(label)
+        p = adjusted.get(label, gap.p_zero) if gap else None
+        parts = [found.part for found in own.values()]
+        auc = combine(parts)
+        verdicts.append(
+            Verdict(
+                label,
+                len(own),
+                auc.sets,
+                Uncertain.of(auc),
+                float(np.std([part.value for part in parts], ddof=1)) if len(own) > 1 else np.nan,
+                Uncertain.of(gap) if gap else None,
+                gap.attainable if gap else None,
+                p,
+                judge(gap, p, margin) if gap and p is not None else None,
+                {fpr: _mean_rate([*own.values()], fpr) for fpr in FPRS},
+                float(np.mean([found.balanced for found in own.values()])),
+            )
+        )
+    return verdicts
+
+
+def differences(trials: Rows, retrain: str) -> dict[str, dict[tuple[int, ...], Part]]:
+    """Return each run's difference to the mean of the retrains on the same samples, by seeds."""
+    retrains: dict[object, list[Part]] = {}
+    for found in trials.get(retrain, {}).values():
+        retrains.setdefault(found.part.forget_set, []).append(found.part)
+    ideal = {forget_set: mean_part(parts) for forget_set, parts in retrains.items()}
+    return {
+        label: {
+            seeds: found.part.minus(ideal[found.part.forget_set])
+            for seeds, found in own.items()
+            if found.part.forget_set in ideal
+        }
+        for label, own in trials.items()
+        if label != retrain
+    }
+
+
+def compare_pairs(trials: Rows, retrain: str, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Compare rows in pairs on the runs and samples they share (paired DeLong, and over seeds).
+
+    A row on either side of retrain differs from one on the other without being farther away; but
+    what is surely and well below is not ranked, see `flags`. Returns rows of `Findings.pairs`: the
+    one nearer to retrain, the other, by how much their AUCs differ, in points, and p, Holm-adjusted
+    for the number of pairs.
+    """
+    parts = {label: own for label, own in differences(trials, retrain).items() if label in labels}
+    far = {label: combine(list(own.values())).value for label, own in parts.items() if own}
+    pairs: list[tuple[str, str, Estimate]] = []
+    for pair in combinations([label for label in labels if label in far], 2):
+        nearer, farther = sorted(pair, key=lambda label: abs(far[label]))
+        shared = [seeds for seeds in parts[nearer] if seeds in parts[farther]]
+        if shared:
+            apart = combine([parts[farther][s].minus(parts[nearer][s]) for s in shared])
+            pairs.append((nearer, farther, apart))
+    adjusted = holm([d.p_zero if d.sets >= FEWEST else 1.0 for _, _, d in pairs])
+    return [
+        {"nearer": nearer, "farther": farther, "difference": apart.value}
+        | _errors(Uncertain.of(apart))
+        | {"p": p}
+        for (nearer, farther, apart), p in zip(pairs, adjusted, strict=True)
+    ]
+
+
+def places(
+    verdicts: Sequence[Verdict], compared: Sequence[Mapping[str, Any]], labels: Sequence[str]
+) -> dict[str, tuple[int, int]]:
+    """Return the first and last place each row may have by its AUC's distance to retrain's."""
+    gaps = {verdict.label: abs(verdict.gap.value) for verdict in verdicts if verdict.gap}
+    apart = {frozenset((pair["nearer"], pair["farther"])) for pair in compared if pair["p"] < LEVEL}
+    return ranks(sorted((label for label in labels if label in gaps), key=gaps.__getitem__), apart)
+
+
+def _mean_rate(runs: Sequence[Attacked], fpr: float) -> Uncertain | None:
+    """Average a rate over runs; its interval counts each forget sample once, however many runs."""
+    known = [share for found in runs if (share := found.rates[fpr]) is not None]
+    if len(known) < len(runs):
+        return None
+    mean, distinct = np.mean(known), len(np.unique(np.concatenate([r.part.forget for r in runs])))
+    exact = rate(round(mean / 100 * distinct), distinct)
+    return Uncertain(float(mean), exact.low, exact.high)
 
 
 @dataclass(frozen=True)
@@ -182,14 +289,9 @@ def flags(
     retrain's by more than the margin, and surely below, which gives forgotten samples away as well;
     utility lost: its test accuracy is below retrain's by more than `utility` points.
     """
-    reasons = []
-    if no_op:
-        reasons.append(NO_OP)
-    if verdict.gap and verdict.word == "different" and verdict.gap.value < -margin:
-        reasons.append(OVER)
-    if test_accuracy_gap < -utility:
-        reasons.append(LOST)
-    return reasons
+    over = verdict.gap and verdict.word == "different" and verdict.gap.value < -margin
+    found = {NO_OP: no_op, OVER: over, LOST: test_accuracy_gap < -utility}
+    return [reason for reason, holds in found.items() if holds]
 
 
 def has_power(original: Verdict | None) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from unlearnbench.evaluation.condition import Condition
+from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.curves import EDGES
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.figures.drawing import SHADED, names, of_method, tell

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from unlearnbench.evaluation.condition import Condition
+from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.curves import abscissa
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from unlearnbench.evaluation.condition import Condition
+from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.metric import METRICS, of_kind
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.reporting.figures.drawing import (

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.condition import Condition
+from unlearnbench.evaluation.findings import Condition
 from unlearnbench.registry import discover
 from unlearnbench.reporting.tables.table import Table
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from unlearnbench.audits.attacks import ATTACKS, FPRS, HEADLINE, ULIRA, attack_title
 from unlearnbench.audits.roc import needed_negatives
-from unlearnbench.evaluation.condition import Condition
+from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.gaps import level_band
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.reporting.tables import register

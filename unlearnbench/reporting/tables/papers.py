@@ -7,8 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from unlearnbench.evaluation.condition import Condition
-from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.papers import papers
 from unlearnbench.planning.plan import RETRAIN

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlearnbench.evaluation.condition import Condition
-from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.distances import KLOM_MODELS
 from unlearnbench.metrics.metric import COSTS, METRICS, of_kind
 from unlearnbench.planning.benchmark import TERMS

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from unlearnbench.audits.attacks import HEADLINE
-from unlearnbench.evaluation.condition import Condition
+from unlearnbench.evaluation.findings import Condition
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.reporting.tables.table import Mark, Table, known, text
 from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero

@@ -13,8 +13,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from unlearnbench.evaluation.findings import as_rows
-from unlearnbench.metrics.kinds import Metric
-from unlearnbench.metrics.metric import COSTS, METRICS
+from unlearnbench.metrics.metric import COSTS, METRICS, Metric
 from unlearnbench.reporting import escape
 
 Entry = Mapping[str, Any]
