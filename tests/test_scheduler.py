@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 from unlearnbench.data.prepare import DataSpec
+from unlearnbench.execution import Workplace
 from unlearnbench.planning.plan import Node, Plan, Spec
 from unlearnbench.recipe import Recipe
 from unlearnbench.scheduling.estimate import disk
 from unlearnbench.scheduling.placement import OVERHEAD, Capacity
 from unlearnbench.scheduling.scheduler import Agenda, Scheduler, progress
-from unlearnbench.scheduling.slots import Event, Job, Slot, Workplace, open_workers
+from unlearnbench.scheduling.slots import Event, Job, Slot, open_workers
 from unlearnbench.storage import store as storage
 from unlearnbench.storage.housekeeping import superfluous
 from unlearnbench.storage.store import Leases, Store

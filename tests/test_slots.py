@@ -140,12 +140,12 @@ def test_time_is_learnt_by_kind_and_guessed_until_then() -> None:
     every = [original, reference, retrain, ft, alone, odd]
     assert [expected(n) for n in every] == pytest.approx([1, 0.75, 0.9, 0.25, 0.05, 0.3])
     known = Pace()
-    assert known.left([ft], 2) is None and known.length(ft) == 0.25
+    assert known.total([ft], 2) is None and known.length(ft) == 0.25
     known.learn(original, 10.0)
-    assert known.left([original, reference, ft], 2) == pytest.approx((10 + 7.5 + 2.5) / 2)
+    assert known.total([original, reference, ft], 2) == pytest.approx((10 + 7.5 + 2.5) / 2)
     known.learn(ft, 1.0)
     known.learn(ft, 3.0)
-    assert known.of(ft) == 2 and known.total([ft, reference]) == pytest.approx(9.5)
+    assert known.length(ft) == 2 and known.total([ft, reference]) == pytest.approx(9.5)
 
 
 def test_time_left_is_honest_after_a_tenth_of_the_work() -> None:
@@ -168,7 +168,7 @@ def test_time_left_is_honest_after_a_tenth_of_the_work() -> None:
     while spent < whole / 10:
         known.learn(*work[place])
         spent, place = spent + work[place][1], place + 1
-    left = known.left([one for one, _ in work[place:]], 1)
+    left = known.total([one for one, _ in work[place:]], 1)
     assert left == pytest.approx(whole - spent, rel=0.25)
 
 

@@ -1,7 +1,7 @@
 """How long a plan will take, and how much it will keep, learnt from what has been run."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from statistics import mean, median
 
@@ -15,8 +15,7 @@ FINE_TUNING = 0.3
 
 def expected(node: Node) -> float:
     """Guess how long a node takes, an original being 1, from its spec alone."""
-    spec = node.spec
-    data = spec.data
+    spec, data = node.spec, node.spec.data
     if spec.kind == "original":
         return 1.0
     if spec.kind == "reference":
@@ -44,26 +43,17 @@ class Pace:
         if expected(node) >= FINE_TUNING:  # what takes no time says nothing of the machine
             self.rates.append(seconds / expected(node))
 
-    def of(self, node: Node) -> float | None:
-        """Return the seconds a node will take; None if nothing is known yet."""
+    def length(self, node: Node) -> float:
+        """Return the seconds a node will take or, of what nothing is known yet, a guess."""
         if node.label in self.seconds:
             return mean(self.seconds[node.label])
-        return expected(node) * median(self.rates) if self.rates else None
+        return expected(node) * median(self.rates or [1.0])
 
-    def length(self, node: Node) -> float:
-        """Return how long a node will take, to sort by: in seconds or, failing that, a guess."""
-        seconds = self.of(node)
-        return expected(node) if seconds is None else seconds
-
-    def total(self, nodes: Iterable[Node]) -> float | None:
-        """Return the seconds that nodes take one after the other; None if nothing is known."""
-        seconds = [self.of(node) for node in nodes]
-        return None if None in seconds else sum(filter(None, seconds))
-
-    def left(self, nodes: Iterable[Node], slots: int) -> float | None:
+    def total(self, nodes: Collection[Node], slots: int = 1) -> float | None:
         """Return the seconds that nodes will take on so many slots; None if nothing is known."""
-        total = self.total(nodes)
-        return None if total is None else total / slots
+        if not self.rates and any(node.label not in self.seconds for node in nodes):
+            return None
+        return sum(map(self.length, nodes)) / slots
 
 
 def from_store(plan: Plan, store: Store) -> Pace:
@@ -116,7 +106,7 @@ def cost(
     nodes, size = [plan.nodes[run] for run in runs], disk(plan, store, runs)
     if placement is None:
         return Cost(None, False, known.total(nodes), size)
-    return Cost(placement.slots, bool(placement.gpus), known.left(nodes, placement.slots), size)
+    return Cost(placement.slots, bool(placement.gpus), known.total(nodes, placement.slots), size)
 
 
 def disk(plan: Plan, store: Store, runs: Iterable[str]) -> int | None:

@@ -18,33 +18,17 @@ from typing import Literal, TypeVar
 
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, ShutdownExecutorError
 
+from unlearnbench.execution import Workplace
 from unlearnbench.planning.plan import Node
-from unlearnbench.registry import Plugin
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """Hold what all jobs of a plan have in common: where data are, which methods were added.
-
-    profile: note where the time of each run goes.
-    """
-
-    data_root: Path
-    plugins: tuple[Plugin, ...] = ()
-    profile: bool = False
 
 
 @dataclass(frozen=True)
 class Job:
-    """Hold all that a worker needs; nothing in it is a model or a method object.
-
-    digest: of the data that finished runs were made of, None if there are none.
-    """
+    """Hold all that a worker needs; nothing in it is a model or a method object."""
 
     node: Node
     results: Path
     workplace: Workplace
-    digest: str | None = None
 
 
 @dataclass(frozen=True)

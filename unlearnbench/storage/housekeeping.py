@@ -1,7 +1,6 @@
 """What is in a results folder: list it, verify it, prune it, merge another into it."""
 
 import shutil
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -97,21 +96,11 @@ def merge_runs(source: Path, store: Store) -> tuple[int, list[str]]:
     """
     if not (source / "runs").is_dir():
         raise UserError(f"There are no results in {source}.", "Name a folder like results/digits.")
-    other, copied, damaged = Store(source), 0, []
     store.prepare()
     if not (store.folder / "benchmark.toml").exists():
         shutil.copy(source / "benchmark.toml", store.folder / "benchmark.toml")
-    leases = Leases(store.folder / "leases")
-    for run, folder in other.runs().items():
-        if store.done(run) or not other.exists(run) or not leases.take(run):
-            continue
-        if damage := other.damage(run) or other.split_damage(run):
-            damaged.append(f"{folder.name}: {damage}")
-        else:
-            _copy(run, other, store)
-            copied += 1
-        leases.drop(run)
-    return copied, damaged
+    other = Store(source)
+    return _take_over(other, store, {run: False for run in other.runs() if not store.done(run)})
 
 
 def adopt(store: Store, plan: Plan) -> dict[str, int]:
@@ -120,41 +109,49 @@ def adopt(store: Store, plan: Plan) -> dict[str, int]:
     Models of one data set, net and recipe, and one seed, are the same whatever is forgotten of
     them. Returns how many come from which benchmark; what is damaged there is left there.
     """
-    shared = {
-        run: node
+    wanted = {
+        run: node.keep_weights
         for run, node in plan.nodes.items()
         if node.spec.kind != "unlearn" and not store.exists(run)
     }
-    if not shared:  # as whenever a command is typed again: other folders are not looked through
-        return {}
-    stores: dict[Path, Store] = {}
-    leases, adopted = Leases(store.folder / "leases"), Counter[str]()
-    for record in sorted(store.folder.parent.glob("*/runs/*/record.json")):
-        run, folder = record.parent.name.rpartition("-")[2], record.parents[2]
-        if run not in shared or folder == store.folder or store.exists(run):
+    adopted: dict[str, int] = {}
+    # Nothing is wanted whenever a command is typed again: other folders are not looked through.
+    for runs in sorted(store.folder.parent.glob("*/runs")) if wanted else ():
+        other = Store(runs.parent)
+        if other.folder != store.folder and (copied := _take_over(other, store, wanted)[0]):
+            adopted[other.folder.name] = copied
+    store.refresh()
+    return adopted
+
+
+def _take_over(other: Store, store: Store, wanted: dict[str, bool]) -> tuple[int, list[str]]:
+    """Copy the wanted runs that another store has, with their weights where these are needed.
+
+    Returns how many were copied, which are wanted no more, and what is damaged there.
+    """
+    leases, copied, damaged = Leases(store.folder / "leases"), 0, []
+    for run, folder in other.runs().items():
+        if run not in wanted or not other.exists(run):
             continue
-        other = stores.setdefault(folder, Store(folder))
-        if other.damage(run) or other.split_damage(run):
+        if damage := other.damage(run) or other.split_damage(run):
+            damaged.append(f"{folder.name}: {damage}")
             continue
-        if (shared[run].keep_weights and not other.has_weights(run)) or not leases.take(run):
+        if (wanted[run] and not other.has_weights(run)) or not leases.take(run):
             continue
-        store.prepare()
         _copy(run, other, store)
         leases.drop(run)
-        adopted[folder.name] += 1
-    store.refresh()
-    return dict(adopted)
+        del wanted[run]
+        copied += 1
+    return copied, damaged
 
 
 def _copy(run: str, other: Store, store: Store) -> None:
-    record = other.record(run)
-    folder = other.runs()[run]
-    pairs = [(path, store.folder / "runs" / folder.name / path.name) for path in folder.iterdir()]
-    if other.has_weights(run):
-        pairs.append((other.model_path(run), store.model_path(run)))
+    record, files = other.record(run), list(other.runs()[run].iterdir())
+    if "weights" in record["files"]:
+        files.append(other.model_path(run))
     if record["split"]:
-        name = f"splits/{record['split']}.npz"
-        pairs.append((other.folder / name, store.folder / name))
-    for source, target in sorted(pairs, key=lambda pair: pair[0].name == "record.json"):
-        if source.exists():
-            write(target, partial(shutil.copyfile, source))
+        files.append(other.folder / "splits" / f"{record['split']}.npz")
+    for file in sorted(files, key=lambda file: file.name == "record.json"):  # that comes last
+        if file.exists():
+            target = store.folder / file.relative_to(other.folder)
+            write(target, partial(shutil.copyfile, file))

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +20,13 @@ OTHER_DATA = "it was made of other data than the rest"
 Arrays = dict[str, NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class _Checked:
-    """Hold what was found when a run's files were last read, and when its record was written."""
-
-    stamp: int
-    damage: str | None
-    digest: str | None
-
-
 class Store:
     """Read and write the results of one benchmark."""
 
     def __init__(self, folder: Path) -> None:
         """Use `folder`, which need not exist yet."""
         self.folder = folder
-        self._checked: dict[str, _Checked] = {}
+        self._checked: dict[tuple[str, int], tuple[str | None, str | None]] = {}
         self._folders: dict[str, Path] | None = None
 
     def prepare(self) -> None:
@@ -90,8 +81,7 @@ class Store:
         Looks at the disk, where `done` may remember.
         """
         folder = self.run_folder(spec)
-        record, error = (_written(folder / name) for name in ("record.json", "error.txt"))
-        return record, error
+        return _written(folder / "record.json"), _written(folder / "error.txt")
 
     def error(self, run: str) -> str | None:
         """Return what went wrong with a run when last tried, None if nothing did.
@@ -110,17 +100,17 @@ class Store:
 
         Reads them all once, and again only when the record has changed.
         """
-        return self._look(run).damage
+        return self._look(run)[0]
 
     def digest(self, run: str) -> str | None:
         """Return the digest of the data that a finished run was made of."""
-        return self._look(run).digest
+        return self._look(run)[1]
 
-    def _look(self, run: str) -> _Checked:
-        stamp = self.stamp(run)
-        if run not in self._checked or self._checked[run].stamp != stamp:
-            self._checked[run] = _Checked(stamp, *self._examine(run))
-        return self._checked[run]
+    def _look(self, run: str) -> tuple[str | None, str | None]:
+        key = run, self.stamp(run)
+        if key not in self._checked:
+            self._checked[key] = self._examine(run)
+        return self._checked[key]
 
     def _examine(self, run: str) -> tuple[str | None, str | None]:
         """Return what is wrong with a run's files, and the digest of its data."""
@@ -170,8 +160,7 @@ class Store:
 
     def logits(self, run: str) -> NDArray[Any]:
         """Return a run's logits, float16 [n, classes]; references have none."""
-        logits: NDArray[Any] = _load(self._path(run, "logits.npz"))["logits"]
-        return logits
+        return _load(self._path(run, "logits.npz"))["logits"]
 
     def split(self, split: str) -> Arrays:
         """Return the indices of a split: forget and earlier, into the training set."""
@@ -235,11 +224,7 @@ def _load(path: Path) -> Arrays:
 
 
 def _saver(arrays: Arrays) -> Callable[[Path], None]:
-    def save(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-
-    return save
+    return partial(np.savez, **arrays)  # type: ignore[arg-type]
 
 
 LEASE = 60.0
@@ -260,7 +245,6 @@ class Leases:
         """Keep the leases in `folder`."""
         self.folder = folder
         self._known: dict[str, SoftFileLease] = {}
-        self._held: set[str] = set()
 
     def take(self, run: str) -> bool:
         """Take a lease on a run; False if another process has it.
@@ -274,19 +258,16 @@ class Leases:
             self._known[run].acquire(timeout=0)
         except Timeout:
             return False
-        self._held.add(run)
         return True
 
     def drop(self, run: str) -> None:
-        """Release a lease."""
-        if run in self._held:
-            self._known.pop(run).release()
-            self._held.discard(run)
+        """Release a lease that was taken."""
+        self._known.pop(run).release()
 
     def drop_all(self) -> None:
         """Release every lease."""
-        for run in list(self._held):
-            self.drop(run)
+        for lease in self._known.values():
+            lease.release()  # which does nothing for one that another process has
 
     def sweep(self) -> None:
         """Clear away what dead processes of this machine have left."""
