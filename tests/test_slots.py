@@ -81,16 +81,16 @@ def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Pa
         assert worker.submit(_where, None).result(timeout=60)[2] == first
         doomed = worker.submit(_sleep, 60)
         worker.stop()
-        with pytest.raises(slots.WorkerLostError):
+        with pytest.raises(slots.LOST):
             doomed.result(timeout=60)
         doomed = worker.submit(_sleep, 60)  # stopped before its process has begun
         worker.stop()
-        with pytest.raises(slots.WorkerLostError):
+        with pytest.raises(slots.LOST):
             doomed.result(timeout=60)
         again = worker.submit(_where, None).result(timeout=60)[2]
         assert again != first
         os.kill(again, signal.SIGKILL)
-        with pytest.raises(slots.WorkerLostError):
+        with pytest.raises(slots.LOST):
             worker.submit(_sleep, 60).result(timeout=60)
     finally:
         worker.stop()

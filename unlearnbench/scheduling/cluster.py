@@ -2,14 +2,14 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from unlearnbench.errors import UserError
-from unlearnbench.scheduling.slots import Activity, Event, Job, Slot, WorkerLostError
+from unlearnbench.scheduling.slots import Activity, Event, Job, Slot
 
 RESOURCE = "slot"
 PATIENCE = 10
@@ -39,7 +39,7 @@ class ClusterWorker:
         if task.status == "finished":
             ended.set_result(task.result())
         else:  # cancelled, lost, or the death of one worker after another
-            ended.set_exception(WorkerLostError(f"the task is {task.status}"))
+            ended.set_exception(CancelledError(f"the task is {task.status}"))
 
     def stop(self) -> None:
         """Give up the task, if there is one; what a worker has begun there it ends, unheard."""
@@ -49,7 +49,6 @@ class ClusterWorker:
 
 
 def _there(work: Callable[[Job, Slot], Event], job: Job) -> Event:
-    """Do a job on a worker of the cluster."""
     return work(job, _slot_there())
 
 

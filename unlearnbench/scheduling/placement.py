@@ -19,8 +19,8 @@ class Capacity:
     """Say which runs fit beside each other.
 
     The first run of a kind has a device to itself, and shows what it needs; devices whose memory is
-    not given hold as many runs as they have slots. memory: MB of
-    each device; needs: MB that a run of each kind has needed.
+    not given hold as many runs as they have slots. memory: MB of each device; needs: MB that runs
+    of each kind have needed.
     """
 
     memory: Mapping[str, int] = field(default_factory=dict)

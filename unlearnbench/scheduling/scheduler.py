@@ -4,7 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -12,8 +12,8 @@ from unlearnbench.errors import UserError
 from unlearnbench.execution import Workplace
 from unlearnbench.planning.plan import Node, Plan
 from unlearnbench.scheduling.placement import Capacity
-from unlearnbench.scheduling.slots import Event, Job, Slot, WorkerLostError
-from unlearnbench.storage.store import OTHER_DATA, Leases, Store
+from unlearnbench.scheduling.slots import LOST, Event, Job, Slot
+from unlearnbench.storage.store import OTHER_DATA, Store
 
 LOOK = 0.5
 """Seconds between two looks at the clock, and at what other processes have made."""
@@ -118,7 +118,7 @@ class SlotWorker(Protocol):
     slot: Slot
 
     def submit(self, work: Callable[[Job, Slot], Event], job: Job) -> Future[Event]:
-        """Begin a job, one at a time; its future raises WorkerLostError if the worker is."""
+        """Begin a job, one at a time; its future raises one of LOST if the worker is."""
         ...
 
     def stop(self) -> None:
@@ -133,38 +133,31 @@ class _Run:
     too_long: bool = False
 
 
+@dataclass
 class Scheduler:
-    """Work off the open nodes of a plan, each when what it needs is there."""
+    """Work off the open nodes of a plan, each when what it needs is there.
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: Store,
-        workers: Sequence[SlotWorker],
-        workplace: Workplace,
-        *,
-        length: Callable[[Node], float] = lambda node: 1.0,
-        capacity: Capacity | None = None,
-        timeout: float | None = None,
-        work: Callable[[Job, Slot], Event] = _work,
-    ) -> None:
-        """Prepare to run on `workers`; nothing starts yet.
+    length: how long a node will take, in any unit; timeout: seconds a run may take; work: what a
+    worker does with a job.
+    """
 
-        length: how long a node will take, in any unit; timeout: seconds a run may take; work: what
-        a worker does with a job.
-        """
-        self.plan, self.store, self.workers, self.workplace = plan, store, workers, workplace
-        self.length, self.timeout, self.work = length, timeout, work
-        self.capacity = capacity or Capacity()
-        self.leases = Leases(store.folder / "leases")
-        self.running: dict[Future[Event], _Run] = {}
-        self.alone: dict[str, str] = {}
-        """Runs to be tried once more, and the device that each must have to itself."""
-        self.elsewhere: set[str] = set()
-        """Runs on which another process holds a lease."""
-        self.before: dict[str, tuple[int | None, int | None]] = {}
-        """Of each open run, when record and error were written that were there at the start."""
-        self.stopping = False
+    plan: Plan
+    store: Store
+    workers: Sequence[SlotWorker]
+    workplace: Workplace
+    _: KW_ONLY
+    length: Callable[[Node], float] = lambda node: 1.0
+    capacity: Capacity = field(default_factory=Capacity)
+    timeout: float | None = None
+    work: Callable[[Job, Slot], Event] = _work
+    stopping: bool = False
+    running: dict[Future[Event], _Run] = field(default_factory=dict)
+    alone: dict[str, str] = field(default_factory=dict)
+    """Runs to be tried once more, and the device that each must have to itself."""
+    elsewhere: set[str] = field(default_factory=set)
+    """Runs on which another process holds a lease."""
+    before: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
+    """Of each open run, when record and error were written that were there at the start."""
 
     def stop(self) -> None:
         """Start nothing more; what is running is finished."""
@@ -196,8 +189,8 @@ class Scheduler:
         finally:
             for worker in self.workers:
                 worker.stop()
-            self.leases.drop_all()
-            self.leases.sweep()
+            self.store.leases.drop_all()
+            self.store.leases.sweep()
 
     def _block(self, agenda: Agenda, lost: str) -> Iterator[Event]:
         """Give up the nodes that need one that is lost."""
@@ -214,10 +207,10 @@ class Scheduler:
             fits = partial(self._fits, worker.slot.device)
             while worker not in busy and not self.stopping and (node := agenda.take(fits)):
                 run = node.spec.id
-                if not self.leases.take(run):
+                if not self.store.leases.take(run):
                     self.elsewhere.add(run)
                 elif event := self._ended_elsewhere(node):
-                    self.leases.drop(run)
+                    self.store.leases.drop(run)
                     yield event
                 else:
                     job = Job(node, self.store.folder, self.workplace)
@@ -257,7 +250,7 @@ class Scheduler:
         for future in ended:
             run = self.running.pop(future)
             events.append(self._event(future, run))
-            self.leases.drop(run.node.spec.id)
+            self.store.leases.drop(run.node.spec.id)
         return events
 
     def _event(self, future: Future[Event], run: _Run) -> Event:
@@ -265,7 +258,7 @@ class Scheduler:
         node, seconds = run.node, time.monotonic() - run.started
         try:
             event = future.result()
-        except WorkerLostError:
+        except LOST:
             run.worker.stop()
             message = "its worker was killed, by the system for want of memory or by hand"
             if run.too_long:

@@ -12,9 +12,8 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, ShutdownExecutorError
 
@@ -99,8 +98,8 @@ PATIENCE = 5.0
 """Seconds that a task may take to be taken up by the executor of its slot."""
 
 
-class WorkerLostError(Exception):
-    """Say that a job came to nothing, since its process was killed or stopped."""
+LOST = (BrokenProcessPool, ShutdownExecutorError, CancelledError)
+"""What the future of a job raises that came to nothing, since its process was killed or stopped."""
 
 
 class Worker:
@@ -114,20 +113,19 @@ class Worker:
         """Prepare; no process starts yet."""
         self.slot = slot
         self._executor: ProcessPoolExecutor | None = None
-        self._task: Future[object] | None = None
+        self._task: Future[Any] | None = None
 
     def submit(self, work: Callable[[T, Slot], R], job: T) -> Future[R]:
-        """Run `work` in the slot's process; its future raises WorkerLostError if that is killed."""
+        """Run `work` in the slot's process; its future raises one of LOST if that is killed."""
         if self._executor is None:
             # loky replaces a process whose memory has grown: as it should, and no news for a user.
             warnings.filterwarnings("ignore", "A worker (was restarted|stopped)", UserWarning)
             self._executor = ProcessPoolExecutor(
                 max_workers=1, initializer=_begin, initargs=(os.getpid(),), env=ONE_THREAD
             )
-        result: Future[R] = Future()
-        self._task = task = self._executor.submit(work, job, self.slot)
-        task.add_done_callback(partial(_hand_over, result))
-        return result
+        task: Future[R] = self._executor.submit(work, job, self.slot)
+        self._task = task
+        return task
 
     def stop(self) -> None:
         """End the process, whatever it is doing; a later job starts a fresh one."""
@@ -138,15 +136,6 @@ class Worker:
             self._executor.shutdown(wait=True, kill_workers=True)
             self._executor = self._task = None
         self.slot.idle()
-
-
-def _hand_over(result: Future[R], task: Future[R]) -> None:
-    try:
-        result.set_result(task.result())
-    except (BrokenProcessPool, ShutdownExecutorError, CancelledError) as error:
-        result.set_exception(WorkerLostError(str(error)))
-    except Exception as error:
-        result.set_exception(error)
 
 
 def _begin(main: int) -> None:

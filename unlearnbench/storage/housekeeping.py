@@ -11,7 +11,7 @@ from unlearnbench.files import DRAFT, write
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import Plan
-from unlearnbench.storage.store import Leases, Store
+from unlearnbench.storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,12 @@ class Stock:
 
 def stock(results: Path) -> list[Stock]:
     """Count what every benchmark below a results folder has."""
-    folders = sorted(path.parent for path in results.glob("*/runs"))
-    done = {folder: len(list(folder.glob("runs/*/record.json"))) for folder in folders}
-    return [Stock(f.name, done[f], len(failures(f)), size_of([f])) for f in folders]
-
-
-def failures(folder: Path) -> list[Path]:
-    """List the error files of runs that have no record."""
-    errors = folder.glob("runs/*/error.txt")
-    return [path for path in errors if not path.with_name("record.json").exists()]
+    stocks = []
+    for folder in sorted(path.parent for path in results.glob("*/runs")):
+        done = {path.parent for path in folder.glob("runs/*/record.json")}
+        failed = {path.parent for path in folder.glob("runs/*/error.txt")} - done
+        stocks.append(Stock(folder.name, len(done), len(failed), size_of([folder])))
+    return stocks
 
 
 def open_store(results: Path, name: str) -> Store:
@@ -129,17 +126,17 @@ def _take_over(other: Store, store: Store, wanted: dict[str, bool]) -> tuple[int
 
     Returns how many were copied, which are wanted no more, and what is damaged there.
     """
-    leases, copied, damaged = Leases(store.folder / "leases"), 0, []
+    copied, damaged = 0, []
     for run, folder in other.runs().items():
         if run not in wanted or not other.exists(run):
             continue
         if damage := other.damage(run) or other.split_damage(run):
             damaged.append(f"{folder.name}: {damage}")
             continue
-        if (wanted[run] and not other.has_weights(run)) or not leases.take(run):
+        if (wanted[run] and not other.has_weights(run)) or not store.leases.take(run):
             continue
         _copy(run, other, store)
-        leases.drop(run)
+        store.leases.drop(run)
         del wanted[run]
         copied += 1
     return copied, damaged

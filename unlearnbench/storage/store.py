@@ -26,6 +26,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         """Use `folder`, which need not exist yet."""
         self.folder = folder
+        self.leases = Leases(folder / "leases")
         self._checked: dict[tuple[str, int], tuple[str | None, str | None]] = {}
         self._folders: dict[str, Path] | None = None
 
