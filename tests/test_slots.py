@@ -53,7 +53,7 @@ def test_without_a_gpu_there_is_a_run_a_core(monkeypatch: pytest.MonkeyPatch) ->
 def test_slots_of_a_device_share_it() -> None:
     with slots.open_workers(["cuda:0", "cuda:1"], 2) as made:
         assert [worker.slot.device for worker in made] == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
-        assert len({worker.slot.index for worker in made}) == 4
+        assert len({worker.slot.file for worker in made}) == 4
 
 
 def _where(job: None, slot: slots.Slot) -> tuple[str, int, int]:
@@ -74,7 +74,7 @@ _kept: list[bytearray] = []
 
 
 def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Path) -> None:
-    worker = slots.Worker(slots.Slot(tmp_path, 0, "cpu"))
+    worker = slots.Worker(slots.Slot(tmp_path / "0.json", "cpu"))
     try:
         device, threads, first = worker.submit(_where, None).result(timeout=60)
         assert (device, threads) == ("cpu", 1)
@@ -98,7 +98,7 @@ def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Pa
 
 def test_a_process_that_has_grown_is_replaced_in_silence(tmp_path: Path) -> None:
     pytest.importorskip("psutil", reason="without it loky cannot see how large a process is")
-    worker = slots.Worker(slots.Slot(tmp_path, 0, "cpu"))
+    worker = slots.Worker(slots.Slot(tmp_path / "0.json", "cpu"))
     try:
         first = worker.submit(_grow, 0).result(timeout=60)
         worker.submit(_grow, 500 * 10**6).result(timeout=60)
@@ -113,7 +113,7 @@ def test_a_process_that_has_grown_is_replaced_in_silence(tmp_path: Path) -> None
 
 
 def test_a_slot_tells_what_it_is_doing(tmp_path: Path) -> None:
-    slot = slots.Slot(tmp_path, 0, "cpu")
+    slot = slots.Slot(tmp_path / "0.json", "cpu")
     assert slot.activity() is None
     slot.busy(slots.Activity("abc", "amun", 3, 10))
     assert slot.activity() == slots.Activity("abc", "amun", 3, 10)

@@ -200,7 +200,7 @@ def _stopped_by_ctrl_c(scheduler: Scheduler, listener: Listener) -> Iterator[Non
     def on_signal(number: int, frame: object) -> None:
         if scheduler.stopping:
             raise KeyboardInterrupt
-        scheduler.stop()
+        scheduler.stopping = True
         listener.told("Finishing what is running; Ctrl-C again stops at once.")
 
     before = signal.signal(signal.SIGINT, on_signal)

@@ -59,7 +59,7 @@ def _slot_there() -> Slot:
 
     torch.set_num_threads(1)
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    return Slot(Path(tempfile.mkdtemp(prefix="unlearnbench-")), 0, device)
+    return Slot(Path(tempfile.mkdtemp(prefix="unlearnbench-"), "0.json"), device)
 
 
 @contextmanager
@@ -78,5 +78,5 @@ def open_cluster(address: str) -> Iterator[list[ClusterWorker]]:
         count = int(sum(worker["resources"].get(RESOURCE, 0) for worker in workers))
         if not count:
             raise UserError(f"The workers at {address} offer no '{RESOURCE}'.", HINT)
-        names = [f"{address}#{index + 1}" for index in range(count)]
-        yield [ClusterWorker(Slot(Path(folder), i, name), client) for i, name in enumerate(names)]
+        slots = [Slot(Path(folder, f"{n}.json"), f"{address}#{n + 1}") for n in range(count)]
+        yield [ClusterWorker(slot, client) for slot in slots]

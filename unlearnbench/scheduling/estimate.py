@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import mean, median
 
 from unlearnbench.planning.plan import Node, Plan
 from unlearnbench.scheduling.placement import Placement
+from unlearnbench.storage.housekeeping import size_of
 from unlearnbench.storage.store import Store
 
 FINE_TUNING = 0.3
@@ -29,13 +30,12 @@ def expected(node: Node) -> float:
     return epochs / spec.recipe.epochs * (1.0 if spec.access == "full" else 2 * forgotten)
 
 
+@dataclass
 class Pace:
     """Learn how long nodes take, by kind; kinds not seen yet by guesses, scaled to those seen."""
 
-    def __init__(self) -> None:
-        """Know nothing yet."""
-        self.seconds: dict[str, list[float]] = defaultdict(list)
-        self.rates: list[float] = []
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    rates: list[float] = field(default_factory=list)
 
     def learn(self, node: Node, seconds: float) -> None:
         """Note how long a node took."""
@@ -68,10 +68,7 @@ def from_store(plan: Plan, store: Store) -> Pace:
 
 
 def _similar(plan: Plan, store: Store) -> Iterator[float]:
-    """Yield how long an original of this plan would take, by others on the same data and model.
-
-    They lie in the folders beside the store's; their time goes by samples and epochs.
-    """
+    """Yield how long an original would take, by those beside, of its data and model, for others."""
     asked = next(iter(plan.nodes.values())).spec
     for path in sorted(store.folder.parent.glob("*/runs/original-*")):
         other = Store(path.parent.parent)
@@ -118,7 +115,7 @@ def disk(plan: Plan, store: Store, runs: Iterable[str]) -> int | None:
     weights = 0
     for run, node in plan.nodes.items():
         if store.done(run):
-            sizes.setdefault(node.label, store.size(run))
+            sizes.setdefault(node.label, size_of([store.runs()[run]]))
             if not weights and store.has_weights(run):
                 weights = store.model_path(run).stat().st_size
     if not sizes:

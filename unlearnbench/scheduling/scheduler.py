@@ -74,10 +74,6 @@ class Agenda:
                 way[need] = max(way[need], way[run])
         self._order = sorted(nodes, key=lambda run: way[run], reverse=True)
 
-    def __bool__(self) -> bool:
-        """Say whether anything is left, ready or not."""
-        return bool(self.open)
-
     def put(self, run: str) -> None:
         """Put back a node that was taken."""
         self._taken.discard(run)
@@ -151,6 +147,7 @@ class Scheduler:
     timeout: float | None = None
     work: Callable[[Job, Slot], Event] = _work
     stopping: bool = False
+    """Whether to start nothing more; what is running is finished."""
     running: dict[Future[Event], _Run] = field(default_factory=dict)
     alone: dict[str, str] = field(default_factory=dict)
     """Runs to be tried once more, and the device that each must have to itself."""
@@ -158,10 +155,6 @@ class Scheduler:
     """Runs on which another process holds a lease."""
     before: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
     """Of each open run, when record and error were written that were there at the start."""
-
-    def stop(self) -> None:
-        """Start nothing more; what is running is finished."""
-        self.stopping = True
 
     def run(self, state: Progress) -> Iterator[Event]:
         """Yield an event for each node that ends. On any exception, Ctrl-C included, workers stop.
@@ -177,7 +170,7 @@ class Scheduler:
         try:
             for run in state.failed:
                 yield from self._block(agenda, run)
-            while self.running or (agenda and not self.stopping):
+            while self.running or (agenda.open and not self.stopping):
                 for event in [*self._start(agenda), *self._ended()]:
                     yield event
                     if event.status == "again":
@@ -190,7 +183,6 @@ class Scheduler:
             for worker in self.workers:
                 worker.stop()
             self.store.leases.drop_all()
-            self.store.leases.sweep()
 
     def _block(self, agenda: Agenda, lost: str) -> Iterator[Event]:
         """Give up the nodes that need one that is lost."""

@@ -70,28 +70,24 @@ class Activity:
 class Slot:
     """Name a place where one run at a time may be; several may share a device."""
 
-    folder: Path
-    index: int
+    file: Path
+    """What it is doing, for the display; none while that is nothing."""
     device: str
 
     def busy(self, activity: Activity) -> None:
         """Tell the display what is going on."""
-        self._file.write_text(json.dumps(asdict(activity)))
+        self.file.write_text(json.dumps(asdict(activity)))
 
     def idle(self) -> None:
         """Tell the display that nothing is."""
-        self._file.unlink(missing_ok=True)
+        self.file.unlink(missing_ok=True)
 
     def activity(self) -> Activity | None:
         """Read what the slot is doing; None if nothing, or if it is just being written."""
         try:
-            return Activity(**json.loads(self._file.read_text()))
+            return Activity(**json.loads(self.file.read_text()))
         except (OSError, ValueError):
             return None
-
-    @property
-    def _file(self) -> Path:
-        return self.folder / f"{self.index}.json"
 
 
 PATIENCE = 5.0
@@ -156,4 +152,4 @@ def open_workers(devices: list[str], jobs_per_device: int) -> Iterator[list[Work
     """Make the workers of this machine for as long as the block lasts; none starts yet."""
     with tempfile.TemporaryDirectory(prefix="unlearnbench-") as folder:
         names = [device for device in devices for _ in range(jobs_per_device)]
-        yield [Worker(Slot(Path(folder), index, device)) for index, device in enumerate(names)]
+        yield [Worker(Slot(Path(folder, f"{n}.json"), name)) for n, name in enumerate(names)]

@@ -1,8 +1,7 @@
 """What is in a results folder: list it, verify it, prune it, merge another into it."""
 
 import shutil
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,24 +13,12 @@ from unlearnbench.planning.plan import Plan
 from unlearnbench.storage.store import Store
 
 
-@dataclass(frozen=True)
-class Stock:
-    """Count what one benchmark has: runs finished and failed, and bytes of all files."""
-
-    name: str
-    done: int
-    failed: int
-    size: int
-
-
-def stock(results: Path) -> list[Stock]:
-    """Count what every benchmark below a results folder has."""
-    stocks = []
+def stock(results: Path) -> Iterator[tuple[str, int, int, int]]:
+    """Yield each benchmark of a results folder: name, runs finished and failed, bytes of all."""
     for folder in sorted(path.parent for path in results.glob("*/runs")):
         done = {path.parent for path in folder.glob("runs/*/record.json")}
         failed = {path.parent for path in folder.glob("runs/*/error.txt")} - done
-        stocks.append(Stock(folder.name, len(done), len(failed), size_of([folder])))
-    return stocks
+        yield folder.name, len(done), len(failed), size_of([folder])
 
 
 def open_store(results: Path, name: str) -> Store:

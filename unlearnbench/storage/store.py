@@ -77,10 +77,7 @@ class Store:
         return self._path(run, "record.json").exists()
 
     def marks(self, spec: Spec) -> tuple[int | None, int | None]:
-        """Return when a run's record and its error were written, in ns; None for what is not there.
-
-        Looks at the disk, where `done` may remember.
-        """
+        """Return when the disk's record and error of a run were written, in ns; None if absent."""
         folder = self.run_folder(spec)
         return _written(folder / "record.json"), _written(folder / "error.txt")
 
@@ -97,10 +94,7 @@ class Store:
         return unseal(self._path(run, "record.json").read_text())
 
     def damage(self, run: str) -> str | None:
-        """Say what is wrong with a run's own files; None if all is as it was written.
-
-        Reads them all once, and again only when the record has changed.
-        """
+        """Say what is wrong with a run's files, read once a record; None if all is as written."""
         return self._look(run)[0]
 
     def digest(self, run: str) -> str | None:
@@ -142,10 +136,6 @@ class Store:
             return None
         what = "is missing" if found is None else "is not what was written"
         return f"{path.relative_to(self.folder)} {what}"
-
-    def size(self, run: str) -> int:
-        """Return the bytes that a finished run takes, without its weights."""
-        return sum(path.stat().st_size for path in self.runs()[run].iterdir())
 
     def has_weights(self, run: str) -> bool:
         """Say whether the weights of a finished run were kept."""
@@ -190,9 +180,8 @@ class Store:
         how long the others took.
         """
         folder, files, start = self.run_folder(spec), {}, time.perf_counter()
-        if folder.is_dir():
-            for left in folder.glob(f"{DRAFT}*"):  # by a worker that was killed while it wrote
-                left.unlink()
+        for left in folder.glob(f"{DRAFT}*"):  # by a worker that was killed while it wrote
+            left.unlink()
         if weights is not None:
             files["weights"] = write(self.model_path(spec.id), weights)
         if split is not None:
@@ -237,10 +226,7 @@ to life later, two make the same run, and store the same record.
 
 
 class Leases:
-    """Say which process makes which run, where several share a folder.
-
-    Holds the leases of one process; each shows signs of life until it is released.
-    """
+    """Say which process makes which run of a shared folder; what it holds shows signs of life."""
 
     def __init__(self, folder: Path) -> None:
         """Keep the leases in `folder`."""
@@ -248,10 +234,7 @@ class Leases:
         self._known: dict[str, SoftFileLease] = {}
 
     def take(self, run: str) -> bool:
-        """Take a lease on a run; False if another process has it.
-
-        Asked repeatedly, it finds a dead owner.
-        """
+        """Take a lease on a run; False if another has it, of whom it learns in time if it died."""
         if run not in self._known:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._known[run] = SoftFileLease(self.folder / run, lease_duration=LEASE)
@@ -266,12 +249,9 @@ class Leases:
         self._known.pop(run).release()
 
     def drop_all(self) -> None:
-        """Release every lease."""
+        """Release every lease, and clear away what dead processes of this machine have left."""
         for lease in self._known.values():
             lease.release()  # which does nothing for one that another process has
-
-    def sweep(self) -> None:
-        """Clear away what dead processes of this machine have left."""
         for path in self.folder.glob("[!.]*"):
             if self.take(path.name):
                 self.drop(path.name)
