@@ -4,7 +4,7 @@ import resource
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from unlearnbench import registry
 from unlearnbench.authoring import Method, Task
-from unlearnbench.data.prepare import Data, DataSpec, draw_samples
+from unlearnbench.data.prepare import Data, DataSpec, Images, Labels, draw_samples
 from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_members
 from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution import Workplace
@@ -51,9 +51,7 @@ def resident(spec: DataSpec, root: Path, recipe: Recipe, device: torch.device) -
     return examples_of(data.train, recipe, device) + test + held_out
 
 
-def examples_of(
-    part: tuple[NDArray[np.uint8], NDArray[np.int64]], recipe: Recipe, device: torch.device
-) -> Examples:
+def examples_of(part: tuple[Images, Labels], recipe: Recipe, device: torch.device) -> Examples:
     """Move arrays to the device."""
     images, labels = (torch.from_numpy(array).to(device) for array in part)
     return Examples(images, labels, torch.ones_like(labels, dtype=torch.bool), recipe)
@@ -146,7 +144,7 @@ class Material:
             self.data.labels,
             len(self.data.train[1]),
             subclasses=self.data.subclasses,
-            order=partial(memorisation_order, self.spec.data, self.root),
+            order=lambda: memorisation_order(self.spec.data, self.root),  # pyright: ignore[reportArgumentType]
         )
 
     def about(self) -> dict[str, Any]:

@@ -100,10 +100,9 @@ def cost(
     plan: Plan, store: Store, runs: Iterable[str], known: Pace, placement: Placement | None
 ) -> Cost:
     """Guess what it takes to make these runs of a plan; placement None: on a cluster."""
-    nodes, size = [plan.nodes[run] for run in runs], disk(plan, store, runs)
-    if placement is None:
-        return Cost(None, False, known.total(nodes), size)
-    return Cost(placement.slots, bool(placement.gpus), known.total(nodes, placement.slots), size)
+    nodes = [plan.nodes[run] for run in runs]
+    slots, on_gpu = (placement.slots, bool(placement.gpus)) if placement else (None, False)
+    return Cost(slots, on_gpu, known.total(nodes, slots or 1), disk(plan, store, runs))
 
 
 def disk(plan: Plan, store: Store, runs: Iterable[str]) -> int | None:

@@ -77,10 +77,9 @@ class Placement:
         gpus = self.gpus if self.measured else []
         capacity = Capacity({device: environment.memory(device) for device in gpus})
         for run, node in plan.nodes.items() if gpus else ():
-            if store.done(run):
-                record = store.record(run)
-                if record["environment"]["device"].startswith("cuda"):
-                    capacity.learn(node.label, record["peak memory MB"])
+            record = store.record(run) if store.done(run) else None
+            if record and record["environment"]["device"].startswith("cuda"):
+                capacity.learn(node.label, record["peak memory MB"])
         return capacity
 
 

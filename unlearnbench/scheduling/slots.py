@@ -49,7 +49,6 @@ class Event:
     fatal: bool = False
 
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -71,7 +70,6 @@ class Slot:
     """Name a place where one run at a time may be; several may share a device."""
 
     file: Path
-    """What it is doing, for the display; none while that is nothing."""
     device: str
 
     def busy(self, activity: Activity) -> None:
@@ -111,7 +109,7 @@ class Worker:
         self._executor: ProcessPoolExecutor | None = None
         self._task: Future[Any] | None = None
 
-    def submit(self, work: Callable[[T, Slot], R], job: T) -> Future[R]:
+    def submit(self, work: Callable[[Any, Slot], R], job: Any) -> Future[R]:
         """Run `work` in the slot's process; its future raises one of LOST if that is killed."""
         if self._executor is None:
             # loky replaces a process whose memory has grown: as it should, and no news for a user.

@@ -37,20 +37,19 @@ def remembered(store: Store) -> Benchmark | None:
 
 def verify(store: Store) -> dict[str, str]:
     """Say what is wrong with which run, by its folder's name; nothing if all is as written."""
-    damaged = {}
-    for run, folder in store.runs().items():
-        if store.exists(run) and (damage := store.damage(run) or store.split_damage(run)):
-            damaged[folder.name] = damage
-    return damaged
+    return {
+        folder.name: damage
+        for run, folder in store.runs().items()
+        if store.exists(run) and (damage := store.damage(run) or store.split_damage(run))
+    }
 
 
 def superfluous(store: Store, plan: Plan) -> list[Path]:
     """List what a benchmark does not need: runs of other settings, and what was left half made."""
-    kept = set(plan.nodes)
     splits = {node.spec.split_id for node in plan.nodes.values()}
     needed = {run for node in plan.nodes.values() for run in node.needs}
     needed |= {run for run, node in plan.nodes.items() if node.keep_weights}
-    paths = [folder for run, folder in store.runs().items() if run not in kept]
+    paths = [folder for run, folder in store.runs().items() if run not in plan.nodes]
     paths += [p for p in store.folder.glob("models/*") if p.stem not in needed]
     paths += [p for p in store.folder.glob("splits/*") if p.stem not in splits]
     paths += store.folder.rglob(f"{DRAFT}*")
@@ -119,13 +118,11 @@ def _take_over(other: Store, store: Store, wanted: dict[str, bool]) -> tuple[int
             continue
         if damage := other.damage(run) or other.split_damage(run):
             damaged.append(f"{folder.name}: {damage}")
-            continue
-        if (wanted[run] and not other.has_weights(run)) or not store.leases.take(run):
-            continue
-        _copy(run, other, store)
-        store.leases.drop(run)
-        del wanted[run]
-        copied += 1
+        elif (other.has_weights(run) or not wanted[run]) and store.leases.take(run):
+            _copy(run, other, store)
+            store.leases.drop(run)
+            del wanted[run]
+            copied += 1
     return copied, damaged
 
 

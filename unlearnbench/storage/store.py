@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,8 @@ class Store:
         try:
             (self.folder / "runs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(
-                f"Cannot write to {self.folder}: {error.strerror}.", "Name a folder with --results."
-            ) from error
+            hint = "Name a folder with --results."
+            raise UserError(f"Cannot write to {self.folder}: {error.strerror}.", hint) from error
 
     def runs(self) -> dict[str, Path]:
         """Return the folders of all runs, finished or not, by id, as they were when last read."""
@@ -238,11 +238,10 @@ class Leases:
         if run not in self._known:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._known[run] = SoftFileLease(self.folder / run, lease_duration=LEASE)
-        try:
+        with suppress(Timeout):
             self._known[run].acquire(timeout=0)
-        except Timeout:
-            return False
-        return True
+            return True
+        return False
 
     def drop(self, run: str) -> None:
         """Release a lease that was taken."""
