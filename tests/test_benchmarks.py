@@ -17,7 +17,8 @@ from torch import Tensor
 from tests.conftest import Cli
 from unlearnbench import registry
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.execution.execute import Bench, execute
+from unlearnbench.execution import Workplace
+from unlearnbench.execution.execute import execute
 from unlearnbench.outline import settings_class
 from unlearnbench.planning import expansion, reading
 from unlearnbench.planning.rows import resolve
@@ -87,8 +88,9 @@ def test_each_runs_end_to_end_at_reduced_size(
     def weights(run: str) -> Mapping[str, Tensor]:
         return load_file(store.model_path(run))
 
+    workplace = Workplace(tmp_path / "data")
     for node in plan.nodes.values():
-        save(store, node, execute(node.spec, Bench("cpu", tmp_path / "data"), weights), "cpu")
+        save(store, node, execute(node.spec, "cpu", workplace, weights), "cpu")
     store.refresh()
     found = collect(planned, store)
     assert not found.broken and not found.failures

@@ -53,7 +53,7 @@ class Broken(Method):
 def test_broken_method_is_told_how(tmp_path: Path) -> None:
     path = tmp_path / "broken.py"
     path.write_text(BROKEN)
-    problems = {result.rule: result.problem for result in examine(path) if result.problem}
+    problems = {rule: problem for rule, problem in examine(path) if problem}
     assert list(problems.values()) == [
         "set `paper` to the address of its paper",
         "the forget labels were changed",
@@ -79,5 +79,5 @@ class Raising(Method):
 def test_what_a_method_raises_is_told_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "raising.py"
     path.write_text(RAISING)
-    problems = {result.problem for result in examine(path) if result.problem}
+    problems = {problem for _, problem in examine(path) if problem}
     assert problems == {"ValueError: no 3 (raising.py, line 11)"}

@@ -12,7 +12,8 @@ from unlearnbench import registry
 from unlearnbench.data.prepare import Data, DataSpec, Pool, Source, draw_samples
 from unlearnbench.data.splits import Indices, Split, cut, require_partition
 from unlearnbench.errors import DataError, UserError
-from unlearnbench.execution.execute import Bench, execute
+from unlearnbench.execution import Workplace
+from unlearnbench.execution.execute import execute
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Recipe
 
@@ -63,7 +64,7 @@ def test_other_data_than_before_is_refused(tmp_path: Path) -> None:
     data = DataSpec(name="digits", train=50, test=50)
     spec = Spec(kind="original", data=data, model="small-cnn", recipe=Recipe(epochs=1), seed=1)
     with pytest.raises(DataError, match="not what earlier runs of this benchmark were made of"):
-        execute(spec, Bench("cpu", tmp_path, digest="0" * 16), lambda run: {})
+        execute(spec, "cpu", Workplace(tmp_path, digest="0" * 16), lambda run: {})
 
 
 def test_too_few_samples_is_one_line(tmp_path: Path) -> None:

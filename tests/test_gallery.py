@@ -13,7 +13,6 @@ import pytest
 import unlearnbench as ub
 from docs.builder import published
 from docs.builder.markdown import DOCS, ROOT
-from unlearnbench.evaluation.condition import conditions
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.planning.reading import read, validate
 from unlearnbench.reporting.write import write_report
@@ -64,7 +63,7 @@ def test_published_folders_are_whole_and_small(name: str) -> None:
 
 def with_methods(findings: Findings, count: int) -> Findings:
     """Return findings of so many methods, those that are there standing in for the others."""
-    methods = conditions(findings)[0].methods
+    methods = findings.conditions[0].methods
     origins = {f"{methods[n % len(methods)]}-{n}": methods[n % len(methods)] for n in range(count)}
 
     def copied(frame: pd.DataFrame) -> pd.DataFrame:

@@ -184,7 +184,7 @@ def test_the_example_benchmark_is_planned(workshop: Path) -> None:
 
 
 def test_the_example_method_keeps_the_contract(workshop: Path) -> None:
-    kept = [result.problem for result in contract.examine(workshop / "methods" / "noisy-ft.py")]
+    kept = [problem for _, problem in contract.examine(workshop / "methods" / "noisy-ft.py")]
     assert len(kept) == 9 and not any(kept)
 
 

@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 
 from unlearnbench.data.prepare import DataSpec
+from unlearnbench.execution import Workplace
 from unlearnbench.planning.plan import Node, Plan, Spec
 from unlearnbench.recipe import Recipe
 from unlearnbench.scheduling.estimate import disk
 from unlearnbench.scheduling.placement import OVERHEAD, Capacity
 from unlearnbench.scheduling.scheduler import Agenda, Scheduler, progress
-from unlearnbench.scheduling.slots import Event, Job, Slot, Workplace, open_workers
+from unlearnbench.scheduling.slots import Event, Job, Slot, open_workers
 from unlearnbench.storage import store as storage
-from unlearnbench.storage.housekeeping import superfluous
+from unlearnbench.storage.housekeeping import size_of, superfluous
 from unlearnbench.storage.store import Leases, Store
 
 
@@ -131,7 +132,7 @@ def test_what_waits_for_a_lost_node_is_given_up_with_all_that_waits_for_it() -> 
     c = node(3, 1.0, (b.spec.id,))
     agenda = Agenda({n.spec.id: n for n in (a, b, c)}, set(), seconds)
     lost = [(n.spec.seed, missing) for n, missing in agenda.lost(a.spec.id)]
-    assert lost == [(2, a.spec.id), (3, b.spec.id)] and not agenda
+    assert lost == [(2, a.spec.id), (3, b.spec.id)] and not agenda.open
 
 
 def test_a_run_whose_worker_is_killed_is_tried_once_more_and_no_other_is_touched(
@@ -262,7 +263,7 @@ def test_a_run_whose_weights_are_wanted_is_open_until_they_are_kept(tmp_path: Pa
     assert superfluous(store, plan_of(wanted)) == []
     assert superfluous(store, plan_of(without)) == kept
     other = replace(node(2, 0.0), keep_weights=True)
-    grown = store.size(run)
+    grown = size_of([store.runs()[run]])
     assert disk(plan_of(wanted, other), store, [other.spec.id]) == grown + 10_000
     assert disk(plan_of(wanted, node(3, 0.0)), store, [node(3, 0.0).spec.id]) == grown
 
@@ -276,6 +277,6 @@ def test_stopping_finishes_what_is_running(tmp_path: Path) -> None:
         events = []
         for event in scheduler.run(progress(plan, store, set())):
             events.append(event)
-            scheduler.stop()
+            scheduler.stopping = True
     assert 1 <= len(events) <= 3 and {event.status for event in events} == {"done"}
     assert not list((tmp_path / "leases").iterdir())

@@ -53,7 +53,7 @@ def test_without_a_gpu_there_is_a_run_a_core(monkeypatch: pytest.MonkeyPatch) ->
 def test_slots_of_a_device_share_it() -> None:
     with slots.open_workers(["cuda:0", "cuda:1"], 2) as made:
         assert [worker.slot.device for worker in made] == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
-        assert len({worker.slot.index for worker in made}) == 4
+        assert len({worker.slot.file for worker in made}) == 4
 
 
 def _where(job: None, slot: slots.Slot) -> tuple[str, int, int]:
@@ -74,23 +74,23 @@ _kept: list[bytearray] = []
 
 
 def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Path) -> None:
-    worker = slots.Worker(slots.Slot(tmp_path, 0, "cpu"))
+    worker = slots.Worker(slots.Slot(tmp_path / "0.json", "cpu"))
     try:
         device, threads, first = worker.submit(_where, None).result(timeout=60)
         assert (device, threads) == ("cpu", 1)
         assert worker.submit(_where, None).result(timeout=60)[2] == first
         doomed = worker.submit(_sleep, 60)
         worker.stop()
-        with pytest.raises(slots.WorkerLostError):
+        with pytest.raises(slots.LOST):
             doomed.result(timeout=60)
         doomed = worker.submit(_sleep, 60)  # stopped before its process has begun
         worker.stop()
-        with pytest.raises(slots.WorkerLostError):
+        with pytest.raises(slots.LOST):
             doomed.result(timeout=60)
         again = worker.submit(_where, None).result(timeout=60)[2]
         assert again != first
         os.kill(again, signal.SIGKILL)
-        with pytest.raises(slots.WorkerLostError):
+        with pytest.raises(slots.LOST):
             worker.submit(_sleep, 60).result(timeout=60)
     finally:
         worker.stop()
@@ -98,7 +98,7 @@ def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Pa
 
 def test_a_process_that_has_grown_is_replaced_in_silence(tmp_path: Path) -> None:
     pytest.importorskip("psutil", reason="without it loky cannot see how large a process is")
-    worker = slots.Worker(slots.Slot(tmp_path, 0, "cpu"))
+    worker = slots.Worker(slots.Slot(tmp_path / "0.json", "cpu"))
     try:
         first = worker.submit(_grow, 0).result(timeout=60)
         worker.submit(_grow, 500 * 10**6).result(timeout=60)
@@ -113,7 +113,7 @@ def test_a_process_that_has_grown_is_replaced_in_silence(tmp_path: Path) -> None
 
 
 def test_a_slot_tells_what_it_is_doing(tmp_path: Path) -> None:
-    slot = slots.Slot(tmp_path, 0, "cpu")
+    slot = slots.Slot(tmp_path / "0.json", "cpu")
     assert slot.activity() is None
     slot.busy(slots.Activity("abc", "amun", 3, 10))
     assert slot.activity() == slots.Activity("abc", "amun", 3, 10)
@@ -140,12 +140,12 @@ def test_time_is_learnt_by_kind_and_guessed_until_then() -> None:
     every = [original, reference, retrain, ft, alone, odd]
     assert [expected(n) for n in every] == pytest.approx([1, 0.75, 0.9, 0.25, 0.05, 0.3])
     known = Pace()
-    assert known.left([ft], 2) is None and known.length(ft) == 0.25
+    assert known.total([ft], 2) is None and known.length(ft) == 0.25
     known.learn(original, 10.0)
-    assert known.left([original, reference, ft], 2) == pytest.approx((10 + 7.5 + 2.5) / 2)
+    assert known.total([original, reference, ft], 2) == pytest.approx((10 + 7.5 + 2.5) / 2)
     known.learn(ft, 1.0)
     known.learn(ft, 3.0)
-    assert known.of(ft) == 2 and known.total([ft, reference]) == pytest.approx(9.5)
+    assert known.length(ft) == 2 and known.total([ft, reference]) == pytest.approx(9.5)
 
 
 def test_time_left_is_honest_after_a_tenth_of_the_work() -> None:
@@ -168,7 +168,7 @@ def test_time_left_is_honest_after_a_tenth_of_the_work() -> None:
     while spent < whole / 10:
         known.learn(*work[place])
         spent, place = spent + work[place][1], place + 1
-    left = known.left([one for one, _ in work[place:]], 1)
+    left = known.total([one for one, _ in work[place:]], 1)
     assert left == pytest.approx(whole - spent, rel=0.25)
 
 

@@ -13,6 +13,7 @@ from unlearnbench.api.request import benchmark as read_benchmark
 from unlearnbench.api.results import Results, of_plan, whole
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import stale_runs
+from unlearnbench.execution import Workplace
 from unlearnbench.files import write_text
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark
@@ -20,7 +21,7 @@ from unlearnbench.planning.expansion import Planned
 from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.cluster import open_cluster
 from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
-from unlearnbench.scheduling.slots import Workplace, open_workers
+from unlearnbench.scheduling.slots import open_workers
 from unlearnbench.storage import housekeeping
 from unlearnbench.storage.store import Store
 from unlearnbench.units import duration
@@ -179,7 +180,7 @@ def within_budget(
     for count in range(asked, 0, -1):
         planned = prepare(request, count)
         todo = [node for run, node in planned.plan.nodes.items() if not store.done(run)]
-        needs = known.left(todo, request.placement.slots) or 0.0
+        needs = known.total(todo, request.placement.slots) or 0.0
         if needs <= seconds:
             listener.told(f"{count} of {asked} repetitions fit in {duration(seconds)}.")
             return planned
@@ -199,7 +200,7 @@ def _stopped_by_ctrl_c(scheduler: Scheduler, listener: Listener) -> Iterator[Non
     def on_signal(number: int, frame: object) -> None:
         if scheduler.stopping:
             raise KeyboardInterrupt
-        scheduler.stop()
+        scheduler.stopping = True
         listener.told("Finishing what is running; Ctrl-C again stops at once.")
 
     before = signal.signal(signal.SIGINT, on_signal)

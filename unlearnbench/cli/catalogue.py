@@ -59,11 +59,11 @@ def check(file: Annotated[Path, typer.Argument(help="The file of a method.")]) -
     from unlearnbench.execution.contract import examine
 
     told = set()
-    for result in examine(file):
-        typer.echo(f"{'ok    ' if result.problem is None else 'FAILED'} {result.rule}")
-        if result.problem is not None:
-            typer.echo(f"       {'(as above)' if result.problem in told else result.problem}")
-            told.add(result.problem)
+    for rule, problem in examine(file):
+        typer.echo(f"{'ok    ' if problem is None else 'FAILED'} {rule}")
+        if problem is not None:
+            typer.echo(f"       {'(as above)' if problem in told else problem}")
+            told.add(problem)
     raise typer.Exit(1 if told else 0)
 
 

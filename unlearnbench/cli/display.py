@@ -171,7 +171,7 @@ class _Watch:
                 epoch = f"epoch {now.epoch}/{now.epochs}" if now.epochs else "starting"
                 bar = ProgressBar(max(now.epochs, 1), now.epoch, width=20)
                 grid.add_row(slot.device, bar, f"{now.label} {epoch}")
-        left = self.known.left(self.open.values(), len(self.slots))
+        left = self.known.total(self.open.values(), len(self.slots))
         text = f"{self.ended}/{self.total}, {duration(time.monotonic() - self.started)} so far"
         if left is not None:
             text += f", about {duration(left)} left"

@@ -16,9 +16,9 @@ def ls(results: Results = Path("results")) -> None:
     from unlearnbench.storage import housekeeping
     from unlearnbench.units import size
 
-    for one in housekeeping.stock(results):
-        failed = f", {one.failed} failed" if one.failed else ""
-        typer.echo(f"{one.name:<20} {one.done} runs{failed}, {size(one.size)}")
+    for name, done, failed, taken in housekeeping.stock(results):
+        also = f", {failed} failed" if failed else ""
+        typer.echo(f"{name:<20} {done} runs{also}, {size(taken)}")
 
 
 @app.command("verify")

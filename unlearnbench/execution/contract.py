@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from unlearnbench import registry
 from unlearnbench.authoring import Method, Task
 from unlearnbench.errors import MethodError
-from unlearnbench.execution.execute import verify_model
+from unlearnbench.execution.execute import build, verify_model
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.training import train
@@ -23,27 +23,18 @@ RECIPE = Recipe(epochs=6, lr=0.05, batch_size=16, crop=1, flip=True)
 CLASSES, SIDE = 3, 8
 
 
-@dataclass(frozen=True)
-class Result:
-    """Hold one rule of the contract and what is wrong, None if nothing is."""
-
-    rule: str
-    problem: str | None
-
-
+@dataclass
 class Examination:
     """Try one method on a small problem: 48 images of 8x8 in three classes, a trained small CNN."""
 
-    def __init__(self, method: Method) -> None:
-        """Prepare to try `method`."""
-        self.method = method
+    method: Method
 
     @cached_property
     def model(self) -> nn.Module:
         """The original, trained on all samples."""
         return train(small_cnn(0), examples(48), seed=0)
 
-    def task(self, forget: int, *, retain: bool = True, seed: int = 5) -> Task:
+    def task(self, forget: int, *, retain: bool = True) -> Task:
         """Make a request to forget the first `forget` samples."""
         everything = examples(48)
         where = torch.arange(48) < forget
@@ -51,7 +42,7 @@ class Examination:
             forget=everything.select(where),
             retain=everything.select(~where) if retain else None,
             classes=CLASSES,
-            seed=seed,
+            seed=5,
             device=torch.device("cpu"),
             recipe=RECIPE,
             original=copy.deepcopy(self.model).eval(),
@@ -67,42 +58,39 @@ class Examination:
         verify_model(made, shape)
         return {name: value.clone() for name, value in made.state_dict().items()}
 
-    def documented(self) -> None:
+    def must_be_documented(self) -> None:
         """Have a docstring and name a paper."""
         kind = type(self.method)
-        own = bool(kind.__doc__) and kind.__doc__ != Method.__doc__
-        demand(own, "the class has no docstring")
+        demand(kind.__doc__ not in (None, "", Method.__doc__), "the class has no docstring")
         demand(kind.paper.startswith("http"), "set `paper` to the address of its paper")
 
-    def survives_json(self) -> None:
+    def must_survive_json(self) -> None:
         """Have hyperparameters that survive JSON."""
-        kind = type(self.method)
-        again = kind.model_validate_json(self.method.model_dump_json())
+        again = type(self.method).model_validate_json(self.method.model_dump_json())
         demand(again == self.method, "hyperparameters changed on the way through JSON")
 
-    def same_architecture(self) -> None:
+    def must_keep_architecture(self) -> None:
         """Return a model of the same architecture with finite weights."""
         self.unlearn(self.task(8))
 
-    def repeats(self) -> None:
+    def must_repeat(self) -> None:
         """Give the same weights for the same seed on the CPU."""
         first, second = self.unlearn(self.task(8)), self.unlearn(self.task(8))
         differ = [name for name in first if not torch.equal(first[name], second[name])]
         demand(not differ, f"two runs with one seed differ in {', '.join(differ[:3])}")
 
-    def leaves_original(self) -> None:
+    def must_leave_original(self) -> None:
         """Leave the task's original and examples as they are."""
         task = self.task(8)
-        before = copy.deepcopy(task.original.state_dict())
-        images, labels = task.forget.images.clone(), task.forget.labels.clone()
+        before, forget = copy.deepcopy((task.original.state_dict(), task.forget))
         self.unlearn(task)
         after = task.original.state_dict()
         same = all(torch.equal(before[name], after[name]) for name in before)
         demand(same, "task.original was changed")
-        demand(torch.equal(images, task.forget.images), "the forget images were changed")
-        demand(torch.equal(labels, task.forget.labels), "the forget labels were changed")
+        demand(torch.equal(forget.images, task.forget.images), "the forget images were changed")
+        demand(torch.equal(forget.labels, task.forget.labels), "the forget labels were changed")
 
-    def leaves_random_state(self) -> None:
+    def must_leave_random_state(self) -> None:
         """Leave the global random state alone, drawing from task.seed only."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(987654321)  # a state that no earlier run can have left behind
@@ -113,33 +101,24 @@ class Examination:
             problem = f"{name}'s global random state was changed: draw from task.seed"
             demand(after[name] == state, problem)
 
-    def forgets_one(self) -> None:
+    def must_forget_one(self) -> None:
         """Forget a single sample."""
         self.unlearn(self.task(1))
 
-    def forgets_many(self) -> None:
+    def must_forget_many(self) -> None:
         """Forget more samples than fit a batch."""
         self.unlearn(self.task(RECIPE.batch_size + 3))
 
-    def works_forget_only(self) -> None:
+    def must_work_forget_only(self) -> None:
         """Work under forget-only access, or declare needs_retain."""
         if not self.method.needs_retain:
             self.unlearn(self.task(8, retain=False))
 
     def rules(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        """Yield each rule with the function that tries it."""
-        for try_it in (
-            self.documented,
-            self.survives_json,
-            self.same_architecture,
-            self.repeats,
-            self.leaves_original,
-            self.leaves_random_state,
-            self.forgets_one,
-            self.forgets_many,
-            self.works_forget_only,
-        ):
-            yield (try_it.__doc__ or "").rstrip("."), try_it
+        """Yield each rule, as a docstring says it, with the function that tries it."""
+        for name, function in vars(Examination).items():
+            if name.startswith("must_"):
+                yield function.__doc__.rstrip("."), getattr(self, name)
 
 
 def demand(kept: bool, problem: str) -> None:
@@ -169,25 +148,21 @@ def examples(count: int) -> Examples:
 
 def small_cnn(seed: int) -> nn.Module:
     """Build the small CNN from a seed, leaving the global random state alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        module = registry.find("models")["small-cnn"].load()
-        model: nn.Module = module.build(CLASSES, 1, SIDE)
-    return model
+    return build("small-cnn", seed, CLASSES, 1, SIDE)
 
 
-def examine(file: Path) -> Iterator[Result]:
-    """Yield how the method in `file` keeps each rule. Raises UserError if it does not import."""
+def examine(file: Path) -> Iterator[tuple[str, str | None]]:
+    """Yield each rule with how the method in `file` breaks it, None if it does not.
+
+    Raises UserError if the file does not import.
+    """
     plugin = registry.Plugin(file.stem, file)
     examination = Examination(registry.build(registry.method_class(plugin), plugin.name, {}))
     torch.set_num_threads(1)
     for rule, try_it in examination.rules():
-        yield Result(rule, _problem(try_it))
-
-
-def _problem(try_it: Callable[[], None]) -> str | None:
-    try:
-        try_it()
-    except Exception as error:  # the boundary: a method may raise anything
-        return registry.told(error)
-    return None
+        problem = None
+        try:
+            try_it()
+        except Exception as error:  # the boundary: a method may raise anything
+            problem = registry.told(error)
+        yield rule, problem

@@ -3,8 +3,8 @@
 import resource
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from unlearnbench import registry
 from unlearnbench.authoring import Method, Task
-from unlearnbench.data.prepare import Data, DataSpec, draw_samples
+from unlearnbench.data.prepare import Data, DataSpec, Images, Labels, draw_samples
 from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_members
 from unlearnbench.errors import DataError, MethodError
+from unlearnbench.execution import Workplace
 from unlearnbench.execution.signals import read_logits, signals
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Recipe
@@ -50,28 +51,14 @@ def resident(spec: DataSpec, root: Path, recipe: Recipe, device: torch.device) -
     return examples_of(data.train, recipe, device) + test + held_out
 
 
-def examples_of(
-    part: tuple[NDArray[np.uint8], NDArray[np.int64]], recipe: Recipe, device: torch.device
-) -> Examples:
+def examples_of(part: tuple[Images, Labels], recipe: Recipe, device: torch.device) -> Examples:
     """Move arrays to the device."""
     images, labels = (torch.from_numpy(array).to(device) for array in part)
     return Examples(images, labels, torch.ones_like(labels, dtype=torch.bool), recipe)
 
 
-Weights = Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Say where a worker finds things: device, data folder, methods that were added.
-
-    digest: that the data must have, those of earlier runs; None if there are none.
-    """
-
-    device: str
-    data_root: Path
-    plugins: tuple[registry.Plugin, ...] = ()
-    digest: str | None = None
+Weights = Callable[[str], Mapping[str, Tensor]]
+"""Loads the weights of the model with a given id."""
 
 
 @dataclass
@@ -83,181 +70,170 @@ class Outcome:
     weights: dict[str, Tensor]
     indices: Indices | None
     recorder: Recorder
-    about: dict[str, Any] = field(default_factory=dict)
+    about: dict[str, Any]
 
 
 def execute(
     spec: Spec,
-    bench: Bench,
-    weights: Callable[[str], Weights],
+    device: str,
+    workplace: Workplace,
+    weights: Weights,
     on_epoch: Callable[[int, int], None] | None = None,
     *,
-    profile: bool = False,
     curve: bool = False,
 ) -> Outcome:
-    """Train or unlearn as `spec` says; `weights` loads the model with a given id.
+    """Train or unlearn as `spec` says.
 
-    profile: note where all of the time goes, at the price of a device that waits after each step.
     curve: note the accuracies on D_F and D_T after each epoch, for the reader and not the method.
     The time of an unlearning run is the method's alone: synchronised, its searches and masks
-    inside, loading and evaluation outside. Raises MethodError if the method breaks its contract.
+    inside, loading and evaluation outside. Raises MethodError if the method breaks its contract,
+    DataError if the data are not those of earlier runs.
     """
-    device = torch.device(bench.device)
-    recorder = Recorder(on_epoch=on_epoch, profile={} if profile else None)
-    with recorder.part("reading data", device):
-        data = _data(spec, bench)
-        pool = resident(spec.data, bench.data_root, spec.recipe, device)  # pyright: ignore[reportArgumentType]
-    indices, about = forget_set(spec, data, bench.data_root), _about(spec, data)
-    member = trained_on(spec, data, indices, len(pool))
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    place = torch.device(device)
+    recorder = Recorder(on_epoch=on_epoch, profile={} if workplace.profile else None)
+    with recorder.part("reading data", place):
+        material = Material(spec, workplace, place)
+    indices, about, member = material.indices, material.about(), material.member()
+    if place.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(place)
     with recording(recorder):
         if curve and indices is not None:
-            recorder.probe = accuracies(pool, indices.forget, data)
+            recorder.probe = material.accuracies(indices.forget)
         if spec.kind == "unlearn" and indices is not None:
-            method, about["source"] = _method(spec, bench)
-            model = unlearn(method, spec, data, indices, pool, weights, recorder)
+            plugin = registry.get(registry.runnable(workplace.plugins), "method", str(spec.method))
+            method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
+            about["source"] = plugin.source_hash()
+            model = material.unlearn(method, indices, weights, recorder)
         else:
             world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
             seed = seed_for(spec.seed, spec.kind, spec.member or world)
-            model = new_model(spec, data, device, seed)
-            examples = pool.select(torch.from_numpy(member).to(device))
-            with recorder.timed("total", device):
+            model, examples = material.model(seed), material.part(member)
+            with recorder.timed("total", place):
                 settle(train(model, examples, seed=seed))
 
-    with recorder.part("evaluation", device):
-        logits = read_logits(model, pool)
-        read = signals(logits, data.labels, member)
-    about["peak memory MB"] = peak_memory(device)
+    with recorder.part("evaluation", place):
+        logits = read_logits(model, material.pool)
+        read = signals(logits, material.data.labels, member)
+    about["peak memory MB"] = peak_memory(place)
     kept = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     return Outcome(read, logits, kept, indices, recorder, about)
 
 
-def _about(spec: Spec, data: Data) -> dict[str, Any]:
-    """Say which data a run has, for its record."""
-    return {
-        "data": data.digest,
-        "data source": registry.find("datasets")[spec.data.name].source_hash(),
-        "train": len(data.train[1]),
-        "test": len(data.test[1]),
-        "classes": data.classes,
-        "image": list(data.train[0].shape[1:]),
-    }
+class Material:
+    """Hold what one run is made of: its data, which of them it forgets, all on the device."""
 
+    def __init__(self, spec: Spec, workplace: Workplace, device: torch.device) -> None:
+        """Read the data. Raises DataError if they are not those of earlier runs."""
+        self.spec, self.root, self.device = spec, workplace.data_root, device
+        self.data = load_data(spec.data, self.root)  # pyright: ignore[reportArgumentType]
+        if workplace.digest not in (None, self.data.digest):
+            raise DataError(
+                f"Data set '{spec.data.name}' is not what earlier runs of this benchmark were made"
+                " of: other images or labels.",
+                "Put those back, or keep new results apart: --results DIR.",
+            )
+        self.pool = resident(spec.data, self.root, spec.recipe, device)  # pyright: ignore[reportArgumentType]
 
-def _method(spec: Spec, bench: Bench) -> tuple[Method, str]:
-    """Return the method of a spec with its settings, and the hash of its source."""
-    plugin = registry.get(registry.runnable(bench.plugins), "method", str(spec.method))
-    method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
-    return method, plugin.source_hash()
-
-
-def _data(spec: Spec, bench: Bench) -> Data:
-    """Read the data of a spec. Raises DataError if earlier runs were made of others."""
-    data = load_data(spec.data, bench.data_root)  # pyright: ignore[reportArgumentType]
-    if bench.digest not in (None, data.digest):
-        raise DataError(
-            f"Data set '{spec.data.name}' is not what earlier runs of this benchmark were made of:"
-            " other images or labels.",
-            "Put those back, or keep new results apart: --results DIR.",
+    @cached_property
+    def indices(self) -> Indices | None:
+        """The forget set; None if the run has none."""
+        if self.spec.split is None:
+            return None
+        return cut(
+            self.spec.split,
+            self.data.labels,
+            len(self.data.train[1]),
+            subclasses=self.data.subclasses,
+            order=lambda: memorisation_order(self.spec.data, self.root),  # pyright: ignore[reportArgumentType]
         )
-    return data
 
+    def about(self) -> dict[str, Any]:
+        """Say which data these are, for the record."""
+        return {
+            "data": self.data.digest,
+            "data source": registry.find("datasets")[self.spec.data.name].source_hash(),
+            "train": len(self.data.train[1]),
+            "test": len(self.data.test[1]),
+            "classes": self.data.classes,
+            "image": list(self.data.train[0].shape[1:]),
+        }
 
-def forget_set(spec: Spec, data: Data, root: Path) -> Indices | None:
-    """Draw the forget set of a spec; None if it has none."""
-    if spec.split is None:
-        return None
-    return cut(
-        spec.split,
-        data.labels,
-        len(data.train[1]),
-        subclasses=data.subclasses,
-        order=lambda: memorisation_order(spec.data, root),  # pyright: ignore[reportArgumentType]
-    )
+    def member(self) -> NDArray[np.bool_]:
+        """Return which samples of the pool the model is, or may stay, trained on."""
+        spec, indices, member = self.spec, self.indices, np.zeros(len(self.pool), dtype=np.bool_)
+        if indices is not None:
+            member[indices.retain] = True
+            if spec.kind == "original":  # of a world in which other samples are forgotten
+                member[np.concatenate((indices.forget, indices.earlier))] = True
+        elif spec.kind == "original":
+            member[: len(self.data.train[1])] = True
+        else:
+            bank = reference_members(len(member), cast("int", spec.bank), spec.seed)
+            member = bank[cast("int", spec.member)]
+        return member
 
+    def part(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> Examples:
+        """Return some samples of the pool, of which those of the training set come first."""
+        return self.pool.select(torch.from_numpy(which).to(self.device))
 
-def trained_on(spec: Spec, data: Data, indices: Indices | None, count: int) -> NDArray[np.bool_]:
-    """Return which of the `count` samples of the pool a model is, or may stay, trained on."""
-    member = np.zeros(count, dtype=np.bool_)
-    if indices is not None:
-        member[indices.retain] = True
-        if spec.kind == "original":  # of a world in which other samples are forgotten
-            member[np.concatenate((indices.forget, indices.earlier))] = True
-    elif spec.kind == "original":
-        member[: len(data.train[1])] = True
-    else:
-        bank = reference_members(count, cast("int", spec.bank), spec.seed)
-        member = bank[cast("int", spec.member)]
-    return member
+    def model(self, seed: int) -> nn.Module:
+        """Build the benchmark's architecture with weights drawn from `seed`."""
+        _, channels, _, side = self.data.train[0].shape
+        initial = seed_for(seed, "initialisation")
+        model = build(self.spec.model, initial, self.data.classes, channels, side)
+        return model.to(self.device)
 
+    def unlearn(
+        self, method: Method, indices: Indices, weights: Weights, recorder: Recorder
+    ) -> nn.Module:
+        """Hand a method a model of its own and what it may know; check what it gives back."""
+        spec, seed = self.spec, seed_for(self.spec.seed, "unlearn")
 
-def unlearn(
-    method: Method,
-    spec: Spec,
-    data: Data,
-    indices: Indices,
-    pool: Examples,
-    weights: Callable[[str], Weights],
-    recorder: Recorder,
-) -> nn.Module:
-    """Hand a method its own copy of the model and what it may know; check what it gives back."""
-    seed, device = seed_for(spec.seed, "unlearn"), pool.labels.device
+        def stored(model_id: str | None) -> nn.Module:
+            model = self.model(seed)
+            if model_id is not None:
+                model.load_state_dict(weights(model_id))
+            return model
 
-    def stored(model_id: str | None) -> nn.Module:
-        model = new_model(spec, data, device, seed)
-        if model_id is not None:
-            model.load_state_dict(weights(model_id))
+        def fixed(model_id: str | None) -> nn.Module:
+            return stored(model_id).eval().requires_grad_(False)
+
+        validation = examples_of(self.data.validation, spec.recipe, self.device)
+        task = Task(
+            forget=self.part(indices.forget),
+            retain=self.part(indices.retain) if spec.access == "full" else None,
+            classes=self.data.classes,
+            seed=seed,
+            device=self.device,
+            recipe=spec.recipe,
+            original=fixed(spec.original),
+            validation=validation if spec.data.validation else None,
+            build=self.model,
+            other=fixed(spec.other) if spec.other else None,
+        )
+        start = stored(spec.start)
+        shape = {name: value.shape for name, value in start.state_dict().items()}
+        with recorder.timed("total", self.device):
+            model = method.unlearn(start, task)
+        verify_model(model, shape)
+        settle(model, task.original)
         return model
 
-    def part(index: NDArray[np.int64]) -> Examples:
-        return pool.select(torch.from_numpy(index).to(device))  # training samples come first
+    def accuracies(self, forget: NDArray[np.int64]) -> Callable[[nn.Module], dict[str, float]]:
+        """Return a function from a model to its accuracies on D_F and D_T in percent."""
+        train = len(self.data.train[1])
+        tested = np.arange(train, train + len(self.data.test[1]))
+        parts = {"forget_accuracy": self.part(forget), "test_accuracy": self.part(tested)}
 
-    def fixed(model_id: str | None) -> nn.Module:
-        return stored(model_id).eval().requires_grad_(False)
+        def probe(model: nn.Module) -> dict[str, float]:
+            training, percent = model.training, {}
+            for name, examples in parts.items():
+                right = outputs(model, examples).argmax(1) == examples.labels
+                percent[name] = 100 * float(right.float().mean())
+            model.train(training)
+            return percent
 
-    validation = examples_of(data.validation, spec.recipe, device)
-    task = Task(
-        forget=part(indices.forget),
-        retain=part(indices.retain) if spec.access == "full" else None,
-        classes=data.classes,
-        seed=seed,
-        device=device,
-        recipe=spec.recipe,
-        original=fixed(spec.original),
-        validation=validation if spec.data.validation else None,
-        build=lambda s: new_model(spec, data, device, s),
-        other=fixed(spec.other) if spec.other else None,
-    )
-    start = stored(spec.start)
-    shape = {name: value.shape for name, value in start.state_dict().items()}
-    with recorder.timed("total", device):
-        model = method.unlearn(start, task)
-    verify_model(model, shape)
-    settle(model, task.original)
-    return model
-
-
-def accuracies(
-    pool: Examples, forget: NDArray[np.int64], data: Data
-) -> Callable[[nn.Module], dict[str, float]]:
-    """Return a function from a model to its accuracies on D_F and D_T in percent."""
-    train = len(data.train[1])
-    tested = np.arange(train, train + len(data.test[1]))
-    parts = {
-        name: pool.select(torch.from_numpy(index).to(pool.labels.device))
-        for name, index in (("forget_accuracy", forget), ("test_accuracy", tested))
-    }
-
-    def probe(model: nn.Module) -> dict[str, float]:
-        training, percent = model.training, {}
-        for name, examples in parts.items():
-            right = outputs(model, examples).argmax(1) == examples.labels
-            percent[name] = 100 * float(right.float().mean())
-        model.train(training)
-        return percent
-
-    return probe
+        return probe
 
 
 def verify_model(model: object, shape: Mapping[str, torch.Size]) -> None:
@@ -272,14 +248,13 @@ def verify_model(model: object, shape: Mapping[str, torch.Size]) -> None:
             raise MethodError(f"unlearn returned non-finite weights in {name}: it diverged.")
 
 
-def new_model(spec: Spec, data: Data, device: torch.device, seed: int) -> nn.Module:
-    """Build the benchmark's architecture with weights drawn from `seed`, whatever the device."""
-    plugin = registry.get(registry.find("models"), "model", spec.model)
-    images = data.train[0]
+def build(architecture: str, seed: int, classes: int, channels: int, side: int) -> nn.Module:
+    """Build a model with weights drawn from `seed`; the global random state is left alone."""
+    plugin = registry.get(registry.find("models"), "model", architecture)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_for(seed, "initialisation"))
-        model = plugin.load().build(data.classes, images.shape[1], images.shape[-1])
-    return cast("nn.Module", model.to(device))
+        torch.manual_seed(seed)
+        model: nn.Module = plugin.load().build(classes, channels, side)
+    return model
 
 
 def peak_memory(device: torch.device) -> int:
@@ -302,8 +277,6 @@ def stored_model(store: Store, run: str, root: Path) -> nn.Module:
     else:
         data = load_data(spec.data, root)  # pyright: ignore[reportArgumentType]
         classes, (channels, _, side) = data.classes, data.train[0].shape[1:]
-    plugin = registry.get(registry.find("models"), "model", spec.model)
-    with torch.random.fork_rng(devices=[]):
-        model = cast("nn.Module", plugin.load().build(classes, channels, side))
+    model = build(spec.model, 0, classes, channels, side)
     model.load_state_dict(load_file(store.model_path(run)))
     return model.eval()

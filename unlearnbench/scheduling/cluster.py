@@ -2,14 +2,14 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from unlearnbench.errors import UserError
-from unlearnbench.scheduling.slots import Activity, Event, Job, Slot, WorkerLostError
+from unlearnbench.scheduling.slots import Activity, Event, Job, Slot
 
 RESOURCE = "slot"
 PATIENCE = 10
@@ -39,7 +39,7 @@ class ClusterWorker:
         if task.status == "finished":
             ended.set_result(task.result())
         else:  # cancelled, lost, or the death of one worker after another
-            ended.set_exception(WorkerLostError(f"the task is {task.status}"))
+            ended.set_exception(CancelledError(f"the task is {task.status}"))
 
     def stop(self) -> None:
         """Give up the task, if there is one; what a worker has begun there it ends, unheard."""
@@ -49,7 +49,6 @@ class ClusterWorker:
 
 
 def _there(work: Callable[[Job, Slot], Event], job: Job) -> Event:
-    """Do a job on a worker of the cluster."""
     return work(job, _slot_there())
 
 
@@ -60,7 +59,7 @@ def _slot_there() -> Slot:
 
     torch.set_num_threads(1)
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    return Slot(Path(tempfile.mkdtemp(prefix="unlearnbench-")), 0, device)
+    return Slot(Path(tempfile.mkdtemp(prefix="unlearnbench-"), "0.json"), device)
 
 
 @contextmanager
@@ -79,5 +78,5 @@ def open_cluster(address: str) -> Iterator[list[ClusterWorker]]:
         count = int(sum(worker["resources"].get(RESOURCE, 0) for worker in workers))
         if not count:
             raise UserError(f"The workers at {address} offer no '{RESOURCE}'.", HINT)
-        names = [f"{address}#{index + 1}" for index in range(count)]
-        yield [ClusterWorker(Slot(Path(folder), i, name), client) for i, name in enumerate(names)]
+        slots = [Slot(Path(folder, f"{n}.json"), f"{address}#{n + 1}") for n in range(count)]
+        yield [ClusterWorker(slot, client) for slot in slots]

@@ -1,12 +1,13 @@
 """How long a plan will take, and how much it will keep, learnt from what has been run."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from statistics import mean, median
 
 from unlearnbench.planning.plan import Node, Plan
 from unlearnbench.scheduling.placement import Placement
+from unlearnbench.storage.housekeeping import size_of
 from unlearnbench.storage.store import Store
 
 FINE_TUNING = 0.3
@@ -15,8 +16,7 @@ FINE_TUNING = 0.3
 
 def expected(node: Node) -> float:
     """Guess how long a node takes, an original being 1, from its spec alone."""
-    spec = node.spec
-    data = spec.data
+    spec, data = node.spec, node.spec.data
     if spec.kind == "original":
         return 1.0
     if spec.kind == "reference":
@@ -30,13 +30,12 @@ def expected(node: Node) -> float:
     return epochs / spec.recipe.epochs * (1.0 if spec.access == "full" else 2 * forgotten)
 
 
+@dataclass
 class Pace:
     """Learn how long nodes take, by kind; kinds not seen yet by guesses, scaled to those seen."""
 
-    def __init__(self) -> None:
-        """Know nothing yet."""
-        self.seconds: dict[str, list[float]] = defaultdict(list)
-        self.rates: list[float] = []
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    rates: list[float] = field(default_factory=list)
 
     def learn(self, node: Node, seconds: float) -> None:
         """Note how long a node took."""
@@ -44,26 +43,17 @@ class Pace:
         if expected(node) >= FINE_TUNING:  # what takes no time says nothing of the machine
             self.rates.append(seconds / expected(node))
 
-    def of(self, node: Node) -> float | None:
-        """Return the seconds a node will take; None if nothing is known yet."""
+    def length(self, node: Node) -> float:
+        """Return the seconds a node will take or, of what nothing is known yet, a guess."""
         if node.label in self.seconds:
             return mean(self.seconds[node.label])
-        return expected(node) * median(self.rates) if self.rates else None
+        return expected(node) * median(self.rates or [1.0])
 
-    def length(self, node: Node) -> float:
-        """Return how long a node will take, to sort by: in seconds or, failing that, a guess."""
-        seconds = self.of(node)
-        return expected(node) if seconds is None else seconds
-
-    def total(self, nodes: Iterable[Node]) -> float | None:
-        """Return the seconds that nodes take one after the other; None if nothing is known."""
-        seconds = [self.of(node) for node in nodes]
-        return None if None in seconds else sum(filter(None, seconds))
-
-    def left(self, nodes: Iterable[Node], slots: int) -> float | None:
+    def total(self, nodes: Collection[Node], slots: int = 1) -> float | None:
         """Return the seconds that nodes will take on so many slots; None if nothing is known."""
-        total = self.total(nodes)
-        return None if total is None else total / slots
+        if not self.rates and any(node.label not in self.seconds for node in nodes):
+            return None
+        return sum(map(self.length, nodes)) / slots
 
 
 def from_store(plan: Plan, store: Store) -> Pace:
@@ -78,10 +68,7 @@ def from_store(plan: Plan, store: Store) -> Pace:
 
 
 def _similar(plan: Plan, store: Store) -> Iterator[float]:
-    """Yield how long an original of this plan would take, by others on the same data and model.
-
-    They lie in the folders beside the store's; their time goes by samples and epochs.
-    """
+    """Yield how long an original would take, by those beside, of its data and model, for others."""
     asked = next(iter(plan.nodes.values())).spec
     for path in sorted(store.folder.parent.glob("*/runs/original-*")):
         other = Store(path.parent.parent)
@@ -113,10 +100,9 @@ def cost(
     plan: Plan, store: Store, runs: Iterable[str], known: Pace, placement: Placement | None
 ) -> Cost:
     """Guess what it takes to make these runs of a plan; placement None: on a cluster."""
-    nodes, size = [plan.nodes[run] for run in runs], disk(plan, store, runs)
-    if placement is None:
-        return Cost(None, False, known.total(nodes), size)
-    return Cost(placement.slots, bool(placement.gpus), known.left(nodes, placement.slots), size)
+    nodes = [plan.nodes[run] for run in runs]
+    slots, on_gpu = (placement.slots, bool(placement.gpus)) if placement else (None, False)
+    return Cost(slots, on_gpu, known.total(nodes, slots or 1), disk(plan, store, runs))
 
 
 def disk(plan: Plan, store: Store, runs: Iterable[str]) -> int | None:
@@ -128,7 +114,7 @@ def disk(plan: Plan, store: Store, runs: Iterable[str]) -> int | None:
     weights = 0
     for run, node in plan.nodes.items():
         if store.done(run):
-            sizes.setdefault(node.label, store.size(run))
+            sizes.setdefault(node.label, size_of([store.runs()[run]]))
             if not weights and store.has_weights(run):
                 weights = store.model_path(run).stat().st_size
     if not sizes:

@@ -1,7 +1,7 @@
 """Which devices are used, and how many runs each takes at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from unlearnbench import environment
 from unlearnbench.errors import UserError
@@ -14,17 +14,17 @@ SHARE = 0.9
 """Share of a device's memory that is given out; allocators do not fill it to the last byte."""
 
 
+@dataclass
 class Capacity:
     """Say which runs fit beside each other.
 
     The first run of a kind has a device to itself, and shows what it needs; devices whose memory is
-    not given hold as many runs as they have slots.
+    not given hold as many runs as they have slots. memory: MB of each device; needs: MB that runs
+    of each kind have needed.
     """
 
-    def __init__(self, memory: Mapping[str, int] | None = None) -> None:
-        """Take each device's memory in MB."""
-        self.memory = dict(memory or {})
-        self.needs: dict[str, int] = {}
+    memory: Mapping[str, int] = field(default_factory=dict)
+    needs: dict[str, int] = field(default_factory=dict)
 
     def learn(self, kind: str, memory: int) -> None:
         """Note the peak memory, in MB, of a run of a kind; the largest counts."""
@@ -74,13 +74,12 @@ class Placement:
 
     def capacity(self, plan: Plan, store: Store) -> Capacity:
         """Say what fits on each GPU, from its memory and what finished runs have needed of one."""
-        if not self.measured:
-            return Capacity()
-        capacity = Capacity({device: environment.memory(device) for device in self.gpus})
-        done = (run for run in plan.nodes if self.gpus and store.done(run))
-        for run, record in ((run, store.record(run)) for run in done):
-            if str(record["environment"]["device"]).startswith("cuda"):
-                capacity.learn(plan.nodes[run].label, record["peak memory MB"])
+        gpus = self.gpus if self.measured else []
+        capacity = Capacity({device: environment.memory(device) for device in gpus})
+        for run, node in plan.nodes.items() if gpus else ():
+            record = store.record(run) if store.done(run) else None
+            if record and record["environment"]["device"].startswith("cuda"):
+                capacity.learn(node.label, record["peak memory MB"])
         return capacity
 
 

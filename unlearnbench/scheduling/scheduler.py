@@ -1,18 +1,19 @@
 """Give nodes to device slots, skip what is stored, yield events. Knows nothing of models."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
-from heapq import heappop, heappush
 from typing import Protocol
 
 from unlearnbench.errors import UserError
+from unlearnbench.execution import Workplace
 from unlearnbench.planning.plan import Node, Plan
 from unlearnbench.scheduling.placement import Capacity
-from unlearnbench.scheduling.slots import Event, Job, Slot, WorkerLostError, Workplace
-from unlearnbench.storage.store import OTHER_DATA, Leases, Store
+from unlearnbench.scheduling.slots import LOST, Event, Job, Slot
+from unlearnbench.storage.store import OTHER_DATA, Store
 
 LOOK = 0.5
 """Seconds between two looks at the clock, and at what other processes have made."""
@@ -64,58 +65,39 @@ class Agenda:
         self, nodes: dict[str, Node], done: set[str], length: Callable[[Node], float]
     ) -> None:
         """Take the open nodes in the order in which ties are broken; `done` are those made."""
-        self.open = nodes
-        self._waiters: dict[str, list[str]] = {}
-        self._missing = {run: set(node.needs) - done for run, node in nodes.items()}
-        for run, missing in self._missing.items():
-            for need in missing:
-                self._waiters.setdefault(need, []).append(run)
-        self._way: dict[str, float] = {}
-        for run in reversed(list(nodes)):  # needs come before what waits for them
-            after = max((self._way[w] for w in self._waiters.get(run, ())), default=0.0)
-            self._way[run] = length(nodes[run]) + after
-        self._place = {run: place for place, run in enumerate(nodes)}
-        self._ready: list[tuple[float, int, str]] = []
-        for run, missing in self._missing.items():
-            if not missing:
-                self.put(run)
-
-    def __bool__(self) -> bool:
-        """Say whether anything is left, ready or not."""
-        return bool(self.open)
+        self.open, self._made = nodes, done
+        self._taken = set[str]()
+        way: dict[str, float] = defaultdict(float)
+        for run, node in reversed(nodes.items()):  # needs come before what waits for them
+            way[run] += length(node)
+            for need in node.needs:
+                way[need] = max(way[need], way[run])
+        self._order = sorted(nodes, key=lambda run: way[run], reverse=True)
 
     def put(self, run: str) -> None:
-        """Make a node ready, for the first time or again."""
-        heappush(self._ready, (-self._way[run], self._place[run], run))
+        """Put back a node that was taken."""
+        self._taken.discard(run)
 
     def take(self, fits: Callable[[Node], bool]) -> Node | None:
         """Take out the first ready node that fits; None if there is none."""
-        passed: list[str] = []
-        taken: Node | None = None
-        while self._ready and taken is None:
-            run = heappop(self._ready)[2]
-            if fits(self.open[run]):
-                taken = self.open[run]
-            else:
-                passed.append(run)
-        for run in passed:
-            self.put(run)
-        return taken
+        for run in self._order:
+            node = self.open.get(run)
+            if node and run not in self._taken and self._made.issuperset(node.needs) and fits(node):
+                self._taken.add(run)
+                return node
+        return None
 
     def done(self, run: str) -> None:
         """Note that a node has been made; what waited for it only becomes ready."""
-        self.open.pop(run, None)
-        for waiter in self._waiters.pop(run, ()):
-            self._missing[waiter].discard(run)
-            if not self._missing[waiter] and waiter in self.open:
-                self.put(waiter)
+        del self.open[run]
+        self._made.add(run)
 
     def lost(self, run: str) -> Iterator[tuple[Node, str]]:
         """Note that a node cannot be made; yield all that waited for it, and for which node."""
         self.open.pop(run, None)
-        for waiter in self._waiters.pop(run, ()):
-            if waiter in self.open:
-                yield self.open[waiter], run
+        for waiter, node in list(self.open.items()):
+            if run in node.needs and waiter in self.open:
+                yield node, run
                 yield from self.lost(waiter)
 
 
@@ -132,7 +114,7 @@ class SlotWorker(Protocol):
     slot: Slot
 
     def submit(self, work: Callable[[Job, Slot], Event], job: Job) -> Future[Event]:
-        """Begin a job, one at a time; its future raises WorkerLostError if the worker is."""
+        """Begin a job, one at a time; its future raises one of LOST if the worker is."""
         ...
 
     def stop(self) -> None:
@@ -141,57 +123,38 @@ class SlotWorker(Protocol):
 
 @dataclass
 class _Run:
-    """Hold a node that is being made: by whom, since when, and whether it took too long."""
-
     node: Node
     worker: SlotWorker
     started: float = field(default_factory=time.monotonic)
     too_long: bool = False
 
-    @property
-    def device(self) -> str:
-        return self.worker.slot.device
 
-
+@dataclass
 class Scheduler:
-    """Work off the open nodes of a plan, each when what it needs is there."""
+    """Work off the open nodes of a plan, each when what it needs is there.
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: Store,
-        workers: Sequence[SlotWorker],
-        workplace: Workplace,
-        *,
-        length: Callable[[Node], float] = lambda node: 1.0,
-        capacity: Capacity | None = None,
-        timeout: float | None = None,
-        work: Callable[[Job, Slot], Event] = _work,
-    ) -> None:
-        """Prepare to run on `workers`; nothing starts yet.
+    length: how long a node will take, in any unit; timeout: seconds a run may take; work: what a
+    worker does with a job.
+    """
 
-        length: how long a node will take, in any unit; timeout: seconds a run may take; work: what
-        a worker does with a job.
-        """
-        self.plan, self.store, self.workplace = plan, store, workplace
-        self.length, self.timeout, self.work = length, timeout, work
-        self.capacity = capacity or Capacity()
-        self.leases = Leases(store.folder / "leases")
-        self.workers = workers
-        self.running: dict[Future[Event], _Run] = {}
-        self.alone: dict[str, str] = {}
-        """Runs to be tried once more, and the device that each must have to itself."""
-        self.elsewhere: set[str] = set()
-        """Runs on which another process holds a lease."""
-        self.before: dict[str, tuple[int | None, int | None]] = {}
-        """Of each open run, when record and error were written that were there at the start."""
-        self.digest: str | None = None
-        """Of the data that finished runs were made of."""
-        self.stopping = False
-
-    def stop(self) -> None:
-        """Start nothing more; what is running is finished."""
-        self.stopping = True
+    plan: Plan
+    store: Store
+    workers: Sequence[SlotWorker]
+    workplace: Workplace
+    _: KW_ONLY
+    length: Callable[[Node], float] = lambda node: 1.0
+    capacity: Capacity = field(default_factory=Capacity)
+    timeout: float | None = None
+    work: Callable[[Job, Slot], Event] = _work
+    stopping: bool = False
+    """Whether to start nothing more; what is running is finished."""
+    running: dict[Future[Event], _Run] = field(default_factory=dict)
+    alone: dict[str, str] = field(default_factory=dict)
+    """Runs to be tried once more, and the device that each must have to itself."""
+    elsewhere: set[str] = field(default_factory=set)
+    """Runs on which another process holds a lease."""
+    before: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
+    """Of each open run, when record and error were written that were there at the start."""
 
     def run(self, state: Progress) -> Iterator[Event]:
         """Yield an event for each node that ends. On any exception, Ctrl-C included, workers stop.
@@ -201,12 +164,13 @@ class Scheduler:
         """
         nodes = {run: self.plan.nodes[run] for run in state.open}
         self.before = {run: self.store.marks(node.spec) for run, node in nodes.items()}
-        self.digest = self.store.digest(state.done[0]) if state.done else None
+        if state.done:
+            self.workplace = replace(self.workplace, digest=self.store.digest(state.done[0]))
         agenda = Agenda(nodes, set(state.done), self.length)
         try:
             for run in state.failed:
                 yield from self._block(agenda, run)
-            while self.running or (agenda and not self.stopping):
+            while self.running or (agenda.open and not self.stopping):
                 for event in [*self._start(agenda), *self._ended()]:
                     yield event
                     if event.status == "again":
@@ -218,8 +182,7 @@ class Scheduler:
         finally:
             for worker in self.workers:
                 worker.stop()
-            self.leases.drop_all()
-            self.leases.sweep()
+            self.store.leases.drop_all()
 
     def _block(self, agenda: Agenda, lost: str) -> Iterator[Event]:
         """Give up the nodes that need one that is lost."""
@@ -229,31 +192,26 @@ class Scheduler:
 
     def _start(self, agenda: Agenda) -> Iterator[Event]:
         """Give every idle worker a node; yield an event for each that another process has ended."""
-        for run in self.elsewhere:
-            agenda.put(run)
-        self.elsewhere.clear()
+        while self.elsewhere:
+            agenda.put(self.elsewhere.pop())
         busy = {run.worker for run in self.running.values()}
         for worker in self.workers:
-            while worker not in busy and not self.stopping:
-                node = agenda.take(partial(self._fits, worker.slot.device))
-                if node is None:
-                    break
+            fits = partial(self._fits, worker.slot.device)
+            while worker not in busy and not self.stopping and (node := agenda.take(fits)):
                 run = node.spec.id
-                if not self.leases.take(run):
+                if not self.store.leases.take(run):
                     self.elsewhere.add(run)
-                    continue
-                event = self._ended_elsewhere(node)
-                if event is not None:
-                    self.leases.drop(run)
+                elif event := self._ended_elsewhere(node):
+                    self.store.leases.drop(run)
                     yield event
-                    continue
-                job = Job(node, self.store.folder, self.workplace, self.digest)
-                self.running[worker.submit(self.work, job)] = _Run(node, worker)
-                busy.add(worker)
+                else:
+                    job = Job(node, self.store.folder, self.workplace)
+                    self.running[worker.submit(self.work, job)] = _Run(node, worker)
+                    busy.add(worker)
 
     def _fits(self, device: str, node: Node) -> bool:
         """Say whether a node may start on a device beside what is running there."""
-        here = [run.node for run in self.running.values() if run.device == device]
+        here = [run.node for run in self.running.values() if run.worker.slot.device == device]
         if node.spec.id in self.alone:
             return self.alone[node.spec.id] == device and not here
         if device in self.alone.values():  # another run has it to itself, or waits for that
@@ -262,12 +220,10 @@ class Scheduler:
 
     def _ended_elsewhere(self, node: Node) -> Event | None:
         """Return how another process ended a run since this one looked; None if none has."""
-        run, message = node.spec.id, "by another process"
-        record, error = self.store.marks(node.spec)
-        if record != self.before[run][0]:
-            return Event("done", run, node.label, 0.0, message)
-        if error != self.before[run][1] and run not in self.alone:
-            return Event("failed", run, node.label, 0.0, message)
+        run, (record, error) = node.spec.id, self.store.marks(node.spec)
+        made, failed = record != self.before[run][0], error != self.before[run][1]
+        if made or (failed and run not in self.alone):
+            return Event("done" if made else "failed", run, node.label, 0.0, "by another process")
         return None
 
     def _ended(self) -> list[Event]:
@@ -278,42 +234,38 @@ class Scheduler:
             return []
         look = LOOK if self.timeout or self.elsewhere else None
         ended, _ = wait(self.running, timeout=look, return_when=FIRST_COMPLETED)
-        self._end_what_hangs()
-        events = []
-        for future in ended:
-            run = self.running.pop(future)
-            events.append(self._event(future, run))
-            self.leases.drop(run.node.spec.id)
-        return events
-
-    def _end_what_hangs(self) -> None:
         for run in self.running.values():
             if self.timeout and time.monotonic() - run.started > self.timeout:
                 run.too_long = True
                 run.worker.stop()
+        events = []
+        for future in ended:
+            run = self.running.pop(future)
+            events.append(self._event(future, run))
+            self.store.leases.drop(run.node.spec.id)
+        return events
 
     def _event(self, future: Future[Event], run: _Run) -> Event:
         """Return how a run ended, and decide whether it is tried again."""
         node, seconds = run.node, time.monotonic() - run.started
         try:
             event = future.result()
-        except WorkerLostError:
+        except LOST:
             run.worker.stop()
             message = "its worker was killed, by the system for want of memory or by hand"
             if run.too_long:
                 message = f"did not end within {self.timeout:g} s (--timeout)"
-            exhausted = not run.too_long
-            event = Event("failed", node.spec.id, node.label, seconds, message, exhausted=exhausted)
-            if run.too_long:
                 self.store.fail(node.spec, f"{message}\n")
+            killed = not run.too_long
+            event = Event("failed", node.spec.id, node.label, seconds, message, exhausted=killed)
         if event.fatal:
             raise UserError(event.message)
         if event.memory is not None:
             self.capacity.learn(event.label, event.memory)
-        if event.status == "failed" and event.exhausted and event.run not in self.alone:
-            self.alone[event.run] = run.device
+        if event.exhausted and event.run not in self.alone:
+            self.alone[event.run] = run.worker.slot.device
             return replace(event, status="again", message=f"{event.message}; tried again alone")
-        if event.status == "failed" and event.exhausted:
+        if event.exhausted:
             # Only now, not after the first try: should this process be killed, it is still to do.
             self.store.fail(node.spec, f"{event.message}\n")
         self.alone.pop(event.run, None)

@@ -12,39 +12,22 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, ShutdownExecutorError
 
+from unlearnbench.execution import Workplace
 from unlearnbench.planning.plan import Node
-from unlearnbench.registry import Plugin
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """Hold what all jobs of a plan have in common: where data are, which methods were added.
-
-    profile: note where the time of each run goes.
-    """
-
-    data_root: Path
-    plugins: tuple[Plugin, ...] = ()
-    profile: bool = False
 
 
 @dataclass(frozen=True)
 class Job:
-    """Hold all that a worker needs; nothing in it is a model or a method object.
-
-    digest: of the data that finished runs were made of, None if there are none.
-    """
+    """Hold all that a worker needs; nothing in it is a model or a method object."""
 
     node: Node
     results: Path
     workplace: Workplace
-    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +49,6 @@ class Event:
     fatal: bool = False
 
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -87,36 +69,31 @@ class Activity:
 class Slot:
     """Name a place where one run at a time may be; several may share a device."""
 
-    folder: Path
-    index: int
+    file: Path
     device: str
 
     def busy(self, activity: Activity) -> None:
         """Tell the display what is going on."""
-        self._file.write_text(json.dumps(asdict(activity)))
+        self.file.write_text(json.dumps(asdict(activity)))
 
     def idle(self) -> None:
         """Tell the display that nothing is."""
-        self._file.unlink(missing_ok=True)
+        self.file.unlink(missing_ok=True)
 
     def activity(self) -> Activity | None:
         """Read what the slot is doing; None if nothing, or if it is just being written."""
         try:
-            return Activity(**json.loads(self._file.read_text()))
+            return Activity(**json.loads(self.file.read_text()))
         except (OSError, ValueError):
             return None
-
-    @property
-    def _file(self) -> Path:
-        return self.folder / f"{self.index}.json"
 
 
 PATIENCE = 5.0
 """Seconds that a task may take to be taken up by the executor of its slot."""
 
 
-class WorkerLostError(Exception):
-    """Say that a job came to nothing, since its process was killed or stopped."""
+LOST = (BrokenProcessPool, ShutdownExecutorError, CancelledError)
+"""What the future of a job raises that came to nothing, since its process was killed or stopped."""
 
 
 class Worker:
@@ -130,20 +107,19 @@ class Worker:
         """Prepare; no process starts yet."""
         self.slot = slot
         self._executor: ProcessPoolExecutor | None = None
-        self._task: Future[object] | None = None
+        self._task: Future[Any] | None = None
 
-    def submit(self, work: Callable[[T, Slot], R], job: T) -> Future[R]:
-        """Run `work` in the slot's process; its future raises WorkerLostError if that is killed."""
+    def submit(self, work: Callable[[Any, Slot], R], job: Any) -> Future[R]:
+        """Run `work` in the slot's process; its future raises one of LOST if that is killed."""
         if self._executor is None:
             # loky replaces a process whose memory has grown: as it should, and no news for a user.
             warnings.filterwarnings("ignore", "A worker (was restarted|stopped)", UserWarning)
             self._executor = ProcessPoolExecutor(
                 max_workers=1, initializer=_begin, initargs=(os.getpid(),), env=ONE_THREAD
             )
-        result: Future[R] = Future()
-        self._task = task = self._executor.submit(work, job, self.slot)
-        task.add_done_callback(partial(_hand_over, result))
-        return result
+        task: Future[R] = self._executor.submit(work, job, self.slot)
+        self._task = task
+        return task
 
     def stop(self) -> None:
         """End the process, whatever it is doing; a later job starts a fresh one."""
@@ -154,15 +130,6 @@ class Worker:
             self._executor.shutdown(wait=True, kill_workers=True)
             self._executor = self._task = None
         self.slot.idle()
-
-
-def _hand_over(result: Future[R], task: Future[R]) -> None:
-    try:
-        result.set_result(task.result())
-    except (BrokenProcessPool, ShutdownExecutorError, CancelledError) as error:
-        result.set_exception(WorkerLostError(str(error)))
-    except Exception as error:
-        result.set_exception(error)
 
 
 def _begin(main: int) -> None:
@@ -183,4 +150,4 @@ def open_workers(devices: list[str], jobs_per_device: int) -> Iterator[list[Work
     """Make the workers of this machine for as long as the block lasts; none starts yet."""
     with tempfile.TemporaryDirectory(prefix="unlearnbench-") as folder:
         names = [device for device in devices for _ in range(jobs_per_device)]
-        yield [Worker(Slot(Path(folder), index, device)) for index, device in enumerate(names)]
+        yield [Worker(Slot(Path(folder, f"{n}.json"), name)) for n, name in enumerate(names)]

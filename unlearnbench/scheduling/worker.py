@@ -13,11 +13,11 @@ from torch import Tensor
 from unlearnbench import registry
 from unlearnbench.environment import describe
 from unlearnbench.errors import DataError, MethodError
-from unlearnbench.execution.execute import Bench, Outcome, execute
+from unlearnbench.execution.execute import Outcome, execute
 from unlearnbench.files import no_room
 from unlearnbench.planning.plan import Node, digest
 from unlearnbench.scheduling.slots import Activity, Event, Job, Slot
-from unlearnbench.storage.store import Arrays, Store
+from unlearnbench.storage.store import Store
 
 
 def work(job: Job, slot: Slot) -> Event:
@@ -40,9 +40,7 @@ def work(job: Job, slot: Slot) -> Event:
         if slot.device.startswith("cuda"):
             torch.cuda.set_device(slot.device)
         place = job.workplace
-        bench = Bench(slot.device, place.data_root, place.plugins, job.digest)
-        asked = {"profile": place.profile, "curve": node.curve}
-        outcome = execute(node.spec, bench, weights, on_epoch, **asked)
+        outcome = execute(node.spec, slot.device, place, weights, on_epoch, curve=node.curve)
         save(store, node, outcome, slot.device)
     except Exception as error:  # the boundary: whatever a method does, the other runs go on
         full = no_room(error, job.results) if isinstance(error, OSError) else None
@@ -64,8 +62,7 @@ def work(job: Job, slot: Slot) -> Event:
 
 def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
     """Write all that a run leaves."""
-    spec = node.spec
-    drawn, recorder = outcome.indices, outcome.recorder
+    spec, drawn, recorder = node.spec, outcome.indices, outcome.recorder
     split = {"forget": drawn.forget, "earlier": drawn.earlier} if drawn else None
     record: dict[str, Any] = {
         "status": "done",
@@ -82,11 +79,7 @@ def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
         inside = {part: s for part, s in recorder.seconds.items() if part != "total"}
         record["profile"] = recorder.profile | inside
     # References serve attacks, which need one number a sample; whole distributions would be bulk.
-    logits: Arrays = {}
-    if spec.kind != "reference":
-        logits["logits"] = outcome.logits.astype("float16")
-    weights = None
-    if node.keep_weights:
-        tensors = {name: value.contiguous() for name, value in outcome.weights.items()}
-        weights = partial(save_file, tensors)
+    logits = {} if spec.kind == "reference" else {"logits": outcome.logits.astype("float16")}
+    tensors = {name: value.contiguous() for name, value in outcome.weights.items()}
+    weights = partial(save_file, tensors) if node.keep_weights else None
     store.save(spec, record, outcome.signals, logits, split, weights)

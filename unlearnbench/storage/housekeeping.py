@@ -1,9 +1,7 @@
 """What is in a results folder: list it, verify it, prune it, merge another into it."""
 
 import shutil
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -12,30 +10,15 @@ from unlearnbench.files import DRAFT, write
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import Plan
-from unlearnbench.storage.store import Leases, Store
+from unlearnbench.storage.store import Store
 
 
-@dataclass(frozen=True)
-class Stock:
-    """Count what one benchmark has: runs finished and failed, and bytes of all files."""
-
-    name: str
-    done: int
-    failed: int
-    size: int
-
-
-def stock(results: Path) -> list[Stock]:
-    """Count what every benchmark below a results folder has."""
-    folders = sorted(path.parent for path in results.glob("*/runs"))
-    done = {folder: len(list(folder.glob("runs/*/record.json"))) for folder in folders}
-    return [Stock(f.name, done[f], len(failures(f)), size_of([f])) for f in folders]
-
-
-def failures(folder: Path) -> list[Path]:
-    """List the error files of runs that have no record."""
-    errors = folder.glob("runs/*/error.txt")
-    return [path for path in errors if not path.with_name("record.json").exists()]
+def stock(results: Path) -> Iterator[tuple[str, int, int, int]]:
+    """Yield each benchmark of a results folder: name, runs finished and failed, bytes of all."""
+    for folder in sorted(path.parent for path in results.glob("*/runs")):
+        done = {path.parent for path in folder.glob("runs/*/record.json")}
+        failed = {path.parent for path in folder.glob("runs/*/error.txt")} - done
+        yield folder.name, len(done), len(failed), size_of([folder])
 
 
 def open_store(results: Path, name: str) -> Store:
@@ -54,20 +37,19 @@ def remembered(store: Store) -> Benchmark | None:
 
 def verify(store: Store) -> dict[str, str]:
     """Say what is wrong with which run, by its folder's name; nothing if all is as written."""
-    damaged = {}
-    for run, folder in store.runs().items():
-        if store.exists(run) and (damage := store.damage(run) or store.split_damage(run)):
-            damaged[folder.name] = damage
-    return damaged
+    return {
+        folder.name: damage
+        for run, folder in store.runs().items()
+        if store.exists(run) and (damage := store.damage(run) or store.split_damage(run))
+    }
 
 
 def superfluous(store: Store, plan: Plan) -> list[Path]:
     """List what a benchmark does not need: runs of other settings, and what was left half made."""
-    kept = set(plan.nodes)
     splits = {node.spec.split_id for node in plan.nodes.values()}
     needed = {run for node in plan.nodes.values() for run in node.needs}
     needed |= {run for run, node in plan.nodes.items() if node.keep_weights}
-    paths = [folder for run, folder in store.runs().items() if run not in kept]
+    paths = [folder for run, folder in store.runs().items() if run not in plan.nodes]
     paths += [p for p in store.folder.glob("models/*") if p.stem not in needed]
     paths += [p for p in store.folder.glob("splits/*") if p.stem not in splits]
     paths += store.folder.rglob(f"{DRAFT}*")
@@ -97,21 +79,11 @@ def merge_runs(source: Path, store: Store) -> tuple[int, list[str]]:
     """
     if not (source / "runs").is_dir():
         raise UserError(f"There are no results in {source}.", "Name a folder like results/digits.")
-    other, copied, damaged = Store(source), 0, []
     store.prepare()
     if not (store.folder / "benchmark.toml").exists():
         shutil.copy(source / "benchmark.toml", store.folder / "benchmark.toml")
-    leases = Leases(store.folder / "leases")
-    for run, folder in other.runs().items():
-        if store.done(run) or not other.exists(run) or not leases.take(run):
-            continue
-        if damage := other.damage(run) or other.split_damage(run):
-            damaged.append(f"{folder.name}: {damage}")
-        else:
-            _copy(run, other, store)
-            copied += 1
-        leases.drop(run)
-    return copied, damaged
+    other = Store(source)
+    return _take_over(other, store, {run: False for run in other.runs() if not store.done(run)})
 
 
 def adopt(store: Store, plan: Plan) -> dict[str, int]:
@@ -120,41 +92,47 @@ def adopt(store: Store, plan: Plan) -> dict[str, int]:
     Models of one data set, net and recipe, and one seed, are the same whatever is forgotten of
     them. Returns how many come from which benchmark; what is damaged there is left there.
     """
-    shared = {
-        run: node
+    wanted = {
+        run: node.keep_weights
         for run, node in plan.nodes.items()
         if node.spec.kind != "unlearn" and not store.exists(run)
     }
-    if not shared:  # as whenever a command is typed again: other folders are not looked through
-        return {}
-    stores: dict[Path, Store] = {}
-    leases, adopted = Leases(store.folder / "leases"), Counter[str]()
-    for record in sorted(store.folder.parent.glob("*/runs/*/record.json")):
-        run, folder = record.parent.name.rpartition("-")[2], record.parents[2]
-        if run not in shared or folder == store.folder or store.exists(run):
-            continue
-        other = stores.setdefault(folder, Store(folder))
-        if other.damage(run) or other.split_damage(run):
-            continue
-        if (shared[run].keep_weights and not other.has_weights(run)) or not leases.take(run):
-            continue
-        store.prepare()
-        _copy(run, other, store)
-        leases.drop(run)
-        adopted[folder.name] += 1
+    adopted: dict[str, int] = {}
+    # Nothing is wanted whenever a command is typed again: other folders are not looked through.
+    for runs in sorted(store.folder.parent.glob("*/runs")) if wanted else ():
+        other = Store(runs.parent)
+        if other.folder != store.folder and (copied := _take_over(other, store, wanted)[0]):
+            adopted[other.folder.name] = copied
     store.refresh()
-    return dict(adopted)
+    return adopted
+
+
+def _take_over(other: Store, store: Store, wanted: dict[str, bool]) -> tuple[int, list[str]]:
+    """Copy the wanted runs that another store has, with their weights where these are needed.
+
+    Returns how many were copied, which are wanted no more, and what is damaged there.
+    """
+    copied, damaged = 0, []
+    for run, folder in other.runs().items():
+        if run not in wanted or not other.exists(run):
+            continue
+        if damage := other.damage(run) or other.split_damage(run):
+            damaged.append(f"{folder.name}: {damage}")
+        elif (other.has_weights(run) or not wanted[run]) and store.leases.take(run):
+            _copy(run, other, store)
+            store.leases.drop(run)
+            del wanted[run]
+            copied += 1
+    return copied, damaged
 
 
 def _copy(run: str, other: Store, store: Store) -> None:
-    record = other.record(run)
-    folder = other.runs()[run]
-    pairs = [(path, store.folder / "runs" / folder.name / path.name) for path in folder.iterdir()]
-    if other.has_weights(run):
-        pairs.append((other.model_path(run), store.model_path(run)))
+    record, files = other.record(run), list(other.runs()[run].iterdir())
+    if "weights" in record["files"]:
+        files.append(other.model_path(run))
     if record["split"]:
-        name = f"splits/{record['split']}.npz"
-        pairs.append((other.folder / name, store.folder / name))
-    for source, target in sorted(pairs, key=lambda pair: pair[0].name == "record.json"):
-        if source.exists():
-            write(target, partial(shutil.copyfile, source))
+        files.append(other.folder / "splits" / f"{record['split']}.npz")
+    for file in sorted(files, key=lambda file: file.name == "record.json"):  # that comes last
+        if file.exists():
+            target = store.folder / file.relative_to(other.folder)
+            write(target, partial(shutil.copyfile, file))

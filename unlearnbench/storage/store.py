@@ -3,7 +3,8 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,14 @@ OTHER_DATA = "it was made of other data than the rest"
 Arrays = dict[str, NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class _Checked:
-    """Hold what was found when a run's files were last read, and when its record was written."""
-
-    stamp: int
-    damage: str | None
-    digest: str | None
-
-
 class Store:
     """Read and write the results of one benchmark."""
 
     def __init__(self, folder: Path) -> None:
         """Use `folder`, which need not exist yet."""
         self.folder = folder
-        self._checked: dict[str, _Checked] = {}
+        self.leases = Leases(folder / "leases")
+        self._checked: dict[tuple[str, int], tuple[str | None, str | None]] = {}
         self._folders: dict[str, Path] | None = None
 
     def prepare(self) -> None:
@@ -43,9 +36,8 @@ class Store:
         try:
             (self.folder / "runs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(
-                f"Cannot write to {self.folder}: {error.strerror}.", "Name a folder with --results."
-            ) from error
+            hint = "Name a folder with --results."
+            raise UserError(f"Cannot write to {self.folder}: {error.strerror}.", hint) from error
 
     def runs(self) -> dict[str, Path]:
         """Return the folders of all runs, finished or not, by id, as they were when last read."""
@@ -85,13 +77,9 @@ class Store:
         return self._path(run, "record.json").exists()
 
     def marks(self, spec: Spec) -> tuple[int | None, int | None]:
-        """Return when a run's record and its error were written, in ns; None for what is not there.
-
-        Looks at the disk, where `done` may remember.
-        """
+        """Return when the disk's record and error of a run were written, in ns; None if absent."""
         folder = self.run_folder(spec)
-        record, error = (_written(folder / name) for name in ("record.json", "error.txt"))
-        return record, error
+        return _written(folder / "record.json"), _written(folder / "error.txt")
 
     def error(self, run: str) -> str | None:
         """Return what went wrong with a run when last tried, None if nothing did.
@@ -106,21 +94,18 @@ class Store:
         return unseal(self._path(run, "record.json").read_text())
 
     def damage(self, run: str) -> str | None:
-        """Say what is wrong with a run's own files; None if all is as it was written.
-
-        Reads them all once, and again only when the record has changed.
-        """
-        return self._look(run).damage
+        """Say what is wrong with a run's files, read once a record; None if all is as written."""
+        return self._look(run)[0]
 
     def digest(self, run: str) -> str | None:
         """Return the digest of the data that a finished run was made of."""
-        return self._look(run).digest
+        return self._look(run)[1]
 
-    def _look(self, run: str) -> _Checked:
-        stamp = self.stamp(run)
-        if run not in self._checked or self._checked[run].stamp != stamp:
-            self._checked[run] = _Checked(stamp, *self._examine(run))
-        return self._checked[run]
+    def _look(self, run: str) -> tuple[str | None, str | None]:
+        key = run, self.stamp(run)
+        if key not in self._checked:
+            self._checked[key] = self._examine(run)
+        return self._checked[key]
 
     def _examine(self, run: str) -> tuple[str | None, str | None]:
         """Return what is wrong with a run's files, and the digest of its data."""
@@ -152,10 +137,6 @@ class Store:
         what = "is missing" if found is None else "is not what was written"
         return f"{path.relative_to(self.folder)} {what}"
 
-    def size(self, run: str) -> int:
-        """Return the bytes that a finished run takes, without its weights."""
-        return sum(path.stat().st_size for path in self.runs()[run].iterdir())
-
     def has_weights(self, run: str) -> bool:
         """Say whether the weights of a finished run were kept."""
         return "weights" in self.record(run)["files"]
@@ -170,8 +151,7 @@ class Store:
 
     def logits(self, run: str) -> NDArray[Any]:
         """Return a run's logits, float16 [n, classes]; references have none."""
-        logits: NDArray[Any] = _load(self._path(run, "logits.npz"))["logits"]
-        return logits
+        return _load(self._path(run, "logits.npz"))["logits"]
 
     def split(self, split: str) -> Arrays:
         """Return the indices of a split: forget and earlier, into the training set."""
@@ -200,9 +180,8 @@ class Store:
         how long the others took.
         """
         folder, files, start = self.run_folder(spec), {}, time.perf_counter()
-        if folder.is_dir():
-            for left in folder.glob(f"{DRAFT}*"):  # by a worker that was killed while it wrote
-                left.unlink()
+        for left in folder.glob(f"{DRAFT}*"):  # by a worker that was killed while it wrote
+            left.unlink()
         if weights is not None:
             files["weights"] = write(self.model_path(spec.id), weights)
         if split is not None:
@@ -235,11 +214,7 @@ def _load(path: Path) -> Arrays:
 
 
 def _saver(arrays: Arrays) -> Callable[[Path], None]:
-    def save(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-
-    return save
+    return partial(np.savez, **arrays)  # type: ignore[arg-type]
 
 
 LEASE = 60.0
@@ -251,45 +226,31 @@ to life later, two make the same run, and store the same record.
 
 
 class Leases:
-    """Say which process makes which run, where several share a folder.
-
-    Holds the leases of one process; each shows signs of life until it is released.
-    """
+    """Say which process makes which run of a shared folder; what it holds shows signs of life."""
 
     def __init__(self, folder: Path) -> None:
         """Keep the leases in `folder`."""
         self.folder = folder
         self._known: dict[str, SoftFileLease] = {}
-        self._held: set[str] = set()
 
     def take(self, run: str) -> bool:
-        """Take a lease on a run; False if another process has it.
-
-        Asked repeatedly, it finds a dead owner.
-        """
+        """Take a lease on a run; False if another has it, of whom it learns in time if it died."""
         if run not in self._known:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._known[run] = SoftFileLease(self.folder / run, lease_duration=LEASE)
-        try:
+        with suppress(Timeout):
             self._known[run].acquire(timeout=0)
-        except Timeout:
-            return False
-        self._held.add(run)
-        return True
+            return True
+        return False
 
     def drop(self, run: str) -> None:
-        """Release a lease."""
-        if run in self._held:
-            self._known.pop(run).release()
-            self._held.discard(run)
+        """Release a lease that was taken."""
+        self._known.pop(run).release()
 
     def drop_all(self) -> None:
-        """Release every lease."""
-        for run in list(self._held):
-            self.drop(run)
-
-    def sweep(self) -> None:
-        """Clear away what dead processes of this machine have left."""
+        """Release every lease, and clear away what dead processes of this machine have left."""
+        for lease in self._known.values():
+            lease.release()  # which does nothing for one that another process has
         for path in self.folder.glob("[!.]*"):
             if self.take(path.name):
                 self.drop(path.name)
