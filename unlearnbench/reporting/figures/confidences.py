@@ -1,7 +1,6 @@
 """Densities of the confidence in the true label, before and after each method."""
 
 import math
-from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,6 @@ class Confidences(Rows):
     They are binned already: seaborn would do it again.
     """
 
-    name = "confidences"
     title = "Confidence before and after"
     caption = (
         "Share of samples by confidence in the true label, mean over runs, each method on a line of"
@@ -103,7 +101,7 @@ class Confidences(Rows):
             ax.set_ylabel(f"Share of samples (from one line to the next: {apart} %)")
 
 
-def tip(row: Mapping[Hashable, Any]) -> str:
+def tip(row: dict[Any, Any]) -> str:
     """Return what a bin's row says."""
     parts = [f"{name} {row[name]:.1f} %" for name in ("before", "after") if name in row]
     return f"log-odds from {row['low']:.1f}: {', '.join(parts)}"

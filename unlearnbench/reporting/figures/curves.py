@@ -56,11 +56,8 @@ class Lines(Figure):
         for label in data["method"].unique():
             own = data[data["method"] == label].sort_values(x)
             look = drawing.looks(subject.labels)[label]
-            shape = {"marker": look.marker, "markersize": look.size, "markeredgewidth": 0}
-            title = subject.title(label)
-            line = ax.plot(
-                own[x], own[y], color=look.colour, label=title, **(shape if self.dots else {})
-            )
+            style: dict[str, Any] = look.style if self.dots else {"color": look.colour}
+            line = ax.plot(own[x], own[y], label=subject.title(label), mec="w", mew=0, **style)
             drawing.of_method(label, *line)
             points = zip(own[x], own[y], own.get(std, [0.0] * len(own)), strict=True)
             texts = [f"{at:g}: {drawing.mean_text(*mean)}" for at, *mean in points]
@@ -75,18 +72,10 @@ class Lines(Figure):
         ax.set(xlabel=self.along[0], ylabel=self.along[1] or metric)
 
 
-class ByMetric(Lines):
-    """Draw lines across the page, a panel a metric."""
-
-    wide = True
-    panels, columns = "metric", 2
-
-
 @figure
 class Roc(Lines):
     """Draw RMIA's ROC curves, both axes logarithmic."""
 
-    name = "roc"
     title = "ROC curves of RMIA"
     caption = (
         "Forget samples against non-members, mean over runs, both axes logarithmic. Dashed:"
@@ -117,7 +106,6 @@ class Roc(Lines):
 class AucReferences(Lines):
     """Draw FT AUC against the number of reference models, each step twice as many."""
 
-    name = "auc-references"
     title = "FT AUC against the number of references"
     caption = (
         "RMIA's AUC with 2, 4, 8, ... reference models for each sample, half of them trained on it."
@@ -133,10 +121,9 @@ class AucReferences(Lines):
 
 
 @figure
-class Memorisation(ByMetric):
+class Memorisation(Lines):
     """Draw forget accuracy and FT AUC by how much samples are memorised."""
 
-    name = "memorisation"
     title = "Effects by memorisation"
     caption = (
         "Forget samples in equal groups by how much surer reference models trained on a sample are"
@@ -144,6 +131,8 @@ class Memorisation(ByMetric):
         " %. Mean over runs; grey: one standard deviation of retrain."
     )
     place = 80
+    wide = True
+    panels, columns = "metric", 2
     x, along = "group", ("Forget samples, least to most memorised", "")
 
     def data(self, subject: Condition) -> pd.DataFrame | None:
@@ -165,7 +154,6 @@ def searches(subject: Condition, found: str) -> Iterator[tuple[str, list[dict[st
 class AdversarialDistances(Lines):
     """Draw which share of the forget samples flips within which distance."""
 
-    name = "adversarial-distances"
     title = "Adversarial distances"
     caption = (
         "Which share of the forget samples has an adversarial example within an l2 distance (images"
@@ -193,7 +181,6 @@ class AdversarialDistances(Lines):
 class FinalRadii(Lines):
     """Draw up to which radius the search had to go for how many of the forget samples."""
 
-    name = "final-radii"
     title = "Final radius of the search"
     caption = (
         "Which share of the forget samples flipped within which l2 radius, doubled from the first"
@@ -221,13 +208,14 @@ class FinalRadii(Lines):
 
 
 @figure
-class AfterEpochs(ByMetric):
+class AfterEpochs(Lines):
     """Draw accuracies after each epoch of unlearning, where they were noted."""
 
-    name = "after-epochs"
     title = "Accuracy while unlearning"
     caption = "After each epoch, mean over runs. Dashed: retrain."
     place = 110
+    wide = True
+    panels, columns = "metric", 2
     x, along = "epoch", ("Epoch", "")
 
     def data(self, subject: Condition) -> pd.DataFrame | None:
@@ -248,16 +236,17 @@ class AfterEpochs(ByMetric):
 
 
 @figure
-class AfterRequests(ByMetric):
+class AfterRequests(Lines):
     """Draw metrics after each request of a sequence, once, with the last one's tables."""
 
-    name = "after-requests"
     title = "After each request"
     caption = (
         "Mean over runs after each request of the sequence; grey: one standard deviation of"
         " retrain."
     )
     place = 120
+    wide = True
+    panels, columns = "metric", 2
     height = 1.4
     x, along = "request", ("Request", "")
 
@@ -268,10 +257,10 @@ class AfterRequests(ByMetric):
             return None
         runs = subject.findings.runs
         runs = runs[(runs["access"] == subject.access) & (runs["fraction"] == subject.fraction)]
-        runs = runs[runs["label"].isin(subject.labels)]
+        runs = runs[runs["label"].isin(subject.labels)].dropna(axis=1, how="all")
         frames = []
         for metric in ("ft_auc", "fr_auc", "all_ft_auc", "all_fr_auc", "test_accuracy", "avg_gap"):
-            if metric in runs and runs[metric].notna().any():
+            if metric in runs:
                 # what one request and all before it asked to forget is what the first one did
                 values = runs[metric].fillna(runs[metric.removeprefix("all_")])
                 means = averaged(runs.assign(mean=values), "mean", by=("label", "request"))

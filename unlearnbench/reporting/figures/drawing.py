@@ -49,9 +49,10 @@ class Look(NamedTuple):
     marker: Any
 
     @property
-    def size(self) -> float:
-        """How large the shape is drawn, in points."""
-        return 4.4 * SIZES.get(self.marker, 1.0)
+    def style(self) -> dict[str, Any]:
+        """What lines of Matplotlib are told of it; sizes are in points."""
+        size = 4.4 * SIZES.get(self.marker, 1.0)
+        return {"color": self.colour, "marker": self.marker, "markersize": size}
 
 
 REFERENCES = {
@@ -130,10 +131,7 @@ def axis_title(name: str) -> str:
 def key(figure: Figure, subject: Subject, labels: Sequence[str], columns: int) -> None:
     """Write below a figure which shape and colour is which method's."""
     chosen = looks(subject.labels)
-    handles = [
-        Line2D([], [], color=look.colour, marker=look.marker, markersize=look.size, linewidth=0)
-        for look in (chosen[label] for label in labels)
-    ]
+    handles = [Line2D([], [], linewidth=0, **chosen[label].style) for label in labels]
     titles = [subject.title(label) for label in labels]
     legend = figure.legend(handles, titles, loc="outside lower center", ncols=columns)
     for label, *parts in zip(labels, legend.get_lines(), legend.get_texts(), strict=True):
@@ -165,8 +163,7 @@ def point(
     ax: Axes, subject: Subject, label: str, x: float, y: float, text: str, *, hollow: bool = False
 ) -> None:
     """Draw a method's shape, of which hovering says a text; hollow: its outline only."""
-    look = looks(subject.labels)[label]
-    style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "markersize": look.size}
+    style = looks(subject.labels)[label].style
     if hollow:
         style |= {"markerfacecolor": "none", "markeredgewidth": 0.8}
     of_method(label, *ax.plot(x, y, label=subject.title(label), linestyle="", zorder=3, **style))

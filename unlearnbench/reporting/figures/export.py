@@ -74,9 +74,8 @@ def _tidy(element: ElementTree.Element, used: set[str], prefix: str) -> None:
     if style := element.attrib.pop("style", ""):
         style = re.sub(r"font-family: [^;]*; |(?:; )?stroke-linejoin: \w+", "", style)
         element.set("style", style.replace("#000000", "currentColor"))
-    for name in ("x", "y", "transform", "style"):
-        if name in element.attrib:
-            element.set(name, LONG.sub(lambda number: _rounded(number[0], 2), element.attrib[name]))
+    for name in {"x", "y", "transform", "style"} & element.attrib.keys():
+        element.set(name, LONG.sub(lambda number: _rounded(number[0], 2), element.attrib[name]))
     if "d" in element.attrib:
         element.set("d", _short(element.attrib["d"], 2 if "id" in element.attrib else 1))
 

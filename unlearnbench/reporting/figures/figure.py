@@ -1,6 +1,7 @@
 """What a figure is: tidy data, drawn on axes of Matplotlib; the figures there are, by name."""
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,10 +25,10 @@ ROOM, KEY_LINE, LETTER = 0.42, 0.125, 0.046
 class Figure(ABC):
     """Define one figure: what it is called, what it shows, its data and its drawing.
 
-    name: of its files, and by which it is asked for; caption: in words; place: on the page, before
-    those with a higher one; wide: takes a page's width and not a column's; panels: the column of
-    the data whose values have axes of their own, `columns` beside each other; height: of axes in
-    inches, and `row` more for each method; key: with a legend.
+    name: of its files, and by which it is asked for, from its class's unless it has one; caption:
+    in words; place: on the page, before those with a higher one; wide: takes a page's width and not
+    a column's; panels: the column of the data whose values have axes of their own, `columns` beside
+    each other; height: of axes in inches, and `row` more for each method; key: with a legend.
     """
 
     name: ClassVar[str]
@@ -40,6 +41,10 @@ class Figure(ABC):
     height: float = 1.8
     row: float = 0.0
     key: ClassVar[bool] = True
+
+    def __init_subclass__(cls) -> None:
+        if "name" not in vars(cls):
+            cls.name = re.sub("(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
 
     @abstractmethod
     def data(self, subject: Any) -> pd.DataFrame | None:

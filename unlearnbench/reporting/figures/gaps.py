@@ -20,7 +20,6 @@ PARTS = {"class_forget": "Forget set", "class_test": "Test set"}
 class Gaps(Rows):
     """Draw the signed gap of every metric to retrain, a shape a method."""
 
-    name = "gaps"
     title = "Distance to retrain, metric by metric"
     caption = (
         "Mean and standard deviation over runs of the signed distance to retrain. Grey: how far"
@@ -31,11 +30,10 @@ class Gaps(Rows):
 
     def data(self, subject: Condition) -> pd.DataFrame | None:
         """Return columns metric, method, gap, gap_std, and band, NaN where nobody knows it."""
-        frames = []
+        frames, runs = [], subject.runs.dropna(axis=1, how="all")
         for metric in of_kind("level"):
-            gaps = subject.runs.get(f"{metric}_gap")
-            if gaps is not None and gaps.notna().any():
-                means = averaged(subject.runs.assign(gap=gaps), "gap")
+            if f"{metric}_gap" in runs:
+                means = averaged(runs.assign(gap=runs[f"{metric}_gap"]), "gap")
                 frames.append(means.assign(metric=metric, band=subject.band(metric)))
         return together(frames)
 
@@ -64,7 +62,6 @@ def spreads(ax: Axes, subject: drawing.Subject, data: pd.DataFrame) -> None:
 class Classes(Rows):
     """Draw how far accuracy is from retrain's, class by class."""
 
-    name = "classes"
     title = "Accuracy by class"
     caption = (
         "Distance of the accuracy on each class to retrain's on the same forget set, in points,"
@@ -79,9 +76,9 @@ class Classes(Rows):
         of_runs = [subject.findings.curves[place] for place in runs.index.tolist()]
         for curve, part in PARTS.items():
             values = pd.DataFrame([one.get(curve, []) for one in of_runs], runs.index, dtype=float)
-            ideal = values[runs["label"] == RETRAIN].groupby(runs["forget_seed"]).mean()
-            gap = values - ideal.reindex(runs["forget_seed"]).set_axis(runs.index)
-            mean = gap.groupby(runs["label"], sort=False).mean().rename_axis("method")
+            retrains = values[runs["label"] == RETRAIN].reindex(runs.index)
+            ideal = retrains.groupby(runs["forget_seed"]).transform("mean")
+            mean = (values - ideal).groupby(runs["label"], sort=False).mean().rename_axis("method")
             long = mean.reset_index().melt("method", var_name="class", value_name="gap")
             frames.append(long.assign(part=part).dropna())
         frame = pd.concat(frames, ignore_index=True).round(2)
@@ -95,9 +92,8 @@ class Classes(Rows):
         labels = [label for label in subject.labels if label in set(data["method"])]
         cells = data.pivot(index="method", columns="class", values="gap").loc[labels]
         reach = float(data["reach"].iloc[0])
-        heat(
-            ax, cells, np.repeat(labels, len(cells.columns)), cmap="PuOr_r", vmin=-reach, vmax=reach
-        )
+        owners = np.repeat(labels, len(cells.columns))
+        heat(ax, cells, owners, cmap="PuOr_r", vmin=-reach, vmax=reach)
         drawing.names(ax, subject, labels, 0.5)
         ax.set_ylim(len(labels), 0)
         ax.tick_params(axis="x", labelrotation=0)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -19,7 +18,6 @@ BAR = 0.4
 class RankMap(Rows):
     """Draw the rank of each method in each setting; of a frame with a row a setting."""
 
-    name = "rank-map"
     title = "Rank map"
     caption = "Rank of each method in each setting; 1 is nearest to retrain."
     row = 0.0
@@ -37,9 +35,9 @@ class RankMap(Rows):
         """Draw a cell a setting and method, methods in the order of their mean rank."""
         labels = list(subject.labels)
         owners = labels * len(subject.frame)
-        note = {"annot": True, "fmt": "g", "annot_kws": {"size": 6.5}}
-        heat(ax, subject.frame[labels], owners, cmap="Blues_r", **note)
-        ax.set_xticks(np.arange(len(labels)) + 0.5, [subject.title(label) for label in labels])
+        note = {"annot": True, "fmt": "g", "annot_kws": {"size": 6.5}, "xticklabels": True}
+        cells = subject.frame[labels].rename(columns=subject.title)
+        heat(ax, cells, owners, cmap="Blues_r", **note)
         ax.tick_params(axis="x", labelrotation=40)
         ax.tick_params(axis="y", labelrotation=0)
         plt.setp(ax.get_xticklabels(), ha="right", rotation_mode="anchor")
@@ -53,7 +51,6 @@ class CriticalDifference(Rows):
     Of a frame with columns method, rank in order.
     """
 
-    name = "critical-difference"
     title = "Critical differences"
     height, row = 0.3, 0.19
 
@@ -97,7 +94,6 @@ class Differences(Rows):
     Of a frame with columns panel, method, difference and half of its 95 % interval.
     """
 
-    name = "differences"
     title = "Differences"
     panels, columns = "panel", 3
 

@@ -26,7 +26,6 @@ Ends = tuple[float, float]
 class ForgettingUtility(Figure):
     """Draw test accuracy against FT AUC, where methods that are ranked lie."""
 
-    name = "forgetting-utility"
     title = "Forgetting against utility"
     caption = (
         "Test accuracy against FT AUC, mean and standard deviation over runs. Grey: where retrain"
@@ -66,7 +65,6 @@ class TimeGap(Figure):
     Where methods that are ranked lie; those with a larger gap are at the edge.
     """
 
-    name = "time-gap"
     title = "Cost against distance to retrain"
     caption = (
         "Time, searches and masks included; mean and standard deviation over runs. Dotted: the best"
