@@ -22,9 +22,9 @@ from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.registry import discover
 from unlearnbench.reporting.figures import FIGURES, STYLE, Drawing, drawings, figure
+from unlearnbench.reporting.figures.drawing import Gathered, looks
 from unlearnbench.reporting.figures.export import page_svg, tips, write_data, write_print
-from unlearnbench.reporting.figures.ranking import CriticalDifference, Gathered, RankMap
-from unlearnbench.reporting.figures.style import looks
+from unlearnbench.reporting.figures.ranking import CriticalDifference, RankMap
 from unlearnbench.reporting.figures.tradeoffs import beyond, pareto
 
 DRAWN = [
@@ -67,19 +67,19 @@ def searched(found: Findings, label: str, search: dict[str, object]) -> None:
 
 
 def test_figures_come_in_the_order_of_the_page(condition: Condition) -> None:
-    drawn = drawings(condition, condition.suffix)
+    drawn = drawings(condition)
     assert [drawing.name for drawing in drawn] == [f"{name}-full-10-r1" for name in DRAWN]
     for drawing in drawn:
         assert drawing.data is not None and "my_method" in set(drawing.data["method"])
         assert "do-nothing" not in set(drawing.data["method"]), "controls have a table"
         width, height = drawing.canvas.get_size_inches()
-        assert width == (7.0 if drawing.wide else 3.35) and 1 < height < 10
+        assert width == (7.0 if drawing.figure.wide else 3.35) and 1 < height < 10
 
 
 def test_a_figure_is_drawn_on_given_axes(condition: Condition) -> None:
     with plt.style.context(STYLE):
         canvas, ax = plt.subplots()
-    assert FIGURES["gaps"].plot(condition, ax=ax, metric="ft_auc") is ax
+    assert Drawing(FIGURES["gaps"], condition)(ax=ax, metric="ft_auc") is ax
     assert ax.get_title() == "FT AUC (points)" and canvas.axes == [ax]
     shapes = {str(line.get_label()): line for line in ax.lines if line.get_marker() != "None"}
     assert list(shapes) == condition.labels
@@ -98,13 +98,13 @@ def test_a_figure_is_drawn_on_axes_of_its_own(condition: Condition) -> None:
 def test_a_wrong_choice_says_what_there_is(condition: Condition) -> None:
     _, ax = plt.subplots()
     with pytest.raises(UserError, match=r"several panels. Choose one by metric=: forget_accuracy"):
-        FIGURES["gaps"].plot(condition, ax)
+        Drawing(FIGURES["gaps"], condition)(ax)
     with pytest.raises(UserError, match=r"Unknown metric 'ft_acu'. Did you mean 'ft_auc'\?"):
-        FIGURES["gaps"].plot(condition, ax, metric="ft_acu")
+        Drawing(FIGURES["gaps"], condition)(ax, metric="ft_acu")
     with pytest.raises(UserError, match=r"Unknown column 'metrics'. Did you mean 'metric'\?"):
-        FIGURES["gaps"].plot(condition, ax, metrics="ft_auc")
+        Drawing(FIGURES["gaps"], condition)(ax, metrics="ft_auc")
     with pytest.raises(UserError, match="There is nothing for the figure 'final-radii'"):
-        FIGURES["final-radii"].plot(condition, ax)
+        Drawing(FIGURES["final-radii"], condition)(ax)
 
 
 def test_a_file_dropped_in_is_a_figure(
@@ -117,7 +117,7 @@ def test_a_file_dropped_in_is_a_figure(
     try:
         discover(room.__name__)
         assert list(FIGURES)[-1] == "example"
-        assert drawings(condition, "")[-1].canvas.axes
+        assert drawings(condition)[-1].canvas.axes
         with pytest.raises(UserError, match="Two figures are called 'example'"):
             figure(type(FIGURES["example"]))
     finally:
@@ -183,7 +183,7 @@ def test_ranks_are_drawn() -> None:
     assert [text.get_text() for text in drawing.canvas.axes[0].texts] == list("123213")
     means = pd.DataFrame({"method": ["a", "b", "c"], "rank": [1.5, 1.5, 3.0]})
     drawing = Drawing(CriticalDifference([(1.5, 3.0)], 2.0), Gathered(means, list("abc"), {}))
-    assert "less than 2.00 apart" in drawing.caption and "data-method" in page_svg(drawing)
+    assert "less than 2.00 apart" in drawing.figure.caption and "data-method" in page_svg(drawing)
 
 
 def test_pareto_line_has_what_nothing_beats() -> None:

@@ -14,13 +14,9 @@ from scipy.stats import friedmanchisquare, rankdata, studentized_range
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.planning.benchmark import TERMS
 from unlearnbench.planning.plan import ORIGINAL
+from unlearnbench.reporting.figures.drawing import Gathered
 from unlearnbench.reporting.figures.figure import Drawing
-from unlearnbench.reporting.figures.ranking import (
-    CriticalDifference,
-    Differences,
-    Gathered,
-    RankMap,
-)
+from unlearnbench.reporting.figures.ranking import CriticalDifference, Differences, RankMap
 from unlearnbench.reporting.page import Section
 from unlearnbench.reporting.tables.papers import claims_tables
 from unlearnbench.reporting.tables.rows import mean_and_std

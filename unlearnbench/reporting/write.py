@@ -58,7 +58,7 @@ def section(condition: Condition, figures: Collection[str] | None = None) -> Sec
     """Make all tables of one condition, and all figures or those that are named."""
     suffix = condition.suffix
     tables, details = section_tables(condition)
-    drawn = drawings(condition, suffix)
+    drawn = drawings(condition)
     wanted = [one for one in drawn if figures is None or one.figure.name in figures]
     return Section(condition.heading, suffix, tables, details, wanted)
 

@@ -1,8 +1,8 @@
 """Figures of findings: each is a class in a file of this folder, drawn on axes of Matplotlib."""
 
 from unlearnbench.registry import discover
+from unlearnbench.reporting.figures.drawing import STYLE
 from unlearnbench.reporting.figures.figure import FIGURES, Drawing, Figure, drawings, figure
-from unlearnbench.reporting.figures.style import STYLE
 
 __all__ = ["FIGURES", "STYLE", "Drawing", "Figure", "drawings", "figure"]
 

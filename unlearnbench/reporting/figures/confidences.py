@@ -1,8 +1,7 @@
 """Densities of the confidence in the true label, before and after each method."""
 
-from __future__ import annotations
-
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,9 +10,8 @@ from matplotlib.axes import Axes
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.curves import EDGES
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
-from unlearnbench.reporting.figures.drawing import SHADED, names, of_method, tell
-from unlearnbench.reporting.figures.figure import Figure, figure
-from unlearnbench.reporting.figures.style import looks
+from unlearnbench.reporting.figures import drawing
+from unlearnbench.reporting.figures.figure import Rows, figure, together
 
 PARTS = {"density_forget": "Forget set", "density_test": "Test set", "density_retain": "Retain set"}
 PROBABILITIES = (0.000001, 0.001, 0.5, 0.999, 0.999999)
@@ -22,23 +20,20 @@ TRIMMED = 0.25
 
 
 @figure
-class Confidences(Figure):
+class Confidences(Rows):
     """Draw densities of the true label's log-odds on all three sets, a line a method.
 
     They are binned already: seaborn would do it again.
     """
 
-    name = "confidences"
     title = "Confidence before and after"
     caption = (
         "Share of samples by confidence in the true label, mean over runs, each method on a line of"
         " its own. Black: the original; coloured: the method; grey: retrain, 95 % by chance."
     )
     place = 40
-    wide = True
     panels, columns = "part", 3
     height, row = 0.1, 0.36
-    key = False
 
     def data(self, subject: Condition) -> pd.DataFrame | None:
         """Return columns part, method, low and high (ends of a bin of log-odds), before, after.
@@ -60,9 +55,9 @@ class Confidences(Figure):
                     frame["retrain_low"] = np.maximum(retrains.mean(0) - half, 0)
                     frame["retrain_high"] = retrains.mean(0) + half
                 frames.append(frame)
-        if not frames:
+        data = together(frames)
+        if data is None:
             return None
-        data = pd.concat(frames, ignore_index=True)
         used = data.loc[data.filter(["before", "after"]).max(axis=1) > TRIMMED, "low"]
         data = data[data["low"].between(used.min(), used.max())].round(3)
         shares = data.filter(["before", "after", "retrain_high"])
@@ -72,27 +67,27 @@ class Confidences(Figure):
         """Draw one part of the data."""
         apart = int(data["apart"].iloc[0])
         labels = [label for label in subject.labels if label in set(data["method"])]
-        names(ax, subject, labels)
+        drawing.names(ax, subject, labels)
         for line, label in enumerate(labels):
             own = data[data["method"] == label]
-            edges = np.append(own["low"], own["high"].iloc[-1])
-            shares = own.drop(columns="apart").set_index("low").select_dtypes("number")
             # The last bin's value once more, so that its step has a width.
-            drawn = line - np.vstack([shares, shares.iloc[-1:]]) / apart
-            heights = dict(zip(shares, drawn.T, strict=True))
+            edges = np.append(own["low"], own["high"].iloc[-1])
+            shares = own.filter(regex="before|after|retrain")
+            heights = line - pd.concat([shares, shares.iloc[-1:]]) / apart
             if "retrain_low" in heights:
                 low, high = heights["retrain_low"], heights["retrain_high"]
-                of_method(label, ax.fill_between(edges, low, high, step="post", **SHADED))
-            after = ("after", looks(subject.labels)[label].colour, 0.9)
-            for column, colour, width in (("before", "black", 0.5), after):
-                if column in heights:
-                    steps = ax.plot(edges, heights[column], color=colour, linewidth=width)
-                    steps[0].set_drawstyle("steps-post")
-                    of_method(label, *steps)
-            middle = (edges[:-1] + edges[1:]) / 2
-            texts = own.apply(self._text, axis=1)
-            seen = texts != ""
-            tell(ax, label, middle[seen], heights["after"][:-1][seen], texts[seen])
+                grey = ax.fill_between(edges, low, high, step="post", **drawing.SHADED)
+                drawing.of_method(label, grey)
+            if "before" in heights:
+                steps = ax.step(edges, heights["before"], "black", where="post", linewidth=0.5)
+                drawing.of_method(label, *steps)
+            colour = drawing.looks(subject.labels)[label].colour
+            steps = ax.step(edges, heights["after"], colour, where="post", linewidth=0.9)
+            drawing.of_method(label, *steps)
+            # too many bins hold nothing for each to say so
+            said = own[own.filter(["before", "after"]).max(axis=1) >= 0.05]
+            x, y = (said["low"] + said["high"]) / 2, line - said["after"] / apart
+            drawing.tell(ax, label, x, y, [tip(row) for row in said.to_dict("records")])
         ax.set_ylim(len(labels) - 0.9, -1.05)
         ax.set_xlim(float(data["low"].min()), float(data["high"].max()))
         places = {math.log(p / (1 - p)): f"{p:.6f}".rstrip("0") for p in PROBABILITIES}
@@ -105,10 +100,8 @@ class Confidences(Figure):
         if self.panel(data) == PARTS["density_forget"]:
             ax.set_ylabel(f"Share of samples (from one line to the next: {apart} %)")
 
-    @staticmethod
-    def _text(row: pd.Series[float]) -> str:
-        shares = {name: row[name] for name in ("before", "after") if name in row}
-        if max(shares.values()) < 0.05:
-            return ""  # too many bins hold nothing for each to say so
-        parts = [f"{name} {share:.1f} %" for name, share in shares.items()]
-        return f"log-odds from {row['low']:.1f}: {', '.join(parts)}"
+
+def tip(row: dict[Any, Any]) -> str:
+    """Return what a bin's row says."""
+    parts = [f"{name} {row[name]:.1f} %" for name in ("before", "after") if name in row]
+    return f"log-odds from {row['low']:.1f}: {', '.join(parts)}"

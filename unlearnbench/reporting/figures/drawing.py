@@ -1,39 +1,107 @@
-"""What figures are put together from: shapes with spreads, lines, bands, and what hovering says."""
+"""What figures are put together from: the look of each method, shapes, and what hovering says."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
+from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.metric import METRICS
-from unlearnbench.planning.plan import RETRAIN
-from unlearnbench.reporting.figures.style import GREY, SHADE, looks
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
 
+STYLE = Path(__file__).with_name("unlearnbench.mplstyle")
+"""The style sheet of all figures, for `plt.style.use`."""
+COLUMN, PAGE = 3.35, 7.0
+"""Width of a column and of the text of a two-column article, in inches."""
 METHOD = "method:"
 """Begins the id of a group that is of one method; pages hide it by that."""
+GREY = "#777777"
 DASHED: dict[str, Any] = {"color": GREY, "linestyle": (0, (3, 2)), "linewidth": 0.7}
-SHADED: dict[str, Any] = {"color": SHADE, "alpha": 0.25, "linewidth": 0}
-Point = tuple[float, float]
-STEM = 0.7
-"""Width of a spread's line, in points."""
+SHADED: dict[str, Any] = {"color": "#888888", "alpha": 0.25, "linewidth": 0}
+COLOURS = (
+    *("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"),
+    *("#B8A600", "#6655CC", "#AA4466", "#A0622D"),
+)
+"""Okabe and Ito's, told apart by colour-blind readers, and four beside them."""
+BOW = ((-1, -1), (1, -1), (-1, 1), (1, 1), (-1, -1))
+BAR = ((-0.45, -1), (0.45, -1), (0.45, 1), (-0.45, 1), (-0.45, -1))
+MARKERS = ("o", "v", "^", "<", ">", "p", "*", "D", "d", "X", (4, 1, 0), BOW, BAR)
+SIZES = {"*": 1.5, (4, 1, 0): 1.7, "D": 0.85, "d": 1.2, "p": 1.15, "X": 1.1, "s": 0.9}
+"""By how much a shape is drawn larger, to look as large as others."""
+SALT = "4429"
+"""Chosen so that methods that ship are told apart."""
+
+
+class Look(NamedTuple):
+    """Hold a colour, and a shape as Matplotlib takes it."""
+
+    colour: str
+    marker: Any
+
+    @property
+    def style(self) -> dict[str, Any]:
+        """What lines of Matplotlib are told of it; sizes are in points."""
+        size = 4.4 * SIZES.get(self.marker, 1.0)
+        return {"color": self.colour, "marker": self.marker, "markersize": size}
+
+
+REFERENCES = {
+    ORIGINAL: Look("#000000", "s"),
+    RETRAIN: Look(GREY, "P"),
+    HELD_OUT: Look("#AAAAAA", "H"),
+}
+"""What methods are seen against; no method borrows its looks."""
+
+
+def looks(labels: Iterable[str]) -> dict[str, Look]:
+    """Give each label its colour and shape: by its name, whatever stands beside it.
+
+    Where two names come to the same look, the second in alphabetical order takes the next shape.
+    """
+    chosen: dict[str, Look] = {}
+    for label in sorted(set(labels)):
+        number = int.from_bytes(sha256(f"{SALT}:{label}".encode()).digest()[:8])
+        shape, hue = divmod(number, len(COLOURS))
+        first = shape % len(MARKERS)
+        own = [Look(COLOURS[hue], marker) for marker in MARKERS[first:] + MARKERS[:first]]
+        free = (look for look in own if look not in chosen.values())
+        chosen[label] = REFERENCES.get(label) or next(free, own[0])
+    return chosen
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Hold what is compared over conditions or folders: a frame, the rows and their titles."""
+
+    frame: pd.DataFrame
+    labels: Sequence[str]
+    titles: Mapping[str, str]
+
+    def title(self, label: str) -> str:
+        """Return the display name of a row."""
+        return self.titles.get(label, label)
+
+
+Subject = Condition | Gathered
 
 
 class Tips(Artist):
-    """Say what a pointer finds at the points of a method. Draws nothing."""
+    """Say what a pointer finds at the points of a method; draws nothing."""
 
-    def __init__(self, method: str, points: Iterable[Point], texts: Iterable[str]):
+    def __init__(self, method: str, points: Iterable[tuple[float, float]], texts: Iterable[str]):
         """Keep points in the coordinates of the data, and a text for each."""
         super().__init__()
         self.method, self.points, self.texts = method, list(points), list(texts)
-
-    def draw(self, renderer: Any) -> None:
-        """Draw nothing."""
 
 
 def of_method(label: str, *artists: Artist) -> None:
@@ -60,30 +128,14 @@ def axis_title(name: str) -> str:
     return f"{metric.title} ({metric.unit or 'probability'})"
 
 
-class Subject(Protocol):
-    """Know its rows and what they are called; a `Condition` does."""
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """Its rows."""
-        ...
-
-    def title(self, label: str) -> str:
-        """Return the display name of a row."""
-        ...
-
-
 def key(figure: Figure, subject: Subject, labels: Sequence[str], columns: int) -> None:
     """Write below a figure which shape and colour is which method's."""
     chosen = looks(subject.labels)
-    handles = [
-        Line2D([], [], color=look.colour, marker=look.marker, markersize=look.size, linewidth=0)
-        for look in (chosen[label] for label in labels)
-    ]
+    handles = [Line2D([], [], linewidth=0, **chosen[label].style) for label in labels]
     titles = [subject.title(label) for label in labels]
     legend = figure.legend(handles, titles, loc="outside lower center", ncols=columns)
-    for label, handle, text in zip(labels, legend.legend_handles, legend.get_texts(), strict=True):
-        of_method(label, text, *([handle] if handle else []))
+    for label, *parts in zip(labels, legend.get_lines(), legend.get_texts(), strict=True):
+        of_method(label, *parts)
 
 
 def names(ax: Axes, subject: Subject, labels: Sequence[str], first: float = 0.0) -> None:
@@ -96,77 +148,33 @@ def names(ax: Axes, subject: Subject, labels: Sequence[str], first: float = 0.0)
         of_method(label, text)
 
 
-def band(ax: Axes, low: float, high: float, along: str) -> None:
-    """Shade from low to high of an axis; nothing where it is not known."""
+def band(span: Callable[..., Any], low: float, high: float) -> None:
+    """Shade from low to high, `span` being that of the axes; nothing where it is not known."""
     if np.isfinite([low, high]).all():
-        span = ax.axvspan if along == "x" else ax.axhspan
         span(low, high, **SHADED)
 
 
-def spread(ax: Axes, subject: Subject, label: str, at: Point, half: Sequence[float | None]) -> None:
-    """Draw how far a method is spread around a point: half a line's length along x and along y."""
-    for along, reach in enumerate(half):
-        if reach is not None:
-            ends = np.array([at, at], dtype=float)
-            ends[:, along] += (-reach, reach)
-            colour = looks(subject.labels)[label].colour
-            of_method(label, *ax.plot(*ends.T, color=colour, linewidth=STEM))
+def stem(ax: Axes, subject: Subject, label: str, x: Sequence[float], y: Sequence[float]) -> None:
+    """Draw a thin line of a method between two points."""
+    of_method(label, *ax.plot(x, y, color=looks(subject.labels)[label].colour, linewidth=0.7))
 
 
-def point(ax: Axes, subject: Subject, label: str, at: Point, *, hollow: bool = False) -> None:
-    """Draw a method's shape; hollow: its outline only."""
-    look = looks(subject.labels)[label]
-    style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "markersize": look.size}
+def point(
+    ax: Axes, subject: Subject, label: str, x: float, y: float, text: str, *, hollow: bool = False
+) -> None:
+    """Draw a method's shape, of which hovering says a text; hollow: its outline only."""
+    style = looks(subject.labels)[label].style
     if hollow:
         style |= {"markerfacecolor": "none", "markeredgewidth": 0.8}
-    of_method(label, *ax.plot(*at, label=subject.title(label), linestyle="", zorder=3, **style))
+    of_method(label, *ax.plot(x, y, label=subject.title(label), linestyle="", zorder=3, **style))
+    tell(ax, label, [x], [y], [text])
 
 
-def lines(
-    ax: Axes, subject: Subject, data: pd.DataFrame, x: str, y: str, *, dots: bool = True
-) -> None:
-    """Draw a line a method, and how far single retrains lie from their mean.
-
-    data: columns method, x, y and <y>_std, in percent or points, if there is a spread.
-    """
-    import seaborn as sns  # takes seconds, and only lines and heat maps need it
-
-    chosen = looks(subject.labels)
-    std = f"{y}_std"
-    retrain = data[data["method"] == RETRAIN]
-    if len(retrain) and std in data:
-        low, high = retrain[y] - retrain[std], retrain[y] + retrain[std]
-        ax.fill_between(retrain[x], low.clip(lower=0), high.clip(upper=100), **SHADED)
-    before = len(ax.lines)
-    shapes: dict[str, Any] = {}
-    if dots:
-        markers = {label: look.marker for label, look in chosen.items()}
-        shapes = {"style": "method", "markers": markers, "dashes": False}
-    palette = {label: look.colour for label, look in chosen.items()}
-    alone: dict[str, Any] = {"estimator": None, "errorbar": None, "legend": False}
-    sns.lineplot(data, x=x, y=y, hue="method", palette=palette, ax=ax, **shapes, **alone)
-    of_each = data.groupby("method", sort=False)
-    for line, (name, own) in zip(ax.lines[before:], of_each, strict=True):
-        label = str(name)
-        of_method(label, line)
-        line.set(label=subject.title(label), markersize=chosen[label].size, markeredgewidth=0)
-        points = own[[x, y, std]] if std in own else own[[x, y]].assign(std=0.0)
-        texts = [f"{at:g}: {mean_text(*mean)}" for at, *mean in points.itertuples(index=False)]
-        tell(ax, label, own[x], own[y], texts)
-
-
-def ticks(ax: Axes, along: str, values: Sequence[float]) -> None:
+def ticks(axis: Axis, values: Sequence[float]) -> None:
     """Put ticks at these values and nowhere else, written without an exponent where it is short."""
-    axis = ax.xaxis if along == "x" else ax.yaxis
     axis.set_major_locator(FixedLocator(list(values)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-
-
-def few(ax: Axes, along: str, count: int) -> None:
-    """Put about so many ticks on an axis."""
-    axis = ax.xaxis if along == "x" else ax.yaxis
-    axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]))
 
 
 def decades(low: float, high: float, *steps: int) -> list[float]:

@@ -17,9 +17,8 @@ from matplotlib.figure import Figure
 
 from unlearnbench.files import write, write_text
 from unlearnbench.reporting import escape
-from unlearnbench.reporting.figures.drawing import METHOD, Tips
+from unlearnbench.reporting.figures.drawing import METHOD, STYLE, Tips
 from unlearnbench.reporting.figures.figure import Drawing
-from unlearnbench.reporting.figures.style import STYLE
 
 SVG = "http://www.w3.org/2000/svg"
 LINK = "{http://www.w3.org/1999/xlink}href"
@@ -48,7 +47,10 @@ def page_svg(drawing: Drawing) -> str:
     used = set(re.findall(r'(?:url\(|xlink:href=")#([^)"]+)', content.getvalue().decode()))
     for element in root.iter():
         _tidy(element, used, f"{drawing.name}-")
-    root.attrib |= {"aria-label": f"{drawing.title}. {drawing.caption}", "role": "img"}
+    root.attrib |= {
+        "aria-label": f"{drawing.figure.title}. {drawing.figure.caption}",
+        "role": "img",
+    }
     root.attrib |= {"font-family": FONT, "fill": "currentColor", "stroke-linejoin": "round"}
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", LINK[1:].partition("}")[0])
@@ -72,9 +74,8 @@ def _tidy(element: ElementTree.Element, used: set[str], prefix: str) -> None:
     if style := element.attrib.pop("style", ""):
         style = re.sub(r"font-family: [^;]*; |(?:; )?stroke-linejoin: \w+", "", style)
         element.set("style", style.replace("#000000", "currentColor"))
-    for name in ("x", "y", "transform", "style"):
-        if name in element.attrib:
-            element.set(name, LONG.sub(lambda number: _rounded(number[0], 2), element.attrib[name]))
+    for name in {"x", "y", "transform", "style"} & element.attrib.keys():
+        element.set(name, LONG.sub(lambda number: _rounded(number[0], 2), element.attrib[name]))
     if "d" in element.attrib:
         element.set("d", _short(element.attrib["d"], 2 if "id" in element.attrib else 1))
 
@@ -93,34 +94,28 @@ def _short(path: str, digits: int) -> str:
 
 
 def _rounded(number: str, digits: int) -> str:
-    short = f"{float(number):.{digits}f}"
-    return short.rstrip("0").rstrip(".") if "." in short else short
+    return f"{round(float(number), digits):.15g}"
 
 
 def tips(drawing: Drawing) -> list[dict[str, Any]]:
     """Return what hovering says: a method, its title, and a list of x, y (in the SVG) and text."""
     canvas, every = drawing.canvas, []
-    for ax in canvas.axes:
-        for one in ax.artists:
-            if isinstance(one, Tips):
-                at = ax.transData.transform(one.points) * 72 / canvas.dpi
-                at[:, 1] = 72 * canvas.get_figheight() - at[:, 1]
-                title = drawing.subject.title(one.method)
-                points = [
-                    [*place, text] for place, text in zip(at.round(1), one.texts, strict=True)
-                ]
-                every.append({"method": one.method, "title": title, "points": points})
+    for found in canvas.findobj(Tips):
+        at = found.get_transform().transform(found.points) * 72 / canvas.dpi
+        at[:, 1] = 72 * canvas.get_figheight() - at[:, 1]
+        points = [[*place, text] for place, text in zip(at.round(1), found.texts, strict=True)]
+        title = drawing.subject.title(found.method)
+        every.append({"method": found.method, "title": title, "points": points})
     return every
 
 
 def write_data(drawings: Sequence[Drawing], folder: Path) -> None:
     """Write what figures show as CSV."""
     for drawing in drawings:
-        if drawing.data is not None:
-            columns = drawing.data.select_dtypes(exclude="number").columns
-            plain = drawing.data.copy()
-            plain[columns] = plain[columns].map(lambda cell: escape.csv(str(cell)))
-            write_text(folder / f"{drawing.name}.csv", plain.to_csv(index=False))
+        words = drawing.known.select_dtypes(exclude="number")
+        plain = drawing.known.copy()
+        plain[words.columns] = words.map(lambda cell: escape.csv(str(cell)))
+        write_text(folder / f"{drawing.name}.csv", plain.to_csv(index=False))
 
 
 def write_print(drawings: Sequence[Drawing], folder: Path) -> None:

@@ -1,7 +1,9 @@
 """What a figure is: tidy data, drawn on axes of Matplotlib; the figures there are, by name."""
 
 import math
-from collections.abc import Callable
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -13,20 +15,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from unlearnbench.errors import UserError, unknown
-from unlearnbench.reporting.figures.drawing import Subject, key
-from unlearnbench.reporting.figures.style import COLUMN, PAGE, STYLE
+from unlearnbench.evaluation.findings import Condition
+from unlearnbench.reporting.figures.drawing import COLUMN, PAGE, STYLE, Subject, key
 
 ROOM, KEY_LINE, LETTER = 0.42, 0.125, 0.046
 """Inches: what title and labels of axes take, a line of the legend, a letter in it."""
 
 
-class Figure:
+class Figure(ABC):
     """Define one figure: what it is called, what it shows, its data and its drawing.
 
-    name: of its files, and by which it is asked for; caption: in words; place: on the page, before
-    those with a higher one; wide: takes a page's width and not a column's; panels: the column of
-    the data whose values have axes of their own, `columns` beside each other; height: of axes in
-    inches, and `row` more for each method; key: with a legend.
+    name: of its files, and by which it is asked for, from its class's unless it has one; caption:
+    in words; place: on the page, before those with a higher one; wide: takes a page's width and not
+    a column's; panels: the column of the data whose values have axes of their own, `columns` beside
+    each other; height: of axes in inches, and `row` more for each method; key: with a legend.
     """
 
     name: ClassVar[str]
@@ -40,78 +42,29 @@ class Figure:
     row: float = 0.0
     key: ClassVar[bool] = True
 
+    def __init_subclass__(cls) -> None:
+        if "name" not in vars(cls):
+            cls.name = re.sub("(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
+
+    @abstractmethod
     def data(self, subject: Any) -> pd.DataFrame | None:
         """Return what is drawn, a row a point and a column `method`; None if there is nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Any) -> None:
         """Draw the rows of one panel."""
-        raise NotImplementedError
 
     def panel(self, data: pd.DataFrame) -> str:
         """Return of which panel rows of one panel are; "" where there is but one."""
         return str(data[self.panels].iloc[0]) if self.panels else ""
 
-    def plot(self, subject: Subject, ax: Axes | None = None, **choice: Any) -> Axes | Canvas:
-        """Draw it: on axes that are given, or on new ones in the style of all.
 
-        choice: columns of the data and the value, or list of values, to be drawn of each, as in
-        `metric="ft_auc"`. Returns the axes, or the figure where there are several. Raises UserError
-        if there is nothing to draw, or more panels than axes.
-        """
-        data = self._chosen(subject, choice)
-        if ax is None:
-            with matplotlib.style.context(STYLE):
-                figure = self.arrange(data, subject, plt.figure)
-            return figure if self.panels and data[self.panels].nunique() > 1 else figure.axes[0]
-        if self.panels and data[self.panels].nunique() > 1:
-            names = ", ".join(map(str, data[self.panels].unique()))
-            raise UserError(
-                f"'{self.name}' has several panels.", f"Choose one by {self.panels}=: {names}."
-            )
-        self.draw(ax, data, subject)
-        return ax
+class Rows(Figure):
+    """Draw each method on a line of its own, named beside it, across the page."""
 
-    def _chosen(self, subject: Subject, choice: dict[str, Any]) -> pd.DataFrame:
-        data = self.data(subject)
-        if data is None:
-            raise UserError(f"There is nothing for the figure '{self.name}'.")
-        for column, values in choice.items():
-            if column not in data:
-                raise unknown("column", column, map(str, data))
-            wanted = values if isinstance(values, list | tuple) else [values]
-            for value in wanted:
-                if value not in set(data[column]):
-                    raise unknown(column, str(value), {str(known) for known in data[column]})
-            data = data[data[column].isin(wanted)]
-        return data
-
-    def arrange(
-        self, data: pd.DataFrame, subject: Subject, make: Callable[..., Canvas] = Canvas
-    ) -> Canvas:
-        """Draw all panels and the legend on a figure that `make` makes."""
-        by_panel = data.groupby(self.panels, sort=False) if self.panels else [("", data)]
-        panels = [rows for _, rows in by_panel]
-        columns = min(self.columns, len(panels))
-        lines = math.ceil(len(panels) / columns)
-        width = PAGE if self.wide else COLUMN
-        labels = [str(label) for label in data["method"].unique()]
-        longest = max(len(subject.title(label)) for label in labels)
-        beside = max(1, min(len(labels), int(width / (0.22 + LETTER * longest))))
-        key_lines = math.ceil(len(labels) / beside) if self.key else 0
-        height = lines * (ROOM + self.height + self.row * len(labels)) + KEY_LINE * key_lines
-        figure = make(figsize=(width, height), layout="constrained")
-        grid = figure.subplots(lines, columns, squeeze=False)
-        for number, ax in enumerate(grid.flat):
-            if number >= len(panels):
-                ax.remove()
-                continue
-            self.draw(ax, panels[number], subject)
-            if self.row and number % columns:
-                ax.tick_params(axis="y", labelleft=False)
-        if self.key:
-            key(figure, subject, labels, beside)
-        return figure
+    wide = True
+    height, row = 0.05, 0.15
+    key = False
 
 
 FIGURES: dict[str, Figure] = {}
@@ -134,52 +87,108 @@ class Drawing:
     """Hold a figure of one condition: its data, and what draws it; called, it is drawn."""
 
     figure: Figure
-    subject: Any
+    subject: Subject
     suffix: str = ""
-
-    def __call__(self, ax: Axes | None = None, **choice: Any) -> Axes | Canvas:
-        """Draw it as `Figure.plot` does."""
-        return self.figure.plot(self.subject, ax, **choice)
 
     @property
     def name(self) -> str:
         """The name of its files."""
         return f"{self.figure.name}{self.suffix}"
 
-    @property
-    def title(self) -> str:
-        """Its title."""
-        return self.figure.title
-
-    @property
-    def caption(self) -> str:
-        """What it shows in words."""
-        return self.figure.caption
-
-    @property
-    def wide(self) -> bool:
-        """Whether it takes a page's width."""
-        return self.figure.wide
-
     @cached_property
     def data(self) -> pd.DataFrame | None:
         """What is drawn, a row a point; None if there is nothing."""
         return self.figure.data(self.subject)
 
+    @property
+    def known(self) -> pd.DataFrame:
+        """The data. Raises UserError if there is none."""
+        if self.data is None:
+            raise UserError(f"There is nothing for the figure '{self.figure.name}'.")
+        return self.data
+
+    def __call__(self, ax: Axes | None = None, **choice: Any) -> Axes | Canvas:
+        """Draw it: on axes that are given, or on new ones in the style of all.
+
+        choice: columns of the data and the value, or list of values, to be drawn of each, as in
+        `metric="ft_auc"`. Returns the axes, or the figure where there are several. Raises UserError
+        if there is nothing to draw, or more panels than axes.
+        """
+        data = self.known
+        for column, values in choice.items():
+            if column not in data:
+                raise unknown("column", column, map(str, data))
+            wanted = values if isinstance(values, list | tuple) else [values]
+            for value in wanted:
+                if value not in set(data[column]):
+                    raise unknown(column, str(value), {str(known) for known in data[column]})
+            data = data[data[column].isin(wanted)]
+        panels = list(data[self.figure.panels].unique()) if self.figure.panels else []
+        if ax is None:
+            with matplotlib.style.context(STYLE):
+                canvas = self.arrange(data, plt.figure)
+            return canvas if len(panels) > 1 else canvas.axes[0]
+        if len(panels) > 1:
+            raise UserError(
+                f"'{self.figure.name}' has several panels.",
+                f"Choose one by {self.figure.panels}=: {', '.join(map(str, panels))}.",
+            )
+        self.figure.draw(ax, data, self.subject)
+        return ax
+
     @cached_property
     def canvas(self) -> Canvas:
         """The figure as reports have it, in our style alone."""
-        if self.data is None:
-            raise UserError(f"There is nothing for the figure '{self.figure.name}'.")
         with matplotlib.style.context(["default", STYLE]):
-            canvas = self.figure.arrange(self.data, self.subject)
+            canvas = self.arrange(self.known, Canvas)
             if engine := canvas.get_layout_engine():
                 engine.execute(canvas)
         canvas.set_layout_engine("none")  # places are found once, whatever it is written as
         return canvas
 
+    def arrange(self, data: pd.DataFrame, make: Callable[..., Canvas]) -> Canvas:
+        """Draw all panels and the legend on a figure that `make` makes."""
+        figure, subject = self.figure, self.subject
+        by_panel = data.groupby(figure.panels, sort=False) if figure.panels else [("", data)]
+        panels = [rows for _, rows in by_panel]
+        columns = min(figure.columns, len(panels))
+        lines = math.ceil(len(panels) / columns)
+        width = PAGE if figure.wide else COLUMN
+        labels = [str(label) for label in data["method"].unique()]
+        longest = max(len(subject.title(label)) for label in labels)
+        beside = max(1, min(len(labels), int(width / (0.22 + LETTER * longest))))
+        key_lines = math.ceil(len(labels) / beside) if figure.key else 0
+        height = lines * (ROOM + figure.height + figure.row * len(labels)) + KEY_LINE * key_lines
+        canvas = make(figsize=(width, height), layout="constrained")
+        grid = canvas.subplots(lines, columns, squeeze=False)
+        for ax, rows in zip(grid.flat, panels, strict=False):
+            figure.draw(ax, rows, subject)
+        for ax in grid[:, 1:].flat if figure.row else ():
+            ax.tick_params(axis="y", labelleft=False)
+        for ax in grid.flat[len(panels) :]:
+            ax.remove()
+        if figure.key:
+            key(canvas, subject, labels, beside)
+        return canvas
 
-def drawings(subject: Any, suffix: str) -> list[Drawing]:
+
+def drawings(condition: Condition) -> list[Drawing]:
     """List the figures for which a condition has data."""
-    every = [Drawing(figure, subject, suffix) for figure in FIGURES.values()]
+    every = [Drawing(figure, condition, condition.suffix) for figure in FIGURES.values()]
     return [drawing for drawing in every if drawing.data is not None]
+
+
+def together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame | None:
+    """Return frames below each other; None if there is none."""
+    return pd.concat(frames, ignore_index=True) if frames else None
+
+
+def averaged(runs: pd.DataFrame, *metrics: str, by: Sequence[str] = ("label",)) -> pd.DataFrame:
+    """Return mean and spread of metrics over the runs of each method, of those that have all."""
+    grouped = runs.groupby(list(by), sort=False)
+    columns: dict[str, pd.Series] = {}
+    for metric in metrics:
+        columns[metric] = grouped[metric].mean()
+        columns[f"{metric}_std"] = grouped[metric].std(ddof=1).fillna(0.0)
+    frame = pd.DataFrame(columns).dropna(subset=list(metrics)).reset_index()
+    return frame.rename(columns={"label": "method"})

@@ -1,42 +1,26 @@
 """Figures about more than one condition: ranks, their critical difference, paired differences."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from unlearnbench.reporting.figures.drawing import of_method, point, tell, ticks
-from unlearnbench.reporting.figures.figure import Figure
-from unlearnbench.reporting.figures.gaps import ROW, heat, spreads
-from unlearnbench.reporting.figures.style import GREY, looks
+from unlearnbench.reporting.figures import drawing
+from unlearnbench.reporting.figures.drawing import Gathered
+from unlearnbench.reporting.figures.figure import Rows
+from unlearnbench.reporting.figures.gaps import heat, spreads
 
 BAR = 0.4
 """Lines between two bars above the diagram."""
 
 
-@dataclass(frozen=True)
-class Gathered:
-    """Hold what is compared over conditions or folders: a frame, the rows and their titles."""
-
-    frame: pd.DataFrame
-    labels: Sequence[str]
-    titles: Mapping[str, str]
-
-    def title(self, label: str) -> str:
-        """Return the display name of a row."""
-        return self.titles.get(label, label)
-
-
-class RankMap(Figure):
+class RankMap(Rows):
     """Draw the rank of each method in each setting; of a frame with a row a setting."""
 
-    name = "rank-map"
     title = "Rank map"
     caption = "Rank of each method in each setting; 1 is nearest to retrain."
-    wide = True
-    key = False
+    row = 0.0
 
     def __init__(self, settings: int) -> None:
         """Make room for so many settings."""
@@ -49,31 +33,25 @@ class RankMap(Figure):
 
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Gathered) -> None:
         """Draw a cell a setting and method, methods in the order of their mean rank."""
-        labels = [label for label in subject.labels if label in set(data["method"])]
-        settings = list(data["setting"].unique())
-        cells = data.pivot(index="setting", columns="method", values="rank").loc[settings, labels]
-        note = {"annot": True, "fmt": "g", "annot_kws": {"size": 6.5}}
-        heat(ax, cells, labels * len(settings), cmap="Blues_r", **note)
-        for text, label in zip(ax.texts, labels * len(settings), strict=True):
-            of_method(label, text)
-        ax.set_xticks(np.arange(len(labels)) + 0.5, [subject.title(label) for label in labels])
+        labels = list(subject.labels)
+        owners = labels * len(subject.frame)
+        note = {"annot": True, "fmt": "g", "annot_kws": {"size": 6.5}, "xticklabels": True}
+        cells = subject.frame[labels].rename(columns=subject.title)
+        heat(ax, cells, owners, cmap="Blues_r", **note)
         ax.tick_params(axis="x", labelrotation=40)
         ax.tick_params(axis="y", labelrotation=0)
-        for label, text in zip(labels, ax.get_xticklabels(), strict=True):
-            text.set(ha="right", rotation_mode="anchor")
-            of_method(label, text)
+        plt.setp(ax.get_xticklabels(), ha="right", rotation_mode="anchor")
+        for label, text in zip(owners + labels, [*ax.texts, *ax.get_xticklabels()], strict=True):
+            drawing.of_method(label, text)
 
 
-class CriticalDifference(Figure):
+class CriticalDifference(Rows):
     """Draw mean ranks on a line, with bars over methods that do not differ.
 
     Of a frame with columns method, rank in order.
     """
 
-    name = "critical-difference"
     title = "Critical differences"
-    wide = True
-    key = False
     height, row = 0.3, 0.19
 
     def __init__(self, bars: Sequence[tuple[float, float]], apart: float) -> None:
@@ -90,21 +68,19 @@ class CriticalDifference(Figure):
 
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Gathered) -> None:
         """Draw a stem a method, the best one's the longest, so that none crosses a name."""
-        chosen = looks(subject.labels)
-        for line, (label, rank) in enumerate(zip(data["method"], data["rank"], strict=True)):
+        for line, (label, rank) in enumerate(data.itertuples(index=False)):
             depth = len(data) - line
-            stem = ax.plot([rank, rank], [0, depth], color=chosen[label].colour, linewidth=0.7)
+            drawing.stem(ax, subject, label, (rank, rank), (0, depth))
             name = ax.annotate(
                 subject.title(label), (rank, depth), (5, 0), textcoords="offset points", va="center"
             )
-            of_method(label, *stem, name)
-            point(ax, subject, label, (rank, depth))
-            tell(ax, label, [rank], [depth], [f"{rank:.2f}"])
+            drawing.of_method(label, name)
+            drawing.point(ax, subject, label, rank, depth, f"{rank:.2f}")
         for number, ends in enumerate(self.bars):
-            ax.plot(ends, [-BAR * (number + 1)] * 2, color=GREY, linewidth=2.5)
+            ax.plot(ends, [-BAR * (number + 1)] * 2, color=drawing.GREY, linewidth=2.5)
         ax.set_ylim(len(data) + 1, -BAR * (len(self.bars) + 1))
         ax.set_xlim(1 - 0.02 * len(data), 1.02 * max(2, len(data)))
-        ticks(ax, "x", range(1, len(data) + 1))
+        drawing.ticks(ax.xaxis, range(1, len(data) + 1))
         ax.xaxis.tick_top()
         ax.xaxis.set_label_position("top")
         ax.set(yticks=[], xlabel="Mean rank (1 is nearest to retrain)")
@@ -112,18 +88,14 @@ class CriticalDifference(Figure):
         ax.spines["top"].set_visible(True)
 
 
-class Differences(Figure):
+class Differences(Rows):
     """Draw paired differences between folders, a panel a metric and folder.
 
     Of a frame with columns panel, method, difference and half of its 95 % interval.
     """
 
-    name = "differences"
     title = "Differences"
-    wide = True
     panels, columns = "panel", 3
-    height, row = 0.05, ROW
-    key = False
 
     def __init__(self, first: str) -> None:
         """Name the folder that others are compared to."""
@@ -131,11 +103,11 @@ class Differences(Figure):
             f"Difference to {first}, mean and 95 % interval over forget sets, paired by seeds."
         )
 
-    def data(self, subject: Gathered) -> pd.DataFrame | None:
+    def data(self, subject: Gathered) -> pd.DataFrame:
         """Return the frame it is made of."""
-        return None if subject.frame.empty else subject.frame
+        return subject.frame
 
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Gathered) -> None:
         """Draw one metric of one folder."""
-        spreads(ax, subject, data.rename(columns={"difference": "x"}), subject.labels)
+        spreads(ax, subject, data.drop(columns="panel"))
         ax.set_title(self.panel(data))

@@ -9,21 +9,8 @@ from matplotlib.axes import Axes
 
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
-from unlearnbench.reporting.figures.drawing import (
-    DASHED,
-    axis_title,
-    band,
-    decades,
-    few,
-    mean_text,
-    of_method,
-    point,
-    spread,
-    tell,
-    ticks,
-)
-from unlearnbench.reporting.figures.figure import Figure, figure
-from unlearnbench.reporting.figures.style import looks
+from unlearnbench.reporting.figures import drawing
+from unlearnbench.reporting.figures.figure import Figure, averaged, figure
 
 MARGIN = 0.06
 """Share of what is seen that is left free around it."""
@@ -32,15 +19,13 @@ INWARD = 0.045
 ARROWS = dict(zip(product((-1, 0, 1), repeat=2), "↙←↖↓ ↑↘→↗", strict=True))
 """By the signs of what is left to go along x and y."""
 
-Window = tuple[tuple[float, float], tuple[float, float]]
-"""The ends of the x axis and of the y axis."""
+Ends = tuple[float, float]
 
 
 @figure
 class ForgettingUtility(Figure):
     """Draw test accuracy against FT AUC, where methods that are ranked lie."""
 
-    name = "forgetting-utility"
     title = "Forgetting against utility"
     caption = (
         "Test accuracy against FT AUC, mean and standard deviation over runs. Grey: where retrain"
@@ -58,16 +43,19 @@ class ForgettingUtility(Figure):
 
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Condition) -> None:
         """Draw it, axes reaching as far as what is ranked."""
-        ends = []
-        for along, metric in zip("xy", ("ft_auc", "test_accuracy"), strict=True):
+        seen = []
+        for metric, span, line in (
+            ("ft_auc", ax.axvspan, ax.axvline),
+            ("test_accuracy", ax.axhspan, ax.axhline),
+        ):
             middle = float(data.loc[data["method"] == RETRAIN, metric].iloc[0])
             reach = subject.band(metric)
-            band(ax, middle - reach, middle + reach, along)
-            (ax.axvline if along == "x" else ax.axhline)(middle, **DASHED)
-            ends.append(window(data, metric, middle - reach, middle + reach))
-            few(ax, along, 7)
-        scatter(ax, subject, data, (ends[0], ends[1]))
-        ax.set(xlabel=axis_title("ft_auc"), ylabel=axis_title("test_accuracy"))
+            drawing.band(span, middle - reach, middle + reach)
+            line(middle, **drawing.DASHED)
+            seen.append(window(data, metric, middle - reach, middle + reach))
+        ax.locator_params(nbins=7)
+        scatter(ax, subject, data, seen)
+        ax.set(xlabel=drawing.axis_title("ft_auc"), ylabel=drawing.axis_title("test_accuracy"))
 
 
 @figure
@@ -77,7 +65,6 @@ class TimeGap(Figure):
     Where methods that are ranked lie; those with a larger gap are at the edge.
     """
 
-    name = "time-gap"
     title = "Cost against distance to retrain"
     caption = (
         "Time, searches and masks included; mean and standard deviation over runs. Dotted: the best"
@@ -103,13 +90,15 @@ class TimeGap(Figure):
         low = (times - data["time_ratio_std"]).clip(lower=times / 10)  # the axis is logarithmic
         ends = float(low.min()), float((times + data["time_ratio_std"]).max())
         ax.set_xscale("log")
-        ticks(ax, "x", [at for at in decades(*ends, 1, 2, 5) if ends[0] / 1.2 < at < ends[1] * 1.2])
-        band(ax, 0, reach, "y")
+        labelled = drawing.decades(*ends, 1, 2, 5)
+        drawing.ticks(ax.xaxis, [at for at in labelled if ends[0] / 1.2 < at < ends[1] * 1.2])
+        drawing.band(ax.axhspan, 0, reach)
         front = data[data["best"]].sort_values("time_ratio")
-        (line,) = ax.plot(front["time_ratio"], front["avg_gap"], **DASHED)
-        line.set_linestyle((0, (1, 2)))
+        ax.plot(
+            front["time_ratio"], front["avg_gap"], **dict(drawing.DASHED, linestyle=(0, (1, 2)))
+        )
         top = window(data, "avg_gap", 0.0, reach)[1]
-        scatter(ax, subject, data, ((ends[0] / 1.15, ends[1] * 1.15), (0.0, top)))
+        scatter(ax, subject, data, [(ends[0] / 1.15, ends[1] * 1.15), (0.0, top)])
         ax.set(xlabel="Time (share of retraining)", ylabel="Average gap to retrain (points)")
 
 
@@ -118,12 +107,8 @@ def means(subject: Condition, *metrics: str) -> pd.DataFrame:
 
     ranked: of ranked methods, and of what they are held to.
     """
-    grouped = subject.runs.groupby("label", sort=False)
-    frame = grouped.size().to_frame("n")
-    for metric in metrics:
-        frame[metric] = grouped[metric].mean()
-        frame[f"{metric}_std"] = grouped[metric].std(ddof=1).fillna(0.0)
-    frame = frame.rename_axis("method").reset_index().dropna(subset=list(metrics))
+    frame = averaged(subject.runs, *metrics)
+    frame.insert(1, "n", frame["method"].map(subject.runs["label"].value_counts()))
     ranked = {ORIGINAL, RETRAIN, HELD_OUT, *subject.sound}
     return frame.assign(ranked=frame["method"].isin(ranked))
 
@@ -147,32 +132,29 @@ def window(data: pd.DataFrame, metric: str, *others: float) -> tuple[float, floa
     return low - free, high + free
 
 
-def scatter(ax: Axes, subject: Condition, data: pd.DataFrame, seen: Window) -> None:
+def scatter(ax: Axes, subject: Condition, data: pd.DataFrame, seen: Sequence[Ends]) -> None:
     """Draw a shape a method with its spreads; at the edge, hollow, what lies beyond the axes.
 
-    data: as `means` returns it, the metric along x being the first one.
+    data: as `means` returns it, the metric along x being the first one; seen: ends of both axes.
     """
     ax.set(xlim=seen[0], ylim=seen[1])
-    x, y = (str(name).removesuffix("_std") for name in data.filter(like="_std"))
-    for row in data.to_dict("records"):
-        label, at = row["method"], (row[x], row[y])
-        half = (row[f"{x}_std"], row[f"{y}_std"])
-        inside, arrow = beyond(at, seen)
+    for label, n, x, x_std, y, y_std, *_ in data.itertuples(index=False):
+        (inside_x, inside_y), arrow = beyond((x, y), seen)
         if arrow:
-            edge_x, edge_y = np.clip(at, *np.transpose(seen))
-            style = {"color": looks(subject.labels)[label].colour, "fontsize": 8}
-            of_method(label, ax.text(edge_x, edge_y, arrow, style, ha="center", va="center"))
-        spread(ax, subject, label, at, half)
-        point(ax, subject, label, inside, hollow=bool(arrow))
-        text = "; ".join(map(mean_text, at, half)) + f" (n = {row['n']})"
-        tell(ax, label, [inside[0]], [inside[1]], [text])
+            edge_x, edge_y = np.clip((x, y), *np.transpose(seen))
+            style = {"color": drawing.looks(subject.labels)[label].colour, "fontsize": 8}
+            text = ax.text(edge_x, edge_y, arrow, style, ha="center", va="center")
+            drawing.of_method(label, text)
+        drawing.stem(ax, subject, label, (x - x_std, x + x_std), (y, y))
+        drawing.stem(ax, subject, label, (x, x), (y - y_std, y + y_std))
+        said = f"{drawing.mean_text(x, x_std)}; {drawing.mean_text(y, y_std)} (n = {n})"
+        drawing.point(ax, subject, label, inside_x, inside_y, said, hollow=bool(arrow))
 
 
-def beyond(at: tuple[float, float], seen: Window) -> tuple[tuple[float, float], str]:
+def beyond(at: Ends, seen: Sequence[Ends]) -> tuple[Ends, str]:
     """Return where a point is drawn, and the arrow to where it is if it lies beyond the axes."""
-    places, signs = [], []
-    for value, (low, high) in zip(at, seen, strict=True):
-        edge = float(np.clip(value, low, high))
-        signs.append(int(np.sign(value - edge)))
-        places.append(edge - signs[-1] * INWARD * (high - low))
-    return (places[0], places[1]), ARROWS[signs[0], signs[1]].strip()
+    low, high = np.transpose(seen)
+    edge = np.clip(at, low, high)
+    signs = np.sign(at - edge).astype(int)
+    x, y = edge - signs * INWARD * (high - low)
+    return (float(x), float(y)), ARROWS[signs[0], signs[1]].strip()
