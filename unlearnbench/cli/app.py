@@ -40,10 +40,10 @@ def main() -> None:
     except UserError as error:
         typer.echo(f"unlearnbench: {error}", err=True)
         sys.exit(2)
+    except BrokenPipeError:  # the reader of a pipe has gone, which is its right
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except OSError as error:
-        if isinstance(error, BrokenPipeError):  # the reader of a pipe has gone, which is its right
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
         full = no_room(error, Path.cwd())
         if full is None:
             raise
