@@ -11,7 +11,6 @@ from unlearnbench.planning import reading
 from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.planning.plan import RETRAIN, Plan
 from unlearnbench.planning.rows import resolve
-from unlearnbench.registry import Plugin
 from unlearnbench.storage.store import Store
 from unlearnbench.tuning import outcome, trials
 from unlearnbench.tuning.candidates import ROUND, Sampler, candidates, unsearched
@@ -43,7 +42,7 @@ def tune(
     for turn, start in enumerate(range(0, limit, ROUND), 1):
         for search in searches:
             search.ask(min(ROUND, limit - start))
-        planned = _planned(tuned, start, behind, plugins)
+        planned = _planned(request, tuned, start, behind)
         store = Store((request.results / planned.benchmark.name).resolve())
         heading = f"{planned.benchmark.name}, round {turn} of {turns}"
         tuned.whole &= make(request, planned, store, listener, heading)
@@ -68,15 +67,14 @@ def _changed(request: Request) -> dict[str, Any]:
     return raw
 
 
-def _planned(
-    tuned: Tuned, start: int, behind: dict[str, Any], plugins: dict[str, Plugin]
-) -> Planned:
+def _planned(request: Request, tuned: Tuned, start: int, behind: dict[str, Any]) -> Planned:
     """Expand the trials of a round, without the yardstick if they are judged without it."""
     rows = {
         trial.label: {"method": one.name} | one.fixed | trial.settings
         for one in tuned.candidates
         for trial in one.trials[start:]
     }
+    plugins = request.asked.plugins
     benchmark, _ = resolve(reading.validate(behind | {"methods": rows}), plugins, rows)
     if tuned.criterion is trials.BLIND:
         kept = {label: row for label, row in benchmark.methods.items() if label != RETRAIN}

@@ -41,10 +41,8 @@ def methods(name: Name = None, plugin: Plugins = None) -> None:
         limits = bounds(field)
         if search := searched(field):
             limits.append(f"search {search}")
-        told.append(
-            f"  {key:<12} {field.default!s:<8} {field.description}"
-            + (f"  [{', '.join(limits)}]" if limits else "")
-        )
+        shown = f"  [{', '.join(limits)}]" if limits else ""
+        told.append(f"  {key:<12} {field.default!s:<8} {field.description}{shown}")
         if source := extra(field).get("source"):
             told.append(f"{'':<23} from: {source}")
     typer.echo("\n".join(told))

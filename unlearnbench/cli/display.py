@@ -49,11 +49,9 @@ class Display(Listener):
             f"{plan.nodes[run].label} {run} is made again: {damage}."
             for run, damage in state.damaged.items()
         ]
-        self.notes(damaged[:MOST])
-        if len(damaged) > MOST:
-            self.notes(
-                [f"and so are {len(damaged) - MOST} more (see: unlearnbench results verify)."]
-            )
+        if (more := len(damaged) - MOST) > 0:
+            damaged[MOST:] = [f"and so are {more} more (see: unlearnbench results verify)."]
+        self.notes(damaged)
 
     def graph(self, outlook: Outlook) -> None:
         """Print what a run would make, by kind, and how long each kind takes on one slot."""

@@ -1,7 +1,5 @@
 """The command `doctor`: what this machine has and what is wrong with it. Anything may be broken."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import platform
@@ -12,16 +10,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import typer
 
 from unlearnbench import environment
 from unlearnbench.cli.options import Data, Results
 from unlearnbench.errors import UnlearnBenchError
-
-if TYPE_CHECKING:
-    from unlearnbench.registry import Kind
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "joblib")  # torchvision: pair()
 GB = 10**9
@@ -177,7 +172,7 @@ def data_sets(data: Path) -> list[Finding]:
     return findings
 
 
-def added(kind: Kind) -> list[Finding]:
+def added(kind: Literal["methods", "datasets", "models"]) -> list[Finding]:
     """Judge whether the plugins that other packages add load."""
     from unlearnbench import registry
 

@@ -13,7 +13,6 @@ from unlearnbench.errors import UserError
 from unlearnbench.units import read_duration
 
 if TYPE_CHECKING:
-    from unlearnbench.api.listening import Listener, Outlook
     from unlearnbench.api.request import Request
 
 SCRIPT = """#!/bin/bash
@@ -86,47 +85,29 @@ def run(
         profile=profile,
     )
     with options.stoppable("Stopped. Finished runs are kept; the same command goes on."):
-        raise typer.Exit(_show_plan(request) if dry_run else _run(request))
+        raise typer.Exit(_run(request, dry_run=dry_run))
 
 
-def _run(request: Request) -> int:
-    """Do what is requested and show the tables; return the exit code."""
-    from unlearnbench.api.session import follow
+def _run(request: Request, *, dry_run: bool = False) -> int:
+    """Do what is requested and show its tables, or what it would take; return the exit code."""
+    from unlearnbench.api.session import begin, follow, look
     from unlearnbench.cli.display import Display
 
     display = Display()
+    if dry_run:
+        outlook = look(request, *begin(request, display, dry_run=True))
+        display.planned(outlook)
+        display.graph(outlook)
+        return options.OK
     results, succeeded = follow(request, display)
-    for condition in results.conditions:
-        display.table(condition.table())
+    if not results.runs.empty:
+        for condition in results.conditions:
+            display.table(condition.table())
     display.notes(results.warnings)
     if results.runs.empty:
         return options.SOME_FAILED
     display.told(f"Next: unlearnbench report {results.name}")
     return options.OK if succeeded else options.SOME_FAILED
-
-
-def _show_plan(request: Request) -> int:
-    """Show what would be made, and what it would take."""
-    from unlearnbench.cli.display import Display
-
-    display = Display()
-    outlook = _outlook(request, display)
-    display.planned(outlook)
-    display.graph(outlook)
-    return options.OK
-
-
-def _outlook(request: Request, listener: Listener) -> Outlook:
-    """Say what would be made; `listener` hears how much of it fits in the time given."""
-    from unlearnbench.api.request import prepare
-    from unlearnbench.api.session import look, within_budget
-    from unlearnbench.storage.store import Store
-
-    planned = prepare(request)
-    store = Store((request.results / planned.benchmark.name).resolve())
-    if request.budget is not None:
-        planned = within_budget(request, store, listener, dry_run=True)
-    return look(request, planned, store)
 
 
 def _address(backend: str, address: str | None, budget: str | None) -> str | None:
@@ -150,13 +131,14 @@ def plan(
     results: options.Results = Path("results"),
 ) -> None:
     """Show what a run would make, or write a script that runs it on a Slurm cluster."""
-    from unlearnbench.api.listening import Listener
+    from unlearnbench.api.session import begin, look
+    from unlearnbench.cli.display import Display
     from unlearnbench.scheduling.placement import MOST_ON_A_GPU
 
     request = options.requested(benchmark, methods, set_, plugin, data, results, seeds=seeds)
     if not slurm:
-        raise typer.Exit(_show_plan(request))
-    outlook = _outlook(request, Listener())
+        raise typer.Exit(_run(request, dry_run=True))
+    outlook = look(request, *begin(request, Display()))
     todo = [outlook.plan.nodes[run] for run in outlook.state.open]
     seconds = outlook.known.total(todo)
     # Of what is known, time to start and some to spare.

@@ -45,16 +45,8 @@ def tune(
         retry_stale=True,  # what a method's earlier source made does not count
     )
     labels = request.asked.labels
-    command = options.typed(
-        "tune",
-        benchmark,
-        methods=None if labels is None else ",".join(labels),
-        trials=trials,
-        seeds=seeds,
-        blind=blind,
-        set=set_,
-        plugin=plugin,
-    )
+    asked = {"methods": labels and ",".join(labels), "trials": trials, "seeds": seeds}
+    command = options.typed("tune", benchmark, **asked, blind=blind, set=set_, plugin=plugin)
     display = Display()
     with options.stoppable("Stopped. Finished trials are kept; the same command goes on."):
         tuned = library.tune(request, command, trials, seeds, display, blind=blind)

@@ -205,20 +205,19 @@ class Sampler:
     def ask(self, count: int) -> None:
         """Add the next trials to the candidate's, with settings rounded to two digits."""
         asked = [self._study.ask(self._space) for _ in range(count)]
-        self.candidate.trials.extend(
-            Trial(self.candidate.name, one.number, self._settings(one.number, one.params))
-            for one in asked
-        )
+        name = self.candidate.name
+        self.candidate.trials.extend(Trial(name, one.number, self._settings(one)) for one in asked)
 
     def tell(self, start: int) -> None:
         """Say how the trials from number `start` on did, by their values, smaller being better."""
         for trial in self.candidate.trials[start:]:
             self._study.tell(trial.number, WORST if trial.value is None else trial.value)
 
-    def _settings(self, number: int, params: dict[str, Any]) -> Settings:
-        if number == 0:
-            return dict(self.candidate.defaults)  # also where they are outside the range
+    def _settings(self, asked: Any) -> Settings:
+        if asked.number == 0:
+            return dict(self.candidate.defaults)  # also where they are outside their ranges
+        found = asked.params
         return {
-            key: int(params[key]) if span.whole else span.clip(float(f"{params[key]:.2g}"))
+            key: int(found[key]) if span.whole else span.clip(float(f"{found[key]:.2g}"))
             for key, span in self.candidate.ranges.items()
         }

@@ -11,7 +11,6 @@ import tomli_w
 
 from unlearnbench.files import write_text
 from unlearnbench.planning.benchmark import TERMS
-from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables.table import ABSENT, Column, Table, number, text
 from unlearnbench.tuning.candidates import Settings
@@ -54,9 +53,8 @@ def table(tuned: Tuned) -> Table:
 
 
 def _rows(tuned: Tuned) -> Iterator[dict[str, Any]]:
-    for label in (ORIGINAL, RETRAIN):
-        if label in tuned.values:
-            yield {"label": label, "value": tuned.values[label]}
+    for label, value in tuned.values.items():
+        yield {"label": label, "value": value}
     for one in tuned.candidates:
         yield {
             "label": one.name,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from unlearnbench.audits.attacks import HEADLINE
 from unlearnbench.errors import UserError
+from unlearnbench.evaluation.findings import RUN
 from unlearnbench.evaluation.measure import Measurement
 from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.metrics.kinds import GROUP
@@ -89,20 +90,12 @@ class Criterion:
 
 def measure(plan: Plan, store: Store) -> pd.DataFrame:
     """Return one row a finished cell of the plan: label, setting, seeds, run and metrics."""
-    found = Measurement(plan, store, []).run().cells
-    return pd.DataFrame(
-        {
-            "label": cell.label,
-            "access": cell.access,
-            "fraction": cell.fraction,
-            "request": cell.request,
-            "original_seed": cell.seeds[0] if len(cell.seeds) == 3 else None,
-            "forget_seed": cell.seeds[-2],
-            "run": cell.run,
-            **evaluation.values,
-        }
-        for cell, evaluation in found.items()
-    )
+    rows = []
+    for cell, evaluated in Measurement(plan, store, []).run().cells.items():
+        seeds = cell.seeds if len(cell.seeds) == 3 else (None, *cell.seeds)
+        keys = (cell.label, cell.access, cell.fraction, cell.request, *seeds, cell.run)
+        rows.append({**dict(zip(RUN, keys, strict=True)), **evaluated.values})
+    return pd.DataFrame(rows)
 
 
 def gap(runs: pd.DataFrame, terms: list[str]) -> pd.Series[float]:
