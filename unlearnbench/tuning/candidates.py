@@ -94,9 +94,7 @@ def ranges(method: type[Method]) -> dict[str, Range]:
     }
 
 
-def unsearched(
-    listed: dict[str, Row], plugins: dict[str, registry.Plugin]
-) -> dict[str, dict[str, Any]]:
+def unsearched(listed: dict[str, Row], plugins: dict[str, registry.Plugin]) -> dict[str, Settings]:
     """Return the rows of a benchmark file without the settings that are to be searched."""
     kept = {}
     for label, row in listed.items():
