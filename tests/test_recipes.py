@@ -8,8 +8,7 @@ from docs.builder import recipes
 from tests.conftest import Cli
 from unlearnbench import registry
 from unlearnbench.authoring import param
-from unlearnbench.cli import catalogue
-from unlearnbench.outline import settings_class
+from unlearnbench.outline import extra, settings_class
 
 PLUGINS = list(registry.find("methods").values())
 
@@ -22,7 +21,7 @@ def plugin(request: pytest.FixtureRequest) -> registry.Plugin:
 
 def test_every_default_has_a_source(plugin: registry.Plugin) -> None:
     fields = settings_class(plugin).model_fields
-    bare = [name for name, field in fields.items() if not catalogue.extra(field).get("source")]
+    bare = [name for name, field in fields.items() if not extra(field).get("source")]
     assert bare == [], f'say where these are from: param(..., source="...") in {plugin.path.name}'
 
 
@@ -58,8 +57,8 @@ def test_a_page_has_every_part(pages: dict[str, str]) -> None:
 
 def test_param_keeps_search_and_source() -> None:
     field = param(1.0, help="a", search=(0.1, 1), source="paper")
-    assert catalogue.extra(field) == {"search": [0.1, 1], "source": "paper"}
-    assert catalogue.extra(param(1.0, help="a")) == {}
+    assert extra(field) == {"search": [0.1, 1], "source": "paper"}
+    assert extra(param(1.0, help="a")) == {}
 
 
 def test_the_command_line_tells_equation_and_sources(inside: Cli) -> None:

@@ -162,13 +162,15 @@ def valley(settings: dict[str, float]) -> float:
 
 def searched(counts: list[int]) -> list[dict[str, float]]:
     ranges = {"lr": Range(1e-5, 1e-1, whole=False), "passes": Range(1, 9, whole=True)}
-    search = Sampler(Candidate("x", ranges, {"lr": 0.5, "passes": 3}, {}))
-    made = []
+    candidate = Candidate("x", ranges, {"lr": 0.5, "passes": 3}, {})
+    search = Sampler(candidate)
     for count in counts:
-        asked = search.ask(count)
-        search.tell([None if one["lr"] > 0.05 else valley(one) for one in asked])
-        made += asked
-    return made
+        start = len(candidate.trials)
+        search.ask(count)
+        for one in candidate.trials[start:]:
+            one.value = None if one.settings["lr"] > 0.05 else valley(one.settings)
+        search.tell(start)
+    return [one.settings for one in candidate.trials]
 
 
 def test_the_search_begins_with_the_defaults_and_is_continued_by_beginning_anew() -> None:

@@ -8,6 +8,9 @@ its declarations alone, with functions that do nothing.
 import ast
 import sys
 from types import ModuleType
+from typing import Any
+
+from pydantic.fields import FieldInfo
 
 from unlearnbench.authoring import Method
 from unlearnbench.errors import UserError
@@ -31,6 +34,12 @@ def settings_class(plugin: Plugin) -> type[Method]:
         return only_subclass(plugin, module, Method)  # type: ignore[type-abstract]
     except (SyntaxError, NameError, TypeError, AttributeError, UserError):
         return method_class(plugin)
+
+
+def extra(field: FieldInfo) -> dict[str, Any]:
+    """Return what `param` keeps of a hyperparameter beside its bounds: search, source."""
+    kept = field.json_schema_extra
+    return kept if isinstance(kept, dict) else {}
 
 
 def _is_light(node: ast.stmt) -> bool:

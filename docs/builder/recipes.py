@@ -13,8 +13,8 @@ import unlearnbench as ub
 from docs.builder import printed, published
 from docs.builder.markdown import DOCS, table
 from unlearnbench import registry
-from unlearnbench.cli.catalogue import bounds, extra, searched
-from unlearnbench.outline import settings_class
+from unlearnbench.cli.catalogue import bounds, searched
+from unlearnbench.outline import extra, settings_class
 from unlearnbench.planning.plan import HELD_OUT, RETRAIN
 from unlearnbench.reporting.page import entries
 from unlearnbench.reporting.tables.rows import by_label

@@ -78,10 +78,7 @@ def run(
 
 def follow(request: Request, listener: Listener) -> tuple[Results, bool]:
     """Do what is requested; return what came out, and whether nothing failed."""
-    planned = prepare(request)
-    store = Store((request.results / planned.benchmark.name).resolve())
-    if request.budget is not None:
-        planned = within_budget(request, store, listener)
+    planned, store = begin(request, listener)
     succeeded = make(request, planned, store, listener)
     return of_plan(planned, store), succeeded
 
@@ -117,6 +114,15 @@ def look(request: Request, planned: Planned, store: Store, heading: str | None =
     placement = None if request.address else request.placement
     cost = estimate.cost(plan, store, state.open, known, placement)
     return Outlook(heading or planned.benchmark.name, plan, state, known, cost)
+
+
+def begin(request: Request, listener: Listener, *, dry_run: bool = False) -> tuple[Planned, Store]:
+    """Expand a request, as far as fits in the time given, and open the store of its results."""
+    planned = prepare(request)
+    store = Store((request.results / planned.benchmark.name).resolve())
+    if request.budget is not None:
+        planned = within_budget(request, store, listener, dry_run=dry_run)
+    return planned, store
 
 
 def _work_off(

@@ -37,15 +37,12 @@ def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
     try:
         app()
-    except UserError as error:
-        typer.echo(f"unlearnbench: {error}", err=True)
-        sys.exit(2)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):  # the reader of a pipe has gone, which is its right
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
-        full = no_room(error, Path.cwd())
-        if full is None:
+    except BrokenPipeError:  # the reader of a pipe has gone, which is its right
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except (UserError, OSError) as error:
+        problem = error if isinstance(error, UserError) else no_room(error, Path.cwd())
+        if problem is None:
             raise
-        typer.echo(f"unlearnbench: {full}", err=True)
+        typer.echo(f"unlearnbench: {problem}", err=True)
         sys.exit(2)

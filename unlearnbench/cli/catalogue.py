@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,8 +15,6 @@ from unlearnbench.errors import unknown
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from unlearnbench.registry import Plugin
-
 Name = Annotated[str | None, typer.Argument(help="Explain this one.")]
 
 
@@ -25,33 +23,71 @@ def methods(name: Name = None, plugin: Plugins = None) -> None:
     from unlearnbench import registry
 
     known = registry.find("methods", plugin or [])
-    typer.echo(explain_method(name, known) if name else _columns(known))
+    if not name:
+        _list({one: found.summary() for one, found in known.items()})
+        return
+    from unlearnbench.outline import extra, settings_class  # slower to import
+
+    found = registry.get(known, "method", name)
+    method = settings_class(found)
+    told = [name, "", inspect.cleandoc(method.__doc__ or ""), ""]
+    if method.equation:
+        equations = inspect.cleandoc(method.equation).splitlines()
+        told += [*(f"    {line.strip()}" for line in equations if line.strip()), ""]
+    told += [f"paper: {method.paper}", f"file:  {found.origin}"]
+    if method.model_fields:
+        told += ["", f"hyperparameters (--set {name}.NAME=VALUE):"]
+    for key, field in method.model_fields.items():
+        limits = bounds(field)
+        if search := searched(field):
+            limits.append(f"search {search}")
+        shown = f"  [{', '.join(limits)}]" if limits else ""
+        told.append(f"  {key:<12} {field.default!s:<8} {field.description}{shown}")
+        if source := extra(field).get("source"):
+            told.append(f"{'':<23} from: {source}")
+    typer.echo("\n".join(told))
 
 
 def benchmarks(name: Name = None) -> None:
     """List the benchmarks there are, or show one."""
-    from unlearnbench.planning.reading import read, shipped_benchmarks
+    from unlearnbench.planning import reading
 
-    if name:
-        typer.echo(explain_benchmark(name))
+    known = reading.shipped_benchmarks()
+    if not name:
+        _list({one: str(reading.read(path).get("title", "")) for one, path in known.items()})
         return
-    titles = {one: str(read(path).get("title", "")) for one, path in shipped_benchmarks().items()}
-    width = max(map(len, titles), default=0)
-    typer.echo("\n".join(f"{one:<{width}}  {title}" for one, title in titles.items()))
+    if name not in known:
+        raise unknown("benchmark", name, known)
+    own, *bases = reading.chain(known[name])
+    below = [f"# ---- on top of {path.stem}\n\n{path.read_text().rstrip()}" for path in bases]
+    typer.echo("\n\n".join([own.read_text().rstrip(), *below]))
 
 
 def datasets(name: Name = None) -> None:
     """List the data sets there are, or explain one."""
     from unlearnbench import registry
 
-    typer.echo(explain_dataset(name) if name else _columns(registry.find("datasets")))
+    known = registry.find("datasets")
+    if not name:
+        _list({one: found.summary() for one, found in known.items()})
+        return
+    source = registry.source_class(registry.get(known, "dataset", name))
+    told = [name, inspect.cleandoc(source.__doc__ or "")]
+    if files := getattr(source, "files", None):
+        where = " and ".join(f"DATA/{file}" for file in files)
+        told.append(
+            f"Looked for at {where}, where DATA is given with --data; downloaded if absent."
+        )
+    if layout := getattr(source, "layout", None):
+        told.append(layout)
+    typer.echo("\n\n".join(told))
 
 
 def models() -> None:
     """List the models there are."""
     from unlearnbench import registry
 
-    typer.echo(_columns(registry.find("models")))
+    _list({one: found.summary() for one, found in registry.find("models").items()})
 
 
 def check(file: Annotated[Path, typer.Argument(help="The file of a method.")]) -> None:
@@ -67,37 +103,6 @@ def check(file: Annotated[Path, typer.Argument(help="The file of a method.")]) -
     raise typer.Exit(1 if told else 0)
 
 
-def explain_method(name: str, known: Mapping[str, Plugin]) -> str:
-    """Explain one method: docstring, equation in LaTeX, paper, hyperparameters with sources."""
-    from unlearnbench import registry
-    from unlearnbench.outline import settings_class
-
-    plugin = registry.get(dict(known), "method", name)
-    method = settings_class(plugin)
-    lines = [name, "", inspect.cleandoc(method.__doc__ or ""), ""]
-    if method.equation:
-        equations = inspect.cleandoc(method.equation).splitlines()
-        lines += [*(f"    {line.strip()}" for line in equations if line.strip()), ""]
-    lines += [f"paper: {method.paper}", f"file:  {plugin.origin}"]
-    if method.model_fields:
-        lines += ["", f"hyperparameters (--set {name}.NAME=VALUE):"]
-    for key, field in method.model_fields.items():
-        limits = bounds(field)
-        if search := searched(field):
-            limits.append(f"search {search}")
-        told = f"  [{', '.join(limits)}]" if limits else ""
-        lines.append(f"  {key:<12} {field.default!s:<8} {field.description}{told}")
-        if source := extra(field).get("source"):
-            lines.append(f"{'':<23} from: {source}")
-    return "\n".join(lines)
-
-
-def extra(field: FieldInfo) -> dict[str, Any]:
-    """Return what `param` keeps of a hyperparameter beside its bounds: search, source."""
-    kept = field.json_schema_extra
-    return kept if isinstance(kept, dict) else {}
-
-
 def bounds(field: FieldInfo) -> list[str]:
     """List a hyperparameter's bounds, for people."""
     return [
@@ -110,41 +115,13 @@ def bounds(field: FieldInfo) -> list[str]:
 
 def searched(field: FieldInfo) -> str:
     """Return the range that a hyperparameter is tuned in, "" if it is not tuned."""
-    if not (search := extra(field).get("search")):
-        return ""
-    low, high = search
-    return f"{low:g} to {high:g}"
+    from unlearnbench.outline import extra
+
+    return " to ".join(f"{end:g}" for end in extra(field).get("search", ()))
 
 
-def explain_dataset(name: str) -> str:
-    """Explain one data set and say where its files are looked for."""
-    from unlearnbench import registry
-
-    plugin = registry.get(registry.find("datasets"), "dataset", name)
-    source = registry.source_class(plugin)
-    lines = [name, "", inspect.cleandoc(source.__doc__ or "")]
-    files, layout = getattr(source, "files", None), getattr(source, "layout", None)
-    if files:
-        where = " and ".join(f"DATA/{file}" for file in files)
-        said = f"Looked for at {where}, where DATA is given with --data; downloaded if absent."
-        lines += ["", said]
-    if layout:
-        lines += ["", layout]
-    return "\n".join(lines)
-
-
-def explain_benchmark(name: str) -> str:
-    """Show one benchmark's file, and below it those that it is based on."""
-    from unlearnbench.planning.reading import chain, shipped_benchmarks
-
-    known = shipped_benchmarks()
-    if name not in known:
-        raise unknown("benchmark", name, known)
-    own, *bases = chain(known[name])
-    below = [f"# ---- on top of {path.stem}\n\n{path.read_text().rstrip()}" for path in bases]
-    return "\n\n".join([own.read_text().rstrip(), *below])
-
-
-def _columns(plugins: Mapping[str, Plugin]) -> str:
-    width = max(map(len, plugins), default=0)
-    return "\n".join(f"{name:<{width}}  {plugin.summary()}" for name, plugin in plugins.items())
+def _list(told: Mapping[str, str]) -> None:
+    """Print names, and beside each what is told of it."""
+    width = max(map(len, told))
+    for name, text in told.items():
+        typer.echo(f"{name:<{width}}  {text}")

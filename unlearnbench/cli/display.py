@@ -11,8 +11,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from unlearnbench.api.listening import Listener, Outlook
+from unlearnbench.planning.plan import Node
 from unlearnbench.reporting.tables.table import Table
-from unlearnbench.scheduling.estimate import Cost
+from unlearnbench.scheduling.estimate import Cost, Pace
 from unlearnbench.scheduling.slots import Event, Slot
 from unlearnbench.units import count, duration, size
 
@@ -27,12 +28,13 @@ STYLES = {"done": "green", "again": "yellow", "failed": "bold red", "blocked": "
 class Display(Listener):
     """Write to a terminal, live, or to a pipe, in plain lines."""
 
-    def __init__(self, console: Console) -> None:
-        """Write to `console`."""
-        self.console = console
-        self._watch: _Watch | None = None
-        if not console.is_terminal and "COLUMNS" not in os.environ:
-            console.width = PIPED
+    def __init__(self, console: Console | None = None) -> None:
+        """Write to `console`, or else to standard output."""
+        self.console = console or Console()
+        self._open: dict[str, Node] = {}
+        self._total = self._ended = 0
+        if not self.console.is_terminal and "COLUMNS" not in os.environ:
+            self.console.width = PIPED
 
     def planned(self, outlook: Outlook) -> None:
         """Print one line: what there is to do, how much is done, what it will take."""
@@ -47,11 +49,9 @@ class Display(Listener):
             f"{plan.nodes[run].label} {run} is made again: {damage}."
             for run, damage in state.damaged.items()
         ]
-        self.notes(damaged[:MOST])
-        if len(damaged) > MOST:
-            self.notes(
-                [f"and so are {len(damaged) - MOST} more (see: unlearnbench results verify)."]
-            )
+        if (more := len(damaged) - MOST) > 0:
+            damaged[MOST:] = [f"and so are {more} more (see: unlearnbench results verify)."]
+        self.notes(damaged)
 
     def graph(self, outlook: Outlook) -> None:
         """Print what a run would make, by kind, and how long each kind takes on one slot."""
@@ -68,21 +68,40 @@ class Display(Listener):
 
     def working(self, outlook: Outlook, slots: list[Slot]) -> Live:
         """Show below what is printed what each slot does, and how far the whole is."""
-        self._watch = _Watch(outlook, slots)
+        self._open = {run: outlook.plan.nodes[run] for run in outlook.state.open}
+        self._total, self._ended = len(self._open), 0
+        started = time.monotonic()
         return Live(
-            get_renderable=self._watch.view,
+            get_renderable=lambda: self._view(slots, outlook.known, started),
             console=self.console,
             refresh_per_second=4,
             transient=True,
             auto_refresh=self.console.is_terminal,
         )
 
+    def _view(self, slots: list[Slot], known: Pace, started: float) -> RenderableType:
+        grid = RichTable.grid(padding=(0, 1))
+        for slot in slots:
+            now = slot.activity()
+            if now is None:
+                grid.add_row(slot.device, ProgressBar(1, 0, width=20), "waiting")
+            else:
+                epoch = f"epoch {now.epoch}/{now.epochs}" if now.epochs else "starting"
+                bar = ProgressBar(max(now.epochs, 1), now.epoch, width=20)
+                grid.add_row(slot.device, bar, f"{now.label} {epoch}")
+        left = known.total(self._open.values(), len(slots))
+        text = f"{self._ended}/{self._total}, {duration(time.monotonic() - started)} so far"
+        if left is not None:
+            text += f", about {duration(left)} left"
+        grid.add_row("all", ProgressBar(max(self._total, 1), self._ended, width=20), text)
+        return Group(Text(), grid)
+
     def ended(self, event: Event) -> None:
         """Print a line for each node that ends."""
-        if self._watch is None:
-            return
-        self._watch.note(event)
-        line = Text(f"[{self._watch.ended}/{self._watch.total}] ")
+        if event.status != "again":
+            self._ended += 1
+            self._open.pop(event.run, None)
+        line = Text(f"[{self._ended}/{self._total}] ")
         line.append(f"{event.status:<7}", STYLES[event.status])
         line.append(f" {event.label:<14} {event.run}  {event.seconds:.1f} s")
         if event.message:
@@ -145,35 +164,3 @@ def _said(cost: Cost) -> str:
     if cost.bytes is not None:
         said.append(size(cost.bytes))
     return ", ".join([where, *(said or ["cost not known yet"])])
-
-
-class _Watch:
-    """Keep what the live view shows: a line a slot, and one for the whole."""
-
-    def __init__(self, outlook: Outlook, slots: list[Slot]) -> None:
-        self.open = {run: outlook.plan.nodes[run] for run in outlook.state.open}
-        self.total, self.ended = len(self.open), 0
-        self.slots, self.known = slots, outlook.known
-        self.started = time.monotonic()
-
-    def note(self, event: Event) -> None:
-        if event.status != "again":
-            self.ended += 1
-            self.open.pop(event.run, None)
-
-    def view(self) -> RenderableType:
-        grid = RichTable.grid(padding=(0, 1))
-        for slot in self.slots:
-            now = slot.activity()
-            if now is None:
-                grid.add_row(slot.device, ProgressBar(1, 0, width=20), "waiting")
-            else:
-                epoch = f"epoch {now.epoch}/{now.epochs}" if now.epochs else "starting"
-                bar = ProgressBar(max(now.epochs, 1), now.epoch, width=20)
-                grid.add_row(slot.device, bar, f"{now.label} {epoch}")
-        left = self.known.total(self.open.values(), len(self.slots))
-        text = f"{self.ended}/{self.total}, {duration(time.monotonic() - self.started)} so far"
-        if left is not None:
-            text += f", about {duration(left)} left"
-        grid.add_row("all", ProgressBar(max(self.total, 1), self.ended, width=20), text)
-        return Group(Text(), grid)

@@ -1,7 +1,5 @@
 """The command `doctor`: what this machine has and what is wrong with it. Anything may be broken."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import platform
@@ -12,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import typer
 
@@ -20,11 +18,7 @@ from unlearnbench import environment
 from unlearnbench.cli.options import Data, Results
 from unlearnbench.errors import UnlearnBenchError
 
-if TYPE_CHECKING:
-    from unlearnbench.registry import Kind
-
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "joblib")  # torchvision: pair()
-KINDS: tuple[Kind, ...] = ("methods", "datasets", "models")
 GB = 10**9
 WORKER, DISK = 1.5 * GB, 2 * GB  # memory of one worker, roughly; room that results may take
 REPORT = "Mend what it names, or report it with all that doctor printed."
@@ -102,26 +96,27 @@ def reinstall(torch: str = "") -> str:
 
 
 def devices(built: bool, gpus: Sequence[Gpu], said: str, driver: bool) -> list[Finding]:
-    """Judge the GPUs; built: torch is for them, said: why none, driver: nvidia-smi is on PATH."""
-    names = [f"cuda:{index}" for index in range(len(gpus))]
+    """Judge the GPUs; that there are none is a problem only where there seems to be one.
+
+    built: torch is for them; said: why there are none; driver: nvidia-smi is on PATH.
+    """
+    if not gpus:
+        said = said.partition(". ")[0]
+        reason = said if built else "torch is built for the CPU only"
+        if "too old" in said or (driver and "No CUDA GPUs" not in said):
+            update = "Update NVIDIA's driver, or install a torch for an older CUDA: see pytorch.org"
+            found = f"none usable: {reason}, though NVIDIA's driver is here"
+            return judge(False, "GPU", found, update if built else reinstall())
+        return [Finding("note", "GPU", f"none, runs use the CPU: {reason}")]
     findings = [
-        Finding("ok", name, f"{gpu}, {free / GB:.1f} of {total / GB:.1f} GB free")
-        for name, (gpu, free, total) in zip(names, gpus, strict=True)
+        Finding("ok", f"cuda:{index}", f"{name}, {free / GB:.1f} of {total / GB:.1f} GB free")
+        for index, (name, free, total) in enumerate(gpus)
     ]
-    if gpus and not driver:  # environment.devices() asks nvidia-smi before it asks torch
+    if not driver:  # environment.devices() asks nvidia-smi before it asks torch
+        names = ",".join(finding.what for finding in findings)
         found = "nvidia-smi is not on PATH, so --devices auto takes the CPU"
-        findings += judge(False, "GPU", found, f"unlearnbench run --devices {','.join(names)}")
-    return findings or [no_gpu(built, said.partition(". ")[0], driver)]
-
-
-def no_gpu(built: bool, said: str, driver: bool) -> Finding:
-    """Say why there is no GPU: a problem only where there seems to be one."""
-    reason = said if built else "torch is built for the CPU only"
-    if "too old" in said or (driver and "No CUDA GPUs" not in said):
-        update = "Update NVIDIA's driver, or install a torch for an older CUDA: see pytorch.org"
-        found = f"none usable: {reason}, though NVIDIA's driver is here"
-        return Finding("PROBLEM", "GPU", found, update if built else reinstall())
-    return Finding("note", "GPU", f"none, runs use the CPU: {reason}")
+        findings += judge(False, "GPU", found, f"unlearnbench run --devices {names}")
+    return findings
 
 
 def threads(cores: int, omp: str | None, torch_threads: int) -> list[Finding]:
@@ -177,7 +172,7 @@ def data_sets(data: Path) -> list[Finding]:
     return findings
 
 
-def added(kind: Kind) -> list[Finding]:
+def added(kind: Literal["methods", "datasets", "models"]) -> list[Finding]:
     """Judge whether the plugins that other packages add load."""
     from unlearnbench import registry
 
@@ -196,14 +191,14 @@ def added(kind: Kind) -> list[Finding]:
 
 def ask_torch(cores: int) -> list[Finding]:
     """Run the checks that need torch, which must be fit to import."""
+    from importlib import metadata
+
     import torch
 
     version, cuda, omp = torch.__version__, torch.version.cuda, os.environ.get("OMP_NUM_THREADS")
     built, driver = bool(cuda or torch.version.hip), bool(shutil.which("nvidia-smi"))
 
     def vision() -> list[Finding]:
-        from importlib import metadata
-
         about = metadata.distribution("torchvision")
         return pair(version, cuda, about.version, about.requires or [], operators)
 
@@ -248,7 +243,7 @@ def examine(data: Path, results: Path) -> list[Finding]:
     findings += guarded("disk", lambda: disk(shutil.disk_usage(folder).free, folder))
     findings += guarded("results", writable, folder, remedy=f"chmod u+rwx {folder}, or {ELSEWHERE}")
     findings += guarded("data sets", data_sets, data)
-    for kind in KINDS:
+    for kind in ("methods", "datasets", "models"):
         findings += guarded(kind, added, kind)
     return findings
 

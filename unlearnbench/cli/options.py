@@ -1,15 +1,21 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options that several commands have, and what they ask for."""
 
+from __future__ import annotations
+
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from unlearnbench.errors import UserError
 
-INTERRUPTED = 130
+if TYPE_CHECKING:
+    from unlearnbench.api.request import Request
+
+OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
 BenchmarkName = Annotated[
     str, typer.Argument(help="A name of `unlearnbench benchmarks`, or a TOML file.")
@@ -46,9 +52,40 @@ def stoppable(said: str) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def name_list(text: str | None) -> list[str] | None:
-    """Read --methods: names separated by commas, or None for all."""
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+def requested(
+    benchmark: str,
+    methods: str | None,
+    changes: list[str] | None,
+    plugins: list[Path] | None,
+    data: Path,
+    results: Path,
+    *,
+    seeds: int | None = None,
+    **more: Any,
+) -> Request:
+    """Put together what a command asks for; more: as `Request` has it."""
+    from unlearnbench.api import request
+
+    names = [name.strip() for name in (methods or "").split(",") if name.strip()]
+    return request.Request(
+        request.benchmark(benchmark, seeds=seeds),
+        data,
+        results,
+        None if methods is None else names,
+        assignments=changes or [],
+        plugins=plugins or [],
+        **more,
+    )
+
+
+def typed(command: str, benchmark: str, **options: object) -> str:
+    """Write a command line; None, False and [] leave an option out, of a list each has its own."""
+    words = ["unlearnbench", command, benchmark]
+    for name, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None and one is not False:
+                words += [f"--{name}"] if one is True else [f"--{name}", str(one)]
+    return shlex.join(words)
 
 
 def job_count(text: str) -> int | None:

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from unlearnbench.cli.options import BenchmarkName, Plugins, Results
+from unlearnbench.errors import UserError
+from unlearnbench.units import size
 
 app = typer.Typer(help="List, verify, prune or merge what has been run.", no_args_is_help=True)
 
@@ -14,7 +16,6 @@ app = typer.Typer(help="List, verify, prune or merge what has been run.", no_arg
 def ls(results: Results = Path("results")) -> None:
     """List the benchmarks that have results, with their number of runs and their size."""
     from unlearnbench.storage import housekeeping
-    from unlearnbench.units import size
 
     for name, done, failed, taken in housekeeping.stock(results):
         also = f", {failed} failed" if failed else ""
@@ -43,9 +44,7 @@ def prune(
 ) -> None:
     """Remove runs of settings that are not asked for any more, and what was left half made."""
     from unlearnbench.api.results import planned_of
-    from unlearnbench.errors import UserError
     from unlearnbench.storage import housekeeping
-    from unlearnbench.units import size
 
     store = housekeeping.open_store(results, Path(benchmark).stem)
     planned = planned_of(store, plugins=plugin or [])

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import math
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from unlearnbench.cli.options import (
-    BenchmarkName,
-    Changes,
-    Data,
-    Devices,
-    JobsPerDevice,
-    Methods,
-    Plugins,
-    Results,
-    Seeds,
-    job_count,
-    name_list,
-    stoppable,
-)
+from unlearnbench.cli import options
 from unlearnbench.errors import UserError
+from unlearnbench.units import read_duration
 
 if TYPE_CHECKING:
     from unlearnbench.api.request import Request
 
-OK, SOME_FAILED = 0, 1
 SCRIPT = """#!/bin/bash
 #SBATCH --job-name=unlearnbench-{name}
 #SBATCH --array=1-{tasks}
@@ -46,15 +32,15 @@ exec {command}
 
 
 def run(
-    benchmark: BenchmarkName = "digits",
-    methods: Methods = None,
-    seeds: Seeds = None,
-    set_: Changes = None,
-    devices: Devices = "auto",
-    jobs_per_device: JobsPerDevice = "auto",
-    plugin: Plugins = None,
-    data: Data = Path("data"),
-    results: Results = Path("results"),
+    benchmark: options.BenchmarkName = "digits",
+    methods: options.Methods = None,
+    seeds: options.Seeds = None,
+    set_: options.Changes = None,
+    devices: options.Devices = "auto",
+    jobs_per_device: options.JobsPerDevice = "auto",
+    plugin: options.Plugins = None,
+    data: options.Data = Path("data"),
+    results: options.Results = Path("results"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     timeout: Annotated[
         str | None, typer.Option(help="End a run that takes longer: 30m, 2h.")
@@ -80,19 +66,16 @@ def run(
     ] = False,
 ) -> None:
     """Run a benchmark, or go on with one that was interrupted, and show its table."""
-    from unlearnbench.api.request import Request
-    from unlearnbench.api.request import benchmark as setup
-    from unlearnbench.units import read_duration
-
-    request = Request(
-        setup(benchmark, seeds=seeds),
+    request = options.requested(
+        benchmark,
+        methods,
+        set_,
+        plugin,
         data,
         results,
-        name_list(methods),
-        assignments=set_ or [],
-        plugins=plugin or [],
+        seeds=seeds,
         devices=devices,
-        jobs_per_device=job_count(jobs_per_device),
+        jobs_per_device=options.job_count(jobs_per_device),
         retry_failed=retry_failed,
         retry_stale=retry_stale,
         timeout=None if timeout is None else read_duration(timeout),
@@ -101,47 +84,30 @@ def run(
         keep_weights=keep_weights,
         profile=profile,
     )
-    with stoppable("Stopped. Finished runs are kept; the same command goes on."):
-        raise typer.Exit(_show_plan(request) if dry_run else _run(request))
+    with options.stoppable("Stopped. Finished runs are kept; the same command goes on."):
+        raise typer.Exit(_run(request, dry_run=dry_run))
 
 
-def _run(request: Request) -> int:
-    """Do what is requested and show the tables; return the exit code."""
-    from rich.console import Console
-
-    from unlearnbench.api.session import follow
+def _run(request: Request, *, dry_run: bool = False) -> int:
+    """Do what is requested and show its tables, or what it would take; return the exit code."""
+    from unlearnbench.api.session import begin, follow, look
     from unlearnbench.cli.display import Display
 
-    display = Display(Console())
+    display = Display()
+    if dry_run:
+        outlook = look(request, *begin(request, display, dry_run=True))
+        display.planned(outlook)
+        display.graph(outlook)
+        return options.OK
     results, succeeded = follow(request, display)
     if not results.runs.empty:
         for condition in results.conditions:
             display.table(condition.table())
     display.notes(results.warnings)
     if results.runs.empty:
-        return SOME_FAILED
+        return options.SOME_FAILED
     display.told(f"Next: unlearnbench report {results.name}")
-    return OK if succeeded else SOME_FAILED
-
-
-def _show_plan(request: Request) -> int:
-    """Show what would be made, and what it would take."""
-    from rich.console import Console
-
-    from unlearnbench.api.request import prepare
-    from unlearnbench.api.session import look, within_budget
-    from unlearnbench.cli.display import Display
-    from unlearnbench.storage.store import Store
-
-    display = Display(Console())
-    planned = prepare(request)
-    store = Store((request.results / planned.benchmark.name).resolve())
-    if request.budget is not None:
-        planned = within_budget(request, store, display, dry_run=True)
-    outlook = look(request, planned, store)
-    display.planned(outlook)
-    display.graph(outlook)
-    return OK
+    return options.OK if succeeded else options.SOME_FAILED
 
 
 def _address(backend: str, address: str | None, budget: str | None) -> str | None:
@@ -154,58 +120,38 @@ def _address(backend: str, address: str | None, budget: str | None) -> str | Non
 
 
 def plan(
-    benchmark: BenchmarkName = "digits",
+    benchmark: options.BenchmarkName = "digits",
     slurm: Annotated[bool, typer.Option("--slurm", help="Write a Slurm array script.")] = False,
     tasks: Annotated[int, typer.Option(min=1, help="Array tasks, a GPU each.")] = 8,
-    methods: Methods = None,
-    seeds: Seeds = None,
-    set_: Changes = None,
-    plugin: Plugins = None,
-    data: Data = Path("data"),
-    results: Results = Path("results"),
+    methods: options.Methods = None,
+    seeds: options.Seeds = None,
+    set_: options.Changes = None,
+    plugin: options.Plugins = None,
+    data: options.Data = Path("data"),
+    results: options.Results = Path("results"),
 ) -> None:
     """Show what a run would make, or write a script that runs it on a Slurm cluster."""
-    from unlearnbench.api.request import Request
-    from unlearnbench.api.request import benchmark as setup
-
-    request = Request(
-        setup(benchmark, seeds=seeds),
-        data,
-        results,
-        name_list(methods),
-        assignments=set_ or [],
-        plugins=plugin or [],
-    )
-    if not slurm:
-        raise typer.Exit(_show_plan(request))
-    words = [benchmark]
-    for option, value in (("--methods", methods), ("--seeds", seeds)):
-        words += [] if value is None else [option, str(value)]
-    for option, values in (("--set", set_ or []), ("--plugin", plugin or [])):
-        words += [word for value in values for word in (option, str(value))]
-    words += ["--data", str(data), "--results", str(results)]
-    typer.echo(_script(request, tasks, words), nl=False)
-
-
-def _script(request: Request, tasks: int, words: list[str]) -> str:
-    """Return a Slurm array whose tasks are processes of one `run WORDS`, a GPU each."""
-    from unlearnbench.api.request import prepare
-    from unlearnbench.api.session import look
+    from unlearnbench.api.session import begin, look
+    from unlearnbench.cli.display import Display
     from unlearnbench.scheduling.placement import MOST_ON_A_GPU
-    from unlearnbench.storage.store import Store
 
-    planned = prepare(request)
-    outlook = look(request, planned, Store(request.results / planned.benchmark.name))
+    request = options.requested(benchmark, methods, set_, plugin, data, results, seeds=seeds)
+    if not slurm:
+        raise typer.Exit(_run(request, dry_run=True))
+    outlook = look(request, *begin(request, Display()))
     todo = [outlook.plan.nodes[run] for run in outlook.state.open]
     seconds = outlook.known.total(todo)
     # Of what is known, time to start and some to spare.
     hours = 24.0 if seconds is None else 1.5 * seconds / 3600 / tasks + 0.25
     minutes = math.ceil(60 * hours)
-    return SCRIPT.format(
-        name=planned.benchmark.name,
+    asked = {"methods": methods, "seeds": seeds, "set": set_, "plugin": plugin}
+    places = {"data": data, "results": results, "devices": "cuda:0"}
+    script = SCRIPT.format(
+        name=outlook.heading,
         tasks=tasks,
         cores=MOST_ON_A_GPU,
         time=f"{minutes // 60}:{minutes % 60:02d}:00",
         models=len(todo),
-        command=shlex.join(["unlearnbench", "run", *words, "--devices", "cuda:0"]),
+        command=options.typed("run", benchmark, **asked, **places),
     )
+    typer.echo(script, nl=False)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from operator import attrgetter
+from typing import Any
 
 from unlearnbench import registry
 from unlearnbench.authoring import Method
 from unlearnbench.errors import UserError, unknown
-from unlearnbench.outline import settings_class
+from unlearnbench.outline import extra, settings_class
 from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.seeds import seed_for
@@ -34,12 +35,34 @@ class Range:
         return min(max(value, self.low), self.high)
 
 
+@dataclass
+class Trial:
+    """Hold one trial of a method, and once it has been made how it did.
+
+    value: what it is judged by, None if any of its runs failed; metrics: means over its runs;
+    seconds: by run, of those that finished.
+    """
+
+    method: str
+    number: int
+    settings: Settings
+    value: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The label of its row in the plan of its round."""
+        return f"{self.method}.{self.number:02d}"
+
+
 @dataclass(frozen=True)
 class Candidate:
     """Hold one method to be tuned.
 
     defaults: of what is searched; fixed: settings that stay as the benchmark file or `--set` gives
-    them; followers: rows that take what is chosen, with the settings that they have of their own.
+    them; followers: rows that take what is chosen, with the settings that they have of their own;
+    trials: what has been tried, the defaults first.
     """
 
     name: str
@@ -47,22 +70,31 @@ class Candidate:
     defaults: Settings
     fixed: Settings
     followers: dict[str, Settings] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+
+    @property
+    def chosen(self) -> Trial | None:
+        """The trial with the smallest value, the first of equals; None if all failed."""
+        judged = [trial for trial in self.trials if trial.value is not None]
+        return min(judged, key=attrgetter("value"), default=None)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of its trials; a run that two of them share counts once."""
+        runs = {run: time for trial in self.trials for run, time in trial.seconds.items()}
+        return sum(runs.values())
 
 
 def ranges(method: type[Method]) -> dict[str, Range]:
     """Return the search ranges that a method's class declares, by hyperparameter."""
-    declared = {}
-    for key, info in method.model_fields.items():
-        extra = info.json_schema_extra
-        if isinstance(extra, dict) and extra.get("search"):
-            low, high = cast("list[float]", extra["search"])
-            declared[key] = Range(low, high, whole=info.annotation is int)
-    return declared
+    return {
+        key: Range(search[0], search[1], declared.annotation is int)
+        for key, declared in method.model_fields.items()
+        if (search := extra(declared).get("search"))
+    }
 
 
-def unsearched(
-    listed: dict[str, Row], plugins: dict[str, registry.Plugin]
-) -> dict[str, dict[str, Any]]:
+def unsearched(listed: dict[str, Row], plugins: dict[str, registry.Plugin]) -> dict[str, Settings]:
     """Return the rows of a benchmark file without the settings that are to be searched."""
     kept = {}
     for label, row in listed.items():
@@ -93,9 +125,9 @@ def candidates(
     for name in dict.fromkeys(sources[label] for label in named):
         if name in (ORIGINAL, RETRAIN):
             continue
+        fixed = rows[name].settings if name in rows else {}
         try:
             method = settings_class(plugins[name])
-            fixed = rows[name].settings if name in rows else {}
             registry.build(method, name, fixed)
         except UserError as error:
             if wanted is not None or name in rows:
@@ -136,7 +168,7 @@ WORST = 100.0
 
 
 class Sampler:
-    """Ask for settings and tell how they did, round by round.
+    """Ask for trials of a method and tell how they did, round by round.
 
     The same values in the same order lead to the same settings, so that a search is continued by
     beginning it anew: trials that are stored answer at once. Nothing else remembers it.
@@ -149,50 +181,41 @@ class Sampler:
         are before it knows how they did, so that they keep apart. It takes over after the first
         round; Optuna's own ten random trials would be most of what there is.
         """
-        optuna = _optuna()
+        try:
+            import optuna
+        except ImportError as error:
+            hint = "pip install 'unlearnbench[tune]'"
+            raise UserError("Tuning needs Optuna, which is not installed.", hint) from error
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.candidate = candidate
         seed = seed_for(0, "tuning", candidate.name) % 2**32  # as large as NumPy's may be
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=ROUND)
         self._study = optuna.create_study(sampler=sampler)
-        self._space = {key: _distribution(optuna, one) for key, one in candidate.ranges.items()}
-        self._first = True
+        self._space: dict[str, optuna.distributions.BaseDistribution] = {
+            key: optuna.distributions.IntDistribution(int(span.low), int(span.high), log=span.log)
+            if span.whole
+            else optuna.distributions.FloatDistribution(span.low, span.high, log=span.log)
+            for key, span in candidate.ranges.items()
+        }
         starts = candidate.defaults
         self._study.enqueue_trial({k: r.clip(starts[k]) for k, r in candidate.ranges.items()})
-        self._asked: list[Any] = []
 
-    def ask(self, count: int) -> list[Settings]:
-        """Return the settings of the next trials, rounded to two digits."""
-        self._asked = [self._study.ask(self._space) for _ in range(count)]
-        settings = [self._rounded(trial.params) for trial in self._asked]
-        if self._first:
-            settings[0], self._first = dict(self.candidate.defaults), False
-        return settings
+    def ask(self, count: int) -> None:
+        """Add the next trials to the candidate's, with settings rounded to two digits."""
+        asked = [self._study.ask(self._space) for _ in range(count)]
+        name = self.candidate.name
+        self.candidate.trials.extend(Trial(name, one.number, self._settings(one)) for one in asked)
 
-    def tell(self, values: list[float | None]) -> None:
-        """Say how the trials asked for last did, smaller being better; None for one that failed."""
-        for trial, value in zip(self._asked, values, strict=True):
-            self._study.tell(trial, WORST if value is None else value)
+    def tell(self, start: int) -> None:
+        """Say how the trials from number `start` on did, by their values, smaller being better."""
+        for trial in self.candidate.trials[start:]:
+            self._study.tell(trial.number, WORST if trial.value is None else trial.value)
 
-    def _rounded(self, params: dict[str, Any]) -> Settings:
+    def _settings(self, asked: Any) -> Settings:
+        if asked.number == 0:
+            return dict(self.candidate.defaults)  # also where they are outside their ranges
+        found = asked.params
         return {
-            key: int(params[key]) if span.whole else span.clip(float(f"{params[key]:.2g}"))
+            key: int(found[key]) if span.whole else span.clip(float(f"{found[key]:.2g}"))
             for key, span in self.candidate.ranges.items()
         }
-
-
-def _distribution(optuna: Any, span: Range) -> Any:
-    if span.whole:
-        return optuna.distributions.IntDistribution(int(span.low), int(span.high), log=span.log)
-    return optuna.distributions.FloatDistribution(span.low, span.high, log=span.log)
-
-
-def _optuna() -> Any:
-    """Import Optuna, which nothing but tuning needs."""
-    try:
-        import optuna
-    except ImportError as error:
-        raise UserError(
-            "Tuning needs Optuna, which is not installed.", "pip install 'unlearnbench[tune]'"
-        ) from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna

@@ -1,7 +1,6 @@
 """What tuning leaves: a table, a log of all trials, and settings to paste."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from statistics import fmean
@@ -11,48 +10,24 @@ import pandas as pd
 import tomli_w
 
 from unlearnbench.files import write_text
-from unlearnbench.planning.benchmark import TERMS, Benchmark
-from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+from unlearnbench.planning.benchmark import TERMS
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables.table import ABSENT, Column, Table, number, text
-from unlearnbench.tuning.candidates import Candidate, Settings
-from unlearnbench.tuning.trials import Trial, Tuned
-from unlearnbench.units import duration
+from unlearnbench.tuning.candidates import Settings
+from unlearnbench.tuning.trials import Tuned
+from unlearnbench.units import count, duration
 
 
-@dataclass(frozen=True)
-class About:
-    """Say how it was done; benchmark: the one whose methods are tuned."""
-
-    command: str
-    trials: int
-    seeds: list[int]
-    benchmark: Benchmark
-
-    @property
-    def span(self) -> str:
-        """The tuning seeds, in words."""
-        first, last = self.seeds[0], self.seeds[-1]
-        return f"seed {first}" if first == last else f"seeds {first} to {last}"
-
-    @property
-    def samples(self) -> str:
-        """What plays the test set, in words."""
-        count = self.benchmark.data.validation
-        return f"the benchmark's {count:,} validation samples in place of its test samples"
-
-
-def opening(tuned: Tuned, about: About) -> str:
+def opening(tuned: Tuned) -> str:
     """Say beforehand what is going to be done."""
     names = ", ".join(one.name for one in tuned.candidates)
-    trials = f"{about.trials} trial{'s' if about.trials > 1 else ''}"
     return (
-        f"Tuning {names}: {trials} each, on {about.span} and {about.samples}."
+        f"Tuning {names}: {count(tuned.limit, 'trial')} each, on {tuned.span} and {tuned.samples}."
         f" Criterion: {tuned.criterion.words}."
     )
 
 
-def table(tuned: Tuned, about: About) -> Table:
+def table(tuned: Tuned) -> Table:
     """Show what was chosen, how much better than the defaults it is, and what finding it cost."""
     columns = [
         text("Method", "label"),
@@ -63,7 +38,7 @@ def table(tuned: Tuned, about: About) -> Table:
         Column("Time", lambda row: ABSENT if row["seconds"] is None else duration(row["seconds"])),
     ]
     caption = (
-        f"Criterion: {tuned.criterion.words}. Mean over {about.span}, {about.samples}; that of the"
+        f"Criterion: {tuned.criterion.words}. Mean over {tuned.span}, {tuned.samples}; that of the"
         " chosen trial is the smallest of several, so expect more on other seeds. Time: of all"
         " trials, one after the other."
     )
@@ -73,53 +48,50 @@ def table(tuned: Tuned, about: About) -> Table:
             f" Retrainings: the same as a multiple of one; besides, the criterion needs"
             f" {len(tuned.retrains)} retrained models. Retrain's own gap: each against the others."
         )
-    names = ["label", "chosen", "value", "default", "trials", "seconds", "retrainings"]
-    frame = pd.DataFrame(_rows(tuned), columns=names).astype({"trials": "Int64"})
+    frame = pd.DataFrame(_rows(tuned)).astype({"trials": "Int64"})
     return Table(caption, frame, columns, "tuning", "What was chosen")
 
 
 def _rows(tuned: Tuned) -> Iterator[dict[str, Any]]:
-    for label in (ORIGINAL, RETRAIN):
-        if label in tuned.values:
-            yield {"label": label, "value": tuned.values[label]}
-    for candidate in tuned.candidates:
-        name = candidate.name
-        chosen, trials, seconds = tuned.chosen(name), tuned.of(name), tuned.seconds(name)
+    for label, value in tuned.values.items():
+        yield {"label": label, "value": value}
+    for one in tuned.candidates:
         yield {
-            "label": name,
-            "chosen": words(chosen.settings) if chosen else "every trial failed",
-            "value": chosen.value if chosen else None,
-            "default": trials[0].value,
-            "trials": len(trials),
-            "seconds": seconds,
-            "retrainings": seconds / fmean(tuned.retrains) if tuned.retrains else None,
+            "label": one.name,
+            "chosen": words(one.chosen.settings) if one.chosen else "every trial failed",
+            "value": one.chosen.value if one.chosen else None,
+            "default": one.trials[0].value,
+            "trials": len(one.trials),
+            "seconds": one.seconds,
+            "retrainings": one.seconds / fmean(tuned.retrains) if tuned.retrains else None,
         }
-        for label in candidate.followers:
-            yield {"label": label, "chosen": f"as {name}"}
+        for label in one.followers:
+            yield {"label": label, "chosen": f"as {one.name}"}
 
 
 def notes(tuned: Tuned) -> list[str]:
     """Say which trials could not be judged, and which choice lies at an end of its range."""
     told = []
     for one in tuned.candidates:
-        chosen = tuned.chosen(one.name)
         told += [
             f"{one.name}: {key} = {value:g} is an end of its search range."
-            for key, value in (chosen.settings if chosen else {}).items()
+            for key, value in (one.chosen.settings if one.chosen else {}).items()
             if value in (one.ranges[key].low, one.ranges[key].high)
         ]
-        failed = [str(trial.number) for trial in tuned.of(one.name) if trial.value is None]
+        failed = [str(trial.number) for trial in one.trials if trial.value is None]
         if failed:
             told.append(f"{one.name}: trials that failed and count as bad: {', '.join(failed)}.")
     return told
 
 
-def write_outcome(tuned: Tuned, about: About, folder: Path) -> dict[str, Path]:
+def write_outcome(tuned: Tuned, folder: Path) -> dict[str, Path]:
     """Write the log, what it cost and what was chosen; return where, by what it is."""
     log, chosen = folder / "trials.csv", folder / "chosen.toml"
-    write_text(log, escape.csv_text(_log(tuned)))
-    write_text(folder / "cost.csv", escape.csv_text(_cost(tuned)))
-    write_text(chosen, chosen_toml(tuned, about, log))
+    trials, costs = _trials(tuned), ["runs", "seconds"]
+    # No time in the log, so that the same command writes the same bytes.
+    write_text(log, escape.csv_text(trials.drop(columns=costs)))
+    write_text(folder / "cost.csv", escape.csv_text(trials[["method", "trial", *costs]]))
+    write_text(chosen, chosen_toml(tuned, log))
     return {"All trials": log, "To paste into the benchmark's file": chosen}
 
 
@@ -128,50 +100,47 @@ def words(settings: Settings) -> str:
     return " ".join(f"{key}={value:g}" for key, value in settings.items())
 
 
-def _log(tuned: Tuned) -> pd.DataFrame:
-    """List every trial. No time in it, so that the same command writes the same bytes."""
-    rows = []
-    for trial in _in_order(tuned):
-        row = {"method": trial.method, "trial": trial.number}
-        row |= {"settings": words(trial.settings), "value": trial.value}
-        row |= {name.replace("test", "validation"): trial.metrics.get(name) for name in TERMS}
-        rows.append(row | {"chosen": "yes" if trial is tuned.chosen(trial.method) else "no"})
-    return pd.DataFrame(rows)
+def _trials(tuned: Tuned) -> pd.DataFrame:
+    """List every trial, method by method, with what it cost."""
+    return pd.DataFrame(
+        {
+            "method": trial.method,
+            "trial": trial.number,
+            "settings": words(trial.settings),
+            "value": trial.value,
+            **{name.replace("test", "validation"): trial.metrics.get(name) for name in TERMS},
+            "chosen": "yes" if trial is one.chosen else "no",
+            "runs": len(trial.seconds),
+            "seconds": float(sum(trial.seconds.values())),
+        }
+        for one in tuned.candidates
+        for trial in one.trials
+    )
 
 
-def _cost(tuned: Tuned) -> pd.DataFrame:
-    rows = [
-        (trial.method, trial.number, len(trial.seconds), float(sum(trial.seconds.values())))
-        for trial in _in_order(tuned)
-    ]
-    return pd.DataFrame(rows, columns=["method", "trial", "runs", "seconds"])
-
-
-def _in_order(tuned: Tuned) -> list[Trial]:
-    """Return all trials, method by method."""
-    return [trial for one in tuned.candidates for trial in tuned.of(one.name)]
-
-
-def chosen_toml(tuned: Tuned, about: About, log: Path) -> str:
+def chosen_toml(tuned: Tuned, log: Path) -> str:
     """Write the chosen settings, and how they were chosen, as tables of a benchmark file."""
-    parts = [f"# Chosen by `{about.command}`, see [tuning].\n"]
+    parts, taking = [f"# Chosen by `{tuned.command}`, see [tuning].\n"], ""
     for one in tuned.candidates:
-        trial = tuned.chosen(one.name)
-        if trial is None:
+        if one.followers:
+            verb = "takes" if len(one.followers) == 1 else "take"
+            taking += f"; {' and '.join(one.followers)} {verb} {one.name}'s"
+        if one.chosen is None:
             parts.append(f"# {one.name}: every trial failed.\n")
             continue
-        parts.append(_row(one.name, one.fixed | trial.settings))
+        settings = one.chosen.settings
+        parts.append(_row(one.name, one.fixed | settings))
         for label, own in one.followers.items():
-            taken = {key: value for key, value in trial.settings.items() if key not in own}
+            taken = {key: value for key, value in settings.items() if key not in own}
             comment = f"# The settings of {one.name}, not tuned anew.\n"
             parts.append(comment + _row(label, own | taken))
     said = {
-        "command": about.command,
-        "trials": f"{about.trials} for every method, from its search ranges, the first being its"
-        f" defaults{_followers(tuned.candidates)}",
-        "seeds": f"{about.span.partition(' ')[2]} for originals, forget sets and runs,"
-        f" {about.seeds[0]} for references; none of them is reported",
-        "samples": about.samples,
+        "command": tuned.command,
+        "trials": f"{tuned.limit} for every method, from its search ranges, the first being its"
+        f" defaults{taking}",
+        "seeds": f"{tuned.span.partition(' ')[2]} for originals, forget sets and runs,"
+        f" {tuned.seeds[0]} for references; none of them is reported",
+        "samples": tuned.samples,
         "criterion": tuned.criterion.words,
         "log": str(log),
         "date": date.today().isoformat(),
@@ -181,12 +150,3 @@ def chosen_toml(tuned: Tuned, about: About, log: Path) -> str:
 
 def _row(label: str, settings: dict[str, Any]) -> str:
     return tomli_w.dumps({"methods": {label: settings}})
-
-
-def _followers(candidates: Iterable[Candidate]) -> str:
-    """Say which rows take the settings of which method."""
-    taken = [(list(one.followers), one.name) for one in candidates if one.followers]
-    return "".join(
-        f"; {' and '.join(labels)} take{'s' if len(labels) == 1 else ''} {name}'s"
-        for labels, name in taken
-    )

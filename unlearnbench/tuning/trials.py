@@ -1,4 +1,4 @@
-"""The benchmark that trials run on, what became of them, and which one is chosen."""
+"""The benchmark that trials run on, and how they are judged."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import pandas as pd
 
 from unlearnbench.audits.attacks import HEADLINE
 from unlearnbench.errors import UserError
+from unlearnbench.evaluation.findings import RUN
 from unlearnbench.evaluation.measure import Measurement
 from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.metrics.metric import GROUP
 from unlearnbench.planning.benchmark import TERMS, Benchmark
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Plan
 from unlearnbench.storage.store import Store
-from unlearnbench.tuning.candidates import Candidate, Settings
+from unlearnbench.tuning.candidates import Candidate
 
 FIRST_SEED = 1001
 """Of originals, forget sets and runs of trials, which share training data with reports alone."""
@@ -85,25 +86,16 @@ class Criterion:
     heading: str
     words: str
     value: Callable[[pd.DataFrame, list[str]], pd.Series[float]]
-    retrains: bool
 
 
 def measure(plan: Plan, store: Store) -> pd.DataFrame:
     """Return one row a finished cell of the plan: label, setting, seeds, run and metrics."""
-    found = Measurement(plan, store, []).run().cells
-    return pd.DataFrame(
-        {
-            "label": cell.label,
-            "access": cell.access,
-            "fraction": cell.fraction,
-            "request": cell.request,
-            "original_seed": cell.seeds[0] if len(cell.seeds) == 3 else None,
-            "forget_seed": cell.seeds[-2],
-            "run": cell.run,
-            **evaluation.values,
-        }
-        for cell, evaluation in found.items()
-    )
+    rows = []
+    for cell, evaluated in Measurement(plan, store, []).run().cells.items():
+        seeds = cell.seeds if len(cell.seeds) == 3 else (None, *cell.seeds)
+        keys = (cell.label, cell.access, cell.fraction, cell.request, *seeds, cell.run)
+        rows.append({**dict(zip(RUN, keys, strict=True)), **evaluated.values})
+    return pd.DataFrame(rows)
 
 
 def gap(runs: pd.DataFrame, terms: list[str]) -> pd.Series[float]:
@@ -126,97 +118,62 @@ def blind(runs: pd.DataFrame, terms: list[str]) -> pd.Series[float]:
     return ((attacked - 50).abs() + lost.sum(axis=1, skipna=False)) / (1 + len(LOST))
 
 
-GAP = Criterion(
-    "Avg gap ↓", "smallest average gap to the models retrained on these seeds", gap, retrains=True
-)
+GAP = Criterion("Avg gap ↓", "smallest average gap to the models retrained on these seeds", gap)
 BLIND = Criterion(
     "Blind score ↓",
     "blind, no model was retrained for it: smallest mean of the distance of FT AUC to 50 and of"
     " the points of retain and validation accuracy lost against the original",
     blind,
-    retrains=False,
 )
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Hold one trial of a method.
-
-    value: what it is judged by, None if any of its runs failed; metrics: means over its runs;
-    seconds: by run, of those that finished.
-    """
-
-    method: str
-    number: int
-    settings: Settings
-    value: float | None
-    metrics: dict[str, float]
-    seconds: dict[str, float]
 
 
 @dataclass
 class Tuned:
-    """Hold all trials of all methods, and what frames their values.
+    """Hold what tuning was asked for and what came out.
 
-    values: of the original, which forgot nothing, and of retrain against retrain; retrains: seconds
-    of each retraining, none if they were not used.
+    command: what to type to choose the same again; limit: trials of every method; seeds: those that
+    each is tried on; benchmark: the one whose methods are tuned; values: of the original, which
+    forgot nothing, and of retrain against retrain; retrains: seconds of each retraining, none if
+    they were not used; whole: whether no run failed.
     """
 
+    command: str
+    limit: int
+    seeds: list[int]
+    benchmark: Benchmark
     candidates: list[Candidate]
     criterion: Criterion
-    trials: list[Trial] = field(default_factory=list)
     values: dict[str, float] = field(default_factory=dict)
     retrains: list[float] = field(default_factory=list)
+    whole: bool = True
 
-    def of(self, method: str) -> list[Trial]:
-        """Return a method's trials, the defaults first."""
-        return [trial for trial in self.trials if trial.method == method]
+    @property
+    def span(self) -> str:
+        """The tuning seeds, in words."""
+        first, last = self.seeds[0], self.seeds[-1]
+        return f"seed {first}" if first == last else f"seeds {first} to {last}"
 
-    def chosen(self, method: str) -> Trial | None:
-        """Return the trial with the smallest value, the first of equals; None if all failed."""
-        judged = [trial for trial in self.of(method) if trial.value is not None]
-        return min(judged, key=lambda trial: trial.value or 0.0, default=None)
+    @property
+    def samples(self) -> str:
+        """What plays the test set, in words."""
+        count = self.benchmark.data.validation
+        return f"the benchmark's {count:,} validation samples in place of its test samples"
 
-    def seconds(self, method: str) -> float:
-        """Return the seconds of a method's trials; a run that two of them share counts once."""
-        runs = {run: time for trial in self.of(method) for run, time in trial.seconds.items()}
-        return sum(runs.values())
-
-    def add(
-        self,
-        asked: dict[str, tuple[Candidate, int, Settings]],
-        plan: Plan,
-        store: Store,
-        terms: list[str],
-    ) -> dict[str, list[float | None]]:
-        """Judge the trials of one round, given by the labels of their rows in the plan.
-
-        Returns their values in order, by method.
-        """
-        values: dict[str, list[float | None]] = {}
+    def judge(self, start: int, plan: Plan, store: Store) -> None:
+        """Say how the trials from number `start` on did, whose runs are in the plan."""
         runs = measure(plan, store)
-        runs["value"] = self.criterion.value(runs, terms)
-        seconds = {run: store.record(run)["seconds"]["total"] for run in runs["run"]}
-        for label, (candidate, number, settings) in asked.items():
-            own = runs[runs["label"] == label]
-            whole = len(own) == sum(cell.label == label for cell in plan.cells)
-            judged = whole and own["value"].notna().all()
-            value = float(own["value"].mean()) if judged else None
-            values.setdefault(candidate.name, []).append(value)
-            self.trials.append(
-                Trial(
-                    candidate.name,
-                    number,
-                    settings,
-                    value,
-                    {term: float(own[term].mean()) for term in TERMS if term in own},
-                    {run: seconds[run] for run in own["run"]},
-                )
-            )
+        runs["value"] = self.criterion.value(runs, self.benchmark.gap_terms)
+        runs["seconds"] = [store.record(run)["seconds"]["total"] for run in runs["run"]]
+        by_label = {str(label): own for label, own in runs.groupby("label")}
+        for trial in (trial for one in self.candidates for trial in one.trials[start:]):
+            own = by_label.get(trial.label, runs[:0])
+            whole = len(own) == sum(cell.label == trial.label for cell in plan.cells)
+            if whole and own["value"].notna().all():
+                trial.value = float(own["value"].mean())
+            trial.metrics = {term: float(own[term].mean()) for term in TERMS if term in own}
+            trial.seconds = dict(zip(own["run"], own["seconds"], strict=True))
         for label in (ORIGINAL, RETRAIN):
-            own = runs[runs["label"] == label]
-            if len(own):
-                self.values[label] = float(own["value"].mean())
-        retrained = runs["run"][runs["label"].isin([RETRAIN, HELD_OUT])].unique()
-        self.retrains = [seconds[run] for run in retrained]
-        return values
+            if label in by_label:
+                self.values[label] = float(by_label[label]["value"].mean())
+        retrained = runs[runs["label"].isin([RETRAIN, HELD_OUT])].drop_duplicates("run")
+        self.retrains = retrained["seconds"].tolist()
