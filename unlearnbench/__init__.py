@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unlearnbench.api.listening import Listener as Listener
     from unlearnbench.api.reports import Review as Review
     from unlearnbench.api.reports import compare as compare
     from unlearnbench.api.reports import rank as rank
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from unlearnbench.api.results import Condition as Condition
     from unlearnbench.api.results import Results as Results
     from unlearnbench.api.results import load as load
+    from unlearnbench.api.session import Listener as Listener
     from unlearnbench.api.session import run as run
     from unlearnbench.authoring import Method as Method
     from unlearnbench.authoring import Task as Task
@@ -33,7 +33,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Condition": "api.results",
-    "Listener": "api.listening",
+    "Listener": "api.session",
     "Method": "authoring",
     "Results": "api.results",
     "Review": "api.reports",

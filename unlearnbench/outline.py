@@ -28,7 +28,7 @@ def settings_class(plugin: Plugin) -> type[Method]:
         sys.modules[module.__name__] = module
         outline = ast.fix_missing_locations(ast.Module(body, []))
         exec(compile(outline, plugin.path, "exec"), module.__dict__)
-        return only_subclass(plugin, module, Method)  # type: ignore[type-abstract]
+        return only_subclass(plugin, module, Method)
     except (SyntaxError, NameError, TypeError, AttributeError, UserError):
         return method_class(plugin)
 

@@ -1,29 +1,106 @@
-"""Run a benchmark: plan, make what is missing, tell the listener what happens."""
+"""Run a benchmark: plan, make what is missing, tell a listener what happens.
+
+The terminal is one listener, a notebook's bar another.
+"""
 
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from unlearnbench import registry
-from unlearnbench.api.listening import Listener, Outlook, usual
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
-from unlearnbench.api.results import Results, of_plan, whole
+from unlearnbench.api.results import Results, whole
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.collect import stale_runs
+from unlearnbench.evaluation.collect import collect, stale_runs
 from unlearnbench.files import write_text
 from unlearnbench.planning import reading
-from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
+from unlearnbench.planning.plan import Plan
 from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.cluster import open_cluster
 from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
-from unlearnbench.scheduling.slots import Workplace, open_workers
+from unlearnbench.scheduling.slots import Event, Slot, Workplace, open_workers
 from unlearnbench.storage import housekeeping
 from unlearnbench.storage.store import Store
-from unlearnbench.units import duration
+from unlearnbench.units import count, duration
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Say what there is to do before it begins: what is stored, what is open, what it will take."""
+
+    heading: str
+    plan: Plan
+    state: Progress
+    known: estimate.Pace
+    cost: estimate.Cost
+
+
+class Listener:
+    """Hear what a run does. Each method does nothing: a subclass writes those that it wants."""
+
+    def planned(self, outlook: Outlook) -> None:
+        """Hear what there is to do, before anything starts."""
+
+    def working(self, outlook: Outlook, slots: list[Slot]) -> AbstractContextManager[object]:
+        """Return a context that lasts while models are made on `slots`."""
+        return nullcontext()
+
+    def ended(self, event: Event) -> None:
+        """Hear that a model was made, has failed, or cannot be made."""
+
+    def told(self, text: str) -> None:
+        """Hear a line about anything else."""
+
+
+class NotebookBar(Listener):
+    """Show a progress bar below a notebook's cell, and each failure in a line of its own."""
+
+    def __init__(self) -> None:
+        """Show nothing yet."""
+        self._total, self._ended, self._started = 0, 0, time.monotonic()
+        self._heading, self._lines = "", list[str]()
+        self._handle: Any = None
+
+    def planned(self, outlook: Outlook) -> None:
+        """Begin a bar for what is open."""
+        self._heading, self._total, self._ended = outlook.heading, len(outlook.state.open), 0
+        self._started = time.monotonic()
+        self._show()
+
+    def ended(self, event: Event) -> None:
+        """Move the bar on."""
+        self._ended += event.status != "again"
+        if event.status in ("failed", "blocked"):
+            self._lines.append(f"{event.label} {event.run} {event.status}: {event.message}")
+        self._show()
+
+    def told(self, text: str) -> None:
+        """Show a line below the bar."""
+        self._lines.append(text)
+        self._show()
+
+    def _show(self) -> None:
+        from html import escape
+
+        from IPython.display import HTML, display
+
+        spent = duration(time.monotonic() - self._started)
+        text = f"{self._heading}: {self._ended} of {count(self._total, 'model')}, {spent}"
+        lines = "".join(f"<div>{escape(line)}</div>" for line in self._lines)
+        bar = f"<progress value='{self._ended}' max='{max(self._total, 1)}'></progress>"
+        shown = HTML(f"<div>{bar} {escape(text)}</div>{lines}")  # type: ignore[no-untyped-call]
+        if self._handle is None:
+            self._handle = display(shown, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(shown)
 
 
 def run(
@@ -72,7 +149,9 @@ def run(
         profile=profile,
         keep_weights=keep_weights,
     )
-    return whole(follow(request, listener or usual())[0])
+    if listener is None:
+        listener = NotebookBar() if "ipykernel" in sys.modules else Listener()
+    return whole(follow(request, listener)[0])
 
 
 def follow(request: Request, listener: Listener) -> tuple[Results, bool]:
@@ -82,7 +161,7 @@ def follow(request: Request, listener: Listener) -> tuple[Results, bool]:
     if request.budget is not None:
         planned = within_budget(request, store, listener)
     succeeded = make(request, planned, store, listener)
-    return of_plan(planned, store), succeeded
+    return Results(collect(planned, store), store.folder), succeeded
 
 
 def make(
@@ -96,22 +175,27 @@ def make(
 
     heading: what the plan is called to the listener, the benchmark's name if None.
     """
-    for name, count in housekeeping.adopt(store, planned.plan).items():
-        listener.told(f"{count} models are the same as in {name}: copied from there.")
+    for name, copied in housekeeping.adopt(store, planned.plan).items():
+        listener.told(f"{copied} models are the same as in {name}: copied from there.")
     outlook = look(request, planned, store, heading)
     listener.planned(outlook)
     if outlook.state.open and not request.address:
         request.placement.require()
     store.prepare()
-    _remember(store, planned.benchmark)
-    whole = not outlook.state.open or _work_off(request, planned, store, outlook, listener)
-    return whole and not outlook.state.failed
+    before = housekeeping.remembered(store)
+    merged = reading.merge(planned.benchmark, before) if before else planned.benchmark
+    write_text(store.folder / "benchmark.toml", reading.as_toml(merged))
+    made = not outlook.state.open or _work_off(request, planned, store, outlook, listener)
+    return made and not outlook.state.failed
 
 
 def look(request: Request, planned: Planned, store: Store, heading: str | None = None) -> Outlook:
     """Say what a plan lacks and what it will take; nothing is made."""
     plan = planned.plan
-    state = progress(plan, store, _retried(request, planned, store))
+    retry = set(stale_runs(planned, store)) if request.retry_stale else set()
+    if request.retry_failed:
+        retry |= {run for run in plan.nodes if store.error(run) is not None}
+    state = progress(plan, store, retry)
     known = estimate.from_store(plan, store)
     placement = None if request.address else request.placement
     cost = estimate.cost(plan, store, state.open, known, placement)
@@ -129,8 +213,10 @@ def _work_off(
         if request.address
         else open_workers(placement.devices, placement.jobs)
     )
-    plugins = registry.added(planned.plugins)
-    workplace, failed = Workplace(request.data.resolve(), plugins, request.profile), 0
+    here, every = registry.shipped("methods"), planned.plugins.values()
+    # Those that no other process finds by itself.
+    added = tuple(one for one in every if one.entry is None and one.path.parent != here)
+    workplace, failed = Workplace(request.data.resolve(), added, request.profile), 0
     with opened as workers:
         scheduler = Scheduler(
             planned.plan,
@@ -164,7 +250,8 @@ def within_budget(
     seconds = request.budget or 0.0
     first = prepare(request, 1)
     request.placement.require()
-    known = estimate.from_store(first.plan, store)
+    outlook = look(request, first, store)
+    known = outlook.known
     if not known.rates and dry_run:
         listener.told("Nothing is known of the time yet: run it, and the first model tells.")
         return prepare(request)
@@ -172,16 +259,14 @@ def within_budget(
         store.prepare()
         listener.told("Making the first model, to learn how long they take.")
         alone = Progress([], [], [next(iter(first.plan.nodes))])
-        cost = estimate.cost(first.plan, store, alone.open, known, request.placement)
-        outlook = Outlook(first.benchmark.name, first.plan, alone, known, cost)
-        _work_off(request, first, store, outlook, listener)
+        _work_off(request, first, store, replace(outlook, state=alone), listener)
     needs, asked = 0.0, len(prepare(request).benchmark.seeds.forget)
-    for count in range(asked, 0, -1):
-        planned = prepare(request, count)
+    for repetitions in range(asked, 0, -1):
+        planned = prepare(request, repetitions)
         todo = [node for run, node in planned.plan.nodes.items() if not store.done(run)]
         needs = known.left(todo, request.placement.slots) or 0.0
         if needs <= seconds:
-            listener.told(f"{count} of {asked} repetitions fit in {duration(seconds)}.")
+            listener.told(f"{repetitions} of {asked} repetitions fit in {duration(seconds)}.")
             return planned
     raise UserError(
         f"One repetition takes about {duration(needs)}, which is more than {duration(seconds)}.",
@@ -209,17 +294,3 @@ def _stopped_by_ctrl_c(scheduler: Scheduler, listener: Listener) -> Iterator[Non
         signal.signal(signal.SIGINT, before)
     if scheduler.stopping:
         raise KeyboardInterrupt
-
-
-def _retried(request: Request, planned: Planned, store: Store) -> set[str]:
-    retry = set(stale_runs(planned, store)) if request.retry_stale else set()
-    if request.retry_failed:
-        retry |= {run for run in planned.plan.nodes if store.error(run) is not None}
-    return retry
-
-
-def _remember(store: Store, benchmark: Benchmark) -> None:
-    """Write down what was asked, beside the rows asked for before."""
-    before = housekeeping.remembered(store)
-    merged = reading.merge(benchmark, before) if before else benchmark
-    write_text(store.folder / "benchmark.toml", reading.as_toml(merged))

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from unlearnbench.api.listening import Listener
 from unlearnbench.api.request import Request
-from unlearnbench.api.session import make
+from unlearnbench.api.session import Listener, make
 from unlearnbench.errors import UserError
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark

@@ -48,7 +48,7 @@ def prune(
     from unlearnbench.units import size
 
     store = housekeeping.open_store(results, Path(benchmark).stem)
-    planned = planned_of(store, plugins=plugin or [])
+    planned = planned_of(store, plugin or [])
     if planned is None:
         raise UserError(f"{store.folder} has no benchmark.toml.", "Run the benchmark once more.")
     paths = housekeeping.superfluous(store, planned.plan)
