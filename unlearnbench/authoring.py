@@ -74,20 +74,10 @@ def param(
     A `search` range whose ends differ by a factor of ten or more is searched on a log scale.
     `source` says in a few words where the default is from: paper, authors' code, ourselves.
     """
-    extra: dict[str, Any] = {}
-    if search:
-        extra["search"] = list(search)
-    if source:
-        extra["source"] = source
-    return Field(
-        default=default,
-        description=help,
-        gt=gt,
-        ge=ge,
-        lt=lt,
-        le=le,
-        json_schema_extra=extra or None,
-    )
+    extra: dict[str, Any] = {"search": list(search)} if search else {}
+    extra |= {"source": source} if source else {}
+    bounds: dict[str, Any] = {"gt": gt, "ge": ge, "lt": lt, "le": le}
+    return Field(default=default, description=help, json_schema_extra=extra or None, **bounds)
 
 
 @dataclass(frozen=True)

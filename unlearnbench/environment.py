@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import subprocess
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import unlearnbench
@@ -52,15 +52,9 @@ def commit() -> dict[str, object]:
     root = Path(unlearnbench.__file__).parent.parent
     if not (root / ".git").exists() or not shutil.which("git"):
         return {}
-    sha = _git(root, "rev-parse", "HEAD")
-    return {"commit": sha or None, "dirty": bool(_git(root, "status", "--porcelain"))}
-
-
-def _git(root: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
+    git = partial(subprocess.run, capture_output=True, text=True, cwd=root)
+    sha, changes = git(["git", "rev-parse", "HEAD"]), git(["git", "status", "--porcelain"])
+    return {"commit": sha.stdout.strip() or None, "dirty": bool(changes.stdout.strip())}
 
 
 def device_name(device: str) -> str:

@@ -165,15 +165,11 @@ def follow(request: Request, listener: Listener) -> tuple[Results, bool]:
 
 
 def make(
-    request: Request,
-    planned: Planned,
-    store: Store,
-    listener: Listener,
-    heading: str | None = None,
+    request: Request, planned: Planned, store: Store, listener: Listener, heading: str = ""
 ) -> bool:
     """Make what a plan lacks and remember what was asked; say whether nothing failed.
 
-    heading: what the plan is called to the listener, the benchmark's name if None.
+    heading: what the plan is called to the listener, if not by the benchmark's name.
     """
     for name, copied in housekeeping.adopt(store, planned.plan).items():
         listener.told(f"{copied} models are the same as in {name}: copied from there.")
@@ -189,7 +185,7 @@ def make(
     return made and not outlook.state.failed
 
 
-def look(request: Request, planned: Planned, store: Store, heading: str | None = None) -> Outlook:
+def look(request: Request, planned: Planned, store: Store, heading: str = "") -> Outlook:
     """Say what a plan lacks and what it will take; nothing is made."""
     plan = planned.plan
     retry = set(stale_runs(planned, store)) if request.retry_stale else set()
