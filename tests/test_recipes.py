@@ -7,9 +7,9 @@ import pytest
 from docs.builder import recipes
 from tests.conftest import Cli
 from unlearnbench import registry
-from unlearnbench.authoring import param
 from unlearnbench.cli import catalogue
 from unlearnbench.outline import settings_class
+from unlearnbench.recipe import param
 
 PLUGINS = list(registry.find("methods").values())
 

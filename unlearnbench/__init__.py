@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from unlearnbench.api.session import run as run
     from unlearnbench.authoring import Method as Method
     from unlearnbench.authoring import Task as Task
-    from unlearnbench.authoring import param as param
     from unlearnbench.errors import UserError as UserError
+    from unlearnbench.recipe import param as param
 
 __version__ = "0.1.0"
 
@@ -44,7 +44,7 @@ _PLACES = {
     "compare": "api.reports",
     "load": "api.results",
     "method": "api.request",
-    "param": "authoring",
+    "param": "recipe",
     "rank": "api.reports",
     "report": "api.reports",
     "run": "api.session",

@@ -14,6 +14,11 @@ PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
 
 def describe(device: str) -> dict[str, object]:
     """Describe the environment of a run on `device`, for its record."""
+    name = processor()
+    if device.startswith("cuda"):
+        import torch
+
+        name = torch.cuda.get_device_name(device)
     return {
         "unlearnbench": unlearnbench.__version__,
         "python": platform.python_version(),
@@ -21,7 +26,7 @@ def describe(device: str) -> dict[str, object]:
         "platform": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),
-        "device": device_name(device),
+        "device": f"{device} ({name})",
         **commit(),
     }
 
@@ -55,15 +60,6 @@ def commit() -> dict[str, object]:
     git = partial(subprocess.run, capture_output=True, text=True, cwd=root)
     sha, changes = git(["git", "rev-parse", "HEAD"]), git(["git", "status", "--porcelain"])
     return {"commit": sha.stdout.strip() or None, "dirty": bool(changes.stdout.strip())}
-
-
-def device_name(device: str) -> str:
-    """Name a device for people: the GPU's product name, or the CPU's."""
-    if not device.startswith("cuda"):
-        return f"{device} ({processor()})"
-    import torch
-
-    return f"{device} ({torch.cuda.get_device_name(device)})"
 
 
 def cores() -> int:

@@ -45,6 +45,6 @@ def _outline(node: ast.stmt) -> ast.stmt:
     if isinstance(node, ast.ClassDef):
         for item in node.body:
             if isinstance(item, ast.FunctionDef):
-                item.args = ast.parse("lambda *_: 0", mode="eval").body.args  # type: ignore[attr-defined]
+                item.args = ast.arguments([], [], ast.arg("_"), [], [], None, [])
                 item.body, item.returns, item.decorator_list = [ast.Pass()], None, []
     return node

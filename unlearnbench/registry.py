@@ -175,10 +175,7 @@ def _from_entry(entry: EntryPoint) -> Plugin:
 
 
 def discover(room: str) -> dict[str, ModuleType]:
-    """Import every file of a room of this package, such as its tables; return them by name.
-
-    What a file holds registers itself, or is found by its name.
-    """
+    """Import all files of a room, whose contents register themselves; return modules by name."""
     names = sorted(file.name for file in iter_modules(importlib.import_module(room).__path__))
     return {name: importlib.import_module(f"{room}.{name}") for name in names}
 

@@ -180,10 +180,7 @@ def _item(wanted: Wanted) -> Item:
 
 
 def prepare(request: Request, repetitions: int | None = None) -> Planned:
-    """Resolve and expand a request. repetitions: how many to take of those asked for, None for all.
-
-    Raises UserError for what is unknown or wrong.
-    """
+    """Expand so many repetitions of a request, None for all. Raises UserError for what is wrong."""
     asked = request.asked
     benchmark = Setup(asked.raw).repeated(repetitions).benchmark
     resolved, broken = rows.resolve(benchmark, asked.plugins, asked.labels)

@@ -227,10 +227,7 @@ def whole(results: Results) -> Results:
 
 
 def planned_of(store: Store, added: Iterable[Path | type[Method]] = ()) -> Planned | None:
-    """Expand the benchmark that a store was made by; None if it does not say which.
-
-    added: files and classes of methods that are not shipped.
-    """
+    """Expand the benchmark that a store was made by, with methods added; None if there is none."""
     benchmark = housekeeping.remembered(store)
     if benchmark is None:
         return None

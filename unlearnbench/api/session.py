@@ -1,7 +1,4 @@
-"""Run a benchmark: plan, make what is missing, tell a listener what happens.
-
-The terminal is one listener, a notebook's bar another.
-"""
+"""Run a benchmark: make what is missing; a listener hears it: a terminal, a notebook's bar."""
 
 import signal
 import sys
@@ -60,30 +57,26 @@ class Listener:
         """Hear a line about anything else."""
 
 
-class NotebookBar(Listener):
+class _NotebookBar(Listener):
     """Show a progress bar below a notebook's cell, and each failure in a line of its own."""
 
     def __init__(self) -> None:
-        """Show nothing yet."""
         self._total, self._ended, self._started = 0, 0, time.monotonic()
         self._heading, self._lines = "", list[str]()
         self._handle: Any = None
 
     def planned(self, outlook: Outlook) -> None:
-        """Begin a bar for what is open."""
         self._heading, self._total, self._ended = outlook.heading, len(outlook.state.open), 0
         self._started = time.monotonic()
         self._show()
 
     def ended(self, event: Event) -> None:
-        """Move the bar on."""
         self._ended += event.status != "again"
         if event.status in ("failed", "blocked"):
             self._lines.append(f"{event.label} {event.run} {event.status}: {event.message}")
         self._show()
 
     def told(self, text: str) -> None:
-        """Show a line below the bar."""
         self._lines.append(text)
         self._show()
 
@@ -150,7 +143,7 @@ def run(
         keep_weights=keep_weights,
     )
     if listener is None:
-        listener = NotebookBar() if "ipykernel" in sys.modules else Listener()
+        listener = _NotebookBar() if "ipykernel" in sys.modules else Listener()
     return whole(follow(request, listener)[0])
 
 
@@ -202,15 +195,11 @@ def _work_off(
     request: Request, planned: Planned, store: Store, outlook: Outlook, listener: Listener
 ) -> bool:
     """Make the open nodes; say whether all could be made."""
-    benchmark, placement = planned.benchmark, request.placement
-    registry.source(benchmark.data, request.data).fetch()  # before any worker starts
-    opened = (
-        open_cluster(request.address)
-        if request.address
-        else open_workers(placement.devices, placement.jobs)
-    )
-    here, every = registry.shipped("methods"), planned.plugins.values()
-    # Those that no other process finds by itself.
+    address, placement, here = request.address, request.placement, registry.shipped("methods")
+    registry.source(planned.benchmark.data, request.data).fetch()  # before any worker starts
+    opened = open_cluster(address) if address else open_workers(placement.devices, placement.jobs)
+    # Workers find those that are shipped or installed by themselves.
+    every = planned.plugins.values()
     added = tuple(one for one in every if one.entry is None and one.path.parent != here)
     workplace, failed = Workplace(request.data.resolve(), added, request.profile), 0
     with opened as workers:
