@@ -9,7 +9,9 @@ from unlearnbench.api.results import Results, load
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.reporting.page import Section
+from unlearnbench.reporting.several import comparison, overview
 from unlearnbench.reporting.tables.table import Table
+from unlearnbench.reporting.write import write_sections
 
 EVERY = 5
 """Seconds between two looks at a run that goes on."""
@@ -34,8 +36,6 @@ class Review:
 
     def report(self, folder: str | Path) -> Path:
         """Write it as a page with tables and figures; return the page."""
-        from unlearnbench.reporting.write import write_sections
-
         return write_sections(self.title, self.said, self.sections, Path(folder))
 
     def _repr_html_(self) -> str:
@@ -70,15 +70,11 @@ def compare(
             "A comparison takes two results folders or more.",
             "Name them: unlearnbench report --compare ONE OTHER.",
         )
-    from unlearnbench.reporting.several import comparison
-
     return _review(comparison, [loaded(one, results, plugins) for one in sources])
 
 
 def rank(sources: Iterable[Reported], *, results: str | Path = "results") -> Review:
     """Rank methods over several benchmarks, with the critical difference between mean ranks."""
-    from unlearnbench.reporting.several import overview
-
     return _review(overview, [loaded(one, results) for one in sources])
 
 

@@ -167,16 +167,14 @@ def _item(wanted: Wanted) -> Item:
         return wanted, None, {}
     if isinstance(wanted, (str, Path)):
         return Path(wanted).stem, Plugin.of(Path(wanted)), {}
-    kind = wanted if isinstance(wanted, type) else type(wanted)
-    if not issubclass(kind, Method):
+    if isinstance(wanted, Method):
+        name, plugin, _ = _item(type(wanted))
+        return name, plugin, wanted.model_dump(mode="json", include=wanted.model_fields_set)
+    if not (isinstance(wanted, type) and issubclass(wanted, Method)):
         hint = "Give names, files, subclasses of Method or instances."
         raise UserError(f"{wanted!r} is no method.", hint)
-    settings: dict[str, Any] = {}
-    if isinstance(wanted, Method):
-        settings = wanted.model_dump(mode="json", include=wanted.model_fields_set)
-    plugin = Plugin.of(kind)
-    shipped = plugin.path.parent == registry.shipped("methods")
-    return plugin.name, None if shipped else plugin, settings
+    plugin = Plugin.of(wanted)
+    return plugin.name, None if plugin.path.parent == registry.shipped("methods") else plugin, {}
 
 
 def prepare(request: Request, repetitions: int | None = None) -> Planned:

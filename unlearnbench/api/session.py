@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,6 @@ class _NotebookBar(Listener):
         self._show()
 
     def _show(self) -> None:
-        from html import escape
-
         from IPython.display import HTML, display
 
         spent = duration(time.monotonic() - self._started)
