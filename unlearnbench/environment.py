@@ -68,10 +68,8 @@ def cores() -> int:
 
 
 def devices() -> list[str]:
-    """List the devices there are: every GPU, else the CPU.
-
-    torch, slow to import, is asked only where NVIDIA's tools say that there is a GPU.
-    """
+    """List the devices there are: every GPU, else the CPU."""
+    # torch, slow to import, is asked only where NVIDIA's tools say that there is a GPU.
     return (gpus() if shutil.which("nvidia-smi") else []) or ["cpu"]
 
 

@@ -80,8 +80,8 @@ class Plugin:
                 "Put it into a file of its own, and give the file's path in its place.",
             ) from error
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", given.__name__)
-        place = Path(f"<class {given.__name__}>")
-        return cls(words.lower(), place, None, pickled, _class_source(given))
+        path = Path(f"<class {given.__name__}>")
+        return cls(words.lower(), path, pickled=pickled, text=_class_source(given))
 
     @property
     def origin(self) -> str:
@@ -102,10 +102,7 @@ class Plugin:
         return hashlib.sha256(self.source().encode()).hexdigest()[:16]
 
     def summary(self) -> str:
-        """Return the first line of its docstring, read without importing it.
-
-        Of a method or data set that is its class's, of a model, which has none, its file's.
-        """
+        """Return the first line of its class's docstring, or its file's; nothing is imported."""
         try:
             tree = ast.parse(self.source())
         except SyntaxError as error:
@@ -137,8 +134,7 @@ class Plugin:
 def find(kind: Kind, more: Iterable[Path | type[Method] | Plugin] = ()) -> dict[str, Plugin]:
     """List what there is of a kind, by name; nothing is imported.
 
-    more: the user's, besides what is shipped or installed. Raises UserError where two of them claim
-    one name, and as `Plugin.of` does.
+    more: the user's own. Raises UserError where two claim one name, and as `Plugin.of` does.
     """
     files = sorted(shipped(kind).glob("[!_]*.py"), key=lambda path: path.stem)
     found = [Plugin(path.stem, path) for path in files]

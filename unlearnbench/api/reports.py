@@ -62,8 +62,7 @@ def compare(
 ) -> Review:
     """Put results side by side; what others are compared to is the first.
 
-    Paired run by run where original, forget set and run have the same seeds. Raises UserError for
-    fewer than two.
+    Runs are paired where original, forget set and run have the same seeds. Raises UserError for one.
     """
     if len(sources) < 2:
         raise UserError(

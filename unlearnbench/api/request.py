@@ -70,8 +70,7 @@ class Setup:
 def benchmark(source: str | Path | Mapping[str, Any], *, seeds: int | None = None) -> Setup:
     """Take a benchmark by name, by the path of a TOML file, or as the content of one.
 
-    seeds: how often everything is repeated, if not as the file says. Raises UserError for a name
-    or a file that is not there.
+    seeds: how often all is repeated, if not as the file says. Raises UserError if it is not there.
     """
     raw = source if isinstance(source, Mapping) else reading.read(reading.locate(str(source)))
     return Setup(dict(raw)).repeated(seeds)

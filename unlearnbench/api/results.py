@@ -20,6 +20,7 @@ from unlearnbench.evaluation.condition import conditions
 from unlearnbench.evaluation.findings import RUN, Findings
 from unlearnbench.metrics.curves import abscissa
 from unlearnbench.planning.expansion import Planned, expand
+from unlearnbench.reporting.summary import warnings
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.table import Table
 from unlearnbench.storage import housekeeping
@@ -144,15 +145,12 @@ class Results:
     @property
     def warnings(self) -> list[str]:
         """What is missing, failed, stale, or not to be used, a line each."""
-        from unlearnbench.reporting.summary import warnings
-
         return warnings(self.findings)
 
     def report(self, folder: str | Path | None = None, *, refresh: int = 0) -> Path:
         """Write page, tables and figures; return the page.
 
-        folder: reports/NAME if None; refresh: seconds after which an open page is read again, 0 for
-        never.
+        folder: reports/NAME if None; refresh: seconds until an open page is read again, 0: never.
         """
         from unlearnbench.reporting.write import write_report
 
@@ -202,8 +200,7 @@ def load(
 ) -> Results:
     """Read a results folder: its runs, or the findings where it holds those alone.
 
-    methods, plugins: classes and files of methods that are not shipped. Raises UserError where
-    there is nothing to read.
+    methods, plugins: classes and files of those not shipped. Raises UserError if there is nothing.
     """
     path = Path(folder)
     store = Store(path)
@@ -231,5 +228,4 @@ def planned_of(store: Store, added: Iterable[Path | type[Method]] = ()) -> Plann
     benchmark = housekeeping.remembered(store)
     if benchmark is None:
         return None
-    methods = registry.find("methods", [*map(Path, benchmark.plugins), *added])
-    return expand(benchmark, methods)
+    return expand(benchmark, registry.find("methods", [*map(Path, benchmark.plugins), *added]))

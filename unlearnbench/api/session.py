@@ -4,8 +4,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -119,10 +119,9 @@ def run(
     benchmark: a name, a TOML file, or what `ub.benchmark` returns; methods: names, files, classes
     and instances, all that the benchmark has if None, or a mapping from labels of rows to them;
     seeds: how often everything is repeated; devices, jobs_per_device, timeout, budget, address: as
-    `Request` has them; data, results: folders; listener: hears what happens, None for a progress
-    bar in a notebook and silence elsewhere. A method that fails is in `results.findings.failures`
-    and harms no other. Raises UserError for what is unknown, wrong or not there, and where no run
-    has finished.
+    `Request` has them; data, results: folders; listener: hears what happens, None for a bar in a
+    notebook and silence elsewhere. A method that fails is in `results.findings.failures` and harms
+    no other. Raises UserError for what is unknown, wrong or not there, and if no run has finished.
     """
     setup = benchmark if isinstance(benchmark, Setup) else read_benchmark(benchmark)
     request = Request(
@@ -159,10 +158,7 @@ def follow(request: Request, listener: Listener) -> tuple[Results, bool]:
 def make(
     request: Request, planned: Planned, store: Store, listener: Listener, heading: str = ""
 ) -> bool:
-    """Make what a plan lacks and remember what was asked; say whether nothing failed.
-
-    heading: what the plan is called to the listener, if not by the benchmark's name.
-    """
+    """Make what a plan lacks, under a heading of its own if any; say whether nothing failed."""
     for name, copied in housekeeping.adopt(store, planned.plan).items():
         listener.told(f"{copied} models are the same as in {name}: copied from there.")
     outlook = look(request, planned, store, heading)
@@ -212,13 +208,15 @@ def _work_off(
             timeout=request.timeout,
         )
         slots = [worker.slot for worker in workers]
-        with _stopped_by_ctrl_c(scheduler, listener), listener.working(outlook, slots):
+        with _hearing_ctrl_c(scheduler, listener), listener.working(outlook, slots):
             for event in scheduler.run(outlook.state):
                 node = planned.plan.nodes[event.run]
                 if event.status == "done" and not event.message:
                     outlook.known.learn(node, event.seconds)
                 listener.ended(event)
                 failed += event.status in ("failed", "blocked")
+        if scheduler.stopping:
+            raise KeyboardInterrupt
     store.refresh()
     return not failed
 
@@ -258,12 +256,8 @@ def within_budget(
     )
 
 
-@contextmanager
-def _stopped_by_ctrl_c(scheduler: Scheduler, listener: Listener) -> Iterator[None]:
+def _hearing_ctrl_c(scheduler: Scheduler, listener: Listener) -> ExitStack:
     """Let the first Ctrl-C finish what is running and the second one stop at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread hears signals
-        return
 
     def on_signal(number: int, frame: object) -> None:
         if scheduler.stopping:
@@ -271,10 +265,7 @@ def _stopped_by_ctrl_c(scheduler: Scheduler, listener: Listener) -> Iterator[Non
         scheduler.stop()
         listener.told("Finishing what is running; Ctrl-C again stops at once.")
 
-    before = signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if scheduler.stopping:
-        raise KeyboardInterrupt
+    after = ExitStack()
+    if threading.current_thread() is threading.main_thread():  # no other hears signals
+        after.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, on_signal))
+    return after
