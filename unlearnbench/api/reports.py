@@ -62,7 +62,7 @@ def compare(
 ) -> Review:
     """Put results side by side; what others are compared to is the first.
 
-    Runs are paired where original, forget set and run have the same seeds. Raises UserError for one.
+    Paired run by run where all three seeds are the same. Raises UserError for fewer than two.
     """
     if len(sources) < 2:
         raise UserError(
