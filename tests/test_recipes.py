@@ -7,8 +7,8 @@ import pytest
 from docs.builder import recipes
 from tests.conftest import Cli
 from unlearnbench import registry
-from unlearnbench.authoring import param
 from unlearnbench.outline import extra, settings_class
+from unlearnbench.recipe import param
 
 PLUGINS = list(registry.find("methods").values())
 

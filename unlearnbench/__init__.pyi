@@ -1,4 +1,3 @@
-from .api.listening import Listener as Listener
 from .api.reports import Review as Review
 from .api.reports import compare as compare
 from .api.reports import rank as rank
@@ -9,10 +8,11 @@ from .api.request import method as method
 from .api.results import Condition as Condition
 from .api.results import Results as Results
 from .api.results import load as load
+from .api.session import Listener as Listener
 from .api.session import run as run
 from .authoring import Method as Method
 from .authoring import Task as Task
-from .authoring import param as param
 from .errors import UserError as UserError
+from .recipe import param as param
 
 __version__: str

@@ -1,22 +1,19 @@
-"""What the author of an unlearning method builds on: `Method`, `param` and `Task`."""
+"""What the author of an unlearning method builds on: `Method` and `Task`, beside `param`."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from pydantic import Field
+from typing import TYPE_CHECKING, ClassVar
 
 from unlearnbench.errors import MethodError
-from unlearnbench.recipe import Strict
+from unlearnbench.recipe import Recipe, Strict
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from unlearnbench.recipe import Recipe
     from unlearnbench.toolkit.examples import Examples
 
 
@@ -56,38 +53,6 @@ class Method(Strict):
         `model` is the method's own copy, on `task.device`, and may be changed in place. Nothing but
         `model` and `task` may be read, and every random draw must come from `task.seed`.
         """
-
-
-def param(
-    default: Any,
-    *,
-    help: str,
-    gt: float | None = None,
-    ge: float | None = None,
-    lt: float | None = None,
-    le: float | None = None,
-    search: tuple[float, float] | None = None,
-    source: str = "",
-) -> Any:
-    """Declare a hyperparameter: default, help text, bounds and the range to search when tuning.
-
-    A `search` range whose ends differ by a factor of ten or more is searched on a log scale.
-    `source` says in a few words where the default is from: paper, authors' code, ourselves.
-    """
-    extra: dict[str, Any] = {}
-    if search:
-        extra["search"] = list(search)
-    if source:
-        extra["source"] = source
-    return Field(
-        default=default,
-        description=help,
-        gt=gt,
-        ge=ge,
-        lt=lt,
-        le=le,
-        json_schema_extra=extra or None,
-    )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import subprocess
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import unlearnbench
@@ -14,6 +14,11 @@ PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
 
 def describe(device: str) -> dict[str, object]:
     """Describe the environment of a run on `device`, for its record."""
+    name = processor()
+    if device.startswith("cuda"):
+        import torch
+
+        name = torch.cuda.get_device_name(device)
     return {
         "unlearnbench": unlearnbench.__version__,
         "python": platform.python_version(),
@@ -21,7 +26,7 @@ def describe(device: str) -> dict[str, object]:
         "platform": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),
-        "device": device_name(device),
+        "device": f"{device} ({name})",
         **commit(),
     }
 
@@ -52,38 +57,19 @@ def commit() -> dict[str, object]:
     root = Path(unlearnbench.__file__).parent.parent
     if not (root / ".git").exists() or not shutil.which("git"):
         return {}
-    sha = _git(root, "rev-parse", "HEAD")
-    return {"commit": sha or None, "dirty": bool(_git(root, "status", "--porcelain"))}
-
-
-def _git(root: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
-
-
-def device_name(device: str) -> str:
-    """Name a device for people: the GPU's product name, or the CPU's."""
-    if not device.startswith("cuda"):
-        return f"{device} ({processor()})"
-    import torch
-
-    return f"{device} ({torch.cuda.get_device_name(device)})"
+    git = partial(subprocess.run, capture_output=True, text=True, cwd=root)
+    sha, changes = git(["git", "rev-parse", "HEAD"]), git(["git", "status", "--porcelain"])
+    return {"commit": sha.stdout.strip() or None, "dirty": bool(changes.stdout.strip())}
 
 
 def cores() -> int:
     """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def devices() -> list[str]:
-    """List the devices there are: every GPU, else the CPU.
-
-    torch, slow to import, is asked only where NVIDIA's tools say that there is a GPU.
-    """
+    """List the devices there are: every GPU, else the CPU."""
+    # torch, slow to import, is asked only where NVIDIA's tools say that there is a GPU.
     return (gpus() if shutil.which("nvidia-smi") else []) or ["cpu"]
 
 

@@ -1,6 +1,6 @@
-"""How models of a benchmark are trained."""
+"""How models of a benchmark are trained, and how such settings are declared."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -11,19 +11,46 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
+def param(
+    default: Any,
+    *,
+    help: str,
+    gt: float | None = None,
+    ge: float | None = None,
+    lt: float | None = None,
+    le: float | None = None,
+    search: tuple[float, float] | None = None,
+    source: str = "",
+) -> Any:
+    """Declare a hyperparameter: default, help text, bounds and the range to search when tuning.
+
+    A `search` range whose ends differ by a factor of ten or more is searched on a log scale.
+    `source` says in a few words where the default is from: paper, authors' code, ourselves.
+    """
+    extra: dict[str, Any] = {"search": list(search)} if search else {}
+    extra |= {"source": source} if source else {}
+    return Field(
+        default=default,
+        description=help,
+        gt=gt,
+        ge=ge,
+        lt=lt,
+        le=le,
+        json_schema_extra=extra or None,
+    )
+
+
 class Trades(Strict):
     """Say how models are trained to keep their predictions nearby (TRADES, arXiv 1901.08573).
 
     The defaults are those of the AMUN authors' first commit.
     """
 
-    weight: float = Field(
-        default=6.0, gt=0, description="of the divergence nearby (the paper's beta)"
-    )
-    norm: Literal["l2", "linf"] = Field(default="l2", description="of which nearby is a ball")
-    radius: float = Field(default=0.031, gt=0, description="of that ball")
-    steps: int = Field(default=10, ge=1, description="of the search for the worst in it")
-    step: float = Field(default=0.007, gt=0, description="length of each")
+    weight: float = param(6.0, gt=0, help="of the divergence nearby (the paper's beta)")
+    norm: Literal["l2", "linf"] = param("l2", help="of which nearby is a ball")
+    radius: float = param(0.031, gt=0, help="of that ball")
+    steps: int = param(10, ge=1, help="of the search for the worst in it")
+    step: float = param(0.007, gt=0, help="length of each")
 
 
 class Recipe(Strict):
@@ -33,33 +60,25 @@ class Recipe(Strict):
     its learning rate, epochs, decay and loss belong to the unlearning method.
     """
 
-    epochs: int = Field(default=30, ge=1, description="passes over the training set")
-    lr: float = Field(default=0.1, gt=0, description="highest learning rate")
-    schedule: Literal["step", "one-cycle"] = Field(
-        default="one-cycle",
-        description="step: x0.1 every decay_every epochs; one-cycle: linear up, then down",
+    epochs: int = param(30, ge=1, help="passes over the training set")
+    lr: float = param(0.1, gt=0, help="highest learning rate")
+    schedule: Literal["step", "one-cycle"] = param(
+        "one-cycle", help="step: x0.1 every decay_every epochs; one-cycle: linear up, then down"
     )
-    decay_every: int | None = Field(
-        default=None, ge=1, description="epochs between two decays (step)"
-    )
-    batch_size: int = Field(default=128, ge=1, description="samples a step")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of SGD")
-    weight_decay: float = Field(default=5e-4, ge=0, description="weight decay of SGD")
-    crop: int = Field(
-        default=0, ge=0, description="random shift by up to this many pixels, zeros outside"
-    )
-    flip: bool = Field(default=False, description="random horizontal flip")
-    augment_training: bool = Field(
-        default=True,
-        description="shift and flip when originals, references and retrains are trained; if false,"
+    decay_every: int | None = param(None, ge=1, help="epochs between two decays (step)")
+    batch_size: int = param(128, ge=1, help="samples a step")
+    momentum: float = param(0.9, ge=0, lt=1, help="momentum of SGD")
+    weight_decay: float = param(5e-4, ge=0, help="weight decay of SGD")
+    crop: int = param(0, ge=0, help="random shift by up to this many pixels, zeros outside")
+    flip: bool = param(False, help="random horizontal flip")
+    augment_training: bool = param(
+        True,
+        help="shift and flip when originals, references and retrains are trained; if false,"
         " in fine-tuning only",
     )
-    precision: Literal["fp32", "bf16"] = Field(
-        default="fp32", description="bf16: autocast of training on a GPU"
-    )
-    trades: Trades | None = Field(
-        default=None,
-        description="Train to keep predictions nearby (TRADES); plainly if there is no such table.",
+    precision: Literal["fp32", "bf16"] = param("fp32", help="bf16: autocast of training on a GPU")
+    trades: Trades | None = param(
+        None, help="Train to keep predictions nearby (TRADES); plainly if there is no such table."
     )
 
     @field_validator("decay_every")

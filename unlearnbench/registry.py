@@ -13,14 +13,15 @@ import pickle
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import unlearnbench
 from unlearnbench.errors import UnlearnBenchError, UserError, unknown
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 Kind = Literal["methods", "controls", "datasets", "models"]
 LOADED = "unlearnbench_plugin_"
 """What the names of plugins' modules begin with."""
-T = TypeVar("T")
 
 
 def shipped(folder: str) -> Path:
@@ -55,19 +55,33 @@ class Plugin:
     """Source of such a class."""
 
     @classmethod
-    def of_class(cls, method: type[Method]) -> Plugin:
-        """Name a class that no plugin file has. Raises UserError for one that cannot be pickled."""
+    def of(cls, given: Path | type[Method] | Plugin) -> Plugin:
+        """Name a file or a class of the user's, a class by the file that it was loaded from if any.
+
+        Raises UserError for a file that is not there, or a class that cannot be pickled.
+        """
+        if isinstance(given, Plugin):
+            return given
+        if isinstance(given, Path):
+            if not given.is_file():
+                hint = "--plugin takes the path of a Python file."
+                raise UserError(f"There is no file {given}.", hint)
+            return cls(given.stem, given.resolve())
+        if given.__module__.startswith(LOADED):
+            file = Path(str(sys.modules[given.__module__].__file__))
+            return cls(file.stem, file)
         import cloudpickle  # slow to import, and most commands need none
 
         try:
-            pickled = cloudpickle.dumps(method)
+            pickled = cloudpickle.dumps(given)
         except Exception as error:  # whatever it holds may refuse in its own way
             raise UserError(
-                f"The class {method.__name__} cannot be sent to worker processes: {told(error)}.",
+                f"The class {given.__name__} cannot be sent to worker processes: {told(error)}.",
                 "Put it into a file of its own, and give the file's path in its place.",
             ) from error
-        place = Path(f"<class {method.__name__}>")
-        return cls(method_name(method), place, None, pickled, _class_source(method))
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", given.__name__)
+        path = Path(f"<class {given.__name__}>")
+        return cls(words.lower(), path, pickled=pickled, text=_class_source(given))
 
     @property
     def origin(self) -> str:
@@ -88,24 +102,16 @@ class Plugin:
         return hashlib.sha256(self.source().encode()).hexdigest()[:16]
 
     def summary(self) -> str:
-        """Return the first line of its docstring, read without importing it.
-
-        Of a method or data set that is its class's, of a model, which has none, its file's.
-        """
+        """Return the first line of its class's docstring, or its file's; nothing is imported."""
         try:
             tree = ast.parse(self.source())
         except SyntaxError as error:
             return f"(does not import: {error.msg}, line {error.lineno})"
         except UserError as error:
             return f"({error})"
-        nodes: list[ast.ClassDef | ast.Module] = [
-            n for n in tree.body if isinstance(n, ast.ClassDef) and not n.name.startswith("_")
-        ]
-        for node in [*nodes, tree]:
-            text = ast.get_docstring(node)
-            if text:
-                return text.splitlines()[0]
-        return ""
+        nodes = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name[0] != "_"]
+        texts = [*map(ast.get_docstring, nodes), ast.get_docstring(tree)]
+        return next(filter(None, texts), "").partition("\n")[0]
 
     def load(self) -> ModuleType:
         """Import it. Raises UserError, naming the file, whatever goes wrong in there."""
@@ -125,32 +131,16 @@ class Plugin:
         return module
 
 
-def find(
-    kind: Kind, files: Iterable[Path] = (), classes: Iterable[type[Method]] = ()
-) -> dict[str, Plugin]:
+def find(kind: Kind, more: Iterable[Path | type[Method] | Plugin] = ()) -> dict[str, Plugin]:
     """List what there is of a kind, by name; nothing is imported.
 
-    files, classes: of the user's, besides what is shipped or installed. Raises UserError where two
-    sources claim one name, or a named file does not exist.
+    more: the user's own. Raises UserError where two claim one name, and as `Plugin.of` does.
     """
-    found = [
-        Plugin(path.stem, path)
-        for path in sorted(shipped(kind).glob("[!_]*.py"), key=lambda path: path.stem)
-    ]
-    found += [_from_entry(entry) for entry in entry_points(group=f"unlearnbench.{kind}")]
-    for path in files:
-        if not path.is_file():
-            raise UserError(
-                f"There is no file {path}.", "--plugin takes the path of a Python file."
-            )
-        found.append(Plugin(path.stem, path.resolve()))
-    found += map(Plugin.of_class, classes)
-    return _by_name(kind, found)
-
-
-def _by_name(kind: str, found: Iterable[Plugin]) -> dict[str, Plugin]:
+    files = sorted(shipped(kind).glob("[!_]*.py"), key=lambda path: path.stem)
+    found = [Plugin(path.stem, path) for path in files]
+    found += map(_from_entry, entry_points(group=f"unlearnbench.{kind}"))
     plugins: dict[str, Plugin] = {}
-    for plugin in found:
+    for plugin in [*found, *map(Plugin.of, more)]:
         other = plugins.setdefault(plugin.name, plugin)
         if other.path != plugin.path:
             raise UserError(
@@ -160,16 +150,9 @@ def _by_name(kind: str, found: Iterable[Plugin]) -> dict[str, Plugin]:
     return plugins
 
 
-def added(plugins: Mapping[str, Plugin]) -> tuple[Plugin, ...]:
-    """List the methods that the user has added: those that no other process finds by itself."""
-    here = shipped("methods")
-    return tuple(p for p in plugins.values() if p.entry is None and p.path.parent != here)
-
-
 def runnable(more: Iterable[Plugin] = ()) -> dict[str, Plugin]:
     """List what a run may execute: the methods there are, those added, and the controls."""
-    methods = _by_name("methods", [*find("methods").values(), *more])
-    controls = find("controls")
+    methods, controls = find("methods", more), find("controls")
     for name in methods.keys() & controls.keys():
         raise UserError(
             f"'{name}' is the name of a control: {methods[name].origin} cannot have it.",
@@ -179,22 +162,17 @@ def runnable(more: Iterable[Plugin] = ()) -> dict[str, Plugin]:
 
 
 def _from_entry(entry: EntryPoint) -> Plugin:
-    try:
+    spec = None
+    with suppress(Exception):  # finding a module imports its parents, which may do anything
         spec = importlib.util.find_spec(entry.module)
-    except Exception:  # finding a module imports its parents, which may do anything
-        spec = None
     # One that cannot be found is told when it is asked for: it must not disturb the others.
     origin = spec.origin if spec and spec.origin else f"{entry.module} (not installed)"
     return Plugin(entry.name, Path(origin), entry)
 
 
 def discover(room: str) -> dict[str, ModuleType]:
-    """Import every file of a room of this package, such as its tables; return them by name.
-
-    What a file holds registers itself, or is found by its name.
-    """
-    files = iter_modules(importlib.import_module(room).__path__)
-    names = sorted(file.name for file in files)
+    """Import all files of a room, whose contents register themselves; return modules by name."""
+    names = sorted(file.name for file in iter_modules(importlib.import_module(room).__path__))
     return {name: importlib.import_module(f"{room}.{name}") for name in names}
 
 
@@ -211,7 +189,7 @@ def method_class(plugin: Plugin) -> type[Method]:
 
     if plugin.pickled:
         return _unpickled(plugin.pickled)
-    return only_subclass(plugin, plugin.load(), Method)  # type: ignore[type-abstract]
+    return only_subclass(plugin, plugin.load(), Method)
 
 
 def _class_source(method: type[Method]) -> str:
@@ -221,17 +199,13 @@ def _class_source(method: type[Method]) -> str:
     none either, their code stands for it.
     """
     functions = [value for value in vars(method).values() if inspect.isfunction(value)]
-    try:
+    with suppress(OSError, TypeError):
         return inspect.getsource(method)
-    except (OSError, TypeError):
-        pass
-    try:
+    with suppress(OSError, TypeError, SyntaxError, IndexError):
         cell = "".join(inspect.findsource(functions[0])[0])
         for node in ast.walk(ast.parse(cell)):
             if isinstance(node, ast.ClassDef) and node.name == method.__name__:
                 return ast.get_source_segment(cell, node) or ""
-    except (OSError, TypeError, SyntaxError, IndexError):
-        pass
     codes = (function.__code__ for function in functions)
     return "\n".join(f"{code.co_name} {code.co_names} {code.co_code.hex()}" for code in codes)
 
@@ -243,20 +217,6 @@ def _unpickled(pickled: bytes) -> type[Method]:
     return method
 
 
-def method_name(method: type[Method]) -> str:
-    """Return the name a class goes by: its plugin file's, or its own as words-with-hyphens."""
-    file = plugin_file(method)
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", method.__name__)
-    return file.stem if file else words.lower()
-
-
-def plugin_file(method: type[Method]) -> Path | None:
-    """Return the plugin file that a class was loaded from; None for one of a script or notebook."""
-    if not method.__module__.startswith(LOADED):
-        return None
-    return Path(str(sys.modules[method.__module__].__file__))
-
-
 def source(spec: DataSpec, root: Path) -> Source:
     """Make the source of a benchmark's data, looking below `root`."""
     return source_class(get(find("datasets"), "dataset", spec.name))(root, spec.path)
@@ -266,7 +226,7 @@ def source_class(plugin: Plugin) -> type[Source]:
     """Import a data set and return its class."""
     from unlearnbench.data.prepare import Source
 
-    return only_subclass(plugin, plugin.load(), Source)  # type: ignore[type-abstract]
+    return only_subclass(plugin, plugin.load(), Source)
 
 
 def build(method: type[Method], name: str, settings: dict[str, object]) -> Method:
@@ -297,7 +257,7 @@ def told(error: Exception) -> str:
     return f"{text} ({inside[-1]})" if inside else text
 
 
-def only_subclass(plugin: Plugin, module: ModuleType, base: type[T]) -> type[T]:
+def only_subclass(plugin: Plugin, module: ModuleType, base: type) -> type[Any]:
     """Return the one class with this base that a module defines. Raises UserError for 0 or many."""
     own = [
         value

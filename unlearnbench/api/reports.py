@@ -9,7 +9,9 @@ from unlearnbench.api.results import Results, load
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.reporting.page import Section
+from unlearnbench.reporting.several import comparison, overview
 from unlearnbench.reporting.tables.table import Table
+from unlearnbench.reporting.write import write_sections
 
 EVERY = 5
 """Seconds between two looks at a run that goes on."""
@@ -34,8 +36,6 @@ class Review:
 
     def report(self, folder: str | Path) -> Path:
         """Write it as a page with tables and figures; return the page."""
-        from unlearnbench.reporting.write import write_sections
-
         return write_sections(self.title, self.said, self.sections, Path(folder))
 
     def _repr_html_(self) -> str:
@@ -54,7 +54,7 @@ def report(
 
     source: results, a folder, or the name of one below `results`; folder: reports/NAME if None.
     """
-    return loaded(source, Path(results), plugins).report(folder)
+    return loaded(source, results, plugins).report(folder)
 
 
 def compare(
@@ -62,51 +62,41 @@ def compare(
 ) -> Review:
     """Put results side by side; what others are compared to is the first.
 
-    Paired run by run where original, forget set and run have the same seeds. Raises UserError for
-    fewer than two.
+    Paired run by run where all three seeds are the same. Raises UserError for fewer than two.
     """
     if len(sources) < 2:
         raise UserError(
             "A comparison takes two results folders or more.",
             "Name them: unlearnbench report --compare ONE OTHER.",
         )
-    from unlearnbench.reporting.several import comparison
-
-    return _review(comparison, [loaded(one, Path(results), plugins) for one in sources])
+    return _review(comparison, [loaded(one, results, plugins) for one in sources])
 
 
 def rank(sources: Iterable[Reported], *, results: str | Path = "results") -> Review:
     """Rank methods over several benchmarks, with the critical difference between mean ranks."""
-    from unlearnbench.reporting.several import overview
-
-    return _review(overview, [loaded(one, Path(results)) for one in sources])
+    return _review(overview, [loaded(one, results) for one in sources])
 
 
 def _review(
     write: Callable[[Mapping[str, Findings]], tuple[str, list[str], list[Section]]],
-    loaded: list[Results],
+    several: list[Results],
 ) -> Review:
-    names = _names([one.folder for one in loaded])
-    findings = {name: one.findings for name, one in zip(names, loaded, strict=True)}
-    return Review(*write(findings), names)
+    """Name each by the last part of its folder, or by as many as tell them apart."""
+    whole = [one.folder.resolve().parts for one in several]
+    for count in range(1, max(map(len, whole)) + 1):
+        names = ["/".join(parts[-count:]) for parts in whole]
+        findings = {name: one.findings for name, one in zip(names, several, strict=True)}
+        if len(findings) == len(several):
+            return Review(*write(findings), names)
+    raise UserError("One folder was given twice.")
 
 
-def loaded(source: Reported, results: Path, plugins: Iterable[Path] = ()) -> Results:
+def loaded(source: Reported, results: str | Path, plugins: Iterable[Path] = ()) -> Results:
     """Return results as they are, or read them from a folder, given by path or by name."""
     if isinstance(source, Results):
         return source
     path = Path(source)
-    return load(path if path.is_dir() else results / path, plugins=plugins)
-
-
-def _names(paths: list[Path]) -> list[str]:
-    """Name folders by their last part, or by as many as tell them apart."""
-    whole = [path.resolve().parts for path in paths]
-    for count in range(1, max(map(len, whole)) + 1):
-        names = ["/".join(parts[-count:]) for parts in whole]
-        if len(set(names)) == len(names):
-            return names
-    raise UserError("One folder was given twice.")
+    return load(path if path.is_dir() else Path(results, path), plugins=plugins)
 
 
 def watch(

@@ -1,13 +1,11 @@
 """What is asked for: a benchmark, methods, devices; and the graph of models that it comes to."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import tomli_w
 
@@ -17,12 +15,15 @@ from unlearnbench.errors import UserError
 from unlearnbench.planning import reading, rows
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned, expand
+from unlearnbench.registry import Plugin
 from unlearnbench.scheduling.placement import Placement, choose
 
 Wanted = str | Path | type[Method] | Method
 """One method to run: a name, a file, a class, or an instance with its settings."""
 Methods = Sequence[Wanted] | Mapping[str, Wanted]
 """Methods to run, in order; of a mapping, the keys are the labels of their rows."""
+Item = tuple[str, Plugin | None, dict[str, Any]]
+"""One method asked for: its name, itself if it is not shipped, and its own settings."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Setup:
 
     raw: dict[str, Any]
 
-    def set(self, key: str, value: Any) -> Setup:
+    def set(self, key: str, value: Any) -> Self:
         """Return a copy with one setting changed.
 
         The key begins with a table of the file (`recipe.epochs`) or a row's label (`salun.keep`).
@@ -42,14 +43,14 @@ class Setup:
         """
         changed = deepcopy(self.raw)
         reading.put(changed, key, value, self.methods)
-        return Setup(changed)
+        return type(self)(changed)
 
-    def repeated(self, seeds: int | None) -> Setup:
+    def repeated(self, seeds: int | None) -> Self:
         """Return a copy with so many repetitions; None leaves them as they are."""
         changed = deepcopy(self.raw)
         if seeds is not None:
             reading.repeat(changed, seeds)
-        return Setup(changed)
+        return type(self)(changed)
 
     @property
     def benchmark(self) -> Benchmark:
@@ -57,7 +58,7 @@ class Setup:
         return reading.validate(self.raw)
 
     @property
-    def methods(self) -> dict[str, registry.Plugin]:
+    def methods(self) -> dict[str, Plugin]:
         """The methods there are, with those in files that the benchmark names."""
         return registry.find("methods", map(Path, self.raw.get("plugins", [])))
 
@@ -69,14 +70,10 @@ class Setup:
 def benchmark(source: str | Path | Mapping[str, Any], *, seeds: int | None = None) -> Setup:
     """Take a benchmark by name, by the path of a TOML file, or as the content of one.
 
-    seeds: how often everything is repeated, if not as the file says. Raises UserError for a name
-    or a file that is not there.
+    seeds: how often all is repeated, if not as the file says. Raises UserError if it is not there.
     """
-    if isinstance(source, Mapping):
-        raw = deepcopy(dict(source))
-    else:
-        raw = reading.read(reading.locate(str(source)))
-    return Setup(raw).repeated(seeds)
+    raw = source if isinstance(source, Mapping) else reading.read(reading.locate(str(source)))
+    return Setup(dict(raw)).repeated(seeds)
 
 
 def method(name: str, **settings: Any) -> Method:
@@ -86,6 +83,15 @@ def method(name: str, **settings: Any) -> Method:
     """
     plugin = registry.get(registry.find("methods"), "method", name)
     return registry.build(registry.method_class(plugin), name, settings)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Hold which rows are wanted, the methods there are, and the benchmark with their settings."""
+
+    raw: dict[str, Any]
+    plugins: dict[str, Plugin]
+    labels: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -122,94 +128,59 @@ class Request:
 
     @cached_property
     def asked(self) -> Asked:
-        """The methods asked for, read once."""
-        return Asked.read(self)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Hold which rows are wanted, the methods there are, and the benchmark with their settings."""
-
-    raw: dict[str, Any]
-    plugins: dict[str, registry.Plugin]
-    labels: list[str] | None
-
-    @classmethod
-    def read(cls, request: Request) -> Asked:
-        """Find the methods there are, and apply what was changed. Raises UserError."""
-        raw, items = deepcopy(request.setup.raw), _items(request.methods)
-        files = [*map(Path, raw.get("plugins", [])), *request.plugins]
-        files += [item.file for item in items.values() if item.file]
+        """The methods asked for, read once, and what was changed. Raises UserError."""
+        raw, items = deepcopy(self.setup.raw), _items(self.methods)
+        own = [plugin for _, plugin, _ in items.values() if plugin]
+        files = [*map(Path, raw.get("plugins", [])), *self.plugins]
+        files += [plugin.path for plugin in own if not plugin.pickled]
         every = list(dict.fromkeys(file.resolve() for file in files))
-        classes = list(dict.fromkeys(item.kind for item in items.values() if item.kind))
-        plugins = registry.find("methods", every, classes)
+        plugins = registry.find("methods", [*every, *(one for one in own if one.pickled)])
         for file in every:
             registry.method_class(plugins[file.stem])  # the user named it: must import here and now
         raw["plugins"] = [str(file) for file in every]
-        for label, item in items.items():
-            if label != item.name or item.settings:
+        for label, (name, _, settings) in items.items():
+            if label != name or settings:
                 table = raw.setdefault("methods", {}).setdefault(label, {})
-                table |= {"method": item.name} | item.settings
-        reading.change(raw, request.assignments, plugins)
-        return cls(raw, plugins, None if request.methods is None else list(items))
+                table |= {"method": name} | settings
+        reading.change(raw, self.assignments, plugins)
+        return Asked(raw, plugins, None if self.methods is None else list(items))
 
 
-@dataclass(frozen=True)
-class _Item:
-    """Hold one method asked for: its name, where it is if not shipped, and its own settings."""
-
-    name: str
-    file: Path | None = None
-    kind: type[Method] | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, wanted: Wanted) -> _Item:
-        """Tell names, files, classes and instances apart; keep what an instance was given."""
-        if isinstance(wanted, str) and not wanted.endswith(".py"):
-            return cls(wanted)
-        if isinstance(wanted, (str, Path)):
-            return cls(Path(wanted).stem, Path(wanted))
-        kind = wanted if isinstance(wanted, type) else type(wanted)
-        if not issubclass(kind, Method):
-            hint = "Give names, files, subclasses of Method or instances."
-            raise UserError(f"{wanted!r} is no method.", hint)
-        given: dict[str, Any] = {}
-        if isinstance(wanted, Method):
-            given = wanted.model_dump(mode="json", include=wanted.model_fields_set)
-        file = registry.plugin_file(kind)
-        if file is None:
-            return cls(registry.method_name(kind), None, kind, given)
-        return cls(
-            file.stem, file if file.parent != registry.shipped("methods") else None, None, given
-        )
-
-
-def _items(methods: Methods | None) -> dict[str, _Item]:
+def _items(methods: Methods | None) -> dict[str, Item]:
     """Read the methods asked for, by label of their rows. Raises UserError where two share one."""
     if isinstance(methods, Mapping):
-        return {label: _Item.read(wanted) for label, wanted in methods.items()}
-    items: dict[str, _Item] = {}
-    for item in map(_Item.read, methods or ()):
-        if items.setdefault(item.name, item) != item:
+        return {label: _item(wanted) for label, wanted in methods.items()}
+    items: dict[str, Item] = {}
+    for item in map(_item, methods or ()):
+        if items.setdefault(item[0], item) != item:
             raise UserError(
-                f"Two methods would be the row '{item.name}'.",
+                f"Two methods would be the row '{item[0]}'.",
                 "Give rows labels of their own: methods={'one': ..., 'other': ...}.",
             )
     return items
 
 
-def prepare(request: Request, repetitions: int | None = None) -> Planned:
-    """Resolve and expand a request. repetitions: how many to take of those asked for, None for all.
+def _item(wanted: Wanted) -> Item:
+    """Tell names, files, classes and instances apart; keep what an instance was given."""
+    if isinstance(wanted, str) and not wanted.endswith(".py"):
+        return wanted, None, {}
+    if isinstance(wanted, (str, Path)):
+        return Path(wanted).stem, Plugin.of(Path(wanted)), {}
+    if isinstance(wanted, Method):
+        name, plugin, _ = _item(type(wanted))
+        return name, plugin, wanted.model_dump(mode="json", include=wanted.model_fields_set)
+    if not (isinstance(wanted, type) and issubclass(wanted, Method)):
+        hint = "Give names, files, subclasses of Method or instances."
+        raise UserError(f"{wanted!r} is no method.", hint)
+    plugin = Plugin.of(wanted)
+    return plugin.name, None if plugin.path.parent == registry.shipped("methods") else plugin, {}
 
-    Raises UserError for what is unknown or wrong.
-    """
+
+def prepare(request: Request, repetitions: int | None = None) -> Planned:
+    """Expand so many repetitions of a request, None for all. Raises UserError for what is wrong."""
     asked = request.asked
-    raw = asked.raw
-    if repetitions is not None:
-        raw = deepcopy(raw)
-        reading.repeat(raw, repetitions)
-    resolved, broken = rows.resolve(reading.validate(raw), asked.plugins, asked.labels)
+    benchmark = Setup(asked.raw).repeated(repetitions).benchmark
+    resolved, broken = rows.resolve(benchmark, asked.plugins, asked.labels)
     planned = expand(resolved, asked.plugins, keep_weights=request.keep_weights)
     for label, reason in broken.items():
         planned.plan.skipped |= {(label, access): reason for access in resolved.access}

@@ -6,38 +6,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from unlearnbench import registry
+from unlearnbench.authoring import Method
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.collect import collect
+from unlearnbench.evaluation.findings import RUN, Findings
 from unlearnbench.evaluation.findings import Condition as Judged
-from unlearnbench.evaluation.findings import Findings
 from unlearnbench.metrics.curves import abscissa
 from unlearnbench.planning.expansion import Planned, expand
+from unlearnbench.reporting.summary import warnings
+from unlearnbench.reporting.tables import TABLES
+from unlearnbench.reporting.tables.table import Table
 from unlearnbench.storage import housekeeping
 from unlearnbench.storage.store import Store
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from unlearnbench.authoring import Method
     from unlearnbench.reporting.figures import Drawing
-    from unlearnbench.reporting.tables.table import Table
-
-FINDINGS = "findings.json"
-SEEDS = [
-    "label",
-    "access",
-    "fraction",
-    "request",
-    "original_seed",
-    "forget_seed",
-    "run_seed",
-    "run",
-]
 
 
 class Condition(Judged):
@@ -45,8 +36,6 @@ class Condition(Judged):
 
     def table(self, name: str = "main") -> Table:
         """Return a table by its name. Raises UserError for an unknown one, or one without rows."""
-        from unlearnbench.reporting.tables import TABLES
-
         if name not in TABLES:
             raise unknown("table", name, TABLES)
         table = TABLES[name](self)
@@ -57,29 +46,18 @@ class Condition(Judged):
     @property
     def plot(self) -> Plots:
         """The figures, each drawn by a method of its name: `condition.plot.gaps(ax=ax)`."""
-        return Plots(self)
-
-
-@dataclass(frozen=True)
-class Plots:
-    """Draw a condition's figures, each by an attribute of its name."""
-
-    condition: Condition
-
-    def __getattr__(self, name: str) -> Drawing:
-        """Return what draws a figure, `-` in its name being written `_`."""
         from unlearnbench.reporting.figures import FIGURES, Drawing
 
-        known = {figure.replace("-", "_"): figure for figure in FIGURES}
-        if name not in known:
-            raise AttributeError(str(unknown("figure", name, known)))
-        return Drawing(FIGURES[known[name]], self.condition)
+        drawn = {name: Drawing(figure, self) for name, figure in FIGURES.items()}
+        return Plots(**{name.replace("-", "_"): drawing for name, drawing in drawn.items()})
 
-    def __dir__(self) -> Iterable[str]:
-        """List the figures there are."""
-        from unlearnbench.reporting.figures import FIGURES
 
-        return [figure.replace("-", "_") for figure in FIGURES]
+class Plots(SimpleNamespace):
+    """Hold what draws a condition's figures, by name, `-` being written `_`."""
+
+    def __getattr__(self, name: str) -> Drawing:
+        """Say that there is no such figure."""
+        raise AttributeError(str(unknown("figure", name, vars(self))))
 
 
 @dataclass(frozen=True)
@@ -133,7 +111,7 @@ class Results:
             for curve, values in curves.items():
                 if values:
                     x = abscissa(curve, len(values), self.findings.references)
-                    frames.append(run[SEEDS].to_dict() | {"curve": curve, "x": x, "value": values})
+                    frames.append(run[RUN].to_dict() | {"curve": curve, "x": x, "value": values})
         frame = pd.DataFrame(frames).explode(["x", "value"], ignore_index=True)
         return frame.astype({"x": float, "value": float})
 
@@ -150,35 +128,28 @@ class Results:
         request: int | None = None,
     ) -> Condition:
         """Return the one condition that is meant. Raises UserError where it is none, or several."""
-        asked = {"access": access, "fraction": fraction, "request": request}
-        given = {name: value for name, value in asked.items() if value is not None}
-        matching = [
-            condition
-            for condition in self.conditions
-            if all(getattr(condition, name) == value for name, value in given.items())
-        ]
-        if len(matching) != 1:
+        meant = self.conditions
+        for name, value in {"access": access, "fraction": fraction, "request": request}.items():
+            meant = [one for one in meant if value is None or getattr(one, name) == value]
+        if len(meant) != 1:
             there = "; ".join(
                 f"access={one.access!r}, fraction={one.fraction:g}, request={one.request}"
                 for one in self.conditions
             )
             raise UserError(
-                f"{len(matching)} conditions of '{self.name}' are meant.", f"There are: {there}."
+                f"{len(meant)} conditions of '{self.name}' are meant.", f"There are: {there}."
             )
-        return matching[0]
+        return meant[0]
 
     @property
     def warnings(self) -> list[str]:
         """What is missing, failed, stale, or not to be used, a line each."""
-        from unlearnbench.reporting.summary import warnings
-
         return warnings(self.findings)
 
     def report(self, folder: str | Path | None = None, *, refresh: int = 0) -> Path:
         """Write page, tables and figures; return the page.
 
-        folder: reports/NAME if None; refresh: seconds after which an open page is read again, 0 for
-        never.
+        folder: reports/NAME if None; refresh: seconds until an open page is read again, 0: never.
         """
         from unlearnbench.reporting.write import write_report
 
@@ -202,31 +173,25 @@ class Results:
         """
         from unlearnbench.execution.execute import stored_model
 
-        condition = self.condition(access=access, fraction=fraction, request=request)
-        runs = condition.every_run
-        if label not in set(runs["label"]):
-            raise unknown("row", label, map(str, dict.fromkeys(runs["label"])))
+        runs = self.condition(access=access, fraction=fraction, request=request).every_run
         own = runs[runs["label"] == label]
-        ids = list(dict.fromkeys(own[own["run_seed"] == seed]["run"]))
+        if own.empty:
+            raise unknown("row", label, set(runs["label"]))
+        ids = own.loc[own["run_seed"] == seed, "run"].tolist()
         if not ids:
             there = ", ".join(map(str, sorted(set(own["run_seed"]))))
             raise UserError(f"{label} has no run of seed {seed}.", f"There are: {there}.")
-        path = Store(self.folder).model_path(ids[0])
-        if not path.exists():
+        store = Store(self.folder)
+        if not store.model_path(ids[0]).exists():
             raise UserError(
                 f"The weights of {label}, seed {seed}, were not kept.",
                 "Run it again with keep_weights=True (--keep-weights).",
             )
-        return stored_model(Store(self.folder), ids[0], Path(data))
+        return stored_model(store, ids[0], Path(data))
 
     def _repr_html_(self) -> str:
         """Show the main table of each condition in a notebook."""
         return "".join(condition.table()._repr_html_() for condition in self.conditions)
-
-
-def of_plan(planned: Planned, store: Store) -> Results:
-    """Measure and judge what a store holds of a plan."""
-    return Results(collect(planned, store), store.folder)
 
 
 def load(
@@ -234,18 +199,18 @@ def load(
 ) -> Results:
     """Read a results folder: its runs, or the findings where it holds those alone.
 
-    methods, plugins: classes and files of methods that are not shipped. Raises UserError where
-    there is nothing to read.
+    methods, plugins: classes and files of those not shipped. Raises UserError if there is nothing.
     """
     path = Path(folder)
     store = Store(path)
-    if not store.runs() and (path / FINDINGS).is_file():
-        return Results(Findings.from_json((path / FINDINGS).read_text()), path)
-    planned = planned_of(store, methods, plugins)
+    findings = path / "findings.json"
+    if not store.runs() and findings.is_file():
+        return Results(Findings.from_json(findings.read_text()), path)
+    planned = planned_of(store, [*plugins, *methods])
     if planned is None:
         hint = f"Run it first: unlearnbench run {path.name}."
         raise UserError(f"There are no results of '{path.name}' in {path.parent}.", hint)
-    return whole(of_plan(planned, store))
+    return whole(Results(collect(planned, store), path))
 
 
 def whole(results: Results) -> Results:
@@ -257,12 +222,9 @@ def whole(results: Results) -> Results:
     return results
 
 
-def planned_of(
-    store: Store, methods: Iterable[type[Method]] = (), plugins: Iterable[Path] = ()
-) -> Planned | None:
-    """Expand the benchmark that a store was made by; None if it does not say which."""
+def planned_of(store: Store, added: Iterable[Path | type[Method]] = ()) -> Planned | None:
+    """Expand the benchmark that a store was made by, with methods added; None if there is none."""
     benchmark = housekeeping.remembered(store)
     if benchmark is None:
         return None
-    files = [*map(Path, benchmark.plugins), *plugins]
-    return expand(benchmark, registry.find("methods", files, list(methods)))
+    return expand(benchmark, registry.find("methods", [*map(Path, benchmark.plugins), *added]))

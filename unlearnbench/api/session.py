@@ -1,30 +1,99 @@
-"""Run a benchmark: plan, make what is missing, tell the listener what happens."""
+"""Run a benchmark: make what is missing; a listener hears it: a terminal, a notebook's bar."""
 
 import signal
+import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
+from typing import Any
 
 from unlearnbench import registry
-from unlearnbench.api.listening import Listener, Outlook, usual
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
-from unlearnbench.api.results import Results, of_plan, whole
+from unlearnbench.api.results import Results, whole
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.collect import stale_runs
+from unlearnbench.evaluation.collect import collect, stale_runs
 from unlearnbench.execution import Workplace
 from unlearnbench.files import write_text
 from unlearnbench.planning import reading
-from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
+from unlearnbench.planning.plan import Plan
 from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.cluster import open_cluster
 from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
-from unlearnbench.scheduling.slots import open_workers
+from unlearnbench.scheduling.slots import Event, Slot, open_workers
 from unlearnbench.storage import housekeeping
 from unlearnbench.storage.store import Store
-from unlearnbench.units import duration
+from unlearnbench.units import count, duration
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Say what there is to do before it begins: what is stored, what is open, what it will take."""
+
+    heading: str
+    plan: Plan
+    state: Progress
+    known: estimate.Pace
+    cost: estimate.Cost
+
+
+class Listener:
+    """Hear what a run does. Each method does nothing: a subclass writes those that it wants."""
+
+    def planned(self, outlook: Outlook) -> None:
+        """Hear what there is to do, before anything starts."""
+
+    def working(self, outlook: Outlook, slots: list[Slot]) -> AbstractContextManager[object]:
+        """Return a context that lasts while models are made on `slots`."""
+        return nullcontext()
+
+    def ended(self, event: Event) -> None:
+        """Hear that a model was made, has failed, or cannot be made."""
+
+    def told(self, text: str) -> None:
+        """Hear a line about anything else."""
+
+
+class _NotebookBar(Listener):
+    """Show a progress bar below a notebook's cell, and each failure in a line of its own."""
+
+    def __init__(self) -> None:
+        self._total, self._ended, self._started = 0, 0, time.monotonic()
+        self._heading, self._lines = "", list[str]()
+        self._handle: Any = None
+
+    def planned(self, outlook: Outlook) -> None:
+        self._heading, self._total, self._ended = outlook.heading, len(outlook.state.open), 0
+        self._started = time.monotonic()
+        self._show()
+
+    def ended(self, event: Event) -> None:
+        self._ended += event.status != "again"
+        if event.status in ("failed", "blocked"):
+            self._lines.append(f"{event.label} {event.run} {event.status}: {event.message}")
+        self._show()
+
+    def told(self, text: str) -> None:
+        self._lines.append(text)
+        self._show()
+
+    def _show(self) -> None:
+        from IPython.display import HTML, display
+
+        spent = duration(time.monotonic() - self._started)
+        text = f"{self._heading}: {self._ended} of {count(self._total, 'model')}, {spent}"
+        lines = "".join(f"<div>{escape(line)}</div>" for line in self._lines)
+        bar = f"<progress value='{self._ended}' max='{max(self._total, 1)}'></progress>"
+        shown = HTML(f"<div>{bar} {escape(text)}</div>{lines}")  # type: ignore[no-untyped-call]
+        if self._handle is None:
+            self._handle = display(shown, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(shown)
 
 
 def run(
@@ -51,10 +120,9 @@ def run(
     benchmark: a name, a TOML file, or what `ub.benchmark` returns; methods: names, files, classes
     and instances, all that the benchmark has if None, or a mapping from labels of rows to them;
     seeds: how often everything is repeated; devices, jobs_per_device, timeout, budget, address: as
-    `Request` has them; data, results: folders; listener: hears what happens, None for a progress
-    bar in a notebook and silence elsewhere. A method that fails is in `results.findings.failures`
-    and harms no other. Raises UserError for what is unknown, wrong or not there, and where no run
-    has finished.
+    `Request` has them; data, results: folders; listener: hears what happens, None for a bar in a
+    notebook and silence elsewhere. A method that fails is in `results.findings.failures` and harms
+    no other. Raises UserError for what is unknown, wrong or not there, and if no run has finished.
     """
     setup = benchmark if isinstance(benchmark, Setup) else read_benchmark(benchmark)
     request = Request(
@@ -73,43 +141,43 @@ def run(
         profile=profile,
         keep_weights=keep_weights,
     )
-    return whole(follow(request, listener or usual())[0])
+    if listener is None:
+        listener = _NotebookBar() if "ipykernel" in sys.modules else Listener()
+    return whole(follow(request, listener)[0])
 
 
 def follow(request: Request, listener: Listener) -> tuple[Results, bool]:
     """Do what is requested; return what came out, and whether nothing failed."""
     planned, store = begin(request, listener)
     succeeded = make(request, planned, store, listener)
-    return of_plan(planned, store), succeeded
+    return Results(collect(planned, store), store.folder), succeeded
 
 
 def make(
-    request: Request,
-    planned: Planned,
-    store: Store,
-    listener: Listener,
-    heading: str | None = None,
+    request: Request, planned: Planned, store: Store, listener: Listener, heading: str = ""
 ) -> bool:
-    """Make what a plan lacks and remember what was asked; say whether nothing failed.
-
-    heading: what the plan is called to the listener, the benchmark's name if None.
-    """
-    for name, count in housekeeping.adopt(store, planned.plan).items():
-        listener.told(f"{count} models are the same as in {name}: copied from there.")
+    """Make what a plan lacks, under a heading of its own if any; say whether nothing failed."""
+    for name, copied in housekeeping.adopt(store, planned.plan).items():
+        listener.told(f"{copied} models are the same as in {name}: copied from there.")
     outlook = look(request, planned, store, heading)
     listener.planned(outlook)
     if outlook.state.open and not request.address:
         request.placement.require()
     store.prepare()
-    _remember(store, planned.benchmark)
-    whole = not outlook.state.open or _work_off(request, planned, store, outlook, listener)
-    return whole and not outlook.state.failed
+    before = housekeeping.remembered(store)
+    merged = reading.merge(planned.benchmark, before) if before else planned.benchmark
+    write_text(store.folder / "benchmark.toml", reading.as_toml(merged))
+    made = not outlook.state.open or _work_off(request, planned, store, outlook, listener)
+    return made and not outlook.state.failed
 
 
-def look(request: Request, planned: Planned, store: Store, heading: str | None = None) -> Outlook:
+def look(request: Request, planned: Planned, store: Store, heading: str = "") -> Outlook:
     """Say what a plan lacks and what it will take; nothing is made."""
     plan = planned.plan
-    state = progress(plan, store, _retried(request, planned, store))
+    retry = set(stale_runs(planned, store)) if request.retry_stale else set()
+    if request.retry_failed:
+        retry |= {run for run in plan.nodes if store.error(run) is not None}
+    state = progress(plan, store, retry)
     known = estimate.from_store(plan, store)
     placement = None if request.address else request.placement
     cost = estimate.cost(plan, store, state.open, known, placement)
@@ -129,15 +197,13 @@ def _work_off(
     request: Request, planned: Planned, store: Store, outlook: Outlook, listener: Listener
 ) -> bool:
     """Make the open nodes; say whether all could be made."""
-    benchmark, placement = planned.benchmark, request.placement
-    registry.source(benchmark.data, request.data).fetch()  # before any worker starts
-    opened = (
-        open_cluster(request.address)
-        if request.address
-        else open_workers(placement.devices, placement.jobs)
-    )
-    plugins = registry.added(planned.plugins)
-    workplace, failed = Workplace(request.data.resolve(), plugins, request.profile), 0
+    address, placement, here = request.address, request.placement, registry.shipped("methods")
+    registry.source(planned.benchmark.data, request.data).fetch()  # before any worker starts
+    opened = open_cluster(address) if address else open_workers(placement.devices, placement.jobs)
+    # Workers find those that are shipped or installed by themselves.
+    every = planned.plugins.values()
+    added = tuple(one for one in every if one.entry is None and one.path.parent != here)
+    workplace, failed = Workplace(request.data.resolve(), added, request.profile), 0
     with opened as workers:
         scheduler = Scheduler(
             planned.plan,
@@ -149,13 +215,15 @@ def _work_off(
             timeout=request.timeout,
         )
         slots = [worker.slot for worker in workers]
-        with _stopped_by_ctrl_c(scheduler, listener), listener.working(outlook, slots):
+        with _hearing_ctrl_c(scheduler, listener), listener.working(outlook, slots):
             for event in scheduler.run(outlook.state):
                 node = planned.plan.nodes[event.run]
                 if event.status == "done" and not event.message:
                     outlook.known.learn(node, event.seconds)
                 listener.ended(event)
                 failed += event.status in ("failed", "blocked")
+        if scheduler.stopping:
+            raise KeyboardInterrupt
     store.refresh()
     return not failed
 
@@ -171,7 +239,8 @@ def within_budget(
     seconds = request.budget or 0.0
     first = prepare(request, 1)
     request.placement.require()
-    known = estimate.from_store(first.plan, store)
+    outlook = look(request, first, store)
+    known = outlook.known
     if not known.rates and dry_run:
         listener.told("Nothing is known of the time yet: run it, and the first model tells.")
         return prepare(request)
@@ -179,16 +248,14 @@ def within_budget(
         store.prepare()
         listener.told("Making the first model, to learn how long they take.")
         alone = Progress([], [], [next(iter(first.plan.nodes))])
-        cost = estimate.cost(first.plan, store, alone.open, known, request.placement)
-        outlook = Outlook(first.benchmark.name, first.plan, alone, known, cost)
-        _work_off(request, first, store, outlook, listener)
+        _work_off(request, first, store, replace(outlook, state=alone), listener)
     needs, asked = 0.0, len(prepare(request).benchmark.seeds.forget)
-    for count in range(asked, 0, -1):
-        planned = prepare(request, count)
+    for repetitions in range(asked, 0, -1):
+        planned = prepare(request, repetitions)
         todo = [node for run, node in planned.plan.nodes.items() if not store.done(run)]
         needs = known.total(todo, request.placement.slots) or 0.0
         if needs <= seconds:
-            listener.told(f"{count} of {asked} repetitions fit in {duration(seconds)}.")
+            listener.told(f"{repetitions} of {asked} repetitions fit in {duration(seconds)}.")
             return planned
     raise UserError(
         f"One repetition takes about {duration(needs)}, which is more than {duration(seconds)}.",
@@ -196,12 +263,8 @@ def within_budget(
     )
 
 
-@contextmanager
-def _stopped_by_ctrl_c(scheduler: Scheduler, listener: Listener) -> Iterator[None]:
+def _hearing_ctrl_c(scheduler: Scheduler, listener: Listener) -> ExitStack:
     """Let the first Ctrl-C finish what is running and the second one stop at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread hears signals
-        return
 
     def on_signal(number: int, frame: object) -> None:
         if scheduler.stopping:
@@ -209,24 +272,7 @@ def _stopped_by_ctrl_c(scheduler: Scheduler, listener: Listener) -> Iterator[Non
         scheduler.stopping = True
         listener.told("Finishing what is running; Ctrl-C again stops at once.")
 
-    before = signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if scheduler.stopping:
-        raise KeyboardInterrupt
-
-
-def _retried(request: Request, planned: Planned, store: Store) -> set[str]:
-    retry = set(stale_runs(planned, store)) if request.retry_stale else set()
-    if request.retry_failed:
-        retry |= {run for run in planned.plan.nodes if store.error(run) is not None}
-    return retry
-
-
-def _remember(store: Store, benchmark: Benchmark) -> None:
-    """Write down what was asked, beside the rows asked for before."""
-    before = housekeeping.remembered(store)
-    merged = reading.merge(benchmark, before) if before else benchmark
-    write_text(store.folder / "benchmark.toml", reading.as_toml(merged))
+    after = ExitStack()
+    if threading.current_thread() is threading.main_thread():  # no other hears signals
+        after.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, on_signal))
+    return after

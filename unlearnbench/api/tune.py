@@ -3,9 +3,8 @@
 import math
 from typing import Any
 
-from unlearnbench.api.listening import Listener
 from unlearnbench.api.request import Request
-from unlearnbench.api.session import make
+from unlearnbench.api.session import Listener, make
 from unlearnbench.errors import UserError
 from unlearnbench.planning import reading
 from unlearnbench.planning.expansion import Planned, expand

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from unlearnbench.api.listening import Listener, Outlook
+from unlearnbench.api.session import Listener, Outlook
 from unlearnbench.planning.plan import Node
 from unlearnbench.reporting.tables.table import Table
 from unlearnbench.scheduling.estimate import Cost, Pace

@@ -47,7 +47,7 @@ def prune(
     from unlearnbench.storage import housekeeping
 
     store = housekeeping.open_store(results, Path(benchmark).stem)
-    planned = planned_of(store, plugins=plugin or [])
+    planned = planned_of(store, plugin or [])
     if planned is None:
         raise UserError(f"{store.folder} has no benchmark.toml.", "Run the benchmark once more.")
     paths = housekeeping.superfluous(store, planned.plan)
