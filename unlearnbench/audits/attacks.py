@@ -13,13 +13,19 @@ from scipy.special import expit
 
 from unlearnbench.audits import lira
 from unlearnbench.audits.references import GAMMA, ReferenceModels, share_above
-from unlearnbench.audits.roc import Part, balanced_accuracy, drawn, half, placements, tpr_at_fpr
+from unlearnbench.audits.roc import (
+    Floats,
+    Index,
+    Part,
+    balanced_accuracy,
+    drawn,
+    half,
+    placements,
+    tpr_at_fpr,
+)
 
 if TYPE_CHECKING:
     from sklearn.svm import SVC
-
-Floats = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 FPRS = (0.01, 0.001)
 """False-positive rates at which the share of found members is read."""
@@ -68,14 +74,12 @@ class View:
     @cached_property
     def margin(self) -> Floats:
         """Log-odds of the true label."""
-        margin: Floats = self.signals["margin"].astype(np.float64)
-        return margin
+        return self.signals["margin"].astype(np.float64)
 
     @cached_property
     def confidence(self) -> Floats:
         """From the margin, which keeps apart what float32 confidences near 1 no longer can."""
-        confidence: Floats = expit(self.margin)
-        return confidence
+        return expit(self.margin)
 
 
 def _rmia_paper(view: View, references: ReferenceModels) -> Floats:
@@ -170,18 +174,12 @@ class Attacked:
     balanced: float
 
 
-def attacked(
-    scores: Floats,
-    forget: Index,
-    others: Index,
-    forget_set: object,
-) -> Attacked:
+def attacked(scores: Floats, forget: Index, others: Index, forget_set: object) -> Attacked:
     """Reduce membership scores of the pool to what the attack finds."""
     positive, negative = scores[forget], scores[others]
     if not (np.isfinite(positive).all() and np.isfinite(negative).all()):
         raise ValueError("an attack gave scores that are not finite")
-    placed = placements(positive, negative)
-    part = Part(str(forget_set), forget, others, 100 * placed.positive, 100 * placed.negative)
+    part = Part(str(forget_set), forget, others, *placements(positive, negative))
     rates = {fpr: tpr_at_fpr(positive, negative, fpr) for fpr in FPRS}
     return Attacked(part, rates, balanced_accuracy(positive, negative))
 
@@ -204,11 +202,11 @@ def ulira(margins: Sequence[Floats], forgotten: Sequence[Index]) -> list[Attacke
     values = np.stack([margin[audited] for margin in margins]).astype(np.float64)
     second = np.arange(len(values)) >= len(values) // 2
     worlds = []
-    for world in range(len(values)):
-        fitted = second if not second[world] else ~second
+    for world, members in enumerate(seen):
+        fitted = second != second[world]
         scores = lira.online(values[world], lira.fit(values[fitted], seen[fitted]))
-        members, others = np.flatnonzero(seen[world]), np.flatnonzero(~seen[world])
-        worlds.append(attacked(scores, members, others, f"world {world}"))
+        groups = np.flatnonzero(members), np.flatnonzero(~members)
+        worlds.append(attacked(scores, *groups, f"world {world}"))
     return worlds
 
 
@@ -220,19 +218,14 @@ def _fit_svc(members: Floats, others: Floats) -> SVC:
     from sklearn.svm import SVC
 
     size = min(len(members), len(others), SVC_MOST)
-    values, weights, labels = [], [], []
-    for label, group in ((1, members), (0, others)):
-        chosen = group[drawn(group, size)]
-        value, count = np.unique(np.round(chosen / SVC_RESOLUTION), return_counts=True)
-        values.append(value)
-        weights.append(count)
-        labels.append(np.full(len(value), label))
+    fitted = [
+        np.unique(np.round(group[drawn(group, size)] / SVC_RESOLUTION), return_counts=True)
+        for group in (members, others)
+    ]
+    values, weights = (np.concatenate(of_both) for of_both in zip(*fitted, strict=True))
+    labels = np.repeat([1, 0], [len(value) for value, _ in fitted])
     model = SVC(C=3, kernel="rbf", gamma="auto")
-    return model.fit(
-        SVC_RESOLUTION * np.concatenate(values)[:, None],
-        np.concatenate(labels),
-        sample_weight=np.concatenate(weights),
-    )
+    return model.fit(SVC_RESOLUTION * values[:, None], labels, sample_weight=weights)
 
 
 def _decide(model: SVC, values: Floats) -> Floats:

@@ -7,39 +7,46 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from unlearnbench.toolkit.examples import Examples, as_pixels
+
 
 @dataclass(frozen=True)
 class Found:
     """Hold what a search found, one entry a sample, in the order of the samples.
 
-    images: float32 [n, C, H, W] in [0, 1], the adversarial image, or the last one tried; labels:
-    int64 [n], the model's prediction on it; radius: float32 [n], the last l2 bound tried, 0 where
-    the clean image was already misclassified; flipped: bool [n], False where nothing was found.
+    clean, images: float32 [n, C, H, W] in [0, 1], the image and the adversarial one, or the last
+    one tried; truth, labels: int64 [n], the label and the model's prediction on `images`; radius:
+    float32 [n], the last l2 bound tried, 0 where the clean image was already misclassified.
     """
 
+    clean: Tensor
+    truth: Tensor
     images: Tensor
     labels: Tensor
     radius: Tensor
-    flipped: Tensor
 
-    def enter(
-        self, index: Tensor, images: Tensor, labels: Tensor, radius: Tensor, flipped: Tensor
-    ) -> None:
+    @property
+    def flipped(self) -> Tensor:
+        """False where nothing was found: bool [n]."""
+        return self.labels != self.truth
+
+    @property
+    def left(self) -> Tensor:
+        """Positions where nothing was found: int64."""
+        return (~self.flipped).nonzero().squeeze(1)
+
+    def enter(self, index: Tensor, images: Tensor, labels: Tensor, radius: Tensor) -> None:
         """Enter how the search ended for the samples at `index` (int64)."""
         self.images[index] = images
         self.labels[index] = labels
         self.radius[index] = radius
-        self.flipped[index] = flipped
 
 
-def nothing(clean: Tensor, labels: Tensor) -> Found:
+def nothing(examples: Examples) -> Found:
     """Return what is known before any search: the clean images, and nothing flipped."""
-    return Found(
-        images=clean.clone(),
-        labels=labels.clone(),
-        radius=torch.zeros(len(clean), device=clean.device),
-        flipped=torch.zeros(len(clean), dtype=torch.bool, device=clean.device),
-    )
+    clean, truth = as_pixels(examples.images), examples.labels
+    radius = torch.zeros(len(truth), device=truth.device)
+    return Found(clean, truth, clean.clone(), truth.clone(), radius)
 
 
 def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
@@ -61,8 +68,7 @@ def rows(values: Tensor) -> Tensor:
 
 def norms(images: Tensor) -> Tensor:
     """Return each image's l2 norm, [n]."""
-    lengths: Tensor = torch.linalg.vector_norm(images.flatten(1), dim=1)
-    return lengths
+    return torch.linalg.vector_norm(images.flatten(1), dim=1)
 
 
 def unit(images: Tensor) -> Tensor:

@@ -41,13 +41,9 @@ class Bounded(nn.Module, ABC):
 
     @torch.no_grad()
     def look(self, rounds: int = 1) -> tuple[Tensor, Tensor]:
-        """Follow the direction; return the norm, a scalar, and the image of the direction."""
+        """Follow the direction by power iteration; return the norm, a scalar, and its image."""
         for _ in range(rounds - 1):
-            self._follow()
-        return self._follow()
-
-    def _follow(self) -> tuple[Tensor, Tensor]:
-        """Take one round of power iteration."""
+            self.look()
         image = self.there(self.direction)
         image /= image.norm().clamp_min(1e-30)
         returned = self.back(image)
@@ -69,10 +65,6 @@ class Bounded(nn.Module, ABC):
     def slope(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the gradient of <y, map of x> with respect to the weight."""
 
-    @abstractmethod
-    def _middle(self) -> Tensor:
-        """Return the part of the weight that maps a position to itself, [outputs, inputs]."""
-
     def _begin(self, shape: Sequence[int]) -> None:
         """Begin with a map that keeps lengths, of an image's every position by itself.
 
@@ -82,12 +74,13 @@ class Bounded(nn.Module, ABC):
         that one is at most 1 signals vanish and nothing is learnt.
         """
         with torch.no_grad():
-            middle = self.weight.new_empty(self.weight.shape[:2])
-            same = middle.shape[0] == middle.shape[1]
+            outputs, inputs, *kernel = self.weight.shape
+            middle = self.weight.new_empty(outputs, inputs)
+            start = nn.init.eye_ if inputs == outputs else nn.init.orthogonal_
             self.weight.zero_()
-            self._middle().copy_(nn.init.eye_(middle) if same else nn.init.orthogonal_(middle))
-        start = torch.randn(1, *shape)
-        self.register_buffer("direction", start / start.norm())
+            self.weight[(..., *(side // 2 for side in kernel))] = start(middle)
+        direction = torch.randn(1, *shape)
+        self.register_buffer("direction", direction / direction.norm())
 
 
 class BoundedConv(Bounded, nn.Conv2d):
@@ -100,8 +93,7 @@ class BoundedConv(Bounded, nn.Conv2d):
 
     def there(self, x: Tensor) -> Tensor:
         """Map x without the bias."""
-        mapped: Tensor = functional.conv2d(x, self.weight, None, self.stride, self.padding)
-        return mapped
+        return self.forward(x)
 
     def back(self, y: Tensor) -> Tensor:
         """Map y by the adjoint."""
@@ -114,10 +106,6 @@ class BoundedConv(Bounded, nn.Conv2d):
         shape, stride, padding = self.weight.shape, self.stride, self.padding
         made: Tensor = conv2d_weight(x, shape, y, stride, padding)  # type: ignore[no-untyped-call]
         return made
-
-    def _middle(self) -> Tensor:
-        across, down = (side // 2 for side in self.kernel_size)
-        return self.weight[..., across, down]
 
 
 class BoundedLinear(Bounded, nn.Linear):
@@ -139,9 +127,6 @@ class BoundedLinear(Bounded, nn.Linear):
     def slope(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the gradient of <y, map of x> with respect to the weight."""
         return y.T @ x
-
-    def _middle(self) -> Tensor:
-        return self.weight
 
 
 def settle(model: nn.Module, known: nn.Module | None = None) -> None:

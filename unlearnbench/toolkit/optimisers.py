@@ -4,6 +4,7 @@ PyTorch's own update rules, called as the functions they are: the classes around
 compiler, which takes a second of every worker, and its schedules need those classes.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
@@ -30,14 +31,15 @@ class Optimiser(ABC):
         for parameter in self.parameters:
             parameter.grad = None
 
-    @abstractmethod
+    @torch.no_grad()
     def step(self, lr: float) -> None:
         """Take one step; parameters without a gradient stay where they are."""
+        gradients = {p: p.grad for p in self.parameters if p.grad is not None}
+        self._move(list(gradients), list(gradients.values()), lr)
 
-    def _moved(self) -> tuple[list[Tensor], list[Tensor]]:
-        """List the parameters that have a gradient, and their gradients."""
-        moved: list[Tensor] = [p for p in self.parameters if p.grad is not None]
-        return moved, [p.grad for p in moved if p.grad is not None]
+    @abstractmethod
+    def _move(self, moved: list[Tensor], gradients: list[Tensor], lr: float) -> None:
+        """Move parameters along their gradients."""
 
 
 class SGD(Optimiser):
@@ -50,12 +52,9 @@ class SGD(Optimiser):
         super().__init__(parameters)
         self.momentum = momentum
         self.weight_decay = weight_decay
-        self.buffers: dict[Tensor, Tensor] = {}
+        self.buffers: dict[Tensor, Tensor | None] = {}
 
-    @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Take one step; parameters without a gradient stay where they are."""
-        moved, gradients = self._moved()
+    def _move(self, moved: list[Tensor], gradients: list[Tensor], lr: float) -> None:
         buffers = [self.buffers.get(p) for p in moved]
         sgd(
             moved,
@@ -70,9 +69,7 @@ class SGD(Optimiser):
             nesterov=False,
             maximize=False,
         )
-        if self.momentum:
-            kept = zip(moved, buffers, strict=True)
-            self.buffers |= {p: buffer for p, buffer in kept if buffer is not None}
+        self.buffers.update(zip(moved, buffers, strict=True))
 
 
 class Adam(Optimiser):
@@ -83,10 +80,7 @@ class Adam(Optimiser):
         super().__init__(parameters)
         self.moments: dict[Tensor, tuple[Tensor, Tensor, Tensor]] = {}
 
-    @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Take one step; parameters without a gradient stay where they are."""
-        moved, gradients = self._moved()
+    def _move(self, moved: list[Tensor], gradients: list[Tensor], lr: float) -> None:
         for p in moved:
             if p not in self.moments:
                 self.moments[p] = torch.zeros_like(p), torch.zeros_like(p), torch.zeros(())
@@ -128,11 +122,4 @@ def one_cycle(peak: float, steps: int) -> Schedule:
 
 def step_decay(lr: float, every: int) -> Schedule:
     """Multiply `lr` by 0.1 after `every` epochs, again and again; a function of the epoch."""
-
-    def rate(epoch: int) -> float:
-        decayed = lr
-        for _ in range(epoch // every):
-            decayed *= 0.1
-        return decayed
-
-    return rate
+    return lambda epoch: math.prod([0.1] * (epoch // every), start=lr)

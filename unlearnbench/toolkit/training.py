@@ -4,8 +4,8 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,55 +26,43 @@ WORTHWHILE = 120.0
 """Seconds of training from which on a compilation, about half a minute, can pay."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Say which form of a step was taken and why; goes into the record. Times in ms a batch."""
-
-    used: str
-    eager_ms: float | None = None
-    compiled_ms: float | None = None
-    why: str = ""
-
-    def note(self) -> dict[str, object]:
-        """Return it for the record, without what is not known."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, "")}
-
-
 def faster_form(
     model: nn.Module,
     loss: Loss,
     batch: tuple[Tensor, Tensor],
     steps: int,
     compiler: Callable[[Loss], Loss],
-) -> tuple[Loss, Choice]:
+) -> tuple[Loss, dict[str, object]]:
     """Return `loss` or its compiled form, whichever is faster forward and backward on `batch`.
 
-    steps: how many are to come. Weights, gradients and BatchNorm's statistics are left as they
-    were. Whatever a compiler raises means that the eager form is used.
+    steps: how many are to come. Returned beside it, for the record: which form is used and why,
+    and times in ms a batch. Weights, gradients and BatchNorm's statistics are left as they were.
+    Whatever a compiler raises means that the eager form is used.
     """
     before = copy.deepcopy(model.state_dict())
+    note: dict[str, object] = {"used": "eager"}
     try:
-        eager = _milliseconds(model, loss, batch)
+        note["eager_ms"] = eager = _milliseconds(model, loss, batch)
         if eager * steps < 1000 * WORTHWHILE:
-            return loss, Choice("eager", eager, why="too short to compile for")
+            return loss, note | {"why": "too short to compile for"}
         try:
             fast = compiler(loss)
-            compiled = _milliseconds(model, fast, batch)
+            note["compiled_ms"] = compiled = _milliseconds(model, fast, batch)
         except Exception as error:  # torch.compile raises whatever its backends do
             said = f"{type(error).__name__}: {error}".partition("\n")[0]
-            return loss, Choice("eager", eager, why=f"not compiled: {said}")
-        if compiled < eager:
-            return fast, Choice("compiled", eager, compiled)
-        return loss, Choice("eager", eager, compiled, "faster")
+            return loss, note | {"why": f"not compiled: {said}"}
+        return (
+            (fast, note | {"used": "compiled"})
+            if compiled < eager
+            else (loss, note | {"why": "faster"})
+        )
     finally:
         model.load_state_dict(before)
         model.zero_grad(set_to_none=True)
 
 
-def with_cuda_graphs(loss: Loss) -> Loss:
-    """Compile for one shape, kernels fused and launched together."""
-    compiled: Loss = torch.compile(loss, mode="reduce-overhead", dynamic=False)
-    return compiled
+with_cuda_graphs = partial(torch.compile, mode="reduce-overhead", dynamic=False)
+"""Compiles for one shape, kernels fused and launched together."""
 
 
 def _milliseconds(model: nn.Module, loss: Loss, batch: tuple[Tensor, Tensor]) -> float:
@@ -122,12 +110,20 @@ class Trainer:
         self.generator = torch.Generator(device).manual_seed(seed)
         self.autocast = recipe.precision == "bf16" and device.type == "cuda"
         self.device = device
-        self.frozen = _frozen(model, mask)
+        # For each masked parameter what may change, and the value the rest is held at: weight decay
+        # and momentum move a weight without a gradient, so that zeroing gradients would not do.
+        self.frozen = [
+            (p, mask[name], p.detach().clone())
+            for name, p in model.named_parameters()
+            if mask and name in mask
+        ]
         self.bounded = bounded_layers(model)
 
-    def eager(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean cross-entropy of a batch, a scalar."""
+    def eager(self, pixels: Tensor, labels: Tensor, loss: Loss | None = None) -> Tensor:
+        """Return the mean of `loss`, by default the cross-entropy, over a batch, a scalar."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            if loss is not None:
+                return loss(pixels, labels)
             return functional.cross_entropy(self.model(pixels), labels)
 
     def compile(self, examples: Examples, steps: int) -> None:
@@ -141,8 +137,9 @@ class Trainer:
         self.model.train()
         drawn = torch.Generator(self.device).manual_seed(0)
         batch = next(iter(examples.shuffled(drawn)))
-        self.loss, choice = faster_form(self.model, self.eager, batch, steps, with_cuda_graphs)
-        recorder().notes["training step"] = choice.note()
+        self.loss, recorder().notes["training step"] = faster_form(
+            self.model, self.eager, batch, steps, with_cuda_graphs
+        )
 
     def epoch(
         self,
@@ -170,7 +167,8 @@ class Trainer:
             if batch is None:
                 break
             with recording.part("forward and backward", self.device):
-                mean = self._mean(*batch, loss)
+                plain = loss is None and len(batch[1]) == self.recipe.batch_size
+                mean = self.loss(*batch) if plain else self.eager(*batch, loss)
                 objective = sign * mean
                 if l1:
                     sizes = torch.stack([p.abs().sum() for p in self.model.parameters()])
@@ -181,14 +179,6 @@ class Trainer:
             total += mean.detach() * len(batch[1])
         recording.gradients += len(examples)
         return float(total) / len(examples)
-
-    def _mean(self, pixels: Tensor, labels: Tensor, loss: Loss | None) -> Tensor:
-        """Return the mean loss of a batch."""
-        if loss is None:
-            full = len(labels) == self.recipe.batch_size
-            return (self.loss if full else self.eager)(pixels, labels)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            return loss(pixels, labels)
 
     def backward(self, objective: Tensor) -> None:
         """Set the gradients to those of a scalar, and nothing else."""
@@ -230,12 +220,7 @@ def finetune(
     """
     source = examples if callable(examples) else lambda epoch: examples
     trainer = Trainer(model, source(0).recipe, lr=lr, seed=seed, mask=mask)
-    decayed = step_decay(lr, decay_every or epochs)
-    for epoch in range(epochs):
-        trainer.lr = decayed(epoch)
-        mean = trainer.epoch(source(epoch), loss=loss, l1=l1(epoch) if l1 else 0.0)
-        recorder().epoch(epoch + 1, epochs, mean, model)
-    return model
+    return _passes(trainer, source, epochs, decay_every, l1, loss=loss)
 
 
 def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
@@ -248,23 +233,25 @@ def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
     robust = trades_loss(model, recipe.trades, trainer.generator) if recipe.trades else None
     if robust is None:
         trainer.compile(examples, steps)
-    cycle = one_cycle(recipe.lr, steps) if recipe.schedule == "one-cycle" else None
-    decayed = step_decay(recipe.lr, recipe.decay_every or recipe.epochs)
-    for epoch in range(recipe.epochs):
+    rate = one_cycle(recipe.lr, steps) if recipe.schedule == "one-cycle" else None
+    every = recipe.decay_every
+    return _passes(trainer, lambda _: examples, recipe.epochs, every, loss=robust, rate=rate)
+
+
+def _passes(
+    trainer: Trainer,
+    source: Callable[[int], Examples],
+    epochs: int,
+    decay_every: int | None,
+    l1: Callable[[int], float] | None = None,
+    **objective: Any,
+) -> nn.Module:
+    decayed = step_decay(trainer.lr, decay_every or epochs)
+    for epoch in range(epochs):
         trainer.lr = decayed(epoch)
-        loss = trainer.epoch(examples, loss=robust, rate=cycle)
-        recorder().epoch(epoch + 1, recipe.epochs, loss, model)
-    return model
-
-
-def _frozen(model: nn.Module, mask: Mask | None) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
-    """Pair each masked parameter with what may change and the value the rest is held at.
-
-    Zeroing gradients would not do: weight decay and momentum move a weight without a gradient.
-    """
-    if mask is None:
-        return []
-    return [(p, mask[n], p.detach().clone()) for n, p in model.named_parameters() if n in mask]
+        mean = trainer.epoch(source(epoch), l1=l1(epoch) if l1 else 0.0, **objective)
+        recorder().epoch(epoch + 1, epochs, mean, trainer.model)
+    return trainer.model
 
 
 START = 1e-3
@@ -303,24 +290,16 @@ def worst_nearby(
     """
     with torch.no_grad():
         target = model(pixels).float()
+    cube, radius = trades.norm == "linf", trades.radius
     noise = torch.randn(pixels.shape, generator=generator, device=pixels.device)
     here = (pixels + START * noise).clamp(0.0, 1.0)
     for _ in range(trades.steps):
         here = here.contiguous(memory_format=torch.channels_last).requires_grad_()
         far = divergence(model(here).float(), target)
         (gradient,) = torch.autograd.grad(far, here)
-        away = here.detach() + trades.step * _direction(gradient, trades.norm) - pixels
-        here = (pixels + _within(away, trades)).clamp(0.0, 1.0)
+        direction = gradient.sign() if cube else unit(gradient)
+        away = here.detach() + trades.step * direction - pixels
+        away = away.clamp(-radius, radius) if cube else shortened(away, radius)
+        here = (pixels + away).clamp(0.0, 1.0)
     recorder().gradients += trades.steps * len(pixels)
     return here.detach()
-
-
-def _direction(gradient: Tensor, norm: str) -> Tensor:
-    return gradient.sign() if norm == "linf" else unit(gradient)
-
-
-def _within(away: Tensor, trades: Trades) -> Tensor:
-    """Put what leads out of the ball back on its surface."""
-    if trades.norm == "linf":
-        return away.clamp(-trades.radius, trades.radius)
-    return shortened(away, trades.radius)
