@@ -11,18 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from unlearnbench.audits import lira
+from unlearnbench.audits import lira, roc
 from unlearnbench.audits.references import GAMMA, ReferenceModels, share_above
-from unlearnbench.audits.roc import (
-    Floats,
-    Index,
-    Part,
-    balanced_accuracy,
-    drawn,
-    half,
-    placements,
-    tpr_at_fpr,
-)
+from unlearnbench.audits.roc import Floats, Index, Part
 
 if TYPE_CHECKING:
     from sklearn.svm import SVC
@@ -179,9 +170,9 @@ def attacked(scores: Floats, forget: Index, others: Index, forget_set: object) -
     positive, negative = scores[forget], scores[others]
     if not (np.isfinite(positive).all() and np.isfinite(negative).all()):
         raise ValueError("an attack gave scores that are not finite")
-    part = Part(str(forget_set), forget, others, *placements(positive, negative))
-    rates = {fpr: tpr_at_fpr(positive, negative, fpr) for fpr in FPRS}
-    return Attacked(part, rates, balanced_accuracy(positive, negative))
+    part = Part(str(forget_set), forget, others, *roc.placements(positive, negative))
+    rates = {fpr: roc.tpr_at_fpr(positive, negative, fpr) for fpr in FPRS}
+    return Attacked(part, rates, roc.balanced_accuracy(positive, negative))
 
 
 def ulira(margins: Sequence[Floats], forgotten: Sequence[Index]) -> list[Attacked]:
@@ -219,7 +210,7 @@ def _fit_svc(members: Floats, others: Floats) -> SVC:
 
     size = min(len(members), len(others), SVC_MOST)
     fitted = [
-        np.unique(np.round(group[drawn(group, size)] / SVC_RESOLUTION), return_counts=True)
+        np.unique(np.round(group[roc.drawn(group, size)] / SVC_RESOLUTION), return_counts=True)
         for group in (members, others)
     ]
     values, weights = (np.concatenate(of_both) for of_both in zip(*fitted, strict=True))
@@ -260,7 +251,7 @@ def svc_scores(retain: Floats, test: Floats, forget: Floats) -> tuple[Floats, Fl
     scored alike.
     """
     at_forget, at_test = np.empty(len(forget)), np.empty(len(test))
-    first_f, first_t = half(forget), half(test)
+    first_f, first_t = roc.half(forget), roc.half(test)
     for part_f, part_t in ((first_f, first_t), (~first_f, ~first_t)):
         model = _fit_svc(retain, test[~part_t])
         for out, values, part in ((at_forget, forget, part_f), (at_test, test, part_t)):

@@ -95,7 +95,8 @@ def tpr_at_fpr(positive: Floats, negative: Floats, fpr: float) -> float | None:
     if len(negative) < needed_negatives(fpr):
         return None
     allowed = int(fpr * len(negative))
-    threshold = np.sort(negative)[len(negative) - allowed - 1]
+    place = len(negative) - allowed - 1
+    threshold = np.partition(negative, place)[place]
     return float(100 * (positive > threshold).mean())
 
 
@@ -122,11 +123,8 @@ def drawn(values: Floats, count: int) -> Mask:
     from pandas.util import hash_array  # slow to import, and most commands measure nothing
 
     hashes = hash_array(values.astype(np.float32))
-    if count in (0, len(values)):
-        return np.full(len(values), count > 0)
-    last = np.partition(hashes, count - 1)[count - 1]
-    chosen: NDArray[np.bool_] = hashes < last
-    chosen[np.flatnonzero(hashes == last)[: count - chosen.sum()]] = True
+    chosen = np.zeros(len(values), dtype=np.bool_)
+    chosen[np.argsort(hashes, kind="stable")[:count]] = True
     return chosen
 
 

@@ -1,29 +1,86 @@
 """AMUN's adversarial set: for each forgotten sample the nearest image with another label."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from unlearnbench.seeds import seed_for
-from unlearnbench.toolkit.boundary import (
-    Found,
-    frozen,
-    negative_margin,
-    norms,
-    nothing,
-    rows,
-    shortened,
-    unit,
-)
-from unlearnbench.toolkit.examples import Examples
+from unlearnbench.toolkit.examples import Examples, as_pixels, norms, rows, shortened, unit
 from unlearnbench.toolkit.recorder import recorder
 
 STEPS = 50
 """Steps of PGD before a sample's radius doubles (the paper's PGD-50)."""
 LOOK = 5
 """Steps between two looks at which samples are done, where each look makes a device wait."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Hold what a search found, one entry a sample, in the order of the samples.
+
+    clean, images: float32 [n, C, H, W] in [0, 1], the image and the adversarial one, or the last
+    one tried; truth, labels: int64 [n], the label and the model's prediction on `images`; radius:
+    float32 [n], the last l2 bound tried, 0 where the clean image was already misclassified.
+    """
+
+    clean: Tensor
+    truth: Tensor
+    images: Tensor
+    labels: Tensor
+    radius: Tensor
+
+    @property
+    def flipped(self) -> Tensor:
+        """False where nothing was found: bool [n]."""
+        return self.labels != self.truth
+
+    @property
+    def left(self) -> Tensor:
+        """Positions where nothing was found: int64."""
+        return (~self.flipped).nonzero().squeeze(1)
+
+    def enter(self, index: Tensor, images: Tensor, labels: Tensor, radius: Tensor) -> None:
+        """Enter how the search ended for the samples at `index` (int64)."""
+        self.images[index] = images
+        self.labels[index] = labels
+        self.radius[index] = radius
+
+
+def nothing(examples: Examples) -> Found:
+    """Return what is known before any search: the clean images, and nothing flipped."""
+    clean, truth = as_pixels(examples.images), examples.labels
+    radius = torch.zeros(len(truth), device=truth.device)
+    return Found(clean, truth, clean.clone(), truth.clone(), radius)
+
+
+def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return logsumexp of the other logits minus the label's, [n]; ascending it flips the label.
+
+    Its gradient is that of the cross-entropy, which the paper ascends, divided by 1 - p(label): the
+    same direction, hence the same normalised step. The cross-entropy's own gradient underflows to
+    zero where a model is very sure, and a search along it would stand still.
+    """
+    own = logits.gather(1, labels[:, None]).squeeze(1)
+    others = logits.scatter(1, labels[:, None], float("-inf")).logsumexp(1)
+    return others - own
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Ask for no parameter gradients in this block: a search needs only those of the images."""
+    needed = [p for p in model.parameters() if p.requires_grad]
+    for parameter in needed:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in needed:
+            parameter.requires_grad_(True)
 
 
 def paper_search(

@@ -78,7 +78,10 @@ class Bounded(nn.Module, ABC):
             middle = self.weight.new_empty(outputs, inputs)
             start = nn.init.eye_ if inputs == outputs else nn.init.orthogonal_
             self.weight.zero_()
-            self.weight[(..., *(side // 2 for side in kernel))] = start(middle)
+            centre = self.weight
+            for side in reversed(kernel):
+                centre = centre[..., side // 2]
+            centre.copy_(start(middle))
         direction = torch.randn(1, *shape)
         self.register_buffer("direction", direction / direction.norm())
 

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from unlearnbench.seeds import seed_for
-from unlearnbench.toolkit.boundary import norms, rows, unit
-from unlearnbench.toolkit.examples import Examples, as_pixels
+from unlearnbench.toolkit.examples import Examples, as_pixels, norms, rows, unit
 
 StandIn = Literal["adv", "orig", "adv-rs", "adv-rl", "orig-rl", "orig-advl"]
 

@@ -13,9 +13,8 @@ from torch.nn import functional
 
 from unlearnbench.recipe import Recipe, Trades
 from unlearnbench.seeds import seed_for
-from unlearnbench.toolkit.boundary import shortened, unit
 from unlearnbench.toolkit.bounded import bounded_layers
-from unlearnbench.toolkit.examples import Examples, Loss, divergence
+from unlearnbench.toolkit.examples import Examples, Loss, divergence, shortened, unit
 from unlearnbench.toolkit.optimisers import SGD, Adam, Optimiser, Schedule, one_cycle, step_decay
 from unlearnbench.toolkit.recorder import recorder, synchronise
 from unlearnbench.toolkit.saliency import Mask
@@ -51,11 +50,9 @@ def faster_form(
         except Exception as error:  # torch.compile raises whatever its backends do
             said = f"{type(error).__name__}: {error}".partition("\n")[0]
             return loss, note | {"why": f"not compiled: {said}"}
-        return (
-            (fast, note | {"used": "compiled"})
-            if compiled < eager
-            else (loss, note | {"why": "faster"})
-        )
+        if compiled < eager:
+            return fast, note | {"used": "compiled"}
+        return loss, note | {"why": "faster"}
     finally:
         model.load_state_dict(before)
         model.zero_grad(set_to_none=True)
