@@ -1,7 +1,5 @@
 """Membership attacks: what each is called, what it needs, and how it scores samples."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -180,8 +178,7 @@ def ulira(margins: Sequence[Floats], forgotten: Sequence[Index]) -> list[Attacke
 
     The attacker unlearns as well: shadow models are passed through the very method under attack. In
     half of the worlds an audited sample is trained on and forgotten, in the other half never seen;
-    the likelihood ratio of the two says which it was. A retrained model cannot be told, whatever
-    the samples: its AUC is 50.
+    the likelihood ratio of the two says which. A retrained model's AUC is 50, whatever the samples.
 
     margins: of one method's model in each world, over the pool; forgotten: indices into it, worlds
     in pairs with complementary halves. Fitted on one half of the worlds and scored on the other,
@@ -201,7 +198,7 @@ def ulira(margins: Sequence[Floats], forgotten: Sequence[Index]) -> list[Attacke
     return worlds
 
 
-def _fit_svc(members: Floats, others: Floats) -> SVC:
+def _fit_svc(members: Floats, others: Floats) -> "SVC":
     """Fit the SVC (rbf, C = 3, gamma "auto") to equally many of each, at most 10,000, at random.
 
     As in AMUN's evaluation; SalUn's code takes the first members in index order.
@@ -219,7 +216,7 @@ def _fit_svc(members: Floats, others: Floats) -> SVC:
     return model.fit(SVC_RESOLUTION * values[:, None], labels, sample_weight=weights)
 
 
-def _decide(model: SVC, values: Floats) -> Floats:
+def _decide(model: "SVC", values: Floats) -> Floats:
     """Return the SVC's decision function, positive for members.
 
     Summed in libsvm's order, and four times faster than libsvm, which allocates for every kernel.
@@ -247,14 +244,12 @@ def svc_scores(retain: Floats, test: Floats, forget: Floats) -> tuple[Floats, Fl
     """Return the SVC's membership scores of forget and test samples.
 
     Two SVCs, each trained on half of the test samples and applied to the other half and to half of
-    the forget samples, so that none scores what it was trained on, and forget and test samples are
-    scored alike.
+    the forget samples, so that none scores what it was trained on, and both are scored alike.
     """
     at_forget, at_test = np.empty(len(forget)), np.empty(len(test))
     first_f, first_t = roc.half(forget), roc.half(test)
     for part_f, part_t in ((first_f, first_t), (~first_f, ~first_t)):
         model = _fit_svc(retain, test[~part_t])
-        for out, values, part in ((at_forget, forget, part_f), (at_test, test, part_t)):
-            if part.any():
-                out[part] = _decide(model, values[part])
+        at_forget[part_f] = _decide(model, forget[part_f])
+        at_test[part_t] = _decide(model, test[part_t])
     return at_forget, at_test

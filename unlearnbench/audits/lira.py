@@ -58,8 +58,7 @@ def online(margin: Floats, gaussians: Gaussians) -> Floats:
 def offline(margin: Floats, outside: Normal) -> Floats:
     """Return how many standard deviations each margin is above what it is without the sample.
 
-    The paper's one-sided form is the normal distribution function of this, which ranks alike but
-    runs into 1.
+    The paper takes the normal distribution function of this: it ranks alike, but runs into 1.
     """
     return (margin - outside.mean) / outside.sd
 

@@ -113,7 +113,8 @@ class ReferenceModels:
     @cached_property
     def paper(self) -> Floats:
         """P(x) as in AMUN's evaluation: the plain mean of SM-Taylor probabilities, [n]."""
-        return self.sm_taylor.mean(0)
+        mean: Floats = self.sm_taylor.mean(0)
+        return mean
 
     @cached_property
     def gaussians(self) -> lira.Gaussians:
@@ -148,13 +149,13 @@ def share_above(ratio: Floats, population: Floats, *, gamma: float, strict: bool
 
     By sorted search, O((n + |z|) log |z|); equal to the outer product, to the last bit where
     dividing by gamma is exact. The score is an empirical distribution function of the ratio, so it
-    ranks samples as the ratio does, up to ties, which the ratio is spared: gamma and population
-    only calibrate thresholds.
+    ranks samples as the ratio does, up to ties: gamma and population only calibrate thresholds.
     """
-    side = "left" if strict else "right"
-    return np.searchsorted(np.sort(population), ratio / gamma, side) / len(population)
+    ordered = np.sort(population)
+    return np.searchsorted(ordered, ratio / gamma, "left" if strict else "right") / len(population)
 
 
 def mean_over(chosen: Mask, probability: Floats) -> Floats:
     """Return each sample's mean over the models chosen for it, [n]."""
-    return np.where(chosen, probability, 0).sum(0) / chosen.sum(0)
+    mean: Floats = np.where(chosen, probability, 0).sum(0) / chosen.sum(0)
+    return mean

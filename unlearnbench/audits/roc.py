@@ -94,8 +94,7 @@ def tpr_at_fpr(positive: Floats, negative: Floats, fpr: float) -> float | None:
     """
     if len(negative) < needed_negatives(fpr):
         return None
-    allowed = int(fpr * len(negative))
-    place = len(negative) - allowed - 1
+    place = len(negative) - int(fpr * len(negative)) - 1
     threshold = np.partition(negative, place)[place]
     return float(100 * (positive > threshold).mean())
 
@@ -123,8 +122,11 @@ def drawn(values: Floats, count: int) -> Mask:
     from pandas.util import hash_array  # slow to import, and most commands measure nothing
 
     hashes = hash_array(values.astype(np.float32))
-    chosen = np.zeros(len(values), dtype=np.bool_)
-    chosen[np.argsort(hashes, kind="stable")[:count]] = True
+    if count in (0, len(values)):
+        return np.full(len(values), count > 0)
+    last = np.partition(hashes, count - 1)[count - 1]
+    chosen: Mask = hashes < last
+    chosen[np.flatnonzero(hashes == last)[: count - chosen.sum()]] = True
     return chosen
 
 
@@ -140,12 +142,11 @@ def balanced_accuracy(positive: Floats, negative: Floats) -> float:
     and the other way round. A threshold chosen on the samples it is judged by would read 52 to 56
     where guessing is 50.
     """
-    p, n = half(positive), half(negative)
-    folds = [(p, n), (~p, ~n)]
-    if any(not part.any() for fold in folds for part in fold):
+    if min(len(positive), len(negative)) < 2:
         return float("nan")
+    p, n = half(positive), half(negative)
     judged = []
-    for chosen_p, chosen_n in folds:
+    for chosen_p, chosen_n in ((p, n), (~p, ~n)):
         threshold = _best_threshold(positive[chosen_p], negative[chosen_n])
         hits = (positive[~chosen_p] > threshold).mean()
         judged.append(50 * (hits + (negative[~chosen_n] <= threshold).mean()))

@@ -44,11 +44,11 @@ class Found:
         """Positions where nothing was found: int64."""
         return (~self.flipped).nonzero().squeeze(1)
 
-    def enter(self, index: Tensor, images: Tensor, labels: Tensor, radius: Tensor) -> None:
-        """Enter how the search ended for the samples at `index` (int64)."""
-        self.images[index] = images
-        self.labels[index] = labels
-        self.radius[index] = radius
+    def enter(self, at: Tensor, images: Tensor, labels: Tensor, radius: Tensor | float) -> None:
+        """Enter how the search ended for the samples at these positions (int64)."""
+        self.images[at] = images
+        self.labels[at] = labels
+        self.radius[at] = radius
 
 
 def nothing(examples: Examples) -> Found:
@@ -72,7 +72,8 @@ def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Ask for no parameter gradients in this block: a search needs only those of the images."""
+    """Hold a model in eval mode, and ask for gradients of images alone, in this block."""
+    model.eval()
     needed = [p for p in model.parameters() if p.requires_grad]
     for parameter in needed:
         parameter.requires_grad_(False)
@@ -99,17 +100,14 @@ def paper_search(
     start; the model in eval mode. Where the paper is silent its authors' code is followed: a
     sample stops at its first misclassified iterate, so it lies just over the boundary; after
     `steps` steps its radius doubles and it goes on from where it is; a clean image that is already
-    misclassified is kept as it is. In fp32: what a lower precision takes for a flip need not be
-    one.
-
-    No image in [0, 1] is farther from another than the square root of its size: a sample that a
-    ball of that radius does not flip is given up, instead of being doubled for ever.
+    misclassified stays as it is. In fp32: what a lower precision takes for a flip need not be one.
+    Given up is what a ball does not flip whose radius is the square root of an image's size: no two
+    images in [0, 1] are farther apart.
 
     Samples wait in one queue and one that is done makes room for the next, so that batches stay
     full. Who is done is looked up every `look` steps (by default each step on a CPU, every fifth on
     a GPU); a sample that is done stands still until then, so that what is found is the same.
     """
-    model.eval()
     found = nothing(examples)
     found.radius.fill_(radius)
     clean, truth = found.clean, found.truth
@@ -123,18 +121,20 @@ def paper_search(
             turn += 1
             here = found.images[index].requires_grad_()
             logits = model(here)
-            _judge(
-                found, index, torch.where(live, logits.argmax(1), found.labels[index]), taken, steps
-            )
+            predicted = torch.where(live, logits.argmax(1), found.labels[index])
+            _judge(found, index, predicted, taken, steps)
             label, bound = truth[index], found.radius[index]
-            live = live & (found.labels[index] == label) & (bound <= cap)
+            live = live & (predicted == label) & (bound <= cap)
             looking = turn % look == 0
             if not looking or bool(live.any()):
                 ahead = torch.where(live, negative_margin(logits, label), 0.0)
                 (gradient,) = torch.autograd.grad(ahead.sum(), here)
                 gradients += live.sum()
                 taken[index] += live
-                moved = _ahead(clean[index], here.detach(), gradient, bound)
+                # 0.1 radius along the gradient, then back into the ball and into [0, 1]
+                along = 0.1 * rows(bound) * gradient / rows(norms(gradient).clamp_min(1e-30))
+                away = shortened(here.detach() + along - clean[index], bound)
+                moved = (clean[index] + away).clamp_(0.0, 1.0)
                 found.images[index] = torch.where(rows(live), moved, here.detach())
             if looking and not bool(live.all()):
                 kept = index[live]
@@ -152,12 +152,6 @@ def _judge(found: Found, index: Tensor, predicted: Tensor, taken: Tensor, steps:
     found.labels[index] = predicted
     found.radius[index] *= 1.0 + exhausted
     taken[index] *= ~exhausted
-
-
-def _ahead(clean: Tensor, here: Tensor, gradient: Tensor, radius: Tensor) -> Tensor:
-    """Go 0.1 radius along the gradient, then back into the ball and into [0, 1]."""
-    along = 0.1 * rows(radius) * gradient / rows(norms(gradient).clamp_min(1e-30))
-    return (clean + shortened(here + along - clean, radius)).clamp_(0.0, 1.0)
 
 
 CLOSEST_STEPS, BISECTIONS = 20, 8
@@ -195,7 +189,6 @@ def closest_search(
 
 def _as_they_are(model: nn.Module, examples: Examples, batch: int) -> Found:
     """Return what is known as a search begins: which are misclassified as they are."""
-    model.eval()
     found = nothing(examples)
     for index in torch.split(torch.arange(len(examples), device=found.truth.device), batch):
         found.labels[index] = model(found.clean[index]).argmax(1)
@@ -271,19 +264,17 @@ def one_step_search(
         found = _as_they_are(model, examples, batch)
         while radius <= cap:
             for index in torch.split(found.left, batch):
-                image = _step(
-                    model, found.clean[index], found.truth[index], radius / cap, generator
-                )
-                bound = torch.full_like(found.radius[index], radius)
-                found.enter(index, image, model(image).argmax(1), bound)
+                image = _step(model, found, index, radius / cap, generator)
+                found.enter(index, image, model(image).argmax(1), radius)
             radius *= 2
     return found
 
 
 def _step(
-    model: nn.Module, clean: Tensor, labels: Tensor, bound: float, generator: torch.Generator
+    model: nn.Module, found: Found, index: Tensor, bound: float, generator: torch.Generator
 ) -> Tensor:
     """Return images at most `bound` from the clean ones in each pixel."""
+    clean, labels = found.clean[index], found.truth[index]
     noise = torch.rand(clean.shape, generator=generator, device=clean.device)
     here = clean + bound * (2 * noise - 1)
     here = here.contiguous(memory_format=torch.channels_last).requires_grad_()
@@ -299,10 +290,7 @@ Search = Literal["paper", "closest", "one-step"]
 def adversarial_examples(
     model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper", seed: int = 0
 ) -> Examples:
-    """Return AMUN's D_A: each example's nearest adversarial image, under the label it flipped to.
-
-    See `adversarial_pairs`.
-    """
+    """Return AMUN's D_A as in `adversarial_pairs`: images under the label that they flipped to."""
     return adversarial_pairs(model, forget, radius=radius, search=search, seed=seed)[0]
 
 

@@ -1,7 +1,6 @@
 """Layers whose linear maps have a spectral norm of at most 1, for models made of them."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ ROUNDS, TOLERANCE = 100, 0.003
 """Rounds of power iteration that make sure of a model that is done, and what it may then have."""
 
 
-class Bounded(nn.Module, ABC):
+class Bounded(nn.Module):
     """Stand for a layer that `Trainer` puts back to a spectral norm of at most 1 after each step.
 
     Power iteration on the layer's own map, so with stride and padding, for the size of images it is
@@ -31,13 +30,12 @@ class Bounded(nn.Module, ABC):
     direction: Tensor
     """What the map stretches the most as far as is known, of norm 1; a batch of one."""
 
-    @abstractmethod
-    def there(self, x: Tensor) -> Tensor:
-        """Map x without the bias."""
-
-    @abstractmethod
-    def back(self, y: Tensor) -> Tensor:
-        """Map y by the adjoint."""
+    there: Callable[[Tensor], Tensor]
+    """Maps x without the bias."""
+    back: Callable[[Tensor], Tensor]
+    """Maps y by the adjoint."""
+    slope: Callable[[Tensor, Tensor], Tensor]
+    """Returns the gradient of <y, map of x> with respect to the weight."""
 
     @torch.no_grad()
     def look(self, rounds: int = 1) -> tuple[Tensor, Tensor]:
@@ -60,10 +58,6 @@ class Bounded(nn.Module, ABC):
         excess = norm.clamp(1.0, GROSS) - 1.0
         slope = self.slope(self.direction, image)
         self.weight.sub_(slope * (excess / slope.square().sum().clamp_min(1e-30)))
-
-    @abstractmethod
-    def slope(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the gradient of <y, map of x> with respect to the weight."""
 
     def _begin(self, shape: Sequence[int]) -> None:
         """Begin with a map that keeps lengths, of an image's every position by itself.
@@ -106,8 +100,7 @@ class BoundedConv(Bounded, nn.Conv2d):
 
     def slope(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the gradient of <y, map of x> with respect to the weight."""
-        shape, stride, padding = self.weight.shape, self.stride, self.padding
-        made: Tensor = conv2d_weight(x, shape, y, stride, padding)  # type: ignore[no-untyped-call]
+        made: Tensor = conv2d_weight(x, self.weight.shape, y, self.stride, self.padding)  # type: ignore[no-untyped-call]
         return made
 
 
@@ -173,9 +166,8 @@ class Block(nn.Module):
         smaller = (side - 1) // stride + 1
         self.conv1 = BoundedConv(inputs, outputs, 3, side, stride)
         self.conv2 = BoundedConv(outputs, outputs, 3, smaller)
-        self.shortcut: nn.Module | None = None
-        if stride != 1 or inputs != outputs:
-            self.shortcut = BoundedConv(inputs, outputs, 1, side, stride)
+        changes = stride != 1 or inputs != outputs
+        self.shortcut = BoundedConv(inputs, outputs, 1, side, stride) if changes else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, inputs, s, s] to [b, outputs, s / stride, s / stride]."""

@@ -29,13 +29,13 @@ def augmented(pixels: Tensor, where: Tensor, recipe: Recipe, generator: torch.Ge
     if recipe.flip:
         coin = torch.rand(count, generator=generator, device=device) < 0.5
         columns = torch.where((coin & where)[:, None], width - 1 - columns, columns)
-    rows = torch.arange(height, device=device)[None] + down[:, None]
+    lines = torch.arange(height, device=device)[None] + down[:, None]
     columns = columns + right[:, None]
     padded = functional.pad(pixels, (pad, pad, pad, pad))
     moved = padded[
         torch.arange(count, device=device)[:, None, None, None],
         torch.arange(channels, device=device)[None, :, None, None],
-        rows[:, None, :, None],
+        lines[:, None, :, None],
         columns[:, None, None, :],
     ]
     return moved.contiguous(memory_format=torch.channels_last)
@@ -71,8 +71,7 @@ class Examples:
 
     def select(self, index: Tensor) -> Self:
         """Return the examples at `index` (int64 positions or a bool mask)."""
-        images, labels, augment = self.images[index], self.labels[index], self.augment[index]
-        return replace(self, images=images, labels=labels, augment=augment)
+        return type(self)(self.images[index], self.labels[index], self.augment[index], self.recipe)
 
     def relabel(self, labels: Tensor) -> Self:
         """Return the same images under other labels (int64 [n])."""
@@ -109,9 +108,8 @@ class Examples:
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (float32 images in [0, 1], labels) in order, without augmentation."""
-        for images, labels in zip(
-            torch.split(self.images, size), torch.split(self.labels, size), strict=True
-        ):
+        parts = torch.split(self.images, size), torch.split(self.labels, size)
+        for images, labels in zip(*parts, strict=True):
             yield as_pixels(images), labels
 
 

@@ -5,8 +5,8 @@ compiler, which takes a second of every worker, and its schedules need those cla
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,16 @@ Schedule = Callable[[int], float]
 """A learning rate as a function of what has been done: steps or epochs, counted from 0."""
 
 
-class Optimiser(ABC):
+class Optimiser:
     """Hold the parameters that are moved, which lie on one device."""
+
+    _move: Callable[[list[Tensor], list[Tensor], float], None]
+    """Moves parameters along their gradients at a learning rate."""
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
         """Prepare to move all of `parameters`."""
         self.parameters = list(parameters)
+        self.kept: dict[Tensor, Any] = {}  # of each parameter that has moved: what its rule needs
         # on a CPU it gains little, and rounds differently
         self.fused = all(p.device.type == "cuda" for p in self.parameters)
 
@@ -37,10 +41,6 @@ class Optimiser(ABC):
         gradients = {p: p.grad for p in self.parameters if p.grad is not None}
         self._move(list(gradients), list(gradients.values()), lr)
 
-    @abstractmethod
-    def _move(self, moved: list[Tensor], gradients: list[Tensor], lr: float) -> None:
-        """Move parameters along their gradients."""
-
 
 class SGD(Optimiser):
     """Move parameters down their gradients, with momentum and weight decay (PyTorch's forms)."""
@@ -52,10 +52,9 @@ class SGD(Optimiser):
         super().__init__(parameters)
         self.momentum = momentum
         self.weight_decay = weight_decay
-        self.buffers: dict[Tensor, Tensor | None] = {}
 
     def _move(self, moved: list[Tensor], gradients: list[Tensor], lr: float) -> None:
-        buffers = [self.buffers.get(p) for p in moved]
+        buffers = [self.kept.get(p) for p in moved]
         sgd(
             moved,
             gradients,
@@ -69,23 +68,17 @@ class SGD(Optimiser):
             nesterov=False,
             maximize=False,
         )
-        self.buffers.update(zip(moved, buffers, strict=True))
+        self.kept.update(zip(moved, buffers, strict=True))
 
 
 class Adam(Optimiser):
     """Adam (Kingma and Ba, arXiv 1412.6980) with its authors' constants."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Prepare to move all of `parameters`."""
-        super().__init__(parameters)
-        self.moments: dict[Tensor, tuple[Tensor, Tensor, Tensor]] = {}
-
     def _move(self, moved: list[Tensor], gradients: list[Tensor], lr: float) -> None:
         for p in moved:
-            if p not in self.moments:
-                self.moments[p] = torch.zeros_like(p), torch.zeros_like(p), torch.zeros(())
-        held = [self.moments[p] for p in moved]
-        first, second, steps = ([moments[i] for moments in held] for i in range(3))
+            if p not in self.kept:
+                self.kept[p] = torch.zeros_like(p), torch.zeros_like(p), torch.zeros(())
+        first, second, steps = ([self.kept[p][i] for p in moved] for i in range(3))
         adam(
             moved,
             gradients,

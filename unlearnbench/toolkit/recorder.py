@@ -50,10 +50,7 @@ class Recorder:
     def timed(
         self, part: str, device: torch.device, to: dict[str, float] | None = None
     ) -> Iterator[None]:
-        """Add the wall time of a block to `part`, with the device's queue drained at both ends.
-
-        to: another place for it than `seconds`.
-        """
+        """Add a block's wall time to `part` of `to` (`seconds`), the device idle at both ends."""
         to = self.seconds if to is None else to
         synchronise(device)
         start = time.perf_counter() - self.aside

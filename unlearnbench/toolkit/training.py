@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -93,20 +93,17 @@ class Trainer:
 
         adam: take the place of SGD, and of the recipe's momentum and weight decay.
         """
-        device = next(model.parameters()).device
+        self.device = device = next(model.parameters()).device
         self.model = model.to(memory_format=torch.channels_last)
         self.loss: Loss = self.eager
         self.recipe = recipe
         self.lr = lr
         self.steps = 0
-        self.optimizer: Optimiser = (
-            Adam(model.parameters())
-            if adam
-            else SGD(model.parameters(), momentum=recipe.momentum, weight_decay=recipe.weight_decay)
-        )
+        of_sgd = {"momentum": recipe.momentum, "weight_decay": recipe.weight_decay}
+        parameters = model.parameters()
+        self.optimizer: Optimiser = Adam(parameters) if adam else SGD(parameters, **of_sgd)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.autocast = recipe.precision == "bf16" and device.type == "cuda"
-        self.device = device
         # For each masked parameter what may change, and the value the rest is held at: weight decay
         # and momentum move a weight without a gradient, so that zeroing gradients would not do.
         self.frozen = [
@@ -126,17 +123,14 @@ class Trainer:
     def compile(self, examples: Examples, steps: int) -> None:
         """On a GPU, use compiled steps for full batches if they are faster; note what was chosen.
 
-        steps: how many are to come. To be called before training; batches are drawn as if it had
-        not been.
+        steps: how many are to come. It comes before training, whose batches it leaves as they are.
         """
         if self.device.type != "cuda" or len(examples) < self.recipe.batch_size:
             return
         self.model.train()
-        drawn = torch.Generator(self.device).manual_seed(0)
-        batch = next(iter(examples.shuffled(drawn)))
-        self.loss, recorder().notes["training step"] = faster_form(
-            self.model, self.eager, batch, steps, with_cuda_graphs
-        )
+        batch = next(examples.shuffled(torch.Generator(self.device).manual_seed(0)))
+        chosen = faster_form(self.model, self.eager, batch, steps, with_cuda_graphs)
+        self.loss, recorder().notes["training step"] = chosen
 
     def epoch(
         self,
@@ -212,12 +206,16 @@ def finetune(
     Plain SGD on the mean cross-entropy, or on another mean `loss` of a batch (images float32 in
     [0, 1], labels), which calls the model itself; the model is in train mode. `decay_every`
     multiplies the learning rate by 0.1 after that many epochs; `mask` freezes the weights it does
-    not mark; `l1` is the weight of the l1 penalty as a function of the epoch. Returns the model,
-    changed in place.
+    not mark; `l1` is the l1 penalty's weight by epoch. Returns the model, changed in place.
     """
     source = examples if callable(examples) else lambda epoch: examples
     trainer = Trainer(model, source(0).recipe, lr=lr, seed=seed, mask=mask)
-    return _passes(trainer, source, epochs, decay_every, l1, loss=loss)
+    decayed = step_decay(lr, decay_every or epochs)
+    for epoch in range(epochs):
+        trainer.lr = decayed(epoch)
+        mean = trainer.epoch(source(epoch), loss=loss, l1=l1(epoch) if l1 else 0.0)
+        recorder().epoch(epoch + 1, epochs, mean, model)
+    return model
 
 
 def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
@@ -230,25 +228,13 @@ def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
     robust = trades_loss(model, recipe.trades, trainer.generator) if recipe.trades else None
     if robust is None:
         trainer.compile(examples, steps)
-    rate = one_cycle(recipe.lr, steps) if recipe.schedule == "one-cycle" else None
-    every = recipe.decay_every
-    return _passes(trainer, lambda _: examples, recipe.epochs, every, loss=robust, rate=rate)
-
-
-def _passes(
-    trainer: Trainer,
-    source: Callable[[int], Examples],
-    epochs: int,
-    decay_every: int | None,
-    l1: Callable[[int], float] | None = None,
-    **objective: Any,
-) -> nn.Module:
-    decayed = step_decay(trainer.lr, decay_every or epochs)
-    for epoch in range(epochs):
+    cycle = one_cycle(recipe.lr, steps) if recipe.schedule == "one-cycle" else None
+    decayed = step_decay(recipe.lr, recipe.decay_every or recipe.epochs)
+    for epoch in range(recipe.epochs):
         trainer.lr = decayed(epoch)
-        mean = trainer.epoch(source(epoch), l1=l1(epoch) if l1 else 0.0, **objective)
-        recorder().epoch(epoch + 1, epochs, mean, trainer.model)
-    return trainer.model
+        loss = trainer.epoch(examples, loss=robust, rate=cycle)
+        recorder().epoch(epoch + 1, recipe.epochs, loss, model)
+    return model
 
 
 START = 1e-3
@@ -270,8 +256,7 @@ def trades_loss(model: nn.Module, trades: Trades, generator: torch.Generator) ->
         model.eval()
         nearby = worst_nearby(model, pixels, trades, generator)
         model.train(training)
-        logits = model(pixels).float()
-        moved = model(nearby).float()
+        logits, moved = model(pixels).float(), model(nearby).float()
         return functional.cross_entropy(logits, labels) + trades.weight * divergence(moved, logits)
 
     return loss
@@ -292,8 +277,7 @@ def worst_nearby(
     here = (pixels + START * noise).clamp(0.0, 1.0)
     for _ in range(trades.steps):
         here = here.contiguous(memory_format=torch.channels_last).requires_grad_()
-        far = divergence(model(here).float(), target)
-        (gradient,) = torch.autograd.grad(far, here)
+        (gradient,) = torch.autograd.grad(divergence(model(here).float(), target), here)
         direction = gradient.sign() if cube else unit(gradient)
         away = here.detach() + trades.step * direction - pixels
         away = away.clamp(-radius, radius) if cube else shortened(away, radius)
