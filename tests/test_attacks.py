@@ -176,8 +176,7 @@ def test_offline_constant_is_chosen_on_references() -> None:
     assert bank.offline_a in np.round(np.linspace(0, 1, 11), 1)
     _, small = toy(100, 4, seed=12)
     assert small.offline_a == references.DEFAULT_A
-    p = np.array([[0.4, 0.8]])
-    assert references.offline(p, np.zeros((1, 2), dtype=bool), 0.3) == pytest.approx(
+    assert references.offline(np.array([0.4, 0.8]), 0.3) == pytest.approx(
         [(1.3 * 0.4 + 0.7) / 2, (1.3 * 0.8 + 0.7) / 2]
     )
 

@@ -37,7 +37,7 @@ def test_auc_is_mann_whitney_and_swapping_groups_mirrors_it() -> None:
     assert auc(positive, negative) == pytest.approx(100 * u / (500 * 700))
     assert auc(negative, positive) == pytest.approx(100 - auc(positive, negative))
     placed = placements(positive, negative)
-    assert placed.positive.mean() == pytest.approx(placed.negative.mean())
+    assert placed[0].mean() == pytest.approx(placed[1].mean())
 
 
 @pytest.mark.parametrize("ties", [False, True])

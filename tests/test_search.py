@@ -15,10 +15,10 @@ from unlearnbench.toolkit.adversarial import (
     CLOSEST_STEPS,
     STEPS,
     closest_search,
+    negative_margin,
     one_step_search,
     paper_search,
 )
-from unlearnbench.toolkit.boundary import negative_margin
 from unlearnbench.toolkit.recorder import Recorder, recording
 
 SIDE = 4

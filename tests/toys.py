@@ -30,7 +30,6 @@ def part(
     forget: np.ndarray | None = None,
 ) -> Part:
     """Place scores of a forget set and of non-members who are the same in every part."""
-    placed = placements(positive, negative)
     index = np.arange(len(positive)) + 10_000 * forget_set if forget is None else forget
     others = np.arange(len(negative))
-    return Part(forget_set, index, others, 100 * placed.positive, 100 * placed.negative)
+    return Part(forget_set, index, others, *placements(positive, negative))

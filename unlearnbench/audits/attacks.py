@@ -1,7 +1,5 @@
 """Membership attacks: what each is called, what it needs, and how it scores samples."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,15 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from unlearnbench.audits import lira
+from unlearnbench.audits import lira, roc
 from unlearnbench.audits.references import GAMMA, ReferenceModels, share_above
-from unlearnbench.audits.roc import Part, balanced_accuracy, drawn, half, placements, tpr_at_fpr
+from unlearnbench.audits.roc import Floats, Index, Part
 
 if TYPE_CHECKING:
     from sklearn.svm import SVC
-
-Floats = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 FPRS = (0.01, 0.001)
 """False-positive rates at which the share of found members is read."""
@@ -68,14 +63,12 @@ class View:
     @cached_property
     def margin(self) -> Floats:
         """Log-odds of the true label."""
-        margin: Floats = self.signals["margin"].astype(np.float64)
-        return margin
+        return self.signals["margin"].astype(np.float64)
 
     @cached_property
     def confidence(self) -> Floats:
         """From the margin, which keeps apart what float32 confidences near 1 no longer can."""
-        confidence: Floats = expit(self.margin)
-        return confidence
+        return expit(self.margin)
 
 
 def _rmia_paper(view: View, references: ReferenceModels) -> Floats:
@@ -170,20 +163,14 @@ class Attacked:
     balanced: float
 
 
-def attacked(
-    scores: Floats,
-    forget: Index,
-    others: Index,
-    forget_set: object,
-) -> Attacked:
+def attacked(scores: Floats, forget: Index, others: Index, forget_set: object) -> Attacked:
     """Reduce membership scores of the pool to what the attack finds."""
     positive, negative = scores[forget], scores[others]
     if not (np.isfinite(positive).all() and np.isfinite(negative).all()):
         raise ValueError("an attack gave scores that are not finite")
-    placed = placements(positive, negative)
-    part = Part(str(forget_set), forget, others, 100 * placed.positive, 100 * placed.negative)
-    rates = {fpr: tpr_at_fpr(positive, negative, fpr) for fpr in FPRS}
-    return Attacked(part, rates, balanced_accuracy(positive, negative))
+    part = Part(str(forget_set), forget, others, *roc.placements(positive, negative))
+    rates = {fpr: roc.tpr_at_fpr(positive, negative, fpr) for fpr in FPRS}
+    return Attacked(part, rates, roc.balanced_accuracy(positive, negative))
 
 
 def ulira(margins: Sequence[Floats], forgotten: Sequence[Index]) -> list[Attacked]:
@@ -191,8 +178,7 @@ def ulira(margins: Sequence[Floats], forgotten: Sequence[Index]) -> list[Attacke
 
     The attacker unlearns as well: shadow models are passed through the very method under attack. In
     half of the worlds an audited sample is trained on and forgotten, in the other half never seen;
-    the likelihood ratio of the two says which it was. A retrained model cannot be told, whatever
-    the samples: its AUC is 50.
+    the likelihood ratio of the two says which. A retrained model's AUC is 50, whatever the samples.
 
     margins: of one method's model in each world, over the pool; forgotten: indices into it, worlds
     in pairs with complementary halves. Fitted on one half of the worlds and scored on the other,
@@ -204,15 +190,15 @@ def ulira(margins: Sequence[Floats], forgotten: Sequence[Index]) -> list[Attacke
     values = np.stack([margin[audited] for margin in margins]).astype(np.float64)
     second = np.arange(len(values)) >= len(values) // 2
     worlds = []
-    for world in range(len(values)):
-        fitted = second if not second[world] else ~second
+    for world, members in enumerate(seen):
+        fitted = second != second[world]
         scores = lira.online(values[world], lira.fit(values[fitted], seen[fitted]))
-        members, others = np.flatnonzero(seen[world]), np.flatnonzero(~seen[world])
-        worlds.append(attacked(scores, members, others, f"world {world}"))
+        groups = np.flatnonzero(members), np.flatnonzero(~members)
+        worlds.append(attacked(scores, *groups, f"world {world}"))
     return worlds
 
 
-def _fit_svc(members: Floats, others: Floats) -> SVC:
+def _fit_svc(members: Floats, others: Floats) -> "SVC":
     """Fit the SVC (rbf, C = 3, gamma "auto") to equally many of each, at most 10,000, at random.
 
     As in AMUN's evaluation; SalUn's code takes the first members in index order.
@@ -220,22 +206,17 @@ def _fit_svc(members: Floats, others: Floats) -> SVC:
     from sklearn.svm import SVC
 
     size = min(len(members), len(others), SVC_MOST)
-    values, weights, labels = [], [], []
-    for label, group in ((1, members), (0, others)):
-        chosen = group[drawn(group, size)]
-        value, count = np.unique(np.round(chosen / SVC_RESOLUTION), return_counts=True)
-        values.append(value)
-        weights.append(count)
-        labels.append(np.full(len(value), label))
+    fitted = [
+        np.unique(np.round(group[roc.drawn(group, size)] / SVC_RESOLUTION), return_counts=True)
+        for group in (members, others)
+    ]
+    values, weights = (np.concatenate(of_both) for of_both in zip(*fitted, strict=True))
+    labels = np.repeat([1, 0], [len(value) for value, _ in fitted])
     model = SVC(C=3, kernel="rbf", gamma="auto")
-    return model.fit(
-        SVC_RESOLUTION * np.concatenate(values)[:, None],
-        np.concatenate(labels),
-        sample_weight=np.concatenate(weights),
-    )
+    return model.fit(SVC_RESOLUTION * values[:, None], labels, sample_weight=weights)
 
 
-def _decide(model: SVC, values: Floats) -> Floats:
+def _decide(model: "SVC", values: Floats) -> Floats:
     """Return the SVC's decision function, positive for members.
 
     Summed in libsvm's order, and four times faster than libsvm, which allocates for every kernel.
@@ -263,14 +244,12 @@ def svc_scores(retain: Floats, test: Floats, forget: Floats) -> tuple[Floats, Fl
     """Return the SVC's membership scores of forget and test samples.
 
     Two SVCs, each trained on half of the test samples and applied to the other half and to half of
-    the forget samples, so that none scores what it was trained on, and forget and test samples are
-    scored alike.
+    the forget samples, so that none scores what it was trained on, and both are scored alike.
     """
     at_forget, at_test = np.empty(len(forget)), np.empty(len(test))
-    first_f, first_t = half(forget), half(test)
+    first_f, first_t = roc.half(forget), roc.half(test)
     for part_f, part_t in ((first_f, first_t), (~first_f, ~first_t)):
         model = _fit_svc(retain, test[~part_t])
-        for out, values, part in ((at_forget, forget, part_f), (at_test, test, part_t)):
-            if part.any():
-                out[part] = _decide(model, values[part])
+        at_forget[part_f] = _decide(model, forget[part_f])
+        at_test[part_t] = _decide(model, test[part_t])
     return at_forget, at_test

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Members = NDArray[np.bool_]
+from unlearnbench.audits.roc import Floats, Mask
 
 PER_EXAMPLE_FROM = 64
 """Reference models from which on each sample's own variance is estimated; below, a pooled one."""
@@ -21,8 +19,7 @@ class Normal:
 
     def log_density(self, value: Floats) -> Floats:
         """Return the log density at `value`, without its constant."""
-        density: Floats = -np.log(self.sd) - ((value - self.mean) / self.sd) ** 2 / 2
-        return density
+        return -np.log(self.sd) - ((value - self.mean) / self.sd) ** 2 / 2
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Gaussians:
     outside: Normal
 
 
-def fit(margin: Floats, member: Members) -> Gaussians:
+def fit(margin: Floats, member: Mask) -> Gaussians:
     """Fit both distributions of each sample from margins [k, n] and members [k, n].
 
     The pooled variance is the mean squared residual within samples, so that differences between
@@ -42,7 +39,7 @@ def fit(margin: Floats, member: Members) -> Gaussians:
     return Gaussians(_normal(margin, member), _normal(margin, ~member))
 
 
-def _normal(margin: Floats, chosen: Members) -> Normal:
+def _normal(margin: Floats, chosen: Mask) -> Normal:
     count = chosen.sum(0)
     mean = np.where(chosen, margin, 0).sum(0) / count
     squares = np.where(chosen, (margin - mean) ** 2, 0).sum(0)
@@ -55,21 +52,18 @@ def _normal(margin: Floats, chosen: Members) -> Normal:
 
 def online(margin: Floats, gaussians: Gaussians) -> Floats:
     """Return the log likelihood ratio of having been trained on each sample, [n]."""
-    ratio: Floats = gaussians.inside.log_density(margin) - gaussians.outside.log_density(margin)
-    return ratio
+    return gaussians.inside.log_density(margin) - gaussians.outside.log_density(margin)
 
 
 def offline(margin: Floats, outside: Normal) -> Floats:
     """Return how many standard deviations each margin is above what it is without the sample.
 
-    The paper's one-sided form is the normal distribution function of this, which ranks alike but
-    runs into 1.
+    The paper takes the normal distribution function of this: it ranks alike, but runs into 1.
     """
-    z: Floats = (margin - outside.mean) / outside.sd
-    return z
+    return (margin - outside.mean) / outside.sd
 
 
-def fit_as_reference_code(margin: Floats, member: Members) -> Normal:
+def fit_as_reference_code(margin: Floats, member: Mask) -> Normal:
     """Fit the distribution without each sample as LiRA's published code does.
 
     Its location is the median; below 64 models its "fixed variance" is that of all margins

@@ -3,22 +3,17 @@
 RMIA, robust membership inference, is Zarifzadeh et al., arXiv 2312.03262.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from unlearnbench.audits import lira
-from unlearnbench.audits.lira import Members
-from unlearnbench.audits.roc import auc
-
-Floats = NDArray[np.float64]
+from unlearnbench.audits.roc import Floats, Mask, auc
 
 GAMMA = 2.0
 """How many times likelier than a population sample; RMIA's and AMUN's value for CIFAR-10."""
@@ -43,21 +38,31 @@ class ReferenceModels:
 
     margin: Floats
     sm_taylor: Floats
-    member: Members
+    member: Mask
 
     @classmethod
-    def join(cls, references: list[Mapping[str, NDArray[Any]]]) -> ReferenceModels:
+    def join(cls, references: list[Mapping[str, NDArray[Any]]]) -> Self:
         """Join the signals of all reference models."""
-        return cls(
-            np.stack([r["margin"].astype(np.float64) for r in references]),
-            np.stack([r["sm_taylor"].astype(np.float64) for r in references]),
-            np.stack([r["member"] for r in references]),
+        margin, sm_taylor, member = (
+            np.stack([signals[name] for signals in references])
+            for name in ("margin", "sm_taylor", "member")
         )
+        return cls(margin.astype(np.float64), sm_taylor.astype(np.float64), member)
+
+    @cached_property
+    def confidence(self) -> Floats:
+        """Softmax confidences in the true labels, [k, n]."""
+        return expit(self.margin)
+
+    @cached_property
+    def outside(self) -> Floats:
+        """The mean confidence of the models not trained on each sample, [n]."""
+        return mean_over(~self.member, self.confidence)
 
     @cached_property
     def online(self) -> Floats:
         """P(x) of RMIA's online form, from softmax confidences, [n]."""
-        return online(expit(self.margin), self.member)
+        return online(self.confidence, self.member)
 
     @cached_property
     def online_by_count(self) -> dict[int, Floats]:
@@ -66,7 +71,7 @@ class ReferenceModels:
         Of each sample the first models trained on it, and as many of the others.
         """
         order = np.argsort(~self.member, axis=0, kind="stable")
-        sums = np.take_along_axis(expit(self.margin), order, axis=0)
+        sums = np.take_along_axis(self.confidence, order, axis=0)
         half = len(sums) // 2
         inside, outside = (np.cumsum(part, axis=0) for part in (sums[:half], sums[half:]))
         counts = reference_counts(len(sums))
@@ -78,19 +83,32 @@ class ReferenceModels:
 
         Feldman and Zhang's estimate (arXiv 2008.03703), with confidences in place of hits.
         """
-        sure, member = expit(self.margin), self.member
-        difference: Floats = mean_over(member, sure) - mean_over(~member, sure)
-        return difference
+        return mean_over(self.member, self.confidence) - self.outside
 
     @cached_property
     def offline_a(self) -> float:
-        """RMIA's offline constant a, chosen by attacking reference models."""
-        return choose_a(expit(self.margin), self.member)
+        """RMIA's offline constant a, chosen by attacking references, whose members are known.
+
+        Each of the first few is attacked with the others; the best mean AUC over the grid
+        0, 0.1, ... 1 wins, the smaller value at a tie. The model under attack is never looked at.
+        """
+        models = np.arange(len(self.member))
+        if len(models) <= ATTACKED:
+            return DEFAULT_A
+        grid = np.linspace(0, 1, 11)
+        found = np.zeros(len(grid))
+        for target in range(ATTACKED):
+            rest, inside = models != target, self.member[target]
+            outside = mean_over(~self.member[rest], self.confidence[rest])
+            for i, a in enumerate(grid):
+                ratio = self.confidence[target] / offline(outside, a)
+                found[i] += auc(ratio[inside], ratio[~inside])
+        return round(float(grid[np.argmax(found)]), 1)
 
     @cached_property
     def offline(self) -> Floats:
         """P(x) of RMIA's offline form, [n]."""
-        return offline(expit(self.margin), self.member, self.offline_a)
+        return offline(self.outside, self.offline_a)
 
     @cached_property
     def paper(self) -> Floats:
@@ -109,40 +127,21 @@ class ReferenceModels:
         return lira.fit_as_reference_code(self.margin, self.member)
 
 
-def online(probability: Floats, member: Members) -> Floats:
+def online(probability: Floats, member: Mask) -> Floats:
     """Return P(x), [n]: the mean of the means over models trained on x and over the others.
 
     probability, member: [k, n]. One mean over all k models would be the same where half of them
     were trained on each x, and would leak which model was left out where they were not.
     """
-    mean: Floats = (mean_over(member, probability) + mean_over(~member, probability)) / 2
-    return mean
+    return (mean_over(member, probability) + mean_over(~member, probability)) / 2
 
 
-def offline(probability: Floats, member: Members, a: float) -> Floats:
-    """Return P(x), [n], from models not trained on x, the others' share being a * out + 1 - a."""
-    mean: Floats = ((1 + a) * mean_over(~member, probability) + 1 - a) / 2
-    return mean
+def offline(outside: Floats, a: float) -> Floats:
+    """Return P(x), [n], from the mean over models not trained on x.
 
-
-def choose_a(probability: Floats, member: Members) -> float:
-    """Choose the offline constant by attacking references, whose members are known.
-
-    Each of the first few is attacked with the others; the best mean AUC over the grid
-    0, 0.1, ... 1 wins, the smaller value at a tie. The model under attack is never looked at.
+    The others' mean is taken to be a * outside + 1 - a.
     """
-    k = len(member)
-    if k <= ATTACKED:
-        return DEFAULT_A
-    grid = np.linspace(0, 1, 11)
-    found = np.zeros(len(grid))
-    for target in range(ATTACKED):
-        rest = np.arange(k) != target
-        inside = member[target]
-        for i, a in enumerate(grid):
-            ratio = probability[target] / offline(probability[rest], member[rest], float(a))
-            found[i] += auc(ratio[inside], ratio[~inside])
-    return round(float(grid[np.argmax(found)]), 1)
+    return ((1 + a) * outside + 1 - a) / 2
 
 
 def share_above(ratio: Floats, population: Floats, *, gamma: float, strict: bool = False) -> Floats:
@@ -150,15 +149,13 @@ def share_above(ratio: Floats, population: Floats, *, gamma: float, strict: bool
 
     By sorted search, O((n + |z|) log |z|); equal to the outer product, to the last bit where
     dividing by gamma is exact. The score is an empirical distribution function of the ratio, so it
-    ranks samples as the ratio does, up to ties, which the ratio is spared: gamma and population
-    only calibrate thresholds.
+    ranks samples as the ratio does, up to ties: gamma and population only calibrate thresholds.
     """
-    side: Literal["left", "right"] = "left" if strict else "right"
-    share: Floats = np.searchsorted(np.sort(population), ratio / gamma, side=side) / len(population)
-    return share
+    ordered = np.sort(population)
+    return np.searchsorted(ordered, ratio / gamma, "left" if strict else "right") / len(population)
 
 
-def mean_over(chosen: Members, probability: Floats) -> Floats:
+def mean_over(chosen: Mask, probability: Floats) -> Floats:
     """Return each sample's mean over the models chosen for it, [n]."""
     mean: Floats = np.where(chosen, probability, 0).sum(0) / chosen.sum(0)
     return mean

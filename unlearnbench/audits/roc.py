@@ -1,10 +1,8 @@
 """ROC statistics of scores: a positive should score higher. Nothing is assumed of their scale."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,26 +10,21 @@ from scipy.special import betaincinv
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 FALSE_POSITIVES = 10
 """A true-positive rate at a false-positive rate needs this many non-members above the threshold."""
 
 
-@dataclass(frozen=True)
-class Placements:
-    """Say where each score falls in the other group: DeLong's structural components.
+def placements(positive: Floats, negative: Floats) -> tuple[Floats, Floats]:
+    """Return where each score falls in the other group, in percent: DeLong's structural components.
 
-    positive: float [m], the share of negatives below each positive; negative: float [n], the share
-    of positives above each negative; ties count half. The mean of either is the AUC, in [0, 1].
+    Of each positive the share of negatives below it, [m], and of each negative the share of
+    positives above it, [n]; ties count half. The mean of either is the AUC. By sorted search,
+    O((m + n) log(m + n)).
     """
-
-    positive: Floats
-    negative: Floats
-
-
-def placements(positive: Floats, negative: Floats) -> Placements:
-    """Place every score of one group in the other, by sorted search: O((m + n) log(m + n))."""
-    return Placements(_share_below(positive, negative), 1 - _share_below(negative, positive))
+    below, above = _share_below(positive, negative), 1 - _share_below(negative, positive)
+    return 100 * below, 100 * above
 
 
 def _share_below(scores: Floats, others: Floats) -> Floats:
@@ -67,7 +60,7 @@ class Part:
         """The run's estimate."""
         return float(self.at_forget.mean())
 
-    def minus(self, other: Part) -> Part:
+    def minus(self, other: Self) -> Self:
         """Return the difference, sample by sample: the pairing in paired DeLong.
 
         Raises ValueError unless both are on the same samples.
@@ -75,21 +68,15 @@ class Part:
         same = np.array_equal(self.forget, other.forget)
         if not same or not np.array_equal(self.others, other.others):
             raise ValueError("only runs on the same samples can be compared in pairs")
-        return Part(
-            self.forget_set,
-            self.forget,
-            self.others,
-            self.at_forget - other.at_forget,
-            self.at_others - other.at_others,
-        )
+        at_forget, at_others = self.at_forget - other.at_forget, self.at_others - other.at_others
+        return replace(self, at_forget=at_forget, at_others=at_others)
 
 
 def mean_part(parts: Sequence[Part]) -> Part:
     """Average parts that are on the same samples, such as the retrains of one forget set."""
-    first = parts[0]
     at_forget = np.mean([part.at_forget for part in parts], axis=0)
     at_others = np.mean([part.at_others for part in parts], axis=0)
-    return Part(first.forget_set, first.forget, first.others, at_forget, at_others)
+    return replace(parts[0], at_forget=at_forget, at_others=at_others)
 
 
 class Rate(NamedTuple):
@@ -107,8 +94,8 @@ def tpr_at_fpr(positive: Floats, negative: Floats, fpr: float) -> float | None:
     """
     if len(negative) < needed_negatives(fpr):
         return None
-    allowed = int(fpr * len(negative))
-    threshold = np.sort(negative)[len(negative) - allowed - 1]
+    place = len(negative) - int(fpr * len(negative)) - 1
+    threshold = np.partition(negative, place)[place]
     return float(100 * (positive > threshold).mean())
 
 
@@ -127,7 +114,7 @@ def rate(hits: int, of: int) -> Rate:
     return Rate(100 * hits / of, 100 * float(low), 100 * float(high))
 
 
-def drawn(values: Floats, count: int) -> NDArray[np.bool_]:
+def drawn(values: Floats, count: int) -> Mask:
     """Mark `count` arbitrary values, the same ones in whatever order they come.
 
     By their hashes as float32: sums taken in another order differ in their last bits.
@@ -138,12 +125,12 @@ def drawn(values: Floats, count: int) -> NDArray[np.bool_]:
     if count in (0, len(values)):
         return np.full(len(values), count > 0)
     last = np.partition(hashes, count - 1)[count - 1]
-    chosen: NDArray[np.bool_] = hashes < last
+    chosen: Mask = hashes < last
     chosen[np.flatnonzero(hashes == last)[: count - chosen.sum()]] = True
     return chosen
 
 
-def half(values: Floats) -> NDArray[np.bool_]:
+def half(values: Floats) -> Mask:
     """Mark an arbitrary half of the values, the same ones in whatever order they come."""
     return drawn(values, len(values) // 2)
 
@@ -155,12 +142,11 @@ def balanced_accuracy(positive: Floats, negative: Floats) -> float:
     and the other way round. A threshold chosen on the samples it is judged by would read 52 to 56
     where guessing is 50.
     """
-    p, n = half(positive), half(negative)
-    folds = [(p, n), (~p, ~n)]
-    if any(not part.any() for fold in folds for part in fold):
+    if min(len(positive), len(negative)) < 2:
         return float("nan")
+    p, n = half(positive), half(negative)
     judged = []
-    for chosen_p, chosen_n in folds:
+    for chosen_p, chosen_n in ((p, n), (~p, ~n)):
         threshold = _best_threshold(positive[chosen_p], negative[chosen_n])
         hits = (positive[~chosen_p] > threshold).mean()
         judged.append(50 * (hits + (negative[~chosen_n] <= threshold).mean()))

@@ -42,7 +42,7 @@ def curves(view: View, references: ReferenceModels | None) -> Curves:
         decile = deciles(references.memorisation[samples.forget])
         made["decile_accuracy"] = mean_by(100.0 * correct[samples.forget], decile, DECILES)
         # The mean placement of some positives is their AUC against all negatives.
-        placed = 100 * placements(positive, negative).positive
+        placed = placements(positive, negative)[0]
         made["decile_auc"] = mean_by(placed, decile, DECILES)
     return {name: _listed(values) for name, values in made.items()}
 

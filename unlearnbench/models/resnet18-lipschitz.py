@@ -18,5 +18,5 @@ def build(classes: int, channels: int, size: int) -> nn.Module:
         layers.append(Block(inputs, width, side, stride))
         inputs, side = width, (side - 1) // stride + 1
         layers.append(Block(inputs, width, side, 1))
-    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), BoundedLinear(inputs, classes)]
-    return nn.Sequential(*layers, *head)
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), BoundedLinear(inputs, classes)]
+    return nn.Sequential(*layers)

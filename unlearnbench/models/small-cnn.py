@@ -26,12 +26,11 @@ def build(classes: int, channels: int, size: int) -> nn.Module:
         conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
         return [conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
-    half = size // 2
     return nn.Sequential(
         *block(channels, 16),
         *block(16, 32),
         nn.MaxPool2d(2),
         *block(32, 32),
         _Flatten(),
-        nn.Linear(32 * half * half, classes),
+        nn.Linear(32 * (size // 2) ** 2, classes),
     )

@@ -1,32 +1,87 @@
 """AMUN's adversarial set: for each forgotten sample the nearest image with another label."""
 
-from __future__ import annotations
-
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from unlearnbench.seeds import seed_for
-from unlearnbench.toolkit.boundary import (
-    Found,
-    frozen,
-    negative_margin,
-    norms,
-    nothing,
-    rows,
-    shortened,
-    unit,
-)
-from unlearnbench.toolkit.examples import Examples, as_pixels
+from unlearnbench.toolkit.examples import Examples, as_pixels, norms, rows, shortened, unit
 from unlearnbench.toolkit.recorder import recorder
 
 STEPS = 50
 """Steps of PGD before a sample's radius doubles (the paper's PGD-50)."""
 LOOK = 5
 """Steps between two looks at which samples are done, where each look makes a device wait."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Hold what a search found, one entry a sample, in the order of the samples.
+
+    clean, images: float32 [n, C, H, W] in [0, 1], the image and the adversarial one, or the last
+    one tried; truth, labels: int64 [n], the label and the model's prediction on `images`; radius:
+    float32 [n], the last l2 bound tried, 0 where the clean image was already misclassified.
+    """
+
+    clean: Tensor
+    truth: Tensor
+    images: Tensor
+    labels: Tensor
+    radius: Tensor
+
+    @property
+    def flipped(self) -> Tensor:
+        """False where nothing was found: bool [n]."""
+        return self.labels != self.truth
+
+    @property
+    def left(self) -> Tensor:
+        """Positions where nothing was found: int64."""
+        return (~self.flipped).nonzero().squeeze(1)
+
+    def enter(self, at: Tensor, images: Tensor, labels: Tensor, radius: Tensor | float) -> None:
+        """Enter how the search ended for the samples at these positions (int64)."""
+        self.images[at] = images
+        self.labels[at] = labels
+        self.radius[at] = radius
+
+
+def nothing(examples: Examples) -> Found:
+    """Return what is known before any search: the clean images, and nothing flipped."""
+    clean, truth = as_pixels(examples.images), examples.labels
+    radius = torch.zeros(len(truth), device=truth.device)
+    return Found(clean, truth, clean.clone(), truth.clone(), radius)
+
+
+def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return logsumexp of the other logits minus the label's, [n]; ascending it flips the label.
+
+    Its gradient is that of the cross-entropy, which the paper ascends, divided by 1 - p(label): the
+    same direction, hence the same normalised step. The cross-entropy's own gradient underflows to
+    zero where a model is very sure, and a search along it would stand still.
+    """
+    own = logits.gather(1, labels[:, None]).squeeze(1)
+    others = logits.scatter(1, labels[:, None], float("-inf")).logsumexp(1)
+    return others - own
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Hold a model in eval mode, and ask for gradients of images alone, in this block."""
+    model.eval()
+    needed = [p for p in model.parameters() if p.requires_grad]
+    for parameter in needed:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in needed:
+            parameter.requires_grad_(True)
 
 
 def paper_search(
@@ -45,106 +100,58 @@ def paper_search(
     start; the model in eval mode. Where the paper is silent its authors' code is followed: a
     sample stops at its first misclassified iterate, so it lies just over the boundary; after
     `steps` steps its radius doubles and it goes on from where it is; a clean image that is already
-    misclassified is kept as it is. In fp32: what a lower precision takes for a flip need not be
-    one.
-
-    No image in [0, 1] is farther from another than the square root of its size: a sample that a
-    ball of that radius does not flip is given up, instead of being doubled for ever.
+    misclassified stays as it is. In fp32: what a lower precision takes for a flip need not be one.
+    Given up is what a ball does not flip whose radius is the square root of an image's size: no two
+    images in [0, 1] are farther apart.
 
     Samples wait in one queue and one that is done makes room for the next, so that batches stay
     full. Who is done is looked up every `look` steps (by default each step on a CPU, every fifth on
     a GPU); a sample that is done stands still until then, so that what is found is the same.
     """
-    model.eval()
-    clean, labels = as_pixels(examples.images), examples.labels
-    found = nothing(clean, labels)
-    look = look or (LOOK if clean.is_cuda else 1)
-    cap = clean[0].numel() ** 0.5
+    found = nothing(examples)
+    found.radius.fill_(radius)
+    clean, truth = found.clean, found.truth
+    look, cap = look or (LOOK if clean.is_cuda else 1), clean[0].numel() ** 0.5
     gradients = torch.zeros((), dtype=torch.int64, device=clean.device)
-    waiting = torch.arange(len(clean), device=clean.device)
-    walk, waiting = _Walk.begin(waiting[:batch], clean, labels, radius), waiting[batch:]
-    turn = 0
+    taken = torch.zeros_like(truth)  # steps at this radius
+    index, waiting = torch.arange(len(clean), device=clean.device).tensor_split([batch])
+    live, turn = torch.ones_like(index, dtype=torch.bool), 0
     with frozen(model):
-        while len(walk.index):
+        while len(index):
             turn += 1
-            here = walk.here.requires_grad_()
+            here = found.images[index].requires_grad_()
             logits = model(here)
-            walk.judge(logits.detach().argmax(1), steps, cap)
+            predicted = torch.where(live, logits.argmax(1), found.labels[index])
+            _judge(found, index, predicted, taken, steps)
+            label, bound = truth[index], found.radius[index]
+            live = live & (predicted == label) & (bound <= cap)
             looking = turn % look == 0
-            if not looking or bool(walk.live.any()):
-                ahead = torch.where(walk.live, negative_margin(logits, walk.label), 0.0)
+            if not looking or bool(live.any()):
+                ahead = torch.where(live, negative_margin(logits, label), 0.0)
                 (gradient,) = torch.autograd.grad(ahead.sum(), here)
-                gradients += walk.live.sum()
-                walk.step(gradient)
-            if looking and not bool(walk.live.all()):
-                walk.select(~walk.live).enter(found)
-                room = batch - int(walk.live.sum())
-                fresh, waiting = waiting[:room], waiting[room:]
-                walk = walk.select(walk.live) + _Walk.begin(fresh, clean, labels, radius)
+                gradients += live.sum()
+                taken[index] += live
+                # 0.1 radius along the gradient, then back into the ball and into [0, 1]
+                along = 0.1 * rows(bound) * gradient / rows(norms(gradient).clamp_min(1e-30))
+                away = shortened(here.detach() + along - clean[index], bound)
+                moved = (clean[index] + away).clamp_(0.0, 1.0)
+                found.images[index] = torch.where(rows(live), moved, here.detach())
+            if looking and not bool(live.all()):
+                kept = index[live]
+                fresh, waiting = waiting.tensor_split([batch - len(kept)])
+                index = torch.cat((kept, fresh))
+                live = torch.ones_like(index, dtype=torch.bool)
+    found.radius[found.flipped & (taken == 0)] = 0.0
     recorder().gradients += int(gradients)
     return found
 
 
-@dataclass
-class _Walk:
-    """Hold the samples being searched: where each is, and whether it goes on.
-
-    index: int64 [b], positions in the whole set; here, clean: [b, C, H, W]; label, predicted: int64
-    [b], true and last given; radius: [b]; taken: int64 [b], steps at this radius; moved: bool [b],
-    whether any step was taken; live: bool [b].
-    """
-
-    index: Tensor
-    here: Tensor
-    clean: Tensor
-    label: Tensor
-    predicted: Tensor
-    radius: Tensor
-    taken: Tensor
-    moved: Tensor
-    live: Tensor
-
-    @classmethod
-    def begin(cls, index: Tensor, clean: Tensor, labels: Tensor, radius: float) -> _Walk:
-        here, label = clean[index], labels[index]
-        still = torch.zeros_like(label, dtype=torch.bool)
-        first = torch.full_like(label, radius, dtype=torch.float32)
-        taken = torch.zeros_like(label)
-        return cls(index, here, here, label, label, first, taken, still, ~still)
-
-    def select(self, which: Tensor) -> _Walk:
-        return _Walk(*(getattr(self, field.name)[which] for field in fields(self)))
-
-    def __add__(self, other: _Walk) -> _Walk:
-        if not len(other.index):
-            return self
-        pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
-        return _Walk(*(torch.cat(pair) for pair in pairs))
-
-    def judge(self, predicted: Tensor, steps: int, cap: float) -> None:
-        """End what flipped or was given up; double the radius where `steps` did not suffice."""
-        self.predicted = torch.where(self.live, predicted, self.predicted)
-        self.live = self.live & (self.predicted == self.label)
-        exhausted = self.live & (self.taken == steps)
-        self.radius = torch.where(exhausted, 2 * self.radius, self.radius)
-        self.taken = torch.where(exhausted, 0, self.taken)
-        self.live = self.live & (self.radius <= cap)
-
-    def step(self, gradient: Tensor) -> None:
-        """Go 0.1 radius along the gradient, then back into the ball and into [0, 1]."""
-        here = self.here.detach()
-        along = 0.1 * rows(self.radius) * gradient / rows(norms(gradient).clamp_min(1e-30))
-        away = here + along - self.clean
-        ahead = (self.clean + shortened(away, self.radius)).clamp_(0.0, 1.0)
-        self.here = torch.where(rows(self.live), ahead, here)
-        self.taken = self.taken + self.live
-        self.moved = self.moved | self.live
-
-    def enter(self, found: Found) -> None:
-        """Write down how the search ended."""
-        flipped = self.predicted != self.label
-        radius = torch.where(flipped & ~self.moved, 0.0, self.radius)
-        found.enter(self.index, self.here.detach(), self.predicted, radius, flipped)
+def _judge(found: Found, index: Tensor, predicted: Tensor, taken: Tensor, steps: int) -> None:
+    """Enter the predictions; double the radius where `steps` did not suffice."""
+    exhausted = (predicted == found.truth[index]) & (taken[index] == steps)
+    found.labels[index] = predicted
+    found.radius[index] *= 1.0 + exhausted
+    taken[index] *= ~exhausted
 
 
 CLOSEST_STEPS, BISECTIONS = 20, 8
@@ -173,30 +180,24 @@ def closest_search(
     image that is misclassified as it is stays as it is. `radius` is the distance found.
     """
     with frozen(model):
-        clean, labels, found = _as_they_are(model, examples, batch)
-        for index in torch.split((~found.flipped).nonzero().squeeze(1), batch):
-            batch_of = clean[index], labels[index], index, found
-            _descend(model, *batch_of, steps)
-            _bisect(model, *batch_of, bisections)
+        found = _as_they_are(model, examples, batch)
+        for index in torch.split(found.left, batch):
+            _descend(model, found, index, steps)
+            _bisect(model, found, index, bisections)
     return found
 
 
-def _as_they_are(model: nn.Module, examples: Examples, batch: int) -> tuple[Tensor, Tensor, Found]:
-    """Return images, labels and, as a search begins, which are misclassified as they are."""
-    model.eval()
-    clean, labels = as_pixels(examples.images), examples.labels
-    found = nothing(clean, labels)
-    for index in torch.split(torch.arange(len(clean), device=clean.device), batch):
-        predicted = model(clean[index]).argmax(1)
-        wrong = predicted != labels[index]
-        found.enter(index, clean[index], predicted, found.radius[index], wrong)
-    return clean, labels, found
+def _as_they_are(model: nn.Module, examples: Examples, batch: int) -> Found:
+    """Return what is known as a search begins: which are misclassified as they are."""
+    found = nothing(examples)
+    for index in torch.split(torch.arange(len(examples), device=found.truth.device), batch):
+        found.labels[index] = model(found.clean[index]).argmax(1)
+    return found
 
 
-def _descend(
-    model: nn.Module, clean: Tensor, labels: Tensor, index: Tensor, found: Found, steps: int
-) -> None:
+def _descend(model: nn.Module, found: Found, index: Tensor, steps: int) -> None:
     """Enter the nearest flip on each sample's way."""
+    clean, labels = found.clean[index], found.truth[index]
     nearest = torch.full_like(labels, math.inf, dtype=torch.float32)
     image, label, radius, moved = clean, labels, torch.zeros_like(nearest), torch.zeros_like(clean)
     for step in range(steps + 1):
@@ -221,14 +222,12 @@ def _descend(
         rate = 0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2
         ahead = moved + rate * rows(radius) * unit(gradient)
         moved = (clean + rows(radius) * unit(ahead)).clamp_(0.0, 1.0) - clean
-    found.enter(index, image, label, nearest, nearest < math.inf)
+    found.enter(index, image, label, nearest)
 
 
-def _bisect(
-    model: nn.Module, clean: Tensor, labels: Tensor, index: Tensor, found: Found, bisections: int
-) -> None:
+def _bisect(model: nn.Module, found: Found, index: Tensor, bisections: int) -> None:
     """Move what has flipped as near to the clean image as the straight line allows."""
-    image, label = found.images[index], found.labels[index]
+    clean, image, label = found.clean[index], found.images[index], found.labels[index]
     low, segment = torch.zeros_like(found.radius[index]), image - clean
     high = torch.ones_like(low)
     for _ in range(bisections):
@@ -236,11 +235,11 @@ def _bisect(
         tried = clean + rows(middle) * segment
         with torch.no_grad():
             predicted = model(tried).argmax(1)
-        flipped = predicted != labels
+        flipped = predicted != found.truth[index]
         low, high = torch.where(flipped, low, middle), torch.where(flipped, middle, high)
         image = torch.where(rows(flipped), tried, image)
         label = torch.where(flipped, predicted, label)
-    found.enter(index, image, label, norms(image - clean), found.flipped[index])
+    found.enter(index, image, label, norms(image - clean))
 
 
 OVERSHOOT = 1.25
@@ -262,21 +261,20 @@ def one_step_search(
     generator = torch.Generator(examples.labels.device).manual_seed(seed)
     cap = examples.images[0].numel() ** 0.5
     with frozen(model):
-        clean, labels, found = _as_they_are(model, examples, batch)
+        found = _as_they_are(model, examples, batch)
         while radius <= cap:
-            for index in torch.split((~found.flipped).nonzero().squeeze(1), batch):
-                image = _step(model, clean[index], labels[index], radius / cap, generator)
-                predicted = model(image).argmax(1)
-                bound = torch.full_like(found.radius[index], radius)
-                found.enter(index, image, predicted, bound, predicted != labels[index])
+            for index in torch.split(found.left, batch):
+                image = _step(model, found, index, radius / cap, generator)
+                found.enter(index, image, model(image).argmax(1), radius)
             radius *= 2
     return found
 
 
 def _step(
-    model: nn.Module, clean: Tensor, labels: Tensor, bound: float, generator: torch.Generator
+    model: nn.Module, found: Found, index: Tensor, bound: float, generator: torch.Generator
 ) -> Tensor:
     """Return images at most `bound` from the clean ones in each pixel."""
+    clean, labels = found.clean[index], found.truth[index]
     noise = torch.rand(clean.shape, generator=generator, device=clean.device)
     here = clean + bound * (2 * noise - 1)
     here = here.contiguous(memory_format=torch.channels_last).requires_grad_()
@@ -292,10 +290,7 @@ Search = Literal["paper", "closest", "one-step"]
 def adversarial_examples(
     model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper", seed: int = 0
 ) -> Examples:
-    """Return AMUN's D_A: each example's nearest adversarial image, under the label it flipped to.
-
-    See `adversarial_pairs`.
-    """
+    """Return AMUN's D_A as in `adversarial_pairs`: images under the label that they flipped to."""
     return adversarial_pairs(model, forget, radius=radius, search=search, seed=seed)[0]
 
 
@@ -314,10 +309,10 @@ def adversarial_pairs(
     with recording.timed("adversarial search", forget.labels.device):
         before = recording.gradients
         found = _search(model, forget, radius, search, seed)
-        moved = (found.images - as_pixels(forget.images)).flatten(1).norm(dim=1)[found.flipped]
+        moved = (found.images - found.clean).flatten(1).norm(dim=1)[found.flipped]
         recording.notes["adversarial search"] = {
             "samples": len(forget),
-            "not flipped": int((~found.flipped).sum()),
+            "not flipped": len(found.left),
             "mean l2 distance": float(moved.mean()) if len(moved) else None,
             "gradients": recording.gradients - before,
             "distances": [round(d, 5) for d in moved.tolist()],
@@ -333,8 +328,7 @@ def _search(model: nn.Module, forget: Examples, radius: float, search: Search, s
     if search == "one-step":
         return one_step_search(model, forget, radius=radius, seed=seed_for(seed, "one-step search"))
     found = closest_search(model, forget)
-    left = (~found.flipped).nonzero().squeeze(1)
-    if len(left):
+    if len(left := found.left):
         rest = paper_search(model, forget.select(left), radius=radius)
-        found.enter(left, rest.images, rest.labels, rest.radius, rest.flipped)
+        found.enter(left, rest.images, rest.labels, rest.radius)
     return found

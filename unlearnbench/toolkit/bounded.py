@@ -1,7 +1,6 @@
 """Layers whose linear maps have a spectral norm of at most 1, for models made of them."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ ROUNDS, TOLERANCE = 100, 0.003
 """Rounds of power iteration that make sure of a model that is done, and what it may then have."""
 
 
-class Bounded(nn.Module, ABC):
+class Bounded(nn.Module):
     """Stand for a layer that `Trainer` puts back to a spectral norm of at most 1 after each step.
 
     Power iteration on the layer's own map, so with stride and padding, for the size of images it is
@@ -31,23 +30,18 @@ class Bounded(nn.Module, ABC):
     direction: Tensor
     """What the map stretches the most as far as is known, of norm 1; a batch of one."""
 
-    @abstractmethod
-    def there(self, x: Tensor) -> Tensor:
-        """Map x without the bias."""
-
-    @abstractmethod
-    def back(self, y: Tensor) -> Tensor:
-        """Map y by the adjoint."""
+    there: Callable[[Tensor], Tensor]
+    """Maps x without the bias."""
+    back: Callable[[Tensor], Tensor]
+    """Maps y by the adjoint."""
+    slope: Callable[[Tensor, Tensor], Tensor]
+    """Returns the gradient of <y, map of x> with respect to the weight."""
 
     @torch.no_grad()
     def look(self, rounds: int = 1) -> tuple[Tensor, Tensor]:
-        """Follow the direction; return the norm, a scalar, and the image of the direction."""
+        """Follow the direction by power iteration; return the norm, a scalar, and its image."""
         for _ in range(rounds - 1):
-            self._follow()
-        return self._follow()
-
-    def _follow(self) -> tuple[Tensor, Tensor]:
-        """Take one round of power iteration."""
+            self.look()
         image = self.there(self.direction)
         image /= image.norm().clamp_min(1e-30)
         returned = self.back(image)
@@ -65,14 +59,6 @@ class Bounded(nn.Module, ABC):
         slope = self.slope(self.direction, image)
         self.weight.sub_(slope * (excess / slope.square().sum().clamp_min(1e-30)))
 
-    @abstractmethod
-    def slope(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the gradient of <y, map of x> with respect to the weight."""
-
-    @abstractmethod
-    def _middle(self) -> Tensor:
-        """Return the part of the weight that maps a position to itself, [outputs, inputs]."""
-
     def _begin(self, shape: Sequence[int]) -> None:
         """Begin with a map that keeps lengths, of an image's every position by itself.
 
@@ -82,12 +68,16 @@ class Bounded(nn.Module, ABC):
         that one is at most 1 signals vanish and nothing is learnt.
         """
         with torch.no_grad():
-            middle = self.weight.new_empty(self.weight.shape[:2])
-            same = middle.shape[0] == middle.shape[1]
+            outputs, inputs, *kernel = self.weight.shape
+            middle = self.weight.new_empty(outputs, inputs)
+            start = nn.init.eye_ if inputs == outputs else nn.init.orthogonal_
             self.weight.zero_()
-            self._middle().copy_(nn.init.eye_(middle) if same else nn.init.orthogonal_(middle))
-        start = torch.randn(1, *shape)
-        self.register_buffer("direction", start / start.norm())
+            centre = self.weight
+            for side in reversed(kernel):
+                centre = centre[..., side // 2]
+            centre.copy_(start(middle))
+        direction = torch.randn(1, *shape)
+        self.register_buffer("direction", direction / direction.norm())
 
 
 class BoundedConv(Bounded, nn.Conv2d):
@@ -100,8 +90,7 @@ class BoundedConv(Bounded, nn.Conv2d):
 
     def there(self, x: Tensor) -> Tensor:
         """Map x without the bias."""
-        mapped: Tensor = functional.conv2d(x, self.weight, None, self.stride, self.padding)
-        return mapped
+        return self.forward(x)
 
     def back(self, y: Tensor) -> Tensor:
         """Map y by the adjoint."""
@@ -111,13 +100,8 @@ class BoundedConv(Bounded, nn.Conv2d):
 
     def slope(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the gradient of <y, map of x> with respect to the weight."""
-        shape, stride, padding = self.weight.shape, self.stride, self.padding
-        made: Tensor = conv2d_weight(x, shape, y, stride, padding)  # type: ignore[no-untyped-call]
+        made: Tensor = conv2d_weight(x, self.weight.shape, y, self.stride, self.padding)  # type: ignore[no-untyped-call]
         return made
-
-    def _middle(self) -> Tensor:
-        across, down = (side // 2 for side in self.kernel_size)
-        return self.weight[..., across, down]
 
 
 class BoundedLinear(Bounded, nn.Linear):
@@ -139,9 +123,6 @@ class BoundedLinear(Bounded, nn.Linear):
     def slope(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the gradient of <y, map of x> with respect to the weight."""
         return y.T @ x
-
-    def _middle(self) -> Tensor:
-        return self.weight
 
 
 def settle(model: nn.Module, known: nn.Module | None = None) -> None:
@@ -185,9 +166,8 @@ class Block(nn.Module):
         smaller = (side - 1) // stride + 1
         self.conv1 = BoundedConv(inputs, outputs, 3, side, stride)
         self.conv2 = BoundedConv(outputs, outputs, 3, smaller)
-        self.shortcut: nn.Module | None = None
-        if stride != 1 or inputs != outputs:
-            self.shortcut = BoundedConv(inputs, outputs, 1, side, stride)
+        changes = stride != 1 or inputs != outputs
+        self.shortcut = BoundedConv(inputs, outputs, 1, side, stride) if changes else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, inputs, s, s] to [b, outputs, s / stride, s / stride]."""

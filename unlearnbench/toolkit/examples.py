@@ -1,9 +1,8 @@
 """Labelled images on a device, which methods compose instead of writing data loaders."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -30,13 +29,13 @@ def augmented(pixels: Tensor, where: Tensor, recipe: Recipe, generator: torch.Ge
     if recipe.flip:
         coin = torch.rand(count, generator=generator, device=device) < 0.5
         columns = torch.where((coin & where)[:, None], width - 1 - columns, columns)
-    rows = torch.arange(height, device=device)[None] + down[:, None]
+    lines = torch.arange(height, device=device)[None] + down[:, None]
     columns = columns + right[:, None]
     padded = functional.pad(pixels, (pad, pad, pad, pad))
     moved = padded[
         torch.arange(count, device=device)[:, None, None, None],
         torch.arange(channels, device=device)[None, :, None, None],
-        rows[:, None, :, None],
+        lines[:, None, :, None],
         columns[:, None, None, :],
     ]
     return moved.contiguous(memory_format=torch.channels_last)
@@ -59,33 +58,30 @@ class Examples:
         """Return the number of examples."""
         return len(self.labels)
 
-    def __add__(self, other: Examples | None) -> Examples:
+    def __add__(self, other: Self | None) -> Self:
         """Join two sets; an absent one (a retain set under forget-only access) adds nothing."""
         if other is None:
             return self
         images = self.images, other.images
         if images[0].dtype != images[1].dtype:
             images = as_pixels(images[0]), as_pixels(images[1])
-        return Examples(
-            torch.cat(images),
-            torch.cat((self.labels, other.labels)),
-            torch.cat((self.augment, other.augment)),
-            self.recipe,
-        )
+        labels = torch.cat((self.labels, other.labels))
+        augment = torch.cat((self.augment, other.augment))
+        return replace(self, images=torch.cat(images), labels=labels, augment=augment)
 
-    def select(self, index: Tensor) -> Examples:
+    def select(self, index: Tensor) -> Self:
         """Return the examples at `index` (int64 positions or a bool mask)."""
-        return Examples(self.images[index], self.labels[index], self.augment[index], self.recipe)
+        return type(self)(self.images[index], self.labels[index], self.augment[index], self.recipe)
 
-    def relabel(self, labels: Tensor) -> Examples:
+    def relabel(self, labels: Tensor) -> Self:
         """Return the same images under other labels (int64 [n])."""
         return replace(self, labels=labels)
 
-    def augmented(self, augment: bool = True) -> Examples:
+    def augmented(self, augment: bool = True) -> Self:
         """Return the same examples, to be augmented in training as its recipe says, or not."""
         return replace(self, augment=torch.full_like(self.augment, augment))
 
-    def unaugmented(self) -> Examples:
+    def unaugmented(self) -> Self:
         """Return the same examples, to be shown to training just as they are."""
         return self.augmented(False)
 
@@ -106,15 +102,14 @@ class Examples:
         while True:
             yield from self.shuffled(generator)
 
-    def batched(self, size: int) -> Examples:
+    def batched(self, size: int) -> Self:
         """Return the same examples, to be shown to training `size` at a time."""
         return replace(self, recipe=self.recipe.model_copy(update={"batch_size": size}))
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (float32 images in [0, 1], labels) in order, without augmentation."""
-        for images, labels in zip(
-            torch.split(self.images, size), torch.split(self.labels, size), strict=True
-        ):
+        parts = torch.split(self.images, size), torch.split(self.labels, size)
+        for images, labels in zip(*parts, strict=True):
             yield as_pixels(images), labels
 
 
@@ -122,6 +117,27 @@ def as_pixels(images: Tensor) -> Tensor:
     """Turn stored images into float32 in [0, 1]; channels_last, which CPU and GPU both prefer."""
     pixels = images.float().div_(255) if images.dtype == torch.uint8 else images
     return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def rows(values: Tensor) -> Tensor:
+    """Shape one number an image, [n], so that it multiplies images."""
+    return values[:, None, None, None]
+
+
+def norms(images: Tensor) -> Tensor:
+    """Return each image's l2 norm, [n]."""
+    lengths: Tensor = torch.linalg.vector_norm(images.flatten(1), dim=1)
+    return lengths
+
+
+def unit(images: Tensor) -> Tensor:
+    """Return images of l2 norm 1; zeros stay zeros."""
+    return images / rows(norms(images).clamp_min(1e-30))
+
+
+def shortened(images: Tensor, longest: Tensor | float) -> Tensor:
+    """Scale images whose l2 norm is above `longest`, one number or [n], down to it."""
+    return images * rows((longest / norms(images).clamp_min(1e-30)).clamp_max(1.0))
 
 
 def random_labels(examples: Examples, classes: int, *, seed: int) -> Examples:

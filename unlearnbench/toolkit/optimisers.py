@@ -4,8 +4,9 @@ PyTorch's own update rules, called as the functions they are: the classes around
 compiler, which takes a second of every worker, and its schedules need those classes.
 """
 
-from abc import ABC, abstractmethod
+import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +17,16 @@ Schedule = Callable[[int], float]
 """A learning rate as a function of what has been done: steps or epochs, counted from 0."""
 
 
-class Optimiser(ABC):
+class Optimiser:
     """Hold the parameters that are moved, which lie on one device."""
+
+    _move: Callable[[list[Tensor], list[Tensor], float], None]
+    """Moves parameters along their gradients at a learning rate."""
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
         """Prepare to move all of `parameters`."""
         self.parameters = list(parameters)
+        self.kept: dict[Tensor, Any] = {}  # of each parameter that has moved: what its rule needs
         # on a CPU it gains little, and rounds differently
         self.fused = all(p.device.type == "cuda" for p in self.parameters)
 
@@ -30,14 +35,11 @@ class Optimiser(ABC):
         for parameter in self.parameters:
             parameter.grad = None
 
-    @abstractmethod
+    @torch.no_grad()
     def step(self, lr: float) -> None:
         """Take one step; parameters without a gradient stay where they are."""
-
-    def _moved(self) -> tuple[list[Tensor], list[Tensor]]:
-        """List the parameters that have a gradient, and their gradients."""
-        moved: list[Tensor] = [p for p in self.parameters if p.grad is not None]
-        return moved, [p.grad for p in moved if p.grad is not None]
+        gradients = {p: p.grad for p in self.parameters if p.grad is not None}
+        self._move(list(gradients), list(gradients.values()), lr)
 
 
 class SGD(Optimiser):
@@ -50,13 +52,9 @@ class SGD(Optimiser):
         super().__init__(parameters)
         self.momentum = momentum
         self.weight_decay = weight_decay
-        self.buffers: dict[Tensor, Tensor] = {}
 
-    @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Take one step; parameters without a gradient stay where they are."""
-        moved, gradients = self._moved()
-        buffers = [self.buffers.get(p) for p in moved]
+    def _move(self, moved: list[Tensor], gradients: list[Tensor], lr: float) -> None:
+        buffers = [self.kept.get(p) for p in moved]
         sgd(
             moved,
             gradients,
@@ -70,28 +68,17 @@ class SGD(Optimiser):
             nesterov=False,
             maximize=False,
         )
-        if self.momentum:
-            kept = zip(moved, buffers, strict=True)
-            self.buffers |= {p: buffer for p, buffer in kept if buffer is not None}
+        self.kept.update(zip(moved, buffers, strict=True))
 
 
 class Adam(Optimiser):
     """Adam (Kingma and Ba, arXiv 1412.6980) with its authors' constants."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Prepare to move all of `parameters`."""
-        super().__init__(parameters)
-        self.moments: dict[Tensor, tuple[Tensor, Tensor, Tensor]] = {}
-
-    @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Take one step; parameters without a gradient stay where they are."""
-        moved, gradients = self._moved()
+    def _move(self, moved: list[Tensor], gradients: list[Tensor], lr: float) -> None:
         for p in moved:
-            if p not in self.moments:
-                self.moments[p] = torch.zeros_like(p), torch.zeros_like(p), torch.zeros(())
-        held = [self.moments[p] for p in moved]
-        first, second, steps = ([moments[i] for moments in held] for i in range(3))
+            if p not in self.kept:
+                self.kept[p] = torch.zeros_like(p), torch.zeros_like(p), torch.zeros(())
+        first, second, steps = ([self.kept[p][i] for p in moved] for i in range(3))
         adam(
             moved,
             gradients,
@@ -128,11 +115,4 @@ def one_cycle(peak: float, steps: int) -> Schedule:
 
 def step_decay(lr: float, every: int) -> Schedule:
     """Multiply `lr` by 0.1 after `every` epochs, again and again; a function of the epoch."""
-
-    def rate(epoch: int) -> float:
-        decayed = lr
-        for _ in range(epoch // every):
-            decayed *= 0.1
-        return decayed
-
-    return rate
+    return lambda epoch: math.prod([0.1] * (epoch // every), start=lr)

@@ -44,16 +44,14 @@ class Recorder:
 
     def part(self, name: str, device: torch.device) -> AbstractContextManager[None]:
         """Add a block's time to the profile, if there is one; a GPU then waits at both ends."""
-        if self.profile is None:
-            return nullcontext()
-        return self._added(self.profile, name, device)
-
-    def timed(self, part: str, device: torch.device) -> AbstractContextManager[None]:
-        """Add the wall time of a block to `part`, with the device's queue drained at both ends."""
-        return self._added(self.seconds, part, device)
+        return nullcontext() if self.profile is None else self.timed(name, device, self.profile)
 
     @contextmanager
-    def _added(self, to: dict[str, float], part: str, device: torch.device) -> Iterator[None]:
+    def timed(
+        self, part: str, device: torch.device, to: dict[str, float] | None = None
+    ) -> Iterator[None]:
+        """Add a block's wall time to `part` of `to` (`seconds`), the device idle at both ends."""
+        to = self.seconds if to is None else to
         synchronise(device)
         start = time.perf_counter() - self.aside
         try:

@@ -29,8 +29,7 @@ def saliency_mask(model: nn.Module, examples: Examples, *, keep: float) -> Mask 
         model.zero_grad(set_to_none=True)
         for pixels, labels in examples.batches(examples.recipe.batch_size):
             functional.cross_entropy(model(pixels), labels, reduction="sum").backward()  # type: ignore[no-untyped-call]
-        parameters = dict(model.named_parameters())
-        gradients = {n: p.grad.abs() for n, p in parameters.items() if p.grad is not None}
+        gradients = {n: p.grad.abs() for n, p in model.named_parameters() if p.grad is not None}
         model.zero_grad(set_to_none=True)
         recording.gradients += len(examples)
         flat = torch.cat([g.flatten() for g in gradients.values()])
@@ -50,13 +49,12 @@ def squared_gradients(model: nn.Module, examples: Examples) -> dict[str, Tensor]
     recording = recorder()
     with recording.timed("squared gradients", examples.labels.device):
         model.eval()
-        parameters = dict(model.named_parameters())
-        means = {name: torch.zeros_like(p) for name, p in parameters.items()}
+        means = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
         size = examples.recipe.batch_size
         batches = math.ceil(len(examples) / size)
         for pixels, labels in examples.batches(size):
             loss = functional.cross_entropy(model(pixels), labels)
-            gradients = torch.autograd.grad(loss, list(parameters.values()))
+            gradients = torch.autograd.grad(loss, list(model.parameters()))
             for mean, gradient in zip(means.values(), gradients, strict=True):
                 mean += gradient**2 / batches
         recording.gradients += len(examples)

@@ -3,11 +3,9 @@
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from unlearnbench.seeds import seed_for
-from unlearnbench.toolkit.boundary import norms, rows, unit
-from unlearnbench.toolkit.examples import Examples, as_pixels
+from unlearnbench.toolkit.examples import Examples, as_pixels, norms, rows, unit
 
 StandIn = Literal["adv", "orig", "adv-rs", "adv-rl", "orig-rl", "orig-advl"]
 
@@ -39,14 +37,8 @@ def stand_in(
         radius = norms(as_pixels(adversarial.images) - start)
         away = unit(torch.randn(start.shape, generator=generator, device=device))
         return Examples(start + rows(radius) * away, found, clean.augment, clean.recipe)
-    other = _neither(clean.labels, found, classes, generator)
-    return (adversarial if kind == "adv-rl" else clean).relabel(other)
-
-
-def _neither(one: Tensor, other: Tensor, classes: int, generator: torch.Generator) -> Tensor:
-    """Draw labels uniformly from those that are neither `one` nor `other`, which differ."""
-    shape, device = (len(one),), one.device
-    drawn = torch.randint(0, classes - 2, shape, generator=generator, device=device)
-    for taken in (torch.minimum(one, other), torch.maximum(one, other)):
+    # uniformly from the labels that are neither the one nor the other, which differ
+    drawn = torch.randint(0, classes - 2, (len(found),), generator=generator, device=device)
+    for taken in (torch.minimum(clean.labels, found), torch.maximum(clean.labels, found)):
         drawn = drawn + (drawn >= taken)
-    return drawn
+    return (adversarial if kind == "adv-rl" else clean).relabel(drawn)

@@ -4,7 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -13,9 +13,8 @@ from torch.nn import functional
 
 from unlearnbench.recipe import Recipe, Trades
 from unlearnbench.seeds import seed_for
-from unlearnbench.toolkit.boundary import shortened, unit
 from unlearnbench.toolkit.bounded import bounded_layers
-from unlearnbench.toolkit.examples import Examples, Loss, divergence
+from unlearnbench.toolkit.examples import Examples, Loss, divergence, shortened, unit
 from unlearnbench.toolkit.optimisers import SGD, Adam, Optimiser, Schedule, one_cycle, step_decay
 from unlearnbench.toolkit.recorder import recorder, synchronise
 from unlearnbench.toolkit.saliency import Mask
@@ -26,55 +25,41 @@ WORTHWHILE = 120.0
 """Seconds of training from which on a compilation, about half a minute, can pay."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Say which form of a step was taken and why; goes into the record. Times in ms a batch."""
-
-    used: str
-    eager_ms: float | None = None
-    compiled_ms: float | None = None
-    why: str = ""
-
-    def note(self) -> dict[str, object]:
-        """Return it for the record, without what is not known."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, "")}
-
-
 def faster_form(
     model: nn.Module,
     loss: Loss,
     batch: tuple[Tensor, Tensor],
     steps: int,
     compiler: Callable[[Loss], Loss],
-) -> tuple[Loss, Choice]:
+) -> tuple[Loss, dict[str, object]]:
     """Return `loss` or its compiled form, whichever is faster forward and backward on `batch`.
 
-    steps: how many are to come. Weights, gradients and BatchNorm's statistics are left as they
-    were. Whatever a compiler raises means that the eager form is used.
+    steps: how many are to come. Returned beside it, for the record: which form is used and why,
+    and times in ms a batch. Weights, gradients and BatchNorm's statistics are left as they were.
+    Whatever a compiler raises means that the eager form is used.
     """
     before = copy.deepcopy(model.state_dict())
+    note: dict[str, object] = {"used": "eager"}
     try:
-        eager = _milliseconds(model, loss, batch)
+        note["eager_ms"] = eager = _milliseconds(model, loss, batch)
         if eager * steps < 1000 * WORTHWHILE:
-            return loss, Choice("eager", eager, why="too short to compile for")
+            return loss, note | {"why": "too short to compile for"}
         try:
             fast = compiler(loss)
-            compiled = _milliseconds(model, fast, batch)
+            note["compiled_ms"] = compiled = _milliseconds(model, fast, batch)
         except Exception as error:  # torch.compile raises whatever its backends do
             said = f"{type(error).__name__}: {error}".partition("\n")[0]
-            return loss, Choice("eager", eager, why=f"not compiled: {said}")
+            return loss, note | {"why": f"not compiled: {said}"}
         if compiled < eager:
-            return fast, Choice("compiled", eager, compiled)
-        return loss, Choice("eager", eager, compiled, "faster")
+            return fast, note | {"used": "compiled"}
+        return loss, note | {"why": "faster"}
     finally:
         model.load_state_dict(before)
         model.zero_grad(set_to_none=True)
 
 
-def with_cuda_graphs(loss: Loss) -> Loss:
-    """Compile for one shape, kernels fused and launched together."""
-    compiled: Loss = torch.compile(loss, mode="reduce-overhead", dynamic=False)
-    return compiled
+with_cuda_graphs = partial(torch.compile, mode="reduce-overhead", dynamic=False)
+"""Compiles for one shape, kernels fused and launched together."""
 
 
 def _milliseconds(model: nn.Module, loss: Loss, batch: tuple[Tensor, Tensor]) -> float:
@@ -108,41 +93,44 @@ class Trainer:
 
         adam: take the place of SGD, and of the recipe's momentum and weight decay.
         """
-        device = next(model.parameters()).device
+        self.device = device = next(model.parameters()).device
         self.model = model.to(memory_format=torch.channels_last)
         self.loss: Loss = self.eager
         self.recipe = recipe
         self.lr = lr
         self.steps = 0
-        self.optimizer: Optimiser = (
-            Adam(model.parameters())
-            if adam
-            else SGD(model.parameters(), momentum=recipe.momentum, weight_decay=recipe.weight_decay)
-        )
+        of_sgd = {"momentum": recipe.momentum, "weight_decay": recipe.weight_decay}
+        parameters = model.parameters()
+        self.optimizer: Optimiser = Adam(parameters) if adam else SGD(parameters, **of_sgd)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.autocast = recipe.precision == "bf16" and device.type == "cuda"
-        self.device = device
-        self.frozen = _frozen(model, mask)
+        # For each masked parameter what may change, and the value the rest is held at: weight decay
+        # and momentum move a weight without a gradient, so that zeroing gradients would not do.
+        self.frozen = [
+            (p, mask[name], p.detach().clone())
+            for name, p in model.named_parameters()
+            if mask and name in mask
+        ]
         self.bounded = bounded_layers(model)
 
-    def eager(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean cross-entropy of a batch, a scalar."""
+    def eager(self, pixels: Tensor, labels: Tensor, loss: Loss | None = None) -> Tensor:
+        """Return the mean of `loss`, by default the cross-entropy, over a batch, a scalar."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            if loss is not None:
+                return loss(pixels, labels)
             return functional.cross_entropy(self.model(pixels), labels)
 
     def compile(self, examples: Examples, steps: int) -> None:
         """On a GPU, use compiled steps for full batches if they are faster; note what was chosen.
 
-        steps: how many are to come. To be called before training; batches are drawn as if it had
-        not been.
+        steps: how many are to come. It comes before training, whose batches it leaves as they are.
         """
         if self.device.type != "cuda" or len(examples) < self.recipe.batch_size:
             return
         self.model.train()
-        drawn = torch.Generator(self.device).manual_seed(0)
-        batch = next(iter(examples.shuffled(drawn)))
-        self.loss, choice = faster_form(self.model, self.eager, batch, steps, with_cuda_graphs)
-        recorder().notes["training step"] = choice.note()
+        batch = next(examples.shuffled(torch.Generator(self.device).manual_seed(0)))
+        chosen = faster_form(self.model, self.eager, batch, steps, with_cuda_graphs)
+        self.loss, recorder().notes["training step"] = chosen
 
     def epoch(
         self,
@@ -170,7 +158,8 @@ class Trainer:
             if batch is None:
                 break
             with recording.part("forward and backward", self.device):
-                mean = self._mean(*batch, loss)
+                plain = loss is None and len(batch[1]) == self.recipe.batch_size
+                mean = self.loss(*batch) if plain else self.eager(*batch, loss)
                 objective = sign * mean
                 if l1:
                     sizes = torch.stack([p.abs().sum() for p in self.model.parameters()])
@@ -181,14 +170,6 @@ class Trainer:
             total += mean.detach() * len(batch[1])
         recording.gradients += len(examples)
         return float(total) / len(examples)
-
-    def _mean(self, pixels: Tensor, labels: Tensor, loss: Loss | None) -> Tensor:
-        """Return the mean loss of a batch."""
-        if loss is None:
-            full = len(labels) == self.recipe.batch_size
-            return (self.loss if full else self.eager)(pixels, labels)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            return loss(pixels, labels)
 
     def backward(self, objective: Tensor) -> None:
         """Set the gradients to those of a scalar, and nothing else."""
@@ -225,8 +206,7 @@ def finetune(
     Plain SGD on the mean cross-entropy, or on another mean `loss` of a batch (images float32 in
     [0, 1], labels), which calls the model itself; the model is in train mode. `decay_every`
     multiplies the learning rate by 0.1 after that many epochs; `mask` freezes the weights it does
-    not mark; `l1` is the weight of the l1 penalty as a function of the epoch. Returns the model,
-    changed in place.
+    not mark; `l1` is the l1 penalty's weight by epoch. Returns the model, changed in place.
     """
     source = examples if callable(examples) else lambda epoch: examples
     trainer = Trainer(model, source(0).recipe, lr=lr, seed=seed, mask=mask)
@@ -257,16 +237,6 @@ def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
     return model
 
 
-def _frozen(model: nn.Module, mask: Mask | None) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
-    """Pair each masked parameter with what may change and the value the rest is held at.
-
-    Zeroing gradients would not do: weight decay and momentum move a weight without a gradient.
-    """
-    if mask is None:
-        return []
-    return [(p, mask[n], p.detach().clone()) for n, p in model.named_parameters() if n in mask]
-
-
 START = 1e-3
 """Standard deviation of the noise a search begins at: at the image itself nothing pulls away."""
 
@@ -286,8 +256,7 @@ def trades_loss(model: nn.Module, trades: Trades, generator: torch.Generator) ->
         model.eval()
         nearby = worst_nearby(model, pixels, trades, generator)
         model.train(training)
-        logits = model(pixels).float()
-        moved = model(nearby).float()
+        logits, moved = model(pixels).float(), model(nearby).float()
         return functional.cross_entropy(logits, labels) + trades.weight * divergence(moved, logits)
 
     return loss
@@ -303,24 +272,15 @@ def worst_nearby(
     """
     with torch.no_grad():
         target = model(pixels).float()
+    cube, radius = trades.norm == "linf", trades.radius
     noise = torch.randn(pixels.shape, generator=generator, device=pixels.device)
     here = (pixels + START * noise).clamp(0.0, 1.0)
     for _ in range(trades.steps):
         here = here.contiguous(memory_format=torch.channels_last).requires_grad_()
-        far = divergence(model(here).float(), target)
-        (gradient,) = torch.autograd.grad(far, here)
-        away = here.detach() + trades.step * _direction(gradient, trades.norm) - pixels
-        here = (pixels + _within(away, trades)).clamp(0.0, 1.0)
+        (gradient,) = torch.autograd.grad(divergence(model(here).float(), target), here)
+        direction = gradient.sign() if cube else unit(gradient)
+        away = here.detach() + trades.step * direction - pixels
+        away = away.clamp(-radius, radius) if cube else shortened(away, radius)
+        here = (pixels + away).clamp(0.0, 1.0)
     recorder().gradients += trades.steps * len(pixels)
     return here.detach()
-
-
-def _direction(gradient: Tensor, norm: str) -> Tensor:
-    return gradient.sign() if norm == "linf" else unit(gradient)
-
-
-def _within(away: Tensor, trades: Trades) -> Tensor:
-    """Put what leads out of the ball back on its surface."""
-    if trades.norm == "linf":
-        return away.clamp(-trades.radius, trades.radius)
-    return shortened(away, trades.radius)
