@@ -4,12 +4,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unlearnbench.api.results import Results, load
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Findings
-from unlearnbench.reporting.page import Section
 from unlearnbench.reporting.tables.table import Table
+
+if TYPE_CHECKING:
+    from unlearnbench.reporting.write import Section
 
 EVERY = 5
 """Seconds between two looks at a run that goes on."""
@@ -24,7 +27,7 @@ class Review:
 
     title: str
     said: list[str]
-    sections: list[Section]
+    sections: "list[Section]"
     names: list[str]
 
     @property
@@ -83,7 +86,7 @@ def rank(sources: Iterable[Reported], *, results: str | Path = "results") -> Rev
 
 
 def _review(
-    write: Callable[[Mapping[str, Findings]], tuple[str, list[str], list[Section]]],
+    write: "Callable[[Mapping[str, Findings]], tuple[str, list[str], list[Section]]]",
     loaded: list[Results],
 ) -> Review:
     names = _names([one.folder for one in loaded])

@@ -1,5 +1,6 @@
 """What a report says in words: what was compared, how, what came out, and what to beware of."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def about(findings: Findings) -> dict[str, Any]:
         "repetitions": tested["forget_seed"].nunique(),
         "references": findings.references,
         "machines": [machines[key] for key in sorted(machines, key=repr)],
-        "recipe": _training(benchmark),
+        "recipe": dict(flat(benchmark.recipe.model_dump(exclude_none=True))),
         "settings": {label: row.settings for label, row in benchmark.methods.items()},
         "searches": _searches(findings),
         "outcome": [line for condition in conditions(findings) for line in outcome(condition)],
@@ -43,13 +44,13 @@ def about(findings: Findings) -> dict[str, Any]:
     }
 
 
-def _training(benchmark: Benchmark) -> dict[str, Any]:
-    """Return the settings of training, those of a table inside it as table.key."""
-    flat: dict[str, Any] = {}
-    for key, value in benchmark.recipe.model_dump(exclude_none=True).items():
-        inside = value.items() if isinstance(value, dict) else ()
-        flat |= {f"{key}.{name}": setting for name, setting in inside} or {key: value}
-    return flat
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield values by name, those of a table inside as table.name."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _searches(findings: Findings) -> list[tuple[str, int, int, float]]:
@@ -153,10 +154,10 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
     rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
     held = "; the last of them is held out and judged as a method is" if seeds.retrains > 2 else ""
     tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.items())
-    recipe = _training(b)
+    recipe = flat(b.recipe.model_dump(exclude_none=True))
     return [
         ("Data", f"{b.data.name}" + (f": {counted} samples" if counted else "")),
-        ("Model", f"{b.model}; " + ", ".join(f"{key} {value}" for key, value in recipe.items())),
+        ("Model", f"{b.model}; " + ", ".join(f"{key} {value}" for key, value in recipe)),
         ("Forget sets", f"{shares} {what}, {rows}, seeds {_seeds(seeds.forget)}"),
         ("Access", ", ".join(b.access)),
         (
