@@ -1,7 +1,5 @@
 """Rows of a condition as a frame, and which of them is best in each column."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -59,11 +57,13 @@ def mean_and_std(runs: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]
     return numbers
 
 
-def measured(condition: Condition, names: Iterable[str]) -> list[str]:
-    """Leave out what is measured after earlier requests only, where there were none."""
-    runs = condition.every_run
-    there = [name for name in names if name in runs and runs[name].notna().any()]
-    return [name for name in names if name in there or not name.startswith("all_")]
+def measured(condition: Condition, names: Iterable[str], begin: str = "all_") -> list[str]:
+    """Leave out names without a value, of those that begin so.
+
+    By default what is measured after earlier requests only.
+    """
+    values = condition.every_run.dropna(axis=1, how="all")
+    return [name for name in names if name in values or not name.startswith(begin)]
 
 
 def marked(condition: Condition, table: Table) -> Table:
@@ -129,7 +129,7 @@ def best(runs: pd.DataFrame, sound: Sequence[str], key: str) -> dict[str, Mark]:
     return marks
 
 
-def badness(runs: pd.DataFrame, key: str) -> pd.Series[float] | None:
+def badness(runs: pd.DataFrame, key: str) -> "pd.Series[float] | None":
     """Return how far each run is from what would be best; None if that cannot be said."""
     metric = known(key)
     column = f"{key}_gap" if metric.kind == "level" else key
