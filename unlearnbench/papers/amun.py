@@ -27,8 +27,7 @@ def claims(findings: Findings) -> Iterator[Claim]:
             yield from _told_from_retrain(condition)
         yield from _only_adversarial(condition)
         yield from _mask(condition)
-    if findings.benchmark.forget.requests > 1:
-        yield from _adaptive(findings)
+    yield from _adaptive(findings)
 
 
 def _smallest_gap(condition: Condition) -> Iterator[Claim]:

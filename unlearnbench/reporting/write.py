@@ -56,14 +56,14 @@ def write_report(
     shown = about | {"findings": findings, "name": findings.benchmark.name, "whole": whole}
     shown |= {"title": findings.benchmark.title, "sections": sections, "refresh": refresh}
     shown["labels"] = list(dict.fromkeys(label for one in every for label in one.labels))
-    data = {
+    shown["data"] = {
         "runs": {condition.suffix: _runs(condition) for condition in every},
         "settings": about["settings"],
         "failures": findings.failures,
         "cite": {"always": _always(), "rows": entries(findings.papers)},
     }
     details = [table for section in sections for table in section.attacks]
-    page = _write(folder, PAGES, shown, [*details, *about["claimed"], *whole], data)
+    page = _write(folder, PAGES, [*details, *about["claimed"], *whole], **shown)
     for name, text in tidy(findings).items():
         write_text(folder / "tables" / f"{name}.csv", text)
     write_text(folder / "references.bib", bibliography(findings.papers))
@@ -71,16 +71,12 @@ def write_report(
     return page
 
 
-def write_sections(
-    title: str, said: Sequence[str], sections: Sequence[Section], folder: Path
-) -> Path:
+def write_sections(title: str, said: list[str], sections: list[Section], folder: Path) -> Path:
     """Write a page of sections that is about more than one benchmark, with tables and figures."""
     every = [table for section in sections for table in section.tables]
     rows = [row[0] for table in every if table.headings[0] == "Method" for row in table.cells()]
     shown = {"title": title, "said": said, "sections": sections, "name": folder.name}
-    return _write(
-        folder, PLAIN, shown | {"labels": list(dict.fromkeys(rows)), "refresh": 0}, [], {}
-    )
+    return _write(folder, PLAIN, [], **shown, labels=list(dict.fromkeys(rows)), refresh=0, data={})
 
 
 def _section(condition: Condition, figures: Collection[str] | None) -> Section:
@@ -91,28 +87,21 @@ def _section(condition: Condition, figures: Collection[str] | None) -> Section:
     return Section(condition.heading, tables, wanted, details, condition.suffix)
 
 
-def _write(
-    folder: Path,
-    pages: Mapping[str, str],
-    shown: dict[str, Any],
-    others: Iterable[Table],
-    data: dict[str, Any],
-) -> Path:
-    """Write pages of what is shown, with its tables and figures; return index.html.
+def _write(folder: Path, pages: Mapping[str, str], others: Iterable[Table], **shown: Any) -> Path:
+    """Write pages with their tables and figures; return index.html.
 
-    others: tables that stand in no section; data: for the script of the page.
+    others: tables that stand in no section; shown: for templates, `data` of it for the script too.
     """
     drawn = [drawing for section in shown["sections"] for drawing in section.figures]
     tables = [*(table for section in shown["sections"] for table in section.tables), *others]
-    data |= {"tables": {table.name: table.pieces() for table in tables}}
-    data |= {"tips": {drawing.name: tips(drawing) for drawing in drawn}}
+    shown["data"] |= {"tables": {table.name: table.pieces() for table in tables}}
+    shown["data"] |= {"tips": {drawing.name: tips(drawing) for drawing in drawn}}
     for name, template in pages.items():
-        write_text(folder / name, _template(template).render(shown, data=data))
+        write_text(folder / name, _template(template).render(shown))
     for table in tables:
-        path = folder / "tables"
-        write_text(path / f"{table.name}.tex", table.to_latex())
-        write_text(path / f"{table.name}.md", f"{table.to_markdown()}\n")
-        write_text(path / f"{table.name}.csv", table.to_csv())
+        write_text(folder / "tables" / f"{table.name}.tex", table.to_latex())
+        write_text(folder / "tables" / f"{table.name}.md", f"{table.to_markdown()}\n")
+        write_text(folder / "tables" / f"{table.name}.csv", table.to_csv())
     if not shown["refresh"]:
         write_data(drawn, folder / "figures")
         write_print(drawn, folder / "figures")
@@ -142,7 +131,6 @@ def _written(value: Any) -> Any:
 
 
 def _runs(condition: Condition) -> dict[str, list[Any]]:
-    """Return the columns of the runs."""
     runs = condition.every_run
     shown = runs.loc[:, ~runs.columns.str.startswith("auc: ")].round(4)
     sources = [condition.findings.details[run].get("source") for run in runs["run"]]

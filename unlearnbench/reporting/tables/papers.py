@@ -42,8 +42,7 @@ def published_table(condition: Condition) -> table.Table | None:
     theirs: dict[str, dict[str, list[float]]] = {}
     for entry in entries:
         theirs[entry.method] = entry.values | theirs.get(entry.method, {})
-    there = {name for values in theirs.values() for name in values}
-    names = [name for name in METRICS if name in there]
+    names = [name for name in METRICS if any(name in values for values in theirs.values())]
     frame = by_label(condition, names).drop(columns="n").set_index("label")
     frame = frame.reindex(list(dict.fromkeys([*frame.index, *theirs]))).fillna({"kind": "method"})
     frame = frame.join(_numbers(theirs, condition.benchmark.gap_terms)).rename_axis("label")

@@ -63,8 +63,8 @@ def _judged(verdict: Verdict | None) -> tuple[str | None, int | None, int | None
 
 
 def _places(row: Entry) -> str:
-    places = dict.fromkeys([row["rank"] or ABSENT, row["rank_last"] or ABSENT])
-    return "–".join(map(str, places))
+    first, last = row["rank"], row["rank_last"]
+    return ABSENT if first is None else f"{first}" if first == last else f"{first}–{last}"
 
 
 @register("gaps", "Gaps to retrain, metric by metric", place=60)
@@ -111,10 +111,9 @@ def distance_table(condition: Condition) -> Table:
 def cost_table(condition: Condition) -> Table:
     """Show time, its largest part, gradients and memory of every row."""
     frame = by_label(condition, ["seconds", "time_ratio", "gradients"], band=False)
-    peaks = condition.runs.groupby("label")["memory"].max()
-    frame["memory"] = [peaks[label] for label in frame["label"]]
+    frame["memory"] = frame["label"].map(condition.runs.groupby("label")["memory"].max())
     parts = [_largest_part(condition.details(label)) for label in frame["label"]]
-    frame["part"], frame["part_share"] = zip(*parts, strict=True)
+    frame[["part", "part_share"]] = parts
     columns = [
         LABEL,
         averaged("seconds"),

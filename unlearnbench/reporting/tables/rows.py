@@ -58,10 +58,7 @@ def mean_and_std(runs: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]
 
 
 def measured(condition: Condition, names: Iterable[str], begin: str = "all_") -> list[str]:
-    """Leave out names without a value, of those that begin so.
-
-    By default what is measured after earlier requests only.
-    """
+    """Leave out names that begin so and have no value: by default, those of earlier requests."""
     values = condition.every_run.dropna(axis=1, how="all")
     return [name for name in names if name in values or not name.startswith(begin)]
 
@@ -114,18 +111,15 @@ def best(runs: pd.DataFrame, sound: Sequence[str], key: str) -> dict[str, Mark]:
     by_set = by_set.reindex(list(sound)).dropna(how="all")
     if len(by_set) < 2:
         return {}
-    labels = [str(label) for label in by_set.index]
-    values = by_set.to_numpy(dtype=float)
-    least = int(np.nanargmin(np.nanmean(values, axis=1)))
-    others = [place for place in range(len(labels)) if place != least]
-    differences = [values[place] - values[least] for place in others]
+    means = np.nanmean(by_set.to_numpy(dtype=float), axis=1)
+    least = by_set.index[int(np.nanargmin(means))]
+    others = by_set.drop(least)
+    differences = (others - by_set.loc[least]).to_numpy(dtype=float)
     adjusted = holm([_p(difference) for difference in differences])
-    marks: dict[str, Mark] = {labels[least]: "best"}
-    for place, difference, p in zip(others, differences, adjusted, strict=True):
-        if not difference.any():
-            marks[labels[place]] = "best"
-        elif p >= LEVEL:
-            marks[labels[place]] = "tied"
+    marks: dict[str, Mark] = {str(least): "best"}
+    for label, difference, p in zip(others.index, differences, adjusted, strict=True):
+        if p >= LEVEL:
+            marks[str(label)] = "tied" if difference.any() else "best"
     return marks
 
 
