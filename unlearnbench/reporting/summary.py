@@ -148,21 +148,18 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
     sizes = {"training": b.data.train, "test": b.data.test, "validation": b.data.validation}
     counted = ", ".join(f"{count:,} {name}" for name, count in sizes.items() if count)
     shares = " and ".join(f"{100 * fraction:g} %" for fraction in b.forget.fractions)
-    what = _what(b)
     rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
     held = "; the last of them is held out and judged as a method is" if seeds.retrains > 2 else ""
     tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.items())
     recipe = flat(b.recipe.model_dump(exclude_none=True))
+    listed = (seeds.originals, seeds.forget, seeds.runs)
+    originals, forget, runs = (", ".join(map(str, numbers)) for numbers in listed)
     return [
         ("Data", f"{b.data.name}" + (f": {counted} samples" if counted else "")),
         ("Model", f"{b.model}; " + ", ".join(f"{key} {value}" for key, value in recipe)),
-        ("Forget sets", f"{shares} {what}, {rows}, seeds {_seeds(seeds.forget)}"),
+        ("Forget sets", f"{shares} {_what(b)}, {rows}, seeds {forget}"),
         ("Access", ", ".join(b.access)),
-        (
-            "Repetitions",
-            f"originals {_seeds(seeds.originals)}, runs {_seeds(seeds.runs)},"
-            f" combined by {seeds.pairing}",
-        ),
+        ("Repetitions", f"originals {originals}, runs {runs}, combined by {seeds.pairing}"),
         ("Yardstick", f"{seeds.retrains} retrained models for each forget set{held}"),
         ("Attacks", f"{findings.references} reference models on halves of pooled data"),
         (
@@ -172,10 +169,6 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
         ),
         ("Tuning", f"{tuning} (said by the file, of its own rows)" if tuning else "none is said"),
     ]
-
-
-def _seeds(seeds: list[int]) -> str:
-    return ", ".join(map(str, seeds))
 
 
 def warnings(findings: Findings) -> list[str]:
