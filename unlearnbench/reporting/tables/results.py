@@ -59,7 +59,8 @@ def main_table(condition: Condition) -> Table:
 def _judged(verdict: Verdict | None) -> tuple[str | None, int | None, int | None]:
     if verdict is None:
         return None, None, None
-    return verdict.flags or verdict.word, *(verdict.rank or (None, None))
+    first, last = verdict.rank or (None, None)
+    return verdict.flags or verdict.word, first, last
 
 
 def _places(row: Entry) -> str:
