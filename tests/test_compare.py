@@ -60,7 +60,7 @@ def test_paired_difference_is_that_of_a_paired_t_test() -> None:
     found = paired(one, other, "ft_auc")
     assert found is not None
     test = ttest_rel(other["ft_auc"], one["ft_auc"]).confidence_interval()
-    interval = (found.mean - found.half, found.mean + found.half)
+    interval = (found.difference - found.half, found.difference + found.half)
     assert interval == pytest.approx((test.low, test.high))
     assert found.pairs == 6 and not found.same
     assert paired(one, other.assign(forget_seed=range(10, 16)), "ft_auc") is None

@@ -12,7 +12,7 @@ import pytest
 from tests.hand import by_hand
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.planning.benchmark import Row
-from unlearnbench.reporting import page as pages
+from unlearnbench.reporting import write
 from unlearnbench.reporting.write import write_report
 
 HOSTILE = "=cmd|' /C calc'!A0<script>alert(1)</script>\\input{x}[a](javascript:1)`*_$"
@@ -89,13 +89,13 @@ def test_everything_is_in_the_findings(page: Path, hostile: Findings) -> None:
 
 def test_a_row_without_a_known_paper_is_cited_by_its_address() -> None:
     amun = "https://arxiv.org/abs/2503.00917"
-    text = pages.bibliography({"amun": amun, "amun-adaptive": amun, "x": "https://x.org/1"})
+    text = write.bibliography({"amun": amun, "amun-adaptive": amun, "x": "https://x.org/1"})
     assert text.count("ebrahimpour2025amun") == 1 and "url = {https://x.org/1}" in text
     assert text.count("@") == 5 and text.count("{") == text.count("}")
 
 
 def test_methods_that_ship_have_an_entry() -> None:
-    known = set(pages.entries({"a": "", "b": "https://arxiv.org/abs/2503.00917"}))
+    known = set(write.entries({"a": "", "b": "https://arxiv.org/abs/2503.00917"}))
     assert known == {"b"}
 
 

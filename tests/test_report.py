@@ -128,7 +128,7 @@ def test_controls_and_warnings(condition: Condition) -> None:
         ["do-nothing", "flagged 'no-op'", "ok"],
         ["destroyed", "flagged 'utility lost'", "ok"],
     ]
-    assert of_condition(condition) == ["streisand is not ranked: over-forgets."]
+    assert list(of_condition(condition)) == ["streisand is not ranked: over-forgets."]
 
 
 def changed(condition: Condition, label: str, **columns: object) -> Condition:

@@ -13,10 +13,10 @@ from unlearnbench.metrics.metric import METRICS
 from unlearnbench.outline import settings_class
 from unlearnbench.planning.reading import read, validate
 from unlearnbench.reporting.figures import FIGURES
-from unlearnbench.reporting.page import bibliography
 from unlearnbench.reporting.tables.audit import P_VALUE
 from unlearnbench.reporting.tables.table import Table, interval
 from unlearnbench.reporting.tables.table import text as text_column
+from unlearnbench.reporting.write import bibliography
 
 
 def text(path: Path) -> str:

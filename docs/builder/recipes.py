@@ -16,10 +16,10 @@ from unlearnbench import registry
 from unlearnbench.cli.catalogue import bounds, searched
 from unlearnbench.outline import extra, settings_class
 from unlearnbench.planning.plan import HELD_OUT, RETRAIN
-from unlearnbench.reporting.page import entries
 from unlearnbench.reporting.tables.rows import by_label
 from unlearnbench.reporting.tables.table import Table, averaged, number, with_interval
 from unlearnbench.reporting.tables.table import text as text_column
+from unlearnbench.reporting.write import entries
 from unlearnbench.verdicts.verdict import Verdict
 
 FOLDER = DOCS / "recipes"

@@ -8,10 +8,9 @@ from pathlib import Path
 from unlearnbench.api.results import Results, load
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Findings
-from unlearnbench.reporting.page import Section
 from unlearnbench.reporting.several import comparison, overview
 from unlearnbench.reporting.tables.table import Table
-from unlearnbench.reporting.write import write_sections
+from unlearnbench.reporting.write import Section, write_sections
 
 EVERY = 5
 """Seconds between two looks at a run that goes on."""

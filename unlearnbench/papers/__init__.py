@@ -8,13 +8,11 @@ files (see planning/published.py).
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from unlearnbench.registry import discover
 from unlearnbench.verdicts.inference import FEWEST, LEVEL, half_width
 
 Ending = Literal["seen", "not seen", "inconclusive"]
@@ -38,11 +36,6 @@ class Claim:
     rivals: int = 1
 
 
-def papers() -> dict[str, ModuleType]:
-    """Import the papers there are, by name."""
-    return discover(__name__)
-
-
 def advantages(
     runs: pd.DataFrame, metric: str, label: str, others: Iterable[str]
 ) -> dict[str, np.ndarray]:
@@ -50,11 +43,16 @@ def advantages(
     if metric not in runs:
         return {}
     means = runs.groupby(["label", "forget_seed"])[metric].mean().unstack()
-    if label not in means.index:
-        return {}
-    by_rival = {name: means.loc[label] - means.loc[name] for name in others if name in means.index}
-    shared = {name: values.dropna().to_numpy(dtype=float) for name, values in by_rival.items()}
-    return {name: values for name, values in shared.items() if len(values)}
+    there = [name for name in others if {name, label} <= set(means.index)]
+    higher = {name: (means.loc[label] - means.loc[name]).dropna() for name in there}
+    return {name: values.to_numpy(dtype=float) for name, values in higher.items() if len(values)}
+
+
+def ended(seen: bool, contrary: bool, sets: int) -> Ending:
+    """Return how a claim ends of which so many forget sets show it, the contrary or neither."""
+    if sets < FEWEST:
+        return "inconclusive"
+    return "seen" if seen else "not seen" if contrary else "inconclusive"
 
 
 def mean_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float, float]:
@@ -91,9 +89,7 @@ def against_all(
     ]
     rival = min(beating or estimates, key=lambda name: estimates[name][0 if beating else 1])
     value, low, high = estimates[rival]
-    ending: Ending = "inconclusive"
-    if min(len(values) for values in rivals.values()) >= FEWEST:
-        ending = "not seen" if beating else "seen" if low > 0 else "inconclusive"
+    ending = ended(low > 0, bool(beating), min(map(len, rivals.values())))
     if sign < 0:
         value, low, high = -value, -high, -low
     return Claim(claim, where, measure, rival, value, low, high, ending, len(estimates))

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 from unlearnbench.evaluation.findings import Condition, Findings
-from unlearnbench.papers import Claim, Ending, advantages, against_all, mean_interval
+from unlearnbench.papers import Claim, advantages, against_all, ended, mean_interval
 from unlearnbench.planning.plan import RETRAIN
-from unlearnbench.verdicts.inference import FEWEST
 
 TITLE = "What the AMUN paper claims"
 NOTE = (
@@ -25,8 +24,7 @@ def claims(findings: Findings) -> Iterator[Claim]:
             yield from _told_from_retrain(condition)
         yield from _only_adversarial(condition)
         yield from _mask(condition)
-    if findings.benchmark.forget.requests > 1:
-        yield from _adaptive(findings)
+    yield from _adaptive(findings)
 
 
 def _smallest_gap(condition: Condition) -> Iterator[Claim]:
@@ -40,30 +38,21 @@ def _smallest_gap(condition: Condition) -> Iterator[Claim]:
     gaps = advantages(condition.runs, "avg_gap", AMUN, others)
     if gaps:
         given = "with" if condition.access == "full" else "without"
-        yield against_all(
-            f"AMUN has the smallest average gap {given} the retain set",
-            condition.heading,
-            "AMUN's average gap minus the rival's",
-            gaps,
-            better="lower",
-        )
+        claim = f"AMUN has the smallest average gap {given} the retain set"
+        measure = "AMUN's average gap minus the rival's"
+        yield against_all(claim, condition.heading, measure, gaps, "lower")
 
 
 def _told_from_retrain(condition: Condition) -> Iterator[Claim]:
     """Attacks find as much in AMUN's model as in a retrained one."""
     verdict = condition.verdicts().get(AMUN)
-    if verdict is None or verdict.gap is None:
-        return
-    endings: dict[str | None, Ending] = {"equivalent": "seen", "different": "not seen"}
-    yield Claim(
-        "AMUN's FT AUC cannot be told from retrain's",
-        condition.heading,
-        f"FT AUC minus retrain's; seen: within {condition.benchmark.limits.equivalence:g}",
-        RETRAIN,
-        verdict.gap.value,
-        *verdict.gap.interval(),
-        endings.get(verdict.word, "inconclusive"),
-    )
+    if verdict and verdict.gap:
+        claim = "AMUN's FT AUC cannot be told from retrain's"
+        margin = condition.benchmark.limits.equivalence
+        measure = f"FT AUC minus retrain's; seen: within {margin:g}"
+        numbers = verdict.gap.value, *verdict.gap.interval()
+        ending = ended(verdict.word == "equivalent", verdict.word == "different", verdict.sets)
+        yield Claim(claim, condition.heading, measure, RETRAIN, *numbers, ending)
 
 
 def _only_adversarial(condition: Condition) -> Iterator[Claim]:
@@ -75,25 +64,21 @@ def _only_adversarial(condition: Condition) -> Iterator[Claim]:
             if row.method == AMUN and row.settings.get("with_forget") is shown
         }
         rivals = [labels[kind] for kind in WRONG if kind in labels]
-        kept = advantages(condition.runs, "test_accuracy", labels.get("adv", ""), rivals)
-        if kept:
-            yield against_all(
-                "Only true adversarial pairs keep test accuracy",
-                f"{condition.heading}, {sets}",
-                "test accuracy of D_A minus the stand-in's",
-                kept,
-                better="higher",
-            )
+        higher = advantages(condition.runs, "test_accuracy", labels.get("adv", ""), rivals)
+        if higher:
+            claim = "Only true adversarial pairs keep test accuracy"
+            measure = "test accuracy of D_A minus the stand-in's"
+            yield against_all(claim, f"{condition.heading}, {sets}", measure, higher, "higher")
 
 
 def _mask(condition: Condition) -> Iterator[Claim]:
     """SalUn's mask makes AMUN better without the retain set, and no better with it."""
-    rows = condition.benchmark.methods
-    for label, row in rows.items():
-        if row.method != AMUN or AMUN not in rows:
+    plain = condition.benchmark.methods.get(AMUN)
+    for label, row in condition.benchmark.methods.items():
+        if plain is None or row.method != AMUN:
             continue
-        plain = rows[AMUN].settings
-        if {name for name, value in row.settings.items() if value != plain.get(name)} != {"keep"}:
+        others = {name for name, value in row.settings.items() if value != plain.settings.get(name)}
+        if others != {"keep"}:
             continue
         measure = "average gap with the mask minus without"
         gap = advantages(condition.runs, "avg_gap", label, [AMUN]).get(AMUN)
@@ -102,14 +87,12 @@ def _mask(condition: Condition) -> Iterator[Claim]:
         value, low, high = mean_interval(gap)
         if condition.access == "full":
             band = condition.band("avg_gap")
-            ending: Ending = "seen" if low > -band else "not seen" if high < 0 else "inconclusive"
+            ending = ended(low > -band, high < 0, len(gap))
             claim = "SalUn's mask does not help AMUN with the retain set"
             measure += f"; seen: no more than {band:.1f} below"
         else:
-            ending = "seen" if high < 0 else "not seen" if low > 0 else "inconclusive"
+            ending = ended(high < 0, low > 0, len(gap))
             claim = "SalUn's mask helps AMUN without the retain set"
-        if len(gap) < FEWEST:
-            ending = "inconclusive"
         yield Claim(claim, condition.heading, measure, label, value, low, high, ending)
 
 

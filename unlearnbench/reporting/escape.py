@@ -5,15 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-LATEX = {
+LATEX = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
@@ -36,6 +29,8 @@ LATEX = {
 MARKDOWN = re.compile(
     r"[\\`*|~$]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\](?=[(\[:])|^[#>+-](?=\s)|^\d+[.)](?=\s)"
 )
+ENTITIES = {"<": "&lt;", "&": "&amp;", "|": "&#124;"}
+"""Of marks before which a backslash would not hold, in HTML and in tables."""
 NUMBER = re.compile(r"[+-]\d[\d.,]*(e[+-]\d+)?( ±[\d.?]+| \[[\d.,+ -]+\]| [=≠?])*")
 """A number of ours with its spread or interval: it may begin with a sign and is no formula."""
 
@@ -48,15 +43,12 @@ def latex(text: str) -> str:
 
 def markdown(text: str) -> str:
     """Make text stand in Markdown as it is, on one line, as prose or in a table's cell."""
-    return MARKDOWN.sub(lambda found: _entity(found[0]), re.sub(r"[\r\n\t]+", " ", text))
+    return MARKDOWN.sub(_held, re.sub(r"[\r\n\t]+", " ", text))
 
 
-def _entity(mark: str) -> str:
-    """Write a mark as an entity where a backslash would not hold it: in HTML and in tables."""
-    entities = {"<": "&lt;", "&": "&amp;", "|": "&#124;"}
-    if mark in entities:
-        return entities[mark]
-    return mark[:-1] + "\\" + mark[-1] if mark[0].isdigit() else "\\" + mark
+def _held(found: re.Match[str]) -> str:
+    mark = found[0]
+    return ENTITIES.get(mark, f"{mark[:-1]}\\{mark[-1]}")  # the last: "1." begins a list
 
 
 def csv(value: Any) -> Any:
@@ -69,9 +61,8 @@ def csv(value: Any) -> Any:
 def csv_text(frame: pd.DataFrame) -> str:
     """Write a frame as CSV of which no spreadsheet takes text, the header's too, for a formula."""
     safe = frame.rename(columns=csv)
-    for name, column in safe.items():
-        if column.dtype == object or pd.api.types.is_string_dtype(column):
-            safe[name] = column.map(csv)
+    words = safe.select_dtypes(exclude="number").columns
+    safe[words] = safe[words].map(csv)
     return safe.to_csv(index=False, float_format="%.6f", lineterminator="\n")
 
 

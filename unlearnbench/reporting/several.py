@@ -1,40 +1,27 @@
 """Several results: side by side, paired where seeds agree; or ranked together."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import friedmanchisquare, rankdata, studentized_range
+from scipy.stats import friedmanchisquare, studentized_range
 
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.planning.benchmark import TERMS
 from unlearnbench.planning.plan import ORIGINAL
+from unlearnbench.reporting.figures import Drawing, ranking
 from unlearnbench.reporting.figures.drawing import Gathered
-from unlearnbench.reporting.figures.figure import Drawing
-from unlearnbench.reporting.figures.ranking import CriticalDifference, Differences, RankMap
-from unlearnbench.reporting.page import Section
+from unlearnbench.reporting.summary import flat
+from unlearnbench.reporting.tables import table
 from unlearnbench.reporting.tables.papers import claims_tables
-from unlearnbench.reporting.tables.rows import mean_and_std
-from unlearnbench.reporting.tables.table import (
-    ABSENT,
-    Column,
-    Entry,
-    Table,
-    known,
-    mean_std,
-    number,
-    text,
-    with_interval,
-)
+from unlearnbench.reporting.tables.rows import LABEL, mean_and_std
+from unlearnbench.reporting.write import Section
 from unlearnbench.verdicts.inference import LEVEL, half_width
 
-METRICS = (*TERMS, "avg_gap", "time_ratio")
-"""What is compared."""
+COMPARED = (*TERMS, "avg_gap", "time_ratio")
 SEEDS = ["label", "original_seed", "forget_seed", "run_seed"]
 READING = {"title", "name", "published", "tuning", "plugins", "methods"}
 """Parts of a benchmark that are words about it, or have a table of their own."""
@@ -43,62 +30,50 @@ READING = {"title", "name", "published", "tuning", "plugins", "methods"}
 def comparison(folders: Mapping[str, Findings]) -> tuple[str, list[str], list[Section]]:
     """Return title, introduction and sections; the first folder is what others are compared to."""
     first, *others = folders
-    title = f"{' against '.join(folders)}"
     said = [
         f"Each of {', '.join(others)} minus {first}, run by run where original, forget set and run"
         " have the same seeds; brackets are 95 % intervals over forget sets (of fewer than two"
         " there are none). A difference of which the interval holds zero is none that was shown."
     ]
-    sections = [Section("What changed", "", [_changes(folders)], [], [])]
-    by_key = {
-        name: {condition.key: condition for condition in findings.conditions}
+    rows = [list(dict.fromkeys(findings.runs["label"])) for findings in folders.values()]
+    shared = [label for label in rows[0] if all(label in other for other in rows)]
+    by_key = [{one.key: one for one in findings.conditions} for findings in folders.values()]
+    sections = [Section("What changed", [_changes(folders, shared)])]
+    for key in by_key[0]:
+        if all(key in of_folder for of_folder in by_key):
+            here = [of_folder[key] for of_folder in by_key]
+            sections.append(_differences(dict(zip(folders, here, strict=True)), shared))
+    if len(sections) == 1:
+        said.append("They share no setting of access, fraction and request: nothing to compare.")
+    return " against ".join(folders), said, sections
+
+
+def _changes(folders: Mapping[str, Findings], shared: Sequence[str]) -> table.Table:
+    """Show what differs: settings, hyperparameters, source of methods, environment."""
+    aspects = {
+        name: {aspect: str(value) for aspect, value in _aspects(findings, shared)}
         for name, findings in folders.items()
     }
-    shared = [key for key in by_key[first] if all(key in by_key[name] for name in others)]
-    if not shared:
-        said.append("They share no setting of access, fraction and request: nothing to compare.")
-    for key in shared:
-        here = {name: of_folder[key] for name, of_folder in by_key.items()}
-        table, figures = _differences(here, _shared(folders))
-        condition = here[first]
-        sections.append(Section(condition.heading, condition.suffix, [table], [], figures))
-    return title, said, sections
-
-
-def _changes(folders: Mapping[str, Findings]) -> Table:
-    """Show what differs: settings, hyperparameters, source of methods, environment."""
-    shared = _shared(folders)
-    aspects = {name: dict(_aspects(findings, shared)) for name, findings in folders.items()}
-    rows = []
-    for key in dict.fromkeys(key for of_folder in aspects.values() for key in of_folder):
-        values = [of_folder.get(key, ABSENT) for of_folder in aspects.values()]
-        if len(set(values)) > 1:
-            rows.append([key, *values])
+    frame = pd.DataFrame(aspects, dtype=object).fillna(table.ABSENT)
+    frame = frame[frame.nunique(axis=1) > 1].rename_axis("What").reset_index()
     caption = "What differs between the folders; what is not listed is the same."
-    if not rows:
+    if frame.empty:
         caption = "Nothing differs: benchmark, hyperparameters, source, environment are the same."
-    frame = pd.DataFrame(rows, columns=["What", *folders])
-    columns = [text(name, name) for name in ("What", *folders)]
-    return Table(caption, frame, columns, "changes", "What changed")
+    columns = [table.text(name, name) for name in ("What", *folders)]
+    return table.Table(caption, frame, columns, "changes", "What changed")
 
 
-def _shared(folders: Mapping[str, Findings]) -> list[str]:
-    """List the rows that all folders have."""
-    first, *others = (list(dict.fromkeys(of.runs["label"])) for of in folders.values())
-    return [label for label in first if all(label in other for other in others)]
-
-
-def _aspects(findings: Findings, shared: list[str]) -> Iterator[tuple[str, str]]:
+def _aspects(findings: Findings, shared: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Yield everything that a result depends on, by name; of rows, what the shared ones do."""
     runs = findings.runs
-    yield from _flat("", findings.benchmark.model_dump(mode="json", exclude=READING))
+    yield from flat(findings.benchmark.model_dump(mode="json", exclude=READING))
     alone = [str(label) for label in dict.fromkeys(runs["label"]) if label not in shared]
-    yield "rows only here", ", ".join(alone) or ABSENT
+    yield "rows only here", ", ".join(alone) or table.ABSENT
     for label, row in findings.benchmark.methods.items():
         if label in shared:
-            yield from _flat(label, {"method": row.method} | row.settings)
+            yield from flat({"method": row.method} | row.settings, f"{label}.")
     for name, own in runs[runs["label"].isin(shared)].groupby("label", sort=False):
-        sources = {str(findings.details[run].get("source") or ABSENT) for run in own["run"]}
+        sources = {str(findings.details[run].get("source") or table.ABSENT) for run in own["run"]}
         yield f"source of {name}", ", ".join(sorted(sources))
     machines: dict[str, set[str]] = {}
     for detail in findings.details.values():
@@ -108,64 +83,50 @@ def _aspects(findings: Findings, shared: list[str]) -> Iterator[tuple[str, str]]
         yield f"environment: {part}", ", ".join(sorted(values))
 
 
-def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key, value in values.items():
-        name = f"{prefix}.{key}" if prefix else key
-        if isinstance(value, Mapping):
-            yield from _flat(name, value)
-        else:
-            yield name, str(value)
-
-
-def _differences(
-    folders: Mapping[str, Condition], shared: list[str]
-) -> tuple[Table, list[Drawing]]:
+def _differences(folders: Mapping[str, Condition], shared: Sequence[str]) -> Section:
     """Show each method's means in every folder, and the paired differences to the first."""
     first, *others = folders
     base = folders[first]
     labels = [label for label in shared if label in base.labels]
     rows, points = [], []
     for label in labels:
-        for metric in METRICS:
+        own = {name: of.runs[of.runs["label"] == label] for name, of in folders.items()}
+        for metric in COMPARED:
             if (label, metric) == (ORIGINAL, "time_ratio"):
                 continue  # it is what methods begin with, not an alternative to retraining
             row: dict[str, Any] = {"label": label, "metric": metric}
-            own = {name: of.runs[of.runs["label"] == label] for name, of in folders.items()}
             for name, runs in own.items():
-                numbers = mean_and_std(runs, [metric])
-                row |= {
-                    f"{name}_mean": numbers[metric],
-                    f"{name}_mean_std": numbers[f"{metric}_std"],
-                }
+                mean = f"{name}_mean"
+                row |= mean_and_std(runs.rename(columns={metric: mean}), [mean])
             for other in others:
-                difference = paired(own[first], own[other], metric)
-                row |= _numbers(other, difference)
-                if difference is not None and np.isfinite(difference.half):
+                found = paired(own[first], own[other], metric) or Difference()
+                row |= {f"{other}_{part}": value for part, value in asdict(found).items()}
+                if np.isfinite(found.half):
                     panel = f"{_heading(metric)}: {other}"
-                    points.append((panel, label, difference.mean, difference.half))
+                    points.append((panel, label, found.difference, found.half))
             rows.append(row)
-    columns = [text("Method", "label"), Column("Metric", lambda r: _heading(r["metric"]), side="l")]
-    columns += [Column(name, partial(_mean, name)) for name in folders]
+    what = table.Column("Metric", lambda row: _heading(row["metric"]), side="l")
+    columns = [LABEL, what, *(table.Column(name, partial(_mean, name)) for name in folders)]
     for other in others:
-        columns.append(Column(f"{other} - {first} [95 %]", partial(_difference, other)))
-        columns.append(number("Pairs", f"{other}_pairs"))
+        columns.append(table.Column(f"{other} - {first} [95 %]", partial(_difference, other)))
+        columns.append(table.number("Pairs", f"{other}_pairs"))
     caption = f"{base.heading}. Mean ± std over runs; differences paired."
     name = f"differences{base.suffix}"
-    table = Table(caption, pd.DataFrame(rows), columns, name, "Differences")
+    shown = table.Table(caption, pd.DataFrame(rows), columns, name, "Differences")
     frame = pd.DataFrame(points, columns=["panel", "method", "difference", "half"])
-    titles = {label: base.title(label) for label in labels}
-    drawing = Drawing(Differences(first), Gathered(frame, labels, titles), base.suffix)
-    return table, [] if frame.empty else [drawing]
+    gathered = Gathered(frame, labels, base.findings.titles)
+    figures = [Drawing(ranking.Differences(first), gathered, base.suffix)] if points else []
+    return Section(base.heading, [shown], figures, suffix=base.suffix)
 
 
 @dataclass(frozen=True)
 class Difference:
     """Hold a mean difference, half of its 95 % interval, of how many pairs; same: of one run."""
 
-    mean: float
-    half: float
-    pairs: int
-    same: bool
+    difference: float = np.nan
+    half: float = np.nan
+    pairs: int = 0
+    same: bool = False
 
 
 def paired(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> Difference | None:
@@ -187,34 +148,28 @@ def paired(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> Difference | 
     return Difference(float(by_set.mean()), half, len(both), same)
 
 
-def _numbers(other: str, difference: Difference | None) -> dict[str, Any]:
-    values = tuple(vars(difference).values()) if difference else (None, None, 0, False)
-    names = ("difference", "half", "pairs", "same")
-    return {f"{other}_{name}": value for name, value in zip(names, values, strict=True)}
-
-
-def _difference(other: str, row: Entry) -> str:
+def _difference(other: str, row: table.Entry) -> str:
     mean, half, same = (row[f"{other}_{name}"] for name in ("difference", "half", "same"))
     if mean is None or same:
         return "the same runs" if same else "no seeds in common"
-    digits = known(row["metric"]).digits
+    digits = table.known(row["metric"]).digits
     if half is None:
         return f"{mean:+.{digits}f}"
-    return with_interval(mean, mean - half, mean + half, "+", digits)
+    return table.with_interval(mean, mean - half, mean + half, "+", digits)
 
 
-def _mean(name: str, row: Entry) -> str:
-    return mean_std(row, f"{name}_mean", known(row["metric"]).digits)
+def _mean(name: str, row: table.Entry) -> str:
+    return table.mean_std(row, f"{name}_mean", table.known(row["metric"]).digits)
 
 
 def _heading(metric: str) -> str:
-    return "Time, share of retraining ↓" if metric == "time_ratio" else known(metric).heading
+    return "Time, share of retraining ↓" if metric == "time_ratio" else table.known(metric).heading
 
 
 def overview(benchmarks: Mapping[str, Findings]) -> tuple[str, list[str], list[Section]]:
     """Return title, introduction and sections for several benchmarks, given by name."""
     ranks = rank_map(benchmarks)
-    last = [Section(table.title, "", [table], [], []) for table in claims_tables(benchmarks)]
+    last = [Section(claims.title, [claims]) for claims in claims_tables(benchmarks)]
     title = f"{len(benchmarks)} benchmarks: {', '.join(benchmarks)}"
     said = [
         "Methods are ranked in each setting by the distance of their FT AUC to retrain's; methods"
@@ -222,9 +177,9 @@ def overview(benchmarks: Mapping[str, Findings]) -> tuple[str, list[str], list[S
         " methods of every setting are compared. Each benchmark has a report of its own beside"
         " this one.",
     ]
-    if ranks.shape[0] < 2 or ranks.shape[1] < 2:
+    n, k = ranks.shape
+    if n < 2 or k < 2:
         return title, [*said, "Fewer than two settings or methods in common: no ranks."], last
-    k, n = ranks.shape[1], ranks.shape[0]
     apart = critical_difference(k, n)
     p = friedmanchisquare(*ranks.to_numpy().T).pvalue if k > 2 else float("nan")
     said.append(
@@ -237,11 +192,12 @@ def overview(benchmarks: Mapping[str, Findings]) -> tuple[str, list[str], list[S
     titles = {label: title for one in benchmarks.values() for label, title in one.titles.items()}
     labels = [str(label) for label in means.index]
     line = means.rename_axis("method").reset_index(name="rank")
+    bars = ranking.CriticalDifference(cliques(means, apart), apart)
     figures = [
-        Drawing(RankMap(n), Gathered(ranks, labels, titles)),
-        Drawing(CriticalDifference(cliques(means, apart), apart), Gathered(line, labels, titles)),
+        Drawing(ranking.RankMap(n), Gathered(ranks, labels, titles)),
+        Drawing(bars, Gathered(line, labels, titles)),
     ]
-    return title, said, [Section("Ranks", "", [_table(ranks)], [], figures), *last]
+    return title, said, [Section("Ranks", [_table(ranks)], figures), *last]
 
 
 def rank_map(benchmarks: Mapping[str, Findings]) -> pd.DataFrame:
@@ -249,15 +205,12 @@ def rank_map(benchmarks: Mapping[str, Findings]) -> pd.DataFrame:
     distances: dict[str, dict[str, float]] = {}
     for name, findings in benchmarks.items():
         for condition in findings.conditions:
-            verdicts = condition.verdicts()
             distances[f"{name}: {condition.heading}"] = {
                 label: np.inf if verdict.flags else abs(verdict.gap.value)
-                for label, verdict in verdicts.items()
+                for label, verdict in condition.verdicts().items()
                 if label in condition.methods and verdict.gap is not None
             }
-    frame = pd.DataFrame(distances).T.dropna(axis=1)
-    order = rankdata(frame.to_numpy(dtype=float), axis=1) if frame.size else frame.to_numpy()
-    return pd.DataFrame(order, index=frame.index, columns=frame.columns)
+    return pd.DataFrame(distances).T.dropna(axis=1).rank(axis=1)
 
 
 def critical_difference(methods: int, settings: int) -> float:
@@ -269,9 +222,9 @@ def critical_difference(methods: int, settings: int) -> float:
     return float(q * np.sqrt(methods * (methods + 1) / (6 * settings)))
 
 
-def cliques(means: pd.Series[float], apart: float) -> list[tuple[float, float]]:
+def cliques(means: Iterable[float], apart: float) -> list[tuple[float, float]]:
     """Return the longest ranges of mean ranks within which no two methods differ."""
-    ordered = sorted(float(mean) for mean in means)
+    ordered = sorted(map(float, means))
     ranges: list[tuple[float, float]] = []
     for start in ordered:
         end = max(mean for mean in ordered if mean - start < apart)
@@ -280,12 +233,12 @@ def cliques(means: pd.Series[float], apart: float) -> list[tuple[float, float]]:
     return ranges
 
 
-def _table(ranks: pd.DataFrame) -> Table:
+def _table(ranks: pd.DataFrame) -> table.Table:
     frame = ranks.T.assign(mean=ranks.mean()).sort_values("mean", kind="stable")
     frame = frame.rename_axis("label").reset_index()
-    settings = [number(str(setting), str(setting), "g") for setting in ranks.index]
-    columns = [text("Method", "label"), *settings, number("Mean rank ↓", "mean", ".2f")]
+    settings = [table.number(str(setting), str(setting), "g") for setting in ranks.index]
+    columns = [LABEL, *settings, table.number("Mean rank ↓", "mean", ".2f")]
     caption = (
         "Rank in each setting by the distance of FT AUC to retrain's, and mean rank; 1 is best."
     )
-    return Table(caption, frame, columns, "ranks", "Ranks")
+    return table.Table(caption, frame, columns, "ranks", "Ranks")

@@ -1,5 +1,6 @@
 """What a report says in words: what was compared, how, what came out, and what to beware of."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def about(findings: Findings) -> dict[str, Any]:
         "repetitions": tested["forget_seed"].nunique(),
         "references": findings.references,
         "machines": [machines[key] for key in sorted(machines, key=repr)],
-        "recipe": _training(benchmark),
+        "recipe": dict(flat(benchmark.recipe.model_dump(exclude_none=True))),
         "settings": {label: row.settings for label, row in benchmark.methods.items()},
         "searches": _searches(findings),
         "outcome": [line for condition in findings.conditions for line in outcome(condition)],
@@ -42,13 +43,13 @@ def about(findings: Findings) -> dict[str, Any]:
     }
 
 
-def _training(benchmark: Benchmark) -> dict[str, Any]:
-    """Return the settings of training, those of a table inside it as table.key."""
-    flat: dict[str, Any] = {}
-    for key, value in benchmark.recipe.model_dump(exclude_none=True).items():
-        inside = value.items() if isinstance(value, dict) else ()
-        flat |= {f"{key}.{name}": setting for name, setting in inside} or {key: value}
-    return flat
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield values by name, those of a table inside as table.name."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _searches(findings: Findings) -> list[tuple[str, int, int, float]]:
@@ -65,69 +66,67 @@ def _searches(findings: Findings) -> list[tuple[str, int, int, float]]:
     return rows
 
 
-def outcome(condition: Condition) -> list[str]:
+def outcome(condition: Condition) -> Iterator[str]:
     """Say in sentences what came out for one condition."""
     verdicts = condition.verdicts()
     if RETRAIN not in verdicts:
-        return [f"{condition.heading}: no verdicts yet."]
-    levels = [
-        f"{label} {verdicts[label].auc.value:.1f} %"
-        for label in (ORIGINAL, RETRAIN)
-        if label in verdicts
-    ]
-    sentences = [
+        yield f"{condition.heading}: no verdicts yet."
+        return
+    there = [label for label in (ORIGINAL, RETRAIN) if label in verdicts]
+    levels = [f"{label} {verdicts[label].auc.value:.1f} %" for label in there]
+    yield (
         f"{condition.heading}. A membership attack (RMIA) tells forgotten samples"
         f" from others with an AUC of: {', '.join(levels)}; 50 % is guessing."
-    ]
+    )
     margin = condition.benchmark.limits.equivalence
     endings = {
         "equivalent": f"Equivalent to retraining within {margin:g} points",
         "inconclusive": "Neither shown to be equivalent nor different",
         "different": "Different from retraining",
     }
-    methods = [verdicts[label] for label in verdicts if label in condition.methods]
+    methods = [verdict for label, verdict in verdicts.items() if label in condition.methods]
     for word, ending in endings.items():
         labels = [v.label for v in methods if v.word == word and not v.flags]
         if labels:
-            sentences.append(f"{ending}: {', '.join(labels)}.")
+            yield f"{ending}: {', '.join(labels)}."
     flagged = [f"{verdict.label} ({verdict.flags})" for verdict in methods if verdict.flags]
     if flagged:
-        sentences.append(f"Not ranked: {', '.join(flagged)}.")
+        yield f"Not ranked: {', '.join(flagged)}."
     unseen = [verdict.label for verdict in methods if verdict.word != "different"]
-    return [*sentences, *_other_attacks(condition, unseen), *_enough_references(condition)]
+    yield from _other_attacks(condition, unseen)
+    yield from _enough_references(condition)
 
 
-def _other_attacks(condition: Condition, labels: list[str]) -> list[str]:
+def _other_attacks(condition: Condition, labels: list[str]) -> Iterator[str]:
     """Name the attacks other than RMIA that find methods different of which RMIA does not."""
     seeing: dict[str, list[str]] = {}
     for attack in condition.every_attack:
+        verdicts = condition.verdicts(attack)
         for label in labels:
-            verdict = condition.verdicts(attack).get(label)
-            if attack != HEADLINE and verdict and verdict.word == "different":
+            if attack != HEADLINE and label in verdicts and verdicts[label].word == "different":
                 seeing.setdefault(label, []).append(attack_title(attack))
-    return [
-        f"But other attacks find {label} different: {', '.join(attacks)}."
-        for label, attacks in seeing.items()
-    ]
+    for label, attacks in seeing.items():
+        yield f"But other attacks find {label} different: {', '.join(attacks)}."
 
 
-def _enough_references(condition: Condition) -> list[str]:
+def _enough_references(condition: Condition) -> Iterator[str]:
     """Say from how many references on the original's AUC no longer moves."""
     aucs = condition.stacked("references").get(ORIGINAL)
     if aucs is None or not np.isfinite(aucs).all():
-        return []
+        return
     means, counts = aucs.mean(axis=0), reference_counts(condition.findings.references)
     moving = np.flatnonzero(np.abs(means - means[-1]) > NEAR)
     first = counts[moving[-1] + 1] if len(moving) else counts[0]
     if first == counts[-1]:
-        return [
+        yield (
             f"With half of the {first} references the original's FT AUC is another by more than"
             f" {NEAR:g} point: more of them may find more (references.count={2 * first})."
-        ]
-    return [
-        f"From {first} of the {counts[-1]} references on the original's FT AUC stays within"
-        f" {NEAR:g} point of what it is with all."
-    ]
+        )
+    else:
+        yield (
+            f"From {first} of the {counts[-1]} references on the original's FT AUC stays within"
+            f" {NEAR:g} point of what it is with all."
+        )
 
 
 def _what(b: Benchmark) -> str:
@@ -148,21 +147,18 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
     sizes = {"training": b.data.train, "test": b.data.test, "validation": b.data.validation}
     counted = ", ".join(f"{count:,} {name}" for name, count in sizes.items() if count)
     shares = " and ".join(f"{100 * fraction:g} %" for fraction in b.forget.fractions)
-    what = _what(b)
     rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
     held = "; the last of them is held out and judged as a method is" if seeds.retrains > 2 else ""
     tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.items())
-    recipe = _training(b)
+    recipe = flat(b.recipe.model_dump(exclude_none=True))
+    listed = (seeds.originals, seeds.forget, seeds.runs)
+    originals, forget, runs = (", ".join(map(str, numbers)) for numbers in listed)
     return [
         ("Data", f"{b.data.name}" + (f": {counted} samples" if counted else "")),
-        ("Model", f"{b.model}; " + ", ".join(f"{key} {value}" for key, value in recipe.items())),
-        ("Forget sets", f"{shares} {what}, {rows}, seeds {_seeds(seeds.forget)}"),
+        ("Model", f"{b.model}; " + ", ".join(f"{key} {value}" for key, value in recipe)),
+        ("Forget sets", f"{shares} {_what(b)}, {rows}, seeds {forget}"),
         ("Access", ", ".join(b.access)),
-        (
-            "Repetitions",
-            f"originals {_seeds(seeds.originals)}, runs {_seeds(seeds.runs)},"
-            f" combined by {seeds.pairing}",
-        ),
+        ("Repetitions", f"originals {originals}, runs {runs}, combined by {seeds.pairing}"),
         ("Yardstick", f"{seeds.retrains} retrained models for each forget set{held}"),
         ("Attacks", f"{findings.references} reference models on halves of pooled data"),
         (
@@ -172,10 +168,6 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
         ),
         ("Tuning", f"{tuning} (said by the file, of its own rows)" if tuning else "none is said"),
     ]
-
-
-def _seeds(seeds: list[int]) -> str:
-    return ", ".join(map(str, seeds))
 
 
 def warnings(findings: Findings) -> list[str]:
@@ -189,27 +181,26 @@ def warnings(findings: Findings) -> list[str]:
     return lines
 
 
-def of_condition(condition: Condition) -> list[str]:
+def of_condition(condition: Condition) -> Iterator[str]:
     """Say what takes from the worth of one table's verdicts."""
     verdicts = condition.verdicts()
-    lines = []
     if ORIGINAL in verdicts and not verdicts[ORIGINAL].power:
-        lines.append(
+        yield (
             "RMIA cannot tell the original's members, so FT AUC says nothing of forgetting: take"
             " more references, larger forget sets, or more of them."
         )
     for label, _, problems in condition.controls():
         if problems and label != ORIGINAL:
-            lines.append(f"the control '{label}' failed: {'; '.join(problems)}.")
-    compared = [
-        verdict
-        for label, verdict in verdicts.items()
-        if label in condition.labels and label != ORIGINAL
-    ]
-    lines += [f"{row.label} is not ranked: {row.flags}." for row in compared if row.flags]
+            yield f"the control '{label}' failed: {'; '.join(problems)}."
+    labels = {*condition.labels} - {ORIGINAL}
+    compared = [verdict for label, verdict in verdicts.items() if label in labels]
+    for verdict in compared:
+        if verdict.flags:
+            yield f"{verdict.label} is not ranked: {verdict.flags}."
     tested = [verdict for verdict in compared if verdict.gap is not None]
     if tested and max(verdict.sets for verdict in tested) < FEWEST:
-        return [*lines, "fewer than three forget sets, so every verdict is inconclusive."]
+        yield "fewer than three forget sets, so every verdict is inconclusive."
+        return
     margin = condition.benchmark.limits.equivalence
     wide = [
         f"{verdict.label} {verdict.attainable:.1f}"
@@ -217,33 +208,25 @@ def of_condition(condition: Condition) -> list[str]:
         if verdict.word == "inconclusive" and (verdict.attainable or 0) > margin
     ]
     if wide:
-        lines.append(
+        yield (
             f"equivalence within {margin:g} points is more than these samples and seeds can show;"
             f" the smallest margin they can: {', '.join(wide)}."
         )
-    return lines
 
 
-def _of_runs(findings: Findings) -> list[str]:
-    lines = []
+def _of_runs(findings: Findings) -> Iterator[str]:
     for row in findings.skipped:
-        lines.append(f"{row['label']} is skipped under {row['access']} access: {row['reason']}.")
+        yield f"{row['label']} is skipped under {row['access']} access: {row['reason']}."
     for row in findings.failures:
-        lines.append(f"{row['label']} failed ({row['run']}): {row['error']}")
+        yield f"{row['label']} failed ({row['run']}): {row['error']}"
     if findings.failures:
-        lines.append(
-            "error.txt in a failed run's folder has all of it; --retry-failed tries again."
-        )
+        yield "error.txt in a failed run's folder has all of it; --retry-failed tries again."
     if findings.open:
-        count, of = findings.open, findings.models
-        lines.append(f"Not complete: {count} of {of} models are still to be made.")
+        yield f"Not complete: {findings.open} of {findings.models} models are still to be made."
     if findings.lacking:
-        lines.append(
-            f"No membership AUC yet: {findings.lacking} of {findings.references} references lack."
-        )
+        yield f"No membership AUC yet: {findings.lacking} of {findings.references} references lack."
     for label, count in findings.stale.items():
-        lines.append(
+        yield (
             f"{label} is stale: its source has changed since {count} of its runs were made"
             " (--retry-stale makes them anew)."
         )
-    return lines

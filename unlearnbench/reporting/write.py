@@ -1,18 +1,42 @@
-"""Write a report: one folder with pages, tables and figures."""
+"""Write a report: one folder with pages, tables and figures. The HTML page needs nothing else."""
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from unlearnbench.evaluation.findings import Condition, Findings
+import jinja2
+from markupsafe import Markup
+
+from unlearnbench.evaluation.findings import Condition, Findings, listed
 from unlearnbench.files import write_text
-from unlearnbench.reporting import page
-from unlearnbench.reporting.figures import drawings
-from unlearnbench.reporting.figures.export import write_data, write_print
-from unlearnbench.reporting.page import Section
-from unlearnbench.reporting.summary import about as about_benchmark
+from unlearnbench.reporting import escape, summary
+from unlearnbench.reporting.figures import Drawing, drawings
+from unlearnbench.reporting.figures.export import page_svg, tips, write_data, write_print
 from unlearnbench.reporting.tables import section_tables
 from unlearnbench.reporting.tables.results import failures_table, settings_table, tidy
 from unlearnbench.reporting.tables.table import Table
+
+PAGES = {"index.html": "page.html.j2"}
+PAGES |= {f"{name}.md": f"{name}.md.j2" for name in ("report", "attacks", "reading")}
+PLAIN = {"index.html": "plain.html.j2", "report.md": "plain.md.j2"}
+"""Pages by the name of their file: which template each is made of."""
+ALWAYS = ("", "https://arxiv.org/abs/2312.03262", "https://arxiv.org/abs/2112.03570")
+"""What every report cites: this project, which has no address, RMIA (of FT AUC) and LiRA."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Hold what is shown of one condition: main tables, figures, every attack in full."""
+
+    heading: str
+    tables: Sequence[Table]
+    figures: Sequence[Drawing] = ()
+    attacks: Sequence[Table] = ()
+    suffix: str = ""
 
 
 def write_report(
@@ -24,56 +48,122 @@ def write_report(
     written again soon has no figures beside it, which take longest. figures: names of those wanted,
     None for all.
     """
-    sections = [section(condition, figures) for condition in findings.conditions]
-    failures = failures_table(findings)
-    whole = [settings_table(findings), *([failures] if failures else [])]
-    about = about_benchmark(findings)
-    html = page.html_page(findings, about, sections, whole, refresh)
-    write_text(folder / "index.html", html)
-    every = [table for part in sections for table in (*part.tables, *part.attacks)]
-    _write_tables([*every, *whole, *about["claimed"]], folder)
+    every = findings.conditions
+    sections = [_section(condition, figures) for condition in every]
+    about = summary.about(findings)
+    whole = [settings_table(findings), *filter(None, [failures_table(findings)])]
+    shown = about | {"findings": findings, "name": findings.benchmark.name, "whole": whole}
+    shown |= {"title": findings.benchmark.title, "sections": sections, "refresh": refresh}
+    shown["labels"] = list(dict.fromkeys(label for one in every for label in one.labels))
+    shown["data"] = {
+        "runs": {condition.suffix: _runs(condition) for condition in every},
+        "settings": about["settings"],
+        "failures": findings.failures,
+        "cite": {"always": _always(), "rows": entries(findings.papers)},
+    }
+    details = [table for section in sections for table in section.attacks]
+    page = _write(folder, PAGES, [*details, *about["claimed"], *whole], **shown)
     for name, text in tidy(findings).items():
         write_text(folder / "tables" / f"{name}.csv", text)
-    for name, text in page.markdown_pages(about, sections).items():
-        write_text(folder / f"{name}.md", text)
-    write_text(folder / "references.bib", page.bibliography(findings.papers))
+    write_text(folder / "references.bib", bibliography(findings.papers))
     write_text(folder / "findings.json", findings.as_json())
-    if not refresh:
-        _write_figures(sections, folder)
-    return folder / "index.html"
+    return page
 
 
 def write_sections(title: str, said: list[str], sections: list[Section], folder: Path) -> Path:
     """Write a page of sections that is about more than one benchmark, with tables and figures."""
-    markdown, html = page.plain_pages(title, said, sections, folder.name)
-    write_text(folder / "index.html", html)
-    write_text(folder / "report.md", markdown)
-    for part in sections:
-        _write_tables(part.tables, folder)
-    _write_figures(sections, folder)
-    return folder / "index.html"
+    every = [table for section in sections for table in section.tables]
+    rows = [row[0] for table in every if table.headings[0] == "Method" for row in table.cells()]
+    shown = {"title": title, "said": said, "sections": sections, "name": folder.name}
+    return _write(folder, PLAIN, [], **shown, labels=list(dict.fromkeys(rows)), refresh=0, data={})
 
 
-def section(condition: Condition, figures: Collection[str] | None = None) -> Section:
+def _section(condition: Condition, figures: Collection[str] | None) -> Section:
     """Make all tables of one condition, and all figures or those that are named."""
-    suffix = condition.suffix
     tables, details = section_tables(condition)
     drawn = drawings(condition)
     wanted = [one for one in drawn if figures is None or one.figure.name in figures]
-    return Section(condition.heading, suffix, tables, details, wanted)
+    return Section(condition.heading, tables, wanted, details, condition.suffix)
 
 
-def _write_figures(sections: Iterable[Section], folder: Path) -> None:
-    every = [drawing for part in sections for drawing in part.figures]
-    write_data(every, folder / "figures")
-    write_print(every, folder / "figures")
+def _write(folder: Path, pages: Mapping[str, str], others: Iterable[Table], **shown: Any) -> Path:
+    """Write pages with their tables and figures; return index.html.
 
-
-def _write_tables(tables: Iterable[Table], folder: Path) -> None:
+    others: tables that stand in no section; shown: for templates, `data` of it for the script too.
+    """
+    drawn = [drawing for section in shown["sections"] for drawing in section.figures]
+    tables = [*(table for section in shown["sections"] for table in section.tables), *others]
+    shown["data"] |= {"tables": {table.name: table.pieces() for table in tables}}
+    shown["data"] |= {"tips": {drawing.name: tips(drawing) for drawing in drawn}}
+    for name, template in pages.items():
+        write_text(folder / name, _template(template).render(shown))
     for table in tables:
-        for kind, text in {
-            "tex": table.to_latex(),
-            "md": f"{table.to_markdown()}\n",
-            "csv": table.to_csv(),
-        }.items():
-            write_text(folder / "tables" / f"{table.name}.{kind}", text)
+        write_text(folder / "tables" / f"{table.name}.tex", table.to_latex())
+        write_text(folder / "tables" / f"{table.name}.md", f"{table.to_markdown()}\n")
+        write_text(folder / "tables" / f"{table.name}.csv", table.to_csv())
+    if not shown["refresh"]:
+        write_data(drawn, folder / "figures")
+        write_print(drawn, folder / "figures")
+    return folder / "index.html"
+
+
+@cache
+def _template(name: str) -> jinja2.Template:
+    html = name.endswith(".html.j2")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("unlearnbench.reporting", "pages"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=html,
+        finalize=None if html else _written,
+    )
+    environment.globals |= {"svg": lambda drawing: Markup(page_svg(drawing))}
+    environment.globals |= {"markdown": lambda table: Markup(table.to_markdown())}  # cells are safe
+    return environment.get_template(name)
+
+
+def _written(value: Any) -> Any:
+    """Escape what anyone may have named; what we have written as Markdown stays."""
+    return value if isinstance(value, Markup) else escape.markdown(str(value))
+
+
+def _runs(condition: Condition) -> dict[str, list[Any]]:
+    runs = condition.every_run
+    shown = runs.loc[:, ~runs.columns.str.startswith("auc: ")].round(4)
+    sources = [condition.findings.details[run].get("source") for run in runs["run"]]
+    return listed(shown) | {"source": sources}
+
+
+def entries(papers: Mapping[str, str]) -> dict[str, str]:
+    """Return the BibTeX entry of each row's paper.
+
+    papers: address by row. A paper that is not in papers.bib is cited by its address; a row without
+    one has no entry.
+    """
+    found = {}
+    for label, paper in papers.items():
+        if paper:
+            name, title = escape.label(label), escape.latex(label)
+            address = re.sub(r"[{}\\\s]", "", paper)
+            plain = f"@misc{{{name},\n  title = {{{title}}},\n  url = {{{address}}}\n}}"
+            found[label] = _known().get(paper, plain)
+    return found
+
+
+def bibliography(papers: Mapping[str, str]) -> str:
+    """Return a .bib file of everything, each entry once."""
+    return "\n\n".join(dict.fromkeys([*_always(), *entries(papers).values()])) + "\n"
+
+
+def _always() -> list[str]:
+    return [_known()[paper] for paper in ALWAYS]
+
+
+@cache
+def _known() -> dict[str, str]:
+    """Return the entries of papers.bib by address."""
+    text = (files("unlearnbench.reporting") / "pages" / "papers.bib").read_text()
+    each = text.strip().split("\n\n")
+    return {"".join(re.findall(r"url = \{(.*?)\}", entry)): entry for entry in each}

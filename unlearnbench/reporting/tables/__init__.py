@@ -27,8 +27,7 @@ class Design:
     def __call__(self, condition: Condition) -> Table | None:
         """Make the table of a condition; None where there is nothing to show."""
         made = self.make(condition)
-        name = f"{self.name}{condition.suffix}"
-        return made and replace(made, name=name, title=self.title)
+        return made and replace(made, name=f"{self.name}{condition.suffix}", title=self.title)
 
 
 TABLES: dict[str, Design] = {}
@@ -54,8 +53,7 @@ def section_tables(condition: Condition) -> tuple[list[Table], list[Table]]:
     shown: list[Table] = []
     folded: list[Table] = []
     for design in sorted(TABLES.values(), key=lambda design: design.place):
-        made = design(condition)
-        if made is not None:
+        if made := design(condition):
             (folded if design.detail else shown).append(made)
     return shown, folded
 

@@ -11,29 +11,18 @@ from unlearnbench.audits.roc import needed_negatives
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.gaps import level_band
 from unlearnbench.planning.plan import RETRAIN
-from unlearnbench.reporting.tables import register
+from unlearnbench.reporting.tables import register, table
 from unlearnbench.reporting.tables.rows import BAND, LABEL, kind, mean_and_std
-from unlearnbench.reporting.tables.table import (
-    ABSENT,
-    Column,
-    Entry,
-    Table,
-    averaged,
-    interval,
-    number,
-    text,
-)
 
 SIGNS = {"equivalent": "=", "different": "≠", "inconclusive": "?"}
 TIERS = ((128, "paper"), (64, "GPU"), (16, "CPU"), (0, "smoke"))
 ERRORS = (
-    number("SE samples", "sampling_error", ".1f"),
-    number("SE seeds", "seed_error", ".1f", absent="?"),
+    table.number("SE samples", "sampling_error", ".1f"),
+    table.number("SE seeds", "seed_error", ".1f", absent="?"),
 )
-P_VALUE = Column("p", lambda row: _p(row["p"]))
+P_VALUE = table.Column("p", lambda row: _p(row["p"]))
 SHOWN = ["label", "kind", "auc", "auc_low", "auc_high", "sampling_error", "seed_error"]
 SHOWN += ["gap", "gap_low", "gap_high", "attainable", "p", "verdict"]
-RATES = {fpr: f"tpr_{100 * fpr:g}" for fpr in FPRS}
 
 
 def tier(condition: Condition, attack: str) -> str:
@@ -48,7 +37,7 @@ def tier(condition: Condition, attack: str) -> str:
 
 
 @register("attacks", "Attack by attack", place=30)
-def attacks_table(condition: Condition) -> Table | None:
+def attacks_table(condition: Condition) -> table.Table | None:
     """Show the FT AUC of every row by every attack; None before there is any."""
     attacks = condition.attacks
     if not attacks:
@@ -56,11 +45,9 @@ def attacks_table(condition: Condition) -> Table | None:
     frames = {attack: _of_attack(condition, attack) for attack in attacks}
     names = ["auc", "auc_low", "auc_high", "verdict"]
     frame = pd.concat([own[names].add_prefix(f"{a}_") for a, own in frames.items()], axis=1)
-    kinds = [kind(condition, str(label)) for label in frame.index]
-    frame = frame.reindex([*frame.index, "power"]).rename_axis("label").reset_index()
-    frame.insert(1, "kind", [*kinds, "power"])
-    for attack, own in frames.items():
-        frame.loc[frame["kind"] == "power", f"{attack}_auc"] = float(own["power"].iloc[0])
+    frame.insert(0, "kind", [kind(condition, str(label)) for label in frame.index])
+    power = {f"{attack}_auc": float(own["power"].iloc[0]) for attack, own in frames.items()}
+    frame = pd.concat([frame, pd.DataFrame({"kind": "power"} | power, index=["power"])])
     margin = condition.benchmark.limits.equivalence
     tiers = "; ".join(f"{attack_title(attack)}: {tier(condition, attack)}" for attack in attacks)
     caption = (
@@ -69,8 +56,8 @@ def attacks_table(condition: Condition) -> Table | None:
         f" within {margin:g} points, ≠ different, ? inconclusive. Power: whether the attack tells"
         f" the original's members; one without says nothing. {tiers}."
     )
-    columns = [Column(attack_title(attack), partial(_judged, attack)) for attack in attacks]
-    return Table(caption, frame, [LABEL, *columns])
+    columns = [table.Column(attack_title(attack), partial(_judged, attack)) for attack in attacks]
+    return table.Table(caption, frame.rename_axis("label").reset_index(), [LABEL, *columns])
 
 
 def _of_attack(condition: Condition, attack: str) -> pd.DataFrame:
@@ -86,37 +73,38 @@ def _of_attack(condition: Condition, attack: str) -> pd.DataFrame:
     return frame
 
 
-def _judged(attack: str, row: Entry) -> str:
+def _judged(attack: str, row: table.Entry) -> str:
     if row["kind"] == "power":
         return "yes" if row[f"{attack}_auc"] else "none"
-    auc = interval("", f"{attack}_auc").write(row)
+    auc = table.interval("", f"{attack}_auc").write(row)
     return f"{auc} {SIGNS.get(row[f'{attack}_verdict'], '')}".rstrip()
 
 
 def _p(p: float | None) -> str:
-    return ABSENT if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"
+    return table.ABSENT if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
-def attack_table(condition: Condition, attack: str) -> Table | None:
+def attack_table(condition: Condition, attack: str) -> table.Table | None:
     """Show all that one attack says, with both kinds of error apart; None if it was not made."""
     if attack not in condition.attacks:
         return None
     frame = _of_attack(condition, attack).reset_index()
     frame.insert(1, "kind", [kind(condition, label) for label in frame["label"]])
+    shares = [f"{100 * fpr:g}" for fpr in FPRS]
     columns = [
         LABEL,
-        interval("AUC % [95 %]", "auc"),
+        table.interval("AUC % [95 %]", "auc"),
         *ERRORS,
-        interval("Gap to retrain [95 %]", "gap", "+"),
-        number("Smallest margin", "attainable", ".1f"),
+        table.interval("Gap to retrain [95 %]", "gap", "+"),
+        table.number("Smallest margin", "attainable", ".1f"),
         P_VALUE,
-        text("Verdict", "verdict"),
+        table.text("Verdict", "verdict"),
         *(
-            interval(f"TPR % at {100 * fpr:g} % FPR", name, absent="n/a")
-            for fpr, name in RATES.items()
+            table.interval(f"TPR % at {share} % FPR", f"tpr_{share}", absent="n/a")
+            for share in shares
         ),
-        number("Balanced acc %", "balanced", ".1f"),
-        text("Flags", "flags"),
+        table.number("Balanced acc %", "balanced", ".1f"),
+        table.text("Flags", "flags"),
     ]
     about = (
         "shadow models passed through the same method, fitted and scored apart"
@@ -133,8 +121,8 @@ def attack_table(condition: Condition, attack: str) -> Table | None:
         " 5 cases. p: adjusted for the number of methods (Holm). TPR: exact 95 % interval; n/a"
         f" with fewer than {needs} non-members."
     )
-    more = [f"{name}{end}" for name in RATES.values() for end in ("", "_low", "_high")]
-    return Table(caption, frame[[*SHOWN, *more, "balanced", "flags"]], columns)
+    names = [*SHOWN, *frame.filter(like="tpr_"), "balanced", "flags"]
+    return table.Table(caption, frame[names], columns)
 
 
 for _attack in (*ATTACKS, ULIRA):
@@ -144,18 +132,15 @@ for _attack in (*ATTACKS, ULIRA):
 
 
 @register("pairs", "Methods in pairs", place=200, detail=True)
-def pairs_table(condition: Condition) -> Table | None:
+def pairs_table(condition: Condition) -> table.Table | None:
     """Show which methods can be told apart; None for fewer than two."""
-    pairs = condition.pairs
+    pairs = condition.pairs.rename(columns={"low": "difference_low", "high": "difference_high"})
     if pairs.empty:
         return None
-    names = {"low": "difference_low", "high": "difference_high"}
-    frame = pairs[pairs["attack"] == HEADLINE].rename(columns=names)
-    order = ["nearer", "farther", "difference", *names.values()]
     columns = [
-        text("Nearer to retrain", "nearer"),
-        text("Farther", "farther"),
-        interval("Difference of FT AUC [95 %]", "difference", "+"),
+        table.text("Nearer to retrain", "nearer"),
+        table.text("Farther", "farther"),
+        table.interval("Difference of FT AUC [95 %]", "difference", "+"),
         *ERRORS,
         P_VALUE,
     ]
@@ -164,11 +149,13 @@ def pairs_table(condition: Condition) -> Table | None:
         " (paired DeLong, and over forget sets); p adjusted for the number of pairs (Holm). Flagged"
         " methods are left out."
     )
-    return Table(caption, frame[[*order, "sampling_error", "seed_error", "p"]], columns)
+    names = ["nearer", "farther", "difference", "difference_low", "difference_high"]
+    names += ["sampling_error", "seed_error", "p"]
+    return table.Table(caption, pairs.loc[pairs["attack"] == HEADLINE, names], columns)
 
 
 @register("controls", "Controls", place=40)
-def control_table(condition: Condition) -> Table | None:
+def control_table(condition: Condition) -> table.Table | None:
     """Show whether the controls came out as they must; None before any has run."""
     runs = condition.every_run
     rows = []
@@ -177,11 +164,13 @@ def control_table(condition: Condition) -> Table | None:
         row |= {"came_out": not problems, "problems": "; ".join(problems)}
         rows.append(row | mean_and_std(runs[runs["label"] == label], ["test_accuracy", "ft_auc"]))
     columns = [
-        text("Control", "label"),
-        text("What must come out", "must"),
-        Column("Did it?", lambda r: "ok" if r["came_out"] else f"NO: {r['problems']}", side="l"),
-        averaged("test_accuracy"),
-        averaged("ft_auc"),
+        table.text("Control", "label"),
+        table.text("What must come out", "must"),
+        table.Column(
+            "Did it?", lambda r: "ok" if r["came_out"] else f"NO: {r['problems']}", side="l"
+        ),
+        table.averaged("test_accuracy"),
+        table.averaged("ft_auc"),
     ]
     caption = f"{condition.heading}. Rows whose outcome is known beforehand."
-    return Table(caption, pd.DataFrame(rows), columns) if rows else None
+    return table.Table(caption, pd.DataFrame(rows), columns) if rows else None

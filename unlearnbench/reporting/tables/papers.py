@@ -9,19 +9,10 @@ import pandas as pd
 
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.metric import METRICS
-from unlearnbench.papers import papers
 from unlearnbench.planning.plan import RETRAIN
-from unlearnbench.reporting.tables import register
+from unlearnbench.registry import discover
+from unlearnbench.reporting.tables import register, table
 from unlearnbench.reporting.tables.rows import LABEL, by_label
-from unlearnbench.reporting.tables.table import (
-    ABSENT,
-    Column,
-    Entry,
-    Table,
-    averaged,
-    text,
-    with_interval,
-)
 
 CLAIMS = (
     "Seen: against each rival the 95 % interval of the mean over forget sets leaves no room for"
@@ -34,7 +25,7 @@ CLAIMS = (
 
 
 @register("published", "Beside published numbers", place=20)
-def published_table(condition: Condition) -> Table | None:
+def published_table(condition: Condition) -> table.Table | None:
     """Put a paper's numbers in columns of their own beside ours; None if it printed none.
 
     Where tables of a paper differ, the first one named counts. Its average gaps are worked out from
@@ -50,15 +41,14 @@ def published_table(condition: Condition) -> Table | None:
     theirs: dict[str, dict[str, list[float]]] = {}
     for entry in entries:
         theirs[entry.method] = entry.values | theirs.get(entry.method, {})
-    there = {name for values in theirs.values() for name in values}
-    names = [name for name in METRICS if name in there]
+    names = [name for name in METRICS if any(name in values for values in theirs.values())]
     frame = by_label(condition, names).drop(columns="n").set_index("label")
     frame = frame.reindex(list(dict.fromkeys([*frame.index, *theirs]))).fillna({"kind": "method"})
     frame = frame.join(_numbers(theirs, condition.benchmark.gap_terms)).rename_axis("label")
     columns = [LABEL]
     for name in names:
         heading = f"{METRICS[name].heading} (published)"
-        columns += [averaged(name), Column(heading, partial(_cell, name))]
+        columns += [table.averaged(name), table.Column(heading, partial(_cell, name))]
     sources = ", ".join(dict.fromkeys(entry.source for entry in entries))
     caption = f"{condition.heading}. Published: {sources}."
     if "avg_gap" in names:
@@ -66,7 +56,7 @@ def published_table(condition: Condition) -> Table | None:
             " Published average gaps are worked out anew from the published columns, since some"
             " that were printed contradict them; (printed) stands where columns were not published."
         )
-    return Table(caption, frame.reset_index(), columns)
+    return table.Table(caption, frame.reset_index(), columns)
 
 
 def _numbers(theirs: Mapping[str, dict[str, list[float]]], terms: list[str]) -> pd.DataFrame:
@@ -84,10 +74,10 @@ def _numbers(theirs: Mapping[str, dict[str, list[float]]], terms: list[str]) -> 
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _cell(name: str, row: Entry) -> str:
+def _cell(name: str, row: table.Entry) -> str:
     mean, std = row[f"{name}_published"], row[f"{name}_published_std"]
     if mean is None:
-        return ABSENT
+        return table.ABSENT
     printed = " (printed)" if name == "avg_gap" and row["printed"] else ""
     return f"{shown([mean] if std is None else [mean, std])}{printed}"
 
@@ -105,18 +95,18 @@ def gap_of_columns(
     return sum(gaps) / len(gaps)
 
 
-def claims_tables(benchmarks: Mapping[str, Findings]) -> list[Table]:
+def claims_tables(benchmarks: Mapping[str, Findings]) -> list[table.Table]:
     """Show, for each paper, its claims that benchmarks say something about; benchmarks: by name."""
     columns = [
-        text("The paper's claim", "claim"),
-        text("Where", "where"),
-        text("Measured", "measure"),
-        Column("Rival", _rival, side="l"),
-        Column("Points [95 %]", _points),
-        text("Verdict", "ending"),
+        table.text("The paper's claim", "claim"),
+        table.text("Where", "where"),
+        table.text("Measured", "measure"),
+        table.Column("Rival", _rival, side="l"),
+        table.interval("Points [95 %]", "value", "+"),
+        table.text("Verdict", "ending"),
     ]
     tables = []
-    for name, paper in papers().items():
+    for name, paper in discover("unlearnbench.papers").items():
         rows: list[dict[str, Any]] = [
             asdict(claim) | {"where": f"{benchmark}: {claim.where}"}
             for benchmark, findings in benchmarks.items()
@@ -124,14 +114,11 @@ def claims_tables(benchmarks: Mapping[str, Findings]) -> list[Table]:
         ]
         if rows:
             frame = pd.DataFrame(rows).sort_values("claim", kind="stable", ignore_index=True)
-            caption = f"{CLAIMS} {paper.NOTE}"
-            tables.append(Table(caption, frame, columns, f"claims-{name}", paper.TITLE))
+            frame = frame.rename(columns={"low": "value_low", "high": "value_high"})
+            caption, name = f"{CLAIMS} {paper.NOTE}", f"claims-{name}"
+            tables.append(table.Table(caption, frame, columns, name, paper.TITLE))
     return tables
 
 
-def _rival(row: Entry) -> str:
+def _rival(row: table.Entry) -> str:
     return row["rival"] if row["rivals"] == 1 else f"{row['rival']}, of {row['rivals']}"
-
-
-def _points(row: Entry) -> str:
-    return with_interval(row["value"], row["low"], row["high"], "+")

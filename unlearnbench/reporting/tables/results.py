@@ -36,10 +36,9 @@ def main_table(condition: Condition) -> Table:
         for row in condition.findings.skipped
         if row["access"] == condition.access
     ]
-    if skipped:
-        frame = pd.DataFrame([*frame.to_dict("records"), *skipped], columns=frame.columns)
+    frame = pd.DataFrame([*frame.to_dict("records"), *skipped], columns=frame.columns)
     judged = [_judged(condition.verdicts().get(label)) for label in frame["label"]]
-    frame = frame.join(pd.DataFrame(judged))
+    frame[["verdict", "rank", "rank_last"]] = judged
     frame = frame.astype(dict.fromkeys(["n", "rank", "rank_last"], "Int64"))
     columns = [LABEL, *map(averaged, TERMS), text("To retrain", "verdict", "ft_auc")]
     columns += [averaged("avg_gap"), Column("Rank", _places, "ft_auc")]
@@ -56,17 +55,16 @@ def main_table(condition: Condition) -> Table:
     return marked(condition, Table(caption, frame, columns))
 
 
-def _judged(verdict: Verdict | None) -> dict[str, Any]:
-    rank = verdict.rank if verdict and verdict.rank else (None, None)
-    word = (verdict.flags or verdict.word) if verdict else None
-    return {"verdict": word, "rank": rank[0], "rank_last": rank[1]}
+def _judged(verdict: Verdict | None) -> tuple[str | None, int | None, int | None]:
+    if verdict is None:
+        return None, None, None
+    first, last = verdict.rank or (None, None)
+    return verdict.flags or verdict.word, first, last
 
 
 def _places(row: Entry) -> str:
     first, last = row["rank"], row["rank_last"]
-    if first is None:
-        return ABSENT
-    return f"{first}" if first == last else f"{first}–{last}"
+    return ABSENT if first is None else f"{first}" if first == last else f"{first}–{last}"
 
 
 @register("gaps", "Gaps to retrain, metric by metric", place=60)
@@ -95,9 +93,8 @@ def more_table(condition: Condition) -> Table:
 @register("distances", "Distances to retrain, beyond accuracy", place=50)
 def distance_table(condition: Condition) -> Table:
     """Show how far outputs are from retrain's, beyond accuracy."""
-    runs = condition.every_run
     names = [name for name in of_kind("distance") if name not in ("avg_gap", *LAST)]
-    names = [name for name in (*names, *LAST) if name in runs and runs[name].notna().any()]
+    names = measured(condition, [*names, *LAST], begin="")
     caption = (
         f"{condition.heading}. Mean ± std over runs of the mean distance to the"
         " retrains on the same forget set, on forget (F) and test samples (T): Wasserstein-1 and"
@@ -114,10 +111,9 @@ def distance_table(condition: Condition) -> Table:
 def cost_table(condition: Condition) -> Table:
     """Show time, its largest part, gradients and memory of every row."""
     frame = by_label(condition, ["seconds", "time_ratio", "gradients"], band=False)
-    peaks = condition.runs.groupby("label")["memory"].max()
-    frame["memory"] = [peaks[label] for label in frame["label"]]
+    frame["memory"] = frame["label"].map(condition.runs.groupby("label")["memory"].max())
     parts = [_largest_part(condition.details(label)) for label in frame["label"]]
-    frame["part"], frame["part_share"] = zip(*parts, strict=True)
+    frame[["part", "part_share"]] = parts
     columns = [
         LABEL,
         averaged("seconds"),
@@ -179,8 +175,8 @@ def settings_table(findings: Findings) -> Table:
     """Show the hyperparameters of every row."""
     rows = findings.benchmark.methods.items()
     listed = [(label, row.method, row.settings) for label, row in rows]
-    columns = [text("Row", "label"), text("Method", "method")]
-    columns.append(Column("Hyperparameters", _settings, side="l"))
+    settings = Column("Hyperparameters", _settings, side="l")
+    columns = [text("Row", "label"), text("Method", "method"), settings]
     frame = pd.DataFrame(listed, columns=["label", "method", "settings"])
     caption = f"Settings of the rows of {findings.benchmark.title}."
     return Table(caption, frame, columns, "settings", "Settings")

@@ -1,7 +1,5 @@
 """Rows of a condition as a frame, and which of them is best in each column."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -59,11 +57,10 @@ def mean_and_std(runs: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]
     return numbers
 
 
-def measured(condition: Condition, names: Iterable[str]) -> list[str]:
-    """Leave out what is measured after earlier requests only, where there were none."""
-    runs = condition.every_run
-    there = [name for name in names if name in runs and runs[name].notna().any()]
-    return [name for name in names if name in there or not name.startswith("all_")]
+def measured(condition: Condition, names: Iterable[str], begin: str = "all_") -> list[str]:
+    """Leave out names that begin so and have no value: by default, those of earlier requests."""
+    values = condition.every_run.dropna(axis=1, how="all")
+    return [name for name in names if name in values or not name.startswith(begin)]
 
 
 def marked(condition: Condition, table: Table) -> Table:
@@ -114,22 +111,19 @@ def best(runs: pd.DataFrame, sound: Sequence[str], key: str) -> dict[str, Mark]:
     by_set = by_set.reindex(list(sound)).dropna(how="all")
     if len(by_set) < 2:
         return {}
-    labels = [str(label) for label in by_set.index]
-    values = by_set.to_numpy(dtype=float)
-    least = int(np.nanargmin(np.nanmean(values, axis=1)))
-    others = [place for place in range(len(labels)) if place != least]
-    differences = [values[place] - values[least] for place in others]
+    means = np.nanmean(by_set.to_numpy(dtype=float), axis=1)
+    least = by_set.index[int(np.nanargmin(means))]
+    others = by_set.drop(least)
+    differences = (others - by_set.loc[least]).to_numpy(dtype=float)
     adjusted = holm([_p(difference) for difference in differences])
-    marks: dict[str, Mark] = {labels[least]: "best"}
-    for place, difference, p in zip(others, differences, adjusted, strict=True):
-        if not difference.any():
-            marks[labels[place]] = "best"
-        elif p >= LEVEL:
-            marks[labels[place]] = "tied"
+    marks: dict[str, Mark] = {str(least): "best"}
+    for label, difference, p in zip(others.index, differences, adjusted, strict=True):
+        if p >= LEVEL:
+            marks[str(label)] = "tied" if difference.any() else "best"
     return marks
 
 
-def badness(runs: pd.DataFrame, key: str) -> pd.Series[float] | None:
+def badness(runs: pd.DataFrame, key: str) -> "pd.Series[float] | None":
     """Return how far each run is from what would be best; None if that cannot be said."""
     metric = known(key)
     column = f"{key}_gap" if metric.kind == "level" else key

@@ -113,13 +113,8 @@ class Table:
     def to_html(self) -> str:
         """Write a table for a notebook."""
         text = pd.DataFrame(self.cells(), columns=range(len(self.columns)))
-        css = [
-            [
-                CSS[self.marks.get((row, place))] + SIDES[side]
-                for place, side in enumerate(self.sides)
-            ]
-            for row in text.index
-        ]
+        sides = [SIDES[side] for side in self.sides]
+        css = [list(map("".join, zip(row, sides, strict=True))) for row in self._marked(CSS, str)]
         name, caption = escape.label(self.name), html(self.caption)
         style = Styler(text, uuid=name, cell_ids=False, caption=caption).hide(axis="index")
         style = style.apply(lambda _: pd.DataFrame(css, columns=text.columns), axis=None)
