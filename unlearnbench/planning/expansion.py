@@ -78,13 +78,12 @@ class _Expansion:
 
     def _accesses(self, row: Entrant) -> list[Access]:
         """List the accesses a row is run under, noting those it is skipped under."""
-        accesses = []
-        for access in self.benchmark.access:
-            blind = row.method.needs_retain and access == "forget-only"
-            if blind and row.label not in self.given_all:
-                self.plan.skipped[row.label, access] = "needs the retain set, which is not given"
-            else:
-                accesses.append(access)
+        accesses = self.benchmark.access
+        if row.method.needs_retain and row.label not in self.given_all:
+            if "forget-only" in accesses:
+                reason = "needs the retain set, which is not given"
+                self.plan.skipped[row.label, "forget-only"] = reason
+            accesses = [access for access in accesses if access != "forget-only"]
         return accesses
 
     def _add(self, label: str, keep_weights: bool = False, **own: Any) -> str:
@@ -118,30 +117,29 @@ class _Expansion:
         split: Split,
         seeds: RunSeeds,
         suffix: str = "",
-        *,
         start: str | None = None,
-        keep_weights: bool = False,
     ) -> Cell:
         """Add one run of a method, begun from `start` or else from the original of its first seed.
 
         The same run under two labels is one node. suffix: of the label of a run in another world.
         """
-        world, original, other = split if suffix else None, None, None
+        world, models, continued = split if suffix else None, {}, False
         if row.method.starts_from_original:
             original = self._original(seeds[0], suffix, world)
-            other = self._other(seeds[0], world) if row.method.needs_other else None
+            models = {"original": original, "start": start or original}
+            if row.method.needs_other:
+                models["other"] = self._other(seeds[0], world)
+            continued = world is None and split.request < split.requests
         run = self._add(
             row.label + suffix,
-            keep_weights,
+            continued,
             kind="unlearn",
             seed=seeds[-1],
             method=row.row.method,
             settings=row.row.settings,
             access="full" if row.label in self.given_all else access,
             split=split,
-            original=original,
-            start=start or original,
-            other=other,
+            **models,
         )
         return self._cell(row.label, access, split, seeds, run)
 
@@ -164,17 +162,16 @@ class _Expansion:
         scratch: the models retrained for a forget set serve all originals.
         """
         forget, seeds = self.benchmark.forget, self.benchmark.seeds
-        scratch, repetitions = not row.method.starts_from_original, self.paired
-        if scratch:
+        repetitions = self.paired
+        if not row.method.starts_from_original:
             repetitions = list(product(dict.fromkeys(seeds.forget), range(1, seeds.retrains + 1)))
         for fraction, drawn in product(forget.fractions, repetitions):
             held_out = row.label == RETRAIN and drawn[-1] == seeds.retrains >= 3
             start = None
             for request in range(1, forget.requests + 1):
                 split = self._split(fraction, drawn[-2], request)
-                keep = not scratch and request < forget.requests
-                cell = self._unlearn(row, access, split, drawn, start=start, keep_weights=keep)
-                start = None if scratch else cell.run
+                cell = self._unlearn(row, access, split, drawn, start=start)
+                start = cell.run
                 self.plan.cells.append(replace(cell, label=HELD_OUT) if held_out else cell)
 
     def _add_original_cells(self) -> None:
@@ -194,7 +191,7 @@ class _Expansion:
         """
         by_label, suffix = {row.label: row for row in self.rows}, " (swapped)"
         for cell in self.plan.cells:
-            label, access, seeds, run = cell.label, cell.access, cell.seeds, cell.run
+            label, access, seeds = cell.label, cell.access, cell.seeds
             split = self._split(cell.fraction, seeds[-2], 1, swap=True)
             if len(seeds) == 3 and label != ORIGINAL:
                 twin = self._unlearn(by_label[label], access, split, seeds, suffix)

@@ -62,7 +62,7 @@ class Spec(Strict):
     @property
     def split_id(self) -> str | None:
         """Name of the split's file; depends on data and split only."""
-        return self.split and split_id(self.data, self.split)
+        return split_id(self.data, self.split) if self.split else None
 
 
 def split_id(data: DataSpec, split: Split) -> str:
