@@ -14,7 +14,7 @@ from tests.hand import benchmark, by_hand
 from unlearnbench import papers as package
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.papers import Claim, amun
-from unlearnbench.planning import published
+from unlearnbench.planning import benchmark as benchmark_file
 from unlearnbench.planning.reading import validate
 from unlearnbench.registry import discover
 from unlearnbench.reporting.tables.papers import claims_tables
@@ -186,10 +186,10 @@ def test_a_paper_is_one_file_and_its_numbers(
 ) -> None:
     """And claims are a table of each paper, over all benchmarks."""
     (tmp_path / "other.py").write_text(PAPER)
-    numbers = (published.FOLDER / "amun.csv").read_text().splitlines()[1:3]
+    numbers = (benchmark_file.PAPERS / "amun.csv").read_text().splitlines()[1:3]
     (tmp_path / "other.csv").write_text("\n".join(["# Other (2026)", *numbers]))
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
-    monkeypatch.setattr(published, "FOLDER", tmp_path)
+    monkeypatch.setattr(benchmark_file, "PAPERS", tmp_path)
     found = findings(gaps(1.0, 3.0, 2.0), METHODS)
     of_amun, table = claims_tables({"a": found, "b": found})
     assert (of_amun.title, table.title) == (amun.TITLE, "What another paper claims")
@@ -197,7 +197,7 @@ def test_a_paper_is_one_file_and_its_numbers(
     assert table.cells()[0][-2:] == ["-1.2 [-2.0, -0.5]", "seen"]
     assert table.frame["value"].tolist() == [-1.234, -1.234]
     assert table.name == "claims-other" and table.caption.endswith("Nothing more.")
-    rows = published.looked_up(["other: Table 1"])
+    rows = benchmark_file.looked_up(["other: Table 1"])
     assert isinstance(rows, list)
     (row,) = rows
     assert row.source == "Other (2026), Table 1" and row.method == "retrain"

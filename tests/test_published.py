@@ -13,8 +13,7 @@ from tests.hand import GROUP, by_hand
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.planning import reading
-from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.published import Published, looked_up
+from unlearnbench.planning.benchmark import Benchmark, Published, looked_up
 from unlearnbench.registry import shipped
 from unlearnbench.reporting.tables import TABLES
 

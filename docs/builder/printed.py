@@ -9,9 +9,8 @@ from functools import cache
 
 from docs.builder.markdown import table
 from unlearnbench.metrics.metric import METRICS
-from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.benchmark import Benchmark, Published
 from unlearnbench.planning.plan import RETRAIN
-from unlearnbench.planning.published import Published
 from unlearnbench.planning.reading import read, shipped_benchmarks, validate
 from unlearnbench.reporting.tables.papers import gap_of_columns, shown
 from unlearnbench.reporting.tables.table import ABSENT

@@ -2,7 +2,9 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +17,7 @@ from unlearnbench.recipe import Strict
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
+Part = tuple[Images, Labels]
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Pool:
     everything as train and an empty test set.
     """
 
-    train: tuple[Images, Labels]
-    test: tuple[Images, Labels]
+    train: Part
+    test: Part
 
 
 class Source(ABC):
@@ -89,10 +92,10 @@ class Data:
     The pool, which signals and indices are over, is the first three, in this order.
     """
 
-    train: tuple[Images, Labels]
-    test: tuple[Images, Labels]
-    held_out: tuple[Images, Labels]
-    validation: tuple[Images, Labels]
+    train: Part
+    test: Part
+    held_out: Part
+    validation: Part
     classes: int
     digest: str
     """16 hex digits that change when any pixel or label does."""
@@ -110,43 +113,38 @@ def draw_samples(source: Source, spec: DataSpec) -> Data:
     pool = source.load()
     _check(pool, spec.name)
     draw = np.random.default_rng(spec.seed)
-    train_order = draw.permutation(len(pool.train[1]))
-    aside = spec.validation + spec.held_out
-    n_train = spec.train or len(train_order) - aside
-    validation = train_order[n_train : n_train + spec.validation]
-    held_out = train_order[n_train + spec.validation : n_train + aside]
+    order = draw.permutation(len(pool.train[1]))
+    n_train = spec.train or len(order) - spec.validation - spec.held_out
+    ends = np.cumsum((n_train, spec.validation, spec.held_out))
+    train, validation, held_out, rest = np.split(order, ends)
+    test_from, test = pool.train, rest
     if len(pool.test[1]):
-        test_from, test_order = pool.test, draw.permutation(len(pool.test[1]))
-    else:
-        test_from, test_order = pool.train, train_order[n_train + aside :]
-    n_test = spec.test or len(test_order)
-    if len(train_order) < n_train + aside or len(test_order) < n_test or n_test == 0:
+        test_from, test = pool.test, draw.permutation(len(pool.test[1]))
+    n_test = spec.test or len(test)
+    if len(order) < ends[-1] or len(test) < n_test or n_test == 0:
         raise DataError(
             f"Data set '{spec.name}' has too few samples for {n_train} train + {n_test} test"
             f" + {spec.held_out} held-out + {spec.validation} validation.",
             f"It has {len(pool.train[1])} + {len(pool.test[1])}: ask for fewer under [data].",
         )
-    # In the order of the source: with all samples asked for, index i is the source's sample i.
-    parts = [
-        _take(pool.train, np.sort(train_order[:n_train]), spec.size),
-        _take(test_from, np.sort(test_order[:n_test]), spec.size),
-        _take(pool.train, np.sort(held_out), spec.size),
-        _take(pool.train, np.sort(validation), spec.size),
-    ]
+    test = test[:n_test]
     if spec.evaluate == "validation":
-        parts[1], parts[3] = parts[3], _take(pool.train, validation[:0], spec.size)
+        test_from, test, validation = pool.train, validation, validation[:0]
+    drawn = (pool.train, train), (test_from, test), (pool.train, held_out), (pool.train, validation)
+    # In the order of the source: with all samples asked for, index i is the source's sample i.
+    parts = [_take(part, np.sort(index), spec.size) for part, index in drawn]
     subclasses = np.concatenate([labels for _, labels in parts[:3]])
     classes = int(max(labels.max(initial=0) for _, labels in (pool.train, pool.test))) + 1
     if spec.superclasses:
-        merged = _superclass(spec, classes)
+        merged = _superclass(spec.superclasses, classes, spec.name)
         parts = [(images, merged[labels]) for images, labels in parts]
         classes = len(spec.superclasses)
     digest = hashlib.sha256()
     for images, labels in parts:
         digest.update(images.tobytes())
         digest.update(labels.tobytes())
-    train, test, apart, validated = parts
-    return Data(train, test, apart, validated, classes, digest.hexdigest()[:16], subclasses)
+    kept, tested, apart, validated = parts
+    return Data(kept, tested, apart, validated, classes, digest.hexdigest()[:16], subclasses)
 
 
 def _check(pool: Pool, name: str) -> None:
@@ -161,12 +159,11 @@ def _check(pool: Pool, name: str) -> None:
             )
 
 
-def _superclass(spec: DataSpec, classes: int) -> Labels:
+def _superclass(groups: Sequence[Sequence[int]], classes: int, name: str) -> Labels:
     """Return the merged label of each class."""
-    groups = spec.superclasses or ()
-    if sorted(one for group in groups for one in group) != list(range(classes)):
+    if sorted(chain.from_iterable(groups)) != list(range(classes)):
         raise DataError(
-            f"data.superclasses must name each of the {classes} classes of '{spec.name}' once.",
+            f"data.superclasses must name each of the {classes} classes of '{name}' once.",
             "Write it as [[0, 1], [2, 3], ...].",
         )
     merged = np.empty(classes, dtype=np.int64)
@@ -175,9 +172,7 @@ def _superclass(spec: DataSpec, classes: int) -> Labels:
     return merged
 
 
-def _take(
-    part: tuple[Images, Labels], index: NDArray[np.int64], size: int | None
-) -> tuple[Images, Labels]:
+def _take(part: Part, index: NDArray[np.int64], size: int | None) -> Part:
     images = part[0][index]
     side = images.shape[-1]
     if size and size != side:
@@ -186,4 +181,4 @@ def _take(
         block = side // size
         shape = (*images.shape[:2], size, block, size, block)
         images = images.reshape(shape).mean(axis=(3, 5)).round().astype(np.uint8)
-    return np.ascontiguousarray(images), np.ascontiguousarray(part[1][index].astype(np.int64))
+    return np.ascontiguousarray(images), part[1][index].astype(np.int64)

@@ -13,12 +13,14 @@ from unlearnbench.errors import DataError
 from unlearnbench.recipe import Strict
 from unlearnbench.seeds import seed_for
 
+Index = NDArray[np.int64]
+
 NEIGHBOURS = 10
 BLOCK = 1024
 """Samples whose distances to all others are held at a time."""
 
 
-def by_memorisation(images: Images, labels: Labels) -> NDArray[np.int64]:
+def by_memorisation(images: Images, labels: Labels) -> Index:
     """Order samples from the least to the most memorised, by a proxy; [n] indices.
 
     A sample that looks like its class can be learnt from others; one that lies among other classes
@@ -43,8 +45,6 @@ def by_memorisation(images: Images, labels: Labels) -> NDArray[np.int64]:
         ratios[rows] = np.sqrt(own / np.maximum(np.where(other, far, np.inf).min(1), 1))
     return np.lexsort((ratios, strangers))
 
-
-Index = NDArray[np.int64]
 
 SplitKind = Literal["random", "class", "subclass", "most-memorised", "least-memorised"]
 """Of forget sets: how their samples are found."""
@@ -89,10 +89,10 @@ class Indices:
 
 def cut(
     split: Split,
-    labels: NDArray[np.int64],
+    labels: Labels,
     train: int,
     *,
-    subclasses: NDArray[np.int64] | None = None,
+    subclasses: Labels | None = None,
     order: Callable[[], Index] | None = None,
 ) -> Indices:
     """Draw a forget set from a pool with these labels, its first `train` being the training set.
@@ -105,57 +105,46 @@ def cut(
         return _shadow(split, len(labels), train)
     if split.kind in ("class", "subclass"):
         of = labels if split.kind == "class" or subclasses is None else subclasses
-        count = int(of.max()) + 1
-        first = split.seed % count if split.target is None else split.target
-        wanted = [first + i for i in range(split.requests)]
+        wanted = np.arange(split.requests) + (split.seed if split.target is None else split.target)
         if split.target is None:
-            wanted = [one % count for one in wanted]
-        parts = [_of_class(c, split, of[:train]) for c in wanted]
+            wanted %= int(of.max()) + 1
+        parts = [_of_class(one, split, of[:train]) for one in wanted.tolist()]
     else:
         size = round(split.fraction * train)
-        if size == 0 or size * split.requests >= train:
+        total = size * split.requests
+        if size == 0 or total >= train:
             raise DataError(
                 f"{split.requests} x {split.fraction:g} of {train} samples is not a forget set.",
                 "Some samples must be forgotten and some must be left.",
             )
-        drawn = _candidates(split, size * split.requests, train, order)
+        candidates = np.arange(train)
+        if split.kind != "random" and order is not None:  # twice as many at one end
+            end = slice(2 * total) if split.kind == "least-memorised" else slice(-2 * total, None)
+            candidates = order()[end]
+        drawn = np.random.RandomState(split.seed).choice(candidates, total, replace=False)
         parts = list(drawn.reshape(split.requests, size))
     forget = np.sort(parts[split.request - 1])
     earlier = np.sort(np.concatenate([*parts[: split.request - 1], forget[:0]]))
     retain = np.setdiff1d(np.arange(train), np.concatenate((forget, earlier)))
     require_partition(Indices(forget, earlier, retain), train)
     if split.swap:
-        forget = _stand_ins(split, len(forget), train, len(labels))
+        others = len(labels) - train
+        if len(forget) > others:
+            raise DataError(
+                f"{len(forget)} forgotten samples cannot change places with {others} test samples.",
+                "Set swap = false, or forget fewer.",
+            )
+        draw = np.random.default_rng(seed_for(split.seed, "swap"))
+        forget = train + np.sort(draw.choice(others, len(forget), replace=False))
     return Indices(forget, earlier, retain)
 
 
-def _candidates(split: Split, size: int, train: int, order: Callable[[], Index] | None) -> Index:
-    """Draw so many samples from all, or from the twice as many at one end of an order."""
-    draw = np.random.RandomState(split.seed)
-    if split.kind == "random" or order is None:
-        return draw.choice(train, size, replace=False)
-    ordered = order()
-    end = ordered[: 2 * size] if split.kind == "least-memorised" else ordered[-2 * size :]
-    return draw.choice(end, size, replace=False)
-
-
-def _of_class(target: int, split: Split, labels: NDArray[np.int64]) -> Index:
+def _of_class(target: int, split: Split, labels: Labels) -> Index:
     members = np.flatnonzero(labels == target)
     if not len(members):
         raise DataError(f"There is no class {target} in the training set.", "See forget.target.")
     size = max(1, round(split.fraction * len(members)))
     return np.random.RandomState(split.seed).choice(members, size, replace=False)
-
-
-def _stand_ins(split: Split, size: int, train: int, pool: int) -> Index:
-    """Draw the samples outside the training set that change places with a forget set."""
-    if size > pool - train:
-        raise DataError(
-            f"{size} forgotten samples cannot change places with {pool - train} test samples.",
-            "Set swap = false, or forget fewer.",
-        )
-    draw = np.random.default_rng(seed_for(split.seed, "swap"))
-    return train + np.sort(draw.choice(pool - train, size, replace=False))
 
 
 def _shadow(split: Split, pool: int, train: int) -> Indices:

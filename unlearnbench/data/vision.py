@@ -1,6 +1,7 @@
 """Data sets through torchvision, and folders of image files."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from unlearnbench.data.prepare import Images, Labels, Pool, Source
 from unlearnbench.errors import DataError
+from unlearnbench.files import write
 
 
 class TorchvisionSource(Source):
@@ -45,21 +47,19 @@ class TorchvisionSource(Source):
 
     def load(self) -> Pool:
         """Read both parts; torchvision verifies their checksums."""
-        train, test = (_arrays(self._open(part, download=False)) for part in self.parts)
+        try:
+            train, test = (_arrays(self._open(part, download=False)) for part in self.parts)
+        except RuntimeError as error:
+            raise DataError(
+                f"{self.dataset} in {self.root} cannot be read: {error}",
+                f"Remove {self._places} and run again.",
+            ) from error
         return Pool(train, test)
 
     def _open(self, part: dict[str, Any], *, download: bool) -> Any:
         import torchvision
 
-        try:
-            return getattr(torchvision.datasets, self.dataset)(self.root, download=download, **part)
-        except RuntimeError as error:
-            if download:
-                raise
-            raise DataError(
-                f"{self.dataset} in {self.root} cannot be read: {error}",
-                f"Remove {self._places} and run again.",
-            ) from error
+        return getattr(torchvision.datasets, self.dataset)(self.root, download=download, **part)
 
 
 def _arrays(dataset: Any) -> tuple[Images, Labels]:
@@ -98,14 +98,10 @@ class FolderSource(Source):
         if cache.exists() and cache.stat().st_mtime >= newest:
             with np.load(cache, allow_pickle=False) as stored:
                 return Pool((stored["x"], stored["y"]), (stored["test_x"], stored["test_y"]))
-        train, test = map(self.decode, self.parts)
-        pool = Pool(train, test)
-        (x, y), (test_x, test_y) = pool.train, pool.test
+        (x, y), (test_x, test_y) = map(self.decode, self.parts)
         if os.access(self.folder, os.W_OK):
-            draft = cache.with_suffix(f".{os.getpid()}.npz")
-            np.savez(draft, x=x, y=y, test_x=test_x, test_y=test_y)
-            draft.replace(cache)
-        return pool
+            write(cache, partial(np.savez, x=x, y=y, test_x=test_x, test_y=test_y))
+        return Pool((x, y), (test_x, test_y))
 
     def decode(self, part: str) -> tuple[Images, Labels]:
         """Decode `part`/<class>/*; classes are numbered by name."""

@@ -3,7 +3,7 @@
 A file of this folder has the title of the table of claims (`TITLE`), what its caption must add
 (`NOTE`), and a function `claims(findings)`, which yields each `Claim` that the rows of a benchmark
 can say something about. The numbers, in a CSV file of the same name, are asked for by benchmark
-files (see planning/published.py).
+files (see planning/benchmark.py).
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,10 +1,10 @@
 """What a benchmark is: which methods are compared, on what, how often."""
 
-from __future__ import annotations
+import csv
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
 
-from typing import Any, Literal, Self
-
-from pydantic import Field, field_validator, model_serializer, model_validator
+from pydantic import BeforeValidator, Field, model_serializer, model_validator
 
 from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.data.prepare import DataSpec
@@ -12,9 +12,10 @@ from unlearnbench.data.splits import SplitKind
 from unlearnbench.errors import unknown
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.plan import Access
-from unlearnbench.planning.published import Published, looked_up
 from unlearnbench.recipe import Recipe, Strict
+from unlearnbench.registry import shipped
 
+PAPERS = shipped("papers")
 TERMS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
 """The paper's four terms of the average gap."""
 
@@ -111,16 +112,65 @@ class Row(Strict):
     method: str
     settings: dict[str, Any] = Field(default_factory=dict)
 
-    @classmethod
-    def read(cls, label: str, table: dict[str, Any]) -> Row:
-        """Read a row as a file has it."""
-        settings = {key: value for key, value in table.items() if key != "method"}
-        return cls(method=str(table.get("method", label)), settings=settings)
-
     @model_serializer
     def table(self) -> dict[str, Any]:
         """Return it as a file has it."""
         return {"method": self.method} | self.settings
+
+
+def _rows(tables: object) -> object:
+    """Read rows as a file has them."""
+    if not isinstance(tables, dict):
+        return tables
+    rows = dict(tables)
+    for label, table in tables.items():
+        if isinstance(table, dict):
+            settings = {key: value for key, value in table.items() if key != "method"}
+            rows[label] = Row(method=str(table.get("method", label)), settings=settings)
+    return rows
+
+
+class Published(Strict):
+    """Hold one row of numbers that a paper printed: metric -> [mean, spread]."""
+
+    source: str
+    method: str
+    access: Access = "full"
+    fraction: float
+    values: dict[str, list[float]]
+
+
+def looked_up(entries: object) -> object:
+    """Put rows in the place of each entry such as "amun: Table 1"; others are left as they are.
+
+    The file is papers/amun.csv: its first line names the paper, then comes one line a number, with
+    where it stands and what it is of. Raises ValueError for what is not there.
+    """
+    if not isinstance(entries, Iterable):
+        return entries
+    rows: list[object] = []
+    for entry in entries:
+        rows += _printed(*entry.partition(": ")[::2]) if isinstance(entry, str) else [entry]
+    return rows
+
+
+def _printed(paper: str, place: str) -> list[Published]:
+    papers = {path.stem: path for path in PAPERS.glob("*.csv")}
+    if paper not in papers:
+        raise ValueError(str(unknown("paper", paper, papers)))
+    title, *text = papers[paper].read_text().splitlines()
+    lines = list(csv.DictReader(text))
+    source = f"{title.removeprefix('# ')}, {place}"
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for line in lines:
+        if line["where"] == place:
+            of = {key: line[key] for key in ("method", "fraction", "access")}
+            row = rows.setdefault(tuple(of.values()), of | {"source": source, "values": {}})
+            row["values"][line["metric"]] = [line[key] for key in ("mean", "std") if line[key]]
+    if not rows:
+        places = {line["where"] for line in lines}
+        raise ValueError(str(unknown(f"table of {paper}", place, places)))
+    return [Published.model_validate(row) for row in rows.values()]
 
 
 class Benchmark(Strict):
@@ -166,7 +216,7 @@ class Benchmark(Strict):
         min_length=1,
         description="metrics whose distances to retrain are averaged in avg_gap",
     )
-    methods: dict[str, Row] = Field(
+    methods: Annotated[dict[str, Row], BeforeValidator(_rows)] = Field(
         default_factory=dict, description="rows of the table: settings by label"
     )
     others: bool = Field(default=True, description="run the methods that have no row here as well")
@@ -174,38 +224,18 @@ class Benchmark(Strict):
     tuning: dict[str, Any] = Field(
         default_factory=dict, description="how the settings were chosen, for the reader"
     )
-    published: list[Published] = Field(
+    published: Annotated[list[Published], BeforeValidator(looked_up)] = Field(
         default_factory=list, description='rows, or tables of a paper such as "amun: Table 1"'
     )
 
-    @field_validator("methods", mode="before")
-    @classmethod
-    def _rows(cls, tables: object) -> object:
-        if not isinstance(tables, dict):
-            return tables
-        return {
-            label: Row.read(label, table) if isinstance(table, dict) else table
-            for label, table in tables.items()
-        }
-
-    @field_validator("published", mode="before")
-    @classmethod
-    def _looked_up(cls, entries: object) -> object:
-        return looked_up(entries)
-
     @model_validator(mode="after")
-    def _known_metrics(self) -> Self:
-        named = [*self.gap_terms, *(name for row in self.published for name in row.values)]
-        for name in named:
+    def _possible(self) -> Self:
+        for name in [*self.gap_terms, *(name for row in self.published for name in row.values)]:
             if name not in METRICS:
                 raise ValueError(str(unknown("metric", name, METRICS)))
         for name in self.attacks:
             if name not in ATTACKS:
                 raise ValueError(str(unknown("attack", name, ATTACKS)))
-        return self
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
         plain = self.forget.kind == "random" and self.forget.requests == 1
         if (self.swap or self.ulira.shadows) and not plain:
             raise ValueError("swap and ulira need random forget sets and one request")

@@ -62,10 +62,12 @@ class Spec(Strict):
     @property
     def split_id(self) -> str | None:
         """Name of the split's file; depends on data and split only."""
-        if self.split is None:
-            return None
-        data = self.data.model_dump_json(exclude=_unused(self.data))
-        return _short(data + self.split.model_dump_json())
+        return split_id(self.data, self.split) if self.split else None
+
+
+def split_id(data: DataSpec, split: Split) -> str:
+    """Name the file of a forget set: 12 hex digits."""
+    return _short(data.model_dump_json(exclude=_unused(data)) + split.model_dump_json())
 
 
 def _unused(part: Recipe | DataSpec) -> set[str]:

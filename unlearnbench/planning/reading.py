@@ -3,15 +3,13 @@
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import tomli_w
 from pydantic import ValidationError
 
-from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.errors import UserError, unknown
-from unlearnbench.planning.benchmark import Benchmark, Limits
-from unlearnbench.planning.published import Published
+from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.registry import shipped
 
 BASED_ON = "based_on"
@@ -51,23 +49,23 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def chain(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
-    """List a benchmark file and those that it is based on, directly or not, the nearest first."""
+    """List a benchmark file and those that it is based on, directly or not, the nearest first.
+
+    A name is that of a shipped benchmark, or of a part of one, or of a file beside the one that
+    names it. Raises UserError for another, and for a file that is based on itself.
+    """
     if path in above:
         raise UserError(f"{path} is based on itself.", f"See its key {BASED_ON}.")
     named = _parsed(path).get(BASED_ON, [])
-    names = [named] if isinstance(named, str) else named
     files = [path]
-    for name in reversed(names):
-        files += chain(_base(str(name), path), (*above, path))
+    for name in reversed([named] if isinstance(named, str) else named):
+        base = shipped("benchmarks") / f"{name}.toml"
+        base = base if base.is_file() else path.parent / str(name)
+        if not base.is_file():
+            known = shipped_benchmarks()
+            raise unknown(f"benchmark for {path.name} to be based on", str(name), known)
+        files += chain(base, (*above, path))
     return files
-
-
-def _base(name: str, path: Path) -> Path:
-    """Find a shipped benchmark or a part of one, or a file beside the one that names it."""
-    for file in (shipped("benchmarks") / f"{name}.toml", path.parent / name):
-        if file.is_file():
-            return file
-    raise unknown(f"benchmark for {path.name} to be based on", name, shipped_benchmarks())
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -94,26 +92,27 @@ def validate(raw: dict[str, Any]) -> Benchmark:
         raise UserError(text if text.endswith("?") else f"{text}.") from error
 
 
-def _siblings(path: list[str]) -> Iterable[str]:
+def _siblings(path: list[str]) -> list[str]:
     """List the keys that the table holding the last part of `path` may have."""
     model: Any = Benchmark
     for part in path[:-1]:
-        if part.isdigit():
-            continue
-        model = model.model_fields[part].annotation
-        model = Published if model == list[Published] else model
-    fields: Iterable[str] = model.model_fields
-    return fields
+        if not part.isdigit():  # the place in a list
+            kind = model.model_fields[part].annotation
+            model = (*get_args(kind), kind)[0]  # the table of a list of them, or of one or none
+    return list(model.model_fields)
 
 
 def change(raw: dict[str, Any], assignments: Iterable[str], methods: Iterable[str]) -> None:
     """Apply `--set KEY=VALUE` to a parsed benchmark, in place; see `put`."""
-    known = set(methods)
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise _unreadable(assignment)
-        put(raw, key.strip(), _value(text.strip()), known)
+        try:
+            value = tomllib.loads(f"value = {text.strip()}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()  # an unquoted word
+        put(raw, key.strip(), value, methods)
 
 
 def put(raw: dict[str, Any], key: str, value: Any, methods: Iterable[str]) -> None:
@@ -122,13 +121,14 @@ def put(raw: dict[str, Any], key: str, value: Any, methods: Iterable[str]) -> No
     It begins with a method's label (`salun.keep`) or a table of the file (`recipe.epochs`). Raises
     UserError for any other.
     """
-    labels = {*methods, *raw.get("methods", {})}
+    tables = Benchmark.model_fields.keys()
     *path, last = key.split(".")
-    if not path and last not in Benchmark.model_fields:
+    if not path and last not in tables:
         raise _unreadable(f"{key}={value}")
-    if path and path[0] not in Benchmark.model_fields:
+    if path and path[0] not in tables:
+        labels = {*methods, *raw.get("methods", {})}
         if path[0] not in labels:
-            raise unknown("row or table", path[0], labels | Benchmark.model_fields.keys())
+            raise unknown("row or table", path[0], labels | tables)
         path.insert(0, "methods")
     table = raw
     for part in path:
@@ -143,36 +143,24 @@ def _unreadable(assignment: str) -> UserError:
     )
 
 
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text  # an unquoted word
-
-
 def repeat(raw: dict[str, Any], count: int) -> None:
     """Set the number of repetitions: the first seeds of each list, counted on where it is short."""
     seeds = raw.setdefault("seeds", {})
     for name in ("originals", "forget", "runs"):
-        listed = list(seeds.get(name, [1]))
+        listed = list(seeds.get(name, [1]))[:count]
         while len(listed) < count:
             listed.append(listed[-1] + 1)
-        seeds[name] = listed[:count]
+        seeds[name] = listed
 
 
 def merge(asked: Benchmark, stored: Benchmark) -> Benchmark:
     """Keep the rows that were run before beside those asked for now, if all else is the same."""
-    same: dict[str, Any] = {"methods": {}, "plugins": [], "title": "", "tuning": {}}
-    same |= {"published": []}
-    same |= {"attacks": list(ATTACKS), "limits": Limits()}  # ways of reading, not of running
-    if asked.model_copy(update=same) != stored.model_copy(update=same):
+    rows = {"methods", "plugins", "title", "tuning", "published"}
+    apart = rows | {"attacks", "limits"}  # ways of reading, not of running
+    if asked.model_dump(exclude=apart) != stored.model_dump(exclude=apart):
         return asked
-    return asked.model_copy(
-        update={
-            "methods": stored.methods | asked.methods,
-            "plugins": list(dict.fromkeys([*stored.plugins, *asked.plugins])),
-        }
-    )
+    plugins = list(dict.fromkeys([*stored.plugins, *asked.plugins]))
+    return asked.model_copy(update={"methods": stored.methods | asked.methods, "plugins": plugins})
 
 
 def as_toml(benchmark: Benchmark) -> str:

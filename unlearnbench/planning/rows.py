@@ -15,11 +15,17 @@ from unlearnbench.verdicts.verdict import Expectation
 
 @dataclass(frozen=True)
 class Entrant:
-    """Hold a row of a plan: its label, and the method with these settings."""
+    """Hold a row of a plan: its label, all of its settings, and the method with them."""
 
     label: str
     row: Row
     method: Method
+
+
+def entrant(label: str, row: Row, plugins: dict[str, registry.Plugin]) -> Entrant:
+    """Make the method of a row. Raises UserError for wrong settings."""
+    method = registry.build(settings_class(plugins[row.method]), label, row.settings)
+    return Entrant(label, Row(method=row.method, settings=method.model_dump(mode="json")), method)
 
 
 def controls() -> dict[str, Expectation]:
@@ -75,13 +81,11 @@ def resolve(
         if row.method not in plugins:
             raise unknown("method", row.method, {*plugins, *listed})
         try:
-            method = registry.build(settings_class(plugins[row.method]), label, row.settings)
+            rows[label] = entrant(label, row, plugins).row
         except UserError as error:
             if label not in others:
                 raise
             broken[label] = str(error)
-        else:
-            rows[label] = Row(method=row.method, settings=method.model_dump(mode="json"))
     return benchmark.model_copy(update={"methods": rows}), broken
 
 
@@ -94,5 +98,4 @@ def entrants(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> Itera
                 " more.",
                 "Name its file with --plugin.",
             )
-        kind = settings_class(plugins[row.method])
-        yield Entrant(label, row, registry.build(kind, label, row.settings))
+        yield entrant(label, row, plugins)
