@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unlearnbench.audits.roc import Floats, Mask
+from unlearnbench.audits.roc import Bools, Floats
 
 PER_EXAMPLE_FROM = 64
 """Reference models from which on each sample's own variance is estimated; below, a pooled one."""
@@ -30,7 +30,7 @@ class Gaussians:
     outside: Normal
 
 
-def fit(margin: Floats, member: Mask) -> Gaussians:
+def fit(margin: Floats, member: Bools) -> Gaussians:
     """Fit both distributions of each sample from margins [k, n] and members [k, n].
 
     The pooled variance is the mean squared residual within samples, so that differences between
@@ -39,7 +39,7 @@ def fit(margin: Floats, member: Mask) -> Gaussians:
     return Gaussians(_normal(margin, member), _normal(margin, ~member))
 
 
-def _normal(margin: Floats, chosen: Mask) -> Normal:
+def _normal(margin: Floats, chosen: Bools) -> Normal:
     count = chosen.sum(0)
     mean = np.where(chosen, margin, 0).sum(0) / count
     squares = np.where(chosen, (margin - mean) ** 2, 0).sum(0)
@@ -63,7 +63,7 @@ def offline(margin: Floats, outside: Normal) -> Floats:
     return (margin - outside.mean) / outside.sd
 
 
-def fit_as_reference_code(margin: Floats, member: Mask) -> Normal:
+def fit_as_reference_code(margin: Floats, member: Bools) -> Normal:
     """Fit the distribution without each sample as LiRA's published code does.
 
     Its location is the median; below 64 models its "fixed variance" is that of all margins

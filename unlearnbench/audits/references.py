@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from unlearnbench.audits import lira
-from unlearnbench.audits.roc import Floats, Mask, auc
+from unlearnbench.audits.roc import Bools, Floats, auc
 
 GAMMA = 2.0
 """How many times likelier than a population sample; RMIA's and AMUN's value for CIFAR-10."""
@@ -38,7 +38,7 @@ class ReferenceModels:
 
     margin: Floats
     sm_taylor: Floats
-    member: Mask
+    member: Bools
 
     @classmethod
     def join(cls, references: list[Mapping[str, NDArray[Any]]]) -> Self:
@@ -127,7 +127,7 @@ class ReferenceModels:
         return lira.fit_as_reference_code(self.margin, self.member)
 
 
-def online(probability: Floats, member: Mask) -> Floats:
+def online(probability: Floats, member: Bools) -> Floats:
     """Return P(x), [n]: the mean of the means over models trained on x and over the others.
 
     probability, member: [k, n]. One mean over all k models would be the same where half of them
@@ -155,7 +155,7 @@ def share_above(ratio: Floats, population: Floats, *, gamma: float, strict: bool
     return np.searchsorted(ordered, ratio / gamma, "left" if strict else "right") / len(population)
 
 
-def mean_over(chosen: Mask, probability: Floats) -> Floats:
+def mean_over(chosen: Bools, probability: Floats) -> Floats:
     """Return each sample's mean over the models chosen for it, [n]."""
     mean: Floats = np.where(chosen, probability, 0).sum(0) / chosen.sum(0)
     return mean

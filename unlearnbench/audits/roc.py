@@ -10,7 +10,7 @@ from scipy.special import betaincinv
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+Bools = NDArray[np.bool_]
 
 FALSE_POSITIVES = 10
 """A true-positive rate at a false-positive rate needs this many non-members above the threshold."""
@@ -114,7 +114,7 @@ def rate(hits: int, of: int) -> Rate:
     return Rate(100 * hits / of, 100 * float(low), 100 * float(high))
 
 
-def drawn(values: Floats, count: int) -> Mask:
+def drawn(values: Floats, count: int) -> Bools:
     """Mark `count` arbitrary values, the same ones in whatever order they come.
 
     By their hashes as float32: sums taken in another order differ in their last bits.
@@ -125,12 +125,12 @@ def drawn(values: Floats, count: int) -> Mask:
     if count in (0, len(values)):
         return np.full(len(values), count > 0)
     last = np.partition(hashes, count - 1)[count - 1]
-    chosen: Mask = hashes < last
+    chosen: Bools = hashes < last
     chosen[np.flatnonzero(hashes == last)[: count - chosen.sum()]] = True
     return chosen
 
 
-def half(values: Floats) -> Mask:
+def half(values: Floats) -> Bools:
     """Mark an arbitrary half of the values, the same ones in whatever order they come."""
     return drawn(values, len(values) // 2)
 

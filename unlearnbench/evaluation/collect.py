@@ -185,7 +185,7 @@ def judge_all(
     return pd.DataFrame(rows), pd.DataFrame(pairs)
 
 
-def _trials(measured: Measured) -> Mapping[tuple[str, float, int, str], verdict.Rows]:
+def _trials(measured: Measured) -> Mapping[tuple[str, float, int, str], verdict.Trials]:
     """Sort what attacks found by access, fraction, request and attack, then by label."""
     trials: dict[tuple[str, float, int, str], dict[str, dict[tuple[int, ...], Attacked]]] = {}
     for cell, evaluated in measured.cells.items():

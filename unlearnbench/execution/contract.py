@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from unlearnbench import registry
 from unlearnbench.authoring import Method, Task
 from unlearnbench.errors import MethodError
-from unlearnbench.execution.execute import build, verify_model
+from unlearnbench.execution.execute import build_model, verify_model
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.training import train
@@ -148,7 +148,7 @@ def examples(count: int) -> Examples:
 
 def small_cnn(seed: int) -> nn.Module:
     """Build the small CNN from a seed, leaving the global random state alone."""
-    return build("small-cnn", seed, CLASSES, 1, SIDE)
+    return build_model("small-cnn", seed, CLASSES, 1, SIDE)
 
 
 def examine(file: Path) -> Iterator[tuple[str, str | None]]:

@@ -180,7 +180,7 @@ class Material:
         """Build the benchmark's architecture with weights drawn from `seed`."""
         _, channels, _, side = self.data.train[0].shape
         initial = seed_for(seed, "initialisation")
-        model = build(self.spec.model, initial, self.data.classes, channels, side)
+        model = build_model(self.spec.model, initial, self.data.classes, channels, side)
         return model.to(self.device)
 
     def unlearn(
@@ -248,7 +248,7 @@ def verify_model(model: object, shape: Mapping[str, torch.Size]) -> None:
             raise MethodError(f"unlearn returned non-finite weights in {name}: it diverged.")
 
 
-def build(architecture: str, seed: int, classes: int, channels: int, side: int) -> nn.Module:
+def build_model(architecture: str, seed: int, classes: int, channels: int, side: int) -> nn.Module:
     """Build a model with weights drawn from `seed`; the global random state is left alone."""
     plugin = registry.get(registry.find("models"), "model", architecture)
     with torch.random.fork_rng(devices=[]):
@@ -277,6 +277,6 @@ def stored_model(store: Store, run: str, root: Path) -> nn.Module:
     else:
         data = load_data(spec.data, root)  # pyright: ignore[reportArgumentType]
         classes, (channels, _, side) = data.classes, data.train[0].shape[1:]
-    model = build(spec.model, 0, classes, channels, side)
+    model = build_model(spec.model, 0, classes, channels, side)
     model.load_state_dict(load_file(store.model_path(run)))
     return model.eval()

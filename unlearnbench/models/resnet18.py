@@ -1,5 +1,7 @@
 """ResNet-18 as it is made for 32x32 images."""
 
+from typing import Any, cast
+
 from torch import nn
 from torchvision.models import resnet18
 
@@ -10,8 +12,8 @@ def build(classes: int, channels: int, size: int) -> nn.Module:
     AMUN's code also halves the sum in each down-sampling block; the paper calls it ResNet-18 and
     does not say so, so it is not done here.
     """
-    model: nn.Module = resnet18(num_classes=classes)
-    model.conv1 = conv = nn.Conv2d(channels, 64, 3, 1, 1, bias=False)
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    model: Any = resnet18(num_classes=classes)
+    model.conv1 = nn.Conv2d(channels, 64, 3, 1, 1, bias=False)
+    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
     model.maxpool = nn.Identity()
-    return model
+    return cast("nn.Module", model)

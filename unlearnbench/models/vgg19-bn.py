@@ -1,5 +1,7 @@
 """VGG-19 with BatchNorm for images of 32x32 and more."""
 
+from typing import Any, cast
+
 from torch import nn
 from torchvision.models import vgg19_bn
 
@@ -9,9 +11,10 @@ def build(classes: int, channels: int, size: int) -> nn.Module:
 
     At 64x64 that head is the Linear(2048, classes) of AMUN's Tiny ImageNet experiments.
     """
-    model: nn.Module = vgg19_bn(num_classes=classes)
+    model: Any = vgg19_bn(num_classes=classes)
     if channels != 3:
-        model.get_submodule("features").add_module("0", nn.Conv2d(channels, 64, 3, padding=1))
+        model.features[0] = nn.Conv2d(channels, 64, 3, padding=1)
     model.avgpool = nn.Identity()
-    model.classifier = nn.Linear(512 * (size // 32) ** 2, classes)
-    return model
+    side = size // 32
+    model.classifier = nn.Linear(512 * side * side, classes)
+    return cast("nn.Module", model)

@@ -16,7 +16,7 @@ from unlearnbench.audits.roc import Part, mean_part, rate
 from unlearnbench.verdicts.inference import FEWEST, LEVEL, Estimate, combine, holm, judge, ranks
 
 NO_OP, OVER, LOST = "no-op", "over-forgets", "utility lost"
-Rows = Mapping[str, Mapping[tuple[int, ...], Attacked]]
+Trials = Mapping[str, Mapping[tuple[int, ...], Attacked]]
 """What an attack finds, by label and by the seeds of a run, by which runs are paired."""
 
 
@@ -122,7 +122,7 @@ def _uncertain(row: Mapping[str, Any], name: str) -> Uncertain | None:
     return Uncertain(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
-def judge_rows(trials: Rows, retrain: str, family: Sequence[str], margin: float) -> list[Verdict]:
+def judge_rows(trials: Trials, retrain: str, family: Sequence[str], margin: float) -> list[Verdict]:
     """Judge every row under one attack; places and flags are still to come.
 
     trials: by label; family: the labels that are tested together; margin: of equivalence, in
@@ -159,7 +159,7 @@ def judge_rows(trials: Rows, retrain: str, family: Sequence[str], margin: float)
     return verdicts
 
 
-def differences(trials: Rows, retrain: str) -> dict[str, dict[tuple[int, ...], Part]]:
+def differences(trials: Trials, retrain: str) -> dict[str, dict[tuple[int, ...], Part]]:
     """Return each run's difference to the mean of the retrains on the same samples, by seeds."""
     retrains: dict[object, list[Part]] = {}
     for found in trials.get(retrain, {}).values():
@@ -176,7 +176,7 @@ def differences(trials: Rows, retrain: str) -> dict[str, dict[tuple[int, ...], P
     }
 
 
-def compare_pairs(trials: Rows, retrain: str, labels: Sequence[str]) -> list[dict[str, Any]]:
+def compare_pairs(trials: Trials, retrain: str, labels: Sequence[str]) -> list[dict[str, Any]]:
     """Compare rows in pairs on the runs and samples they share (paired DeLong, and over seeds).
 
     A row on either side of retrain differs from one on the other without being farther away; but

@@ -11,7 +11,7 @@ from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.curves import EDGES
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.figures import drawing
-from unlearnbench.reporting.figures.figure import Rows, figure, together
+from unlearnbench.reporting.figures.figure import ByMethod, figure, together
 
 PARTS = {"density_forget": "Forget set", "density_test": "Test set", "density_retain": "Retain set"}
 PROBABILITIES = (0.000001, 0.001, 0.5, 0.999, 0.999999)
@@ -20,7 +20,7 @@ TRIMMED = 0.25
 
 
 @figure
-class Confidences(Rows):
+class Confidences(ByMethod):
     """Draw densities of the true label's log-odds on all three sets, a line a method.
 
     They are binned already: seaborn would do it again.

@@ -13,7 +13,7 @@ from unlearnbench.metrics.curves import abscissa
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.figures import drawing
-from unlearnbench.reporting.figures.figure import Figure, averaged, figure, together
+from unlearnbench.reporting.figures.figure import Figure, figure, mean_and_spread, together
 
 
 def curve(subject: Condition, name: str, x: str, y: str = "mean") -> pd.DataFrame | None:
@@ -263,6 +263,6 @@ class AfterRequests(Lines):
             if metric in runs:
                 # what one request and all before it asked to forget is what the first one did
                 values = runs[metric].fillna(runs[metric.removeprefix("all_")])
-                means = averaged(runs.assign(mean=values), "mean", by=("label", "request"))
+                means = mean_and_spread(runs.assign(mean=values), "mean", by=("label", "request"))
                 frames.append(means.assign(metric=metric))
         return together(frames)

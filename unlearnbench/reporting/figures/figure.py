@@ -59,7 +59,7 @@ class Figure(ABC):
         return str(data[self.panels].iloc[0]) if self.panels else ""
 
 
-class Rows(Figure):
+class ByMethod(Figure):
     """Draw each method on a line of its own, named beside it, across the page."""
 
     wide = True
@@ -183,7 +183,9 @@ def together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame | None:
     return pd.concat(frames, ignore_index=True) if frames else None
 
 
-def averaged(runs: pd.DataFrame, *metrics: str, by: Sequence[str] = ("label",)) -> pd.DataFrame:
+def mean_and_spread(
+    runs: pd.DataFrame, *metrics: str, by: Sequence[str] = ("label",)
+) -> pd.DataFrame:
     """Return mean and spread of metrics over the runs of each method, of those that have all."""
     grouped = runs.groupby(list(by), sort=False)
     columns: dict[str, pd.Series] = {}

@@ -11,13 +11,13 @@ from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.metric import METRICS, of_kind
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.reporting.figures import drawing
-from unlearnbench.reporting.figures.figure import Rows, averaged, figure, together
+from unlearnbench.reporting.figures.figure import ByMethod, figure, mean_and_spread, together
 
 PARTS = {"class_forget": "Forget set", "class_test": "Test set"}
 
 
 @figure
-class Gaps(Rows):
+class Gaps(ByMethod):
     """Draw the signed gap of every metric to retrain, a shape a method."""
 
     title = "Distance to retrain, metric by metric"
@@ -33,7 +33,7 @@ class Gaps(Rows):
         frames, runs = [], subject.runs.dropna(axis=1, how="all")
         for metric in of_kind("level"):
             if f"{metric}_gap" in runs:
-                means = averaged(runs.assign(gap=runs[f"{metric}_gap"]), "gap")
+                means = mean_and_spread(runs.assign(gap=runs[f"{metric}_gap"]), "gap")
                 frames.append(means.assign(metric=metric, band=subject.band(metric)))
         return together(frames)
 
@@ -59,7 +59,7 @@ def spreads(ax: Axes, subject: drawing.Subject, data: pd.DataFrame) -> None:
 
 
 @figure
-class Classes(Rows):
+class Classes(ByMethod):
     """Draw how far accuracy is from retrain's, class by class."""
 
     title = "Accuracy by class"

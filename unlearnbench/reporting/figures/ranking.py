@@ -8,14 +8,14 @@ from matplotlib.axes import Axes
 
 from unlearnbench.reporting.figures import drawing
 from unlearnbench.reporting.figures.drawing import Gathered
-from unlearnbench.reporting.figures.figure import Rows
+from unlearnbench.reporting.figures.figure import ByMethod
 from unlearnbench.reporting.figures.gaps import heat, spreads
 
 BAR = 0.4
 """Lines between two bars above the diagram."""
 
 
-class RankMap(Rows):
+class RankMap(ByMethod):
     """Draw the rank of each method in each setting; of a frame with a row a setting."""
 
     title = "Rank map"
@@ -45,7 +45,7 @@ class RankMap(Rows):
             drawing.of_method(label, text)
 
 
-class CriticalDifference(Rows):
+class CriticalDifference(ByMethod):
     """Draw mean ranks on a line, with bars over methods that do not differ.
 
     Of a frame with columns method, rank in order.
@@ -88,7 +88,7 @@ class CriticalDifference(Rows):
         ax.spines["top"].set_visible(True)
 
 
-class Differences(Rows):
+class Differences(ByMethod):
     """Draw paired differences between folders, a panel a metric and folder.
 
     Of a frame with columns panel, method, difference and half of its 95 % interval.

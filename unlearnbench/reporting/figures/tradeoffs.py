@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.reporting.figures import drawing
-from unlearnbench.reporting.figures.figure import Figure, averaged, figure
+from unlearnbench.reporting.figures.figure import Figure, figure, mean_and_spread
 
 MARGIN = 0.06
 """Share of what is seen that is left free around it."""
@@ -107,7 +107,7 @@ def means(subject: Condition, *metrics: str) -> pd.DataFrame:
 
     ranked: of ranked methods, and of what they are held to.
     """
-    frame = averaged(subject.runs, *metrics)
+    frame = mean_and_spread(subject.runs, *metrics)
     frame.insert(1, "n", frame["method"].map(subject.runs["label"].value_counts()))
     ranked = {ORIGINAL, RETRAIN, HELD_OUT, *subject.sound}
     return frame.assign(ranked=frame["method"].isin(ranked))
