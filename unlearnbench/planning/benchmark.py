@@ -230,12 +230,11 @@ class Benchmark(Strict):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        for name in [*self.gap_terms, *(name for row in self.published for name in row.values)]:
-            if name not in METRICS:
-                raise ValueError(str(unknown("metric", name, METRICS)))
-        for name in self.attacks:
-            if name not in ATTACKS:
-                raise ValueError(str(unknown("attack", name, ATTACKS)))
+        metrics = [*self.gap_terms, *(name for row in self.published for name in row.values)]
+        for kind, names, known in (("metric", metrics, METRICS), ("attack", self.attacks, ATTACKS)):
+            for name in names:
+                if name not in known:
+                    raise ValueError(str(unknown(kind, name, known)))
         plain = self.forget.kind == "random" and self.forget.requests == 1
         if (self.swap or self.ulira.shadows) and not plain:
             raise ValueError("swap and ulira need random forget sets and one request")

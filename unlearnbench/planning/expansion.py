@@ -144,7 +144,6 @@ class _Expansion:
         return self._cell(row.label, access, split, seeds, run)
 
     def _split(self, fraction: float, seed: int, request: int, *, swap: bool = False) -> Split:
-        """Describe a forget set of the benchmark."""
         shared = self.benchmark.forget.model_dump(exclude={"fractions"})
         return Split(**shared, fraction=fraction, seed=seed, request=request, swap=swap)
 
@@ -161,8 +160,7 @@ class _Expansion:
         A repetition has the seeds of (original, forget set, run), or of (forget set, run) from
         scratch: the models retrained for a forget set serve all originals.
         """
-        forget, seeds = self.benchmark.forget, self.benchmark.seeds
-        repetitions = self.paired
+        forget, seeds, repetitions = self.benchmark.forget, self.benchmark.seeds, self.paired
         if not row.method.starts_from_original:
             repetitions = list(product(dict.fromkeys(seeds.forget), range(1, seeds.retrains + 1)))
         for fraction, drawn in product(forget.fractions, repetitions):

@@ -54,10 +54,8 @@ class Spec(Strict):
     @property
     def id(self) -> str:
         """12 hex digits."""
-        unused: dict[str, Any] = {"recipe": _unused(self.recipe), "data": _unused(self.data)}
-        if self.other is None:
-            unused["other"] = True
-        return _short(self.model_dump_json(exclude=unused))
+        later = {"recipe": _unused(self.recipe), "data": _unused(self.data)}
+        return _short(self.model_dump_json(exclude={**later, "other": self.other is None}))
 
     @property
     def split_id(self) -> str | None:
