@@ -133,7 +133,7 @@ class Measurement:
             if damage is not None:
                 measured.broken[cell] = f"{damage} (unlearnbench run makes it again)"
         cells, threads = self.finished(), Parallel(n_jobs=-1, prefer="threads")
-        evaluated = threads(delayed(self._cell)(cell) for cell in cells)
+        evaluated: Any = threads(delayed(self._cell)(cell) for cell in cells)
         for cell, found in zip(cells, evaluated, strict=True):
             if isinstance(found, str):
                 measured.broken[cell] = found
