@@ -17,7 +17,7 @@ from unlearnbench.recipe import Strict
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
-Part = tuple[Images, Labels]
+Labelled = tuple[Images, Labels]
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Pool:
     everything as train and an empty test set.
     """
 
-    train: Part
-    test: Part
+    train: Labelled
+    test: Labelled
 
 
 class Source(ABC):
@@ -92,10 +92,10 @@ class Data:
     The pool, which signals and indices are over, is the first three, in this order.
     """
 
-    train: Part
-    test: Part
-    held_out: Part
-    validation: Part
+    train: Labelled
+    test: Labelled
+    held_out: Labelled
+    validation: Labelled
     classes: int
     digest: str
     """16 hex digits that change when any pixel or label does."""
@@ -172,7 +172,7 @@ def _superclass(groups: Sequence[Sequence[int]], classes: int, name: str) -> Lab
     return merged
 
 
-def _take(part: Part, index: NDArray[np.int64], size: int | None) -> Part:
+def _take(part: Labelled, index: NDArray[np.int64], size: int | None) -> Labelled:
     images = part[0][index]
     side = images.shape[-1]
     if size and size != side:
