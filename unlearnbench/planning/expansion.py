@@ -1,6 +1,7 @@
 """Turn a benchmark into the graph of models to make, and the cells of its tables."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -50,6 +51,7 @@ class _Expansion:
         self.benchmark, self.plan = benchmark, Plan()
         self._originals: dict[tuple[int, Split | None], str] = {}
         self._split_ids: dict[Split, str] = {}
+        self._split = cache(self._new_split)  # every method asks for the same ones
         known, seeds, bank = registry.find("controls"), benchmark.seeds, benchmark.references
         # Yardstick and controls are the same whatever the methods are given.
         self.given_all = {RETRAIN, *known}
@@ -78,13 +80,10 @@ class _Expansion:
 
     def _accesses(self, row: Entrant) -> list[Access]:
         """List the accesses a row is run under, noting those it is skipped under."""
-        accesses = self.benchmark.access
-        if row.method.needs_retain and row.label not in self.given_all:
-            if "forget-only" in accesses:
-                reason = "needs the retain set, which is not given"
-                self.plan.skipped[row.label, "forget-only"] = reason
-            accesses = [access for access in accesses if access != "forget-only"]
-        return accesses
+        blind = row.method.needs_retain and row.label not in self.given_all
+        if blind and "forget-only" in self.benchmark.access:
+            self.plan.skipped[row.label, "forget-only"] = "needs the retain set, which is not given"
+        return [access for access in self.benchmark.access if access == "full" or not blind]
 
     def _add(self, label: str, keep_weights: bool = False, **own: Any) -> str:
         """Add a node once, with what its spec has of its own; return its id."""
@@ -143,13 +142,13 @@ class _Expansion:
         )
         return self._cell(row.label, access, split, seeds, run)
 
-    def _split(self, fraction: float, seed: int, request: int, *, swap: bool = False) -> Split:
+    def _new_split(self, fraction: float, seed: int, request: int, swap: bool = False) -> Split:
         shared = self.benchmark.forget.model_dump(exclude={"fractions"})
         return Split(**shared, fraction=fraction, seed=seed, request=request, swap=swap)
 
     def _cell(self, label: str, access: Access, split: Split, seeds: RunSeeds, run: str) -> Cell:
         """See a run against a forget set."""
-        if split not in self._split_ids:  # every method asks for the same ones
+        if split not in self._split_ids:
             self._split_ids[split] = graph.split_id(self.benchmark.data, split)
         name = self._split_ids[split]
         return Cell(label, access, split.fraction, split.request, seeds, run, name)
