@@ -93,8 +93,7 @@ class Confidences(ByMethod):
         places = {math.log(p / (1 - p)): f"{p:.6f}".rstrip("0") for p in PROBABILITIES}
         within = [place for place in places if data["low"].min() < place < data["high"].max()]
         ax.set_xticks(within, [places[place] for place in within])
-        ax.set_title(self.panel(data))
-        ax.set_xlabel("Confidence in the true label")
+        ax.set(title=self.panel(data), xlabel="Confidence in the true label")
         ax.spines["left"].set_visible(False)
         ax.grid(axis="y")
         if self.panel(data) == PARTS["density_forget"]:

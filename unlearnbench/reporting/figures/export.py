@@ -20,7 +20,6 @@ from unlearnbench.reporting import escape
 from unlearnbench.reporting.figures.drawing import METHOD, STYLE, Tips
 from unlearnbench.reporting.figures.figure import Drawing
 
-SVG = "http://www.w3.org/2000/svg"
 LINK = "{http://www.w3.org/1999/xlink}href"
 FONT = "DejaVu Sans, Liberation Sans, Arial, sans-serif"
 UNDATED = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -47,13 +46,10 @@ def page_svg(drawing: Drawing) -> str:
     used = set(re.findall(r'(?:url\(|xlink:href=")#([^)"]+)', content.getvalue().decode()))
     for element in root.iter():
         _tidy(element, used, f"{drawing.name}-")
-    root.attrib |= {
-        "aria-label": f"{drawing.figure.title}. {drawing.figure.caption}",
-        "role": "img",
-    }
-    root.attrib |= {"font-family": FONT, "fill": "currentColor", "stroke-linejoin": "round"}
-    ElementTree.register_namespace("", SVG)
-    ElementTree.register_namespace("xlink", LINK[1:].partition("}")[0])
+    words = f"{drawing.figure.title}. {drawing.figure.caption}"
+    root.attrib |= {"aria-label": words, "role": "img", "font-family": FONT}
+    root.attrib |= {"fill": "currentColor", "stroke-linejoin": "round"}
+    ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
     return re.sub(r">\s+<", "><", ElementTree.tostring(root, encoding="unicode"))
 
 

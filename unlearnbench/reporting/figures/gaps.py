@@ -95,10 +95,8 @@ class Classes(ByMethod):
         owners = np.repeat(labels, len(cells.columns))
         heat(ax, cells, owners, cmap="PuOr_r", vmin=-reach, vmax=reach)
         drawing.names(ax, subject, labels, 0.5)
-        ax.set_ylim(len(labels), 0)
+        ax.set(ylim=(len(labels), 0), title=self.panel(data), xlabel="Class")
         ax.tick_params(axis="x", labelrotation=0)
-        ax.set_title(self.panel(data))
-        ax.set_xlabel("Class")
         if self.panel(data) == PARTS["class_test"]:
             bar = ax.figure.colorbar(ax.collections[0], ax=ax, label="points", extend="both")
             bar.outline.set_visible(False)

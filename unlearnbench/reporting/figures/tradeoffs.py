@@ -94,9 +94,8 @@ class TimeGap(Figure):
         drawing.ticks(ax.xaxis, [at for at in labelled if ends[0] / 1.2 < at < ends[1] * 1.2])
         drawing.band(ax.axhspan, 0, reach)
         front = data[data["best"]].sort_values("time_ratio")
-        ax.plot(
-            front["time_ratio"], front["avg_gap"], **dict(drawing.DASHED, linestyle=(0, (1, 2)))
-        )
+        dotted = dict(drawing.DASHED, linestyle=(0, (1, 2)))
+        ax.plot(front["time_ratio"], front["avg_gap"], **dotted)
         top = window(data, "avg_gap", 0.0, reach)[1]
         scatter(ax, subject, data, [(ends[0] / 1.15, ends[1] * 1.15), (0.0, top)])
         ax.set(xlabel="Time (share of retraining)", ylabel="Average gap to retrain (points)")
