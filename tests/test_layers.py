@@ -40,8 +40,8 @@ WITH_TORCH = {"authoring", "toolkit", "execution"}
 ASKING_TORCH = {"environment", "cluster", "worker", "doctor"}
 LONGEST = 400
 """Lines that a file may have; a function may have 60."""
-FILES, LINES = 127, 15_600
-"""Of the whole package, which is to come down to 122 files and 14,154 lines: no more than now."""
+FILES, LINES = 122, 14_153
+"""That the whole package may have: fewer lines than before there was a library."""
 
 
 def modules() -> Iterator[tuple[str, Path]]:
