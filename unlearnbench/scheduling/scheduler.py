@@ -1,11 +1,11 @@
 """Give nodes to device slots, skip what is stored, yield events. Knows nothing of models."""
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
+from heapq import heappop, heappush
 from typing import Protocol
 
 from unlearnbench.errors import UserError
@@ -65,39 +65,54 @@ class Agenda:
         self, nodes: dict[str, Node], done: set[str], length: Callable[[Node], float]
     ) -> None:
         """Take the open nodes in the order in which ties are broken; `done` are those made."""
-        self.open, self._made = nodes, done
-        self._taken = set[str]()
-        way: dict[str, float] = defaultdict(float)
-        for run, node in reversed(nodes.items()):  # needs come before what waits for them
-            way[run] += length(node)
-            for need in node.needs:
-                way[need] = max(way[need], way[run])
-        self._order = sorted(nodes, key=lambda run: way[run], reverse=True)
+        self.open = nodes
+        self._waiters: dict[str, list[str]] = {}
+        self._missing = {run: set(node.needs) - done for run, node in nodes.items()}
+        for run, missing in self._missing.items():
+            for need in missing:
+                self._waiters.setdefault(need, []).append(run)
+        self._way: dict[str, float] = {}
+        for run in reversed(list(nodes)):  # needs come before what waits for them
+            after = max((self._way[w] for w in self._waiters.get(run, ())), default=0.0)
+            self._way[run] = length(nodes[run]) + after
+        self._place = {run: place for place, run in enumerate(nodes)}
+        self._ready: list[tuple[float, int, str]] = []
+        for run, missing in self._missing.items():
+            if not missing:
+                self.put(run)
 
     def put(self, run: str) -> None:
-        """Put back a node that was taken."""
-        self._taken.discard(run)
+        """Make a node ready, for the first time or again."""
+        heappush(self._ready, (-self._way[run], self._place[run], run))
 
     def take(self, fits: Callable[[Node], bool]) -> Node | None:
         """Take out the first ready node that fits; None if there is none."""
-        for run in self._order:
-            node = self.open.get(run)
-            if node and run not in self._taken and self._made.issuperset(node.needs) and fits(node):
-                self._taken.add(run)
-                return node
-        return None
+        passed: list[str] = []
+        taken: Node | None = None
+        while self._ready and taken is None:
+            run = heappop(self._ready)[2]
+            if fits(self.open[run]):
+                taken = self.open[run]
+            else:
+                passed.append(run)
+        for run in passed:
+            self.put(run)
+        return taken
 
     def done(self, run: str) -> None:
         """Note that a node has been made; what waited for it only becomes ready."""
-        del self.open[run]
-        self._made.add(run)
+        self.open.pop(run, None)
+        for waiter in self._waiters.pop(run, ()):
+            self._missing[waiter].discard(run)
+            if not self._missing[waiter] and waiter in self.open:
+                self.put(waiter)
 
     def lost(self, run: str) -> Iterator[tuple[Node, str]]:
         """Note that a node cannot be made; yield all that waited for it, and for which node."""
         self.open.pop(run, None)
-        for waiter, node in list(self.open.items()):
-            if run in node.needs and waiter in self.open:
-                yield node, run
+        for waiter in self._waiters.pop(run, ()):
+            if waiter in self.open:
+                yield self.open[waiter], run
                 yield from self.lost(waiter)
 
 
