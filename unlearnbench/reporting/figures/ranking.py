@@ -96,6 +96,7 @@ class Differences(ByMethod):
 
     title = "Differences"
     panels, columns = "panel", 3
+    height = 0.17  # a title takes two lines: a metric, and a folder, whose name may be long
 
     def __init__(self, first: str) -> None:
         """Name the folder that others are compared to."""
@@ -110,4 +111,4 @@ class Differences(ByMethod):
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Gathered) -> None:
         """Draw one metric of one folder."""
         spreads(ax, subject, data.drop(columns="panel"))
-        ax.set_title(self.panel(data))
+        ax.set_title(self.panel(data).replace(": ", "\n"))
