@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -208,8 +209,12 @@ def _written(path: Path) -> int | None:
         return None
 
 
+_reading = Lock()
+"""NumPy parses headers as Python, whose parser counts wrong where two threads use it (3.11)."""
+
+
 def _load(path: Path) -> Arrays:
-    with np.load(path, allow_pickle=False) as stored:
+    with _reading, np.load(path, allow_pickle=False) as stored:
         return dict(stored)
 
 
