@@ -13,7 +13,6 @@ ALIKE_THROUGHOUT = ("methods", "models", "datasets", "controls", "papers", "cli"
 # The same thing in each of its places.
 ALIKE = {
     "Condition": "of the library: that of evaluation/, with tables and figures",
-    "Floats": "an array of floats",
     "Index": "an array of positions",
     "online": "a form of RMIA and of LiRA",
     "offline": "a form of RMIA and of LiRA",

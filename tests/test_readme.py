@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 
 import unlearnbench as ub
 from tests.conftest import Cli
@@ -85,6 +86,9 @@ def test_published_results_load_and_draw_as_the_guide_says(
     monkeypatch.chdir(ROOT)
     (block,) = python_of("docs/results.md")
     exec(block, {})
+    titles = [ax.get_title() for ax in plt.gcf().axes]
+    plt.close("all")
+    assert titles[:2] == ["Forget accuracy (points)", "Retain accuracy (points)"]
 
 
 @pytest.mark.slow

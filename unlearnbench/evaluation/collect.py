@@ -14,7 +14,7 @@ import pandas as pd
 
 from unlearnbench import audits, evaluation, metrics, registry, verdicts
 from unlearnbench.audits.attacks import ULIRA, Attacked
-from unlearnbench.evaluation.findings import FRAMES, RUN, Findings, frame, listed
+from unlearnbench.evaluation.findings import FRAMES, Findings, frame, listed, run_columns
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.files import write_text
 from unlearnbench.metrics.gaps import with_gaps
@@ -146,9 +146,7 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
 def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.DataFrame:
     cells = []
     for cell, evaluated in measured.cells.items():
-        seeds = cell.seeds if len(cell.seeds) == 3 else (None, *cell.seeds)
-        keys = (cell.label, cell.access, cell.fraction, cell.request, *seeds, cell.run)
-        row = dict(zip(RUN, keys, strict=True)) | {"no_op": evaluated.no_op} | evaluated.values
+        row = run_columns(cell) | {"no_op": evaluated.no_op} | evaluated.values
         row |= {f"auc: {name}": found.part.value for name, found in evaluated.attacks.items()}
         row |= {cost.name: cost.function(records[cell.run]) for cost in of_type(OfRecord)}
         cells.append(row)

@@ -17,7 +17,7 @@ from unlearnbench.metrics.curves import Curves
 from unlearnbench.metrics.gaps import noise_band, summarise
 from unlearnbench.metrics.metric import GROUP, of_kind
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Cell
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import controls, titles
 from unlearnbench.verdicts.verdict import Expectation, Verdict
@@ -34,6 +34,13 @@ FORGOTTEN = {
 }
 EXPECTED = {ORIGINAL: Expectation("told"), HELD_OUT: Expectation("alike")}
 """What must come out of rows that every benchmark has; `Findings.controls` has the others."""
+
+
+def run_columns(cell: Cell) -> dict[str, Any]:
+    """Return which run a cell's row is of, by the columns RUN."""
+    seeds = cell.seeds if len(cell.seeds) == 3 else (None, *cell.seeds)
+    keys = (cell.label, cell.access, cell.fraction, cell.request, *seeds, cell.run)
+    return dict(zip(RUN, keys, strict=True))
 
 
 @dataclass

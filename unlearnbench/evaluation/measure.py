@@ -124,7 +124,8 @@ class Measurement:
         usable = [run for run in runs if store.done(run) and store.digest(run) == self._digest]
         if not runs or usable != runs:
             return None
-        return ReferenceModels.join([store.signals(run) for run in runs])
+        needed = ("margin", "sm_taylor", "member")
+        return ReferenceModels.join([store.signals(run, *needed) for run in runs])
 
     def run(self) -> Measured:
         """Measure everything, on all cores: nearly all of the work lets go of Python's lock."""
@@ -183,16 +184,17 @@ class Measurement:
         return start is not None and bool(np.abs(self._margin(start) - margin).max() < NO_CHANGE)
 
     def _margin(self, run: str) -> NDArray[Any]:
-        return self.store.signals(run)["margin"]
+        return self.store.signals(run, "margin")["margin"]
 
     def _add_distances(self, cells: dict[Cell, dict[str, float]]) -> None:
         """Add to each cell's values its mean distance to retrains; all are on one forget set."""
+        metrics = sorted(of_type(ToRetrain), key=lambda metric: metric.part)
         retrains = {cell: self._outputs(cell) for cell in cells if cell.label == RETRAIN}
         for cell, values in cells.items():
             others = {other: out for other, out in retrains.items() if other.run != cell.run}
             if others:
                 own = retrains.get(cell) or self._outputs(cell)
-                for metric in sorted(of_type(ToRetrain), key=lambda metric: metric.part):
+                for metric in metrics:
                     key = metric.output, metric.part
                     distances = [metric.function(own[key], out[key]) for out in others.values()]
                     values[metric.name] = float(np.mean(distances))

@@ -5,8 +5,7 @@ from numpy.typing import NDArray
 
 from unlearnbench.audits.attacks import HEADLINE, View, score
 from unlearnbench.audits.references import ReferenceModels, reference_counts
-from unlearnbench.audits.roc import auc, placements
-from unlearnbench.verdicts.inference import Floats, Index
+from unlearnbench.audits.roc import Floats, Index, auc, placements
 
 Curves = dict[str, list[float | None]]
 

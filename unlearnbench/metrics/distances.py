@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import softmax, xlogy
+
+from unlearnbench.audits.roc import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Floats = NDArray[np.float64]
 
 Number = TypeVar("Number", float, "pd.Series[float]")
 KLOM_MODELS = 100

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unlearnbench.audits.attacks import View, mis
-from unlearnbench.audits.roc import auc
+from unlearnbench.audits.roc import Floats, auc
 from unlearnbench.metrics import distances
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = NDArray[np.float64]
 Unit = Literal["", "%", "points", "s", "MB", "gradients"]
 MetricKind = Literal["level", "distance", "cost"]
 M = TypeVar("M", bound="Metric")

@@ -146,9 +146,9 @@ class Store:
         """Return a number that changes whenever a run is made anew."""
         return self._path(run, "record.json").stat().st_mtime_ns
 
-    def signals(self, run: str) -> Arrays:
-        """Return a run's signals, one number a sample each."""
-        return _load(self._path(run, "signals.npz"))
+    def signals(self, run: str, *names: str) -> Arrays:
+        """Return a run's signals, one number a sample each: those named, all if none is."""
+        return _load(self._path(run, "signals.npz"), *names)
 
     def logits(self, run: str) -> NDArray[Any]:
         """Return a run's logits, float16 [n, classes]; references have none."""
@@ -213,9 +213,9 @@ _reading = Lock()
 """NumPy parses headers as Python, whose parser counts wrong where two threads use it (3.11)."""
 
 
-def _load(path: Path) -> Arrays:
+def _load(path: Path, *names: str) -> Arrays:
     with _reading, np.load(path, allow_pickle=False) as stored:
-        return dict(stored)
+        return {name: stored[name] for name in names or stored.files}
 
 
 def _saver(arrays: Arrays) -> Callable[[Path], None]:

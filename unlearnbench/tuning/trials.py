@@ -11,7 +11,7 @@ import pandas as pd
 
 from unlearnbench.audits.attacks import HEADLINE
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.findings import RUN
+from unlearnbench.evaluation.findings import run_columns
 from unlearnbench.evaluation.measure import Measurement
 from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.metrics.metric import GROUP
@@ -90,12 +90,8 @@ class Criterion:
 
 def measure(plan: Plan, store: Store) -> pd.DataFrame:
     """Return one row a finished cell of the plan: label, setting, seeds, run and metrics."""
-    rows = []
-    for cell, evaluated in Measurement(plan, store, []).run().cells.items():
-        seeds = cell.seeds if len(cell.seeds) == 3 else (None, *cell.seeds)
-        keys = (cell.label, cell.access, cell.fraction, cell.request, *seeds, cell.run)
-        rows.append({**dict(zip(RUN, keys, strict=True)), **evaluated.values})
-    return pd.DataFrame(rows)
+    measured = Measurement(plan, store, []).run().cells
+    return pd.DataFrame([run_columns(cell) | found.values for cell, found in measured.items()])
 
 
 def gap(runs: pd.DataFrame, terms: list[str]) -> pd.Series[float]:

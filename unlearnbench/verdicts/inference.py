@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from unlearnbench.audits.roc import Part
+from unlearnbench.audits.roc import Floats, Index, Part
 
-Floats = NDArray[np.float64]
-Index = NDArray[np.int64]
 Word = Literal["equivalent", "different", "inconclusive"]
 
 LEVEL = 0.05

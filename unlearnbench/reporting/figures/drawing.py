@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,8 +69,13 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
 
     Where two names come to the same look, the second in alphabetical order takes the next shape.
     """
+    return _looks(tuple(sorted(set(labels))))
+
+
+@cache
+def _looks(labels: Sequence[str]) -> dict[str, Look]:
     chosen: dict[str, Look] = {}
-    for label in sorted(set(labels)):
+    for label in labels:
         number = int.from_bytes(sha256(f"{SALT}:{label}".encode()).digest()[:8])
         shape, hue = divmod(number, len(COLOURS))
         first = shape % len(MARKERS)

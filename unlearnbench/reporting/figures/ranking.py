@@ -1,6 +1,7 @@
 """Figures about more than one condition: ranks, their critical difference, paired differences."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -13,6 +14,8 @@ from unlearnbench.reporting.figures.gaps import heat, spreads
 
 BAR = 0.4
 """Lines between two bars above the diagram."""
+TITLE = 30
+"""Letters that a panel's title has room for on a line."""
 
 
 class RankMap(ByMethod):
@@ -96,7 +99,7 @@ class Differences(ByMethod):
 
     title = "Differences"
     panels, columns = "panel", 3
-    height = 0.17  # a title takes two lines: a metric, and a folder, whose name may be long
+    height = 0.17  # a title takes two lines: it names a metric and a folder
 
     def __init__(self, first: str) -> None:
         """Name the folder that others are compared to."""
@@ -111,4 +114,4 @@ class Differences(ByMethod):
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Gathered) -> None:
         """Draw one metric of one folder."""
         spreads(ax, subject, data.drop(columns="panel"))
-        ax.set_title(self.panel(data).replace(": ", "\n"))
+        ax.set_title(fill(self.panel(data), TITLE, break_on_hyphens=False))
