@@ -21,15 +21,14 @@ def test_wasserstein_and_ks() -> None:
 
 
 def test_agreement_and_divergence() -> None:
-    sure = np.log(np.array([[0.5, 0.5], [0.9, 0.1]]))
-    other = np.log(np.array([[0.5, 0.5], [0.1, 0.9]]))
-    assert distances.agreement(sure, other) == 50
+    sure = np.array([[0.5, 0.5], [0.9, 0.1]])
+    other = np.array([[0.5, 0.5], [0.1, 0.9]])
+    assert distances.agreement(np.log(sure), np.log(other)) == 50
     assert distances.jensen_shannon(sure, sure) == 0
     middle = (0 + 0.9 * np.log2(0.9 / 0.5) + 0.1 * np.log2(0.1 / 0.5)) / 2
     assert distances.jensen_shannon(sure, other) == pytest.approx(middle)
-    certain = np.array([[50.0, 0.0]])
-    assert distances.jensen_shannon(certain, -certain) == pytest.approx(1.0), "one bit at most"
-    assert distances.jensen_shannon(certain.astype(np.float16), certain) == pytest.approx(0)
+    certain = np.array([[1.0, 0.0]])
+    assert distances.jensen_shannon(certain, certain[:, ::-1]) == 1.0, "one bit at most"
 
 
 def test_klom_needs_many_models_and_sees_a_shift() -> None:

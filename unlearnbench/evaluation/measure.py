@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from unlearnbench.audits.attacks import (
     HEADLINE,
@@ -202,14 +203,15 @@ class Measurement:
                 values |= self._of_models(alike, list(others))
 
     def _outputs(self, cell: Cell) -> dict[tuple[str, str], NDArray[Any]]:
-        """Return by output and part margins [n] and logits [n, classes] of forget, test samples."""
-        whole = {"margin": self._margin(cell.run), "logits": self.store.logits(cell.run)}
-        samples = self.samples(cell, len(whole["margin"]))
-        return {
-            (output, part): values[getattr(samples, part)]
-            for output, values in whole.items()
-            for part in ("forget", "test")
-        }
+        """Return by `ToRetrain.output` and part what a model says of forget and test samples."""
+        margin, logits = self._margin(cell.run), self.store.logits(cell.run)
+        samples, outputs = self.samples(cell, len(margin)), {}
+        for part in ("forget", "test"):
+            index = getattr(samples, part)
+            outputs["margin", part] = margin[index]
+            outputs["logits", part] = logits[index]
+            outputs["probabilities", part] = softmax(logits[index].astype(np.float64), axis=1)
+        return outputs
 
     def _of_models(self, alike: list[Cell], retrains: list[Cell]) -> dict[str, float]:
         """Compute what needs many models of a row, and as many retrains, on one forget set."""

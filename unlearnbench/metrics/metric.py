@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Unit = Literal["", "%", "points", "s", "MB", "gradients"]
+Output = Literal["margin", "logits", "probabilities"]
 MetricKind = Literal["level", "distance", "cost"]
 M = TypeVar("M", bound="Metric")
 
@@ -134,11 +135,11 @@ class OfScores(Metric):
 class ToRetrain(Metric):
     """A metric of a model's outputs and a retrain's on one part; the mean over retrains counts.
 
-    output: margins [n] or logits [n, classes].
+    output: margins [n], logits or probabilities [n, classes].
     """
 
     function: Callable[[Floats, Floats], float]
-    output: Literal["margin", "logits"]
+    output: Output
     part: Literal["forget", "test"]
 
 
@@ -226,7 +227,7 @@ def _on_both(
     name: str,
     title: str,
     short: str,
-    output: Literal["margin", "logits"],
+    output: Output,
     function: Callable[[Floats, Floats], float],
     unit: Unit = "",
     better: Literal["higher", "lower"] = "lower",
@@ -300,7 +301,7 @@ _METRICS: list[Metric] = [
     *_on_both("w1", "Wasserstein-1", "W1", "margin", distances.wasserstein),
     *_on_both("ks", "Kolmogorov-Smirnov", "KS", "margin", distances.kolmogorov_smirnov),
     *_on_both("agreement", "Agreement", "Agree", "logits", distances.agreement, "%", "higher"),
-    *_on_both("js", "Jensen-Shannon divergence", "JS", "logits", distances.jensen_shannon),
+    *_on_both("js", "Jensen-Shannon divergence", "JS", "probabilities", distances.jensen_shannon),
     OfModels(
         "klom",
         "KLoM on D_F",
