@@ -17,8 +17,9 @@ from unlearnbench.data.splits import reference_members
 from unlearnbench.evaluation.measure import evaluate
 from unlearnbench.metrics.gaps import noise_band, summarise, with_gaps
 from unlearnbench.metrics.metric import COSTS, METRICS
+from unlearnbench.verdicts.audit import Finding, Uncertain
 from unlearnbench.verdicts.inference import combine
-from unlearnbench.verdicts.verdict import Uncertain, Verdict, broken, flags, has_power
+from unlearnbench.verdicts.verdict import Verdict, broken, flags, has_power
 
 RNG = np.random.default_rng
 
@@ -57,7 +58,7 @@ def test_metrics_of_a_case_made_by_hand() -> None:
     assert found["forget_confidence"] == pytest.approx(float(expit([2.0, -1.0]).mean()))
     assert set(made.attacks) == {"rmia", "loss"}, "the headline is there whatever is asked for"
     assert made.attacks["loss"].part.value == found["ft_auc"]
-    assert made.attacks["loss"].rates == {0.01: None, 0.001: None}, "of four, none in a hundred"
+    assert made.attacks["loss"].tails == {0.01: None, 0.001: None}, "of four, none in a hundred"
     without = evaluate(view(margin, samples), None, ["loss", "lira"], 0)
     assert "ft_auc" not in without.values and set(without.attacks) == {"loss"}
 
@@ -109,7 +110,7 @@ def test_labels_dealt_at_random_and_constant_outputs_give_one_half() -> None:
     constant = evaluate(view(np.full(4000, -2.0), dealt), None, ["loss"], 0)
     assert constant.attacks["loss"].part.value == 50
     lost = constant.values["test_accuracy"] - made.values["test_accuracy"]
-    assert flags(judged(0.0), lost, False, 2, 5) == ["utility lost"]
+    assert flags(judged(0.0), lost, False, 5) == ["utility lost"]
 
 
 def test_order_of_the_pool_changes_no_number() -> None:
@@ -198,21 +199,22 @@ def test_the_band_holds_a_retrain_as_often_as_promised() -> None:
     assert np.mean(inside) == pytest.approx(0.95, abs=0.03)
 
 
-def judged(gap: float, verdict: str = "different") -> Verdict:
+def judged(gap: float, word: str = "different") -> Verdict:
     draw = RNG(7)
     one = part(draw.normal(gap, 1, 200), draw.normal(size=300))
     zero = part(draw.normal(size=200), draw.normal(size=300))
     auc, apart = (Uncertain.of(combine(parts)) for parts in ([one], [one.minus(zero)] * 3))
-    return Verdict("x", 3, 1, auc, 0.0, apart, 1.0, 0.001, verdict, {}, 50.0)
+    finding = Finding("rmia", "x", 3, apart, None, 2.0, 1.0, False, 0.001, word=word)
+    return Verdict("x", 3, 1, auc, 0.0, {}, 50.0, finding)
 
 
 def test_gates() -> None:
-    assert flags(judged(0.0), 0.0, False, 2, 5) == []
-    assert flags(judged(0.0), -5.1, False, 2, 5) == ["utility lost"]
-    assert flags(judged(1.0), 0.0, True, 2, 5) == ["no-op"]
-    assert flags(judged(-1.0), 0.0, False, 2, 5) == ["over-forgets"]
-    assert flags(judged(-1.0, "inconclusive"), 0.0, False, 2, 5) == [], "perhaps it is chance"
-    assert flags(judged(1.0), 0.0, False, 2, 5) == [], "forgetting too little is no such flag"
+    assert flags(judged(0.0), 0.0, False, 5) == []
+    assert flags(judged(0.0), -5.1, False, 5) == ["utility lost"]
+    assert flags(judged(1.0), 0.0, True, 5) == ["no-op"]
+    assert flags(judged(-1.0), 0.0, False, 5) == ["over-forgets"]
+    assert flags(judged(-1.0, "inconclusive"), 0.0, False, 5) == [], "perhaps it is chance"
+    assert flags(judged(1.0), 0.0, False, 5) == [], "forgetting too little is no such flag"
     assert has_power(judged(1.0)) and not has_power(judged(0.0)) and not has_power(None)
 
 

@@ -38,9 +38,9 @@ SYMBOLS = "[What the letters mean](README.md)"
 COLUMNS = ("Name", "Default", "What it is", "Bounds", "Tuned in", "Default from")
 SHOWN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "avg_gap")
 WORDS = {
-    "equivalent": "equivalent to retraining within {margin:g} points",
+    "equivalent": "equivalent to retraining within {margin}",
     "different": "different from retraining",
-    "inconclusive": "shown neither equivalent within {margin:g} points nor different",
+    "inconclusive": "shown neither equivalent within {margin} nor different",
 }
 
 
@@ -177,14 +177,14 @@ def _numbers(condition: ub.Condition, labels: list[str]) -> list[str]:
 
 
 def _verdicts(condition: ub.Condition, labels: list[str]) -> list[str]:
-    verdicts, margin = condition.verdicts(), condition.benchmark.limits.equivalence
+    verdicts, margin = condition.verdicts(), condition.benchmark.limits.said
     lines = [
         f"- {label}: {sentence(verdicts[label], margin)}." for label in labels if label in verdicts
     ]
     return ["\n".join(lines)] if lines else []
 
 
-def sentence(verdict: Verdict, margin: float) -> str:
+def sentence(verdict: Verdict, margin: str) -> str:
     """Say in words what RMIA makes of a row."""
     text = WORDS.get(verdict.word or "", "not judged").format(margin=margin)
     if verdict.gap is not None:

@@ -153,13 +153,13 @@ def possible(names: list[str], references: ReferenceModels | None) -> list[str]:
 class Attacked:
     """Hold what one attack finds in one model: forget samples against non-members.
 
-    part: the AUC with its sampling distribution; rates: TPR in percent by FPR, None where there are
-    too few non-members; balanced: balanced accuracy in percent, at a threshold chosen on other
-    samples.
+    part: the AUC with its sampling distribution; tails: TPR by FPR in the same form, None where
+    there are too few non-members; balanced: balanced accuracy in percent, at a threshold chosen on
+    other samples.
     """
 
     part: Part
-    rates: dict[float, float | None]
+    tails: dict[float, Part | None]
     balanced: float
 
 
@@ -168,9 +168,10 @@ def attacked(scores: Floats, forget: Index, others: Index, forget_set: object) -
     positive, negative = scores[forget], scores[others]
     if not (np.isfinite(positive).all() and np.isfinite(negative).all()):
         raise ValueError("an attack gave scores that are not finite")
-    part = Part(str(forget_set), forget, others, *roc.placements(positive, negative))
-    rates = {fpr: roc.tpr_at_fpr(positive, negative, fpr) for fpr in FPRS}
-    return Attacked(part, rates, roc.balanced_accuracy(positive, negative))
+    at, name = (forget, others), str(forget_set)
+    part = Part(name, *at, *roc.placements(positive, negative))
+    tails = {fpr: roc.tail(name, positive, negative, at, fpr) for fpr in FPRS}
+    return Attacked(part, tails, roc.balanced_accuracy(positive, negative))
 
 
 def ulira(margins: Sequence[Floats], forgotten: Sequence[Index]) -> list[Attacked]:

@@ -20,9 +20,10 @@ from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Cell
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import controls, titles
+from unlearnbench.verdicts.audit import ALL, Finding
 from unlearnbench.verdicts.verdict import Expectation, Verdict
 
-FRAMES = ("runs", "attacks", "pairs")
+FRAMES = ("runs", "attacks", "pairs", "verdicts")
 RUN = ["label", *GROUP, "original_seed", "forget_seed", "run_seed", "run"]
 """Columns that say which run a row is of."""
 FORGOTTEN = {
@@ -49,22 +50,23 @@ class Findings:
 
     runs: one row a finished cell, with metrics, gaps and costs; attacks: one row a method and
     attack, with intervals, tests, verdicts, ranks and flags; pairs: one row a pair of methods under
-    one attack; summary: one row a method and metric; curves: beside each row of `runs`, what
-    figures show of it; details: of a run, by id, what its record says beside numbers: seconds by
-    part, what its adversarial search found, hash of the method's source, environment; skipped and
-    failures: rows that have no runs, runs that have no record, and why; papers: address of each
-    row's; titles: display names of rows that have one, by label; controls: labels of rows that are
-    no methods, and what must come out of them; references, models: how many the
-    plan has; open: how many models are still to be made; broken: what cannot be used and why;
-    offline_a: the constant chosen for RMIA's offline form; lacking: references still to be made,
-    without which there is no membership AUC; stale: by row, how many runs were made with another
-    source of their method.
+    one attack; verdicts: one row a method and audit, and one over all audits, none in 0.1.0;
+    summary: one row a method and metric; curves: beside each row of `runs`, what figures show of
+    it; details: of a run, by id, what its record says beside numbers: seconds by part, what its
+    adversarial search found, hash of the method's source, environment; skipped and failures: rows
+    that have no runs, runs that have no record, and why; papers: address of each row's; titles:
+    display names of rows that have one, by label; controls: labels of rows that are no methods, and
+    what must come out of them; references, models: how many the plan has; open: how many models are
+    still to be made; broken: what cannot be used and why; offline_a: the constant chosen for RMIA's
+    offline form; lacking: references still to be made, without which there is no membership AUC;
+    stale: by row, how many runs were made with another source of their method.
     """
 
     benchmark: Benchmark
     runs: pd.DataFrame
     attacks: pd.DataFrame
     pairs: pd.DataFrame
+    verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
     curves: list[Curves] = field(default_factory=list)
     details: dict[str, dict[str, Any]] = field(default_factory=dict)
     skipped: list[dict[str, str]] = field(default_factory=list)
@@ -111,7 +113,7 @@ class Findings:
     def from_json(cls, text: str) -> Self:
         """Read what `as_json` wrote."""
         content = json.loads(text)
-        content |= {name: frame(content[name]) for name in FRAMES}
+        content |= {name: frame(content.get(name, {})) for name in FRAMES}
         content["benchmark"] = benchmark = validate(content["benchmark"])
         if "controls" in content:
             expected = content["controls"].items()
@@ -216,6 +218,22 @@ class Condition:
     def verdict(self, label: str, attack: str = HEADLINE) -> Verdict:
         """Return what an attack makes of one row. Raises KeyError where it was not made."""
         return self.verdicts(attack)[label]
+
+    @cached_property
+    def audits(self) -> dict[str, dict[str, Finding]]:
+        """What each audit finds, by audit and label; last, as "all", the verdict over all of them.
+
+        Empty for findings of 0.1.0, which had only attacks.
+        """
+        found: dict[str, dict[str, Finding]] = {}
+        for row in as_rows(self.select(self.findings.verdicts)):
+            if finding := Finding.of(row, row["audit"]):
+                found.setdefault(row["audit"], {})[row["label"]] = finding
+        return dict(sorted(found.items(), key=lambda item: item[0] == ALL))
+
+    def overall(self, label: str) -> Finding | None:
+        """Return the verdict on a row over all audits, with what the strongest of them finds."""
+        return self.audits.get(ALL, {}).get(label)
 
     def controls(self) -> list[tuple[str, str, list[str]]]:
         """Return, of each row whose outcome is known beforehand, what must come out and did not.

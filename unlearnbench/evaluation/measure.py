@@ -1,7 +1,9 @@
 """From stored signals to metrics: every finished cell against every attack and every retrain."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from unlearnbench.audits import parts
 from unlearnbench.audits.attacks import (
     HEADLINE,
     Attacked,
@@ -19,7 +22,9 @@ from unlearnbench.audits.attacks import (
     score,
     ulira,
 )
+from unlearnbench.audits.parts import ACCURACY
 from unlearnbench.audits.references import ReferenceModels
+from unlearnbench.audits.roc import Part
 from unlearnbench.metrics.curves import Curves, curves
 from unlearnbench.metrics.metric import OfModel, OfModels, OfScores, Seen, ToRetrain, of_type
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, Access, Cell, Plan
@@ -31,12 +36,23 @@ NO_CHANGE = 1e-3
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Hold metrics, attacks, curves of one model; no_op: it is the one its method was given."""
+    """Hold what was measured of one model; parts: by audit of signals, those of attacks too.
+
+    no_op: it is the model that its method was given.
+    """
 
     values: dict[str, float]
     attacks: dict[str, Attacked]
     curves: Curves
+    parts: dict[str, Part] = field(default_factory=dict)
     no_op: bool = False
+
+    def of_model(self, audit: str) -> dict[str, Part]:
+        """Return what an audit of models reads of one that it has made, under its own name."""
+        read = {"auc": HEADLINE, "accuracy": ACCURACY, "confidence": "forget-confidence"}
+        return {
+            f"{audit}-{name}": self.parts[own] for name, own in read.items() if own in self.parts
+        }
 
 
 def evaluate(
@@ -55,25 +71,41 @@ def evaluate(
     swapped = None
     if twin is not None and references is not None:
         swapped = score(HEADLINE, twin[0], references), twin[1]
-    seen, found = Seen(view, swapped), {}
+    seen, found, memorised = Seen(view, swapped), {}, dict[str, Part]()
     values = {metric.name: metric.function(seen) for metric in of_type(OfModel)}
     for attack in possible(list(dict.fromkeys([HEADLINE, *attacks])), references):
         scores = score(attack, view, references)
         if attack == HEADLINE:
             values |= {metric.name: metric.function(seen, scores) for metric in of_type(OfScores)}
         found[attack] = attacked(scores, view.samples.forget, view.samples.others, forget_set)
+        if attack == HEADLINE and references is not None:
+            auc, memorisation = found[attack].part, references.memorisation
+            memorised = parts.of_memorised(auc, scores, memorisation)
     known = {name: value for name, value in values.items() if value is not None}
-    return Evaluation(known, found, curves(view, references))
+    more = parts.of_attacks(found) | parts.of_signals(view, str(forget_set))
+    return Evaluation(known, found, curves(view, references), more | memorised)
 
 
 @dataclass
 class Measured:
-    """Hold what was measured: by cell, of U-LiRA by access, fraction, label; broken: why not."""
+    """Hold what was measured: by cell, of U-LiRA by access, fraction, label; broken: why not.
+
+    audited: by audit of models what its models look like, by the cell without its run.
+    """
 
     cells: dict[Cell, Evaluation] = field(default_factory=dict)
+    audited: dict[str, dict[Cell, Evaluation]] = field(default_factory=dict)
     ulira: dict[tuple[Access, float, str], list[Attacked]] = field(default_factory=dict)
     broken: dict[Cell, str] = field(default_factory=dict)
     offline_a: float | None = None
+
+    def parts(self) -> Iterator[tuple[Cell, dict[str, Part]]]:
+        """Yield what audits bring of each cell, those of models under names of their own."""
+        for cell, found in self.cells.items():
+            yield cell, {name: part for name, part in found.parts.items() if name != ACCURACY}
+        for audit, cells in self.audited.items():
+            for cell, found in cells.items():
+                yield cell, found.of_model(audit)
 
 
 class Measurement:
@@ -84,9 +116,10 @@ class Measurement:
         self.plan, self.store, self.attacks = plan, store, attacks
         self._samples: dict[tuple[str, int], Samples] = {}
 
-    def finished(self) -> list[Cell]:
-        """List the cells that can be measured."""
-        whole = [cell for cell, damage in self._damage.items() if damage is None]
+    def finished(self, cells: Iterable[Cell] | None = None) -> list[Cell]:
+        """List the cells that can be measured, by default of those of the tables."""
+        asked = self.plan.cells if cells is None else cells
+        whole = [cell for cell in asked if self._damage.get(cell, "not made") is None]
         return [cell for cell in whole if self.store.has_split(cell.split)]
 
     @cached_property
@@ -95,7 +128,8 @@ class Measurement:
 
         What its split should be, the record of every run that was made with it knows.
         """
-        made = [cell for cell in self.plan.cells if self.store.exists(cell.run)]
+        every = [*self.plan.cells, *chain.from_iterable(self.plan.audited.values())]
+        made = [cell for cell in every if self.store.exists(cell.run)]
         splits = {
             cell.split: damage
             for cell in made
@@ -134,13 +168,22 @@ class Measurement:
         for cell, damage in self._damage.items():
             if damage is not None:
                 measured.broken[cell] = f"{damage} (unlearnbench run makes it again)"
-        cells, threads = self.finished(), Parallel(n_jobs=-1, prefer="threads")
-        evaluated: Any = threads(delayed(self._cell)(cell) for cell in cells)
-        for cell, found in zip(cells, evaluated, strict=True):
-            if isinstance(found, str):
-                measured.broken[cell] = found
-            else:
-                measured.cells[cell] = found
+        threads = Parallel(n_jobs=-1, prefer="threads")
+        kinds = {"": self.finished()} | {
+            audit: self.finished(cells) for audit, cells in self.plan.audited.items()
+        }
+        for audit, cells in kinds.items():
+            attacks, kept = (
+                ([], dict[Cell, Evaluation]()) if audit else (self.attacks, measured.cells)
+            )
+            evaluated: Any = threads(delayed(self._cell)(cell, attacks) for cell in cells)
+            for cell, found in zip(cells, evaluated, strict=True):
+                if isinstance(found, str):
+                    measured.broken[cell] = found
+                else:
+                    kept[replace(cell, run="") if audit else cell] = found
+            if audit:
+                measured.audited[audit] = kept
         alike: dict[object, dict[Cell, dict[str, float]]] = {}
         for cell, evaluation in measured.cells.items():
             alike.setdefault((cell.access, cell.forget_set), {})[cell] = evaluation.values
@@ -161,7 +204,7 @@ class Measurement:
             self._samples[key] = Samples(forget, retain, tested, others, earlier)
         return self._samples[key]
 
-    def _cell(self, cell: Cell) -> Evaluation | str:
+    def _cell(self, cell: Cell, attacks: list[str]) -> Evaluation | str:
         """Measure one cell, or say why it cannot be used."""
         signals = self.store.signals(cell.run)
         samples = self.samples(cell, len(signals["margin"]))
@@ -172,7 +215,7 @@ class Measurement:
         if twin and self.store.done(twin.run) and self.store.has_split(twin.split):
             stand_ins = self.store.split(twin.split)["forget"]
             swapped = View(self.store.signals(twin.run), samples), stand_ins
-        found = evaluate(view, self.references, self.attacks, cell.forget_set, swapped)
+        found = evaluate(view, self.references, attacks, cell.forget_set, swapped)
         return replace(found, no_op=self._is_no_op(cell, signals["margin"]))
 
     def _is_no_op(self, cell: Cell, margin: NDArray[Any]) -> bool:

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_serializer, model_validator
 
-from unlearnbench.audits.attacks import ATTACKS
+from unlearnbench.audits.attacks import ATTACKS, HEADLINE
+from unlearnbench.audits.parts import audit_title
 from unlearnbench.data.prepare import DataSpec
 from unlearnbench.data.splits import SplitKind
 from unlearnbench.errors import unknown
@@ -95,12 +96,37 @@ class ULira(Strict):
 
 
 class Limits(Strict):
-    """Declare beforehand, in points, what a difference to retrain must not exceed."""
+    """Declare beforehand what a difference to retrain must not exceed."""
 
-    equivalence: float = Field(default=2.0, gt=0, description="margin of FT AUC for 'equivalent'")
-    utility: float = Field(
-        default=5.0, gt=0, description="test accuracy a method may lose and be ranked"
+    share: float = Field(
+        default=1 / 3,
+        gt=0,
+        lt=1,
+        description="of the original's own gap under an audit, what may be left when equivalent",
     )
+    margins: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="by audit, in points, in the place of that share"
+    )
+    because: str = Field(default="", description="how the margins were set, for the reader")
+    utility: float = Field(
+        default=5.0, gt=0, description="test accuracy, in points, a method may lose and be ranked"
+    )
+
+    @property
+    def said(self) -> str:
+        """Say for people how large a gap may be and be called equivalent."""
+        declared = [f"{m:g} points of {audit_title(audit)}" for audit, m in self.margins.items()]
+        share = f"{100 * self.share:.0f} % of the original's own gap under each audit"
+        return "; ".join([*declared, share])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, limits: object) -> object:
+        """Read the one margin that 0.1.0 had, of FT AUC."""
+        if isinstance(limits, dict) and "equivalence" in limits:
+            rest = {name: value for name, value in limits.items() if name != "equivalence"}
+            return rest | {"margins": {HEADLINE: limits["equivalence"]}}
+        return limits
 
 
 class Row(Strict):
@@ -197,7 +223,7 @@ class Benchmark(Strict):
     )
     attacks: list[str] = Field(default=list(ATTACKS), min_length=1, description="shown in tables")
     limits: Limits = Field(
-        default=Limits(), description="What a difference must not exceed, in points."
+        default=Limits(), description="What a difference to retrain must not exceed."
     )
     controls: bool = Field(
         default=True, description="run do-nothing, destroyed and planted-leak too"

@@ -131,6 +131,8 @@ class Plan:
     skipped: dict[tuple[str, Access], str] = field(default_factory=dict)
     swapped: dict[Cell, Cell] = field(default_factory=dict)
     """By cell: the same with forget and test samples exchanged."""
+    audited: dict[str, list[Cell]] = field(default_factory=dict)
+    """By audit of models: the cells whose models it is made on, the run being the audit's own."""
     shadows: list[Cell] = field(default_factory=list)
     """U-LiRA's worlds: one cell a method and world, the world being its request."""
 

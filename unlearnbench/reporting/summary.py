@@ -7,12 +7,14 @@ import numpy as np
 from markupsafe import Markup
 
 from unlearnbench.audits.attacks import HEADLINE, attack_title
+from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.references import reference_counts
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.tables.papers import claims_tables
+from unlearnbench.verdicts.audit import ALL
 from unlearnbench.verdicts.inference import FEWEST
 
 NEAR = 1.0
@@ -78,9 +80,8 @@ def outcome(condition: Condition) -> Iterator[str]:
         f"{condition.heading}. A membership attack (RMIA) tells forgotten samples"
         f" from others with an AUC of: {', '.join(levels)}; 50 % is guessing."
     )
-    margin = condition.benchmark.limits.equivalence
     endings = {
-        "equivalent": f"Equivalent to retraining within {margin:g} points",
+        "equivalent": f"Equivalent to retraining within {condition.benchmark.limits.said}",
         "inconclusive": "Neither shown to be equivalent nor different",
         "different": "Different from retraining",
     }
@@ -163,7 +164,7 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
         ("Attacks", f"{findings.references} reference models on halves of pooled data"),
         (
             "Declared beforehand",
-            f"equivalent means within {b.limits.equivalence:g} points of FT AUC; a method that"
+            f"equivalent means within {b.limits.said}; a method that"
             f" loses more than {b.limits.utility:g} points of test accuracy is not ranked",
         ),
         ("Tuning", f"{tuning} (said by the file, of its own rows)" if tuning else "none is said"),
@@ -201,16 +202,15 @@ def of_condition(condition: Condition) -> Iterator[str]:
     if tested and max(verdict.sets for verdict in tested) < FEWEST:
         yield "fewer than three forget sets, so every verdict is inconclusive."
         return
-    margin = condition.benchmark.limits.equivalence
-    wide = [
-        f"{verdict.label} {verdict.attainable:.1f}"
-        for verdict in tested
-        if verdict.word == "inconclusive" and (verdict.attainable or 0) > margin
+    weak = [
+        audit_title(audit)
+        for audit, rows in condition.audits.items()
+        if audit != ALL and not any(finding.power for finding in rows.values())
     ]
-    if wide:
+    if weak:
         yield (
-            f"equivalence within {margin:g} points is more than these samples and seeds can show;"
-            f" the smallest margin they can: {', '.join(wide)}."
+            "these audits have too few samples and seeds to show that anything is equivalent:"
+            f" {', '.join(weak)}."
         )
 
 

@@ -48,13 +48,12 @@ def attacks_table(condition: Condition) -> table.Table | None:
     frame.insert(0, "kind", [kind(condition, str(label)) for label in frame.index])
     power = {f"{attack}_auc": float(own["power"].iloc[0]) for attack, own in frames.items()}
     frame = pd.concat([frame, pd.DataFrame({"kind": "power"} | power, index=["power"])])
-    margin = condition.benchmark.limits.equivalence
     tiers = "; ".join(f"{attack_title(attack)}: {tier(condition, attack)}" for attack in attacks)
     caption = (
         f"{condition.heading}. AUC % of each attack, forget samples against"
         f" non-members, with its 95 % interval over samples and seeds. To retrain: = equivalent"
-        f" within {margin:g} points, ≠ different, ? inconclusive. Power: whether the attack tells"
-        f" the original's members; one without says nothing. {tiers}."
+        f" within {condition.benchmark.limits.said}, ≠ different, ? inconclusive. Power: whether"
+        f" the attack tells the original's members; one without says nothing. {tiers}."
     )
     columns = [table.Column(attack_title(attack), partial(_judged, attack)) for attack in attacks]
     return table.Table(caption, frame.rename_axis("label").reset_index(), [LABEL, *columns])

@@ -14,7 +14,6 @@ from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables import register
 from unlearnbench.reporting.tables.rows import LABEL, by_label, marked, measured
 from unlearnbench.reporting.tables.table import ABSENT, Column, Entry, Table, averaged, number, text
-from unlearnbench.verdicts.verdict import Verdict
 
 RUNS = number("n", "n")
 LAST = ("tow", "privleak", "swap_auc")
@@ -37,7 +36,7 @@ def main_table(condition: Condition) -> Table:
         if row["access"] == condition.access
     ]
     frame = pd.DataFrame([*frame.to_dict("records"), *skipped], columns=frame.columns)
-    judged = [_judged(condition.verdicts().get(label)) for label in frame["label"]]
+    judged = [_judged(condition, label) for label in frame["label"]]
     frame[["verdict", "rank", "rank_last"]] = judged
     frame = frame.astype(dict.fromkeys(["n", "rank", "rank_last"], "Int64"))
     columns = [LABEL, *map(averaged, TERMS), text("To retrain", "verdict", "ft_auc")]
@@ -47,19 +46,21 @@ def main_table(condition: Condition) -> Table:
     caption = (
         f"{condition.heading}. Mean ± std over n runs. Accuracies and AUCs: closest to"
         " retrain is best. Noise band: how far a retrain is from retrain by chance (95 %). To"
-        f" retrain: whether FT AUC is equivalent to retrain's within"
-        f" {benchmark.limits.equivalence:g} points. Avg gap: lower is better; mean distance to"
-        f" retrain over {terms}. Rank: places it may have by FT AUC (95 %). Time: a share of"
-        " retraining's, lower is better."
+        f" retrain: the verdict over all audits; equivalent: within {benchmark.limits.said}. Avg"
+        f" gap: lower is better; mean distance to retrain over {terms}. Rank: places"
+        " it may have by FT AUC (95 %). Time: a share of retraining's, lower is better."
     )
     return marked(condition, Table(caption, frame, columns))
 
 
-def _judged(verdict: Verdict | None) -> tuple[str | None, int | None, int | None]:
+def _judged(condition: Condition, label: str) -> tuple[str | None, int | None, int | None]:
+    """Return why a row is void or else its verdict over all audits, and its places by FT AUC."""
+    verdict = condition.verdicts().get(label)
     if verdict is None:
         return None, None, None
     first, last = verdict.rank or (None, None)
-    return verdict.flags or verdict.word, first, last
+    decided = condition.overall(label) if condition.audits else verdict.finding
+    return verdict.flags or (decided.word if decided else None), first, last
 
 
 def _places(row: Entry) -> str:
