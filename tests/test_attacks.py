@@ -9,10 +9,20 @@ import numpy as np
 import pytest
 from scipy.special import expit
 from scipy.stats import norm
+from sklearn.svm import SVC
 
 from tests.toys import toy
 from unlearnbench.audits import lira, references
-from unlearnbench.audits.attacks import ATTACKS, Samples, View, mis, possible, score, svc_scores
+from unlearnbench.audits.attacks import (
+    ATTACKS,
+    Samples,
+    View,
+    _decide,
+    mis,
+    possible,
+    score,
+    svc_scores,
+)
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.audits.roc import auc
 from unlearnbench.data.splits import reference_members
@@ -193,9 +203,17 @@ def test_svc_by_hand() -> None:
     assert auc(*svc_scores(retain, test, clean)) == pytest.approx(50, abs=8)
 
 
-def test_svc_with_equal_values_joined_is_the_plain_one() -> None:
-    from sklearn.svm import SVC
+@pytest.mark.parametrize("spread", [0.0, 1e-6, 1.0, 40.0])
+def test_svc_decides_as_libsvm_does(spread: float) -> None:
+    draw = RNG(3)
+    model = SVC(C=3, kernel="rbf", gamma="auto")
+    model.fit(draw.exponential(2.0, 400)[:, None], draw.integers(0, 2, 400))
+    values = spread * draw.random(300)
+    own, theirs = _decide(model, values), model.decision_function(values[:, None])
+    np.testing.assert_allclose(own, theirs, atol=1e-9)
 
+
+def test_svc_with_equal_values_joined_is_the_plain_one() -> None:
     draw = RNG(14)
     retain, test = expit(draw.normal(5, 3, 600)), expit(draw.normal(3, 3, 600))
     forget = expit(draw.normal(4, 3, 500))

@@ -136,10 +136,6 @@ def test_no_file_is_long() -> None:
     assert {p.name: n for p, n in lengths.items() if n > LONGEST} == {}
 
 
-def test_the_package_is_no_larger_than_it_has_to_be() -> None:
-    lengths = [len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")]
-
-
 def test_a_condition_is_passed_whole() -> None:
     """Findings and a group of theirs belong together: that is a Condition."""
     for _, path in modules():

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.polynomial import Chebyshev
 from numpy.typing import NDArray
 from scipy.special import expit
 
@@ -220,17 +221,20 @@ def _fit_svc(members: Floats, others: Floats) -> "SVC":
 def _decide(model: "SVC", values: Floats) -> Floats:
     """Return the SVC's decision function, positive for members.
 
-    Summed in libsvm's order, and four times faster than libsvm, which allocates for every kernel.
+    A sum of Gaussians of one variable is smooth: a Chebyshev polynomial of a degree that grows with
+    the range is the same to rounding, and evaluated many times faster than a kernel a sample.
     """
-    decided = np.zeros(len(values))
-    vectors, weights = np.asarray(model.support_vectors_), np.asarray(model.dual_coef_)
-    for support, weight in zip(vectors[:, 0], weights[0], strict=True):
-        kernel = values - support
-        kernel *= -kernel
-        np.exp(kernel, out=kernel)
-        kernel *= weight
-        decided += kernel
-    return decided + float(model.intercept_[0])
+    vectors, weights = np.asarray(model.support_vectors_)[:, 0], np.asarray(model.dual_coef_)[0]
+
+    def summed(at: Floats) -> Floats:
+        total: Floats = np.exp(-((at[:, None] - vectors) ** 2)) @ weights
+        return total
+
+    low, high = float(values.min()), float(values.max())
+    degree = 40 + int(6 * (high - low))
+    curve = Chebyshev.interpolate(summed, degree, [low, max(high, low + SVC_RESOLUTION)])
+    decided: Floats = curve(values) + float(model.intercept_[0])
+    return decided
 
 
 def mis(retain: Floats, test: Floats, forget: Floats) -> float:
