@@ -203,7 +203,7 @@ def test_svc_by_hand() -> None:
     assert auc(*svc_scores(retain, test, clean)) == pytest.approx(50, abs=8)
 
 
-@pytest.mark.parametrize("spread", [0.0, 1e-6, 1.0, 40.0])
+@pytest.mark.parametrize("spread", [0.0, 1e-6, 1.0, 40.0, 1e5])
 def test_svc_decides_as_libsvm_does(spread: float) -> None:
     draw = RNG(3)
     model = SVC(C=3, kernel="rbf", gamma="auto")

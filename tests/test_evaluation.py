@@ -57,8 +57,13 @@ def planned(repeats: int, methods: list[str]) -> Planned:
     return expand(resolve(validate(asked), plugins, methods)[0], plugins)
 
 
-def write_store(folder: Path, planned: Planned, train: int, test: int) -> Store:
-    """Write signals of every model: margins grow where a sample was trained on."""
+def write_store(
+    folder: Path, planned: Planned, train: int, test: int, *, sets: int = 1000
+) -> Store:
+    """Write signals of every model: margins grow where a sample was trained on.
+
+    sets: how many forget sets there are; further seeds draw them again.
+    """
     store, n, draw = Store(folder), train + test, np.random.default_rng(0)
     store.prepare()
     level, label = draw.normal(5, 3.5, n), draw.integers(0, 10, n)
@@ -66,7 +71,7 @@ def write_store(folder: Path, planned: Planned, train: int, test: int) -> Store:
     for node in planned.plan.nodes.values():
         spec, member, split = node.spec, np.arange(n) < train, None
         if spec.split is not None:
-            order = np.random.default_rng(spec.split.seed).permutation(train)
+            order = np.random.default_rng(spec.split.seed % sets).permutation(train)
             split = {"forget": np.sort(order[: train // 10]), "earlier": order[:0]}
             member[split["forget"]] = False
         if spec.member is not None:
@@ -95,6 +100,18 @@ def write_store(folder: Path, planned: Planned, train: int, test: int) -> Store:
             spec, record, signals, {} if spec.kind == "reference" else {"logits": logits}, split
         )
     return store
+
+
+def test_forget_sets_are_told_apart_by_what_they_hold(tmp_path: Path) -> None:
+    plan = planned(3, ["ft"])
+    apart = collect(plan, write_store(tmp_path / "apart", plan, 300, 100))
+    same = collect(plan, write_store(tmp_path / "same", plan, 300, 100, sets=1))
+    sets = [set(found.attacks["sets"]) for found in (apart, same)]
+    assert sets == [{3}, {1}], "seeds 1, 2 and 3 draw one set"
+    assert set(same.runs["forget_seed"]) == {1} and len(same.runs) == len(apart.runs)
+    assert same.broken == ["Forget seeds 1, 2, 3 draw the same samples: they count as one."]
+    assert not same.verdicts["verdict"].isin(["equivalent", "different"]).any()
+    assert apart.broken == []
 
 
 def test_a_metric_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

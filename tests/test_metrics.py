@@ -157,15 +157,52 @@ def test_gaps_are_unknown_without_a_retrain_on_the_forget_set() -> None:
     assert math.isnan(runs["avg_gap"].iloc[0]), "a single retrain has no other to compare with"
 
 
-def test_summary_has_mean_spread_and_t_interval() -> None:
+def test_summary_has_mean_spread_and_the_interval_over_forget_sets() -> None:
     runs = with_gaps(
-        frame({"retrain": [90.0, 80.0], "ft": [95.0, 90.0]}), ["forget_accuracy", "ft_auc"]
+        frame({"retrain": [90.0, 80.0, 94.0, 84.0], "ft": [95.0, 90.0]}),
+        ["forget_accuracy", "ft_auc"],
     )
-    summary = summarise(runs)
-    row = summary[(summary["label"] == "ft") & (summary["metric"] == "forget_accuracy")].iloc[0]
-    assert row["n"] == 2 and row["mean"] == 92.5 and row["gap"] == 7.5
+    summary = summarise(runs, {("full", 0.1, 1, "ft", "ft_auc"): (1.0, 2.0)})
+    rows = summary.set_index(["label", "metric"]).to_dict("index")
+    row = rows["ft", "forget_accuracy"]
+    assert row["n"] == row["sets"] == 2 and row["mean"] == 92.5 and row["gap"] == 5.5
     assert row["std"] == pytest.approx(np.std([95, 90], ddof=1))
     assert row["high"] - row["mean"] == pytest.approx(12.7062 * row["std"] / math.sqrt(2), rel=1e-4)
+    retrain = rows["retrain", "forget_accuracy"]
+    assert (retrain["n"], retrain["sets"]) == (4, 2), "runs on one forget set are one"
+    assert retrain["mean"] - retrain["low"] == pytest.approx(12.7062 * 10 / 2, rel=1e-4)
+    assert (rows["ft", "ft_auc"]["low"], rows["ft", "ft_auc"]["high"]) == (1.0, 2.0), (
+        "as in attacks"
+    )
+
+
+def test_intervals_of_rows_and_of_retrain_hold_what_they_promise() -> None:
+    draw = RNG(11)
+    held = []
+    for _ in range(400):
+        level = draw.normal(90, 3, 5)
+        rows = [
+            {"label": label, "access": "full", "fraction": 0.1, "request": 1, "forget_seed": s}
+            | {"forget_accuracy": level[s] + draw.normal()}
+            for s in range(5)
+            for label in ["retrain"] * 4 + ["ft"]
+        ]
+        summary = summarise(pd.DataFrame(rows), {})
+        held.append((summary["low"] <= 90) & (summary["high"] >= 90))
+    assert np.mean(held, axis=0) == pytest.approx([0.95, 0.95], abs=0.03)
+
+
+def test_each_row_has_a_band_of_its_own() -> None:
+    """A row with more runs narrows its own band, and no other's."""
+    values = {"retrain": [90.0, 70.0, 94.0, 72.0], "ft": [95.0, 90.0], "more": [95.0, 90.0] * 10}
+    runs = with_gaps(frame(values), ["forget_accuracy", "ft_auc"])
+    rows = summarise(runs, {}).set_index(["label", "metric"])
+    fewer = with_gaps(frame({k: values[k] for k in ("retrain", "ft")}), ["forget_accuracy"])
+    alone = summarise(fewer, {}).set_index(["label", "metric"])
+    at = ("ft", "forget_accuracy")
+    band, single = rows["band"].to_dict(), rows["band_single"].to_dict()
+    assert band[at] == alone["band"].to_dict()[at] < single[at]
+    assert band["more", "forget_accuracy"] < band[at]
 
 
 def test_noise_band_is_the_scatter_of_retrains_within_forget_sets() -> None:
@@ -173,13 +210,13 @@ def test_noise_band_is_the_scatter_of_retrains_within_forget_sets() -> None:
     runs = with_gaps(frame(values), ["forget_accuracy", "ft_auc"])
     variance = (np.var([90, 94], ddof=1) + np.var([70, 72], ddof=1)) / 2
     band = student.ppf(0.975, 2) * math.sqrt(variance * (1 / 2 + 1 / 4))
-    assert noise_band(runs, "forget_accuracy") == pytest.approx(band)
+    assert noise_band(runs, "forget_accuracy", 2) == pytest.approx(band)
     own = runs.loc[runs["label"] == "retrain", "avg_gap"]
     edge = own.mean() + student.ppf(0.975, 3) * own.std(ddof=1) / math.sqrt(2)
-    assert noise_band(runs, "avg_gap") == pytest.approx(edge)
+    assert noise_band(runs, "avg_gap", 2) == pytest.approx(edge)
     alone = frame({"retrain": [90.0, 70.0], "ft": [95.0, 90.0]})
-    assert math.isnan(noise_band(with_gaps(alone, ["ft_auc"]), "ft_auc"))
-    assert summarise(runs)["band"].notna().all()
+    assert math.isnan(noise_band(with_gaps(alone, ["ft_auc"]), "ft_auc", 2))
+    assert summarise(runs, {})["band"].notna().all()
 
 
 def test_the_band_holds_a_retrain_as_often_as_promised() -> None:
@@ -195,7 +232,7 @@ def test_the_band_holds_a_retrain_as_often_as_promised() -> None:
         ]
         runs = with_gaps(pd.DataFrame(rows), ["forget_accuracy"])
         gap = runs.loc[runs["label"] == "another", "forget_accuracy_gap"].mean()
-        inside.append(abs(gap) < noise_band(runs, "forget_accuracy"))
+        inside.append(abs(gap) < noise_band(runs, "forget_accuracy", 5))
     assert np.mean(inside) == pytest.approx(0.95, abs=0.03)
 
 

@@ -209,6 +209,11 @@ def test_needs_come_before_what_waits_for_them() -> None:
         ({"recipe": {"epoch": 3}}, "Unknown key in benchmark try 'epoch'. Did you mean 'epochs'?"),
         ({"titel": "x"}, "Unknown key in benchmark try 'titel'. Did you mean 'title'?"),
         ({"forget": {"fractions": [1.5]}}, "forget: fraction 1.5 is outside (0, 1)."),
+        (
+            {"forget": {"kind": "most-memorised", "fractions": [0.25], "requests": 2}},
+            "forget: 2 x 0.25 is drawn from twice as many samples, which is all of them: not"
+            " most-memorised; take less than 0.5.",
+        ),
         ({"references": {"count": 3}}, "references.count"),
         ({"model": "resnet88"}, "Unknown model 'resnet88'. Did you mean 'resnet8'?"),
         ({"data": {"name": "digit"}}, "Unknown dataset 'digit'. Did you mean 'digits'?"),
@@ -216,7 +221,7 @@ def test_needs_come_before_what_waits_for_them() -> None:
         ({"methods": {"ft": {"lr": -1}}}, "ft.lr = -1: Input should be greater than 0."),
         ({"gap_terms": ["ft_auk"]}, "Unknown metric 'ft_auk'. Did you mean 'ft_auc'?"),
         ({"attacks": ["rmja"]}, "Unknown attack 'rmja'. Did you mean 'rmia'?"),
-        ({"limits": {"equivalenz": 1}}, "'equivalenz'. Did you mean 'equivalence'?"),
+        ({"limits": {"marginz": {}}}, "'marginz'. Did you mean 'margins'?"),
         ({"ulira": {"shadows": 6}}, "ulira.shadows"),
         ({"ulira": {"shadows": 4, "methods": ["fd"]}}, "Unknown method 'fd'. Did you mean 'ft'?"),
         (

@@ -113,6 +113,10 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
         "broken": [
             f"{cell.label} ({cell.run}) is left out: {why}."
             for cell, why in measured.broken.items()
+        ]
+        + [
+            f"Forget seeds {', '.join(map(str, seeds))} draw the same samples: they count as one."
+            for seeds in measured.same
         ],
         "curves": [found.curves for found in measured.cells.values()],
         **{name: listed(table) for name, table in zip(FRAMES, (runs, *judged), strict=True)},
@@ -147,7 +151,8 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
 def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.DataFrame:
     cells = []
     for cell, evaluated in measured.cells.items():
-        row = run_columns(cell) | {"no_op": evaluated.no_op} | evaluated.values
+        row = run_columns(cell) | {"forget_seed": evaluated.forget_seed}
+        row |= {"no_op": evaluated.no_op} | evaluated.values
         row |= {f"auc: {name}": found.part.value for name, found in evaluated.attacks.items()}
         row |= {cost.name: cost.function(records[cell.run]) for cost in of_type(OfRecord)}
         for audit, again in measured.audited.items():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unlearnbench import registry
 from unlearnbench.audits.attacks import HEADLINE, ULIRA
 from unlearnbench.metrics.curves import Curves
-from unlearnbench.metrics.gaps import noise_band, summarise
+from unlearnbench.metrics.gaps import noise_band, summarise, usual_number
 from unlearnbench.metrics.metric import GROUP, of_kind
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Cell
@@ -85,7 +85,14 @@ class Findings:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """Reduce the runs to means, spreads, intervals and gaps."""
-        return summarise(self.runs)
+        auc = (
+            self.attacks[self.attacks["attack"] == HEADLINE] if len(self.attacks) else self.attacks
+        )
+        ends = {
+            (*(row[name] for name in GROUP), row["label"], "ft_auc"): (row["low"], row["high"])
+            for row in as_rows(auc)
+        }
+        return summarise(self.runs, ends)
 
     @cached_property
     def conditions(self) -> list[Condition]:
@@ -253,8 +260,11 @@ class Condition:
         return self.findings.titles.get(label, label)
 
     def band(self, metric: str) -> float:
-        """Return how far from retrain a retrain is by chance, 95 %; NaN where nobody knows."""
-        return noise_band(self.every_run, metric)
+        """Return how far from retrain a retrain is by chance, 95 %; NaN where nobody knows.
+
+        As a mean over as many runs as most rows have.
+        """
+        return noise_band(self.every_run, metric, usual_number(self.every_run))
 
     def stacked(self, curve: str) -> dict[str, NDArray[np.float64]]:
         """Return by label one curve a run, [runs, points]; NaN where a curve has no value."""

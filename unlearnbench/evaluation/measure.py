@@ -38,13 +38,15 @@ NO_CHANGE = 1e-3
 class Evaluation:
     """Hold what was measured of one model; parts: by audit of signals, those of attacks too.
 
-    no_op: it is the model that its method was given.
+    forget_seed: the first one that draws this forget set; no_op: it is the model that its method
+    was given.
     """
 
     values: dict[str, float]
     attacks: dict[str, Attacked]
     curves: Curves
     parts: dict[str, Part] = field(default_factory=dict)
+    forget_seed: int | None = None
     no_op: bool = False
 
     def of_model(self, audit: str) -> dict[str, Part]:
@@ -98,6 +100,8 @@ class Measured:
     ulira: dict[tuple[Access, float, str], list[Attacked]] = field(default_factory=dict)
     broken: dict[Cell, str] = field(default_factory=dict)
     offline_a: float | None = None
+    same: list[tuple[int, ...]] = field(default_factory=list)
+    """Forget seeds that draw the same samples."""
 
     def parts(self) -> Iterator[tuple[Cell, dict[str, Part]]]:
         """Yield what audits bring of each cell, those of models under names of their own."""
@@ -186,10 +190,31 @@ class Measurement:
                 measured.audited[audit] = kept
         alike: dict[object, dict[Cell, dict[str, float]]] = {}
         for cell, evaluation in measured.cells.items():
-            alike.setdefault((cell.access, cell.forget_set), {})[cell] = evaluation.values
+            alike.setdefault((cell.access, self._forget_set(cell)), {})[cell] = evaluation.values
         threads(delayed(self._add_distances)(values) for values in alike.values())
         measured.ulira = self._ulira()
+        drawn: dict[tuple[float, int, int], set[int]] = {}
+        for cell in measured.cells:
+            drawn.setdefault(self._forget_set(cell), set()).add(cell.forget_set[-1])
+        measured.same = sorted({tuple(sorted(seeds)) for seeds in drawn.values() if len(seeds) > 1})
         return measured
+
+    def _forget_set(self, cell: Cell) -> tuple[float, int, int]:
+        """Identify a forget set by what it holds: by the first seed that draws these samples."""
+        return cell.fraction, cell.request, self._first.get(cell.split, cell.forget_set[-1])
+
+    @cached_property
+    def _first(self) -> dict[str, int]:
+        """By split, the first forget seed that draws the same samples; a class has but one set."""
+        contents: dict[tuple[float, int, bytes], list[Cell]] = {}
+        for cell in {cell.split: cell for cell in self.finished()}.values():
+            forget = np.sort(self.store.split(cell.split)["forget"])
+            contents.setdefault((*cell.forget_set[:2], forget.tobytes()), []).append(cell)
+        return {
+            cell.split: min(other.forget_set[-1] for other in alike)
+            for alike in contents.values()
+            for cell in alike
+        }
 
     def samples(self, cell: Cell, pool: int) -> Samples:
         """Return which samples of a pool of so many a cell is about."""
@@ -215,8 +240,11 @@ class Measurement:
         if twin and self.store.done(twin.run) and self.store.has_split(twin.split):
             stand_ins = self.store.split(twin.split)["forget"]
             swapped = View(self.store.signals(twin.run), samples), stand_ins
-        found = evaluate(view, self.references, attacks, cell.forget_set, swapped)
-        return replace(found, no_op=self._is_no_op(cell, signals["margin"]))
+        forget_set = self._forget_set(cell)
+        found = evaluate(view, self.references, attacks, forget_set, swapped)
+        return replace(
+            found, forget_seed=forget_set[-1], no_op=self._is_no_op(cell, signals["margin"])
+        )
 
     def _is_no_op(self, cell: Cell, margin: NDArray[Any]) -> bool:
         """Say whether a run gave back the very model it was given: no margin differs by 0.001.

@@ -44,6 +44,12 @@ class Forget(Strict):
         for fraction in self.fractions:
             if not (0 < fraction < 1 or (fraction == 1 and self.kind in ("class", "subclass"))):
                 raise ValueError(f"fraction {fraction:g} is outside (0, 1)")
+            total = fraction * self.requests
+            if self.kind.endswith("-memorised") and total >= 0.5:
+                raise ValueError(
+                    f"{self.requests} x {fraction:g} is drawn from twice as many samples, which is"
+                    f" all of them: not {self.kind}; take less than 0.5"
+                )
         return self
 
 

@@ -14,6 +14,7 @@ from unlearnbench import registry
 from unlearnbench.environment import describe
 from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution.execute import Outcome, execute
+from unlearnbench.execution.signals import compact
 from unlearnbench.files import no_room
 from unlearnbench.planning.plan import Node, digest
 from unlearnbench.scheduling.slots import Activity, Event, Job, Slot
@@ -79,7 +80,7 @@ def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
         inside = {part: s for part, s in recorder.seconds.items() if part != "total"}
         record["profile"] = recorder.profile | inside
     # References serve attacks, which need one number a sample; whole distributions would be bulk.
-    logits = {} if spec.kind == "reference" else {"logits": outcome.logits.astype("float16")}
+    logits = {} if spec.kind == "reference" else {"logits": compact(outcome.logits)}
     tensors = {name: value.contiguous() for name, value in outcome.weights.items()}
     weights = partial(save_file, tensors) if node.keep_weights else None
     store.save(spec, record, outcome.signals, logits, split, weights)

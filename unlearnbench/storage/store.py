@@ -151,7 +151,7 @@ class Store:
         return _load(self._path(run, "signals.npz"), *names)
 
     def logits(self, run: str) -> NDArray[Any]:
-        """Return a run's logits, float16 [n, classes]; references have none."""
+        """Return a run's logits, float16 [n, classes], up to a constant a sample."""
         return _load(self._path(run, "logits.npz"))["logits"]
 
     def split(self, split: str) -> Arrays:

@@ -9,7 +9,7 @@ import pandas as pd
 from unlearnbench.audits.attacks import ATTACKS, FPRS, HEADLINE, ULIRA, attack_title
 from unlearnbench.audits.roc import needed_negatives
 from unlearnbench.evaluation.findings import Condition
-from unlearnbench.metrics.gaps import level_band
+from unlearnbench.metrics.gaps import level_band, usual_number
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.reporting.tables import register, table
 from unlearnbench.reporting.tables.rows import BAND, LABEL, kind, mean_and_std
@@ -68,7 +68,9 @@ def _of_attack(condition: Condition, attack: str) -> pd.DataFrame:
         labels = list(frame.index)
         labels.insert(labels.index(RETRAIN) + 1, BAND)
         frame, runs, column = frame.reindex(labels), condition.every_run, f"auc: {attack}"
-        frame.loc[BAND, "auc"] = level_band(runs, column) if column in runs else np.nan
+        frame.loc[BAND, "auc"] = (
+            level_band(runs, column, usual_number(runs)) if column in runs else np.nan
+        )
     return frame
 
 

@@ -205,11 +205,12 @@ def tidy(findings: Findings) -> dict[str, str]:
     of, keys = findings.benchmark, ["access", "fraction", "request", "method", "metric"]
     summary = findings.summary.rename(columns={"label": "method"})
     summary = summary.assign(benchmark=of.name, dataset=of.data.name, model=of.model)
-    values = ["n", "mean", "std", "low", "high", "gap", "band"]
+    values = ["n", "sets", "mean", "std", "low", "high", "gap", "band", "band_single"]
     frames = {
         "summary": summary[["benchmark", "dataset", "model", *keys, *values]],
         "attacks": findings.attacks.rename(columns={"label": "method"}),
         "pairs": findings.pairs,
+        "verdicts": findings.verdicts,
         "runs": findings.runs.drop(columns=list(COSTS)),
         "cost": findings.cost,
     }

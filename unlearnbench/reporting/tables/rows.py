@@ -42,8 +42,11 @@ def by_label(
         row: dict[str, Any] = {"label": str(label), "kind": kind(condition, str(label))}
         rows.append(row | mean_and_std(own, columns) | {"n": len(own)})
         if band and label == RETRAIN:
-            widths = condition.summary.drop_duplicates("metric").set_index("metric")["band"]
-            bands = {column: widths.get(name, np.nan) for column, name in columns.items()}
+            known = set(condition.summary["metric"])
+            bands = {
+                column: condition.band(name) if name in known else np.nan
+                for column, name in columns.items()
+            }
             rows.append({"label": BAND, "kind": "band"} | bands)
     return pd.DataFrame(rows).astype({"n": "Int64"})
 
