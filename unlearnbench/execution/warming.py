@@ -18,14 +18,16 @@ from unlearnbench.toolkit.training import Trainer
 
 
 def warm_up(model: nn.Module, image: torch.Size, recipe: Recipe) -> None:
-    """Take a step with `model`, which is not used again, on a blank batch of the recipe's size.
+    """Take a step with `model`, which is not used again, on blank images.
 
     In train mode at the recipe's precision, and in eval mode in fp32, as the toolkit does. image:
     shape of one. No random state changes, no gradient counts.
     """
     device = next(model.parameters()).device
-    images = torch.zeros(recipe.batch_size, *image, dtype=torch.uint8, device=device)
-    labels = torch.zeros(recipe.batch_size, dtype=torch.int64, device=device)
+    # A GPU's kernels are chosen by the size of a batch, and loaded when they are first used.
+    size = recipe.batch_size if device.type == "cuda" else 2
+    images = torch.zeros(size, *image, dtype=torch.uint8, device=device)
+    labels = torch.zeros(size, dtype=torch.int64, device=device)
     blank = Examples(images, labels, torch.ones_like(labels, dtype=torch.bool), recipe)
     with recording(Recorder()):
         Trainer(model, recipe, lr=recipe.lr, seed=0).epoch(blank)

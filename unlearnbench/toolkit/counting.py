@@ -27,8 +27,8 @@ def counted(model: nn.Module) -> nn.Module:
     return model
 
 
-def count(made: Tensor, place: str, samples: int | None = None) -> None:
-    """Count the samples of `made` ([n, ...], or as many as said) when it is passed backward.
+def tally(made: Tensor, place: str, samples: int | None = None) -> None:
+    """Count the samples of `made` ([n, ...], or as many as said) each time it is passed backward.
 
     place: of what a model does; the place that is passed most often counts.
     """
@@ -44,7 +44,7 @@ def count(made: Tensor, place: str, samples: int | None = None) -> None:
 def _after(place: str, module: nn.Module, given: Any, made: Any) -> None:
     """Follow a forward pass."""
     if isinstance(made, Tensor) and not torch.compiler.is_compiling():
-        count(made, place)
+        tally(made, place)
 
 
 def _samples(gradient: Tensor) -> int:

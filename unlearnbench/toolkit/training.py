@@ -13,7 +13,7 @@ from torch.nn import functional
 from unlearnbench.recipe import Recipe, Trades
 from unlearnbench.seeds import seed_for
 from unlearnbench.toolkit.bounded import bounded_layers
-from unlearnbench.toolkit.counting import count
+from unlearnbench.toolkit.counting import tally
 from unlearnbench.toolkit.examples import Examples, Loss, divergence, shortened, unit
 from unlearnbench.toolkit.optimisers import SGD, Adam, Optimiser, Schedule, one_cycle, step_decay
 from unlearnbench.toolkit.recorder import recorder, synchronise
@@ -64,7 +64,7 @@ def with_cuda_graphs(loss: Loss) -> Loss:
 
     def step(pixels: Tensor, labels: Tensor) -> Tensor:
         mean = fast(pixels, labels)
-        count(mean, "outputs", len(labels))  # the model's own count is not compiled
+        tally(mean, "outputs", len(labels))  # the model's own count is not compiled
         return mean
 
     return step
