@@ -4,7 +4,7 @@ import resource
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,11 +21,13 @@ from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_me
 from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution import Workplace
 from unlearnbench.execution.signals import read_logits, signals
+from unlearnbench.execution.warming import import_early, warm_up
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Recipe
 from unlearnbench.seeds import seed_for
 from unlearnbench.storage.store import Store
 from unlearnbench.toolkit.bounded import settle
+from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import Examples, outputs
 from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.training import train
@@ -86,14 +88,16 @@ def execute(
 
     curve: note the accuracies on D_F and D_T after each epoch, for the reader and not the method.
     The time of an unlearning run is the method's alone: synchronised, its searches and masks
-    inside, loading and evaluation outside. Raises MethodError if the method breaks its contract,
-    DataError if the data are not those of earlier runs.
+    inside, loading and evaluation outside, and so is what the first run of a process would pay for
+    all: imports, kernels, the choice of a compiled step. Raises MethodError if the method breaks
+    its contract, DataError if the data are not those of earlier runs.
     """
     place = torch.device(device)
     recorder = Recorder(on_epoch=on_epoch, profile={} if workplace.profile else None)
     with recorder.part("reading data", place):
         material = Material(spec, workplace, place)
     indices, about, member = material.indices, material.about(), material.member()
+    warm(spec.model, material.pool.images.shape[1:], material.data.classes, spec.recipe, place)
     if place.type == "cuda":
         torch.cuda.reset_peak_memory_stats(place)
     with recording(recorder):
@@ -103,6 +107,7 @@ def execute(
             plugin = registry.get(registry.runnable(workplace.plugins), "method", str(spec.method))
             method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
             about["source"] = plugin.source_hash()
+            import_early(plugin.source())
             model = material.unlearn(method, indices, weights, recorder)
         else:
             world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
@@ -117,6 +122,15 @@ def execute(
     about["peak memory MB"] = peak_memory(place)
     kept = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     return Outcome(read, logits, kept, indices, recorder, about)
+
+
+@cache
+def warm(
+    architecture: str, image: torch.Size, classes: int, recipe: Recipe, device: torch.device
+) -> None:
+    """Warm this process up for runs of one kind, before the first of them is timed."""
+    channels, _, side = image
+    warm_up(build_model(architecture, 0, classes, channels, side).to(device), image, recipe)
 
 
 class Material:
@@ -181,7 +195,7 @@ class Material:
         _, channels, _, side = self.data.train[0].shape
         initial = seed_for(seed, "initialisation")
         model = build_model(self.spec.model, initial, self.data.classes, channels, side)
-        return model.to(self.device)
+        return counted(model.to(self.device))
 
     def unlearn(
         self, method: Method, indices: Indices, weights: Weights, recorder: Recorder
