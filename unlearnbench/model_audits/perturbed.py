@@ -73,5 +73,5 @@ def nearby(examples: Examples, radii: Tensor, seed: int) -> Examples:
 def described(logits: Tensor, labels: Tensor) -> dict[str, float]:
     """Return accuracy in percent, and mean confidence in the label."""
     own = logits.softmax(1).gather(1, labels[:, None])
-    right = logits.argmax(1) == labels
-    return {"accuracy": 100 * float(right.float().mean()), "confidence": float(own.mean())}
+    right = (logits.argmax(1) == labels).double()
+    return {"accuracy": 100 * float(right.mean()), "confidence": float(own.mean())}
