@@ -85,21 +85,25 @@ def collect(planned: Planned, store: Store) -> Findings:
 def stale_runs(planned: Planned, store: Store, records: Records | None = None) -> dict[str, str]:
     """Name, of each finished run that would come out otherwise now, what has another source.
 
-    That is its row, whose method has changed, or its data set.
+    That is its row, whose method or audit has changed, or its data set.
     """
     known, plan = records or {}, planned.plan
     methods = {node.spec.method for node in plan.nodes.values() if node.spec.method}
     everything = planned.plugins | registry.find("controls")
     current = {method: everything[method].source_hash() for method in methods}
+    audits = {name: found.source_hash() for name, found in registry.find("model_audits").items()}
     data = planned.benchmark.data.name
     data_now = registry.get(registry.find("datasets"), "dataset", data).source_hash()
-    stale = {}
+    stale: dict[str, str] = {}
     for run, node in plan.nodes.items():
+        spec = node.spec
+        source = audits[spec.audit] if spec.audit else current.get(str(spec.method))
+        looked_at = {spec.start, spec.other} if spec.audit else set()
         if store.done(run):
             record = known[run] if run in known else store.record(run)
             if record.get("data source", data_now) != data_now:
                 stale[run] = f"data set {data}"
-            elif node.spec.method is not None and record["source"] != current[node.spec.method]:
+            elif source not in (None, record.get("source")) or looked_at & stale.keys():
                 stale[run] = node.label
     return stale
 
@@ -133,7 +137,8 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
         if noted and all(name in entry for entry in noted)
     }
     if (search := record["notes"].get("adversarial search")) is not None:
-        distances, radii = search["distances"], Counter(search["radii"])
+        distances = [distance for distance in search["distances"] if distance is not None]
+        radii = Counter(search["radii"])
         if record["spec"]["settings"].get("search") == "closest":
             radii.clear()  # only a search that doubles its radius ends at one of a few
         percentiles = np.percentile(distances, range(101)) if distances else np.empty(0)

@@ -11,6 +11,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from unlearnbench import registry
 from unlearnbench.audits import parts
 from unlearnbench.audits.attacks import (
     HEADLINE,
@@ -27,6 +28,7 @@ from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.audits.roc import Part
 from unlearnbench.metrics.curves import Curves, curves
 from unlearnbench.metrics.metric import OfModel, OfModels, OfScores, Seen, ToRetrain, of_type
+from unlearnbench.outline import audit_settings
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, Access, Cell, Plan
 from unlearnbench.storage.store import OTHER_DATA, Store
 from unlearnbench.verdicts.verdict import broken
@@ -49,12 +51,11 @@ class Evaluation:
     forget_seed: int | None = None
     no_op: bool = False
 
-    def of_model(self, audit: str) -> dict[str, Part]:
-        """Return what an audit of models reads of one that it has made, under its own name."""
+    def of_model(self, audit: str, compared: Iterable[str]) -> dict[str, Part]:
+        """Return what of a model that an audit has made is compared, under the audit's name."""
         read = {"auc": HEADLINE, "accuracy": ACCURACY, "confidence": "forget-confidence"}
-        return {
-            f"{audit}-{name}": self.parts[own] for name, own in read.items() if own in self.parts
-        }
+        names = [name for name in compared if read[name] in self.parts]
+        return {f"{audit}-{name}": self.parts[read[name]] for name in names}
 
 
 def evaluate(
@@ -105,11 +106,13 @@ class Measured:
 
     def parts(self) -> Iterator[tuple[Cell, dict[str, Part]]]:
         """Yield what audits bring of each cell, those of models under names of their own."""
+        known = registry.find("model_audits")
         for cell, found in self.cells.items():
             yield cell, {name: part for name, part in found.parts.items() if name != ACCURACY}
         for audit, cells in self.audited.items():
+            compared = audit_settings(known[audit]).compared
             for cell, found in cells.items():
-                yield cell, found.of_model(audit)
+                yield cell, found.of_model(audit, compared)
 
 
 class Measurement:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp, softmax
-from torch import nn
+from torch import Tensor, nn
 
 from unlearnbench.errors import MethodError
 from unlearnbench.toolkit.examples import Examples, outputs
@@ -18,9 +18,13 @@ def read_logits(model: nn.Module, examples: Examples, batch: int = 1024) -> NDAr
 
     Raises MethodError if any is not finite.
     """
-    logits = outputs(model, examples, batch)
+    return finite(outputs(model, examples, batch), "The model's outputs", "the method diverged")
+
+
+def finite(logits: Tensor, whose: str, why: str) -> NDArray[np.float32]:
+    """Return logits as an array. Raises MethodError, with these words, if one is not finite."""
     if not torch.isfinite(logits).all():
-        raise MethodError("The model's outputs are not finite: the method diverged.")
+        raise MethodError(f"{whose} are not finite: {why}.")
     return logits.float().cpu().numpy()
 
 

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_serializer, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
 from unlearnbench.audits.attacks import ATTACKS, HEADLINE
 from unlearnbench.audits.parts import audit_title
@@ -99,6 +99,24 @@ class ULira(Strict):
     )
     seed: int = Field(default=0, ge=0, description="of the worlds' draws")
     methods: list[str] = Field(default_factory=list, description="rows audited; all if empty")
+
+
+class AuditRow(Strict):
+    """Say how much one audit of models looks at.
+
+    In a file it is one table: `sets`, and the audit's settings beside it.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    sets: int = Field(
+        default=3, ge=1, description="audit the runs on the first so many forget seeds"
+    )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The audit's own settings."""
+        return dict(self.model_extra or {})
 
 
 class Limits(Strict):
@@ -242,6 +260,10 @@ class Benchmark(Strict):
     )
     ulira: ULira = Field(
         default=ULira(), description="Shadow models passed through the methods that are compared."
+    )
+    model_audits: dict[str, AuditRow] = Field(
+        default_factory=dict,
+        description="audits that need the models themselves, relearning for one: settings by name",
     )
     gap_terms: list[str] = Field(
         default=list(TERMS),

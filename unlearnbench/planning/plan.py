@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -20,19 +20,22 @@ LATER: dict[type, dict[str, Any]] = {
 
 
 class Spec(Strict):
-    """Describe one node of the plan: an original, a reference or an unlearning run.
+    """Describe one node of the plan: an original, a reference, an unlearning run or its audit.
 
     Its id depends on everything that decides the resulting weights, and on nothing else.
     """
 
-    kind: Literal["original", "reference", "unlearn"]
+    kind: Literal["original", "reference", "unlearn", "audit"]
     data: DataSpec
     model: str
     recipe: Recipe
-    seed: int = Field(description="of the original, the reference bank or the unlearning run")
+    seed: int = Field(
+        description="of the original, the reference bank, the unlearning run or the run audited"
+    )
     member: int | None = Field(default=None, description="reference: its place in the bank, from 0")
     bank: int | None = Field(default=None, description="reference: how many there are")
     method: str | None = None
+    audit: str | None = Field(default=None, description="audit: which one of a model, by name")
     settings: dict[str, Any] = Field(default_factory=dict)
     access: Access = "full"
     split: Split | None = Field(
@@ -41,9 +44,12 @@ class Spec(Strict):
     original: str | None = Field(
         default=None, description="id of the original, the model before request 1"
     )
-    start: str | None = Field(default=None, description="id of the model the method is given")
+    start: str | None = Field(
+        default=None, description="id of the model that the method, or the audit, is given"
+    )
     other: str | None = Field(
-        default=None, description="id of another original, where a method needs one"
+        default=None,
+        description="id of another original, where a method needs one; audit: of a retrain",
     )
 
     @field_validator("settings")
@@ -55,7 +61,8 @@ class Spec(Strict):
     def id(self) -> str:
         """12 hex digits."""
         later = {"recipe": _unused(self.recipe), "data": _unused(self.data)}
-        return _short(self.model_dump_json(exclude={**later, "other": self.other is None}))
+        absent = {"other": self.other is None, "audit": self.audit is None}
+        return _short(self.model_dump_json(exclude={**later, **absent}))
 
     @property
     def split_id(self) -> str | None:
@@ -141,3 +148,7 @@ class Plan:
         run = node.spec.id
         self.nodes.setdefault(run, node)
         return run
+
+    def keep(self, run: str) -> None:
+        """Have the weights of a node kept."""
+        self.nodes[run] = replace(self.nodes[run], keep_weights=True)

@@ -41,7 +41,9 @@ def work(job: Job, slot: Slot) -> Event:
         if slot.device.startswith("cuda"):
             torch.cuda.set_device(slot.device)
         place = job.workplace
-        outcome = execute(node.spec, slot.device, place, weights, on_epoch, curve=node.curve)
+        outcome = execute(
+            node.spec, slot.device, place, weights, on_epoch, store.record, curve=node.curve
+        )
         save(store, node, outcome, slot.device)
     except Exception as error:  # the boundary: whatever a method does, the other runs go on
         full = no_room(error, job.results) if isinstance(error, OSError) else None

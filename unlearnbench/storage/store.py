@@ -52,7 +52,7 @@ class Store:
 
         s seed, f forget set, r request, x swapped, w shadow world, m member of the bank.
         """
-        label = spec.method or spec.kind
+        label = spec.audit or spec.method or spec.kind
         parts = [f"s{spec.seed}"]
         if spec.split is not None and spec.split.kind == "shadow":
             parts.append(f"w{spec.split.request}")

@@ -301,23 +301,24 @@ def adversarial_pairs(
     finds nearer ones for a fraction of the gradients, and leaves to the paper's what it does not
     flip; "one-step" is a weaker one, whose random starts come from `seed`. Not to be augmented, in
     the order of `forget`. Examples that could not be flipped are left out; how many, and how far
-    the others had to move, goes into the run's record.
+    each of the others had to move, goes into the run's record.
     """
     recording = recorder()
     with recording.timed("adversarial search", forget.labels.device):
         before = recording.gradients
         found = _search(model, forget, radius, search, seed)
-        moved = (found.images - found.clean).flatten(1).norm(dim=1)[found.flipped]
+        moved, flipped = norms(found.images - found.clean), found.flipped
+        each = zip(moved.tolist(), flipped.tolist(), strict=True)
         recording.notes["adversarial search"] = {
             "samples": len(forget),
             "not flipped": len(found.left),
-            "mean l2 distance": float(moved.mean()) if len(moved) else None,
+            "mean l2 distance": float(moved[flipped].mean()) if flipped.any() else None,
             "gradients": recording.gradients - before,
-            "distances": [round(d, 5) for d in moved.tolist()],
+            "distances": [round(one, 5) if found_one else None for one, found_one in each],
             "radii": [round(r, 5) for r in found.radius.tolist()],
         }
     pairs = Examples(found.images, found.labels, forget.augment, forget.recipe)
-    return pairs.unaugmented().select(found.flipped), forget.select(found.flipped)
+    return pairs.unaugmented().select(flipped), forget.select(flipped)
 
 
 def _search(model: nn.Module, forget: Examples, radius: float, search: Search, seed: int) -> Found:
