@@ -38,9 +38,10 @@ def load_data(spec: DataSpec, root: Path) -> Data:
 
 
 @lru_cache(maxsize=2)
-def memorisation_order(spec: DataSpec, root: Path) -> NDArray[np.int64]:
-    """Order the training samples once a worker: all pairs are compared."""
-    return by_memorisation(*load_data(spec, root).train)  # pyright: ignore[reportArgumentType]
+def memorisation_order(spec: DataSpec, root: Path, count: int) -> NDArray[np.int64]:
+    """Order the first samples of the pool once a worker: all pairs are compared."""
+    data = load_data(spec, root)  # pyright: ignore[reportArgumentType]
+    return by_memorisation(data.images[:count], data.labels[:count])
 
 
 @lru_cache(maxsize=1)
@@ -114,6 +115,8 @@ def execute(
     with recorder.part("evaluation", place):
         logits = read_logits(model, material.pool)
         read = signals(logits, material.data.labels, member)
+        if spec.data.superclasses is not None:
+            read["subclass"] = material.data.subclasses.astype(np.int16)
     about["peak memory MB"] = peak_memory(place)
     kept = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     return Outcome(read, logits, kept, indices, recorder, about)
@@ -144,7 +147,7 @@ class Material:
             self.data.labels,
             len(self.data.train[1]),
             subclasses=self.data.subclasses,
-            order=lambda: memorisation_order(self.spec.data, self.root),  # pyright: ignore[reportArgumentType]
+            order=lambda count: memorisation_order(self.spec.data, self.root, count),  # pyright: ignore[reportArgumentType]
         )
 
     def about(self) -> dict[str, Any]:
