@@ -10,11 +10,13 @@ import pytest
 
 from tests.conftest import allowed
 from unlearnbench import registry
+from unlearnbench.data.prepare import DataSpec
+from unlearnbench.data.splits import Split
 from unlearnbench.errors import UserError
 from unlearnbench.outline import settings_class
 from unlearnbench.planning import expansion, reading
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.plan import Plan
+from unlearnbench.planning.plan import Plan, split_id
 from unlearnbench.planning.rows import resolve
 
 METHODS = registry.find("methods")
@@ -139,10 +141,7 @@ def test_worlds_have_an_original_and_a_run_of_each_audited_row() -> None:
 def test_worlds_audit_such_samples_as_are_forgotten() -> None:
     forget = {"kind": "class", "fractions": [1.0], "target": 3}
     _, plan = expand(["rl"], ulira={"shadows": 4}, forget=forget)
-    (split, *_), _ = zip(
-        *((spec.split, spec) for cell in plan.shadows if (spec := plan.nodes[cell.run].spec)),
-        strict=True,
-    )
+    split = plan.nodes[plan.shadows[0].run].spec.split
     assert split is not None
     assert (split.kind, split.audited, split.target, split.requests) == ("shadow", "class", 3, 4)
     reread = Split.model_validate_json(split.model_dump_json())
