@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from tests.toys import toy
-from unlearnbench.audits import lira, neighbours, references
+from unlearnbench.audits import lira, references
 from unlearnbench.audits.attacks import ATTACKS, Samples, View, mis, score, svc_scores
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.audits.roc import auc
@@ -214,72 +213,6 @@ def test_order_of_samples_changes_nothing() -> None:
     at_forget, at_test = svc_scores(retain, test, forget)
     again = svc_scores(retain[::-1], test[::-1], forget[::-1])
     assert np.allclose(again[0], at_forget[::-1]) and np.allclose(again[1], at_test[::-1])
-
-
-def forgotten_class(logits: np.ndarray | None, classes: int = 5) -> View:
-    """Let class 2 of a pool of 400 + 400 be forgotten; labels go round."""
-    label, index = np.arange(800) % classes, np.arange(800)
-    forget, retain = (index[:400][(label[:400] == 2) == is_forgotten] for is_forgotten in (1, 0))
-    return View({"label": label}, Samples(forget, retain, index[400:], index[400:]), logits)
-
-
-def test_attacks_are_possible_where_there_is_what_they_need() -> None:
-    _, bank = toy(400, 4, seed=1)
-    logits = np.zeros((800, 5))
-
-    def possible(view: View, known: ReferenceModels | None) -> list[str]:
-        return [name for name, one in ATTACKS.items() if one.possible(view, known)]
-
-    assert possible(forgotten_class(None), None) == ["loss", "svc"]
-    assert possible(forgotten_class(None), bank) == [name for name in ATTACKS if name != "class"]
-    assert possible(forgotten_class(logits), None) == ["loss", "svc", "class"]
-    two = forgotten_class(logits[:, :2], classes=2)
-    assert "class" not in possible(two, None), "one other class has all of the probability"
-    untested = replace(two.samples, others=np.arange(401, 402))
-    assert "class" not in possible(View(two.signals, untested, logits), None)
-
-
-def test_class_attack_compares_with_the_forgotten_class_alone() -> None:
-    view = forgotten_class(np.zeros((800, 5)))
-    others = ATTACKS["class"].others(view)
-    assert len(others) == 80 and (others >= 400).all() and (others % 5 == 2).all()
-    signals = {**view.signals, "subclass": np.arange(800) % 10}
-    subclass = View(signals, view.samples, view.logits)
-    assert set(ATTACKS["class"].others(subclass) % 10) == {2, 7}
-    assert len(ATTACKS["loss"].others(view)) == 400
-
-
-def test_class_attack_by_hand() -> None:
-    likely = np.log([[0.5, 0.3, 0.1, 0.1], [0.5, 0.3, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25]])
-    found = neighbours.scores(likely, np.array([0, 1, 3]))
-    assert found == pytest.approx(-np.log([0.3 / 0.5, 0.5 / 0.7, 1 / 3]))
-    assert neighbours.scores(likely + 7, np.array([0, 1, 3])) == pytest.approx(found)
-    own = likely + np.array([[5, 0, 0, 0], [0, -9, 0, 0], [0, 0, 0, 2]])
-    assert neighbours.scores(own, np.array([0, 1, 3])) == pytest.approx(found), "own logit is out"
-    certain = np.array([[0.0, 90.0, -90.0]], dtype=np.float16)
-    assert neighbours.scores(certain, np.array([0])) == pytest.approx(0)
-
-
-def test_class_attack_sees_a_leak_and_nothing_in_a_model_that_has_not_seen_the_class() -> None:
-    draw = RNG(17)
-
-    def found(logits: np.ndarray) -> float:
-        view = forgotten_class(logits)
-        scores = score("class", view, None)
-        return auc(scores[view.samples.forget], scores[ATTACKS["class"].others(view)])
-
-    blind = draw.normal(size=(800, 5))
-    nearest = blind.copy()
-    nearest[np.arange(800) % 5 == 2, 3] += 3  # all samples of the class look like those of another
-    assert np.mean([found(draw.normal(size=(800, 5))) for _ in range(60)]) == pytest.approx(
-        50, abs=2
-    )
-    assert found(nearest) == pytest.approx(50, abs=9)
-    spread = nearest.copy()
-    spread[forgotten_class(None).samples.forget] = 0.0  # these were taught random labels
-    assert found(spread) == 100
-    assert found(np.where(spread == 0, nearest * 9, nearest)) < 30, "taught one label too well"
-    assert found(np.zeros((800, 5))) == 50, "ties"
 
 
 @pytest.mark.parametrize(
