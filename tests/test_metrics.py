@@ -13,7 +13,7 @@ from scipy.stats import t as student
 from tests.toys import part
 from unlearnbench.audits.attacks import ATTACKS, Samples, View, ulira
 from unlearnbench.audits.references import ReferenceModels
-from unlearnbench.data.splits import reference_members
+from unlearnbench.data.splits import Split, SplitKind, cut, reference_members
 from unlearnbench.evaluation.measure import evaluate
 from unlearnbench.metrics.gaps import noise_band, summarise, with_gaps
 from unlearnbench.metrics.metric import COSTS, METRICS
@@ -94,7 +94,8 @@ def leak_or_not(leak: float, order: np.ndarray | None = None) -> dict[str, float
 def test_every_attack_sees_a_leak_and_none_sees_what_is_not_there() -> None:
     clean, leak = leak_or_not(0.0), leak_or_not(1.0)
     for name in ATTACKS:
-        if name != "lira-offline-code":  # two-sided, as its name says
+        # Two-sided, as its name says; and no class is forgotten here.
+        if name not in ("lira-offline-code", "class"):
             assert clean[name] == pytest.approx(50, abs=5) and leak[name] > 60, name
     assert leak["rmia balanced"] > 60 and clean["rmia balanced"] == pytest.approx(50, abs=4)
 
@@ -287,6 +288,35 @@ def test_ulira_tells_what_was_forgotten_badly_and_nothing_of_retraining() -> Non
     low, high = found["retrain"].interval()
     assert low < 50 < high and found["leaks"].interval()[0] > 60
     assert found["over"].interval()[0] > 60, "forgetting too much gives samples away as well"
+
+
+@pytest.mark.parametrize("audited", ["random", "most-memorised", "class"])
+def test_ulira_of_retrains_is_calibrated_whatever_is_audited(audited: SplitKind) -> None:
+    """A model retrained without its forget set reads 50, and its interval covers 50 as it says.
+
+    The audited samples differ from the others and among themselves, in level and in spread.
+    """
+    draw, pool, labels = RNG(18), 400, np.arange(400) % 8
+    fraction = 1.0 if audited == "class" else 0.2
+    splits = [
+        Split(kind="shadow", audited=audited, fraction=fraction, seed=3, requests=8, request=r)
+        for r in range(1, 9)
+    ]
+    made = [cut(split, labels, 200, order=lambda count: np.arange(count)) for split in splits]
+    forgotten = [world.forget for world in made]
+    level, spread = np.linspace(4, -4, pool) + 2 * (labels == 3), np.linspace(0.3, 3, pool)
+    found = []
+    for _ in range(150):
+        margins = [level + spread * draw.normal(size=pool) for _ in made]
+        found.append(combine([one.part for one in ulira(margins, forgotten)]))
+    values = np.array([one.value for one in found])
+    assert abs(values.mean() - 50) < 3 * values.std() / math.sqrt(len(values))
+    covered = [low <= 50 <= high for low, high in (one.interval() for one in found)]
+    assert 0.9 <= np.mean(covered) <= 1
+    leaky = [
+        level + spread * (draw.normal(size=pool) + np.isin(np.arange(pool), f)) for f in forgotten
+    ]
+    assert combine([one.part for one in ulira(leaky, forgotten)]).interval()[0] > 50
 
 
 def test_every_metric_says_what_is_better() -> None:

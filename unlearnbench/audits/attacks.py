@@ -10,7 +10,7 @@ from numpy.polynomial import Chebyshev
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from unlearnbench.audits import lira, roc
+from unlearnbench.audits import lira, neighbours, roc
 from unlearnbench.audits.references import GAMMA, ReferenceModels, share_above
 from unlearnbench.audits.roc import Floats, Index, Part
 
@@ -58,10 +58,14 @@ class Samples:
 
 @dataclass(frozen=True)
 class View:
-    """Hold what an attacker sees of one model: its signals over the pool."""
+    """Hold what an attacker sees of one model: its signals over the pool.
+
+    logits: [n, classes], only where a class is forgotten and an attack of classes is asked for.
+    """
 
     signals: Mapping[str, NDArray[Any]]
     samples: Samples
+    logits: NDArray[Any] | None = None
 
     @cached_property
     def margin(self) -> Floats:
@@ -72,6 +76,13 @@ class View:
     def confidence(self) -> Floats:
         """From the margin, which keeps apart what float32 confidences near 1 no longer can."""
         return expit(self.margin)
+
+    @cached_property
+    def others_of_class(self) -> Index:
+        """The non-members of the class (or subclass) that is forgotten."""
+        of = self.signals.get("subclass", self.signals["label"])
+        others = self.samples.others
+        return others[np.isin(of[others], of[self.samples.forget])]
 
 
 def _rmia_paper(view: View, references: ReferenceModels) -> Floats:
@@ -89,14 +100,39 @@ def _svc(view: View, references: ReferenceModels | None) -> Floats:
     return scores
 
 
+def _class(view: View, references: ReferenceModels | None) -> Floats:
+    if view.logits is None:
+        raise ValueError("the class attack needs logits")
+    return neighbours.scores(view.logits, view.signals["label"])
+
+
 @dataclass(frozen=True)
 class Attack:
-    """Describe an attack: title, what it does in a line, whether it needs reference models."""
+    """Describe an attack: title, what it does in a line, and what it needs.
+
+    references: whether that is reference models; of_class: whether it is a forgotten class, with
+    whose non-members alone it compares, and logits.
+    """
 
     title: str
     about: str
     score: Callable[[View, Any], Floats]
     references: bool = True
+    of_class: bool = False
+
+    def possible(self, view: View, references: ReferenceModels | None) -> bool:
+        """Say whether there is all that it needs."""
+        if self.of_class and (
+            view.logits is None
+            or view.logits.shape[1] < neighbours.FEWEST_CLASSES
+            or not len(view.others_of_class)
+        ):
+            return False
+        return references is not None or not self.references
+
+    def others(self, view: View) -> Index:
+        """Return the non-members that it compares with."""
+        return view.others_of_class if self.of_class else view.samples.others
 
 
 ATTACKS: dict[str, Attack] = {
@@ -134,6 +170,14 @@ ATTACKS: dict[str, Attack] = {
     "svc": Attack(
         "SVC", "an SVC on the label-aware modified entropy (SalUn)", _svc, references=False
     ),
+    "class": Attack(
+        "Class",
+        "how small a share the nearest other class has of what the sample's own leaves, against"
+        " non-members of the forgotten class alone (after CMIA)",
+        _class,
+        references=False,
+        of_class=True,
+    ),
 }
 
 
@@ -145,11 +189,6 @@ def score(name: str, view: View, references: ReferenceModels | None) -> Floats:
 def attack_title(attack: str) -> str:
     """Name an attack for people."""
     return "U-LiRA" if attack == ULIRA else ATTACKS[attack].title
-
-
-def possible(names: list[str], references: ReferenceModels | None) -> list[str]:
-    """Keep the attacks that can be made with the references there are."""
-    return [name for name in names if references is not None or not ATTACKS[name].references]
 
 
 @dataclass(frozen=True)

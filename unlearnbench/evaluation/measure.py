@@ -1,6 +1,6 @@
 """From stored signals to metrics: every finished cell against every attack and every retrain."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -14,12 +14,12 @@ from scipy.special import softmax
 from unlearnbench import registry
 from unlearnbench.audits import parts
 from unlearnbench.audits.attacks import (
+    ATTACKS,
     HEADLINE,
     Attacked,
     Samples,
     View,
     attacked,
-    possible,
     score,
     ulira,
 )
@@ -68,19 +68,22 @@ def evaluate(
     """Compute every metric that needs no retrain, every attack, and the curves.
 
     Accuracies and AUCs are in percent, confidences in [0, 1]. twin: of the model for which forget
-    and test samples changed places, and the test samples that it forgot. Without references there
-    is no AUC that needs them.
+    and test samples changed places, and the test samples that it forgot. An attack that lacks what
+    it needs is left out.
     """
     swapped = None
     if twin is not None and references is not None:
         swapped = score(HEADLINE, twin[0], references), twin[1]
     seen, found, memorised = Seen(view, swapped), {}, dict[str, Part]()
     values = {metric.name: metric.function(seen) for metric in of_type(OfModel)}
-    for attack in possible(list(dict.fromkeys([HEADLINE, *attacks])), references):
+    for attack in dict.fromkeys([HEADLINE, *attacks]):
+        if not ATTACKS[attack].possible(view, references):
+            continue
         scores = score(attack, view, references)
         if attack == HEADLINE:
             values |= {metric.name: metric.function(seen, scores) for metric in of_type(OfScores)}
-        found[attack] = attacked(scores, view.samples.forget, view.samples.others, forget_set)
+        others = ATTACKS[attack].others(view)
+        found[attack] = attacked(scores, view.samples.forget, others, forget_set)
         if attack == HEADLINE and references is not None:
             auc, memorisation = found[attack].part, references.memorisation
             memorised = parts.of_memorised(auc, scores, memorisation)
@@ -238,7 +241,8 @@ class Measurement:
         samples = self.samples(cell, len(signals["margin"]))
         if problem := broken(signals, samples, unlearned=cell.label != ORIGINAL):
             return problem
-        view, twin = View(signals, samples), self.plan.swapped.get(cell)
+        logits = self._logits(cell, signals) if any(ATTACKS[a].of_class for a in attacks) else None
+        view, twin = View(signals, samples, logits), self.plan.swapped.get(cell)
         swapped = None
         if twin and self.store.done(twin.run) and self.store.has_split(twin.split):
             stand_ins = self.store.split(twin.split)["forget"]
@@ -248,6 +252,13 @@ class Measurement:
         return replace(
             found, forget_seed=forget_set[-1], no_op=self._is_no_op(cell, signals["margin"])
         )
+
+    def _logits(self, cell: Cell, signals: Mapping[str, NDArray[Any]]) -> NDArray[Any] | None:
+        """Return a cell's logits if what is forgotten is a class, whose samples can be told."""
+        known = {"class": "label", "subclass": "subclass"}  # which older runs have not stored
+        kinds = {node.spec.split.kind for node in self.plan.nodes.values() if node.spec.split}
+        told = any(known.get(kind) in signals for kind in kinds)
+        return self.store.logits(cell.run) if told else None
 
     def _is_no_op(self, cell: Cell, margin: NDArray[Any]) -> bool:
         """Say whether a run gave back the very model it was given: no margin differs by 0.001.
@@ -273,8 +284,14 @@ class Measurement:
                     key = metric.output, metric.part
                     distances = [metric.function(own[key], out[key]) for out in others.values()]
                     values[metric.name] = float(np.mean(distances))
-                alike = [other for other in cells if other.label == cell.label]
-                values |= self._of_models(alike, list(others))
+        for label in {cell.label for cell in cells}:
+            alike = [cell for cell in cells if cell.label == label]
+            rows, ideal = alike, list(retrains)
+            if label == RETRAIN:  # compared with itself it would look closer than it is
+                rows, ideal = ideal[::2], ideal[1::2]
+            found = self._of_models(rows, ideal)
+            for cell in alike:
+                cells[cell] |= found
 
     def _outputs(self, cell: Cell) -> dict[tuple[str, str], NDArray[Any]]:
         """Return by `ToRetrain.output` and part what a model says of forget and test samples."""
@@ -293,12 +310,14 @@ class Measurement:
         metrics = [metric for metric in of_type(OfModels) if fewest >= metric.least]
         if not metrics:
             return {}
-        forget = self.store.split(alike[0].split)["forget"]
         rows, ideal = (
-            np.stack([self._margin(cell.run)[forget] for cell in cells])
-            for cells in (alike, retrains)
+            np.stack([self._margin(cell.run) for cell in cells]) for cells in (alike, retrains)
         )
-        return {metric.name: metric.function(rows, ideal) for metric in metrics}
+        samples, values = self.samples(alike[0], rows.shape[1]), {}
+        for metric in metrics:
+            part = getattr(samples, metric.part)
+            values[metric.name] = metric.function(rows[:, part], ideal[:, part])
+        return values
 
     def _ulira(self) -> dict[tuple[Access, float, str], list[Attacked]]:
         """Attack the shadow worlds of every row of which all worlds are finished."""

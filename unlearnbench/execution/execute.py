@@ -40,9 +40,10 @@ def load_data(spec: DataSpec, root: Path) -> Data:
 
 
 @lru_cache(maxsize=2)
-def memorisation_order(spec: DataSpec, root: Path) -> NDArray[np.int64]:
-    """Order the training samples once a worker: all pairs are compared."""
-    return by_memorisation(*load_data(spec, root).train)  # pyright: ignore[reportArgumentType]
+def memorisation_order(spec: DataSpec, root: Path, count: int) -> NDArray[np.int64]:
+    """Order the first samples of the pool once a worker: all pairs are compared."""
+    data = load_data(spec, root)  # pyright: ignore[reportArgumentType]
+    return by_memorisation(data.images[:count], data.labels[:count])
 
 
 @lru_cache(maxsize=1)
@@ -133,6 +134,8 @@ def execute(
     with recorder.part("evaluation", place):
         logits = read_logits(made, material.pool) if isinstance(made, nn.Module) else made
         read = signals(logits, material.data.labels, member)
+        if spec.data.superclasses is not None:
+            read["subclass"] = material.data.subclasses.astype(np.int16)
     about["peak memory MB"] = peak_memory(place)
     state = made.state_dict() if isinstance(made, nn.Module) else {}
     kept = {name: value.detach().cpu() for name, value in state.items()}
@@ -173,7 +176,7 @@ class Material:
             self.data.labels,
             len(self.data.train[1]),
             subclasses=self.data.subclasses,
-            order=lambda: memorisation_order(self.spec.data, self.root),  # pyright: ignore[reportArgumentType]
+            order=lambda count: memorisation_order(self.spec.data, self.root, count),  # pyright: ignore[reportArgumentType]
         )
 
     def about(self) -> dict[str, Any]:

@@ -289,7 +289,8 @@ class Benchmark(Strict):
             for name in names:
                 if name not in known:
                     raise ValueError(str(unknown(kind, name, known)))
-        plain = self.forget.kind == "random" and self.forget.requests == 1
-        if (self.swap or self.ulira.shadows) and not plain:
-            raise ValueError("swap and ulira need random forget sets and one request")
+        if self.forget.requests > 1 and (self.swap or self.ulira.shadows):
+            raise ValueError("swap and ulira need forget.requests = 1")
+        if self.swap and self.forget.kind != "random":
+            raise ValueError('swap needs forget.kind = "random"')
         return self

@@ -240,6 +240,7 @@ class _Expansion:
         named = self.given_all.union(ulira.methods or labels)
         audited = [row for row in self.rows if row.label in named]
         shared = {"kind": "shadow", "seed": ulira.seed, "requests": ulira.shadows}
+        shared |= {"audited": self.benchmark.forget.kind, "target": self.benchmark.forget.target}
         worlds = range(1, ulira.shadows + 1)
         for fraction, world in product(self.benchmark.forget.fractions, worlds):
             split, seeds = Split(**shared, fraction=fraction, request=world), (ulira.seed, world)

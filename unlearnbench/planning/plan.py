@@ -15,6 +15,7 @@ Access = Literal["full", "forget-only"]
 LATER: dict[type, dict[str, Any]] = {
     Recipe: {"trades": None, "augment_training": True},
     DataSpec: {"superclasses": None},
+    Split: {"audited": "random"},
 }
 """Settings that came after the first published results, and what their absence means there."""
 
@@ -60,7 +61,8 @@ class Spec(Strict):
     @property
     def id(self) -> str:
         """12 hex digits."""
-        later = {"recipe": _unused(self.recipe), "data": _unused(self.data)}
+        parts = {"recipe": self.recipe, "data": self.data, "split": self.split}
+        later = {name: _unused(part) for name, part in parts.items() if part}
         absent = {"other": self.other is None, "audit": self.audit is None}
         return _short(self.model_dump_json(exclude={**later, **absent}))
 
@@ -72,10 +74,10 @@ class Spec(Strict):
 
 def split_id(data: DataSpec, split: Split) -> str:
     """Name the file of a forget set: 12 hex digits."""
-    return _short(data.model_dump_json(exclude=_unused(data)) + split.model_dump_json())
+    return _short("".join(part.model_dump_json(exclude=_unused(part)) for part in (data, split)))
 
 
-def _unused(part: Recipe | DataSpec) -> set[str]:
+def _unused(part: Recipe | DataSpec | Split) -> set[str]:
     """List settings that came later and are not used: what was made before keeps its id."""
     later = LATER[type(part)].items()
     return {name for name, absent in later if getattr(part, name) == absent}

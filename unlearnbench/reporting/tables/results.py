@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from unlearnbench.evaluation.findings import Condition, Findings
-from unlearnbench.metrics.distances import KLOM_MODELS
+from unlearnbench.metrics.distances import MANY_MODELS
 from unlearnbench.metrics.metric import COSTS, METRICS, of_kind
 from unlearnbench.planning.benchmark import TERMS
 from unlearnbench.planning.plan import ORIGINAL
@@ -103,7 +103,10 @@ def distance_table(condition: Condition) -> Table:
         " bits; ToW, PrivLeak. Retrain's own row: each against the others."
     )
     if "klom" not in names:
-        caption += f" KLoM: n/a, it needs {KLOM_MODELS} runs and retrains on a forget set."
+        caption += (
+            f" KLoM and forgetting quality: n/a, they need {MANY_MODELS} runs and retrains on a"
+            " forget set."
+        )
     columns = [LABEL, *map(averaged, names)]
     return marked(condition, Table(caption, by_label(condition, names), columns))
 
