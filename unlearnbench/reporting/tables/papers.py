@@ -96,7 +96,10 @@ def gap_of_columns(
 
 
 def claims_tables(benchmarks: Mapping[str, Findings]) -> list[table.Table]:
-    """Show, for each paper, its claims that benchmarks say something about; benchmarks: by name."""
+    """Show, for each paper, its claims that benchmarks say something about; benchmarks: by name.
+
+    Where a control failed nothing is claimed; such conditions are named.
+    """
     columns = [
         table.text("The paper's claim", "claim"),
         table.text("Where", "where"),
@@ -105,17 +108,24 @@ def claims_tables(benchmarks: Mapping[str, Findings]) -> list[table.Table]:
         table.interval("Points [95 %]", "value", "+"),
         table.text("Verdict", "ending"),
     ]
+    void = "; ".join(
+        f"{benchmark}, {condition.heading} ({', '.join(condition.voided)})"
+        for benchmark, findings in benchmarks.items()
+        for condition in findings.conditions
+        if condition.voided
+    )
+    left_out = f" Left out, since controls failed: {void}." if void else ""
     tables = []
     for name, paper in discover("unlearnbench.papers").items():
         rows: list[dict[str, Any]] = [
             asdict(claim) | {"where": f"{benchmark}: {claim.where}"}
             for benchmark, findings in benchmarks.items()
-            for claim in paper.claims(findings)
+            for claim in paper.claims(findings.sound())
         ]
         if rows:
             frame = pd.DataFrame(rows).sort_values("claim", kind="stable", ignore_index=True)
             frame = frame.rename(columns={"low": "value_low", "high": "value_high"})
-            caption, name = f"{CLAIMS} {paper.NOTE}", f"claims-{name}"
+            caption, name = f"{CLAIMS} {paper.NOTE}{left_out}", f"claims-{name}"
             tables.append(table.Table(caption, frame, columns, name, paper.TITLE))
     return tables
 
