@@ -38,7 +38,7 @@ def about(findings: Findings) -> dict[str, Any]:
     tested = findings.runs[findings.runs["label"] != RETRAIN]
     return {
         "b": benchmark,
-        "rule": rule(benchmark),
+        "rule": rule(findings),
         "notes": warnings(findings),
         "repetitions": tested["forget_seed"].nunique(),
         "references": findings.references,
@@ -76,18 +76,22 @@ def _searches(findings: Findings) -> list[tuple[str, int, int, float]]:
     return rows
 
 
-def rule(benchmark: Benchmark) -> str:
-    """State how the verdict over all audits is reached."""
-    return (
+def rule(findings: Findings) -> str:
+    """State how verdicts are reached, and how the file says that its margins were set."""
+    limits = findings.benchmark.limits
+    if any(condition.old for condition in findings.conditions):
+        return " ".join(filter(None, [OLD, limits.because]))
+    stated = (
         "The verdict on a method is over all audits. Different: at least one audit finds a"
         " difference (5 %, after Holm's correction for all audits and methods). Equivalent: none"
         " does, and every audit with power shows that the gap is small enough (two one-sided tests"
         f" at 5 %), among them {audit_title(HEADLINE)} and relearning; where there were no models"
         " to relearn, the best word is 'no difference found'. Inconclusive: anything else. Small"
-        f" enough: within {benchmark.limits.said}. An audit has power if it tells the original from"
+        f" enough: within {limits.said}. An audit has power if it tells the original from"
         " retrain and would pass a perfect retrain four times in five; one without power can show"
         " a difference, but neither grants nor blocks 'equivalent'."
     )
+    return " ".join(filter(None, [stated, limits.because]))
 
 
 def outcome(condition: Condition) -> Iterator[str]:
@@ -120,9 +124,7 @@ def _with_finding(condition: Condition, label: str) -> str:
     found = condition.overall(label)
     if found is None or found.word != "different":
         return label
-    audit = audit_title(found.strongest)
-    audit = audit if audit.split(" ")[0].isupper() else audit[:1].lower() + audit[1:]
-    return f"{label} ({audit} {found.gap.value:+.0f} points)"
+    return f"{label} ({audit_title(found.strongest)} {found.gap.value:+.0f} points)"
 
 
 def _enough_references(condition: Condition) -> Iterator[str]:
@@ -177,8 +179,7 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
         ("Repetitions", f"originals {originals}, runs {runs}, combined by {seeds.pairing}"),
         ("Yardstick", f"{seeds.retrains} retrained models for each forget set{held}"),
         ("Attacks", f"{findings.references} reference models on halves of pooled data"),
-        ("Verdicts", rule(b)),
-        *([("How margins were set", b.limits.because)] if b.limits.because else []),
+        ("Verdicts", rule(findings)),
         (
             "Not ranked",
             f"a method that loses more than {b.limits.utility:g} points of test accuracy",
@@ -222,7 +223,7 @@ def of_condition(condition: Condition) -> Iterator[str]:
     if condition.powerless:
         yield (
             "these audits have no power, so they do not count towards 'equivalent':"
-            f" {', '.join(map(audit_title, condition.powerless))}. Add seeds or a larger forget"
+            f" {'; '.join(map(audit_title, condition.powerless))}. Add seeds or a larger forget"
             " set."
         )
 

@@ -152,7 +152,7 @@ class Expectation:
     def must(self) -> str:
         """What must come out, for people."""
         return {
-            "told": "its members are told",
+            "told": "the attack detects its members",
             "alike": "not different from retrain",
             "flagged": f"flagged '{self.flag}'",
             "found": "found by every attack",
@@ -167,7 +167,7 @@ class Expectation:
         overall: the verdict over all audits, None in findings of 0.1.0, which asked each attack.
         """
         if self.kind == "told":
-            return [] if main.power else [f"{attack_title(HEADLINE)} cannot tell them"]
+            return [] if main.power else [f"{attack_title(HEADLINE)} cannot detect them"]
         if self.kind == "flagged":
             return [] if self.flag in main.flags else [f"not flagged '{self.flag}'"]
         if self.kind == "alike" and overall:

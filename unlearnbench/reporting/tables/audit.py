@@ -49,11 +49,14 @@ def attacks_table(condition: Condition) -> table.Table | None:
     power = {f"{attack}_auc": float(own["power"].iloc[0]) for attack, own in frames.items()}
     frame = pd.concat([frame, pd.DataFrame({"kind": "power"} | power, index=["power"])])
     tiers = "; ".join(f"{attack_title(attack)}: {tier(condition, attack)}" for attack in attacks)
+    # 0.1.0 had one margin for all attacks, which its file does not say any more.
+    within = "" if condition.old else f" (within {condition.benchmark.limits.said})"
     caption = (
         f"{condition.heading}. AUC % of each attack, forget samples against"
-        f" non-members, with its 95 % interval over samples and seeds. To retrain: = equivalent"
-        f" within {condition.benchmark.limits.said}, ≠ different, ? inconclusive. Power: whether"
-        f" the attack tells the original's members; one without says nothing. {tiers}."
+        " non-members, with its 95 % interval over samples and seeds. Against retrain, by this"
+        f" attack alone: = gap small enough{within}, ≠ different (Holm over methods), ? neither."
+        " Power: whether the attack tells the original's members; one without says nothing."
+        f" {tiers}."
     )
     columns = [table.Column(attack_title(attack), partial(_judged, attack)) for attack in attacks]
     return table.Table(caption, frame.rename_axis("label").reset_index(), [LABEL, *columns])

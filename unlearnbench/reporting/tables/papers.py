@@ -108,13 +108,6 @@ def claims_tables(benchmarks: Mapping[str, Findings]) -> list[table.Table]:
         table.interval("Points [95 %]", "value", "+"),
         table.text("Verdict", "ending"),
     ]
-    void = "; ".join(
-        f"{benchmark}, {condition.heading} ({', '.join(condition.voided)})"
-        for benchmark, findings in benchmarks.items()
-        for condition in findings.conditions
-        if condition.voided
-    )
-    left_out = f" Left out, since controls failed: {void}." if void else ""
     tables = []
     for name, paper in discover("unlearnbench.papers").items():
         rows: list[dict[str, Any]] = [
@@ -125,9 +118,21 @@ def claims_tables(benchmarks: Mapping[str, Findings]) -> list[table.Table]:
         if rows:
             frame = pd.DataFrame(rows).sort_values("claim", kind="stable", ignore_index=True)
             frame = frame.rename(columns={"low": "value_low", "high": "value_high"})
-            caption, name = f"{CLAIMS} {paper.NOTE}{left_out}", f"claims-{name}"
+            caption = " ".join(filter(None, [CLAIMS, paper.NOTE, left_out(benchmarks)]))
+            name = f"claims-{name}"
             tables.append(table.Table(caption, frame, columns, name, paper.TITLE))
     return tables
+
+
+def left_out(benchmarks: Mapping[str, Findings]) -> str:
+    """Name the conditions of which nothing is concluded, since controls failed; "" for none."""
+    void = [
+        f"{name}, {condition.heading} ({', '.join(condition.voided)})"
+        for name, findings in benchmarks.items()
+        for condition in findings.conditions
+        if condition.voided
+    ]
+    return f"Left out, since controls failed: {'; '.join(void)}." if void else ""
 
 
 def _rival(row: table.Entry) -> str:

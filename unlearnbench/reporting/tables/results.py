@@ -62,23 +62,22 @@ def main_table(condition: Condition) -> Table:
     numbers = judged.columns.difference(["verdict", "strongest"])
     frame = frame.join(judged.astype(dict.fromkeys(numbers, float)))
     frame = frame.astype(dict.fromkeys(["n", "rank", "rank_last"], "Int64"))
-    columns = [LABEL, text("Verdict vs retrain", "verdict")]
+    columns = [LABEL, text("Verdict", "verdict")]
     if not condition.old:
-        columns += [Column("Strongest audit [95 %]", _strongest, side="l")]
-        columns += [interval("Leak left % [95 %]", "share", digits=0), Column("Rank", _places)]
+        columns += [Column("Strongest audit", _strongest, side="l")]
+        columns += [interval("Leak left %", "share", digits=0), Column("Rank", _places)]
     columns += [averaged("ft_auc")]
     columns += [averaged("forget_accuracy", "Forget %"), _mean_gap("forget_confidence", "Conf F")]
     columns += [averaged("retain_accuracy", "Retain %"), averaged("test_accuracy", "Test %")]
     columns += [_mean_gap("test_confidence", "Conf T"), averaged("avg_gap")]
-    columns += [averaged("time_ratio", "Time ↓"), RUNS]
+    columns += [number("Time ↓", "time_ratio", ".2f", key="time_ratio"), RUNS]
     terms = ", ".join(METRICS[term].heading.removesuffix(" %") for term in benchmark.gap_terms)
     caption = (
-        f"{condition.heading}. {OLD if condition.old else _verdicts_said(condition)} Forget,"
-        " Retain, Test: accuracies, and FT AUC, mean ± std over n runs; closest to retrain is"
-        " best. Conf: the mean confidence on forget (F) and test (T) samples minus retrain's."
-        " Noise band: how far a retrain is from retrain by chance (95 %)."
-        f" Avg gap: lower is better; mean distance to retrain over {terms}."
-        " Time: a share of retraining's, lower is better."
+        f"{condition.heading}. {OLD if condition.old else _verdicts_said(condition)} FT AUC and"
+        " accuracies (Forget, Retain, Test): mean ± std over n runs; closest to retrain is best."
+        " Conf: mean confidence on forget (F) and test (T) samples minus retrain's. Noise band: how"
+        " far a retrain is from retrain by chance (95 %)."
+        f" Avg gap: mean distance to retrain over {terms}. Time: a share of retraining's."
     )
     return marked(condition, Table(caption, frame, columns))
 
@@ -86,12 +85,14 @@ def main_table(condition: Condition) -> Table:
 def _verdicts_said(condition: Condition) -> str:
     """Say what the columns of verdicts hold, and which audits do not count."""
     said = (
-        "Verdict: over all audits. Strongest audit: the one that is surest of a difference, and"
-        " the gap to retrain that it finds, in points. Leak left: of the original's own gap in FT"
-        " AUC. Rank: places it may have by its distance to retrain in FT AUC (95 %)."
+        "Verdict: against retrain, over all audits. Strongest audit: the one that is surest of a"
+        " difference, with its gap to retrain in points. Leak left: share of the original's own gap"
+        " in FT AUC."
+        " Brackets: 95 %, not adjusted for the number of audits. Rank: places it may have by its"
+        " distance to retrain in FT AUC (95 %)."
     )
-    none = ", ".join(map(audit_title, condition.powerless))
-    return f"{said} Without power, and not counted: {none}." if none else said
+    none = "; ".join(map(audit_title, condition.powerless))
+    return f"{said} Without power, so not counted for 'equivalent': {none}." if none else said
 
 
 def _judged(condition: Condition, label: str) -> dict[str, Any]:
@@ -109,8 +110,8 @@ def _judged(condition: Condition, label: str) -> dict[str, Any]:
 def _strongest(row: Entry) -> str:
     if row["strongest"] is None:
         return ABSENT
-    gap = interval("", "strongest_gap", "+").write(row)
-    return f"{audit_title(row['strongest'])} {gap}"
+    gap, low, high = (row[f"strongest_gap{end}"] for end in ("", "_low", "_high"))
+    return f"{audit_title(row['strongest'])} {gap:+.0f} [{low:.0f}, {high:.0f}]"
 
 
 def _mean_gap(key: str, heading: str) -> Column:
@@ -120,7 +121,9 @@ def _mean_gap(key: str, heading: str) -> Column:
     def write(row: Entry) -> str:
         if row[name] is None:
             return ABSENT
-        return f"±{row[name]:.2f}" if row["kind"] == "band" else f"{row[name] + 0.0:+.2f}"
+        if row["kind"] == "band":
+            return f"±{row[name]:.2f}"
+        return f"{np.round(row[name], 2) + 0.0:+.2f}"  # + 0.0: never "-0.00"
 
     return Column(heading, write, key)
 

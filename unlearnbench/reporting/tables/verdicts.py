@@ -122,7 +122,8 @@ def versus_table(condition: Condition, label: str | None = None) -> table.Table 
     caption = (
         f"{condition.heading}. Against {best}{label or condition.nearest}: how much farther every"
         " other method's FT AUC is from retrain's, in points, whichever side it is on; paired over"
-        " samples and seeds. p: adjusted for these comparisons alone (Holm)."
+        " samples and seeds. p: of the intersection-union test on distances, as in the pairs,"
+        " adjusted for these comparisons alone (Holm)."
     )
     return table.Table(caption, found.rename(columns=with_ends), columns)
 
