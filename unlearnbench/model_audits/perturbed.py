@@ -31,7 +31,7 @@ class Perturbed(ModelAudit):
     needs_retrain: ClassVar[bool] = True
 
     radius: float = param(
-        0.5, gt=0, help="l2 radius of the ball where a run has not searched", source="ours"
+        0.5, gt=0, help="l2 radius of the ball where a run has not searched", source="ourselves"
     )
 
     def logits(self, model: nn.Module, case: Case) -> Tensor:
