@@ -32,7 +32,7 @@ class Perturbed(ModelAudit):
     compared: ClassVar[tuple[str, ...]] = ()  # see above: only at the same points
 
     radius: float = param(
-        0.5, gt=0, help="l2 radius of the ball where a run has not searched", source="ours"
+        0.5, gt=0, help="l2 radius of the ball where a run has not searched", source="ourselves"
     )
 
     def logits(self, model: nn.Module, case: Case) -> Tensor:

@@ -36,8 +36,10 @@ class Probe(ModelAudit):
     needs_retrain: ClassVar[bool] = True
     compared: ClassVar[tuple[str, ...]] = ("accuracy", "confidence")
 
-    penalty: float = param(1e-3, gt=0, help="half of it times the squared weights", source="ours")
-    steps: int = param(1000, ge=1, help="most that L-BFGS takes", source="ours")
+    penalty: float = param(
+        1e-3, gt=0, help="half of it times the squared weights", source="ourselves"
+    )
+    steps: int = param(1000, ge=1, help="most that L-BFGS takes", source="ourselves")
 
     def logits(self, model: nn.Module, case: Case) -> Tensor:
         """Return the outputs of the probe."""
