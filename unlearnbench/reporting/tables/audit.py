@@ -172,12 +172,9 @@ def control_table(condition: Condition) -> table.Table | None:
     rows = []
     for label, must, problems in condition.controls():
         row: dict[str, Any] = {"label": label, "kind": kind(condition, label), "must": must}
-        row |= {"came_out": not problems, "problems": "; ".join(problems), "rate": ""}
-        differing, audits = condition.differing(label)
-        if label == HELD_OUT and audits:
-            row["rate"] = (
-                f"; different by {differing} of {audits} audits (5 % each expected by chance)"
-            )
+        row |= {"came_out": not problems, "problems": "; ".join(problems)}
+        if label == HELD_OUT:
+            row |= dict(zip(("differing", "audits"), condition.differing(label), strict=True))
         rows.append(row | mean_and_std(runs[runs["label"] == label], ["test_accuracy", "ft_auc"]))
     columns = [
         table.text("Control", "label"),
@@ -192,4 +189,9 @@ def control_table(condition: Condition) -> table.Table | None:
 
 def _came_out(row: table.Entry) -> str:
     outcome = "as expected" if row["came_out"] else f"NO: {row['problems']}"
-    return f"{outcome}{row['rate']}"
+    if not row.get("audits"):
+        return outcome
+    return (
+        f"{outcome}; different by {row['differing']:.0f} of {row['audits']:.0f} audits (5 % each"
+        " expected by chance)"
+    )

@@ -110,8 +110,8 @@ def _judged(condition: Condition, label: str) -> dict[str, Any]:
 def _strongest(row: Entry) -> str:
     if row["strongest"] is None:
         return ABSENT
-    gap, low, high = (row[f"strongest_gap{end}"] for end in ("", "_low", "_high"))
-    return f"{audit_title(row['strongest'])} {gap:+.0f} [{low:.0f}, {high:.0f}]"
+    gap = interval("", "strongest_gap", digits=0).write(row)
+    return f"{audit_title(row['strongest'])} {gap}"
 
 
 def _mean_gap(key: str, heading: str) -> Column:

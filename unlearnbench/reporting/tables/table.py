@@ -235,7 +235,9 @@ def interval(
 
 def with_interval(value: float, low: float, high: float, sign: str = "", digits: int = 1) -> str:
     """Write a number and its 95 % interval."""
-    return f"{value:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+    rounded = np.round([value, low, high], digits) + 0.0  # + 0.0: never "-0.0"
+    shown, first, last = (f"{end:{sign}.{digits}f}" for end in rounded)
+    return f"{shown} [{first}, {last}]"
 
 
 def _missing(row: Entry, absent: str) -> str:
