@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 FPRS = (0.01, 0.001)
 """False-positive rates at which the share of found members is read."""
 HEADLINE = "rmia"
-"""The attack behind FT, FR and RT AUC."""
+"""The attack behind FT, FR and RT AUC, unless a benchmark names another."""
+PAPER = "rmia-paper"
+"""The attack behind AUCs that the AMUN paper printed."""
 ULIRA = "u-lira"
 """The attack that needs shadow models in place of references, see `ulira`."""
 
@@ -71,8 +73,10 @@ class View:
         return expit(self.margin)
 
 
-def _rmia_paper(view: View, references: ReferenceModels) -> Floats:
-    ratio = view.signals["sm_taylor"].astype(np.float64) / references.paper
+def _sm_taylor(signal: str, view: View, references: ReferenceModels) -> Floats:
+    mean = getattr(references, signal).mean(0)  # over all references, with the sample and without
+    own = view.signals[signal].astype(np.float64)
+    ratio = np.divide(own, mean, out=np.zeros_like(own), where=mean != 0)
     # Every other sample of the pool is the population; with gamma > 1 none counts itself.
     return share_above(ratio, ratio, gamma=GAMMA, strict=True)
 
@@ -88,23 +92,45 @@ def _svc(view: View, references: ReferenceModels | None) -> Floats:
 
 @dataclass(frozen=True)
 class Attack:
-    """Describe an attack: title, what it does in a line, whether it needs reference models."""
+    """Describe an attack: title, what it does in a line, and what it needs.
+
+    references: whether that is reference models; signal: what it reads of a model, and of them.
+    """
 
     title: str
     about: str
     score: Callable[[View, Any], Floats]
     references: bool = True
+    signal: str = "margin"
+
+    def possible(self, view: View, references: ReferenceModels | None) -> bool:
+        """Say whether there is all that it needs: old runs have not stored every signal."""
+        if self.references and getattr(references, self.signal, None) is None:
+            return False
+        return self.signal in view.signals
+
+
+_AS_AMUN = "SM-Taylor, T = 2, m = 0.6, n = 4, gamma = 2, all other samples as population, online"
 
 
 ATTACKS: dict[str, Attack] = {
     "rmia": Attack(
         "RMIA", "likelihood ratio against references, online", lambda v, r: v.confidence / r.online
     ),
-    "rmia-paper": Attack(
+    PAPER: Attack(
         "RMIA, AMUN's",
-        "as in AMUN's evaluation: SM-Taylor, T = 2, m = 0.6, n = 4, gamma = 2, all other samples"
-        " as population, online",
-        _rmia_paper,
+        f"as AMUN's code has it: {_AS_AMUN}; its probabilities may be negative or above 1, and"
+        " samples are compared with those of the same sign; where one is not defined it counts as"
+        " 0, not a member",
+        partial(_sm_taylor, "sm_taylor_exact"),
+        signal="sm_taylor_exact",
+    ),
+    "rmia-clamped": Attack(
+        "RMIA, AMUN's, clamped",
+        f"AMUN's evaluation with probabilities that are some: {_AS_AMUN}; each Taylor cubic is held"
+        " at 1e-6 or more",
+        partial(_sm_taylor, "sm_taylor"),
+        signal="sm_taylor",
     ),
     "rmia-offline": Attack(
         "RMIA offline",
@@ -129,9 +155,17 @@ ATTACKS: dict[str, Attack] = {
     # The loss is log(1 + exp(-margin)): it falls as the margin grows.
     "loss": Attack("Loss", "the loss itself (Attack-P)", lambda v, r: v.margin, references=False),
     "svc": Attack(
-        "SVC", "an SVC on the label-aware modified entropy (SalUn)", _svc, references=False
+        "SVC",
+        "an SVC on the label-aware modified entropy (SalUn)",
+        _svc,
+        references=False,
+        signal="modified_entropy",
     ),
 }
+HEADLINES = [name for name in ATTACKS if name != "svc"]
+"""Those that score all samples, as FR and RT AUC need: the SVC does not score what it learns of."""
+SHOWN = [name for name in ATTACKS if name != "rmia-clamped"]
+"""The attacks of a benchmark that names none."""
 
 
 def score(name: str, view: View, references: ReferenceModels | None) -> Floats:
@@ -142,11 +176,6 @@ def score(name: str, view: View, references: ReferenceModels | None) -> Floats:
 def attack_title(attack: str) -> str:
     """Name an attack for people."""
     return "U-LiRA" if attack == ULIRA else ATTACKS[attack].title
-
-
-def possible(names: list[str], references: ReferenceModels | None) -> list[str]:
-    """Keep the attacks that can be made with the references there are."""
-    return [name for name in names if references is not None or not ATTACKS[name].references]
 
 
 @dataclass(frozen=True)
