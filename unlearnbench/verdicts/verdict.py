@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnbench.audits.attacks import FPRS, HEADLINE, Attacked, Samples, attack_title
+from unlearnbench.audits.attacks import FPRS, Attacked, Samples, attack_title
 from unlearnbench.audits.roc import Part, mean_part, rate
 from unlearnbench.verdicts.inference import FEWEST, LEVEL, Estimate, combine, holm, judge, ranks
 
@@ -245,7 +245,7 @@ class Expectation:
     def problems(self, main: Verdict, shown: Mapping[str, Verdict]) -> list[str]:
         """List what came out otherwise: by the attack behind FT AUC, or by those that are shown."""
         if self.kind == "told":
-            return [] if main.power else [f"{attack_title(HEADLINE)} cannot tell them"]
+            return [] if main.power else [f"{attack_title(main.attack)} cannot tell them"]
         if self.kind == "flagged":
             return [] if self.flag in main.flags else [f"not flagged '{self.flag}'"]
         titles = {attack_title(attack): verdict for attack, verdict in shown.items()}
