@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from scipy.special import expit
 from tests.conftest import allowed
 from tests.hand import by_hand
 from unlearnbench import registry
+from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.data.splits import reference_members
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
@@ -95,6 +98,30 @@ def write_store(folder: Path, planned: Planned, train: int, test: int) -> Store:
             spec, record, signals, {} if spec.kind == "reference" else {"logits": logits}, split
         )
     return store
+
+
+def test_an_attack_whose_signal_was_not_stored_is_left_out_in_a_line(tmp_path: Path) -> None:
+    plan = planned(1, ["ft"])
+    findings = collect(plan, write_store(tmp_path, plan, 300, 100))
+    count = len(findings.runs)
+    (line,) = findings.broken
+    assert line.startswith(f"RMIA, AMUN's is left out of {count} of {count} runs: they, or the ref")
+    assert set(findings.attacks["attack"]) == {*ATTACKS} - {"rmia-paper", "rmia-clamped"}
+    clamped = plan.benchmark.model_copy(update={"headline": "rmia-clamped"})
+    again = collect(replace(plan, benchmark=clamped), Store(tmp_path))
+    assert "rmia-clamped" in set(again.attacks["attack"]), "it reads what was stored"
+    assert again.runs["ft_auc"].tolist() == pytest.approx(list(again.runs["auc: rmia-clamped"]))
+
+
+def test_findings_of_before_the_paper_attack_was_exact_call_theirs_clamped() -> None:
+    written = json.loads(by_hand().as_json())
+    del written["benchmark"]["headline"]
+    written["benchmark"]["attacks"] = ["rmia", "rmia-paper"]
+    attacks = written["attacks"]["attack"]
+    written["attacks"]["attack"] = ["rmia-paper" if name == "loss" else name for name in attacks]
+    (condition,) = Findings.from_json(json.dumps(written)).conditions
+    assert condition.attacks == condition.every_attack == ["rmia", "rmia-clamped"]
+    assert condition.benchmark.headline == "rmia"
 
 
 def test_a_metric_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

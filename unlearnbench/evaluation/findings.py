@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unlearnbench import registry
-from unlearnbench.audits.attacks import HEADLINE, ULIRA
+from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.metrics.curves import Curves
 from unlearnbench.metrics.gaps import noise_band, summarise
 from unlearnbench.metrics.metric import GROUP, of_kind
@@ -111,6 +111,8 @@ class Findings:
     def from_json(cls, text: str) -> Self:
         """Read what `as_json` wrote."""
         content = json.loads(text)
+        if "headline" not in content["benchmark"]:  # from before rmia-paper was as in AMUN's code
+            content = json.loads(text.replace("rmia-paper", "rmia-clamped"))
         content |= {name: frame(content[name]) for name in FRAMES}
         content["benchmark"] = benchmark = validate(content["benchmark"])
         if "controls" in content:
@@ -188,7 +190,7 @@ class Condition:
 
     @cached_property
     def sound(self) -> list[str]:
-        """The methods that may be called best: those without a flag under RMIA."""
+        """The methods that may be called best: those without a flag under the headline attack."""
         judged = self.verdicts()
         return [n for n in self.methods if n not in judged or not judged[n].flags]
 
@@ -209,11 +211,11 @@ class Condition:
         """The attacks that were made, those that no table was asked to show too."""
         return list(self._judged)
 
-    def verdicts(self, attack: str = HEADLINE) -> dict[str, Verdict]:
+    def verdicts(self, attack: str = "") -> dict[str, Verdict]:
         """Return what an attack, by default that of FT AUC, makes of each row, by label."""
-        return self._judged.get(attack, {})
+        return self._judged.get(attack or self.benchmark.headline, {})
 
-    def verdict(self, label: str, attack: str = HEADLINE) -> Verdict:
+    def verdict(self, label: str, attack: str = "") -> Verdict:
         """Return what an attack makes of one row. Raises KeyError where it was not made."""
         return self.verdicts(attack)[label]
 

@@ -1,5 +1,6 @@
 """From stored signals to metrics: every finished cell against every attack and every retrain."""
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -10,12 +11,12 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from unlearnbench.audits.attacks import (
+    ATTACKS,
     HEADLINE,
     Attacked,
     Samples,
     View,
     attacked,
-    possible,
     score,
     ulira,
 )
@@ -45,43 +46,52 @@ def evaluate(
     attacks: list[str],
     forget_set: object,
     twin: tuple[View, NDArray[np.int64]] | None = None,
+    headline: str = HEADLINE,
 ) -> Evaluation:
     """Compute every metric that needs no retrain, every attack, and the curves.
 
     Accuracies and AUCs are in percent, confidences in [0, 1]. twin: of the model for which forget
-    and test samples changed places, and the test samples that it forgot. Without references there
-    is no AUC that needs them.
+    and test samples changed places, and the test samples that it forgot; headline: the attack
+    behind the AUCs. An attack that lacks something it needs is left out.
     """
     swapped = None
-    if twin is not None and references is not None:
-        swapped = score(HEADLINE, twin[0], references), twin[1]
+    if twin is not None and ATTACKS[headline].possible(twin[0], references):
+        swapped = score(headline, twin[0], references), twin[1]
     seen, found = Seen(view, swapped), {}
     values = {metric.name: metric.function(seen) for metric in of_type(OfModel)}
-    for attack in possible(list(dict.fromkeys([HEADLINE, *attacks])), references):
+    for attack in dict.fromkeys([headline, *attacks]):
+        if not ATTACKS[attack].possible(view, references):
+            continue
         scores = score(attack, view, references)
-        if attack == HEADLINE:
+        if attack == headline:
             values |= {metric.name: metric.function(seen, scores) for metric in of_type(OfScores)}
         found[attack] = attacked(scores, view.samples.forget, view.samples.others, forget_set)
     known = {name: value for name, value in values.items() if value is not None}
-    return Evaluation(known, found, curves(view, references))
+    return Evaluation(known, found, curves(view, references, headline))
 
 
 @dataclass
 class Measured:
-    """Hold what was measured: by cell, of U-LiRA by access, fraction, label; broken: why not."""
+    """Hold what was measured: by cell, of U-LiRA by access, fraction, label; broken: why not.
+
+    lacking: by attack, how many cells lack a signal that it needs, of themselves or of references.
+    """
 
     cells: dict[Cell, Evaluation] = field(default_factory=dict)
     ulira: dict[tuple[Access, float, str], list[Attacked]] = field(default_factory=dict)
     broken: dict[Cell, str] = field(default_factory=dict)
+    lacking: dict[str, int] = field(default_factory=dict)
     offline_a: float | None = None
 
 
 class Measurement:
     """Read the store and measure. Arrays are read where they are needed and not kept."""
 
-    def __init__(self, plan: Plan, store: Store, attacks: list[str]) -> None:
+    def __init__(
+        self, plan: Plan, store: Store, attacks: list[str], headline: str = HEADLINE
+    ) -> None:
         """Measure what `plan` describes and `store` holds."""
-        self.plan, self.store, self.attacks = plan, store, attacks
+        self.plan, self.store, self.attacks, self.headline = plan, store, attacks, headline
         self._samples: dict[tuple[str, int], Samples] = {}
 
     def finished(self) -> list[Cell]:
@@ -125,7 +135,7 @@ class Measurement:
         usable = [run for run in runs if store.done(run) and store.digest(run) == self._digest]
         if not runs or usable != runs:
             return None
-        needed = ("margin", "sm_taylor", "member")
+        needed = ("margin", "sm_taylor", "sm_taylor_exact", "member")
         return ReferenceModels.join([store.signals(run, *needed) for run in runs])
 
     def run(self) -> Measured:
@@ -145,6 +155,7 @@ class Measurement:
         for cell, evaluation in measured.cells.items():
             alike.setdefault((cell.access, cell.forget_set), {})[cell] = evaluation.values
         threads(delayed(self._add_distances)(values) for values in alike.values())
+        measured.lacking = self._lacking(measured)
         measured.ulira = self._ulira()
         return measured
 
@@ -172,8 +183,20 @@ class Measurement:
         if twin and self.store.done(twin.run) and self.store.has_split(twin.split):
             stand_ins = self.store.split(twin.split)["forget"]
             swapped = View(self.store.signals(twin.run), samples), stand_ins
-        found = evaluate(view, self.references, self.attacks, cell.forget_set, swapped)
+        found = evaluate(
+            view, self.references, self.attacks, cell.forget_set, swapped, self.headline
+        )
         return replace(found, no_op=self._is_no_op(cell, signals["margin"]))
+
+    def _lacking(self, measured: Measured) -> dict[str, int]:
+        """Count the cells without an attack for which there are references if it needs any."""
+        made = Counter(attack for found in measured.cells.values() for attack in found.attacks)
+        return {
+            attack: count
+            for attack in dict.fromkeys([self.headline, *self.attacks])
+            if self.references is not None or not ATTACKS[attack].references
+            if (count := len(measured.cells) - made[attack])
+        }
 
     def _is_no_op(self, cell: Cell, margin: NDArray[Any]) -> bool:
         """Say whether a run gave back the very model it was given: no margin differs by 0.001.
