@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from unlearnbench.audits.attacks import HEADLINE, attack_title
+from unlearnbench.audits.attacks import attack_title
 from unlearnbench.audits.references import reference_counts
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.metric import METRICS
@@ -31,7 +31,8 @@ def about(findings: Findings) -> dict[str, Any]:
         "b": benchmark,
         "notes": warnings(findings),
         "repetitions": tested["forget_seed"].nunique(),
-        "references": findings.references,
+        "references": findings.references or "no",
+        "headline": attack_title(benchmark.headline),
         "machines": [machines[key] for key in sorted(machines, key=repr)],
         "recipe": dict(flat(benchmark.recipe.model_dump(exclude_none=True))),
         "settings": {label: row.settings for label, row in benchmark.methods.items()},
@@ -74,8 +75,9 @@ def outcome(condition: Condition) -> Iterator[str]:
         return
     there = [label for label in (ORIGINAL, RETRAIN) if label in verdicts]
     levels = [f"{label} {verdicts[label].auc.value:.1f} %" for label in there]
+    attack = attack_title(condition.benchmark.headline)
     yield (
-        f"{condition.heading}. A membership attack (RMIA) tells forgotten samples"
+        f"{condition.heading}. A membership attack ({attack}) tells forgotten samples"
         f" from others with an AUC of: {', '.join(levels)}; 50 % is guessing."
     )
     margin = condition.benchmark.limits.equivalence
@@ -98,12 +100,12 @@ def outcome(condition: Condition) -> Iterator[str]:
 
 
 def _other_attacks(condition: Condition, labels: list[str]) -> Iterator[str]:
-    """Name the attacks other than RMIA that find methods different of which RMIA does not."""
+    """Name attacks that find methods different of which the headline attack does not."""
     seeing: dict[str, list[str]] = {}
     for attack in condition.every_attack:
         verdicts = condition.verdicts(attack)
         for label in labels:
-            if attack != HEADLINE and label in verdicts and verdicts[label].word == "different":
+            if label in verdicts and verdicts[label].word == "different":
                 seeing.setdefault(label, []).append(attack_title(attack))
     for label, attacks in seeing.items():
         yield f"But other attacks find {label} different: {', '.join(attacks)}."
@@ -160,7 +162,11 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
         ("Access", ", ".join(b.access)),
         ("Repetitions", f"originals {originals}, runs {runs}, combined by {seeds.pairing}"),
         ("Yardstick", f"{seeds.retrains} retrained models for each forget set{held}"),
-        ("Attacks", f"{findings.references} reference models on halves of pooled data"),
+        (
+            "Attacks",
+            f"{findings.references or 'no'} reference models on halves of pooled data; FT AUC is"
+            f" that of {attack_title(b.headline)}",
+        ),
         (
             "Declared beforehand",
             f"equivalent means within {b.limits.equivalence:g} points of FT AUC; a method that"
@@ -186,8 +192,9 @@ def of_condition(condition: Condition) -> Iterator[str]:
     verdicts = condition.verdicts()
     if ORIGINAL in verdicts and not verdicts[ORIGINAL].power:
         yield (
-            "RMIA cannot tell the original's members, so FT AUC says nothing of forgetting: take"
-            " more references, larger forget sets, or more of them."
+            f"{attack_title(condition.benchmark.headline)} cannot tell the original's members, so"
+            " FT AUC says nothing of forgetting: take more references, larger forget sets, or more"
+            " of them."
         )
     for label, _, problems in condition.controls():
         if problems and label != ORIGINAL:
