@@ -9,10 +9,19 @@ import numpy as np
 import pytest
 from scipy.special import expit
 from scipy.stats import norm
+from sklearn.svm import SVC
 
 from tests.toys import toy
 from unlearnbench.audits import lira, references
-from unlearnbench.audits.attacks import ATTACKS, Samples, View, mis, score, svc_scores
+from unlearnbench.audits.attacks import (
+    ATTACKS,
+    Samples,
+    View,
+    _decide,
+    mis,
+    score,
+    svc_scores,
+)
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.audits.roc import auc
 from unlearnbench.data.splits import reference_members
@@ -139,7 +148,9 @@ def test_no_attack_beats_the_oracle() -> None:
     view = View({"margin": target, "sm_taylor": p, "sm_taylor_exact": p}, samples)
     probability = ReferenceModels(bank.margin, bank_p, bank.member, bank_p)
     found = {
-        name: attack(score(name, view, probability)) for name in ATTACKS if name not in ("svc",)
+        name: attack(score(name, view, probability))
+        for name in ATTACKS
+        if name not in ("svc", "class")
     }
     assert max(found.values()) < ORACLE + 0.005
     assert found["loss"] == pytest.approx(0.6241, abs=0.007), "delta / sqrt(2 (1 + 2^2))"
@@ -243,9 +254,17 @@ def test_svc_by_hand() -> None:
     assert auc(*svc_scores(retain, test, clean)) == pytest.approx(50, abs=8)
 
 
-def test_svc_with_equal_values_joined_is_the_plain_one() -> None:
-    from sklearn.svm import SVC
+@pytest.mark.parametrize("spread", [0.0, 1e-6, 1.0, 40.0, 1e5])
+def test_svc_decides_as_libsvm_does(spread: float) -> None:
+    draw = RNG(3)
+    model = SVC(C=3, kernel="rbf", gamma="auto")
+    model.fit(draw.exponential(2.0, 400)[:, None], draw.integers(0, 2, 400))
+    values = spread * draw.random(300)
+    own, theirs = _decide(model, values), model.decision_function(values[:, None])
+    np.testing.assert_allclose(own, theirs, atol=1e-9)
 
+
+def test_svc_with_equal_values_joined_is_the_plain_one() -> None:
     draw = RNG(14)
     retain, test = expit(draw.normal(5, 3, 600)), expit(draw.normal(3, 3, 600))
     forget = expit(draw.normal(4, 3, 500))
@@ -278,7 +297,7 @@ def test_attacks_that_lack_a_signal_are_not_possible() -> None:
     new = View({**old.signals, "sm_taylor_exact": target}, old.samples)
     for view, models in ((old, both), (new, bank)):
         found = {name for name, attack in ATTACKS.items() if attack.possible(view, models)}
-        assert set(ATTACKS) - found == {"rmia-paper", "svc"}
+        assert set(ATTACKS) - found == {"rmia-paper", "svc", "class"}
 
 
 @pytest.mark.parametrize(

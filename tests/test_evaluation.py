@@ -15,7 +15,7 @@ from scipy.special import expit
 from tests.conftest import allowed
 from tests.hand import by_hand
 from unlearnbench import registry
-from unlearnbench.audits.attacks import ATTACKS
+from unlearnbench.audits.attacks import SHOWN
 from unlearnbench.data.splits import reference_members
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
@@ -60,8 +60,14 @@ def planned(repeats: int, methods: list[str]) -> Planned:
     return expand(resolve(validate(asked), plugins, methods)[0], plugins)
 
 
-def write_store(folder: Path, planned: Planned, train: int, test: int) -> Store:
-    """Write signals of every model: margins grow where a sample was trained on."""
+def write_store(
+    folder: Path, planned: Planned, train: int, test: int, *, sets: int = 1000, exact: bool = True
+) -> Store:
+    """Write signals of every model: margins grow where a sample was trained on.
+
+    sets: how many forget sets there are; further seeds draw them again; exact: with the signal of
+    rmia-paper, which older runs lack.
+    """
     store, n, draw = Store(folder), train + test, np.random.default_rng(0)
     store.prepare()
     level, label = draw.normal(5, 3.5, n), draw.integers(0, 10, n)
@@ -69,7 +75,7 @@ def write_store(folder: Path, planned: Planned, train: int, test: int) -> Store:
     for node in planned.plan.nodes.values():
         spec, member, split = node.spec, np.arange(n) < train, None
         if spec.split is not None:
-            order = np.random.default_rng(spec.split.seed).permutation(train)
+            order = np.random.default_rng(spec.split.seed % sets).permutation(train)
             split = {"forget": np.sort(order[: train // 10]), "earlier": order[:0]}
             member[split["forget"]] = False
         if spec.member is not None:
@@ -79,6 +85,8 @@ def write_store(folder: Path, planned: Planned, train: int, test: int) -> Store:
         signals = {"margin": margin, "member": member, "label": label, "correct": margin > 0}
         entropy = -2 * (1 - sure) * np.log(np.maximum(sure, 1e-12))
         signals |= {"sm_taylor": sure.astype(np.float32), "modified_entropy": entropy}
+        if exact:
+            signals["sm_taylor_exact"] = signals["sm_taylor"]
         logits = draw.normal(size=(n, 10)).astype(np.float16)
         logits[np.arange(n), label] += margin.astype(np.float16)
         record = {
@@ -102,11 +110,11 @@ def write_store(folder: Path, planned: Planned, train: int, test: int) -> Store:
 
 def test_an_attack_whose_signal_was_not_stored_is_left_out_in_a_line(tmp_path: Path) -> None:
     plan = planned(1, ["ft"])
-    findings = collect(plan, write_store(tmp_path, plan, 300, 100))
+    findings = collect(plan, write_store(tmp_path, plan, 300, 100, exact=False))
     count = len(findings.runs)
     (line,) = findings.broken
     assert line.startswith(f"RMIA, AMUN's is left out of {count} of {count} runs: they, or the ref")
-    assert set(findings.attacks["attack"]) == {*ATTACKS} - {"rmia-paper", "rmia-clamped"}
+    assert set(findings.attacks["attack"]) == {*SHOWN} - {"rmia-paper", "class"}
     clamped = plan.benchmark.model_copy(update={"headline": "rmia-clamped"})
     again = collect(replace(plan, benchmark=clamped), Store(tmp_path))
     assert "rmia-clamped" in set(again.attacks["attack"]), "it reads what was stored"
@@ -122,6 +130,18 @@ def test_findings_of_before_the_paper_attack_was_exact_call_theirs_clamped() -> 
     (condition,) = Findings.from_json(json.dumps(written)).conditions
     assert condition.attacks == condition.every_attack == ["rmia", "rmia-clamped"]
     assert condition.benchmark.headline == "rmia"
+
+
+def test_forget_sets_are_told_apart_by_what_they_hold(tmp_path: Path) -> None:
+    plan = planned(3, ["ft"])
+    apart = collect(plan, write_store(tmp_path / "apart", plan, 300, 100))
+    same = collect(plan, write_store(tmp_path / "same", plan, 300, 100, sets=1))
+    sets = [set(found.attacks["sets"]) for found in (apart, same)]
+    assert sets == [{3}, {1}], "seeds 1, 2 and 3 draw one set"
+    assert set(same.runs["forget_seed"]) == {1} and len(same.runs) == len(apart.runs)
+    assert same.broken == ["Forget seeds 1, 2, 3 draw the same samples: they count as one."]
+    assert not same.verdicts["verdict"].isin(["equivalent", "different"]).any()
+    assert apart.broken == []
 
 
 def test_a_metric_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from unlearnbench.audits import lira
-from unlearnbench.audits.roc import Bools, Floats, auc
+from unlearnbench.audits.roc import Bools, Floats, Index, auc
 
 GAMMA = 2.0
 """How many times likelier than a population sample; RMIA's and AMUN's value for CIFAR-10."""
@@ -21,6 +21,7 @@ DEFAULT_A = 0.3
 """The offline constant for CIFAR-10 in RMIA's code, for too few references to choose from."""
 ATTACKED = 4
 """How many reference models are attacked to choose the offline constant."""
+DECILES = 10
 
 
 def reference_counts(references: int) -> list[int]:
@@ -163,3 +164,12 @@ def mean_over(chosen: Bools, probability: Floats) -> Floats:
     """Return each sample's mean over the models chosen for it, [n]."""
     mean: Floats = np.where(chosen, probability, 0).sum(0) / chosen.sum(0)
     return mean
+
+
+def deciles(memorisation: Floats) -> Index:
+    """Return which tenth each sample is in, 0 the least memorised; of few samples some are empty.
+
+    Always tenths: forget sets of a setting may differ in size (classes do), their curves may not.
+    """
+    rank = np.argsort(np.argsort(memorisation, kind="stable"), kind="stable")
+    return rank * DECILES // len(memorisation)

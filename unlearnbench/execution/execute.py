@@ -4,7 +4,7 @@ import resource
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,17 +15,19 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from unlearnbench import registry
-from unlearnbench.authoring import Method, Task
+from unlearnbench.authoring import Case, Method, ModelAudit, Task
 from unlearnbench.data.prepare import Data, DataSpec, Images, Labels, draw_samples
 from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_members
 from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution import Workplace
-from unlearnbench.execution.signals import read_logits, signals
+from unlearnbench.execution.signals import finite, read_logits, signals
+from unlearnbench.execution.warming import import_early, warm_up
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Recipe
 from unlearnbench.seeds import seed_for
 from unlearnbench.storage.store import Store
 from unlearnbench.toolkit.bounded import settle
+from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import Examples, outputs
 from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.training import train
@@ -38,9 +40,10 @@ def load_data(spec: DataSpec, root: Path) -> Data:
 
 
 @lru_cache(maxsize=2)
-def memorisation_order(spec: DataSpec, root: Path) -> NDArray[np.int64]:
-    """Order the training samples once a worker: all pairs are compared."""
-    return by_memorisation(*load_data(spec, root).train)  # pyright: ignore[reportArgumentType]
+def memorisation_order(spec: DataSpec, root: Path, count: int) -> NDArray[np.int64]:
+    """Order the first samples of the pool once a worker: all pairs are compared."""
+    data = load_data(spec, root)  # pyright: ignore[reportArgumentType]
+    return by_memorisation(data.images[:count], data.labels[:count])
 
 
 @lru_cache(maxsize=1)
@@ -59,11 +62,16 @@ def examples_of(part: tuple[Images, Labels], recipe: Recipe, device: torch.devic
 
 Weights = Callable[[str], Mapping[str, Tensor]]
 """Loads the weights of the model with a given id."""
+Records = Callable[[str], Mapping[str, Any]]
+"""Loads the record that the run with a given id left."""
 
 
 @dataclass
 class Outcome:
-    """Hold what a run leaves: signals and logits over training + test set, weights, bookkeeping."""
+    """Hold what a run leaves: signals and logits over training + test set, weights, bookkeeping.
+
+    An audit leaves no weights.
+    """
 
     signals: dict[str, NDArray[np.generic]]
     logits: NDArray[np.float32]
@@ -79,21 +87,26 @@ def execute(
     workplace: Workplace,
     weights: Weights,
     on_epoch: Callable[[int, int], None] | None = None,
+    records: Records = lambda run: {},
     *,
     curve: bool = False,
 ) -> Outcome:
-    """Train or unlearn as `spec` says.
+    """Train, unlearn or audit as `spec` says.
 
-    curve: note the accuracies on D_F and D_T after each epoch, for the reader and not the method.
-    The time of an unlearning run is the method's alone: synchronised, its searches and masks
-    inside, loading and evaluation outside. Raises MethodError if the method breaks its contract,
-    DataError if the data are not those of earlier runs.
+    records: asked for that of a run which is audited; curve: note the accuracies on D_F and D_T
+    after each epoch, for the reader and not the method. The time of an unlearning run is the
+    method's alone: synchronised, its searches and masks inside, loading and evaluation outside, and
+    so is what the first run of a process would pay for all: imports, kernels, the choice of a
+    compiled step; an audit's is all of its own. Raises MethodError if the method breaks its
+    contract, DataError if the data are not those of earlier runs.
     """
     place = torch.device(device)
     recorder = Recorder(on_epoch=on_epoch, profile={} if workplace.profile else None)
     with recorder.part("reading data", place):
         material = Material(spec, workplace, place)
     indices, about, member = material.indices, material.about(), material.member()
+    made: nn.Module | NDArray[np.float32]  # of an audit, the logits that it comes to
+    warm(spec.model, material.pool.images.shape[1:], material.data.classes, spec.recipe, place)
     if place.type == "cuda":
         torch.cuda.reset_peak_memory_stats(place)
     with recording(recorder):
@@ -103,20 +116,39 @@ def execute(
             plugin = registry.get(registry.runnable(workplace.plugins), "method", str(spec.method))
             method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
             about["source"] = plugin.source_hash()
-            model = material.unlearn(method, indices, weights, recorder)
+            import_early(plugin.source())
+            made = material.unlearn(method, indices, weights, recorder)
+        elif spec.kind == "audit" and indices is not None:
+            plugin = registry.get(registry.find("model_audits"), "audit of models", str(spec.audit))
+            audit = registry.build(registry.audit_class(plugin), plugin.name, spec.settings)
+            about["source"] = plugin.source_hash()
+            import_early(plugin.source())
+            made = material.audit(audit, indices, weights, records, recorder)
         else:
             world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
             seed = seed_for(spec.seed, spec.kind, spec.member or world)
-            model, examples = material.model(seed), material.part(member)
+            made, examples = material.model(seed), material.part(member)
             with recorder.timed("total", place):
-                settle(train(model, examples, seed=seed))
+                settle(train(made, examples, seed=seed))
 
     with recorder.part("evaluation", place):
-        logits = read_logits(model, material.pool)
+        logits = read_logits(made, material.pool) if isinstance(made, nn.Module) else made
         read = signals(logits, material.data.labels, member)
+        if spec.data.superclasses is not None:
+            read["subclass"] = material.data.subclasses.astype(np.int16)
     about["peak memory MB"] = peak_memory(place)
-    kept = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    state = made.state_dict() if isinstance(made, nn.Module) else {}
+    kept = {name: value.detach().cpu() for name, value in state.items()}
     return Outcome(read, logits, kept, indices, recorder, about)
+
+
+@cache
+def warm(
+    architecture: str, image: torch.Size, classes: int, recipe: Recipe, device: torch.device
+) -> None:
+    """Warm this process up for runs of one kind, before the first of them is timed."""
+    channels, _, side = image
+    warm_up(build_model(architecture, 0, classes, channels, side).to(device), image, recipe)
 
 
 class Material:
@@ -144,7 +176,7 @@ class Material:
             self.data.labels,
             len(self.data.train[1]),
             subclasses=self.data.subclasses,
-            order=lambda: memorisation_order(self.spec.data, self.root),  # pyright: ignore[reportArgumentType]
+            order=lambda count: memorisation_order(self.spec.data, self.root, count),  # pyright: ignore[reportArgumentType]
         )
 
     def about(self) -> dict[str, Any]:
@@ -181,7 +213,14 @@ class Material:
         _, channels, _, side = self.data.train[0].shape
         initial = seed_for(seed, "initialisation")
         model = build_model(self.spec.model, initial, self.data.classes, channels, side)
-        return model.to(self.device)
+        return counted(model.to(self.device))
+
+    def stored(self, model_id: str | None, seed: int, weights: Weights) -> nn.Module:
+        """Load a model by its id; without one, draw its weights from `seed`."""
+        model = self.model(seed)
+        if model_id is not None:
+            model.load_state_dict(weights(model_id))
+        return model
 
     def unlearn(
         self, method: Method, indices: Indices, weights: Weights, recorder: Recorder
@@ -189,14 +228,8 @@ class Material:
         """Hand a method a model of its own and what it may know; check what it gives back."""
         spec, seed = self.spec, seed_for(self.spec.seed, "unlearn")
 
-        def stored(model_id: str | None) -> nn.Module:
-            model = self.model(seed)
-            if model_id is not None:
-                model.load_state_dict(weights(model_id))
-            return model
-
         def fixed(model_id: str | None) -> nn.Module:
-            return stored(model_id).eval().requires_grad_(False)
+            return _fixed(self.stored(model_id, seed, weights))
 
         validation = examples_of(self.data.validation, spec.recipe, self.device)
         task = Task(
@@ -211,7 +244,7 @@ class Material:
             build=self.model,
             other=fixed(spec.other) if spec.other else None,
         )
-        start = stored(spec.start)
+        start = self.stored(spec.start, seed, weights)
         shape = {name: value.shape for name, value in start.state_dict().items()}
         with recorder.timed("total", self.device):
             model = method.unlearn(start, task)
@@ -219,11 +252,43 @@ class Material:
         settle(model, task.original)
         return model
 
+    def audit(
+        self,
+        audit: ModelAudit,
+        indices: Indices,
+        weights: Weights,
+        records: Records,
+        recorder: Recorder,
+    ) -> NDArray[np.float32]:
+        """Hand an audit a model of its own and what it may know; return the logits it comes to."""
+        spec, seed = self.spec, seed_for(self.spec.seed, "audit", str(self.spec.audit))
+        model = self.stored(spec.start, seed, weights)
+        other = self.stored(spec.other, seed, weights) if spec.other else None
+        case = Case(
+            pool=self.pool,
+            retain=self.part(indices.retain),
+            forget=torch.from_numpy(indices.forget).to(self.device),
+            test=torch.from_numpy(self.tested).to(self.device),
+            classes=self.data.classes,
+            seed=seed,
+            record=records(str(spec.start)),
+            retrain=_fixed(other) if other else None,
+        )
+        with recorder.timed("total", self.device):
+            logits = audit.logits(model, case)
+        if logits.shape != (wanted := (len(self.pool), self.data.classes)):
+            raise MethodError(f"{spec.audit} returned {list(logits.shape)}, not {list(wanted)}.")
+        return finite(logits, "The audit's outputs", f"{spec.audit} diverged")
+
+    @property
+    def tested(self) -> NDArray[np.int64]:
+        """Where the test set is in the pool."""
+        train = len(self.data.train[1])
+        return np.arange(train, train + len(self.data.test[1]))
+
     def accuracies(self, forget: NDArray[np.int64]) -> Callable[[nn.Module], dict[str, float]]:
         """Return a function from a model to its accuracies on D_F and D_T in percent."""
-        train = len(self.data.train[1])
-        tested = np.arange(train, train + len(self.data.test[1]))
-        parts = {"forget_accuracy": self.part(forget), "test_accuracy": self.part(tested)}
+        parts = {"forget_accuracy": self.part(forget), "test_accuracy": self.part(self.tested)}
 
         def probe(model: nn.Module) -> dict[str, float]:
             training, percent = model.training, {}
@@ -234,6 +299,11 @@ class Material:
             return percent
 
         return probe
+
+
+def _fixed(model: nn.Module) -> nn.Module:
+    """Freeze a model, in eval mode."""
+    return model.eval().requires_grad_(False)
 
 
 def verify_model(model: object, shape: Mapping[str, torch.Size]) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp, softmax
-from torch import nn
+from torch import Tensor, nn
 
 from unlearnbench.errors import MethodError
 from unlearnbench.toolkit.examples import Examples, outputs
@@ -18,10 +18,26 @@ def read_logits(model: nn.Module, examples: Examples, batch: int = 1024) -> NDAr
 
     Raises MethodError if any is not finite.
     """
-    logits = outputs(model, examples, batch)
+    return finite(outputs(model, examples, batch), "The model's outputs", "the method diverged")
+
+
+def finite(logits: Tensor, whose: str, why: str) -> NDArray[np.float32]:
+    """Return logits as an array. Raises MethodError, with these words, if one is not finite."""
     if not torch.isfinite(logits).all():
-        raise MethodError("The model's outputs are not finite: the method diverged.")
+        raise MethodError(f"{whose} are not finite: {why}.")
     return logits.float().cpu().numpy()
+
+
+def compact(logits: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Return logits [n, classes] as they are stored: less the row's largest, in half precision.
+
+    A constant a row changes no prediction and no probability, and no row can overflow: what is
+    lower than half precision reaches is held at its end, where its probability is zero anyway.
+    """
+    lowest = np.finfo(np.float16).min
+    below = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    stored: NDArray[np.float16] = np.maximum(below, lowest).astype(np.float16)
+    return stored
 
 
 def signals(

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unlearnbench.audits.attacks import ATTACKS, HEADLINE, View, score
-from unlearnbench.audits.references import ReferenceModels, reference_counts
-from unlearnbench.audits.roc import Floats, Index, auc, placements
+from unlearnbench.audits.references import DECILES, ReferenceModels, deciles, reference_counts
+from unlearnbench.audits.roc import Floats, auc, placements
 
 Curves = dict[str, list[float | None]]
 
@@ -13,7 +13,6 @@ EDGES = np.linspace(-20, 20, 101)
 """Of the bins of log-odds; what lies outside is counted in the outermost ones."""
 FPRS = np.logspace(-4, 0, 41)
 """False-positive rates at which ROC curves are kept."""
-DECILES = 10
 
 
 def curves(view: View, references: ReferenceModels | None, headline: str = HEADLINE) -> Curves:
@@ -71,15 +70,6 @@ def by_references(view: View, references: ReferenceModels) -> Floats:
     forget, others = view.samples.forget, view.samples.others
     ratios = (view.confidence / online for online in references.online_by_count.values())
     return np.array([auc(ratio[forget], ratio[others]) for ratio in ratios])
-
-
-def deciles(memorisation: Floats) -> Index:
-    """Return which tenth each sample is in, 0 the least memorised; of few samples some are empty.
-
-    Always tenths: forget sets of a setting may differ in size (classes do), their curves may not.
-    """
-    rank = np.argsort(np.argsort(memorisation, kind="stable"), kind="stable")
-    return rank * DECILES // len(memorisation)
 
 
 def mean_by(values: Floats, group: NDArray[np.integer], count: int) -> Floats:

@@ -49,8 +49,7 @@ def _told_from_retrain(condition: Condition) -> Iterator[Claim]:
     verdict = condition.verdicts().get(AMUN)
     if verdict and verdict.gap:
         claim = "AMUN's FT AUC cannot be told from retrain's"
-        margin = condition.benchmark.limits.equivalence
-        measure = f"FT AUC minus retrain's; seen: within {margin:g}"
+        measure = "FT AUC minus retrain's; seen: equivalent under this attack"
         numbers = verdict.gap.value, *verdict.gap.interval()
         ending = ended(verdict.word == "equivalent", verdict.word == "different", verdict.sets)
         yield Claim(claim, condition.heading, measure, RETRAIN, *numbers, ending)

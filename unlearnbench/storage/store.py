@@ -52,7 +52,7 @@ class Store:
 
         s seed, f forget set, r request, x swapped, w shadow world, m member of the bank.
         """
-        label = spec.method or spec.kind
+        label = spec.audit or spec.method or spec.kind
         parts = [f"s{spec.seed}"]
         if spec.split is not None and spec.split.kind == "shadow":
             parts.append(f"w{spec.split.request}")
@@ -151,7 +151,7 @@ class Store:
         return _load(self._path(run, "signals.npz"), *names)
 
     def logits(self, run: str) -> NDArray[Any]:
-        """Return a run's logits, float16 [n, classes]; references have none."""
+        """Return a run's logits, float16 [n, classes], up to a constant a sample."""
         return _load(self._path(run, "logits.npz"))["logits"]
 
     def split(self, split: str) -> Arrays:

@@ -66,6 +66,7 @@ def trial_benchmark(raw: dict[str, Any], seeds: list[int]) -> dict[str, Any]:
         "curves": False,
         "swap": False,
         "ulira": {},
+        "model_audits": {},
     }
     kept = {key: value for key, value in raw.items() if key not in ("published", "tuning")}
     return kept | changed
