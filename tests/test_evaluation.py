@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from scipy.special import expit
 from tests.conftest import allowed
 from tests.hand import by_hand
 from unlearnbench import registry
+from unlearnbench.audits.attacks import SHOWN
 from unlearnbench.data.splits import reference_members
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
@@ -58,11 +61,12 @@ def planned(repeats: int, methods: list[str]) -> Planned:
 
 
 def write_store(
-    folder: Path, planned: Planned, train: int, test: int, *, sets: int = 1000
+    folder: Path, planned: Planned, train: int, test: int, *, sets: int = 1000, exact: bool = True
 ) -> Store:
     """Write signals of every model: margins grow where a sample was trained on.
 
-    sets: how many forget sets there are; further seeds draw them again.
+    sets: how many forget sets there are; further seeds draw them again; exact: with the signal of
+    rmia-paper, which older runs lack.
     """
     store, n, draw = Store(folder), train + test, np.random.default_rng(0)
     store.prepare()
@@ -81,6 +85,8 @@ def write_store(
         signals = {"margin": margin, "member": member, "label": label, "correct": margin > 0}
         entropy = -2 * (1 - sure) * np.log(np.maximum(sure, 1e-12))
         signals |= {"sm_taylor": sure.astype(np.float32), "modified_entropy": entropy}
+        if exact:
+            signals["sm_taylor_exact"] = signals["sm_taylor"]
         logits = draw.normal(size=(n, 10)).astype(np.float16)
         logits[np.arange(n), label] += margin.astype(np.float16)
         record = {
@@ -100,6 +106,30 @@ def write_store(
             spec, record, signals, {} if spec.kind == "reference" else {"logits": logits}, split
         )
     return store
+
+
+def test_an_attack_whose_signal_was_not_stored_is_left_out_in_a_line(tmp_path: Path) -> None:
+    plan = planned(1, ["ft"])
+    findings = collect(plan, write_store(tmp_path, plan, 300, 100, exact=False))
+    count = len(findings.runs)
+    (line,) = findings.broken
+    assert line.startswith(f"RMIA, AMUN's is left out of {count} of {count} runs: they, or the ref")
+    assert set(findings.attacks["attack"]) == {*SHOWN} - {"rmia-paper", "class"}
+    clamped = plan.benchmark.model_copy(update={"headline": "rmia-clamped"})
+    again = collect(replace(plan, benchmark=clamped), Store(tmp_path))
+    assert "rmia-clamped" in set(again.attacks["attack"]), "it reads what was stored"
+    assert again.runs["ft_auc"].tolist() == pytest.approx(list(again.runs["auc: rmia-clamped"]))
+
+
+def test_findings_of_before_the_paper_attack_was_exact_call_theirs_clamped() -> None:
+    written = json.loads(by_hand().as_json())
+    del written["benchmark"]["headline"]
+    written["benchmark"]["attacks"] = ["rmia", "rmia-paper"]
+    attacks = written["attacks"]["attack"]
+    written["attacks"]["attack"] = ["rmia-paper" if name == "loss" else name for name in attacks]
+    (condition,) = Findings.from_json(json.dumps(written)).conditions
+    assert condition.attacks == condition.every_attack == ["rmia", "rmia-clamped"]
+    assert condition.benchmark.headline == "rmia"
 
 
 def test_forget_sets_are_told_apart_by_what_they_hold(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ RNG = np.random.default_rng
 def view(margin: np.ndarray, samples: Samples) -> View:
     margin = margin.astype(np.float32)
     signals = {"margin": margin, "correct": margin > 0, "sm_taylor": expit(margin)}
+    signals["sm_taylor_exact"] = signals["sm_taylor"]
     signals["label"] = np.arange(len(margin)) % 2
     return View(signals | {"modified_entropy": np.exp(-margin)}, samples)
 
@@ -61,6 +62,11 @@ def test_metrics_of_a_case_made_by_hand() -> None:
     assert made.attacks["loss"].tails == {0.01: None, 0.001: None}, "of four, none in a hundred"
     without = evaluate(view(margin, samples), None, ["loss", "lira"], 0)
     assert "ft_auc" not in without.values and set(without.attacks) == {"loss"}
+    alone = evaluate(view(margin, samples), None, ["lira"], 0, headline="loss")
+    assert {name: alone.values[name] for name in ("ft_auc", "fr_auc", "rt_auc")} == {
+        name: found[name] for name in ("ft_auc", "fr_auc", "rt_auc")
+    }
+    assert set(alone.attacks) == {"loss"} and "roc" in alone.curves
 
 
 def test_held_out_samples_take_the_place_of_test_samples_in_attacks_only() -> None:
@@ -84,7 +90,8 @@ def leak_or_not(leak: float, order: np.ndarray | None = None) -> dict[str, float
     place = np.argsort(order)
     groups = [place[part] for part in (slice(0, 500), slice(500, n), slice(n, None))]
     samples = Samples(groups[0], groups[1], groups[2], groups[2])
-    bank = ReferenceModels(margins[:, order], expit(margins[:, order]), member[:, order])
+    sure = expit(margins[:, order])
+    bank = ReferenceModels(margins[:, order], sure, member[:, order], sure)
     made = evaluate(view(target[order], samples), bank, list(ATTACKS), 0)
     found = {name: found.part.value for name, found in made.attacks.items()}
     found |= {f"{name} balanced": found.balanced for name, found in made.attacks.items()}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.conftest import Cli
 from tests.hand import GROUP, VALUES, by_hand
 from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.errors import UserError
@@ -315,6 +316,49 @@ def test_latex_is_booktabs_and_escaped(condition: Condition) -> None:
     assert escape.latex(r"a_b & {50%} $x^2$ \x") == (
         r"a\_b \& \{50\%\} \$x\textasciicircum{}2\$ \textbackslash{}x"
     )
+
+
+def test_published_numbers_stand_beside_those_of_the_papers_own_attack() -> None:
+    """FT AUC, and the average gap with it, are then of `rmia-paper`, and said to be."""
+    findings = by_hand()
+    plain = made("published", Condition(findings, *GROUP))
+    assert "Ours by RMIA, the AMUN paper's by RMIA, AMUN's, so that they differ" in plain.caption
+    findings.runs["auc: rmia-paper"] = findings.runs["ft_auc"] - np.arange(len(findings.runs)) % 3
+    findings.benchmark.published[1].values["avg_gap"] = [1.0]
+    condition = Condition(findings, *GROUP)
+    table = made("published", condition)
+    assert "FT AUC % (RMIA, AMUN's)" in table.headings
+    assert "Ours by the AMUN paper's attack (RMIA, AMUN's): FT AUC, Average gap." in table.caption
+    assert "Ours by RMIA" not in table.caption
+    shown, runs = table.frame.set_index("label"), findings.runs
+    retrain = runs[runs["label"] == "retrain"].groupby("forget_seed").mean(numeric_only=True)
+    own = runs[runs["label"] == "leaky"].set_index("forget_seed")
+    assert shown.loc["leaky", "ft_auc"] == pytest.approx(own["auc: rmia-paper"].mean())
+    gaps = [
+        (own[ours] - retrain[ours]).abs()
+        for ours in ("forget_accuracy", "retain_accuracy", "test_accuracy", "auc: rmia-paper")
+    ]
+    assert shown.loc["leaky", "avg_gap"] == pytest.approx(pd.concat(gaps).mean())
+    assert made("main", condition).frame.set_index("label").loc["leaky", "ft_auc"] == 62.5
+
+
+def test_a_benchmark_without_references_is_led_by_the_loss(
+    tiny: Path, cli: Cli, tmp_path: Path
+) -> None:
+    asked = ("--set", "headline=loss", "--set", "references.count=0")
+    done = cli("run", tiny, "--methods", "ft", *asked)
+    assert done.code == 0, done.err
+    assert not list((tmp_path / "results" / "tiny" / "runs").glob("reference-*"))
+    assert cli("report", "tiny").code == 0
+    folder = tmp_path / "reports" / "tiny"
+    report = (folder / "report.md").read_text()
+    assert "A membership attack (Loss) tells forgotten samples from others" in report
+    assert "no reference models for the membership attacks" in report and "(RMIA)" not in report
+    assert "**Loss** is the attack behind FT, FR and RT AUC" in (folder / "reading.md").read_text()
+    assert "A membership attack (Loss) tells" in (folder / "index.html").read_text()
+    runs = pd.read_csv(folder / "tables" / "runs.csv")
+    assert np.allclose(runs["ft_auc"], runs["auc: loss"]) and runs["fr_auc"].notna().all()
+    assert set(pd.read_csv(folder / "tables" / "attacks.csv")["attack"]) == {"loss", "svc"}
 
 
 def test_published_numbers_have_columns_of_their_own(condition: Condition) -> None:

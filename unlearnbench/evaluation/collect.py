@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from unlearnbench import audits, evaluation, metrics, registry, verdicts
+from unlearnbench.audits.attacks import attack_title
 from unlearnbench.evaluation.findings import FRAMES, Findings, frame, listed, run_columns
 from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.measure import Measured, Measurement
@@ -35,7 +36,7 @@ def collect(planned: Planned, store: Store) -> Findings:
     Kept in a file until anything it depends on changes: a run, a setting, or the code.
     """
     benchmark, plan, plugins = planned.benchmark, planned.plan, planned.plugins
-    measurement = Measurement(plan, store, benchmark.attacks)
+    measurement = Measurement(plan, store, benchmark.attacks, benchmark.headline)
     records = {cell.run: store.record(cell.run) for cell in measurement.finished()}
     path = store.folder / "metrics.json"
     version = _version(benchmark, plan, store)
@@ -117,6 +118,12 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
         "broken": [
             f"{cell.label} ({cell.run}) is left out: {why}."
             for cell, why in measured.broken.items()
+        ]
+        + [
+            f"{attack_title(attack)} is left out of {count} of {len(measured.cells)} runs: they, or"
+            " the references, were stored before what it reads was. In a new results folder all"
+            " are made with it."
+            for attack, count in measured.lacking.items()
         ]
         + [
             f"Forget seeds {', '.join(map(str, seeds))} draw the same samples: they count as one."

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unlearnbench import registry
-from unlearnbench.audits.attacks import HEADLINE, ULIRA
+from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.errors import unknown
 from unlearnbench.metrics.curves import Curves
 from unlearnbench.metrics.gaps import noise_band, summarise, usual_number
@@ -87,9 +87,9 @@ class Findings:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """Reduce the runs to means, spreads, intervals and gaps."""
-        auc = (
-            self.attacks[self.attacks["attack"] == HEADLINE] if len(self.attacks) else self.attacks
-        )
+        auc = self.attacks
+        if len(auc):
+            auc = auc[auc["attack"] == self.benchmark.headline]
         ends = {
             (*(row[name] for name in GROUP), row["label"], "ft_auc"): (row["low"], row["high"])
             for row in as_rows(auc)
@@ -128,6 +128,8 @@ class Findings:
     def from_json(cls, text: str) -> Self:
         """Read what `as_json` wrote."""
         content = json.loads(text)
+        if "headline" not in content["benchmark"]:  # from before rmia-paper was as in AMUN's code
+            content = json.loads(text.replace("rmia-paper", "rmia-clamped"))
         content |= {name: frame(content.get(name, {})) for name in FRAMES}
         content["benchmark"] = benchmark = validate(content["benchmark"])
         if "controls" in content:
@@ -205,7 +207,7 @@ class Condition:
 
     @cached_property
     def sound(self) -> list[str]:
-        """The methods that may be called best: those without a flag under RMIA."""
+        """The methods that may be called best: those without a flag under the headline attack."""
         judged = self.verdicts()
         return [n for n in self.methods if n not in judged or not judged[n].flags]
 
@@ -226,11 +228,11 @@ class Condition:
         """The attacks that were made, those that no table was asked to show too."""
         return list(self._judged)
 
-    def verdicts(self, attack: str = HEADLINE) -> dict[str, Verdict]:
+    def verdicts(self, attack: str = "") -> dict[str, Verdict]:
         """Return what an attack, by default that of FT AUC, makes of each row, by label."""
-        return self._judged.get(attack, {})
+        return self._judged.get(attack or self.benchmark.headline, {})
 
-    def verdict(self, label: str, attack: str = HEADLINE) -> Verdict:
+    def verdict(self, label: str, attack: str = "") -> Verdict:
         """Return what an attack makes of one row. Raises KeyError where it was not made."""
         return self.verdicts(attack)[label]
 
@@ -309,7 +311,9 @@ class Condition:
     def _compared(self) -> list[dict[str, Any]]:
         """The pairs under the headline attack; those of 0.1.0 compared AUCs, not distances."""
         pairs = self.pairs
-        return as_rows(pairs[pairs["attack"] == HEADLINE]) if "p_raw" in pairs else []
+        if "p_raw" not in pairs:
+            return []
+        return as_rows(pairs[pairs["attack"] == self.benchmark.headline])
 
     def controls(self) -> list[tuple[str, str, list[str]]]:
         """Return, of each row whose outcome is known beforehand, what must come out and did not.

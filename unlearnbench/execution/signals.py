@@ -46,8 +46,9 @@ def signals(
     """Reduce logits [n, classes] to one number a sample.
 
     margin = the label's logit minus logsumexp of the others = log(p / (1 - p)); confidence = p;
-    sm_taylor = RMIA's soft-margin Taylor softmax; modified_entropy = SalUn's, label-aware; correct;
-    member = trained on; label: the true class. Computed in float64, stored as float32.
+    sm_taylor = RMIA's soft-margin Taylor softmax with each cubic held above 0, sm_taylor_exact the
+    same as AMUN's code has it; modified_entropy = SalUn's, label-aware; correct; member = trained
+    on; label: the true class. Computed in float64, stored as float32.
     """
     z = logits.astype(np.float64)
     row = np.arange(len(z))
@@ -57,7 +58,8 @@ def signals(
     return {
         "margin": margin.astype(np.float32),
         "confidence": expit(margin).astype(np.float32),
-        "sm_taylor": _sm_taylor(z, labels).astype(np.float32),
+        "sm_taylor": _sm_taylor(z, labels, least=1e-6).astype(np.float32),
+        "sm_taylor_exact": _sm_taylor(z, labels).astype(np.float32),
         "modified_entropy": _modified_entropy(z, margin, labels).astype(np.float32),
         "correct": z.argmax(1) == labels,
         "member": member,
@@ -80,19 +82,22 @@ def _modified_entropy(
     return entropy
 
 
-def _sm_taylor(z: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """SM-Taylor-softmax probability of the label (RMIA, arXiv 2312.03262, appendix).
+def _sm_taylor(
+    z: NDArray[np.float64], labels: NDArray[np.int64], least: float = -np.inf
+) -> NDArray[np.float64]:
+    """Return the SM-Taylor-softmax probability of the label (RMIA, arXiv 2312.03262, appendix).
 
-    The cubic 1 + c + c^2/2 + c^3/6 turns negative below c = -1.6, where a "probability" could have
-    any value; it is held at a small positive number there.
+    The cubic 1 + c + c^2/2 + c^3/6 turns negative below c = -1.6, where a "probability" may have
+    any value, negative or above 1; none (a sum of exactly 0) counts as 0. least: where each cubic
+    is held, which keeps the probability between 0 and 1 if it is positive.
     """
 
     def taylor(c: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.maximum(1 + c + c**2 / 2 + c**3 / 6, 1e-6)
+        return np.maximum(1 + c + c**2 / 2 + c**3 / 6, least)
 
-    row = np.arange(len(z))
-    scaled = z / TEMPERATURE
-    own = taylor(scaled[row, labels] - SOFT_MARGIN)
-    every = taylor(scaled)
-    probability: NDArray[np.float64] = own / (own + every.sum(1) - every[row, labels])
+    row, scaled = np.arange(len(z)), z / TEMPERATURE
+    scaled[row, labels] -= SOFT_MARGIN
+    terms = taylor(scaled)
+    own, total = terms[row, labels], terms.sum(1)
+    probability: NDArray[np.float64] = np.divide(own, total, np.zeros_like(own), where=total != 0)
     return probability

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
-from unlearnbench.audits.attacks import ATTACKS, HEADLINE
+from unlearnbench.audits.attacks import ATTACKS, HEADLINE, HEADLINES, SHOWN
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.data.prepare import DataSpec
 from unlearnbench.data.splits import SplitKind
@@ -83,7 +83,10 @@ class References(Strict):
     """Size the bank of reference models for membership attacks."""
 
     count: int = Field(
-        default=16, ge=2, multiple_of=2, description="how many are trained; an even number"
+        default=16,
+        ge=0,
+        multiple_of=2,
+        description="how many are trained; an even number, or 0 for attacks that need none",
     )
     seed: int = Field(default=0, ge=0, description="of their draws and their training")
 
@@ -245,7 +248,10 @@ class Benchmark(Strict):
     references: References = Field(
         default=References(), description="Models that membership attacks compare with."
     )
-    attacks: list[str] = Field(default=list(ATTACKS), min_length=1, description="shown in tables")
+    attacks: list[str] = Field(default=SHOWN, min_length=1, description="shown in tables")
+    headline: str = Field(
+        default=HEADLINE, description="attack behind FT, FR and RT AUC, verdicts and ranks"
+    )
     limits: Limits = Field(
         default=Limits(), description="What a difference to retrain must not exceed."
     )
@@ -285,10 +291,22 @@ class Benchmark(Strict):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         metrics = [*self.gap_terms, *(name for row in self.published for name in row.values)]
-        for kind, names, known in (("metric", metrics, METRICS), ("attack", self.attacks, ATTACKS)):
+        attacks = [self.headline, *self.attacks]
+        for kind, names, known in (("metric", metrics, METRICS), ("attack", attacks, ATTACKS)):
             for name in names:
                 if name not in known:
                     raise ValueError(str(unknown(kind, name, known)))
+        if self.headline not in HEADLINES:
+            raise ValueError(
+                f"headline = '{self.headline}' does not score all samples, so there is no FR AUC:"
+                f" set it to another attack, such as {HEADLINE} or loss"
+            )
+        if not self.references.count and ATTACKS[self.headline].references:
+            alone = [name for name in HEADLINES if not ATTACKS[name].references]
+            raise ValueError(
+                f"headline = '{self.headline}' needs reference models: set references.count to 2 or"
+                f" more, or headline to {' or '.join(alone)}"
+            )
         if self.forget.requests > 1 and (self.swap or self.ulira.shadows):
             raise ValueError("swap and ulira need forget.requests = 1")
         if self.swap and self.forget.kind != "random":

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from unlearnbench.audits.attacks import HEADLINE, attack_title
+from unlearnbench.audits.attacks import attack_title
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.references import reference_counts
 from unlearnbench.evaluation.findings import Condition, Findings
@@ -41,7 +41,8 @@ def about(findings: Findings) -> dict[str, Any]:
         "rule": rule(findings),
         "notes": warnings(findings),
         "repetitions": tested["forget_seed"].nunique(),
-        "references": findings.references,
+        "references": findings.references or "no",
+        "headline": attack_title(benchmark.headline),
         "machines": [machines[key] for key in sorted(machines, key=repr)],
         "recipe": dict(flat(benchmark.recipe.model_dump(exclude_none=True))),
         "settings": {label: row.settings for label, row in benchmark.methods.items()},
@@ -85,8 +86,9 @@ def rule(findings: Findings) -> str:
         "The verdict on a method is over all audits. Different: at least one audit finds a"
         " difference (5 %, after Holm's correction for all audits and methods). Equivalent: none"
         " does, and every audit with power shows that the gap is small enough (two one-sided tests"
-        f" at 5 %), among them {audit_title(HEADLINE)} and relearning; where there were no models"
-        " to relearn, the best word is 'no difference found'. Inconclusive: anything else. Small"
+        f" at 5 %), among them {audit_title(findings.benchmark.headline)} and relearning; where"
+        " there were no models to relearn, the best word is 'no difference found'. Inconclusive:"
+        " anything else. Small"
         f" enough: within {limits.said}. An audit has power if it tells the original from"
         " retrain and would pass a perfect retrain four times in five; one without power can show"
         " a difference, but neither grants nor blocks 'equivalent'."
@@ -102,9 +104,10 @@ def outcome(condition: Condition) -> Iterator[str]:
         return
     there = [label for label in (ORIGINAL, RETRAIN) if label in verdicts]
     levels = [f"{label} {verdicts[label].auc.value:.1f} %" for label in there]
+    attack = attack_title(condition.benchmark.headline)
     yield (
-        f"{condition.heading}. A membership attack ({attack_title(HEADLINE)}) tells forgotten"
-        f" samples from others with an AUC of: {', '.join(levels)}; 50 % is guessing."
+        f"{condition.heading}. A membership attack ({attack}) tells forgotten samples"
+        f" from others with an AUC of: {', '.join(levels)}; 50 % is guessing."
     )
     if condition.old:
         yield OLD
@@ -178,7 +181,11 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
         ("Access", ", ".join(b.access)),
         ("Repetitions", f"originals {originals}, runs {runs}, combined by {seeds.pairing}"),
         ("Yardstick", f"{seeds.retrains} retrained models for each forget set{held}"),
-        ("Attacks", f"{findings.references} reference models on halves of pooled data"),
+        (
+            "Attacks",
+            f"{findings.references or 'no'} reference models on halves of pooled data; FT AUC is"
+            f" that of {attack_title(b.headline)}",
+        ),
         ("Verdicts", rule(findings)),
         (
             "Not ranked",
@@ -204,8 +211,9 @@ def of_condition(condition: Condition) -> Iterator[str]:
     verdicts = condition.verdicts()
     if ORIGINAL in verdicts and not verdicts[ORIGINAL].power:
         yield (
-            f"{attack_title(HEADLINE)} cannot tell the original's members, so FT AUC says nothing"
-            " of forgetting: take more references, larger forget sets, or more of them."
+            f"{attack_title(condition.benchmark.headline)} cannot tell the original's members, so"
+            " FT AUC says nothing of forgetting: take more references, larger forget sets, or more"
+            " of them."
         )
     for label, _, problems in condition.controls():
         if problems and label != ORIGINAL:

@@ -147,7 +147,7 @@ class Store:
         return self._path(run, "record.json").stat().st_mtime_ns
 
     def signals(self, run: str, *names: str) -> Arrays:
-        """Return a run's signals, one number a sample each: those named, all if none is."""
+        """Return a run's signals, one number a sample each: those named that it has, or all."""
         return _load(self._path(run, "signals.npz"), *names)
 
     def logits(self, run: str) -> NDArray[Any]:
@@ -215,7 +215,7 @@ _reading = Lock()
 
 def _load(path: Path, *names: str) -> Arrays:
     with _reading, np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in names or stored.files}
+        return {name: stored[name] for name in names or stored.files if name in stored.files}
 
 
 def _saver(arrays: Arrays) -> Callable[[Path], None]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnbench.audits.attacks import FPRS, HEADLINE, Attacked, Samples, attack_title
+from unlearnbench.audits.attacks import FPRS, Attacked, Samples, attack_title
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.roc import rate
 from unlearnbench.verdicts.audit import (
@@ -167,7 +167,7 @@ class Expectation:
         overall: the verdict over all audits, None in findings of 0.1.0, which asked each attack.
         """
         if self.kind == "told":
-            return [] if main.power else [f"{attack_title(HEADLINE)} cannot detect them"]
+            return [] if main.power else [f"{attack_title(main.attack)} cannot detect them"]
         if self.kind == "flagged":
             return [] if self.flag in main.flags else [f"not flagged '{self.flag}'"]
         if self.kind == "alike" and overall:

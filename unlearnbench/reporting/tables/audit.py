@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlearnbench.audits.attacks import ATTACKS, FPRS, HEADLINE, ULIRA, attack_title
+from unlearnbench.audits.attacks import ATTACKS, FPRS, ULIRA, attack_title
 from unlearnbench.audits.roc import needed_negatives
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.gaps import level_band, usual_number
@@ -162,7 +162,9 @@ def pairs_table(condition: Condition) -> table.Table | None:
     )
     names = ["nearer", "farther", "difference", "difference_low", "difference_high"]
     names += ["sampling_error", "seed_error", "p"]
-    return table.Table(caption, pairs.loc[pairs["attack"] == HEADLINE, names], columns)
+    return table.Table(
+        caption, pairs.loc[pairs["attack"] == condition.benchmark.headline, names], columns
+    )
 
 
 @register("controls", "Controls", place=40)

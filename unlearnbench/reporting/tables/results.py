@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlearnbench.audits.attacks import HEADLINE
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.distances import MANY_MODELS
@@ -98,7 +97,7 @@ def _verdicts_said(condition: Condition) -> str:
 def _judged(condition: Condition, label: str) -> dict[str, Any]:
     """Return what a row's columns of verdicts show."""
     verdict, overall = condition.verdicts().get(label), condition.overall(label)
-    leak = condition.audits.get(HEADLINE, {}).get(label)
+    leak = condition.audits.get(condition.benchmark.headline, {}).get(label)
     rank = verdict.rank if verdict else None
     first, last = rank or (None, None)
     row: dict[str, Any] = {"verdict": condition.word(label), "rank": first, "rank_last": last}

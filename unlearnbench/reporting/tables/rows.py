@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlearnbench.audits.attacks import HEADLINE
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.reporting.tables.table import Mark, Table, known, text
@@ -86,7 +85,7 @@ def marked(condition: Condition, table: Table) -> Table:
     keys = [column.key for column in table.columns]
     ranks = {
         label: (verdict.rank[0], abs(verdict.gap.value))
-        for label, verdict in condition.verdicts(HEADLINE).items()
+        for label, verdict in condition.verdicts().items()
         if verdict.rank and verdict.gap
     }
     for key in dict.fromkeys(filter(None, keys)):
