@@ -142,7 +142,8 @@ class Expectation:
     """Say what must come out of a row whose outcome is known beforehand.
 
     told: the attack behind FT AUC tells its members; alike: it is not called different from
-    retrain; flagged: it bears this flag; found: every attack finds it, surely above retrain.
+    retrain; flagged: it bears this flag; found: every attack that detects the original's members
+    finds it, surely above retrain.
     """
 
     kind: Literal["told", "alike", "flagged", "found"]
@@ -155,7 +156,7 @@ class Expectation:
             "told": "the attack detects its members",
             "alike": "not different from retrain",
             "flagged": f"flagged '{self.flag}'",
-            "found": "found by every attack",
+            "found": "found by every attack with power",
         }[self.kind]
 
     def problems(
@@ -176,7 +177,8 @@ class Expectation:
         titles = {attack_title(attack): verdict for attack, verdict in shown.items()}
         if self.kind == "alike":
             return [f"different by {n}" for n, v in titles.items() if v.word == "different"]
-        return [f"missed by {n}" for n, v in titles.items() if v.gap is None or v.gap.low <= 0]
+        missed = [n for n, v in titles.items() if v.power and (v.gap is None or v.gap.low <= 0)]
+        return [f"missed by {name}" for name in missed]
 
 
 def flagged(flag: str) -> Expectation:
