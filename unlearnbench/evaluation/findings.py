@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from unlearnbench import registry
 from unlearnbench.audits.attacks import HEADLINE, ULIRA
+from unlearnbench.errors import unknown
 from unlearnbench.metrics.curves import Curves
 from unlearnbench.metrics.gaps import noise_band, summarise, usual_number
 from unlearnbench.metrics.metric import GROUP, of_kind
@@ -21,6 +22,7 @@ from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Cell
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import controls, titles
 from unlearnbench.verdicts.audit import ALL, Finding
+from unlearnbench.verdicts.pairs import against
 from unlearnbench.verdicts.verdict import Expectation, Verdict
 
 FRAMES = ("runs", "attacks", "pairs", "verdicts")
@@ -99,6 +101,12 @@ class Findings:
         """The conditions that have runs, in order."""
         keys = self.runs[GROUP].drop_duplicates()
         return [Condition(self, *row) for row in keys.itertuples(index=False)]
+
+    def sound(self) -> Self:
+        """Return what was found where all controls came out: runs of other conditions left out."""
+        void = [condition.key for condition in self.conditions if condition.voided]
+        keys = self.runs[GROUP].itertuples(index=False, name=None)
+        return replace(self, runs=self.runs[[key not in void for key in keys]])
 
     @cached_property
     def cost(self) -> pd.DataFrame:
@@ -242,6 +250,67 @@ class Condition:
         """Return the verdict on a row over all audits, with what the strongest of them finds."""
         return self.audits.get(ALL, {}).get(label)
 
+    @property
+    def old(self) -> bool:
+        """Whether its verdicts are those of 0.1.0, on one attack's AUC alone."""
+        return not self.audits and any(one.finding for one in self.verdicts().values())
+
+    def word(self, label: str) -> str | None:
+        """Return in a word or two what came out of a row.
+
+        That is why it is not ranked, or else its verdict: over all audits, in findings of 0.1.0 by
+        the attack behind FT AUC. None where nothing was decided.
+        """
+        judged = self.verdicts().get(label)
+        decided = judged and judged.finding if self.old else self.overall(label)
+        return (judged.flags if judged else "") or (decided.word if decided else None)
+
+    @cached_property
+    def powerless(self) -> list[str]:
+        """The audits that no row can pass: they have no power, and do not count."""
+        return [
+            audit
+            for audit, rows in self.audits.items()
+            if audit != ALL and not any(finding.power for finding in rows.values())
+        ]
+
+    def differing(self, label: str) -> tuple[int, int]:
+        """Return how many audits call a row different, of how many: each at 5 % for a control."""
+        own = [
+            rows[label].word
+            for audit, rows in self.audits.items()
+            if audit != ALL and label in rows
+        ]
+        return own.count("different"), len(own)
+
+    def versus(self, label: str | None = None) -> pd.DataFrame:
+        """Compare every other method with one, by their distance to retrain in FT AUC.
+
+        label: by default of `nearest`. Returns a row a method, columns as in `against`; p is
+        adjusted for these comparisons alone (Holm). Empty where there is nothing to compare, as in
+        findings of 0.1.0. Raises UserError where the method is in no pair.
+        """
+        compared = self._compared
+        if label is None and self.nearest is None:
+            return pd.DataFrame()
+        labels = {pair[side] for pair in compared for side in ("nearer", "farther")}
+        if label is not None and label not in labels:
+            raise unknown("row that is compared", label, labels)
+        return pd.DataFrame(against(compared, str(label or self.nearest)))
+
+    @cached_property
+    def nearest(self) -> str | None:
+        """The method that is nearest to retrain in FT AUC, of those that are compared."""
+        labels = {pair["nearer"] for pair in self._compared}
+        gaps = {label: gap.value for label in labels if (gap := self.verdict(label).gap)}
+        return min(gaps, key=lambda label: abs(gaps[label]), default=None)
+
+    @cached_property
+    def _compared(self) -> list[dict[str, Any]]:
+        """The pairs under the headline attack; those of 0.1.0 compared AUCs, not distances."""
+        pairs = self.pairs
+        return as_rows(pairs[pairs["attack"] == HEADLINE]) if "p_raw" in pairs else []
+
     def controls(self) -> list[tuple[str, str, list[str]]]:
         """Return, of each row whose outcome is known beforehand, what must come out and did not.
 
@@ -252,8 +321,14 @@ class Condition:
             if main := self.verdicts().get(label):
                 made = {name: self.verdicts(name).get(label) for name in self.attacks}
                 shown = {name: verdict for name, verdict in made.items() if verdict}
-                outcomes.append((label, expected.must, expected.problems(main, shown)))
+                problems = expected.problems(main, shown, self.overall(label))
+                outcomes.append((label, expected.must, problems))
         return outcomes
+
+    @cached_property
+    def voided(self) -> list[str]:
+        """The controls that failed: with any, nothing may be concluded from its tables."""
+        return [label for label, _, problems in self.controls() if problems]
 
     def title(self, label: str) -> str:
         """Return a row's display name: its label where it has no other."""

@@ -96,7 +96,10 @@ def gap_of_columns(
 
 
 def claims_tables(benchmarks: Mapping[str, Findings]) -> list[table.Table]:
-    """Show, for each paper, its claims that benchmarks say something about; benchmarks: by name."""
+    """Show, for each paper, its claims that benchmarks say something about; benchmarks: by name.
+
+    Where a control failed nothing is claimed; such conditions are named.
+    """
     columns = [
         table.text("The paper's claim", "claim"),
         table.text("Where", "where"),
@@ -110,14 +113,26 @@ def claims_tables(benchmarks: Mapping[str, Findings]) -> list[table.Table]:
         rows: list[dict[str, Any]] = [
             asdict(claim) | {"where": f"{benchmark}: {claim.where}"}
             for benchmark, findings in benchmarks.items()
-            for claim in paper.claims(findings)
+            for claim in paper.claims(findings.sound())
         ]
         if rows:
             frame = pd.DataFrame(rows).sort_values("claim", kind="stable", ignore_index=True)
             frame = frame.rename(columns={"low": "value_low", "high": "value_high"})
-            caption, name = f"{CLAIMS} {paper.NOTE}", f"claims-{name}"
+            caption = " ".join(filter(None, [CLAIMS, paper.NOTE, left_out(benchmarks)]))
+            name = f"claims-{name}"
             tables.append(table.Table(caption, frame, columns, name, paper.TITLE))
     return tables
+
+
+def left_out(benchmarks: Mapping[str, Findings]) -> str:
+    """Name the conditions of which nothing is concluded, since controls failed; "" for none."""
+    void = [
+        f"{name}, {condition.heading} ({', '.join(condition.voided)})"
+        for name, findings in benchmarks.items()
+        for condition in findings.conditions
+        if condition.voided
+    ]
+    return f"Left out, since controls failed: {'; '.join(void)}." if void else ""
 
 
 def _rival(row: table.Entry) -> str:

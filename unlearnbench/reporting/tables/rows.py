@@ -16,9 +16,15 @@ from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero
 BAND = "noise band"
 LABEL = text("Method", "label")
 CAPTION = (
-    "Bold: best; underlined: not told from it by a t-test in pairs over forget sets (5 %, Holm; FT"
-    " AUC: as ranked)."
+    "Bold: best; underlined: not significantly worse than the best (paired t-test over forget sets,"
+    " Holm, 5 %{as_ranked})."
 )
+OLD = (
+    "Verdicts of 0.1.0: on FT AUC alone, within a margin that is not tied to the original's leak,"
+    " and without ranks, which need another test; run the benchmark again for verdicts over all"
+    " audits."
+)
+"""What stands beside verdicts that were made by the rule of 0.1.0."""
 
 
 def kind(condition: Condition, label: str) -> str:
@@ -60,6 +66,11 @@ def mean_and_std(runs: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]
     return numbers
 
 
+def in_percent(shares: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return shares in percent."""
+    return {name: None if share is None else 100 * share for name, share in shares.items()}
+
+
 def measured(condition: Condition, names: Iterable[str], begin: str = "all_") -> list[str]:
     """Leave out names that begin so and have no value: by default, those of earlier requests."""
     values = condition.every_run.dropna(axis=1, how="all")
@@ -79,11 +90,16 @@ def marked(condition: Condition, table: Table) -> Table:
         if verdict.rank and verdict.gap
     }
     for key in dict.fromkeys(filter(None, keys)):
-        of = as_ranked(ranks) if key == "ft_auc" else best(condition.runs, condition.sound, key)
+        ranked = key == "ft_auc" and not condition.old
+        of = as_ranked(ranks) if ranked else best(condition.runs, condition.sound, key)
         for row, label in enumerate(table.frame["label"]):
             if label in of:
                 marks[row, keys.index(key)] = of[label]
-    return replace(table, caption=f"{table.caption} {CAPTION}", marks=marks) if marks else table
+    if not marks:
+        return table
+    by_rank = "" if condition.old or "ft_auc" not in keys else "; FT AUC: as ranked"
+    caption = f"{table.caption} {CAPTION.format(as_ranked=by_rank)}"
+    return replace(table, caption=caption, marks=marks)
 
 
 def as_ranked(ranks: Mapping[str, tuple[float, float]]) -> dict[str, Mark]:
