@@ -338,12 +338,17 @@ class Condition:
         """Return a row's display name: its label where it has no other."""
         return self.findings.titles.get(label, label)
 
-    def band(self, metric: str) -> float:
+    @property
+    def usual(self) -> int:
+        """How many runs most rows have."""
+        return usual_number(self.every_run)
+
+    def band(self, metric: str, count: int | None = None) -> float:
         """Return how far from retrain a retrain is by chance, 95 %; NaN where nobody knows.
 
-        As a mean over as many runs as most rows have.
+        As a mean over `count` runs, or else over as many as most rows have.
         """
-        return noise_band(self.every_run, metric, usual_number(self.every_run))
+        return noise_band(self.every_run, metric, count or self.usual)
 
     def stacked(self, curve: str) -> dict[str, NDArray[np.float64]]:
         """Return by label one curve a run, [runs, points]; NaN where a curve has no value."""

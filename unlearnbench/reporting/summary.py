@@ -145,8 +145,8 @@ def _enough_references(condition: Condition) -> Iterator[str]:
         )
     else:
         yield (
-            f"{counts[-1]} reference models suffice: with {first}, FT AUC is already within"
-            f" {NEAR:g} point."
+            f"With {first} of the {counts[-1]} reference models the original's FT AUC is within"
+            f" {NEAR:g} point of that with all; {counts[-1]} others may differ by more."
         )
 
 

@@ -108,8 +108,8 @@ class AucReferences(Lines):
 
     title = "FT AUC against the number of references"
     caption = (
-        "RMIA's AUC with 2, 4, 8, ... reference models for each sample, half of them trained on it."
-        " Mean over runs; grey: one standard deviation of retrain."
+        "RMIA's AUC with 2, 4, 8, ... reference models for each sample, half of them trained on it;"
+        " the fewer are among the more. Mean over runs; grey: one standard deviation of retrain."
     )
     place = 60
     x, y, base = "references", "ft_auc", 2

@@ -9,7 +9,7 @@ import pandas as pd
 from unlearnbench.audits.attacks import ATTACKS, FPRS, ULIRA, attack_title
 from unlearnbench.audits.roc import needed_negatives
 from unlearnbench.evaluation.findings import Condition
-from unlearnbench.metrics.gaps import level_band, usual_number
+from unlearnbench.metrics.gaps import level_band
 from unlearnbench.planning.plan import HELD_OUT, RETRAIN
 from unlearnbench.reporting.tables import register, table
 from unlearnbench.reporting.tables.rows import BAND, LABEL, kind, mean_and_std
@@ -71,9 +71,8 @@ def _of_attack(condition: Condition, attack: str) -> pd.DataFrame:
         labels = list(frame.index)
         labels.insert(labels.index(RETRAIN) + 1, BAND)
         frame, runs, column = frame.reindex(labels), condition.every_run, f"auc: {attack}"
-        frame.loc[BAND, "auc"] = (
-            level_band(runs, column, usual_number(runs)) if column in runs else np.nan
-        )
+        known = column in runs
+        frame.loc[BAND, "auc"] = level_band(runs, column, condition.usual) if known else np.nan
     return frame
 
 
@@ -123,8 +122,8 @@ def attack_table(condition: Condition, attack: str) -> table.Table | None:
         f"{attack_title(attack)} ({about}; {tier(condition, attack)}): {condition.heading}. SE:"
         " standard error from samples, models given, and from the scatter between forget sets."
         " Smallest margin: the one at which no difference at all would be found equivalent in 4 of"
-        " 5 cases. p: adjusted for the number of methods (Holm). TPR: exact 95 % interval; n/a"
-        f" with fewer than {needs} non-members."
+        " 5 cases. p: adjusted for the number of methods (Holm). TPR: 95 % interval over"
+        f" samples, threshold and forget sets; n/a with fewer than {needs} non-members."
     )
     names = [*SHOWN, *frame.filter(like="tpr_"), "balanced", "flags"]
     return table.Table(caption, frame[names], columns)

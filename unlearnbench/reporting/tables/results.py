@@ -20,6 +20,7 @@ from unlearnbench.reporting.tables.rows import (
     in_percent,
     marked,
     measured,
+    noise_said,
 )
 from unlearnbench.reporting.tables.table import (
     ABSENT,
@@ -74,9 +75,9 @@ def main_table(condition: Condition) -> Table:
     caption = (
         f"{condition.heading}. {OLD if condition.old else _verdicts_said(condition)} FT AUC and"
         " accuracies (Forget, Retain, Test): mean ± std over n runs; closest to retrain is best."
-        " Conf: mean confidence on forget (F) and test (T) samples minus retrain's. Noise band: how"
-        " far a retrain is from retrain by chance (95 %)."
-        f" Avg gap: mean distance to retrain over {terms}. Time: a share of retraining's."
+        " Conf: mean confidence on forget (F) and test (T) samples minus retrain's."
+        f" {noise_said(condition, TERMS)} Avg gap: mean distance to retrain over {terms}. Time: a"
+        " share of retraining's."
     )
     return marked(condition, Table(caption, frame, columns))
 
@@ -140,8 +141,7 @@ def gap_table(condition: Condition) -> Table:
     caption = (
         f"{condition.heading}. Signed distance to the mean of the retrains on"
         " the same forget set, mean ± std over runs; nearest to zero is best. Retrain's own row:"
-        " each against the others. Noise band: what lies within is no further from retrain than a"
-        " retrain is by chance (95 %)."
+        f" each against the others. {noise_said(condition, names)}"
     )
     return marked(condition, Table(caption, by_label(condition, names, of="_gap"), columns))
 

@@ -56,6 +56,22 @@ def by_label(
     return pd.DataFrame(rows).astype({"n": "Int64"})
 
 
+def noise_said(condition: Condition, names: Iterable[str]) -> str:
+    """Say what the noise band of a table is of, and how wide it is for a single run."""
+    single = [
+        f"{known(name).heading.removesuffix(' %')} ±{width:.{known(name).digits}f}"
+        for name in names
+        if known(name).kind == "level" and np.isfinite(width := condition.band(name, 1))
+    ]
+    said = (
+        "Noise band: how far from retrain a retrain is by chance (95 %), as a mean over"
+        f" {condition.usual} runs"
+    )
+    if condition.usual == 1 or not single:
+        return f"{said.removesuffix('s')}." if condition.usual == 1 else f"{said}."
+    return f"{said}; as a single run: {', '.join(single)}."
+
+
 def mean_and_std(runs: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]:
     """Return mean and standard deviation of columns over runs; NaN where there is none."""
     numbers: dict[str, float] = {}
