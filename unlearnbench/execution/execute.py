@@ -63,10 +63,13 @@ Weights = Callable[[str], Mapping[str, Tensor]]
 
 @dataclass
 class Outcome:
-    """Hold what a run leaves: signals and logits over training + test set, weights, bookkeeping."""
+    """Hold what a run leaves: signals and logits over training + test set, weights, bookkeeping.
+
+    Shared work leaves its tensors in the place of weights, and neither signals nor logits.
+    """
 
     signals: dict[str, NDArray[np.generic]]
-    logits: NDArray[np.float32]
+    logits: NDArray[np.float32] | None
     weights: dict[str, Tensor]
     indices: Indices | None
     recorder: Recorder
@@ -82,7 +85,7 @@ def execute(
     *,
     curve: bool = False,
 ) -> Outcome:
-    """Train or unlearn as `spec` says.
+    """Train, unlearn, or do the work that unlearning runs share, as `spec` says.
 
     curve: note the accuracies on D_F and D_T after each epoch, for the reader and not the method.
     The time of an unlearning run is the method's alone: synchronised, its searches and masks
@@ -99,11 +102,17 @@ def execute(
     with recording(recorder):
         if curve and indices is not None:
             recorder.probe = material.accuracies(indices.forget)
-        if spec.kind == "unlearn" and indices is not None:
-            plugin = registry.get(registry.runnable(workplace.plugins), "method", str(spec.method))
+        if spec.method is not None and indices is not None:
+            plugin = registry.get(registry.runnable(workplace.plugins), "method", spec.method)
             method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
             about["source"] = plugin.source_hash()
-            model = material.unlearn(method, indices, weights, recorder)
+            task = material.task(indices, weights)
+            if spec.kind == "shared":
+                with recorder.timed("total", place):
+                    made = shared_by(method, task)
+                about["peak memory MB"] = peak_memory(place)
+                return Outcome({}, None, made, indices, recorder, about)
+            model = material.unlearn(method, task, weights, recorder)
         else:
             world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
             seed = seed_for(spec.seed, spec.kind, spec.member or world)
@@ -183,25 +192,25 @@ class Material:
         model = build_model(self.spec.model, initial, self.data.classes, channels, side)
         return model.to(self.device)
 
-    def unlearn(
-        self, method: Method, indices: Indices, weights: Weights, recorder: Recorder
-    ) -> nn.Module:
-        """Hand a method a model of its own and what it may know; check what it gives back."""
+    def stored(self, model_id: str | None, seed: int, weights: Weights) -> nn.Module:
+        """Load a model by its id; without one, draw its weights from `seed`."""
+        model = self.model(seed)
+        if model_id is not None:
+            model.load_state_dict(weights(model_id))
+        return model
+
+    def task(self, indices: Indices, weights: Weights) -> Task:
+        """Put together what a method may know; work that is shared is done without D_R."""
         spec, seed = self.spec, seed_for(self.spec.seed, "unlearn")
 
-        def stored(model_id: str | None) -> nn.Module:
-            model = self.model(seed)
-            if model_id is not None:
-                model.load_state_dict(weights(model_id))
-            return model
-
         def fixed(model_id: str | None) -> nn.Module:
-            return stored(model_id).eval().requires_grad_(False)
+            return self.stored(model_id, seed, weights).eval().requires_grad_(False)
 
         validation = examples_of(self.data.validation, spec.recipe, self.device)
-        task = Task(
+        given_all = spec.kind == "unlearn" and spec.access == "full"
+        return Task(
             forget=self.part(indices.forget),
-            retain=self.part(indices.retain) if spec.access == "full" else None,
+            retain=self.part(indices.retain) if given_all else None,
             classes=self.data.classes,
             seed=seed,
             device=self.device,
@@ -210,8 +219,14 @@ class Material:
             validation=validation if spec.data.validation else None,
             build=self.model,
             other=fixed(spec.other) if spec.other else None,
+            shared=weights(spec.shared) if spec.shared else {},
         )
-        start = stored(spec.start)
+
+    def unlearn(
+        self, method: Method, task: Task, weights: Weights, recorder: Recorder
+    ) -> nn.Module:
+        """Hand a method a model of its own and what it may know; check what it gives back."""
+        start = self.stored(self.spec.start, task.seed, weights)
         shape = {name: value.shape for name, value in start.state_dict().items()}
         with recorder.timed("total", self.device):
             model = method.unlearn(start, task)
@@ -234,6 +249,20 @@ class Material:
             return percent
 
         return probe
+
+
+def shared_by(method: Method, task: Task) -> dict[str, Tensor]:
+    """Have a method do its shared work, knowing no setting but those that it depends on.
+
+    Raises AttributeError if it asks for another, MethodError unless it returns tensors by name.
+    """
+    known, blind = set(method.shared_settings or ()), method.model_copy()
+    for name in type(method).model_fields.keys() - known:
+        del blind.__dict__[name]
+    made: object = blind.shared_work(task)
+    if not isinstance(made, dict) or not all(isinstance(one, Tensor) for one in made.values()):
+        raise MethodError("shared_work did not return a dictionary of tensors.")
+    return {str(name): tensor.detach().cpu() for name, tensor in made.items()}
 
 
 def verify_model(model: object, shape: Mapping[str, torch.Size]) -> None:

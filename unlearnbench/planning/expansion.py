@@ -11,7 +11,7 @@ from unlearnbench.errors import unknown
 from unlearnbench.planning import plan as graph
 from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Access, Cell, Plan
-from unlearnbench.planning.rows import Entrant, controls, entrant, entrants
+from unlearnbench.planning.rows import Entrant, at_first, controls, entrant, entrants
 
 RunSeeds = tuple[int, ...]
 
@@ -67,6 +67,7 @@ class _Expansion:
         self.rows = list(entrants(benchmark, plugins))
         if benchmark.controls:
             self.rows += [entrant(name, Row(method=name), known) for name in controls()]
+        self._at_first = {row.label: at_first(row, plugins) for row in self.rows}
         for row in sorted(self.rows, key=lambda row: row.method.starts_from_original):
             for access in self._accesses(row):
                 self._add_row(row, access)
@@ -89,7 +90,8 @@ class _Expansion:
         """Add a node once, with what its spec has of its own; return its id."""
         common = self.benchmark
         spec = graph.Spec(data=common.data, model=common.model, recipe=common.recipe, **own)
-        needs = tuple(dict.fromkeys(filter(None, (spec.original, spec.start, spec.other))))
+        needed = (spec.original, spec.start, spec.other, spec.shared)
+        needs = tuple(dict.fromkeys(filter(None, needed)))
         curve = common.curves and spec.original is not None
         return self.plan.add(graph.Node(spec, label, needs, keep_weights, curve))
 
@@ -122,6 +124,7 @@ class _Expansion:
 
         The same run under two labels is one node. suffix: of the label of a run in another world.
         """
+        row = row if start else self._at_first[row.label]
         world, models, continued = split if suffix else None, {}, False
         if row.method.starts_from_original:
             original = self._original(seeds[0], suffix, world)
@@ -129,6 +132,8 @@ class _Expansion:
             if row.method.needs_other:
                 models["other"] = self._other(seeds[0], world)
             continued = world is None and split.request < split.requests
+            if row.method.shared_settings is not None:
+                models["shared"] = self._shared(row, split, seeds[0], suffix, models)
         run = self._add(
             row.label + suffix,
             continued,
@@ -141,6 +146,26 @@ class _Expansion:
             **models,
         )
         return self._cell(row.label, access, split, seeds, run)
+
+    def _shared(
+        self, row: Entrant, split: Split, seed: int, suffix: str, models: dict[str, str]
+    ) -> str:
+        """Add what a run shares with all of its method that agree in the settings it depends on.
+
+        Its seed is that of the original, so that runs of other seeds share it too.
+        """
+        known = {key: row.row.settings[key] for key in row.method.shared_settings or ()}
+        return self._add(
+            f"{row.row.method} (shared){suffix}",
+            True,
+            kind="shared",
+            seed=seed,
+            method=row.row.method,
+            settings=known,
+            split=split,
+            original=models["original"],
+            other=models.get("other"),
+        )
 
     def _new_split(self, fraction: float, seed: int, request: int, swap: bool = False) -> Split:
         shared = self.benchmark.forget.model_dump(exclude={"fractions"})

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,12 +21,12 @@ LATER: dict[type, dict[str, Any]] = {
 
 
 class Spec(Strict):
-    """Describe one node of the plan: an original, a reference or an unlearning run.
+    """Describe one node of the plan: an original, a reference, an unlearning run or shared work.
 
     Its id depends on everything that decides the resulting weights, and on nothing else.
     """
 
-    kind: Literal["original", "reference", "unlearn"]
+    kind: Literal["original", "reference", "unlearn", "shared"]
     data: DataSpec
     model: str
     recipe: Recipe
@@ -45,6 +46,9 @@ class Spec(Strict):
     other: str | None = Field(
         default=None, description="id of another original, where a method needs one"
     )
+    shared: str | None = Field(
+        default=None, description="id of the work that the run shares with others of its method"
+    )
 
     @field_validator("settings")
     @classmethod
@@ -55,7 +59,8 @@ class Spec(Strict):
     def id(self) -> str:
         """12 hex digits."""
         later = {"recipe": _unused(self.recipe), "data": _unused(self.data)}
-        return _short(self.model_dump_json(exclude={**later, "other": self.other is None}))
+        absent = {"other": self.other is None, "shared": self.shared is None}
+        return _short(self.model_dump_json(exclude={**later, **absent}))
 
     @property
     def split_id(self) -> str | None:
@@ -139,3 +144,17 @@ class Plan:
         run = node.spec.id
         self.nodes.setdefault(run, node)
         return run
+
+
+def same_runs(runs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return, by label, the first of the labels that have the very same runs; the others only.
+
+    runs: pairs of a row's label and the id of a run, all of one condition.
+    """
+    made: dict[str, set[str]] = {}
+    for label, run in runs:
+        made.setdefault(label, set()).add(run)
+    first: dict[frozenset[str], str] = {}
+    for label, own in made.items():
+        first.setdefault(frozenset(own), label)
+    return {label: one for label, own in made.items() if (one := first[frozenset(own)]) != label}

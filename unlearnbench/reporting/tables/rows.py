@@ -66,9 +66,11 @@ def measured(condition: Condition, names: Iterable[str], begin: str = "all_") ->
 def marked(condition: Condition, table: Table) -> Table:
     """Mark in each column what is best, and what cannot be told from it.
 
-    A metric is marked where its values are, and not in the columns that follow from them.
+    A metric is marked where its values are, and not in the columns that follow from them. A row
+    whose runs are those of another is marked as that one is, and is no rival of it.
     """
     marks: dict[tuple[int, int], Mark] = {}
+    rivals = [label for label in condition.sound if label not in condition.same]
     keys = [column.key for column in table.columns]
     ranks = {
         label: (verdict.rank[0], abs(verdict.gap.value))
@@ -76,11 +78,17 @@ def marked(condition: Condition, table: Table) -> Table:
         if verdict.rank and verdict.gap
     }
     for key in dict.fromkeys(filter(None, keys)):
-        of = as_ranked(ranks) if key == "ft_auc" else best(condition.runs, condition.sound, key)
+        of = as_ranked(ranks) if key == "ft_auc" else best(condition.runs, rivals, key)
         for row, label in enumerate(table.frame["label"]):
-            if label in of:
-                marks[row, keys.index(key)] = of[label]
-    return replace(table, caption=f"{table.caption} {CAPTION}", marks=marks) if marks else table
+            if mark := of.get(condition.same.get(label, label)):
+                marks[row, keys.index(key)] = mark
+    told = [table.caption, CAPTION if marks else ""]
+    told += [
+        f"{condition.title(label)}: the same runs as {condition.title(one)}."
+        for label, one in condition.same.items()
+        if label in set(table.frame["label"])
+    ]
+    return replace(table, caption=" ".join(filter(None, told)), marks=marks)
 
 
 def as_ranked(ranks: Mapping[str, tuple[float, float]]) -> dict[str, Mark]:
