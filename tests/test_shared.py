@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from unlearnbench.errors import UserError
 from unlearnbench.execution.contract import Examination, examine
 from unlearnbench.execution.execute import shared_by
 from unlearnbench.planning.plan import Plan, Spec, same_runs
-from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.worker import charge
 from unlearnbench.storage.store import Store
 
@@ -211,9 +209,9 @@ def test_costs_of_shared_work_are_charged_and_kept_apart() -> None:
 
 @pytest.fixture(scope="module")
 def settings() -> list[str]:
-    pairs = ["references.count=2", "seeds.retrains=1", "controls=false", "amun.epochs=1"]
-    pairs += ["amun-adaptive.epochs=1", "amun-salun.method=amun", "amun-salun.keep=0.5"]
-    return [word for pair in [*pairs, "amun-salun.epochs=1"] for word in ("--set", pair)]
+    pairs = ["references.count=2", "seeds.retrains=1", "amun.epochs=1", "amun-adaptive.epochs=1"]
+    pairs += ['methods.amun-salun={method="amun",keep=0.5,epochs=1}']
+    return [word for pair in pairs for word in ("--set", pair)]
 
 
 def test_a_search_is_stored_charged_and_made_again_where_it_is_lost(

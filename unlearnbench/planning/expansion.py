@@ -51,6 +51,7 @@ class _Expansion:
         self.benchmark, self.plan = benchmark, Plan()
         self._originals: dict[tuple[int, Split | None], str] = {}
         self._split_ids: dict[Split, str] = {}
+        self._shared_work: dict[object, str] = {}
         self._split = cache(self._new_split)  # every method asks for the same ones
         known, seeds, bank = registry.find("controls"), benchmark.seeds, benchmark.references
         # Yardstick and controls are the same whatever the methods are given.
@@ -150,22 +151,26 @@ class _Expansion:
     def _shared(
         self, row: Entrant, split: Split, seed: int, suffix: str, models: dict[str, str]
     ) -> str:
-        """Add what a run shares with all of its method that agree in the settings it depends on.
+        """Add once what a run shares with all of its method that agree in what it depends on.
 
         Its seed is that of the original, so that runs of other seeds share it too.
         """
+        name, original, other = row.row.method, models["original"], models.get("other")
         known = {key: row.row.settings[key] for key in row.method.shared_settings or ()}
-        return self._add(
-            f"{row.row.method} (shared){suffix}",
-            True,
-            kind="shared",
-            seed=seed,
-            method=row.row.method,
-            settings=known,
-            split=split,
-            original=models["original"],
-            other=models.get("other"),
-        )
+        key = (name, str(known), split, original, other)
+        if key not in self._shared_work:
+            self._shared_work[key] = self._add(
+                f"{name} (shared){suffix}",
+                True,
+                kind="shared",
+                seed=seed,
+                method=name,
+                settings=known,
+                split=split,
+                original=original,
+                other=other,
+            )
+        return self._shared_work[key]
 
     def _new_split(self, fraction: float, seed: int, request: int, swap: bool = False) -> Split:
         shared = self.benchmark.forget.model_dump(exclude={"fractions"})
