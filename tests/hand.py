@@ -10,8 +10,8 @@ import pandas as pd
 
 from tests.toys import toy
 from unlearnbench.audits.attacks import Attacked, Samples, View, attacked
-from unlearnbench.evaluation.collect import judge_all
 from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.measure import Evaluation, Measured
 from unlearnbench.metrics.curves import Curves, curves
 from unlearnbench.metrics.gaps import with_gaps
@@ -108,12 +108,11 @@ def by_hand(names: Mapping[str, str] | None = None) -> Findings:
             )
     asked = benchmark()
     runs = with_gaps(pd.DataFrame(rows), asked.gap_terms)
-    attacks, pairs = judge_all(asked, measured, runs, ("do-nothing", "destroyed"))
+    judged = judge_all(asked, measured, runs, ("do-nothing", "destroyed"))
     return Findings(
         asked,
         runs,
-        attacks,
-        pairs,
+        *judged,
         curves=made,
         details={
             row["run"]: {

@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from tests.conftest import command
 from unlearnbench import registry
 from unlearnbench.evaluation.collect import stale_runs
 from unlearnbench.evaluation.measure import Measurement
+from unlearnbench.metrics import distances
+from unlearnbench.metrics.metric import METRICS, OfModels
 from unlearnbench.planning.expansion import expand
 from unlearnbench.planning.reading import read, validate
 from unlearnbench.scheduling.scheduler import progress
@@ -77,6 +80,39 @@ def test_attacks_compare_with_samples_held_out_of_the_training_set(audited: Path
         "samples held out from the training set"
         in (audited / "reports" / "tiny" / "reading.md").read_text()
     )
+
+
+def test_metrics_of_many_models_are_of_their_part_and_of_halves_of_the_retrains(
+    audited: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(audited / "results" / "tiny")
+    benchmark = validate(read(store.folder / "benchmark.toml"))
+    plan = expand(benchmark, registry.find("methods")).plan
+    needed = ("klom", "klom_p95_retain", "klom_p95_test", "forgetting_quality")
+    without = Measurement(plan, store, ["loss"]).run()
+    assert not any(set(needed) & set(found.values) for found in without.cells.values())
+    for name in needed:
+        metric = METRICS[name]
+        assert isinstance(metric, OfModels) and metric.least == 100
+        monkeypatch.setitem(METRICS, name, replace(metric, least=1))
+    cells = {
+        cell: found.values for cell, found in Measurement(plan, store, ["loss"]).run().cells.items()
+    }
+    margin = {cell: store.signals(cell.run)["margin"][None] for cell in cells}
+    retrains = [cell for cell in cells if cell.label == "retrain"]
+    assert len(retrains) == 2
+    for cell, values in cells.items():
+        rows, ideal = margin[cell], np.concatenate([margin[one] for one in retrains])
+        if cell.label == "retrain":
+            rows, ideal = margin[retrains[0]], margin[retrains[1]]
+        forget = store.split(cell.split)["forget"]
+        retain = np.setdiff1d(np.arange(120), forget)
+        parts = {"klom": forget, "klom_p95_retain": retain, "klom_p95_test": np.arange(120, 240)}
+        for name, part in parts.items():
+            found = distances.klom(rows[:, part], ideal[:, part])
+            known = found.mean() if name == "klom" else np.percentile(found, 95)
+            assert values[name] == pytest.approx(known), (cell.label, name)
+        assert 0 <= values["forgetting_quality"] <= 1
 
 
 def test_report_is_made_without_torch_and_in_seconds(audited: Path) -> None:

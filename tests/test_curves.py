@@ -10,14 +10,13 @@ from scipy.stats import norm
 
 from tests.toys import toy
 from unlearnbench.audits.attacks import Samples, View
-from unlearnbench.audits.references import ReferenceModels
+from unlearnbench.audits.references import ReferenceModels, deciles
 from unlearnbench.audits.roc import auc
 from unlearnbench.metrics.curves import (
     EDGES,
     FPRS,
     by_references,
     curves,
-    deciles,
     mean_by,
     shares,
     true_positive_rates,

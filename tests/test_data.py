@@ -227,6 +227,47 @@ def test_worlds_of_ulira_come_in_pairs_that_exchange_halves() -> None:
         cut(splits[0], labels[:520], 500)
 
 
+def worlds(labels: np.ndarray, train: int, **asked: object) -> list[Indices]:
+    splits = [
+        Split.model_validate({"kind": "shadow", "seed": 0, "requests": 8, "request": r} | asked)
+        for r in range(1, 9)
+    ]
+    backwards = np.arange(len(labels))[::-1]
+    return [cut(split, labels, train, order=lambda count: backwards[-count:]) for split in splits]
+
+
+@pytest.mark.parametrize(
+    ("asked", "audited"),
+    [
+        ({"audited": "most-memorised", "fraction": 0.1}, range(100)),
+        ({"audited": "least-memorised", "fraction": 0.1}, range(900, 1000)),
+        ({"audited": "class", "fraction": 1.0, "target": 3}, range(3, 1000, 9)),
+        ({"audited": "class", "fraction": 1.0}, range(0, 1000, 9)),
+    ],
+)
+def test_targeted_worlds_audit_the_targets_and_forget_half_of_them(
+    asked: dict[str, object], audited: range
+) -> None:
+    made = worlds(np.arange(1000) % 9, 500, **asked)
+    for first, second in zip(made[::2], made[1::2], strict=True):
+        both = np.concatenate((first.forget, second.forget))
+        assert np.array_equal(np.sort(both), np.array(audited))
+        assert abs(len(first.forget) - len(second.forget)) == len(audited) % 2
+        for world in (first, second):
+            assert len(world.forget) + len(world.retain) == 500
+            assert not np.isin(world.retain, audited).any(), "a retrained model sees none of them"
+    assert not np.array_equal(made[0].forget, made[2].forget)
+
+
+def test_worlds_audit_a_share_of_a_class_where_a_share_is_forgotten() -> None:
+    labels = np.arange(1000) % 10
+    (world, *_), classes = worlds(labels, 500, audited="class", fraction=0.5, target=2), labels == 2
+    assert len(world.forget) == 25 and classes[world.forget].all()
+    assert classes[world.retain].any(), "the rest of the class may be learnt"
+    with pytest.raises(UserError, match="U-LiRA cannot audit 0 of 1000 samples"):
+        worlds(labels, 500, audited="class", fraction=1.0, target=10)
+
+
 def test_held_out_samples_are_cut_from_the_training_set() -> None:
     source = registry.source_class(registry.find("datasets")["digits"])(Path())
     asked = DataSpec(name="digits", train=300, test=200, validation=100, held_out=150)

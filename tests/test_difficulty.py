@@ -41,7 +41,7 @@ def test_samples_among_strangers_come_last() -> None:
 def test_hard_and_easy_sets_are_drawn_from_one_end(kind: SplitKind) -> None:
     labels, order = np.zeros(100, dtype=np.int64), np.arange(100)[::-1]
     sets = [
-        cut(Split(kind=kind, fraction=0.1, seed=s), labels, 100, order=lambda: order)
+        cut(Split(kind=kind, fraction=0.1, seed=s), labels, 100, order=lambda _: order)
         for s in (1, 2)
     ]
     end = range(20) if kind == "most-memorised" else range(80, 100)

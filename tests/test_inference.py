@@ -10,8 +10,10 @@ import pytest
 from tests.toys import part
 from unlearnbench.audits.attacks import Attacked, attacked
 from unlearnbench.audits.roc import Part, mean_part
-from unlearnbench.verdicts.inference import Estimate, combine, half_width, holm, judge, ranks
-from unlearnbench.verdicts.verdict import compare_pairs, judge_rows, places
+from unlearnbench.verdicts.audit import Finding, Rule, examine, worded
+from unlearnbench.verdicts.inference import combine, half_width, holm, ranks
+from unlearnbench.verdicts.pairs import compare_pairs, places
+from unlearnbench.verdicts.verdict import judge_rows
 
 RNG = np.random.default_rng
 
@@ -97,14 +99,26 @@ def test_pairing_takes_what_models_share_out_of_the_error() -> None:
     assert mean_part([one, other]).value == pytest.approx((one.value + other.value) / 2)
 
 
+def parts_of(
+    trials: dict[str, dict[tuple[int, ...], Attacked]],
+) -> dict[str, dict[tuple[int, ...], Part]]:
+    return {label: {s: one.part for s, one in own.items()} for label, own in trials.items()}
+
+
+def found(trials: dict[str, dict[tuple[int, ...], Attacked]], margin: float) -> dict[str, Finding]:
+    """Judge rows by one audit with a margin declared in points."""
+    rule = Rule(1 / 3, {"rmia": margin}, "retrain", "original", "held-out retrain", "rmia")
+    one = examine("rmia", parts_of(trials), rule)
+    return {finding.label: finding for finding in worded(one.values(), [*trials])}
+
+
 def test_a_retrain_is_called_different_as_rarely_as_promised() -> None:
     draw = RNG(5)
     wrong = equivalent = 0
     for _ in range(120):
-        trials = world(draw, 4, {"candidate": 0.0})
-        (row,) = [r for r in judge_rows(trials, "retrain", ["candidate"], 9.0) if r.gap]
-        wrong += row.word == "different"
-        equivalent += row.word == "equivalent"
+        word = found(world(draw, 4, {"candidate": 0.0}), 9.0)["candidate"].word
+        wrong += word == "different"
+        equivalent += word == "equivalent"
     assert wrong / 120 < 0.09
     assert equivalent / 120 > 0.6
 
@@ -112,59 +126,42 @@ def test_a_retrain_is_called_different_as_rarely_as_promised() -> None:
 def test_what_leaks_is_different_and_ranks_behind() -> None:
     trials = world(RNG(6), 5, {"good": 0.0, "fair": 0.0, "leaks": 1.5, "leaks more": 3.0})
     labels = ["good", "fair", "leaks", "leaks more"]
-    rows = judge_rows(trials, "retrain", labels, 8.0)
-    verdicts = {row.label: row.word for row in rows}
-    assert verdicts["leaks"] == verdicts["leaks more"] == "different"
-    assert verdicts["good"] != "different" and verdicts["retrain"] is None
-    compared = compare_pairs(trials, "retrain", labels)
+    told = found(trials, 8.0)
+    rows = {row.label: row for row in judge_rows(trials, told)}
+    assert rows["leaks"].word == rows["leaks more"].word == "different"
+    assert rows["good"].word != "different" and rows["retrain"].word is None
+    compared = compare_pairs(parts_of(trials), "retrain", labels)
     assert len(compared) == 6
     expected = {"good": (1, 2), "fair": (1, 2), "leaks": (3, 3), "leaks more": (4, 4)}
-    assert places(rows, compared, labels) == expected
-    leaks = next(row for row in rows if row.label == "leaks")
+    far = {label: abs(finding.gap.value) for label, finding in told.items()}
+    assert places(far, compared, labels) == expected
+    leaks = rows["leaks"]
     assert leaks.gap and leaks.gap.value > 15 and (leaks.auc.sampling or 0) > 0
     assert (leaks.auc.seeds or 0) > 0 and (leaks.balanced or 0) > 60
 
 
 def test_two_forget_sets_decide_nothing() -> None:
     trials = world(RNG(7), 2, {"leaks": 3.0, "good": 0.0})
-    rows = judge_rows(trials, "retrain", ["leaks", "good"], 8.0)
-    assert {row.word for row in rows if row.gap} == {"inconclusive"}
-    assert places(rows, compare_pairs(trials, "retrain", ["leaks", "good"]), ["leaks", "good"]) == {
-        "good": (1, 2),
-        "leaks": (1, 2),
-    }
+    told = found(trials, 8.0)
+    assert {finding.word for finding in told.values()} == {"inconclusive"}
+    compared = compare_pairs(parts_of(trials), "retrain", ["leaks", "good"])
+    far = {label: abs(finding.gap.value) for label, finding in told.items()}
+    assert places(far, compared, ["leaks", "good"]) == {"good": (1, 2), "leaks": (1, 2)}
 
 
 def test_a_row_without_retrains_has_no_gap() -> None:
     trials = world(RNG(8), 3, {"alone": 0.0})
     trials["retrain"] = {}
-    rows = {row.label: row for row in judge_rows({"alone": trials["alone"]}, "retrain", [], 5.0)}
-    assert rows["alone"].gap is None and rows["alone"].word is None
+    (row,) = judge_rows({"alone": trials["alone"]}, found(trials, 5.0))
+    assert row.gap is None and row.word is None
 
 
-@pytest.mark.parametrize(
-    ("value", "error", "p", "verdict"),
-    [
-        (0.5, 0.5, 0.3, "equivalent"),
-        (0.5, 0.1, 0.001, "equivalent"),
-        (1.5, 0.5, 0.001, "different"),
-        (1.5, 0.5, 0.06, "inconclusive"),
-        (1.0, 3.0, 0.7, "inconclusive"),
-    ],
-)
-def test_three_verdicts(value: float, error: float, p: float, verdict: str) -> None:
-    found = Estimate(value, 9, error, error, error, math.inf)
-    assert judge(found, p, margin=2.0) == verdict
-
-
-def test_smallest_margin_is_met_in_four_of_five_cases() -> None:
+def test_one_sample_has_no_variance() -> None:
     draw = RNG(9)
-    found = Estimate(0.0, 9, 1.0, 1.0, 1.0, math.inf)
-    met = [
-        judge(Estimate(v, 9, 1.0, 1.0, 1.0, math.inf), 1.0, found.attainable) == "equivalent"
-        for v in draw.normal(size=4000)
-    ]
-    assert np.mean(met) == pytest.approx(0.8, abs=0.02)
+    one = combine([part(draw.normal(size=1), draw.normal(size=200))])
+    assert math.isnan(one.error) and one.p_zero == 1.0, "nothing is shown"
+    sets = combine([part(draw.normal(size=1), draw.normal(size=200), s) for s in range(4)])
+    assert sets.error > 0, "but several sets of one sample scatter"
 
 
 def test_holm_by_hand() -> None:

@@ -10,11 +10,13 @@ import pytest
 
 from tests.conftest import allowed
 from unlearnbench import registry
+from unlearnbench.data.prepare import DataSpec
+from unlearnbench.data.splits import Split
 from unlearnbench.errors import UserError
 from unlearnbench.outline import settings_class
 from unlearnbench.planning import expansion, reading
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.plan import Plan
+from unlearnbench.planning.plan import Plan, split_id
 from unlearnbench.planning.rows import resolve
 
 METHODS = registry.find("methods")
@@ -136,6 +138,20 @@ def test_worlds_have_an_original_and_a_run_of_each_audited_row() -> None:
     assert len({plan.nodes[run].spec.seed for run in runs}) == 4
 
 
+def test_worlds_audit_such_samples_as_are_forgotten() -> None:
+    forget = {"kind": "class", "fractions": [1.0], "target": 3}
+    _, plan = expand(["rl"], ulira={"shadows": 4}, forget=forget)
+    split = plan.nodes[plan.shadows[0].run].spec.split
+    assert split is not None
+    assert (split.kind, split.audited, split.target, split.requests) == ("shadow", "class", 3, 4)
+    reread = Split.model_validate_json(split.model_dump_json())
+    assert split_id(DataSpec(name="digits"), reread) == split_id(DataSpec(name="digits"), split)
+    _, untargeted = expand(["rl"], ulira={"shadows": 4}, forget=forget | {"target": None})
+    ids = [{cell.split for cell in made.shadows} for made in (plan, untargeted)]
+    assert not ids[0] & ids[1], "no target is not class 0"
+    assert ids[0] != {cell.split for cell in expand(["rl"], ulira={"shadows": 4})[1].shadows}
+
+
 def test_a_method_cannot_have_a_controls_name(tmp_path: Path) -> None:
     path = tmp_path / "destroyed.py"
     path.write_text("")
@@ -209,6 +225,11 @@ def test_needs_come_before_what_waits_for_them() -> None:
         ({"recipe": {"epoch": 3}}, "Unknown key in benchmark try 'epoch'. Did you mean 'epochs'?"),
         ({"titel": "x"}, "Unknown key in benchmark try 'titel'. Did you mean 'title'?"),
         ({"forget": {"fractions": [1.5]}}, "forget: fraction 1.5 is outside (0, 1)."),
+        (
+            {"forget": {"kind": "most-memorised", "fractions": [0.25], "requests": 2}},
+            "forget: 2 x 0.25 is drawn from twice as many samples, which is all of them: not"
+            " most-memorised; take less than 0.5.",
+        ),
         ({"references": {"count": 3}}, "references.count"),
         ({"model": "resnet88"}, "Unknown model 'resnet88'. Did you mean 'resnet8'?"),
         ({"data": {"name": "digit"}}, "Unknown dataset 'digit'. Did you mean 'digits'?"),
@@ -216,12 +237,26 @@ def test_needs_come_before_what_waits_for_them() -> None:
         ({"methods": {"ft": {"lr": -1}}}, "ft.lr = -1: Input should be greater than 0."),
         ({"gap_terms": ["ft_auk"]}, "Unknown metric 'ft_auk'. Did you mean 'ft_auc'?"),
         ({"attacks": ["rmja"]}, "Unknown attack 'rmja'. Did you mean 'rmia'?"),
-        ({"limits": {"equivalenz": 1}}, "'equivalenz'. Did you mean 'equivalence'?"),
+        ({"headline": "rmja"}, "Unknown attack 'rmja'. Did you mean 'rmia'?"),
+        ({"headline": "svc"}, "does not score all samples, so there is no FR AUC: set it"),
+        ({"references": {"count": 0}}, "references.count to 2 or more, or headline to loss."),
+        ({"limits": {"marginz": {}}}, "'marginz'. Did you mean 'margins'?"),
         ({"ulira": {"shadows": 6}}, "ulira.shadows"),
         ({"ulira": {"shadows": 4, "methods": ["fd"]}}, "Unknown method 'fd'. Did you mean 'ft'?"),
         (
             {"swap": True, "forget": {"fractions": [0.1], "requests": 2}},
-            "swap and ulira need random forget sets and one request",
+            "swap and ulira need forget.requests = 1",
+        ),
+        (
+            {
+                "ulira": {"shadows": 4},
+                "forget": {"kind": "class", "fractions": [1.0], "requests": 2},
+            },
+            "swap and ulira need forget.requests = 1",
+        ),
+        (
+            {"swap": True, "forget": {"kind": "class", "fractions": [1.0]}},
+            'swap needs forget.kind = "random"',
         ),
         ({"seeds": {"originals": [1], "forget": [1, 2], "runs": [1]}}, "equally long"),
     ],

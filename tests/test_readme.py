@@ -12,7 +12,6 @@ from matplotlib import pyplot as plt
 import unlearnbench as ub
 from tests.conftest import Cli
 from tests.guide import FENCE, readme_method
-from unlearnbench.audits.attacks import ATTACKS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -46,7 +45,7 @@ def test_published_results_pass_their_own_audit(name: str) -> None:
         {str(key): str(value) for key, value in row.items()} for row in table.to_dict("records")
     ]
     found = {(row["method"], row["attack"]): row for row in rows}
-    for attack in ATTACKS:
+    for attack in {row["attack"] for row in rows}:
         held_out = found["held-out retrain", attack]
         assert held_out["verdict"] != "different"
         assert float(found["planted-leak", attack]["gap_low"]) > 0, "found by every attack"

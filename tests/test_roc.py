@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, kstest, mannwhitneyu, permutation_test
+from scipy.stats import binomtest, kstest, mannwhitneyu, norm, permutation_test
 
 from tests.toys import part
 from unlearnbench.audits.roc import (
+    Part,
     auc,
     balanced_accuracy,
     half,
     needed_negatives,
     placements,
     rate,
-    tpr_at_fpr,
+    tail,
 )
 from unlearnbench.verdicts.inference import combine
 
@@ -81,23 +82,32 @@ def test_permutation_p_values_of_an_auc_are_uniform() -> None:
     assert np.mean(np.array(found) <= 0.05) == pytest.approx(0.05, abs=0.04)
 
 
+def tpr(positive: np.ndarray, negative: np.ndarray, fpr: float) -> Part | None:
+    return tail(0, positive, negative, (np.arange(len(positive)), np.arange(len(negative))), fpr)
+
+
 def test_rates_need_enough_non_members() -> None:
     assert needed_negatives(0.01) == 1000 and needed_negatives(0.001) == 10_000
-    assert tpr_at_fpr(np.ones(10), np.zeros(999), 0.01) is None
-    assert tpr_at_fpr(np.ones(10), np.zeros(1000), 0.001) is None
-    negative = np.arange(1000.0)
-    found = tpr_at_fpr(np.array([988.0, 989.0, 990.0, 2000.0]), negative, 0.01)
-    assert found == 50.0, "above 989 lie 10 of 1,000, and 2 of 4"
+    assert tpr(np.ones(10), np.zeros(999), 0.01) is None
+    assert tpr(np.ones(10), np.zeros(1000), 0.001) is None
+    found = tpr(np.array([988.0, 989.0, 990.0, 2000.0]), np.arange(1000.0), 0.01)
+    assert found is not None and found.value == 50.0, "above 989 lie 10 of 1,000, and 2 of 4"
+    assert found.at_others.mean() == pytest.approx(50.0)
 
 
-def test_rate_at_the_null_is_what_the_threshold_allows() -> None:
+def test_a_rate_is_right_and_its_interval_holds_threshold_noise() -> None:
     draw = RNG(5)
-    found = []
+    truth = 100 * norm.sf(norm.isf(0.01) - 1)  # of a leak of one standard deviation
+    null, inside = [], []
     for _ in range(300):
-        one = tpr_at_fpr(draw.normal(size=500), draw.normal(size=1000), 0.01)
-        assert one is not None
-        found.append(one)
-    assert np.mean(found) == pytest.approx(100 * (10 + 1) / (1000 + 1), abs=0.08)
+        negative = draw.normal(size=1000)
+        none, leak = (tpr(draw.normal(gap, 1, 2000), negative, 0.01) for gap in (0, 1))
+        assert none is not None and leak is not None
+        null.append(none.value)
+        low, high = combine([leak]).interval()
+        inside.append(low <= truth <= high)
+    assert np.mean(null) == pytest.approx(100 * (10 + 1) / (1000 + 1), abs=0.08)
+    assert np.mean(inside) > 0.85, "of positives alone, half as many intervals would hold it"
 
 
 def test_intervals_of_rates_are_exact() -> None:

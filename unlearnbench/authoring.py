@@ -1,11 +1,11 @@
-"""What the author of an unlearning method builds on: `Method` and `Task`, beside `param`."""
+"""What the author of a method builds on, `Method` and `Task`, and of an audit, `ModelAudit`."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from unlearnbench.errors import MethodError
 from unlearnbench.recipe import Recipe, Strict
@@ -112,3 +112,58 @@ class Task:
         if self.other is None:
             raise MethodError("This method needs another original: name when in its other_if.")
         return self.other
+
+
+class ModelAudit(Strict):
+    """Stand for one audit that needs the model itself, with its settings.
+
+    A subclass lives in a file of its own, whose name is the audit's; settings and docstring are as
+    those of a method. What `logits` returns is stored as the outputs of a run are, so that every
+    metric and every attack on signals can be read off it.
+    """
+
+    title: ClassVar[str] = ""
+    """Its name as people write it."""
+    about: ClassVar[str] = ""
+    """What it does to a model, in a sentence for the reader of tables."""
+    paper: ClassVar[str] = ""
+    """Address of the paper that it is from."""
+    needs_retrain: ClassVar[bool] = False
+    """Whether it compares the model with one that was retrained without the same forget set."""
+    compared: ClassVar[tuple[str, ...]] = ("auc", "accuracy", "confidence")
+    """What is compared with the same of retrained models, on D_F; auc: of the headline attack."""
+
+    @abstractmethod
+    def logits(self, model: nn.Module, case: Case) -> Tensor:
+        """Return what the audit makes of a model: logits [n, classes] over the pool, in its order.
+
+        `model` is the audit's own copy, on the device of the pool, and may be changed in place.
+        Every random draw must come from `case.seed`.
+        """
+
+
+@dataclass(frozen=True)
+class Case:
+    """Hold all that an audit may know of the model that it is given; nothing in it may be changed.
+
+    Examples say which device they are on, and how the original was trained: their `recipe`.
+    """
+
+    pool: Examples
+    """All samples: the training set, the test set, and what serves attacks as non-members."""
+    retain: Examples
+    """The retain set D_R."""
+    forget: Tensor
+    """Where the forget set D_F is in the pool: int64 [n]."""
+    test: Tensor
+    """Where the test set D_T is in the pool: int64 [n]."""
+    classes: int
+    """How many there are in the data."""
+    seed: int
+    """Where every random draw must come from."""
+    record: Mapping[str, Any]
+    """What the run that made the model left: its settings, seconds, notes."""
+    retrain: nn.Module | None
+    """Retrained without the same forget set, frozen and in eval mode, and not the model itself.
+
+    None where `needs_retrain` does not ask for it, or where the only one there is is audited."""

@@ -22,7 +22,9 @@ from docs.builder.markdown import ROOT
 from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.files import write_text
 from unlearnbench.planning.reading import as_toml
+from unlearnbench.reporting.summary import of_condition
 from unlearnbench.reporting.tables.papers import claims_tables
+from unlearnbench.reporting.tables.rows import OLD
 from unlearnbench.reporting.write import write_report
 
 RESULTS, REPORTS = ROOT / "results", ROOT / "reports"
@@ -151,15 +153,21 @@ def origin(results: ub.Results) -> str:
     """Say when, where and with which seeds results were made."""
     benchmark = results.findings.benchmark
     made = json.loads((results.folder / "origin.json").read_text())
-    seeds, margin = benchmark.seeds, benchmark.limits.equivalence
+    seeds, limits = benchmark.seeds, benchmark.limits
     return (
         f"Made by `unlearnbench run {benchmark.name}` and `unlearnbench report {benchmark.name}` on"
         f" {made['made']}: seeds {seeds.forget[0]} to {seeds.forget[-1]} for originals, forget sets"
         f" and runs, {seeds.retrains} retrained models a forget set, one of them held out,"
-        f" {benchmark.references.count} references, equivalence within {margin:g} points of FT AUC,"
+        f" {benchmark.references.count} references, equivalent within {limits.said},"
         f" {made['cores']} cores ({made['processor']}), torch {made['torch']}. ± is the"
         " standard deviation over runs. With one request AMUN-adaptive is AMUN by definition."
     )
+
+
+def warned(condition: ub.Condition) -> str:
+    """List what takes from the worth of a condition's verdicts; "" for nothing."""
+    lines = [*([OLD] if condition.old else []), *of_condition(condition)]
+    return "\n".join(f"- Warning: {line}" for line in lines)
 
 
 def claims() -> str:

@@ -6,14 +6,14 @@ RMIA, robust membership inference, is Zarifzadeh et al., arXiv 2312.03262.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from unlearnbench.audits import lira
-from unlearnbench.audits.roc import Bools, Floats, auc
+from unlearnbench.audits.roc import Bools, Floats, Index, auc
 
 GAMMA = 2.0
 """How many times likelier than a population sample; RMIA's and AMUN's value for CIFAR-10."""
@@ -21,6 +21,7 @@ DEFAULT_A = 0.3
 """The offline constant for CIFAR-10 in RMIA's code, for too few references to choose from."""
 ATTACKED = 4
 """How many reference models are attacked to choose the offline constant."""
+DECILES = 10
 
 
 def reference_counts(references: int) -> list[int]:
@@ -32,22 +33,26 @@ def reference_counts(references: int) -> list[int]:
 class ReferenceModels:
     """Hold what k reference models say of n samples.
 
-    margin, sm_taylor: float64 [k, n]; member: bool [k, n], who was trained on what. Every sample
-    must be in exactly half of the models.
+    margin, sm_taylor, sm_taylor_exact: float64 [k, n]; member: bool [k, n], who was trained on
+    what. Every sample must be in exactly half of the models. References stored before
+    sm_taylor_exact was read have none.
     """
 
     margin: Floats
     sm_taylor: Floats
     member: Bools
+    sm_taylor_exact: Floats | None = None
 
     @classmethod
     def join(cls, references: list[Mapping[str, NDArray[Any]]]) -> Self:
         """Join the signals of all reference models."""
-        margin, sm_taylor, member = (
-            np.stack([signals[name] for signals in references])
-            for name in ("margin", "sm_taylor", "member")
-        )
-        return cls(margin.astype(np.float64), sm_taylor.astype(np.float64), member)
+        member = np.stack([signals["member"] for signals in references])
+        values = {
+            name: np.stack([signals[name] for signals in references]).astype(np.float64)
+            for name in ("margin", "sm_taylor", "sm_taylor_exact")
+            if all(name in signals for signals in references)
+        }
+        return cls(member=member, **values)
 
     @cached_property
     def confidence(self) -> Floats:
@@ -111,12 +116,6 @@ class ReferenceModels:
         return offline(self.outside, self.offline_a)
 
     @cached_property
-    def paper(self) -> Floats:
-        """P(x) as in AMUN's evaluation: the plain mean of SM-Taylor probabilities, [n]."""
-        mean: Floats = self.sm_taylor.mean(0)
-        return mean
-
-    @cached_property
     def gaussians(self) -> lira.Gaussians:
         """LiRA's Gaussians of the margin with and without each sample."""
         return lira.fit(self.margin, self.member)
@@ -148,14 +147,29 @@ def share_above(ratio: Floats, population: Floats, *, gamma: float, strict: bool
     """Return the share of population ratios z with ratio / z >= gamma (> if strict), in [0, 1].
 
     By sorted search, O((n + |z|) log |z|); equal to the outer product, to the last bit where
-    dividing by gamma is exact. The score is an empirical distribution function of the ratio, so it
-    ranks samples as the ratio does, up to ties: gamma and population only calibrate thresholds.
+    dividing by gamma is exact. Of positive ratios the score is an empirical distribution function,
+    so it ranks samples as they do, up to ties: gamma and population only calibrate thresholds.
+    A negative ratio is compared with negative z, by their sizes; 0 counts among the positive.
     """
-    ordered = np.sort(population)
-    return np.searchsorted(ordered, ratio / gamma, "left" if strict else "right") / len(population)
+    found = np.zeros(len(ratio))
+    for negative in (False, True):
+        own, other = (ratio < 0) == negative, (population < 0) == negative
+        ordered = np.sort(np.abs(population[other]))
+        side: Literal["left", "right"] = "left" if strict else "right"
+        found[own] = np.searchsorted(ordered, np.abs(ratio[own]) / gamma, side)
+    return found / len(population)
 
 
 def mean_over(chosen: Bools, probability: Floats) -> Floats:
     """Return each sample's mean over the models chosen for it, [n]."""
     mean: Floats = np.where(chosen, probability, 0).sum(0) / chosen.sum(0)
     return mean
+
+
+def deciles(memorisation: Floats) -> Index:
+    """Return which tenth each sample is in, 0 the least memorised; of few samples some are empty.
+
+    Always tenths: forget sets of a setting may differ in size (classes do), their curves may not.
+    """
+    rank = np.argsort(np.argsort(memorisation, kind="stable"), kind="stable")
+    return rank * DECILES // len(memorisation)

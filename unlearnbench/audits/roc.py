@@ -43,10 +43,11 @@ def auc(positive: Floats, negative: Floats) -> float:
 
 @dataclass(frozen=True)
 class Part:
-    """Hold one run's share of an AUC, or of a difference of AUCs.
+    """Hold one run's share of an estimate in percent, or of a difference, sample by sample.
 
-    at_forget [m], at_others [n]: placements in percent, or differences of such, for the samples
-    with the indices forget and others. Both have the run's estimate as their mean.
+    at_forget [m], at_others [n]: what each sample with the indices forget and others brings; of an
+    AUC its placements. Each has the run's estimate as its mean, and what an estimate does not rest
+    on is empty.
     """
 
     forget_set: Hashable
@@ -58,7 +59,7 @@ class Part:
     @property
     def value(self) -> float:
         """The run's estimate."""
-        return float(self.at_forget.mean())
+        return float((self.at_forget if len(self.at_forget) else self.at_others).mean())
 
     def minus(self, other: Self) -> Self:
         """Return the difference, sample by sample: the pairing in paired DeLong.
@@ -70,6 +71,17 @@ class Part:
             raise ValueError("only runs on the same samples can be compared in pairs")
         at_forget, at_others = self.at_forget - other.at_forget, self.at_others - other.at_others
         return replace(self, at_forget=at_forget, at_others=at_others)
+
+
+def mean_of(forget_set: Hashable, values: Floats, index: Index, *, shared: bool = False) -> Part:
+    """Return a part whose estimate is a mean over samples.
+
+    values: [m], in percent, of the samples `index`; shared: they are the same in all runs, as test
+    samples are, so that forget sets which agree say nothing of how sure the mean is.
+    """
+    none, nothing = np.empty(0, dtype=np.int64), np.empty(0)
+    sides = (none, index, nothing, values) if shared else (index, none, values, nothing)
+    return Part(forget_set, *sides)
 
 
 def mean_part(parts: Sequence[Part]) -> Part:
@@ -87,16 +99,29 @@ class Rate(NamedTuple):
     high: float
 
 
-def tpr_at_fpr(positive: Floats, negative: Floats, fpr: float) -> float | None:
-    """Return the share of positives, in percent, above the lowest threshold of at most this FPR.
+def tail(
+    forget_set: Hashable, positive: Floats, negative: Floats, at: tuple[Index, Index], fpr: float
+) -> Part | None:
+    """Return the true-positive rate, in percent, above the lowest threshold of at most this FPR.
 
-    None where fewer than 10 / fpr negatives make that threshold a matter of chance.
+    None where fewer than 10 / fpr negatives make that threshold a matter of chance. at: the indices
+    of positives and negatives. A negative brings the threshold's noise: each one above it moves it
+    up, and the rate by the slope of the ROC curve there, taken between half and one and a half
+    times the FPR.
     """
     if len(negative) < needed_negatives(fpr):
         return None
-    place = len(negative) - int(fpr * len(negative)) - 1
-    threshold = np.partition(negative, place)[place]
-    return float(100 * (positive > threshold).mean())
+
+    def found(rate: float) -> tuple[float, float]:
+        place = len(negative) - int(rate * len(negative)) - 1
+        threshold = float(np.partition(negative, place)[place])
+        return threshold, float(100 * (positive > threshold).mean())
+
+    threshold, value = found(fpr)
+    slope = (found(1.5 * fpr)[1] - found(0.5 * fpr)[1]) / fpr
+    above = negative > threshold
+    hits = np.where(positive > threshold, 100.0, 0.0)
+    return Part(forget_set, *at, hits, value - slope * (above - above.mean()))
 
 
 def needed_negatives(fpr: float) -> int:

@@ -103,6 +103,11 @@ class Data:
     """Labels of the pool before any were merged."""
 
     @property
+    def images(self) -> Images:
+        """Images of the pool."""
+        return np.concatenate((self.train[0], self.test[0], self.held_out[0]))
+
+    @property
     def labels(self) -> Labels:
         """Labels of the pool."""
         return np.concatenate((self.train[1], self.test[1], self.held_out[1]))

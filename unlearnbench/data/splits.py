@@ -59,10 +59,12 @@ class Split(Strict):
     `data.superclasses` merges; most-memorised, least-memorised: drawn like random from the twice as
     many samples that come last or first in `by_memorisation`;
     shadow: one of `requests` worlds for U-LiRA, in which training set and forget set are drawn
-    from the whole pool. swap: as many test samples take the place of the forget set.
+    from the whole pool; `audited` is the kind of forget set that it stands for. swap: as many test
+    samples take the place of the forget set.
     """
 
     kind: SplitKind | Literal["shadow"] = "random"
+    audited: SplitKind = "random"
     fraction: float = Field(gt=0, le=1)
     seed: int = Field(ge=0)
     target: int | None = Field(default=None, ge=0)
@@ -72,7 +74,8 @@ class Split(Strict):
 
     @field_serializer("target")
     def _of_classes_only(self, target: int | None) -> int | None:
-        return 0 if target is None and self.kind not in ("class", "subclass") else target
+        of_class = {self.kind, self.audited} & {"class", "subclass"}
+        return 0 if target is None and not of_class else target
 
 
 @dataclass(frozen=True)
@@ -93,19 +96,21 @@ def cut(
     train: int,
     *,
     subclasses: Labels | None = None,
-    order: Callable[[], Index] | None = None,
+    order: Callable[[int], Index] | None = None,
 ) -> Indices:
     """Draw a forget set from a pool with these labels, its first `train` being the training set.
 
-    subclasses: what the labels of the pool were before they were merged; order: returns the
-    training samples from the least to the most memorised. Raises DataError if the set is empty or
-    leaves nothing.
+    subclasses: what the labels of the pool were before they were merged; order: returns that many
+    samples, the first of the pool, from the least to the most memorised. Raises DataError if the
+    set is empty or leaves nothing.
     """
+    of = labels
+    if subclasses is not None and "subclass" in (split.kind, split.audited):
+        of = subclasses
     if split.kind == "shadow":
-        return _shadow(split, len(labels), train)
+        return _shadow(split, of, train, order)
     if split.kind in ("class", "subclass"):
-        of = labels if split.kind == "class" or subclasses is None else subclasses
-        wanted = np.arange(split.requests) + (split.seed if split.target is None else split.target)
+        wanted = np.arange(split.requests) + _first_class(split, of)
         if split.target is None:
             wanted %= int(of.max()) + 1
         parts = [_of_class(one, split, of[:train]) for one in wanted.tolist()]
@@ -120,7 +125,7 @@ def cut(
         candidates = np.arange(train)
         if split.kind != "random" and order is not None:  # twice as many at one end
             end = slice(2 * total) if split.kind == "least-memorised" else slice(-2 * total, None)
-            candidates = order()[end]
+            candidates = order(train)[end]
         drawn = np.random.RandomState(split.seed).choice(candidates, total, replace=False)
         parts = list(drawn.reshape(split.requests, size))
     forget = np.sort(parts[split.request - 1])
@@ -139,6 +144,10 @@ def cut(
     return Indices(forget, earlier, retain)
 
 
+def _first_class(split: Split, labels: Labels) -> int:
+    return split.seed % (int(labels.max()) + 1) if split.target is None else split.target
+
+
 def _of_class(target: int, split: Split, labels: Labels) -> Index:
     members = np.flatnonzero(labels == target)
     if not len(members):
@@ -147,28 +156,57 @@ def _of_class(target: int, split: Split, labels: Labels) -> Index:
     return np.random.RandomState(split.seed).choice(members, size, replace=False)
 
 
-def _shadow(split: Split, pool: int, train: int) -> Indices:
+def _shadow(
+    split: Split, labels: Labels, train: int, order: Callable[[int], Index] | None
+) -> Indices:
     """Draw one of U-LiRA's worlds.
 
     Twice as many samples as are forgotten are audited, the same ones in all worlds. A world trains
     on half of them and forgets that half; the other half it never sees. Worlds come in pairs with
     the halves exchanged, so that every audited sample is forgotten in half of the worlds and unseen
-    in the others, and a model retrained without its forget set cannot tell which.
+    in the others, and a model retrained without its forget set cannot tell which, whatever the
+    audited samples are like.
     """
-    size = round(split.fraction * train)
-    order = np.random.default_rng(seed_for(split.seed, "audited")).permutation(pool)
-    audited, rest = order[: 2 * size], order[2 * size :]
-    if size == 0 or len(rest) < train - size:
-        raise DataError(
-            f"U-LiRA cannot audit 2 x {size} of {pool} samples and train on {train - size} others.",
-            "Forget fewer, or take more test samples.",
-        )
+    drawn = np.random.default_rng(seed_for(split.seed, "audited")).permutation(len(labels))
+    audited = _audited(split, drawn, labels, train, order)
+    rest = drawn[~np.isin(drawn, audited)]
     pair, side = divmod(split.request - 1, 2)
     halves = np.random.default_rng(seed_for(split.seed, "shadow", pair)).permutation(audited)
-    forget = halves[:size] if side == 0 else halves[size:]
+    middle = len(audited) // 2
+    forget = halves[:middle] if side == 0 else halves[middle:]
+    kept = train - len(forget)
+    if middle == 0 or len(rest) < kept:
+        raise DataError(
+            f"U-LiRA cannot audit {len(audited)} of {len(labels)} samples and train on {kept}"
+            " others.",
+            "Forget fewer, or take more test samples.",
+        )
     draw = np.random.default_rng(seed_for(split.seed, "shadow retain", split.request))
-    retain = draw.permutation(rest)[: train - size]
+    retain = draw.permutation(rest)[:kept]
     return Indices(np.sort(forget), forget[:0], np.sort(retain))
+
+
+def _audited(
+    split: Split,
+    drawn: Index,
+    labels: Labels,
+    train: int,
+    order: Callable[[int], Index] | None,
+) -> Index:
+    """Choose from the whole pool, drawn in some order, what all worlds of U-LiRA audit.
+
+    Of a class as large a share as is forgotten of it. Else twice as many samples as are forgotten:
+    the first that were drawn, or those at one end of the pool's order, of which a world forgets a
+    random half, as other forget sets of that kind are a random half of such an end.
+    """
+    pool, size = len(drawn), 2 * round(split.fraction * train)
+    if split.audited in ("class", "subclass"):
+        members: Index = drawn[labels[drawn] == _first_class(split, labels)]
+        return members[: round(split.fraction * len(members))]
+    if split.audited == "random" or order is None:
+        return drawn[:size]
+    ordered = order(pool)
+    return ordered[:size] if split.audited == "least-memorised" else ordered[pool - size :]
 
 
 def require_partition(indices: Indices, n: int) -> None:

@@ -3,7 +3,6 @@
 import inspect
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,19 +12,21 @@ import numpy as np
 import pandas as pd
 
 from unlearnbench import audits, evaluation, metrics, registry, verdicts
-from unlearnbench.audits.attacks import ULIRA, Attacked
+from unlearnbench.audits.attacks import attack_title
 from unlearnbench.evaluation.findings import FRAMES, Findings, frame, listed, run_columns
+from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.files import write_text
 from unlearnbench.metrics.gaps import with_gaps
-from unlearnbench.metrics.metric import GROUP, METRICS, OfRecord, of_type
+from unlearnbench.metrics.metric import METRICS, OfRecord, of_type
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Plan, digest
+from unlearnbench.planning.plan import Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles
 from unlearnbench.storage.store import Store
-from unlearnbench.verdicts import verdict
 
+AGAIN = ("forget_accuracy", "forget_confidence", "ft_auc")
+"""Metrics of the models that audits make, which stand beside those of the run audited."""
 Records = dict[str, dict[str, Any]]  # by run
 
 
@@ -35,7 +36,7 @@ def collect(planned: Planned, store: Store) -> Findings:
     Kept in a file until anything it depends on changes: a run, a setting, or the code.
     """
     benchmark, plan, plugins = planned.benchmark, planned.plan, planned.plugins
-    measurement = Measurement(plan, store, benchmark.attacks)
+    measurement = Measurement(plan, store, benchmark.attacks, benchmark.headline)
     records = {cell.run: store.record(cell.run) for cell in measurement.finished()}
     path = store.folder / "metrics.json"
     version = _version(benchmark, plan, store)
@@ -48,12 +49,13 @@ def collect(planned: Planned, store: Store) -> Findings:
         # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
-    runs, attacks, pairs = (frame(stored[name]) for name in FRAMES)
+    runs, attacks, pairs, verdicts = (frame(stored[name]) for name in FRAMES)
     return Findings(
         benchmark,
         runs,
         attacks,
         pairs,
+        verdicts,
         curves=stored["curves"],
         details={run: _details(record) for run, record in records.items()},
         skipped=[
@@ -84,21 +86,25 @@ def collect(planned: Planned, store: Store) -> Findings:
 def stale_runs(planned: Planned, store: Store, records: Records | None = None) -> dict[str, str]:
     """Name, of each finished run that would come out otherwise now, what has another source.
 
-    That is its row, whose method has changed, or its data set.
+    That is its row, whose method or audit has changed, or its data set.
     """
     known, plan = records or {}, planned.plan
     methods = {node.spec.method for node in plan.nodes.values() if node.spec.method}
     everything = planned.plugins | registry.find("controls")
     current = {method: everything[method].source_hash() for method in methods}
+    audits = {name: found.source_hash() for name, found in registry.find("model_audits").items()}
     data = planned.benchmark.data.name
     data_now = registry.get(registry.find("datasets"), "dataset", data).source_hash()
-    stale = {}
+    stale: dict[str, str] = {}
     for run, node in plan.nodes.items():
+        spec = node.spec
+        source = audits[spec.audit] if spec.audit else current.get(str(spec.method))
+        looked_at = {spec.start, spec.other} if spec.audit else set()
         if store.done(run):
             record = known[run] if run in known else store.record(run)
             if record.get("data source", data_now) != data_now:
                 stale[run] = f"data set {data}"
-            elif node.spec.method is not None and record["source"] != current[node.spec.method]:
+            elif source not in (None, record.get("source")) or looked_at & stale.keys():
                 stale[run] = node.label
     return stale
 
@@ -106,15 +112,25 @@ def stale_runs(planned: Planned, store: Store, records: Records | None = None) -
 def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dict[str, Any]:
     """Put what was measured, and what it amounts to, in plain values."""
     runs = _runs(benchmark, measured, records)
-    attacks, pairs = judge_all(benchmark, measured, runs, controls())
+    judged = judge_all(benchmark, measured, runs, controls())
     return {
         "offline_a": measured.offline_a,
         "broken": [
             f"{cell.label} ({cell.run}) is left out: {why}."
             for cell, why in measured.broken.items()
+        ]
+        + [
+            f"{attack_title(attack)} is left out of {count} of {len(measured.cells)} runs: they, or"
+            " the references, were stored before what it reads was. In a new results folder all"
+            " are made with it."
+            for attack, count in measured.lacking.items()
+        ]
+        + [
+            f"Forget seeds {', '.join(map(str, seeds))} draw the same samples: they count as one."
+            for seeds in measured.same
         ],
         "curves": [found.curves for found in measured.cells.values()],
-        **{name: listed(table) for name, table in zip(FRAMES, (runs, attacks, pairs), strict=True)},
+        **{name: listed(table) for name, table in zip(FRAMES, (runs, *judged), strict=True)},
     }
 
 
@@ -128,7 +144,8 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
         if noted and all(name in entry for entry in noted)
     }
     if (search := record["notes"].get("adversarial search")) is not None:
-        distances, radii = search["distances"], Counter(search["radii"])
+        distances = [distance for distance in search["distances"] if distance is not None]
+        radii = Counter(search["radii"])
         if record["spec"]["settings"].get("search") == "closest":
             radii.clear()  # only a search that doubles its radius ends at one of a few
         percentiles = np.percentile(distances, range(101)) if distances else np.empty(0)
@@ -146,63 +163,16 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
 def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.DataFrame:
     cells = []
     for cell, evaluated in measured.cells.items():
-        row = run_columns(cell) | {"no_op": evaluated.no_op} | evaluated.values
+        row = run_columns(cell) | {"forget_seed": evaluated.forget_seed}
+        row |= {"no_op": evaluated.no_op} | evaluated.values
         row |= {f"auc: {name}": found.part.value for name, found in evaluated.attacks.items()}
         row |= {cost.name: cost.function(records[cell.run]) for cost in of_type(OfRecord)}
+        for audit, again in measured.audited.items():
+            if found := again.get(replace(cell, run="")):
+                row |= {f"{audit}: {name}": found.values.get(name) for name in AGAIN}
         cells.append(row)
     runs = pd.DataFrame(cells)
     return runs if runs.empty else with_gaps(runs, benchmark.gap_terms)
-
-
-def judge_all(
-    benchmark: Benchmark, measured: Measured, runs: pd.DataFrame, controls: Collection[str]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Judge every row under every attack, and compare methods in pairs under each.
-
-    controls: labels of rows that are no methods. Returns two frames: one row a condition, attack
-    and label, as in `Verdict.columns`, and one a condition, attack and pair: by how much their
-    AUCs differ.
-    """
-    by_row = {} if runs.empty else dict(list(runs.groupby([*GROUP, "label"])))
-    rows: list[dict[str, Any]] = []
-    pairs: list[dict[str, Any]] = []
-    for (*key, attack), trials in _trials(measured).items():
-        keys = dict(zip(GROUP, key, strict=True)) | {"attack": attack}
-        labels = [label for label in trials if label not in (ORIGINAL, RETRAIN, *controls)]
-        judged = verdict.judge_rows(trials, RETRAIN, labels, benchmark.limits.equivalence)
-        void = {row.label: _flags(benchmark, by_row.get((*key, row.label)), row) for row in judged}
-        sound = [label for label in labels if label != HELD_OUT and not void[label]]
-        compared = verdict.compare_pairs(trials, RETRAIN, sound)
-        ranks = verdict.places(judged, compared, sound)
-        power = verdict.has_power(next((row for row in judged if row.label == ORIGINAL), None))
-        for row in judged:
-            flagged = ", ".join(void[row.label])
-            full = replace(row, power=power, rank=ranks.get(row.label), flags=flagged)
-            rows.append({"label": row.label} | keys | full.columns())
-        pairs += [keys | pair for pair in compared]
-    return pd.DataFrame(rows), pd.DataFrame(pairs)
-
-
-def _trials(measured: Measured) -> Mapping[tuple[str, float, int, str], verdict.Trials]:
-    """Sort what attacks found by access, fraction, request and attack, then by label."""
-    trials: dict[tuple[str, float, int, str], dict[str, dict[tuple[int, ...], Attacked]]] = {}
-    for cell, evaluated in measured.cells.items():
-        for attack, found in evaluated.attacks.items():
-            rows = trials.setdefault((cell.access, cell.fraction, cell.request, attack), {})
-            rows.setdefault(cell.label, {})[cell.seeds] = found
-    for (access, fraction, label), worlds in measured.ulira.items():
-        rows = trials.setdefault((access, fraction, 1, ULIRA), {})
-        rows[label] = {(world,): found for world, found in enumerate(worlds)}
-    return trials
-
-
-def _flags(benchmark: Benchmark, runs: pd.DataFrame | None, row: verdict.Verdict) -> list[str]:
-    """List why a row is void, under its attack or altogether; runs: its own."""
-    # U-LiRA's worlds may be there before the runs of the table are.
-    if row.label in (ORIGINAL, RETRAIN) or runs is None:
-        return []
-    lost, no_op = float(runs["test_accuracy_gap"].mean()), bool(runs["no_op"].all())
-    return verdict.flags(row, lost, no_op, benchmark.limits.equivalence, benchmark.limits.utility)
 
 
 def _version(benchmark: Benchmark, plan: Plan, store: Store) -> str:

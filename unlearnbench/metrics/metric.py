@@ -145,13 +145,15 @@ class ToRetrain(Metric):
 
 @dataclass(frozen=True, kw_only=True)
 class OfModels(Metric):
-    """A metric of margins on D_F by all models of a row [a, n] and all retrains [b, n].
+    """A metric of margins on one part by all models of a row [a, n] and all retrains [b, n].
 
-    least: how many of each it needs.
+    Of a row of retrains itself, half of them are compared with the others. least: how many of each
+    it needs.
     """
 
     function: Callable[[Floats, Floats], float]
-    least: int
+    least: int = distances.MANY_MODELS
+    part: Literal["forget", "retain", "test"] = "forget"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +242,29 @@ def _on_both(
     ]
 
 
+def _klom_tails() -> list[Metric]:
+    """Make a metric for each part: what KLoM is at most for 95 samples in 100."""
+    parts: dict[Literal["forget", "retain", "test"], str] = {
+        "forget": "F",
+        "retain": "R",
+        "test": "T",
+    }
+    return [
+        OfModels(
+            f"klom_p95_{part}",
+            f"KLoM, 95th percentile on D_{letter}",
+            f"KLoM 95 {letter}",
+            better="lower",
+            about="what KLoM is at most for 95 in 100 samples of that part.",
+            function=lambda rows, retrains: float(
+                np.percentile(distances.klom(rows, retrains), 95)
+            ),
+            part=part,
+        )
+        for part, letter in parts.items()
+    ]
+
+
 _METRICS: list[Metric] = [
     OfModel("forget_accuracy", "Forget accuracy", "Forget acc", "%", function=_accuracy("forget")),
     OfModel("retain_accuracy", "Retain accuracy", "Retain acc", "%", function=_accuracy("retain")),
@@ -310,7 +335,18 @@ _METRICS: list[Metric] = [
         about="whether the margin of each single sample has retrain's distribution; only with a"
         " hundred models of each kind.",
         function=lambda rows, retrains: float(distances.klom(rows, retrains).mean()),
-        least=distances.KLOM_MODELS,
+    ),
+    *_klom_tails(),
+    OfModels(
+        "forgetting_quality",
+        "Forgetting quality",
+        "Quality",
+        better="higher",
+        about="of the NeurIPS 2023 competition, 1 at best: how surely the margin of each forget"
+        " sample tells unlearned models from retrained ones (its epsilon), in points; only with a"
+        " hundred models of each kind. Compare with the row of retrains, half of them against the"
+        " others: it is far below 1, since of all rules to tell them apart the best one counts.",
+        function=distances.forgetting_quality,
     ),
     OfScores(
         "swap_auc",

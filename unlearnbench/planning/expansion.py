@@ -6,12 +6,20 @@ from itertools import product
 from typing import Any
 
 from unlearnbench import registry
+from unlearnbench.authoring import ModelAudit
 from unlearnbench.data.splits import Split
 from unlearnbench.errors import unknown
 from unlearnbench.planning import plan as graph
 from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Access, Cell, Plan
-from unlearnbench.planning.rows import Entrant, at_first, controls, entrant, entrants
+from unlearnbench.planning.rows import (
+    Entrant,
+    at_first,
+    controls,
+    entrant,
+    entrants,
+    model_audits,
+)
 
 RunSeeds = tuple[int, ...]
 
@@ -32,7 +40,8 @@ def expand(
 
     Originals first, since most runs wait for them; then the long nodes that wait for nothing
     (references, retrains); then the short runs, which fill the gaps at the end. What only some
-    tables need, swapped runs and U-LiRA's worlds, comes after all that the main table needs.
+    tables need, audits of models, swapped runs and U-LiRA's worlds, comes after all that the main
+    table needs.
     keep_weights: of the models in the tables, beside those that others begin with.
     """
     registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
@@ -40,7 +49,7 @@ def expand(
     plan = _Expansion(benchmark, plugins).plan
     if keep_weights:
         for run in {cell.run for cell in plan.cells}:
-            plan.nodes[run] = replace(plan.nodes[run], keep_weights=True)
+            plan.keep(run)
     return Planned(benchmark, plan, plugins)
 
 
@@ -75,6 +84,8 @@ class _Expansion:
         self._add_original_cells()
         order = [ORIGINAL, RETRAIN, HELD_OUT, *(row.label for row in self.rows)]
         self.plan.cells.sort(key=lambda cell: order.index(cell.label))
+        for name, audit in model_audits(benchmark).items():
+            self.plan.audited[name] = self._audited(name, audit)
         if benchmark.swap:
             self._add_swapped()
         if benchmark.ulira.shadows:
@@ -211,6 +222,36 @@ class _Expansion:
             split, run = self._split(fraction, pair[1], request), self._original(pair[0])
             self.plan.cells.append(self._cell(ORIGINAL, access, split, (*pair, pair[0]), run))
 
+    def _audited(self, name: str, audit: ModelAudit) -> list[Cell]:
+        """Add an audit of every model of the table on the first forget sets, after all requests.
+
+        Two cells of one run share its audit: what an audit may know does not depend on the access.
+        """
+        forget, known = self.benchmark.forget, dict.fromkeys(self.benchmark.seeds.forget)
+        seeds = list(known)[: self.benchmark.model_audits[name].sets]
+        last = [cell for cell in self.plan.cells if cell.request == forget.requests]
+        looked_at = [cell for cell in last if cell.seeds[-2] in seeds]
+        retrains: dict[object, list[str]] = {}
+        for cell in looked_at:
+            if cell.label == RETRAIN and audit.needs_retrain:
+                retrains.setdefault(cell.forget_set, []).append(cell.run)
+        audited = []
+        for cell in looked_at:
+            self.plan.keep(cell.run)
+            others = [run for run in retrains.get(cell.forget_set, ()) if run != cell.run]
+            run = self._add(
+                f"{self.plan.nodes[cell.run].label} ({name})",
+                kind="audit",
+                seed=self.plan.nodes[cell.run].spec.seed,
+                audit=name,
+                settings=audit.model_dump(mode="json"),
+                split=self._split(cell.fraction, cell.seeds[-2], cell.request),
+                start=cell.run,
+                other=next(iter(others), None),
+            )
+            audited.append(replace(cell, run=run))
+        return audited
+
     def _add_swapped(self) -> None:
         """Add, for each cell, the same with as many test samples in the place of the forget set.
 
@@ -236,6 +277,7 @@ class _Expansion:
         named = self.given_all.union(ulira.methods or labels)
         audited = [row for row in self.rows if row.label in named]
         shared = {"kind": "shadow", "seed": ulira.seed, "requests": ulira.shadows}
+        shared |= {"audited": self.benchmark.forget.kind, "target": self.benchmark.forget.target}
         worlds = range(1, ulira.shadows + 1)
         for fraction, world in product(self.benchmark.forget.fractions, worlds):
             split, seeds = Split(**shared, fraction=fraction, request=world), (ulira.seed, world)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -16,24 +16,28 @@ Access = Literal["full", "forget-only"]
 LATER: dict[type, dict[str, Any]] = {
     Recipe: {"trades": None, "augment_training": True},
     DataSpec: {"superclasses": None},
+    Split: {"audited": "random"},
 }
 """Settings that came after the first published results, and what their absence means there."""
 
 
 class Spec(Strict):
-    """Describe one node of the plan: an original, a reference, an unlearning run or shared work.
+    """Describe one node of the plan: a model, the audit of one, or work that runs share.
 
     Its id depends on everything that decides the resulting weights, and on nothing else.
     """
 
-    kind: Literal["original", "reference", "unlearn", "shared"]
+    kind: Literal["original", "reference", "unlearn", "audit", "shared"]
     data: DataSpec
     model: str
     recipe: Recipe
-    seed: int = Field(description="of the original, the reference bank or the unlearning run")
+    seed: int = Field(
+        description="of the original, the reference bank, the unlearning run or the run audited"
+    )
     member: int | None = Field(default=None, description="reference: its place in the bank, from 0")
     bank: int | None = Field(default=None, description="reference: how many there are")
     method: str | None = None
+    audit: str | None = Field(default=None, description="audit: which one of a model, by name")
     settings: dict[str, Any] = Field(default_factory=dict)
     access: Access = "full"
     split: Split | None = Field(
@@ -42,9 +46,12 @@ class Spec(Strict):
     original: str | None = Field(
         default=None, description="id of the original, the model before request 1"
     )
-    start: str | None = Field(default=None, description="id of the model the method is given")
+    start: str | None = Field(
+        default=None, description="id of the model that the method, or the audit, is given"
+    )
     other: str | None = Field(
-        default=None, description="id of another original, where a method needs one"
+        default=None,
+        description="id of another original, where a method needs one; audit: of a retrain",
     )
     shared: str | None = Field(
         default=None, description="id of the work that the run shares with others of its method"
@@ -58,8 +65,9 @@ class Spec(Strict):
     @property
     def id(self) -> str:
         """12 hex digits."""
-        later = {"recipe": _unused(self.recipe), "data": _unused(self.data)}
-        absent = {"other": self.other is None, "shared": self.shared is None}
+        parts = {"recipe": self.recipe, "data": self.data, "split": self.split}
+        later = {name: _unused(part) for name, part in parts.items() if part}
+        absent = {name: getattr(self, name) is None for name in ("other", "audit", "shared")}
         return _short(self.model_dump_json(exclude={**later, **absent}))
 
     @property
@@ -70,10 +78,10 @@ class Spec(Strict):
 
 def split_id(data: DataSpec, split: Split) -> str:
     """Name the file of a forget set: 12 hex digits."""
-    return _short(data.model_dump_json(exclude=_unused(data)) + split.model_dump_json())
+    return _short("".join(part.model_dump_json(exclude=_unused(part)) for part in (data, split)))
 
 
-def _unused(part: Recipe | DataSpec) -> set[str]:
+def _unused(part: Recipe | DataSpec | Split) -> set[str]:
     """List settings that came later and are not used: what was made before keeps its id."""
     later = LATER[type(part)].items()
     return {name for name, absent in later if getattr(part, name) == absent}
@@ -136,6 +144,8 @@ class Plan:
     skipped: dict[tuple[str, Access], str] = field(default_factory=dict)
     swapped: dict[Cell, Cell] = field(default_factory=dict)
     """By cell: the same with forget and test samples exchanged."""
+    audited: dict[str, list[Cell]] = field(default_factory=dict)
+    """By audit of models: the cells whose models it is made on, the run being the audit's own."""
     shadows: list[Cell] = field(default_factory=list)
     """U-LiRA's worlds: one cell a method and world, the world being its request."""
 
@@ -144,6 +154,10 @@ class Plan:
         run = node.spec.id
         self.nodes.setdefault(run, node)
         return run
+
+    def keep(self, run: str) -> None:
+        """Have the weights of a node kept."""
+        self.nodes[run] = replace(self.nodes[run], keep_weights=True)
 
 
 def same_runs(runs: Iterable[tuple[str, str]]) -> dict[str, str]:

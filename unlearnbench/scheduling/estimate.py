@@ -22,7 +22,7 @@ def expected(node: Node) -> float:
     if spec.kind == "reference":
         return (1 + data.test / data.train) / 2 if data.train and data.test else 0.6
     forgotten = spec.split.fraction if spec.split else 0.0
-    if spec.original is None:
+    if spec.kind == "unlearn" and spec.original is None:
         return 1 - forgotten
     epochs = spec.settings.get("epochs")
     if not isinstance(epochs, int):

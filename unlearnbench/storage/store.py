@@ -52,7 +52,7 @@ class Store:
 
         s seed, f forget set, r request, x swapped, w shadow world, m member of the bank.
         """
-        label = spec.method or spec.kind
+        label = spec.audit or spec.method or spec.kind
         if spec.kind == "shared":
             label += "-shared"
         parts = [f"s{spec.seed}"]
@@ -149,11 +149,11 @@ class Store:
         return self._path(run, "record.json").stat().st_mtime_ns
 
     def signals(self, run: str, *names: str) -> Arrays:
-        """Return a run's signals, one number a sample each: those named, all if none is."""
+        """Return a run's signals, one number a sample each: those named that it has, or all."""
         return _load(self._path(run, "signals.npz"), *names)
 
     def logits(self, run: str) -> NDArray[Any]:
-        """Return a run's logits, float16 [n, classes]; references have none."""
+        """Return a run's logits, float16 [n, classes], up to a constant a sample."""
         return _load(self._path(run, "logits.npz"))["logits"]
 
     def split(self, split: str) -> Arrays:
@@ -218,7 +218,7 @@ _reading = Lock()
 
 def _load(path: Path, *names: str) -> Arrays:
     with _reading, np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in names or stored.files}
+        return {name: stored[name] for name in names or stored.files if name in stored.files}
 
 
 def _saver(arrays: Arrays) -> Callable[[Path], None]:

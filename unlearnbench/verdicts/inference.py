@@ -1,22 +1,23 @@
 """How sure a mean over runs is: sampling and seed variance, tests, equivalence, ranks.
 
-Everything is a mean over runs of an AUC, or of a difference of AUCs on the same samples. Each run
-brings one number for each forget sample and each non-member (DeLong's placements); their variance
-is the sampling variance, models given. The variance between forget sets is the seeds'.
+Everything is a mean over runs of an estimate, or of a difference of such on the same samples. Each
+run brings a number for each forget sample and each non-member (of an AUC: DeLong's placements);
+their variance is the sampling variance, models given. The variance between forget sets is the
+seeds'.
 """
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Self
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from unlearnbench.audits.roc import Floats, Index, Part
 
-Word = Literal["equivalent", "different", "inconclusive"]
-
 LEVEL = 0.05
+FARTHEST = 100.0
+"""Ratios are not sought farther out than this."""
 FEWEST = 3
 """Forget sets without which nothing is decided: two hardly say how much the next one may differ."""
 
@@ -27,7 +28,12 @@ def half_width(error: float, freedom: float, level: float = LEVEL) -> float:
 
 
 def p_zero(value: float, error: float, freedom: float) -> float:
-    """Return the two-sided p-value of zero for a value with this standard error, by t."""
+    """Return the two-sided p-value of zero for a value with this standard error, by t.
+
+    1 where the error is not known: nothing is shown then.
+    """
+    if np.isnan(error):
+        return 1.0
     if error == 0:
         return 1.0 if value == 0 else 0.0
     return float(2 * stdtr(freedom, -abs(value) / error))
@@ -68,41 +74,128 @@ class Estimate:
         return sum(half_width(self.error, self.freedom, level) for level in (2 * LEVEL, 0.2))
 
 
-def combine(parts: Sequence[Part]) -> Estimate:
-    """Average over runs, each counting alike.
+@dataclass(frozen=True)
+class Joint:
+    """Hold k means over the same runs and samples, of which any weighted sum can be estimated.
 
-    Sampling variance: a sample that several runs share is one sample, so each sample's influence
-    is added up over runs before it is squared; a forget set that is listed twice brings nothing.
-    For one run this is DeLong's variance. Seed variance: between the means of the forget sets. It
-    contains the sampling of the forget sets but not that of the non-members, who are the same in
-    all runs, so theirs is added; where few sets happen to agree better than their samples allow,
-    the sampling variance stands in. Degrees of freedom by Welch and Satterthwaite, the seed
-    variance having one less than there are sets and the sampling variance any number.
+    values: [k]; of_forget, of_others: their covariances that come from forget samples and from
+    non-members, between: from forget sets, [k, k] each; sets: how many those are.
     """
-    value = float(np.mean([part.value for part in parts]))
-    of_forget = _variance([(part.forget, part.at_forget) for part in parts])
-    of_others = _variance([(part.others, part.at_others) for part in parts])
-    sets: dict[Hashable, list[float]] = {}
-    for part in parts:
-        sets.setdefault(part.forget_set, []).append(part.value)
-    count = len(sets)
-    means = [float(np.mean(values)) for values in sets.values()]
-    between = float(np.var(means, ddof=1)) / count if count > 1 else np.nan
-    scatter = float(np.nanmax([between, of_forget]))
-    total = scatter + of_others
-    known = count > 1 and between > 0
-    freedom = (count - 1) * (total / between) ** 2 if known else np.inf
-    sampling, seeds, error = np.sqrt([of_forget + of_others, between, total])
-    return Estimate(value, count, float(sampling), float(seeds), float(error), float(freedom))
+
+    values: Floats
+    of_forget: Floats
+    of_others: Floats
+    between: Floats
+    sets: int
+
+    @classmethod
+    def of(cls, runs: Sequence[Sequence[Part]]) -> Self:
+        """Average over runs, each counting alike; runs: of each its k parts, on the same samples.
+
+        Sampling variance: a sample that several runs share is one sample, so each sample's
+        influence is added up over runs before it is squared; a forget set that is listed twice
+        brings nothing. For one run this is DeLong's variance.
+        """
+        firsts = [parts[0] for parts in runs]
+        values = np.array([[part.value for part in parts] for parts in runs])
+        of_forget = _covariance(
+            [one.forget for one in firsts], [[part.at_forget for part in parts] for parts in runs]
+        )
+        of_others = _covariance(
+            [one.others for one in firsts], [[part.at_others for part in parts] for parts in runs]
+        )
+        sets: dict[Hashable, list[Floats]] = {}
+        for one, own in zip(firsts, values, strict=True):
+            sets.setdefault(one.forget_set, []).append(own)
+        count, means = len(sets), np.array([np.mean(own, axis=0) for own in sets.values()])
+        centred = means - means.mean(axis=0)
+        between = centred.T @ centred / max(count - 1, 1) / count
+        if count == 1:
+            between = np.full_like(between, np.nan)
+        return cls(values.mean(axis=0), of_forget, of_others, between, count)
+
+    def along(self, *weights: float) -> Estimate:
+        """Estimate a weighted sum of the means.
+
+        The seed variance contains the sampling of the forget sets but not that of the non-members,
+        who are the same in all runs, so theirs is added; where few sets happen to agree better than
+        their samples allow, the sampling variance stands in. Degrees of freedom by Welch and
+        Satterthwaite, the seed variance having one less than there are sets and the sampling
+        variance any number. One set of one sample has no variance: the error is not known.
+        """
+        w = np.array(weights)
+        of_forget, of_others, between = (
+            max(float(w @ covariance @ w), 0.0) if np.isfinite(covariance).all() else np.nan
+            for covariance in (self.of_forget, self.of_others, self.between)
+        )
+        scatter = float(np.fmax(between, of_forget))
+        total = scatter + of_others
+        known = self.sets > 1 and between > 0
+        freedom = (self.sets - 1) * (total / between) ** 2 if known else np.inf
+        sampling, seeds, error = np.sqrt([of_forget + of_others, between, total])
+        value = float(w @ self.values)
+        return Estimate(value, self.sets, float(sampling), float(seeds), float(error), freedom)
 
 
-def _variance(parts: list[tuple[Index, Floats]]) -> float:
-    """Return the variance of a mean over runs that comes from one group's samples."""
-    ids = np.concatenate([index for index, _ in parts])
-    influence = np.concatenate([(v - v.mean()) / (len(v) * len(parts)) for _, v in parts])
-    total = np.bincount(ids, weights=influence)[np.bincount(ids) > 0]
-    correction = min(np.count_nonzero(np.bincount(index)) for index, _ in parts)
-    return float((total**2).sum() * correction / max(correction - 1, 1))
+def combine(parts: Sequence[Part]) -> Estimate:
+    """Average one estimate over runs, see `Joint`."""
+    return Joint.of([[part] for part in parts]).along(1.0)
+
+
+def _covariance(samples: Sequence[Index], influences: Sequence[Sequence[Floats]]) -> Floats:
+    """Return the covariance [k, k] of means over runs that comes from one group's samples.
+
+    samples: of each run the indices of the group's; influences: of each run k arrays over them. NaN
+    where no run has two of them, zero where the means do not rest on this group.
+    """
+    kinds = len(influences[0])
+    if not any(len(index) for index in samples):
+        return np.zeros((kinds, kinds))
+    ids = np.concatenate(samples)
+    runs, present = len(samples), np.bincount(ids) > 0
+    total = np.stack(
+        [
+            np.bincount(
+                ids,
+                np.concatenate(
+                    [(own[kind] - own[kind].mean()) / len(own[kind]) for own in influences]
+                ),
+            )[present]
+            for kind in range(kinds)
+        ]
+    )
+    fewest = min(np.count_nonzero(np.bincount(index)) for index in samples)
+    if fewest < 2:
+        return np.full((kinds, kinds), np.nan)
+    covariance: Floats = total @ total.T / runs**2 * fewest / (fewest - 1)
+    return covariance
+
+
+def ratio_interval(joint: Joint, level: float = LEVEL) -> tuple[float, float]:
+    """Return the 1 - level interval of the first mean divided by the second (Fieller, 1954).
+
+    It holds every ratio r for which first - r * second is not shown to differ from zero; infinite
+    where nothing bounds it, as where the second may be zero itself.
+    """
+    from scipy.optimize import brentq  # slow to import, and most commands judge nothing
+
+    value, whole = joint.values
+
+    def excess(ratio: float) -> float:
+        difference = joint.along(1.0, -ratio)
+        return abs(difference.value) - half_width(difference.error, difference.freedom, level)
+
+    at = value / whole if whole else np.nan
+    if not np.isfinite(at) or joint.along(0.0, 1.0).p_zero >= level:
+        return -np.inf, np.inf
+    ends = []
+    for side in (-1, 1):
+        step = 0.1
+        while excess(at + side * step) < 0 and step < FARTHEST:
+            step *= 2
+        inside = step < FARTHEST
+        ends.append(brentq(excess, at, at + side * step) if inside else side * np.inf)
+    return float(ends[0]), float(ends[1])
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -114,19 +207,22 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(value) for value in result]
 
 
-def judge(difference: Estimate, p_adjusted: float, margin: float) -> Word:
-    """Say what a difference to retrain amounts to, `margin` having been fixed beforehand.
+def within(joint: Joint, margin: float | None, share: float) -> tuple[bool, float]:
+    """Say whether a gap is shown to be small, and from which margin on it could be.
 
-    equivalent: the 90 % interval lies within +-margin (two one-sided tests at 5 %); different: zero
-    is rejected at 5 %, adjusted for the number of methods; inconclusive: neither, which is not the
-    same as equal, or fewer than three forget sets.
+    joint: the row's gap and the original's own. Two one-sided tests at 5 %: of a gap of `margin`
+    points, or without a margin of `share` of the original's gap, whose own error is then part of
+    both tests. Returns also the smallest margin at which no difference at all would be found small
+    4 times in 5, in points: a smaller one asks more than so many samples and seeds can show.
     """
-    if difference.sets < FEWEST:
-        return "inconclusive"
-    low, high = difference.interval(2 * LEVEL)
-    if -margin < low and high < margin:
-        return "equivalent"
-    return "different" if p_adjusted < LEVEL else "inconclusive"
+    if margin is not None:
+        gap = joint.along(1.0, 0.0)
+        low, high = gap.interval(2 * LEVEL)
+        return -margin < low and high < margin, gap.attainable
+    share = float(np.copysign(share, joint.values[1]))
+    below, above = joint.along(1.0, -share), joint.along(1.0, share)
+    small = below.interval(2 * LEVEL)[1] < 0 < above.interval(2 * LEVEL)[0]
+    return small, max(below.attainable, above.attainable)
 
 
 def ranks(order: Sequence[str], apart: set[frozenset[str]]) -> dict[str, tuple[int, int]]:

@@ -74,12 +74,12 @@ class Lines(Figure):
 
 @figure
 class Roc(Lines):
-    """Draw RMIA's ROC curves, both axes logarithmic."""
+    """Draw the ROC curves of the attack behind FT AUC, both axes logarithmic."""
 
-    title = "ROC curves of RMIA"
+    title = "ROC curves"
     caption = (
-        "Forget samples against non-members, mean over runs, both axes logarithmic. Dashed:"
-        " guessing. Grey: one standard deviation of retrain."
+        "Of the attack behind FT AUC: forget samples against non-members, mean over runs, both axes"
+        " logarithmic. Dashed: guessing. Grey: one standard deviation of retrain."
     )
     place = 50
     height = 2.2

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlearnbench.audits.attacks import HEADLINE
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.reporting.tables.table import Mark, Table, known, text
@@ -16,9 +15,15 @@ from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero
 BAND = "noise band"
 LABEL = text("Method", "label")
 CAPTION = (
-    "Bold: best; underlined: not told from it by a t-test in pairs over forget sets (5 %, Holm; FT"
-    " AUC: as ranked)."
+    "Bold: best; underlined: not significantly worse than the best (paired t-test over forget sets,"
+    " Holm, 5 %{as_ranked})."
 )
+OLD = (
+    "Verdicts of 0.1.0: on FT AUC alone, within a margin that is not tied to the original's leak,"
+    " and without ranks, which need another test; run the benchmark again for verdicts over all"
+    " audits."
+)
+"""What stands beside verdicts that were made by the rule of 0.1.0."""
 
 
 def kind(condition: Condition, label: str) -> str:
@@ -42,8 +47,11 @@ def by_label(
         row: dict[str, Any] = {"label": str(label), "kind": kind(condition, str(label))}
         rows.append(row | mean_and_std(own, columns) | {"n": len(own)})
         if band and label == RETRAIN:
-            widths = condition.summary.drop_duplicates("metric").set_index("metric")["band"]
-            bands = {column: widths.get(name, np.nan) for column, name in columns.items()}
+            known = set(condition.summary["metric"])
+            bands = {
+                column: condition.band(name) if name in known else np.nan
+                for column, name in columns.items()
+            }
             rows.append({"label": BAND, "kind": "band"} | bands)
     return pd.DataFrame(rows).astype({"n": "Int64"})
 
@@ -55,6 +63,11 @@ def mean_and_std(runs: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]
         values = runs[column].dropna() if column in runs else pd.Series(dtype=float)
         numbers |= {column: values.mean(), f"{column}_std": values.std(ddof=1)}
     return numbers
+
+
+def in_percent(shares: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return shares in percent."""
+    return {name: None if share is None else 100 * share for name, share in shares.items()}
 
 
 def measured(condition: Condition, names: Iterable[str], begin: str = "all_") -> list[str]:
@@ -74,15 +87,17 @@ def marked(condition: Condition, table: Table) -> Table:
     keys = [column.key for column in table.columns]
     ranks = {
         label: (verdict.rank[0], abs(verdict.gap.value))
-        for label, verdict in condition.verdicts(HEADLINE).items()
+        for label, verdict in condition.verdicts().items()
         if verdict.rank and verdict.gap
     }
     for key in dict.fromkeys(filter(None, keys)):
-        of = as_ranked(ranks) if key == "ft_auc" else best(condition.runs, rivals, key)
+        ranked = key == "ft_auc" and not condition.old
+        of = as_ranked(ranks) if ranked else best(condition.runs, rivals, key)
         for row, label in enumerate(table.frame["label"]):
             if mark := of.get(condition.same.get(label, label)):
                 marks[row, keys.index(key)] = mark
-    told = [table.caption, CAPTION if marks else ""]
+    by_rank = "" if condition.old or "ft_auc" not in keys else "; FT AUC: as ranked"
+    told = [table.caption, CAPTION.format(as_ranked=by_rank) if marks else ""]
     told += [
         f"{condition.title(label)}: the same runs as {condition.title(one)}."
         for label, one in condition.same.items()

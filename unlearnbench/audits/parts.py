@@ -1,0 +1,76 @@
+"""What each audit of signals brings of one model: an estimate in percent, sample by sample.
+
+Of every attack its AUC and its true-positive rate at 1 % false positives; of the headline attack
+its AUC on the most memorised tenth; the confidence on D_F and on D_T. An audit that needs models,
+such as relearning, makes other models, of which the same is read, and the accuracy on D_F.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from unlearnbench.audits import roc
+from unlearnbench.audits.attacks import FPRS, ULIRA, Attacked, View, attack_title
+from unlearnbench.audits.references import DECILES, deciles
+from unlearnbench.audits.roc import Floats, Part, mean_of
+
+TAIL = FPRS[0]
+TPR = "tpr-"
+"""How the names of audits by true-positive rate begin; an AUC's is that of its attack."""
+NULLS = {ULIRA: 50.0, f"{TPR}{ULIRA}": 100 * TAIL}
+"""What retraining gives by construction, by audit."""
+LEAST = 5
+"""Forget samples that the most memorised tenth must have."""
+ACCURACY = "forget-accuracy"
+"""No audit of its own, but read of models that audits make."""
+TITLES = {
+    "memorised": "Memorised tenth",
+    "forget-confidence": "Confidence on D_F",
+    "test-confidence": "Confidence on D_T",
+}
+OF_MODELS = {"auc": "FT AUC", "accuracy": "accuracy", "confidence": "confidence"}
+"""What is read of the models that an audit of models makes, on forget samples."""
+
+
+def of_attacks(found: Mapping[str, Attacked]) -> dict[str, Part]:
+    """Return the AUC of each attack, and its TPR at 1 % FPR where there are samples enough."""
+    parts = {}
+    for attack, one in found.items():
+        parts[attack] = one.part
+        if tail := one.tails[TAIL]:
+            parts[f"{TPR}{attack}"] = tail
+    return parts
+
+
+def of_signals(view: View, forget_set: str) -> dict[str, Part]:
+    """Return the accuracy on D_F and the confidence on D_F and D_T, in percent."""
+    samples, percent = view.samples, 100 * view.confidence
+    right = np.where(view.signals["correct"], 100.0, 0.0)
+    return {
+        ACCURACY: mean_of(forget_set, right[samples.forget], samples.forget),
+        "forget-confidence": mean_of(forget_set, percent[samples.forget], samples.forget),
+        "test-confidence": mean_of(forget_set, percent[samples.test], samples.test, shared=True),
+    }
+
+
+def of_memorised(found: Part, scores: Floats, memorisation: Floats) -> dict[str, Part]:
+    """Return an attack's AUC on the tenth of the forget samples that models memorise most.
+
+    found: its AUC on all; scores, memorisation: [n], of the pool. Nothing where that tenth is too
+    small.
+    """
+    tenth = found.forget[deciles(memorisation[found.forget]) == DECILES - 1]
+    if len(tenth) < LEAST:
+        return {}
+    placed = roc.placements(scores[tenth], scores[found.others])
+    return {"memorised": Part(found.forget_set, tenth, found.others, *placed)}
+
+
+def audit_title(audit: str) -> str:
+    """Name an audit for people."""
+    if audit in TITLES:
+        return TITLES[audit]
+    if audit.startswith(TPR):
+        return f"{attack_title(audit.removeprefix(TPR))}, TPR at {100 * TAIL:g} % FPR"
+    of, _, what = audit.rpartition("-")
+    return f"{of.capitalize()}: {OF_MODELS[what]}" if what in OF_MODELS else attack_title(audit)

@@ -1,0 +1,135 @@
+"""Judge every row of what was measured: by each attack, in pairs, and over all audits."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import pandas as pd
+
+from unlearnbench.audits.attacks import ULIRA, Attacked
+from unlearnbench.audits.parts import NULLS, of_attacks
+from unlearnbench.audits.roc import Part
+from unlearnbench.evaluation.measure import Measured
+from unlearnbench.metrics.metric import GROUP
+from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
+from unlearnbench.verdicts import verdict
+from unlearnbench.verdicts.audit import (
+    ALL,
+    Finding,
+    Rule,
+    Trials,
+    examine,
+    finding_columns,
+    overall,
+    strongest,
+    worded,
+)
+from unlearnbench.verdicts.pairs import compare_pairs, places
+
+
+def judge_all(
+    benchmark: Benchmark, measured: Measured, runs: pd.DataFrame, controls: Collection[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Judge every row by every audit, and compare methods in pairs under each attack.
+
+    controls: labels of rows that are no methods. Returns three frames: one row a condition, attack
+    and label, as in `Verdict.columns`; one a condition, attack and pair: by how much nearer to
+    retrain one is; one a condition, label and audit, as in `Finding`, and one with audit "all".
+    """
+    by_row = {} if runs.empty else dict(list(runs.groupby([*GROUP, "label"])))
+    attacks: list[dict[str, Any]] = []
+    pairs: list[dict[str, Any]] = []
+    verdicts: list[dict[str, Any]] = []
+    attacked, rule = _attacked(measured), _rule(benchmark)
+    for key, trials in _trials(measured, attacked).items():
+        keys = dict(zip(GROUP, key, strict=True))
+        examined = [
+            finding
+            for audit, parts in trials.items()
+            for finding in examine(audit, parts, rule, NULLS.get(audit)).values()
+        ]
+        no_methods = (ORIGINAL, RETRAIN, HELD_OUT, *controls)
+        family = [one.label for one in examined if one.label not in no_methods]
+        for attack, found in attacked[key].items():
+            of_attack = [one for one in examined if one.audit == attack]
+            told = {one.label: one for one in worded(of_attack, family)}
+            judged = verdict.judge_rows(found, told)
+            void = {v.label: _flags(benchmark, by_row.get((*key, v.label)), v) for v in judged}
+            sound = [n for n in found if n in told and n not in no_methods and not void[n]]
+            compared = compare_pairs(trials[attack], RETRAIN, sound)
+            far = {label: abs(finding.gap.value) for label, finding in told.items()}
+            ranks = places(far, compared, sound)
+            power = verdict.has_power(next((v for v in judged if v.label == ORIGINAL), None))
+            for row in judged:
+                flagged = ", ".join(void[row.label])
+                full = replace(row, power=power, rank=ranks.get(row.label), flags=flagged)
+                attacks.append({"label": row.label} | keys | {"attack": attack} | full.columns())
+            pairs += [keys | {"attack": attack} | pair for pair in compared]
+        verdicts += [keys | row for row in _over_audits(worded(examined, family), rule)]
+    return pd.DataFrame(attacks), pd.DataFrame(pairs), pd.DataFrame(verdicts)
+
+
+def _over_audits(findings: list[Finding], rule: Rule) -> Iterator[dict[str, Any]]:
+    """Yield, of each row, what each audit finds, and last the verdict over all of them."""
+    by_label: dict[str, list[Finding]] = {}
+    for one in findings:
+        by_label.setdefault(one.label, []).append(one)
+    for label, own in by_label.items():
+        for one in own:
+            yield {"label": label, "audit": one.audit, "sets": one.sets} | finding_columns(one)
+        most, word = strongest(own), overall(own, rule)
+        row = {"label": label, "audit": ALL, "sets": most.sets} | finding_columns(most)
+        yield row | {"verdict": word, "strongest": most.audit}
+
+
+def _rule(benchmark: Benchmark) -> Rule:
+    limits = benchmark.limits
+    main = benchmark.headline
+    return Rule(limits.share, limits.margins, RETRAIN, ORIGINAL, HELD_OUT, main)
+
+
+Attacks = dict[str, dict[str, dict[tuple[int, ...], Attacked]]]
+"""What attacks found: by attack, label and seeds."""
+
+
+def _attacked(measured: Measured) -> dict[tuple[str, float, int], Attacks]:
+    """Sort what attacks found by access, fraction and request."""
+    found: dict[tuple[str, float, int], Attacks] = {}
+    for cell, evaluated in measured.cells.items():
+        of_condition = found.setdefault((cell.access, cell.fraction, cell.request), {})
+        for attack, one in evaluated.attacks.items():
+            of_condition.setdefault(attack, {}).setdefault(cell.label, {})[cell.seeds] = one
+    for (access, fraction, label), worlds in measured.ulira.items():
+        of_condition = found.setdefault((access, fraction, 1), {})
+        rows = of_condition.setdefault(ULIRA, {})
+        rows[label] = {(world,): one for world, one in enumerate(worlds)}
+    return found
+
+
+def _trials(
+    measured: Measured, attacked: Mapping[tuple[str, float, int], Attacks]
+) -> dict[tuple[str, float, int], dict[str, Trials]]:
+    """Sort what audits bring, those of attacks first, by condition, audit, label and seeds."""
+    audits: dict[tuple[str, float, int], dict[str, dict[str, dict[tuple[int, ...], Part]]]] = {}
+    for key, attacks in attacked.items():
+        audits[key] = {}
+        for attack, rows in attacks.items():
+            for label, runs in rows.items():
+                for seeds, one in runs.items():
+                    for name, part in of_attacks({attack: one}).items():
+                        audits[key].setdefault(name, {}).setdefault(label, {})[seeds] = part
+    for cell, parts in measured.parts():
+        of_condition = audits.setdefault((cell.access, cell.fraction, cell.request), {})
+        for name, part in parts.items():
+            of_condition.setdefault(name, {}).setdefault(cell.label, {})[cell.seeds] = part
+    return cast("dict[tuple[str, float, int], dict[str, Trials]]", audits)
+
+
+def _flags(benchmark: Benchmark, runs: pd.DataFrame | None, row: verdict.Verdict) -> list[str]:
+    """List why a row is void, under its attack or altogether; runs: its own."""
+    # U-LiRA's worlds may be there before the runs of the table are.
+    if row.label in (ORIGINAL, RETRAIN) or runs is None:
+        return []
+    lost, no_op = float(runs["test_accuracy_gap"].mean()), bool(runs["no_op"].all())
+    return verdict.flags(row, lost, no_op, benchmark.limits.utility)

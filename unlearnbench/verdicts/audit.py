@@ -1,0 +1,302 @@
+"""What audits find: how far a row is from retrain, how much of the leak is left, in which word.
+
+An audit is whatever tries to find what was to be forgotten. Each brings a `Part` a run: an estimate
+in percent, sample by sample. How large a gap counts is tied to what there is to find: by default a
+third of the original's own gap under the same audit.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from unlearnbench.audits.roc import Part, mean_part
+from unlearnbench.verdicts.inference import (
+    FEWEST,
+    LEVEL,
+    Estimate,
+    Joint,
+    combine,
+    holm,
+    ratio_interval,
+    within,
+)
+
+Word = Literal["equivalent", "different", "inconclusive", "no difference found"]
+Trials = Mapping[str, Mapping[tuple[int, ...], Part]]
+"""What an audit finds, by label and by the seeds of a run, by which runs are paired."""
+RELEARNING = "relearning"
+"""The audit without which nothing is called equivalent, and how the names of its parts begin."""
+ALL = "all"
+"""The name of the verdict over all audits, among those of audits."""
+
+
+@dataclass(frozen=True)
+class Uncertain:
+    """Hold a number with its 95 % interval, and its standard errors where they are known.
+
+    sampling: from samples, models given; seeds: from the scatter between forget sets.
+    """
+
+    value: float
+    low: float
+    high: float
+    sampling: float | None = None
+    seeds: float | None = None
+
+    @classmethod
+    def of(cls, estimate: Estimate) -> Self:
+        """Keep of an estimate what is shown."""
+        return cls(estimate.value, *estimate.interval(), estimate.sampling, estimate.seeds)
+
+    def interval(self) -> tuple[float, float]:
+        """Return the 95 % interval."""
+        return self.low, self.high
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Hold what one audit finds of one row.
+
+    gap: to the mean of the retrains on the same samples, in points; share: of the original's gap
+    that is left, 1 being all of it, None where the original's gap is not surely there; margin: how
+    large a gap counts, in points; attainable: the smallest margin that so many samples and seeds
+    can show; small: whether the gap is shown to be within the margin; p: of no gap, p_all: adjusted
+    for all audits and methods (Holm); power: whether a perfect retrain would pass the audit four
+    times in five; strongest: of the verdict over all audits, the audit that its numbers are of.
+    """
+
+    audit: str
+    label: str
+    sets: int
+    gap: Uncertain
+    share: Uncertain | None
+    margin: float | None
+    attainable: float | None
+    small: bool
+    p: float
+    p_all: float = 1.0
+    power: bool = False
+    word: str = "inconclusive"
+    strongest: str = ""
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any], audit: str) -> Self | None:
+        """Read what `finding_columns` has written, by 0.1.0 too; None where there was nothing."""
+        gap = uncertain(row, "gap")
+        if gap is None:
+            return None
+        word, p = row["verdict"], row["p"]
+        return cls(
+            audit,
+            row["label"],
+            row["sets"],
+            gap,
+            uncertain(row, "share"),
+            row.get("margin"),
+            row["attainable"],
+            word == "equivalent",
+            p,
+            row.get("p_all", p),
+            bool(row.get("audit_power")),
+            word,
+            row.get("strongest") or "",
+        )
+
+
+def finding_columns(finding: Finding | None) -> dict[str, Any]:
+    """Return what an audit finds as columns, all None where it finds nothing."""
+    row = columns_of("gap", finding.gap if finding else None)
+    row |= columns_of("share", finding.share if finding else None)
+    names = {"margin": "margin", "attainable": "attainable", "p": "p", "p_all": "p_all"}
+    names |= {"audit_power": "power", "verdict": "word"}
+    return row | {name: finding and getattr(finding, own) for name, own in names.items()}
+
+
+def columns_of(name: str, number: Uncertain | None) -> dict[str, float | None]:
+    """Return a number and the ends of its interval as columns."""
+    values = (number.value, *number.interval()) if number else (None, None, None)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
+
+
+def uncertain(row: Mapping[str, Any], name: str) -> Uncertain | None:
+    """Read what `columns_of` has written; None if there is no such number."""
+    if row.get(name) is None:
+        return None
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    unbounded = (-np.inf if low is None else low, np.inf if high is None else high)
+    return Uncertain(row[name], *unbounded)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Say what rows are held to, declared beforehand.
+
+    share: of the original's gap under an audit that counts; margins: by audit, in points, in its
+    place; retrain, original, held_out: labels of the yardstick, of what leaks, and of the retrain
+    that is judged as a method is; headline: the audit that must have power for "equivalent".
+    """
+
+    share: float
+    margins: Mapping[str, float]
+    retrain: str
+    original: str
+    held_out: str
+    headline: str
+
+
+def differences(
+    trials: Trials, retrain: str, null: float | None = None
+) -> dict[str, dict[tuple[int, ...], Part]]:
+    """Return each run's difference to the mean of the retrains on the same samples, by seeds.
+
+    null: what retraining gives by construction, in the place of that mean.
+    """
+    if null is not None:
+        return {
+            label: {
+                seeds: replace(
+                    part, at_forget=part.at_forget - null, at_others=part.at_others - null
+                )
+                for seeds, part in own.items()
+            }
+            for label, own in trials.items()
+        }
+    retrains: dict[object, list[Part]] = {}
+    for part in trials.get(retrain, {}).values():
+        retrains.setdefault(part.forget_set, []).append(part)
+    ideal = {forget_set: mean_part(parts) for forget_set, parts in retrains.items()}
+    return {
+        label: {
+            seeds: part.minus(ideal[part.forget_set])
+            for seeds, part in own.items()
+            if part.forget_set in ideal
+        }
+        for label, own in trials.items()
+        if label != retrain
+    }
+
+
+def _originals(own: Mapping[tuple[int, ...], Part]) -> Mapping[object, Part]:
+    """Return the original's part for a run: by its first two seeds, or else by its forget set."""
+    alike: dict[object, list[Part]] = {}
+    for part in own.values():
+        alike.setdefault(part.forget_set, []).append(part)
+    by_set: dict[object, Part] = {name: mean_part(parts) for name, parts in alike.items()}
+    return by_set | {seeds[:2]: part for seeds, part in own.items() if len(seeds) > 2}
+
+
+def examine(
+    audit: str, trials: Trials, rule: Rule, null: float | None = None
+) -> dict[str, Finding]:
+    """Return what an audit finds of every row that has retrains to be compared with, by label."""
+    apart = differences(trials, rule.retrain, null)
+    whole = _originals(apart.get(rule.original, {}))
+    margin, found = rule.margins.get(audit), {}
+    for label, own in apart.items():
+        paired = [
+            (part, leak)
+            for seeds, part in own.items()
+            if (leak := whole.get(seeds[:2]) or whole.get(part.forget_set))
+        ]
+        if not own:
+            continue
+        if not paired:
+            found[label] = _alone(audit, label, combine(list(own.values())), margin)
+            continue
+        joint = Joint.of(paired)
+        gap = joint.along(1.0, 0.0)
+        small, attainable = within(joint, margin, rule.share)
+        leaks = joint.along(0.0, 1.0).p_zero < LEVEL
+        left = joint.values[0] / joint.values[1] if leaks else np.nan
+        found[label] = Finding(
+            audit,
+            label,
+            gap.sets,
+            Uncertain.of(gap),
+            Uncertain(left, *ratio_interval(joint)) if leaks else None,
+            rule.share * abs(float(joint.values[1])) if margin is None else margin,
+            attainable,
+            small and gap.sets >= FEWEST,
+            gap.p_zero if gap.sets >= FEWEST else 1.0,
+        )
+    return _with_power(found, rule)
+
+
+def _alone(audit: str, label: str, gap: Estimate, margin: float | None) -> Finding:
+    """Return a finding without an original to compare with: only a declared margin counts."""
+    low, high = gap.interval(2 * LEVEL)
+    enough = gap.sets >= FEWEST
+    small = margin is not None and enough and -margin < low and high < margin
+    p = gap.p_zero if enough else 1.0
+    shown = Uncertain.of(gap)
+    return Finding(audit, label, gap.sets, shown, None, margin, gap.attainable, small, p)
+
+
+def _with_power(found: dict[str, Finding], rule: Rule) -> dict[str, Finding]:
+    """Say of an audit whether it has power: the same for all rows, or noise would be a merit.
+
+    The held-out retrain shows what a perfect one attains, or else the row that is known best. An
+    audit that would pass the original, or cannot tell it from retrain, has none.
+    """
+    rows = [one for label, one in found.items() if label != rule.original]
+    leak = found.get(rule.original)
+    told = leak is not None and leak.p < LEVEL and not leak.small
+    perfect = found.get(rule.held_out) or min(
+        rows, key=lambda one: np.inf if one.attainable is None else one.attainable, default=None
+    )
+    power = (
+        told
+        and perfect is not None
+        and perfect.sets >= FEWEST
+        and perfect.margin is not None
+        and perfect.attainable is not None
+        and perfect.attainable <= perfect.margin
+    )
+    return {label: replace(one, power=power) for label, one in found.items()}
+
+
+def worded(findings: Iterable[Finding], methods: Sequence[str]) -> list[Finding]:
+    """Adjust p-values for all audits and methods, and say each audit's word on each row.
+
+    Rows that are no methods (original, held-out retrain, controls) are no part of that family: each
+    is adjusted for the audits of its own, and called different by an audit at 5 % unadjusted.
+    """
+    families: dict[str, list[Finding]] = {}
+    for one in findings:
+        families.setdefault("" if one.label in methods else one.label, []).append(one)
+    done = []
+    for family, members in families.items():
+        adjusted = holm([one.p for one in members])
+        for one, p_all in zip(members, adjusted, strict=True):
+            decisive = one.p if family else p_all
+            word = (
+                "different" if decisive < LEVEL else "equivalent" if one.small else "inconclusive"
+            )
+            done.append(replace(one, p_all=p_all, word=word))
+    return done
+
+
+def overall(findings: Sequence[Finding], rule: Rule) -> Word:
+    """Return the verdict on one row over all audits.
+
+    Different if any audit finds a difference. Equivalent if every audit with power finds the gap
+    small, among them the headline attack and relearning (intersection-union: no correction is
+    needed); where no model was there to relearn, no difference found. Else inconclusive.
+    """
+    if any(one.p_all < LEVEL for one in findings):
+        return "different"
+    powered = [one for one in findings if one.power]
+    names = {one.audit for one in powered}
+    if rule.headline not in names or not all(one.small for one in powered):
+        return "inconclusive"
+    if any(name.startswith(RELEARNING) for name in names):
+        return "equivalent"
+    relearned = any(one.audit.startswith(RELEARNING) for one in findings)
+    return "inconclusive" if relearned else "no difference found"
+
+
+def strongest(findings: Sequence[Finding]) -> Finding:
+    """Return what the strongest audit finds of a row: that which is surest of a difference."""
+    return min(findings, key=lambda one: (one.p, -abs(one.gap.value)))
