@@ -165,7 +165,7 @@ def test_requests_in_a_row_chain_runs_and_keep_their_weights() -> None:
     runs = [node for node in plan.nodes.values() if node.label == "amun"]
     assert [node.keep_weights for node in runs] == [True, True, False]
     assert runs[1].spec.start == runs[0].spec.id and runs[1].spec.original == runs[0].spec.original
-    assert set(runs[2].needs) == {runs[1].spec.id, runs[0].spec.original}
+    assert set(runs[2].needs) == {runs[1].spec.id, runs[0].spec.original, runs[2].spec.shared}
     assert [cell.request for cell in plan.cells if cell.label == "original"] == [1, 2, 3]
 
 

@@ -37,9 +37,12 @@ class Method(Strict):
     starts_from_original: ClassVar[bool] = True
     """False for what trains from scratch: its run is then shared by all originals."""
     twin: ClassVar[str] = ""
-    """A method that does the same as long as there is one request: both are tuned once."""
+    """A method that it equals on a first request, under the same settings and that one's defaults
+    for the rest: both are tuned once, and their runs on a first request are made once."""
     other_if: ClassVar[dict[str, object]] = {}
     """Settings with which `task.other`, a second original, is needed as well."""
+    shared_settings: ClassVar[tuple[str, ...] | None] = None
+    """Settings that `shared_work` depends on; None where a method has none."""
 
     @property
     def needs_other(self) -> bool:
@@ -53,6 +56,16 @@ class Method(Strict):
         `model` is the method's own copy, on `task.device`, and may be changed in place. Nothing but
         `model` and `task` may be read, and every random draw must come from `task.seed`.
         """
+
+    def shared_work(self, task: Task) -> dict[str, Tensor]:
+        """Do the part of `unlearn` that runs which agree in `shared_settings` have in common.
+
+        The harness does it once for an original and a forget set, hands the tensors to every such
+        run as `task.shared`, and charges each with the cost. It may read no other setting; `task`
+        has no retain set, and a seed that these runs have in common. `unlearn` takes
+        `task.shared or self.shared_work(task)`, which works without the harness too.
+        """
+        raise MethodError("shared_settings is set, but there is no function shared_work.")
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,8 @@ class Task:
     """Behind `untrained`."""
     other: nn.Module | None = None
     """Another original, trained on the same data from another seed; None unless `other_if` asks."""
+    shared: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+    """What `shared_work` returned; empty where the method is to do that work itself."""
 
     def untrained(self, seed: int) -> nn.Module:
         """Build a freshly initialised model of the same architecture on `device`."""

@@ -18,7 +18,7 @@ from unlearnbench.metrics.curves import Curves
 from unlearnbench.metrics.gaps import noise_band, summarise, usual_number
 from unlearnbench.metrics.metric import GROUP, of_kind
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Cell
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Cell, same_runs
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import controls, titles
 from unlearnbench.verdicts.audit import ALL, Finding
@@ -204,6 +204,11 @@ class Condition:
     def methods(self) -> list[str]:
         """The rows that are methods: neither original nor retrain, held out or not."""
         return [label for label in self.labels if label not in (ORIGINAL, RETRAIN, HELD_OUT)]
+
+    @cached_property
+    def same(self) -> dict[str, str]:
+        """Rows whose runs are by definition those of an earlier row: that one, by label."""
+        return same_runs(zip(self.runs["label"], self.runs["run"], strict=True))
 
     @cached_property
     def sound(self) -> list[str]:

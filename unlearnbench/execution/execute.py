@@ -24,6 +24,7 @@ from unlearnbench.execution.signals import finite, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Recipe
+from unlearnbench.registry import Plugin
 from unlearnbench.seeds import seed_for
 from unlearnbench.storage.store import Store
 from unlearnbench.toolkit.bounded import settle
@@ -70,11 +71,11 @@ Records = Callable[[str], Mapping[str, Any]]
 class Outcome:
     """Hold what a run leaves: signals and logits over training + test set, weights, bookkeeping.
 
-    An audit leaves no weights.
+    An audit leaves no weights; shared work leaves its tensors in their place, and nothing else.
     """
 
     signals: dict[str, NDArray[np.generic]]
-    logits: NDArray[np.float32]
+    logits: NDArray[np.float32] | None
     weights: dict[str, Tensor]
     indices: Indices | None
     recorder: Recorder
@@ -91,7 +92,7 @@ def execute(
     *,
     curve: bool = False,
 ) -> Outcome:
-    """Train, unlearn or audit as `spec` says.
+    """Train, unlearn, audit, or do the work that unlearning runs share, as `spec` says.
 
     records: asked for that of a run which is audited; curve: note the accuracies on D_F and D_T
     after each epoch, for the reader and not the method. The time of an unlearning run is the
@@ -105,32 +106,20 @@ def execute(
     with recorder.part("reading data", place):
         material = Material(spec, workplace, place)
     indices, about, member = material.indices, material.about(), material.member()
-    made: nn.Module | NDArray[np.float32]  # of an audit, the logits that it comes to
     warm(spec.model, material.pool.images.shape[1:], material.data.classes, spec.recipe, place)
     if place.type == "cuda":
         torch.cuda.reset_peak_memory_stats(place)
     with recording(recorder):
         if curve and indices is not None:
             recorder.probe = material.accuracies(indices.forget)
-        if spec.kind == "unlearn" and indices is not None:
-            plugin = registry.get(registry.runnable(workplace.plugins), "method", str(spec.method))
-            method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
+        if plugin := plugin_of(spec, workplace):
             about["source"] = plugin.source_hash()
             import_early(plugin.source())
-            made = material.unlearn(method, indices, weights, recorder)
-        elif spec.kind == "audit" and indices is not None:
-            plugin = registry.get(registry.find("model_audits"), "audit of models", str(spec.audit))
-            audit = registry.build(registry.audit_class(plugin), plugin.name, spec.settings)
-            about["source"] = plugin.source_hash()
-            import_early(plugin.source())
-            made = material.audit(audit, indices, weights, records, recorder)
-        else:
-            world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
-            seed = seed_for(spec.seed, spec.kind, spec.member or world)
-            made, examples = material.model(seed), material.part(member)
-            with recorder.timed("total", place):
-                settle(train(made, examples, seed=seed))
+        made = material.make(plugin, weights, records, recorder)
 
+    if isinstance(made, dict):  # work that is shared, of which there is nothing to evaluate
+        about["peak memory MB"] = peak_memory(place)
+        return Outcome({}, None, made, indices, recorder, about)
     with recorder.part("evaluation", place):
         logits = read_logits(made, material.pool) if isinstance(made, nn.Module) else made
         read = signals(logits, material.data.labels, member)
@@ -140,6 +129,15 @@ def execute(
     state = made.state_dict() if isinstance(made, nn.Module) else {}
     kept = {name: value.detach().cpu() for name, value in state.items()}
     return Outcome(read, logits, kept, indices, recorder, about)
+
+
+def plugin_of(spec: Spec, workplace: Workplace) -> Plugin | None:
+    """Return the file of the method or audit that a spec names; None if it names none."""
+    if spec.audit is not None:
+        return registry.get(registry.find("model_audits"), "audit of models", spec.audit)
+    if spec.method is not None:
+        return registry.get(registry.runnable(workplace.plugins), "method", spec.method)
+    return None
 
 
 @cache
@@ -215,6 +213,28 @@ class Material:
         model = build_model(self.spec.model, initial, self.data.classes, channels, side)
         return counted(model.to(self.device))
 
+    def make(
+        self, plugin: Plugin | None, weights: Weights, records: Records, recorder: Recorder
+    ) -> nn.Module | NDArray[np.float32] | dict[str, Tensor]:
+        """Return a model, the logits that an audit comes to, or the tensors of shared work."""
+        spec, indices = self.spec, self.indices
+        if plugin is None or indices is None:
+            world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
+            seed = seed_for(spec.seed, spec.kind, spec.member or world)
+            model, examples = self.model(seed), self.part(self.member())
+            with recorder.timed("total", self.device):
+                settle(train(model, examples, seed=seed))
+            return model
+        if spec.kind == "audit":
+            audit = registry.build(registry.audit_class(plugin), plugin.name, spec.settings)
+            return self.audit(audit, indices, weights, records, recorder)
+        method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
+        task = self.task(indices, weights)
+        if spec.kind == "unlearn":
+            return self.unlearn(method, task, weights, recorder)
+        with recorder.timed("total", self.device):
+            return shared_by(method, task)
+
     def stored(self, model_id: str | None, seed: int, weights: Weights) -> nn.Module:
         """Load a model by its id; without one, draw its weights from `seed`."""
         model = self.model(seed)
@@ -222,19 +242,18 @@ class Material:
             model.load_state_dict(weights(model_id))
         return model
 
-    def unlearn(
-        self, method: Method, indices: Indices, weights: Weights, recorder: Recorder
-    ) -> nn.Module:
-        """Hand a method a model of its own and what it may know; check what it gives back."""
+    def task(self, indices: Indices, weights: Weights) -> Task:
+        """Put together what a method may know; work that is shared is done without D_R."""
         spec, seed = self.spec, seed_for(self.spec.seed, "unlearn")
 
         def fixed(model_id: str | None) -> nn.Module:
             return _fixed(self.stored(model_id, seed, weights))
 
         validation = examples_of(self.data.validation, spec.recipe, self.device)
-        task = Task(
+        given_all = spec.kind == "unlearn" and spec.access == "full"
+        return Task(
             forget=self.part(indices.forget),
-            retain=self.part(indices.retain) if spec.access == "full" else None,
+            retain=self.part(indices.retain) if given_all else None,
             classes=self.data.classes,
             seed=seed,
             device=self.device,
@@ -243,8 +262,14 @@ class Material:
             validation=validation if spec.data.validation else None,
             build=self.model,
             other=fixed(spec.other) if spec.other else None,
+            shared=weights(spec.shared) if spec.shared else {},
         )
-        start = self.stored(spec.start, seed, weights)
+
+    def unlearn(
+        self, method: Method, task: Task, weights: Weights, recorder: Recorder
+    ) -> nn.Module:
+        """Hand a method a model of its own and what it may know; check what it gives back."""
+        start = self.stored(self.spec.start, task.seed, weights)
         shape = {name: value.shape for name, value in start.state_dict().items()}
         with recorder.timed("total", self.device):
             model = method.unlearn(start, task)
@@ -299,6 +324,20 @@ class Material:
             return percent
 
         return probe
+
+
+def shared_by(method: Method, task: Task) -> dict[str, Tensor]:
+    """Have a method do its shared work, knowing no setting but those that it depends on.
+
+    Raises AttributeError if it asks for another, MethodError unless it returns tensors by name.
+    """
+    known, blind = set(method.shared_settings or ()), method.model_copy()
+    for name in type(method).model_fields.keys() - known:
+        del blind.__dict__[name]
+    made: object = blind.shared_work(task)
+    if not isinstance(made, dict) or not all(isinstance(one, Tensor) for one in made.values()):
+        raise MethodError("shared_work did not return a dictionary of tensors.")
+    return {str(name): tensor.detach().cpu() for name, tensor in made.items()}
 
 
 def _fixed(model: nn.Module) -> nn.Module:

@@ -12,7 +12,14 @@ from unlearnbench.errors import unknown
 from unlearnbench.planning import plan as graph
 from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Access, Cell, Plan
-from unlearnbench.planning.rows import Entrant, controls, entrant, entrants, model_audits
+from unlearnbench.planning.rows import (
+    Entrant,
+    at_first,
+    controls,
+    entrant,
+    entrants,
+    model_audits,
+)
 
 RunSeeds = tuple[int, ...]
 
@@ -53,6 +60,7 @@ class _Expansion:
         self.benchmark, self.plan = benchmark, Plan()
         self._originals: dict[tuple[int, Split | None], str] = {}
         self._split_ids: dict[Split, str] = {}
+        self._shared_work: dict[object, str] = {}
         self._split = cache(self._new_split)  # every method asks for the same ones
         known, seeds, bank = registry.find("controls"), benchmark.seeds, benchmark.references
         # Yardstick and controls are the same whatever the methods are given.
@@ -69,6 +77,7 @@ class _Expansion:
         self.rows = list(entrants(benchmark, plugins))
         if benchmark.controls:
             self.rows += [entrant(name, Row(method=name), known) for name in controls()]
+        self._at_first = {row.label: at_first(row, plugins) for row in self.rows}
         for row in sorted(self.rows, key=lambda row: row.method.starts_from_original):
             for access in self._accesses(row):
                 self._add_row(row, access)
@@ -93,7 +102,8 @@ class _Expansion:
         """Add a node once, with what its spec has of its own; return its id."""
         common = self.benchmark
         spec = graph.Spec(data=common.data, model=common.model, recipe=common.recipe, **own)
-        needs = tuple(dict.fromkeys(filter(None, (spec.original, spec.start, spec.other))))
+        needed = (spec.original, spec.start, spec.other, spec.shared)
+        needs = tuple(dict.fromkeys(filter(None, needed)))
         curve = common.curves and spec.original is not None
         return self.plan.add(graph.Node(spec, label, needs, keep_weights, curve))
 
@@ -126,6 +136,7 @@ class _Expansion:
 
         The same run under two labels is one node. suffix: of the label of a run in another world.
         """
+        row = row if start else self._at_first[row.label]
         world, models, continued = split if suffix else None, {}, False
         if row.method.starts_from_original:
             original = self._original(seeds[0], suffix, world)
@@ -133,6 +144,8 @@ class _Expansion:
             if row.method.needs_other:
                 models["other"] = self._other(seeds[0], world)
             continued = world is None and split.request < split.requests
+            if row.method.shared_settings is not None:
+                models["shared"] = self._shared(row, split, seeds[0], suffix, models)
         run = self._add(
             row.label + suffix,
             continued,
@@ -145,6 +158,30 @@ class _Expansion:
             **models,
         )
         return self._cell(row.label, access, split, seeds, run)
+
+    def _shared(
+        self, row: Entrant, split: Split, seed: int, suffix: str, models: dict[str, str]
+    ) -> str:
+        """Add once what a run shares with all of its method that agree in what it depends on.
+
+        Its seed is that of the original, so that runs of other seeds share it too.
+        """
+        name, original, other = row.row.method, models["original"], models.get("other")
+        known = {key: row.row.settings[key] for key in row.method.shared_settings or ()}
+        key = (name, str(known), split, original, other)
+        if key not in self._shared_work:
+            self._shared_work[key] = self._add(
+                f"{name} (shared){suffix}",
+                True,
+                kind="shared",
+                seed=seed,
+                method=name,
+                settings=known,
+                split=split,
+                original=original,
+                other=other,
+            )
+        return self._shared_work[key]
 
     def _new_split(self, fraction: float, seed: int, request: int, swap: bool = False) -> Split:
         shared = self.benchmark.forget.model_dump(exclude={"fractions"})

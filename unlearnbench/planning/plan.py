@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -21,12 +22,12 @@ LATER: dict[type, dict[str, Any]] = {
 
 
 class Spec(Strict):
-    """Describe one node of the plan: an original, a reference, an unlearning run or its audit.
+    """Describe one node of the plan: a model, the audit of one, or work that runs share.
 
     Its id depends on everything that decides the resulting weights, and on nothing else.
     """
 
-    kind: Literal["original", "reference", "unlearn", "audit"]
+    kind: Literal["original", "reference", "unlearn", "audit", "shared"]
     data: DataSpec
     model: str
     recipe: Recipe
@@ -52,6 +53,9 @@ class Spec(Strict):
         default=None,
         description="id of another original, where a method needs one; audit: of a retrain",
     )
+    shared: str | None = Field(
+        default=None, description="id of the work that the run shares with others of its method"
+    )
 
     @field_validator("settings")
     @classmethod
@@ -63,7 +67,7 @@ class Spec(Strict):
         """12 hex digits."""
         parts = {"recipe": self.recipe, "data": self.data, "split": self.split}
         later = {name: _unused(part) for name, part in parts.items() if part}
-        absent = {"other": self.other is None, "audit": self.audit is None}
+        absent = {name: getattr(self, name) is None for name in ("other", "audit", "shared")}
         return _short(self.model_dump_json(exclude={**later, **absent}))
 
     @property
@@ -154,3 +158,17 @@ class Plan:
     def keep(self, run: str) -> None:
         """Have the weights of a node kept."""
         self.nodes[run] = replace(self.nodes[run], keep_weights=True)
+
+
+def same_runs(runs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return, by label, the first of the labels that have the very same runs; the others only.
+
+    runs: pairs of a row's label and the id of a run, all of one condition.
+    """
+    made: dict[str, set[str]] = {}
+    for label, run in runs:
+        made.setdefault(label, set()).add(run)
+    first: dict[frozenset[str], str] = {}
+    for label, own in made.items():
+        first.setdefault(frozenset(own), label)
+    return {label: one for label, own in made.items() if (one := first[frozenset(own)]) != label}

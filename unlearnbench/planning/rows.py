@@ -28,6 +28,17 @@ def entrant(label: str, row: Row, plugins: dict[str, registry.Plugin]) -> Entran
     return Entrant(label, Row(method=row.method, settings=method.model_dump(mode="json")), method)
 
 
+def at_first(row: Entrant, plugins: dict[str, registry.Plugin]) -> Entrant:
+    """Return what a row amounts to on a first request: its method's twin, where that names one.
+
+    Raises UserError for a twin that is not there or lacks one of the settings.
+    """
+    if not row.method.twin:
+        return row
+    registry.get(plugins, "method", row.method.twin)
+    return entrant(row.label, Row(method=row.method.twin, settings=row.row.settings), plugins)
+
+
 def controls() -> dict[str, Expectation]:
     """List the controls there are, in the order of what must come out of them, see there.
 

@@ -61,7 +61,9 @@ def from_store(plan: Plan, store: Store) -> Pace:
     pace = Pace()
     for run, node in plan.nodes.items():
         if store.done(run):
-            pace.learn(node, store.record(run)["seconds"]["total"])
+            record = store.record(run)
+            charged = record.get("shared", {}).get("seconds", 0.0)
+            pace.learn(node, record["seconds"]["total"] - charged)
     if not pace.rates:
         pace.rates = list(_similar(plan, store))
     return pace

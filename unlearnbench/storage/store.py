@@ -53,6 +53,8 @@ class Store:
         s seed, f forget set, r request, x swapped, w shadow world, m member of the bank.
         """
         label = spec.audit or spec.method or spec.kind
+        if spec.kind == "shared":
+            label += "-shared"
         parts = [f"s{spec.seed}"]
         if spec.split is not None and spec.split.kind == "shadow":
             parts.append(f"w{spec.split.request}")
@@ -175,7 +177,7 @@ class Store:
         split: Arrays | None = None,
         weights: Callable[[Path], object] | None = None,
     ) -> None:
-        """Write a run: weights and split if any, signals, logits if any, and last its record.
+        """Write a run: weights, split, signals and logits, if any, and last its record.
 
         The record has the checksums of all the others, and one of itself; a profile in it is told
         how long the others took.
@@ -188,7 +190,8 @@ class Store:
         if split is not None:
             path = self.folder / "splits" / f"{spec.split_id}.npz"
             files["split"] = write(path, _saver(split))
-        files["signals.npz"] = write(folder / "signals.npz", _saver(signals))
+        if signals:
+            files["signals.npz"] = write(folder / "signals.npz", _saver(signals))
         if logits:
             files["logits.npz"] = write(folder / "logits.npz", _saver(logits))
         if "profile" in record:

@@ -1,7 +1,7 @@
 """AMUN's adversarial set: for each forgotten sample the nearest image with another label."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -288,20 +288,24 @@ Search = Literal["paper", "closest", "one-step"]
 def adversarial_examples(
     model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper", seed: int = 0
 ) -> Examples:
-    """Return AMUN's D_A as in `adversarial_pairs`: images under the label that they flipped to."""
-    return adversarial_pairs(model, forget, radius=radius, search=search, seed=seed)[0]
+    """Search AMUN's D_A: images near those of `forget`, under the label that they flipped to.
+
+    As in `adversarial_search` and `adversarial_pairs`.
+    """
+    found = adversarial_search(model, forget, radius=radius, search=search, seed=seed)
+    return adversarial_pairs(forget, found)[0]
 
 
-def adversarial_pairs(
+def adversarial_search(
     model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper", seed: int = 0
-) -> tuple[Examples, Examples]:
-    """Return AMUN's D_A, and beside each of its examples the one of `forget` it was found from.
+) -> dict[str, Tensor]:
+    """Search an adversarial example of each of `forget`; return what `adversarial_pairs` takes.
 
     search: "paper" is AMUN's own, PGD-50 in a ball that starts at `radius` and doubles; "closest"
     finds nearer ones for a fraction of the gradients, and leaves to the paper's what it does not
-    flip; "one-step" is a weaker one, whose random starts come from `seed`. Not to be augmented, in
-    the order of `forget`. Examples that could not be flipped are left out; how many, and how far
-    each of the others had to move, goes into the run's record.
+    flip; "one-step" is a weaker one, whose random starts come from `seed`. Returns images, float32
+    [n, C, H, W] in [0, 1], and labels, int64 [n], which are the true ones where nothing was found.
+    How many that are, and how far the others had to move, goes into the run's record.
     """
     recording = recorder()
     with recording.timed("adversarial search", forget.labels.device):
@@ -317,7 +321,17 @@ def adversarial_pairs(
             "distances": [round(one, 5) if found_one else None for one, found_one in each],
             "radii": [round(r, 5) for r in found.radius.tolist()],
         }
-    pairs = Examples(found.images, found.labels, forget.augment, forget.recipe)
+    return {"images": found.images, "labels": found.labels}
+
+
+def adversarial_pairs(forget: Examples, found: Mapping[str, Tensor]) -> tuple[Examples, Examples]:
+    """Return AMUN's D_A, and beside each of its examples the one of `forget` it was found from.
+
+    found: by `adversarial_search`. In the order of `forget`, without those that could not be
+    flipped; D_A is not to be augmented.
+    """
+    flipped = found["labels"] != forget.labels
+    pairs = Examples(found["images"], found["labels"], forget.augment, forget.recipe)
     return pairs.unaugmented().select(flipped), forget.select(flipped)
 
 

@@ -95,9 +95,11 @@ def measured(condition: Condition, names: Iterable[str], begin: str = "all_") ->
 def marked(condition: Condition, table: Table) -> Table:
     """Mark in each column what is best, and what cannot be told from it.
 
-    A metric is marked where its values are, and not in the columns that follow from them.
+    A metric is marked where its values are, and not in the columns that follow from them. A row
+    whose runs are those of another is marked as that one is, and is no rival of it.
     """
     marks: dict[tuple[int, int], Mark] = {}
+    rivals = [label for label in condition.sound if label not in condition.same]
     keys = [column.key for column in table.columns]
     ranks = {
         label: (verdict.rank[0], abs(verdict.gap.value))
@@ -106,15 +108,18 @@ def marked(condition: Condition, table: Table) -> Table:
     }
     for key in dict.fromkeys(filter(None, keys)):
         ranked = key == "ft_auc" and not condition.old
-        of = as_ranked(ranks) if ranked else best(condition.runs, condition.sound, key)
+        of = as_ranked(ranks) if ranked else best(condition.runs, rivals, key)
         for row, label in enumerate(table.frame["label"]):
-            if label in of:
-                marks[row, keys.index(key)] = of[label]
-    if not marks:
-        return table
+            if mark := of.get(condition.same.get(label, label)):
+                marks[row, keys.index(key)] = mark
     by_rank = "" if condition.old or "ft_auc" not in keys else "; FT AUC: as ranked"
-    caption = f"{table.caption} {CAPTION.format(as_ranked=by_rank)}"
-    return replace(table, caption=caption, marks=marks)
+    told = [table.caption, CAPTION.format(as_ranked=by_rank) if marks else ""]
+    told += [
+        f"{condition.title(label)}: the same runs as {condition.title(one)}."
+        for label, one in condition.same.items()
+        if label in set(table.frame["label"])
+    ]
+    return replace(table, caption=" ".join(filter(None, told)), marks=marks)
 
 
 def as_ranked(ranks: Mapping[str, tuple[float, float]]) -> dict[str, Mark]:
