@@ -19,8 +19,8 @@ from unlearnbench.verdicts.audit import (
     Finding,
     Rule,
     Trials,
-    examine,
     finding_columns,
+    look_for,
     overall,
     strongest,
     worded,
@@ -47,7 +47,7 @@ def judge_all(
         examined = [
             finding
             for audit, parts in trials.items()
-            for finding in examine(audit, parts, rule, NULLS.get(audit)).values()
+            for finding in look_for(audit, parts, rule, NULLS.get(audit)).values()
         ]
         no_methods = (ORIGINAL, RETRAIN, HELD_OUT, *controls)
         family = [one.label for one in examined if one.label not in no_methods]
