@@ -64,13 +64,11 @@ def noise_said(condition: Condition, names: Iterable[str]) -> str:
         for name in names
         if known(name).kind == "level" and np.isfinite(width := condition.band(name, 1))
     ]
-    said = (
-        "Noise band: how far from retrain a retrain is by chance (95 %), as a mean over"
-        f" {condition.usual} runs"
-    )
-    if condition.usual == 1 or not single:
-        return f"{said.removesuffix('s')}." if condition.usual == 1 else f"{said}."
-    return f"{said}; as a single run: {', '.join(single)}."
+    said = "Noise band: how far from retrain a retrain is by chance (95 %)"
+    if condition.usual == 1:
+        return f"{said}."
+    alone = f"; in a single run {', '.join(single)}" if single else ""
+    return f"{said}, as a mean over {condition.usual} runs{alone}."
 
 
 def mean_and_std(runs: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]:
