@@ -9,6 +9,7 @@ import pandas as pd
 
 from unlearnbench.audits.attacks import HEADLINE
 from unlearnbench.evaluation.findings import Condition
+from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.reporting.tables.table import Mark, Table, known, text
 from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero
@@ -48,10 +49,8 @@ def by_label(
         row: dict[str, Any] = {"label": str(label), "kind": kind(condition, str(label))}
         rows.append(row | mean_and_std(own, columns) | {"n": len(own)})
         if band and label == RETRAIN:
-            known = set(condition.summary["metric"])
             bands = {
-                column: condition.band(name) if name in known else np.nan
-                for column, name in columns.items()
+                column: condition.band(name) for column, name in columns.items() if name in METRICS
             }
             rows.append({"label": BAND, "kind": "band"} | bands)
     return pd.DataFrame(rows).astype({"n": "Int64"})
