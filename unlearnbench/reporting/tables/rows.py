@@ -57,12 +57,10 @@ def by_label(
 
 def noise_said(condition: Condition, names: Iterable[str]) -> str:
     """Say what the noise band of a table is of, and how wide it is for a single run."""
-    measured_here = set(condition.summary["metric"])
     single = [
         f"{known(name).heading.removesuffix(' %')} ±{width:.{known(name).digits}f}"
         for name in names
-        if name in measured_here
-        and known(name).kind == "level"
+        if known(name).kind == "level"
         and np.isfinite(width := condition.band(name, 1))
     ]
     said = "Noise band: how far from retrain a retrain is by chance (95 %)"
