@@ -67,7 +67,8 @@ class Spec(Strict):
         """12 hex digits."""
         parts = {"recipe": self.recipe, "data": self.data, "split": self.split}
         later = {name: _unused(part) for name, part in parts.items() if part}
-        absent = {name: getattr(self, name) is None for name in ("other", "audit", "shared")}
+        absent = {"other": self.other is None, "audit": self.audit is None}
+        absent["shared"] = self.shared is None
         return _short(self.model_dump_json(exclude={**later, **absent}))
 
     @property
