@@ -2,10 +2,16 @@
 
 from typing import ClassVar, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from unlearnbench import Method, Task, param
-from unlearnbench.toolkit import adversarial_pairs, finetune, saliency_mask, stand_in
+from unlearnbench.toolkit import (
+    adversarial_pairs,
+    adversarial_search,
+    finetune,
+    saliency_mask,
+    stand_in,
+)
 
 
 class Amun(Method):
@@ -30,6 +36,7 @@ class Amun(Method):
     title = "AMUN"
     paper = "https://arxiv.org/abs/2503.00917"
     other_if: ClassVar[dict[str, object]] = {"source": "other"}
+    shared_settings: ClassVar[tuple[str, ...]] = ("radius", "search", "source")
     equation = r"""
     \min_\theta L(\theta; D_R \cup D_F \cup D_A)
     D_A = \{(x + \delta_x, \hat{y}_x) : (x, y) \in D_F\}
@@ -95,10 +102,8 @@ class Amun(Method):
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise the cross-entropy on the three sets together."""
         mask = saliency_mask(model, task.forget, keep=self.keep)
-        searched = task.require_other() if self.source == "other" else task.original
-        adversarial, clean = adversarial_pairs(
-            searched, task.forget, radius=self.radius, search=self.search, seed=task.seed
-        )
+        found = task.shared or self.shared_work(task)
+        adversarial, clean = adversarial_pairs(task.forget, found)
         shown = stand_in(self.pairs, adversarial, clean, task.classes, seed=task.seed)
         shown = shown.augmented(self.augment_adversarial)
         if self.with_forget:
@@ -113,4 +118,11 @@ class Amun(Method):
             decay_every=self.decay_every,
             mask=mask,
             seed=task.seed,
+        )
+
+    def shared_work(self, task: Task) -> dict[str, Tensor]:
+        """Search the adversarial example of each forgotten sample."""
+        searched = task.require_other() if self.source == "other" else task.original
+        return adversarial_search(
+            searched, task.forget, radius=self.radius, search=self.search, seed=task.seed
         )

@@ -60,5 +60,4 @@ class BoundaryShrink(Method):
         pixels = pixels.requires_grad_()
         loss = functional.cross_entropy(model(pixels), labels, reduction="sum")
         (gradient,) = torch.autograd.grad(loss, pixels)
-        recorder().gradients += len(labels)
         return (pixels + self.bound * gradient.sign()).clamp(0, 1).detach()

@@ -50,7 +50,6 @@ class NegGradPlus(Method):
 
         def loss(pixels: Tensor, labels: Tensor) -> Tensor:
             forgotten, its_labels = next(forget)
-            recorder().gradients += len(its_labels)
             kept = functional.cross_entropy(model(pixels), labels)
             lost = functional.cross_entropy(model(forgotten), its_labels)
             return self.alpha * kept - (1 - self.alpha) * lost

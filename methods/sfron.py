@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unlearnbench import Method, Task, param
-from unlearnbench.toolkit import Trainer, recorder, squared_gradients
+from unlearnbench.toolkit import Trainer, squared_gradients
 
 
 class SFRon(Method):
@@ -100,7 +100,6 @@ class SFRon(Method):
                 trainer.update(self.lr * share)
             trainer.backward(trainer.eager(*batch))
             trainer.update(self.lr * share)
-            recorder().gradients += len(batch[1])
         return model
 
     def _salient(self, model: nn.Module, task: Task) -> dict[str, Tensor]:
@@ -111,7 +110,6 @@ class SFRon(Method):
 
     def _weighted(self, model: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss, samples weighing as their loss to the power of -lambda."""
-        recorder().gradients += len(labels)
         losses = functional.cross_entropy(model(pixels), labels, reduction="none")
         weights = 1 / (losses.detach() ** self.power + 1e-15)
         return torch.sum(weights / weights.sum() * losses)

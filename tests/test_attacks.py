@@ -9,13 +9,23 @@ import numpy as np
 import pytest
 from scipy.special import expit
 from scipy.stats import norm
+from sklearn.svm import SVC
 
 from tests.toys import toy
 from unlearnbench.audits import lira, references
-from unlearnbench.audits.attacks import ATTACKS, Samples, View, mis, score, svc_scores
+from unlearnbench.audits.attacks import (
+    ATTACKS,
+    Samples,
+    View,
+    _decide,
+    mis,
+    score,
+    svc_scores,
+)
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.audits.roc import auc
 from unlearnbench.data.splits import reference_members
+from unlearnbench.execution.signals import signals
 
 RNG = np.random.default_rng
 ORACLE = float(norm.cdf(1 / math.sqrt(2)))
@@ -41,6 +51,55 @@ def test_rmia_by_sorted_search_is_the_outer_product(gamma: float, strict: bool) 
     ratio = np.round(2.0 ** draw.integers(-6, 7, 2000) * (1 + draw.integers(0, 9, 2000) / 8), 9)
     found = references.share_above(ratio, ratio, gamma=gamma, strict=strict)
     assert np.array_equal(found, by_definition(ratio, gamma, strict=strict))
+
+
+def test_negative_ratios_are_compared_as_the_outer_product_compares_them() -> None:
+    draw = RNG(4)
+    ratio = 2.0 ** draw.integers(-6, 7, 1000) * draw.choice([-1, 1], 1000)
+    found = references.share_above(ratio, ratio, gamma=2.0, strict=True)
+    assert np.array_equal(found, by_definition(ratio, 2.0, strict=True))
+
+
+def test_rmia_of_the_paper_is_its_formula_where_the_cubic_is_negative() -> None:
+    """Outer products of SM-Taylor probabilities straight from logits: T = 2, m = 0.6, gamma = 2."""
+    draw = RNG(5)
+    labels, none = np.arange(300) % 3, np.zeros(300, dtype=bool)
+
+    def as_written(logits: np.ndarray) -> np.ndarray:
+        probabilities = []
+        for row, label in zip(logits.astype(np.float64) / 2, labels, strict=True):
+            raised = [c - 0.6 if place == label else c for place, c in enumerate(row)]
+            terms = [sum(c**k / math.factorial(k) for k in range(4)) for c in raised]
+            probabilities.append(terms[label] / sum(terms))
+        return np.array(probabilities)
+
+    logits = draw.normal(0, 4, (9, 300, 3)).astype(np.float32)
+    p = np.stack([as_written(of_model) for of_model in logits])
+    assert (p < 0).mean() > 0.05 and (p > 1).mean() > 0.05, "no probabilities"
+    made = [signals(of_model, labels, none) for of_model in logits]
+    assert np.allclose([one["sm_taylor_exact"] for one in made], p, rtol=1e-5)
+    clamped = np.stack([one["sm_taylor"] for one in made])
+    assert ((clamped >= 0) & (clamped <= 1)).all()
+    member = reference_members(300, 8, seed=6)
+    bank = ReferenceModels.join(
+        [one | {"member": inside} for one, inside in zip(made[1:], member, strict=True)]
+    )
+    view = View(made[0], Samples(*np.arange(4).reshape(4, 1)))
+    expected = by_definition(p[0] / p[1:].mean(0), 2.0, strict=True)
+    assert score("rmia-paper", view, bank) == pytest.approx(expected, abs=1e-12)
+    held = by_definition(clamped[0] / clamped[1:].astype(np.float64).mean(0), 2.0, strict=True)
+    assert score("rmia-clamped", view, bank) == pytest.approx(held, abs=1e-12)
+    assert np.abs(expected - held).mean() > 0.05
+
+
+def test_undefined_probabilities_are_of_no_member() -> None:
+    logits = np.array([[1.2, -6.0, 0.0], [3.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    made = signals(logits, np.zeros(3, dtype=np.int64), np.ones(3, dtype=bool))
+    assert made["sm_taylor_exact"][0] == 0, "its three cubics are 1, -2 and 1"
+    means = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, 1.0]])  # of the second, 0
+    bank = ReferenceModels(means, means, np.array([[True] * 3, [False] * 3]), means)
+    found = score("rmia-paper", View(made, Samples(*[np.arange(1)] * 4)), bank)
+    assert list(found) == [0, 0, pytest.approx(2 / 3)]
 
 
 def test_rmia_score_ranks_as_its_ratio_up_to_ties() -> None:
@@ -85,9 +144,9 @@ def test_closed_forms_of_the_toy(out: int, difference: float, mean: float, onlin
 def test_no_attack_beats_the_oracle() -> None:
     target, bank = toy(N, 16, seed=5)
     samples = Samples(*(np.arange(0), np.arange(0), np.arange(0), np.arange(0)))
-    signals = {"margin": target, "sm_taylor": expit(target)}
-    view = View(signals, samples)
-    probability = ReferenceModels(bank.margin, expit(bank.margin), bank.member)
+    p, bank_p = expit(target), expit(bank.margin)
+    view = View({"margin": target, "sm_taylor": p, "sm_taylor_exact": p}, samples)
+    probability = ReferenceModels(bank.margin, bank_p, bank.member, bank_p)
     found = {
         name: attack(score(name, view, probability))
         for name in ATTACKS
@@ -195,9 +254,17 @@ def test_svc_by_hand() -> None:
     assert auc(*svc_scores(retain, test, clean)) == pytest.approx(50, abs=8)
 
 
-def test_svc_with_equal_values_joined_is_the_plain_one() -> None:
-    from sklearn.svm import SVC
+@pytest.mark.parametrize("spread", [0.0, 1e-6, 1.0, 40.0, 1e5])
+def test_svc_decides_as_libsvm_does(spread: float) -> None:
+    draw = RNG(3)
+    model = SVC(C=3, kernel="rbf", gamma="auto")
+    model.fit(draw.exponential(2.0, 400)[:, None], draw.integers(0, 2, 400))
+    values = spread * draw.random(300)
+    own, theirs = _decide(model, values), model.decision_function(values[:, None])
+    np.testing.assert_allclose(own, theirs, atol=1e-9)
 
+
+def test_svc_with_equal_values_joined_is_the_plain_one() -> None:
     draw = RNG(14)
     retain, test = expit(draw.normal(5, 3, 600)), expit(draw.normal(3, 3, 600))
     forget = expit(draw.normal(4, 3, 500))
@@ -213,6 +280,24 @@ def test_order_of_samples_changes_nothing() -> None:
     at_forget, at_test = svc_scores(retain, test, forget)
     again = svc_scores(retain[::-1], test[::-1], forget[::-1])
     assert np.allclose(again[0], at_forget[::-1]) and np.allclose(again[1], at_test[::-1])
+
+
+def test_without_references_only_attacks_without_them_are_possible() -> None:
+    some = np.zeros(4)
+    signals = dict.fromkeys(("margin", "sm_taylor", "sm_taylor_exact", "modified_entropy"), some)
+    view = View(signals, Samples(*np.arange(4).reshape(4, 1)))
+    found = [name for name, attack in ATTACKS.items() if attack.possible(view, None)]
+    assert found == ["loss", "svc"]
+
+
+def test_attacks_that_lack_a_signal_are_not_possible() -> None:
+    target, bank = toy(20, 4, seed=1)
+    old = View({"margin": target, "sm_taylor": expit(target)}, Samples(*[np.arange(1)] * 4))
+    both = ReferenceModels(bank.margin, bank.sm_taylor, bank.member, bank.sm_taylor)
+    new = View({**old.signals, "sm_taylor_exact": target}, old.samples)
+    for view, models in ((old, both), (new, bank)):
+        found = {name for name, attack in ATTACKS.items() if attack.possible(view, models)}
+        assert set(ATTACKS) - found == {"rmia-paper", "svc", "class"}
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,10 @@ def test_ranks_over_benchmarks() -> None:
     ranks = rank_map({"x": one, "y": other})
     assert list(ranks.columns) == ["my_method", "leaky", "streisand"]
     assert ranks.to_numpy().tolist() == [[1, 2, 3]] * 2, "who over-forgets comes last"
-    title, said, sections = overview({"x": one, "y": other})
-    assert title == "2 benchmarks: x, y" and "2 settings are few" in said[2]
+    _, said, sections = overview({"x": one, "y": other})
+    assert "differ if they are 2.3 apart or more" in said[-1] and sections == [], "of 3 methods"
+    title, said, sections = overview({"x": one, "y": other, "z": by_hand()})
+    assert title == "3 benchmarks: x, y, z" and "3 settings are few" in said[2]
     assert [figure.name for figure in sections[0].figures] == ["rank-map", "critical-difference"]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from scipy.special import expit
 from tests.conftest import allowed
 from tests.hand import by_hand
 from unlearnbench import registry
+from unlearnbench.audits.attacks import SHOWN
 from unlearnbench.data.splits import reference_members
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
@@ -57,8 +60,14 @@ def planned(repeats: int, methods: list[str]) -> Planned:
     return expand(resolve(validate(asked), plugins, methods)[0], plugins)
 
 
-def write_store(folder: Path, planned: Planned, train: int, test: int) -> Store:
-    """Write signals of every model: margins grow where a sample was trained on."""
+def write_store(
+    folder: Path, planned: Planned, train: int, test: int, *, sets: int = 1000, exact: bool = True
+) -> Store:
+    """Write signals of every model: margins grow where a sample was trained on.
+
+    sets: how many forget sets there are; further seeds draw them again; exact: with the signal of
+    rmia-paper, which older runs lack.
+    """
     store, n, draw = Store(folder), train + test, np.random.default_rng(0)
     store.prepare()
     level, label = draw.normal(5, 3.5, n), draw.integers(0, 10, n)
@@ -66,7 +75,7 @@ def write_store(folder: Path, planned: Planned, train: int, test: int) -> Store:
     for node in planned.plan.nodes.values():
         spec, member, split = node.spec, np.arange(n) < train, None
         if spec.split is not None:
-            order = np.random.default_rng(spec.split.seed).permutation(train)
+            order = np.random.default_rng(spec.split.seed % sets).permutation(train)
             split = {"forget": np.sort(order[: train // 10]), "earlier": order[:0]}
             member[split["forget"]] = False
         if spec.member is not None:
@@ -76,6 +85,8 @@ def write_store(folder: Path, planned: Planned, train: int, test: int) -> Store:
         signals = {"margin": margin, "member": member, "label": label, "correct": margin > 0}
         entropy = -2 * (1 - sure) * np.log(np.maximum(sure, 1e-12))
         signals |= {"sm_taylor": sure.astype(np.float32), "modified_entropy": entropy}
+        if exact:
+            signals["sm_taylor_exact"] = signals["sm_taylor"]
         logits = draw.normal(size=(n, 10)).astype(np.float16)
         logits[np.arange(n), label] += margin.astype(np.float16)
         record = {
@@ -95,6 +106,42 @@ def write_store(folder: Path, planned: Planned, train: int, test: int) -> Store:
             spec, record, signals, {} if spec.kind == "reference" else {"logits": logits}, split
         )
     return store
+
+
+def test_an_attack_whose_signal_was_not_stored_is_left_out_in_a_line(tmp_path: Path) -> None:
+    plan = planned(1, ["ft"])
+    findings = collect(plan, write_store(tmp_path, plan, 300, 100, exact=False))
+    count = len(findings.runs)
+    (line,) = findings.broken
+    assert line.startswith(f"RMIA, AMUN's is left out of {count} of {count} runs: they, or the ref")
+    assert set(findings.attacks["attack"]) == {*SHOWN} - {"rmia-paper", "class"}
+    clamped = plan.benchmark.model_copy(update={"headline": "rmia-clamped"})
+    again = collect(replace(plan, benchmark=clamped), Store(tmp_path))
+    assert "rmia-clamped" in set(again.attacks["attack"]), "it reads what was stored"
+    assert again.runs["ft_auc"].tolist() == pytest.approx(list(again.runs["auc: rmia-clamped"]))
+
+
+def test_findings_of_before_the_paper_attack_was_exact_call_theirs_clamped() -> None:
+    written = json.loads(by_hand().as_json())
+    del written["benchmark"]["headline"]
+    written["benchmark"]["attacks"] = ["rmia", "rmia-paper"]
+    attacks = written["attacks"]["attack"]
+    written["attacks"]["attack"] = ["rmia-paper" if name == "loss" else name for name in attacks]
+    (condition,) = Findings.from_json(json.dumps(written)).conditions
+    assert condition.attacks == condition.every_attack == ["rmia", "rmia-clamped"]
+    assert condition.benchmark.headline == "rmia"
+
+
+def test_forget_sets_are_told_apart_by_what_they_hold(tmp_path: Path) -> None:
+    plan = planned(3, ["ft"])
+    apart = collect(plan, write_store(tmp_path / "apart", plan, 300, 100))
+    same = collect(plan, write_store(tmp_path / "same", plan, 300, 100, sets=1))
+    sets = [set(found.attacks["sets"]) for found in (apart, same)]
+    assert sets == [{3}, {1}], "seeds 1, 2 and 3 draw one set"
+    assert set(same.runs["forget_seed"]) == {1} and len(same.runs) == len(apart.runs)
+    assert same.broken == ["Forget seeds 1, 2, 3 draw the same samples: they count as one."]
+    assert not same.verdicts["verdict"].isin(["equivalent", "different"]).any()
+    assert apart.broken == []
 
 
 def test_a_metric_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

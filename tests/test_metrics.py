@@ -15,7 +15,7 @@ from unlearnbench.audits.attacks import ATTACKS, Samples, View, ulira
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.data.splits import Split, SplitKind, cut, reference_members
 from unlearnbench.evaluation.measure import evaluate
-from unlearnbench.metrics.gaps import noise_band, summarise, with_gaps
+from unlearnbench.metrics.gaps import noise_band, summarise, usual_number, with_gaps
 from unlearnbench.metrics.metric import COSTS, METRICS
 from unlearnbench.verdicts.audit import Finding, Uncertain
 from unlearnbench.verdicts.inference import combine
@@ -27,6 +27,7 @@ RNG = np.random.default_rng
 def view(margin: np.ndarray, samples: Samples) -> View:
     margin = margin.astype(np.float32)
     signals = {"margin": margin, "correct": margin > 0, "sm_taylor": expit(margin)}
+    signals["sm_taylor_exact"] = signals["sm_taylor"]
     signals["label"] = np.arange(len(margin)) % 2
     return View(signals | {"modified_entropy": np.exp(-margin)}, samples)
 
@@ -61,6 +62,11 @@ def test_metrics_of_a_case_made_by_hand() -> None:
     assert made.attacks["loss"].tails == {0.01: None, 0.001: None}, "of four, none in a hundred"
     without = evaluate(view(margin, samples), None, ["loss", "lira"], 0)
     assert "ft_auc" not in without.values and set(without.attacks) == {"loss"}
+    alone = evaluate(view(margin, samples), None, ["lira"], 0, headline="loss")
+    assert {name: alone.values[name] for name in ("ft_auc", "fr_auc", "rt_auc")} == {
+        name: found[name] for name in ("ft_auc", "fr_auc", "rt_auc")
+    }
+    assert set(alone.attacks) == {"loss"} and "roc" in alone.curves
 
 
 def test_held_out_samples_take_the_place_of_test_samples_in_attacks_only() -> None:
@@ -84,7 +90,8 @@ def leak_or_not(leak: float, order: np.ndarray | None = None) -> dict[str, float
     place = np.argsort(order)
     groups = [place[part] for part in (slice(0, 500), slice(500, n), slice(n, None))]
     samples = Samples(groups[0], groups[1], groups[2], groups[2])
-    bank = ReferenceModels(margins[:, order], expit(margins[:, order]), member[:, order])
+    sure = expit(margins[:, order])
+    bank = ReferenceModels(margins[:, order], sure, member[:, order], sure)
     made = evaluate(view(target[order], samples), bank, list(ATTACKS), 0)
     found = {name: found.part.value for name, found in made.attacks.items()}
     found |= {f"{name} balanced": found.balanced for name, found in made.attacks.items()}
@@ -158,15 +165,53 @@ def test_gaps_are_unknown_without_a_retrain_on_the_forget_set() -> None:
     assert math.isnan(runs["avg_gap"].iloc[0]), "a single retrain has no other to compare with"
 
 
-def test_summary_has_mean_spread_and_t_interval() -> None:
+def test_summary_has_mean_spread_and_the_interval_over_forget_sets() -> None:
     runs = with_gaps(
-        frame({"retrain": [90.0, 80.0], "ft": [95.0, 90.0]}), ["forget_accuracy", "ft_auc"]
+        frame({"retrain": [90.0, 80.0, 94.0, 84.0], "ft": [95.0, 90.0]}),
+        ["forget_accuracy", "ft_auc"],
     )
-    summary = summarise(runs)
-    row = summary[(summary["label"] == "ft") & (summary["metric"] == "forget_accuracy")].iloc[0]
-    assert row["n"] == 2 and row["mean"] == 92.5 and row["gap"] == 7.5
+    summary = summarise(runs, {("full", 0.1, 1, "ft", "ft_auc"): (1.0, 2.0)})
+    rows = summary.set_index(["label", "metric"]).to_dict("index")
+    row = rows["ft", "forget_accuracy"]
+    assert row["n"] == row["sets"] == 2 and row["mean"] == 92.5 and row["gap"] == 5.5
     assert row["std"] == pytest.approx(np.std([95, 90], ddof=1))
     assert row["high"] - row["mean"] == pytest.approx(12.7062 * row["std"] / math.sqrt(2), rel=1e-4)
+    retrain = rows["retrain", "forget_accuracy"]
+    assert (retrain["n"], retrain["sets"]) == (4, 2), "runs on one forget set are one"
+    assert retrain["mean"] - retrain["low"] == pytest.approx(12.7062 * 10 / 2, rel=1e-4)
+    assert (rows["ft", "ft_auc"]["low"], rows["ft", "ft_auc"]["high"]) == (1.0, 2.0), (
+        "as in attacks"
+    )
+
+
+def test_intervals_of_rows_and_of_retrain_hold_what_they_promise() -> None:
+    draw = RNG(11)
+    held = []
+    for _ in range(400):
+        level = draw.normal(90, 3, 5)
+        rows = [
+            {"label": label, "access": "full", "fraction": 0.1, "request": 1, "forget_seed": s}
+            | {"forget_accuracy": level[s] + draw.normal()}
+            for s in range(5)
+            for label in ["retrain"] * 4 + ["ft"]
+        ]
+        summary = summarise(pd.DataFrame(rows), {})
+        held.append((summary["low"] <= 90) & (summary["high"] >= 90))
+    assert np.mean(held, axis=0) == pytest.approx([0.95, 0.95], abs=0.03)
+
+
+def test_each_row_has_a_band_of_its_own() -> None:
+    """A row with more runs narrows its own band, and no other's."""
+    values = {"retrain": [90.0, 70.0, 94.0, 72.0], "ft": [95.0, 90.0], "more": [95.0, 90.0] * 10}
+    runs = with_gaps(frame(values), ["forget_accuracy", "ft_auc"])
+    rows = summarise(runs, {}).set_index(["label", "metric"])
+    fewer = with_gaps(frame({k: values[k] for k in ("retrain", "ft")}), ["forget_accuracy"])
+    alone = summarise(fewer, {}).set_index(["label", "metric"])
+    at = ("ft", "forget_accuracy")
+    band, single = rows["band"].to_dict(), rows["band_single"].to_dict()
+    assert band[at] == alone["band"].to_dict()[at] < single[at]
+    assert band["more", "forget_accuracy"] < band[at]
+    assert usual_number(runs) == 2, "where two numbers are as usual, the one that promises less"
 
 
 def test_noise_band_is_the_scatter_of_retrains_within_forget_sets() -> None:
@@ -174,13 +219,13 @@ def test_noise_band_is_the_scatter_of_retrains_within_forget_sets() -> None:
     runs = with_gaps(frame(values), ["forget_accuracy", "ft_auc"])
     variance = (np.var([90, 94], ddof=1) + np.var([70, 72], ddof=1)) / 2
     band = student.ppf(0.975, 2) * math.sqrt(variance * (1 / 2 + 1 / 4))
-    assert noise_band(runs, "forget_accuracy") == pytest.approx(band)
+    assert noise_band(runs, "forget_accuracy", 2) == pytest.approx(band)
     own = runs.loc[runs["label"] == "retrain", "avg_gap"]
     edge = own.mean() + student.ppf(0.975, 3) * own.std(ddof=1) / math.sqrt(2)
-    assert noise_band(runs, "avg_gap") == pytest.approx(edge)
+    assert noise_band(runs, "avg_gap", 2) == pytest.approx(edge)
     alone = frame({"retrain": [90.0, 70.0], "ft": [95.0, 90.0]})
-    assert math.isnan(noise_band(with_gaps(alone, ["ft_auc"]), "ft_auc"))
-    assert summarise(runs)["band"].notna().all()
+    assert math.isnan(noise_band(with_gaps(alone, ["ft_auc"]), "ft_auc", 2))
+    assert summarise(runs, {})["band"].notna().all()
 
 
 def test_the_band_holds_a_retrain_as_often_as_promised() -> None:
@@ -196,7 +241,7 @@ def test_the_band_holds_a_retrain_as_often_as_promised() -> None:
         ]
         runs = with_gaps(pd.DataFrame(rows), ["forget_accuracy"])
         gap = runs.loc[runs["label"] == "another", "forget_accuracy_gap"].mean()
-        inside.append(abs(gap) < noise_band(runs, "forget_accuracy"))
+        inside.append(abs(gap) < noise_band(runs, "forget_accuracy", 5))
     assert np.mean(inside) == pytest.approx(0.95, abs=0.03)
 
 

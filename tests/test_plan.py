@@ -165,7 +165,7 @@ def test_requests_in_a_row_chain_runs_and_keep_their_weights() -> None:
     runs = [node for node in plan.nodes.values() if node.label == "amun"]
     assert [node.keep_weights for node in runs] == [True, True, False]
     assert runs[1].spec.start == runs[0].spec.id and runs[1].spec.original == runs[0].spec.original
-    assert set(runs[2].needs) == {runs[1].spec.id, runs[0].spec.original}
+    assert set(runs[2].needs) == {runs[1].spec.id, runs[0].spec.original, runs[2].spec.shared}
     assert [cell.request for cell in plan.cells if cell.label == "original"] == [1, 2, 3]
 
 
@@ -225,6 +225,11 @@ def test_needs_come_before_what_waits_for_them() -> None:
         ({"recipe": {"epoch": 3}}, "Unknown key in benchmark try 'epoch'. Did you mean 'epochs'?"),
         ({"titel": "x"}, "Unknown key in benchmark try 'titel'. Did you mean 'title'?"),
         ({"forget": {"fractions": [1.5]}}, "forget: fraction 1.5 is outside (0, 1)."),
+        (
+            {"forget": {"kind": "most-memorised", "fractions": [0.25], "requests": 2}},
+            "forget: 2 x 0.25 is drawn from twice as many samples, which is all of them: not"
+            " most-memorised; take less than 0.5.",
+        ),
         ({"references": {"count": 3}}, "references.count"),
         ({"model": "resnet88"}, "Unknown model 'resnet88'. Did you mean 'resnet8'?"),
         ({"data": {"name": "digit"}}, "Unknown dataset 'digit'. Did you mean 'digits'?"),
@@ -232,7 +237,10 @@ def test_needs_come_before_what_waits_for_them() -> None:
         ({"methods": {"ft": {"lr": -1}}}, "ft.lr = -1: Input should be greater than 0."),
         ({"gap_terms": ["ft_auk"]}, "Unknown metric 'ft_auk'. Did you mean 'ft_auc'?"),
         ({"attacks": ["rmja"]}, "Unknown attack 'rmja'. Did you mean 'rmia'?"),
-        ({"limits": {"equivalenz": 1}}, "'equivalenz'. Did you mean 'equivalence'?"),
+        ({"headline": "rmja"}, "Unknown attack 'rmja'. Did you mean 'rmia'?"),
+        ({"headline": "svc"}, "does not score all samples, so there is no FR AUC: set it"),
+        ({"references": {"count": 0}}, "references.count to 2 or more, or headline to loss."),
+        ({"limits": {"marginz": {}}}, "'marginz'. Did you mean 'margins'?"),
         ({"ulira": {"shadows": 6}}, "ulira.shadows"),
         ({"ulira": {"shadows": 4, "methods": ["fd"]}}, "Unknown method 'fd'. Did you mean 'ft'?"),
         (

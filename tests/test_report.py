@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.conftest import Cli
 from tests.hand import GROUP, VALUES, by_hand
 from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.errors import UserError
@@ -17,11 +18,14 @@ from unlearnbench.evaluation.findings import Condition, as_rows
 from unlearnbench.planning.plan import HELD_OUT
 from unlearnbench.registry import discover
 from unlearnbench.reporting import escape, tables
-from unlearnbench.reporting.summary import of_condition
+from unlearnbench.reporting.several import overview
+from unlearnbench.reporting.summary import of_condition, outcome, rule
 from unlearnbench.reporting.tables import TABLES
+from unlearnbench.reporting.tables.papers import left_out
 from unlearnbench.reporting.tables.results import failures_table, settings_table, tidy
-from unlearnbench.reporting.tables.rows import as_ranked, badness, best, mean_and_std
+from unlearnbench.reporting.tables.rows import OLD, as_ranked, badness, best, mean_and_std
 from unlearnbench.reporting.tables.table import Table, averaged
+from unlearnbench.verdicts.pairs import against
 
 
 @pytest.fixture(scope="module")
@@ -43,24 +47,33 @@ def test_main_table(condition: Condition) -> None:
     table = made("main", condition)
     lines = table.to_markdown().splitlines()
     assert lines[0] == (
-        "| Method | Forget acc % | Retain acc % | Test acc % | FT AUC % | To retrain | Avg gap ↓ |"
-        " Rank | Time ↓ | n |"
+        "| Method | Verdict | Strongest audit | Leak left % | Rank | FT AUC % | Forget % | Conf F |"
+        " Retain % | Test % | Conf T | Avg gap ↓ | Time ↓ | n |"
     )
-    assert lines[1] == "| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |"
+    assert lines[1] == f"| --- | --- | --- | {'---: | ' * 10}---: |"
     cells = rows(table)
     assert list(cells) == ["original", "retrain", "noise band", *list(VALUES)[2:6], "ft"]
-    assert cells["retrain"][:5] == ["94.5 ±0.5", "100.0 ±0.0", "94.0 ±0.0", "50.5 ±0.5", "–"]
-    assert cells["noise band"] == ["±1.2", "±0.0", "±0.0", "±1.2", "–", "≤ 0.5", "–", "–", "–"]
-    verdicts = {label: row[4] for label, row in cells.items()}
+    assert cells["retrain"][:6] == ["–"] * 4 + ["50.5 ±0.5", "94.5 ±0.5"]
+    band = ["±1.2", "±1.2", "–", "±0.0", "±0.0", "–", "≤ 0.5", "–", "–"]
+    assert cells["noise band"] == ["–"] * 4 + band
+    verdicts = {label: row[0] for label, row in cells.items()}
     assert verdicts["original"] == verdicts["leaky"] == "different"
-    assert verdicts["streisand"] == "over-forgets" and cells["streisand"][6] == "–"
-    assert verdicts[HELD_OUT] == verdicts["my_method"] == "equivalent"
-    assert cells["my_method"][6] == "1" and cells["leaky"][6] == "2" and cells[HELD_OUT][6] == "–"
-    assert cells["ft"] == ["skipped", *["–"] * 7, "0"]
-    assert table.caption.startswith("10 % forgotten, full access. Mean ± std over n runs.")
-    assert "within 8 points" in table.caption
+    assert verdicts["streisand"] == "over-forgets" and cells["streisand"][3] == "–"
+    assert verdicts[HELD_OUT] == verdicts["my_method"] == "inconclusive", "no audit has power"
+    assert cells["my_method"][3] == "1" and cells["leaky"][3] == "2" and cells[HELD_OUT][3] == "–"
+    assert cells["leaky"][1].startswith(("RMIA 4", "Loss 4")) and cells["original"][2][:3] == "100"
+    assert cells["ft"] == ["skipped", *["–"] * 11, "0"]
+    assert table.caption.startswith("10 % forgotten, full access. Verdict: against retrain, over")
+    assert "not counted for 'equivalent': RMIA" in table.caption
     assert "Forget acc, Retain acc, Test acc, FT AUC" in table.caption
-    assert max(map(len, map("  ".join, table.cells()))) < 105, "one screen wide"
+
+
+def test_confidences_stand_beside_accuracies(condition: Condition) -> None:
+    findings = condition.findings
+    gaps = {"forget_confidence_gap": -0.004, "test_confidence_gap": 0.126}
+    table = made("main", Condition(replace(findings, runs=findings.runs.assign(**gaps)), *GROUP))
+    row = dict(zip(table.headings[1:], rows(table)["my_method"], strict=True))
+    assert (row["Conf F"], row["Conf T"]) == ("+0.00", "+0.13")
 
 
 def test_a_table_holds_numbers(condition: Condition) -> None:
@@ -86,6 +99,7 @@ def test_a_table_holds_numbers(condition: Condition) -> None:
 
 def test_every_table_holds_numbers_until_it_is_shown(condition: Condition) -> None:
     text = {"label", "kind", "verdict", "flags", "part", "must", "problems", "nearer", "farther"}
+    text |= {"audit", "strongest"}
     for design in TABLES.values():
         table = design(condition)
         if table is not None:
@@ -123,29 +137,128 @@ def test_attacks_have_intervals_and_tiers(condition: Condition) -> None:
 
 def test_controls_and_warnings(condition: Condition) -> None:
     assert [row[:3] for row in made("controls", condition).cells()] == [
-        ["original", "its members are told", "ok"],
-        [HELD_OUT, "not different by any attack", "ok"],
-        ["do-nothing", "flagged 'no-op'", "ok"],
-        ["destroyed", "flagged 'utility lost'", "ok"],
+        ["original", "the attack detects its members", "as expected"],
+        [
+            HELD_OUT,
+            "not different from retrain",
+            "as expected; different by 0 of 2 audits (5 % each expected by chance)",
+        ],
+        ["do-nothing", "flagged 'no-op'", "as expected"],
+        ["destroyed", "flagged 'utility lost'", "as expected"],
     ]
-    assert list(of_condition(condition)) == ["streisand is not ranked: over-forgets."]
+    assert list(of_condition(condition)) == [
+        "streisand is not ranked: over-forgets.",
+        "these audits have no power, so they do not count towards 'equivalent': RMIA. Add seeds or"
+        " a larger forget set.",
+    ]
 
 
-def changed(condition: Condition, label: str, **columns: object) -> Condition:
-    findings = condition.findings
-    rows = [row | columns if row["label"] == label else row for row in as_rows(findings.attacks)]
-    return Condition(replace(findings, attacks=pd.DataFrame(rows)), *condition.key)
+def changed(condition: Condition, frame: str, where: str, **columns: object) -> Condition:
+    """Change columns of the rows of a frame of findings for which `where` holds."""
+    table = getattr(condition.findings, frame).copy()
+    table.loc[table.eval(where), list(columns)] = list(columns.values())
+    return Condition(replace(condition.findings, **{frame: table}), *condition.key)
 
 
 def test_warnings_say_when_not_to_trust_the_table(condition: Condition) -> None:
-    bad = changed(condition, HELD_OUT, verdict="different")
-    failed = f"the control '{HELD_OUT}' failed: different by RMIA; different by Loss."
-    assert failed in of_condition(bad)
-    assert rows(made("controls", bad))[HELD_OUT][1].startswith("NO: different by RMIA")
-    blind = changed(condition, "original", power=False)
+    bad = changed(
+        condition, "verdicts", f"label == '{HELD_OUT}' and audit == 'all'", verdict="different"
+    )
+    assert any(
+        f"the control '{HELD_OUT}' failed (different by" in line for line in of_condition(bad)
+    )
+    assert rows(made("controls", bad))[HELD_OUT][1].startswith("NO: different by ")
+    one = changed(
+        condition, "verdicts", f"label == '{HELD_OUT}' and audit == 'loss'", verdict="different"
+    )
+    assert "as expected; different by 1 of 2" in rows(made("controls", one))[HELD_OUT][1]
+    blind = changed(condition, "attacks", "label == 'original'", power=False)
     assert any("RMIA cannot tell" in line for line in of_condition(blind))
-    wide = changed(condition, "my_method", verdict="inconclusive", attainable=9.5)
-    assert any("can: my_method 9.5" in line for line in of_condition(wide))
+
+
+def test_nothing_voided_is_claimed_or_ranked(condition: Condition) -> None:
+    assert condition.voided == [] and left_out({"hand": condition.findings}) == ""
+    blind = changed(condition, "attacks", "label == 'original'", power=False)
+    assert blind.voided == ["original"] and blind.findings.sound().runs.empty
+    assert left_out({"hand": blind.findings}) == (
+        "Left out, since controls failed: hand, 10 % forgotten, full access (original)."
+    )
+    good = replace(condition.findings)
+    _, said, _ = overview({"good": good, "void": blind.findings})
+    assert left_out({"void": blind.findings}) in said
+    assert "Fewer than two settings or methods in common: no ranks." in said
+
+
+def test_audit_by_audit(condition: Condition) -> None:
+    table = made("audits", condition)
+    assert table.headings == ["Method", "Verdict", "RMIA", "Loss"]
+    cells = rows(table)
+    assert cells["leaky"][0] == "different" and cells["leaky"][1].endswith(" ≠")
+    assert cells["power"] == ["–", "none", "yes"] and cells["margin"][1] == "±8.0"
+    full = made("verdicts", condition)
+    of_leaky = [row for row in full.cells() if row[0] == "leaky"]
+    assert [row[1] for row in of_leaky[:2]] == ["RMIA", "Loss"]
+    assert of_leaky[2][1].startswith("all: ") and of_leaky[2][-1] == "different"
+    assert tidy(condition.findings)["verdicts"].startswith(
+        "access,fraction,request,label,audit,sets,gap,gap_low,gap_high,share,"
+    )
+
+
+def test_against_the_best_or_a_row_that_is_named(condition: Condition) -> None:
+    (row,) = as_rows(condition.versus())
+    assert condition.nearest == "my_method" and row["label"] == "leaky"
+    (pair,) = [row for row in as_rows(condition.pairs) if row["attack"] == "rmia"]
+    assert row["difference"] == pair["difference"] > 0 and row["p"] == pair["p_raw"]
+    (turned,) = as_rows(condition.versus("leaky"))
+    assert turned["label"] == "my_method"
+    assert (turned["low"], turned["high"]) == (-row["high"], -row["low"])
+    with pytest.raises(UserError, match="Unknown row that is compared 'leeky'"):
+        condition.versus("leeky")
+    table = made("versus", condition)
+    assert table.cells()[0][0] == "leaky" and "FT AUC, my_method: how much" in table.caption
+
+
+def test_fewer_comparisons_need_less_correction() -> None:
+    pair = {"difference": 1.0, "low": 0.5, "high": 1.5, "sampling_error": 0.1, "seed_error": 0.1}
+    raw = {("a", "b"): 0.02, ("a", "c"): 0.04, ("b", "c"): 0.001}
+    compared = [pair | {"nearer": n, "farther": f, "p_raw": p} for (n, f), p in raw.items()]
+    assert {row["label"]: row["p"] for row in against(compared, "a")} == {"b": 0.04, "c": 0.04}
+
+
+def test_relearning_before_and_after(condition: Condition) -> None:
+    assert TABLES["relearning"](condition) is None
+    runs = condition.findings.runs.copy()
+    audited = runs["label"].eq("my_method") & runs["forget_seed"].lt(3)
+    for name, added in (("forget_accuracy", 3.0), ("ft_auc", 20.0)):
+        runs.loc[audited, f"relearning: {name}"] = runs.loc[audited, name] + added
+    table = made("relearning", Condition(replace(condition.findings, runs=runs), *GROUP))
+    before = runs.loc[audited, "ft_auc"]
+    (cells,) = table.cells()
+    assert cells[0] == "my_method" and cells[-1] == "2", "only runs that have both"
+    assert f"{before.mean():.1f} ±" in cells[3] and f"→ {before.mean() + 20:.1f} ±" in cells[3]
+
+
+def test_verdicts_of_before_are_said_to_be_so(condition: Condition) -> None:
+    findings = condition.findings
+    pairs = findings.pairs.drop(columns="p_raw")
+    old = Condition(replace(findings, verdicts=pd.DataFrame(), pairs=pairs), *GROUP)
+    assert old.old and not condition.old
+    table = made("main", old)
+    assert OLD in table.caption and OLD in list(outcome(old)) and rule(old.findings) == OLD
+    assert table.headings[:3] == ["Method", "Verdict", "FT AUC %"]
+    assert rows(table)["leaky"][0] == "different"
+    assert TABLES["audits"](old) is TABLES["versus"](old) is TABLES["pairs"](old) is None
+
+
+def test_a_summary_says_which_audit_found_it(condition: Condition) -> None:
+    lines = list(outcome(condition))
+    assert "Inconclusive: my_method." in lines
+    (line,) = [line for line in lines if line.startswith("Different from retraining: leaky (")]
+    assert line.endswith(" points).") and "Not ranked: streisand (over-forgets)." in lines
+    limits = condition.benchmark.limits.model_copy(update={"because": "Set before any run."})
+    benchmark = condition.benchmark.model_copy(update={"limits": limits})
+    stated = rule(replace(condition.findings, benchmark=benchmark))
+    assert stated.endswith(" Set before any run.") and "within 8 points of RMIA" in stated
 
 
 def test_pairs_and_distances(condition: Condition) -> None:
@@ -153,7 +266,7 @@ def test_pairs_and_distances(condition: Condition) -> None:
     assert row[:2] == ["my_method", "leaky"] and row[-1] == "< 0.001"
     distances = made("distances", condition)
     assert distances.headings == ["Method", "W1 F ↓", "ToW ↑", "PrivLeak % →0"]
-    assert "KLoM: n/a, it needs 100 runs and retrains" in distances.caption
+    assert "KLoM and forgetting quality: n/a, they need 100 runs" in distances.caption
     assert distances.cells()[2][:2] == ["noise band", "≤ 0.50"]
 
 
@@ -196,11 +309,56 @@ def test_latex_is_booktabs_and_escaped(condition: Condition) -> None:
     text = made("main", condition).to_latex()
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
     row = next(line for line in text.splitlines() if line.startswith(r"my\_method"))
-    assert r"& \textbf{96.5 $\pm$0.6} & \textbf{100.0 $\pm$0.0} & \textbf{94.0 $\pm$0.0} &" in row
+    assert (
+        r"& \textbf{96.5 $\pm$0.6} & -- & \textbf{100.0 $\pm$0.0} & \textbf{94.0 $\pm$0.0} &" in row
+    )
     assert r"\label{tab:main-full-10-r1}" in text and r"10 \% forgotten" in text
     assert escape.latex(r"a_b & {50%} $x^2$ \x") == (
         r"a\_b \& \{50\%\} \$x\textasciicircum{}2\$ \textbackslash{}x"
     )
+
+
+def test_published_numbers_stand_beside_those_of_the_papers_own_attack() -> None:
+    """FT AUC, and the average gap with it, are then of `rmia-paper`, and said to be."""
+    findings = by_hand()
+    plain = made("published", Condition(findings, *GROUP))
+    assert "Ours by RMIA, the AMUN paper's by RMIA, AMUN's, so that they differ" in plain.caption
+    findings.runs["auc: rmia-paper"] = findings.runs["ft_auc"] - np.arange(len(findings.runs)) % 3
+    findings.benchmark.published[1].values["avg_gap"] = [1.0]
+    condition = Condition(findings, *GROUP)
+    table = made("published", condition)
+    assert "FT AUC % (RMIA, AMUN's)" in table.headings
+    assert "Ours by the AMUN paper's attack (RMIA, AMUN's): FT AUC, Average gap." in table.caption
+    assert "Ours by RMIA" not in table.caption
+    shown, runs = table.frame.set_index("label"), findings.runs
+    retrain = runs[runs["label"] == "retrain"].groupby("forget_seed").mean(numeric_only=True)
+    own = runs[runs["label"] == "leaky"].set_index("forget_seed")
+    assert shown.loc["leaky", "ft_auc"] == pytest.approx(own["auc: rmia-paper"].mean())
+    gaps = [
+        (own[ours] - retrain[ours]).abs()
+        for ours in ("forget_accuracy", "retain_accuracy", "test_accuracy", "auc: rmia-paper")
+    ]
+    assert shown.loc["leaky", "avg_gap"] == pytest.approx(pd.concat(gaps).mean())
+    assert made("main", condition).frame.set_index("label").loc["leaky", "ft_auc"] == 62.5
+
+
+def test_a_benchmark_without_references_is_led_by_the_loss(
+    tiny: Path, cli: Cli, tmp_path: Path
+) -> None:
+    asked = ("--set", "headline=loss", "--set", "references.count=0")
+    done = cli("run", tiny, "--methods", "ft", *asked)
+    assert done.code == 0, done.err
+    assert not list((tmp_path / "results" / "tiny" / "runs").glob("reference-*"))
+    assert cli("report", "tiny").code == 0
+    folder = tmp_path / "reports" / "tiny"
+    report = (folder / "report.md").read_text()
+    assert "A membership attack (Loss) tells forgotten samples from others" in report
+    assert "no reference models for the membership attacks" in report and "(RMIA)" not in report
+    assert "**Loss** is the attack behind FT, FR and RT AUC" in (folder / "reading.md").read_text()
+    assert "A membership attack (Loss) tells" in (folder / "index.html").read_text()
+    runs = pd.read_csv(folder / "tables" / "runs.csv")
+    assert np.allclose(runs["ft_auc"], runs["auc: loss"]) and runs["fr_auc"].notna().all()
+    assert set(pd.read_csv(folder / "tables" / "attacks.csv")["attack"]) == {"loss", "svc"}
 
 
 def test_published_numbers_have_columns_of_their_own(condition: Condition) -> None:
@@ -283,7 +441,7 @@ def test_directions_are_those_of_metrics() -> None:
 
 def test_tables_have_all_forms(condition: Condition) -> None:
     table = made("main", condition)
-    assert table.to_csv().splitlines()[0].startswith("Method,Forget acc %,")
+    assert table.to_csv().splitlines()[0].startswith("Method,Verdict,Strongest audit,")
     assert "**" in table.to_markdown() and r"\textbf{" in table.to_latex()
     pieces = table.pieces()["latex"]
     assert "".join(f"{line}\n" for part in pieces.values() for line in part) == table.to_latex()

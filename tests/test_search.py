@@ -19,6 +19,7 @@ from unlearnbench.toolkit.adversarial import (
     one_step_search,
     paper_search,
 )
+from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.recorder import Recorder, recording
 
 SIDE = 4
@@ -33,6 +34,7 @@ class Linear(nn.Module):
         self.w = nn.Parameter(w)
         self.b = b
         self.calls = 0
+        counted(self)
 
     def forward(self, x: Tensor) -> Tensor:
         self.calls += len(x)

@@ -10,7 +10,8 @@ from torch import nn
 
 from unlearnbench.errors import MethodError
 from unlearnbench.execution.contract import RECIPE, examples
-from unlearnbench.execution.signals import read_logits, signals
+from unlearnbench.execution.signals import compact, read_logits, signals
+from unlearnbench.metrics.distances import agreement
 from unlearnbench.toolkit import Examples
 
 
@@ -25,6 +26,19 @@ def test_margin_is_the_log_odds_of_the_confidence() -> None:
     assert np.array_equal(made["label"], labels)
     shifted = signals(logits + 5, labels, np.zeros(50, dtype=bool))
     assert shifted["margin"] == pytest.approx(made["margin"], abs=1e-4)
+
+
+def test_stored_logits_say_the_same_however_large_they_are() -> None:
+    logits = np.random.default_rng(0).normal(0, 3, (500, 10)).astype(np.float32)
+    stored = compact(logits)
+    assert np.array_equal(stored.argmax(1), logits.argmax(1)) and stored.max() == 0
+    kept = softmax(stored.astype(np.float64), axis=1)
+    assert kept == pytest.approx(softmax(logits.astype(np.float64), axis=1), abs=2e-3)
+    huge = compact(logits * 1e6)
+    assert np.isfinite(huge).all() and np.array_equal(huge.argmax(1), logits.argmax(1))
+    other = compact(np.roll(logits, 1, axis=1) * 1e6)
+    same = (np.roll(logits, 1, axis=1).argmax(1) == logits.argmax(1)).mean()
+    assert agreement(huge.astype(float), other.astype(float)) == pytest.approx(100 * same)
 
 
 def test_sm_taylor_by_hand() -> None:

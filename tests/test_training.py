@@ -22,6 +22,7 @@ from unlearnbench.toolkit import (
     train,
     training,
 )
+from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import Loss, as_pixels, augmented
 from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.training import faster_form, with_cuda_graphs
@@ -116,7 +117,7 @@ def test_every_example_is_seen_once_an_epoch() -> None:
 def test_training_fits_and_repeats_bit_for_bit() -> None:
     recorder = Recorder()
     with recording(recorder):
-        first = train(contract.small_cnn(0), contract.examples(48), seed=3)
+        first = train(counted(contract.small_cnn(0)), contract.examples(48), seed=3)
     second = train(contract.small_cnn(0), contract.examples(48), seed=3)
     for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(a, b)

@@ -1,18 +1,18 @@
-"""What the author of an unlearning method builds on: `Method` and `Task`, beside `param`."""
+"""What the author of a method builds on, `Method` and `Task`, and of an audit, `ModelAudit`."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from unlearnbench.errors import MethodError
 from unlearnbench.recipe import Recipe, Strict
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from unlearnbench.toolkit.examples import Examples
 
@@ -37,9 +37,12 @@ class Method(Strict):
     starts_from_original: ClassVar[bool] = True
     """False for what trains from scratch: its run is then shared by all originals."""
     twin: ClassVar[str] = ""
-    """A method that does the same as long as there is one request: both are tuned once."""
+    """A method that it equals on a first request, under the same settings and that one's defaults
+    for the rest: both are tuned once, and their runs on a first request are made once."""
     other_if: ClassVar[dict[str, object]] = {}
     """Settings with which `task.other`, a second original, is needed as well."""
+    shared_settings: ClassVar[tuple[str, ...] | None] = None
+    """Settings that `shared_work` depends on; None where a method has none."""
 
     @property
     def needs_other(self) -> bool:
@@ -53,6 +56,16 @@ class Method(Strict):
         `model` is the method's own copy, on `task.device`, and may be changed in place. Nothing but
         `model` and `task` may be read, and every random draw must come from `task.seed`.
         """
+
+    def shared_work(self, task: Task) -> dict[str, Tensor]:
+        """Do the part of `unlearn` that runs which agree in `shared_settings` have in common.
+
+        The harness does it once for an original and a forget set, hands the tensors to every such
+        run as `task.shared`, and charges each with the cost. It may read no other setting; `task`
+        has no retain set, and a seed that these runs have in common. `unlearn` takes
+        `task.shared or self.shared_work(task)`, which works without the harness too.
+        """
+        raise MethodError("shared_settings is set, but there is no function shared_work.")
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,8 @@ class Task:
     """Behind `untrained`."""
     other: nn.Module | None = None
     """Another original, trained on the same data from another seed; None unless `other_if` asks."""
+    shared: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+    """What `shared_work` returned; empty where the method is to do that work itself."""
 
     def untrained(self, seed: int) -> nn.Module:
         """Build a freshly initialised model of the same architecture on `device`."""
@@ -97,3 +112,58 @@ class Task:
         if self.other is None:
             raise MethodError("This method needs another original: name when in its other_if.")
         return self.other
+
+
+class ModelAudit(Strict):
+    """Stand for one audit that needs the model itself, with its settings.
+
+    A subclass lives in a file of its own, whose name is the audit's; settings and docstring are as
+    those of a method. What `logits` returns is stored as the outputs of a run are, so that every
+    metric and every attack on signals can be read off it.
+    """
+
+    title: ClassVar[str] = ""
+    """Its name as people write it."""
+    about: ClassVar[str] = ""
+    """What it does to a model, in a sentence for the reader of tables."""
+    paper: ClassVar[str] = ""
+    """Address of the paper that it is from."""
+    needs_retrain: ClassVar[bool] = False
+    """Whether it compares the model with one that was retrained without the same forget set."""
+    compared: ClassVar[tuple[str, ...]] = ("auc", "accuracy", "confidence")
+    """What is compared with the same of retrained models, on D_F; auc: of the headline attack."""
+
+    @abstractmethod
+    def logits(self, model: nn.Module, case: Case) -> Tensor:
+        """Return what the audit makes of a model: logits [n, classes] over the pool, in its order.
+
+        `model` is the audit's own copy, on the device of the pool, and may be changed in place.
+        Every random draw must come from `case.seed`.
+        """
+
+
+@dataclass(frozen=True)
+class Case:
+    """Hold all that an audit may know of the model that it is given; nothing in it may be changed.
+
+    Examples say which device they are on, and how the original was trained: their `recipe`.
+    """
+
+    pool: Examples
+    """All samples: the training set, the test set, and what serves attacks as non-members."""
+    retain: Examples
+    """The retain set D_R."""
+    forget: Tensor
+    """Where the forget set D_F is in the pool: int64 [n]."""
+    test: Tensor
+    """Where the test set D_T is in the pool: int64 [n]."""
+    classes: int
+    """How many there are in the data."""
+    seed: int
+    """Where every random draw must come from."""
+    record: Mapping[str, Any]
+    """What the run that made the model left: its settings, seconds, notes."""
+    retrain: nn.Module | None
+    """Retrained without the same forget set, frozen and in eval mode, and not the model itself.
+
+    None where `needs_retrain` does not ask for it, or where the only one there is is audited."""

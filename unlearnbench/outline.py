@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from unlearnbench.authoring import Method
+from unlearnbench.authoring import Method, ModelAudit
 from unlearnbench.errors import UserError
-from unlearnbench.registry import Plugin, method_class, only_subclass
+from unlearnbench.registry import Plugin, audit_class, method_class, only_subclass
 
 
 def settings_class(plugin: Plugin) -> type[Method]:
@@ -23,17 +23,26 @@ def settings_class(plugin: Plugin) -> type[Method]:
     Where its declarations need more than `unlearnbench` and `typing`, or the file builds on
     something else, the method is imported after all.
     """
-    if plugin.pickled:
-        return method_class(plugin)
+    declared = None if plugin.pickled else _declared(plugin, Method)
+    return declared or method_class(plugin)
+
+
+def audit_settings(plugin: Plugin) -> type[ModelAudit]:
+    """Return a class with the settings of an audit of models, as `settings_class` does."""
+    return _declared(plugin, ModelAudit) or audit_class(plugin)
+
+
+def _declared(plugin: Plugin, base: type) -> type[Any] | None:
+    """Build a plugin's class with this base from its declarations; None where they need more."""
     try:
         body = [_outline(node) for node in ast.parse(plugin.source()).body if _is_light(node)]
         module = ModuleType(f"unlearnbench_settings_{plugin.name.replace('-', '_')}")
         sys.modules[module.__name__] = module
         outline = ast.fix_missing_locations(ast.Module(body, []))
         exec(compile(outline, plugin.path, "exec"), module.__dict__)
-        return only_subclass(plugin, module, Method)
+        return only_subclass(plugin, module, base)
     except (SyntaxError, NameError, TypeError, AttributeError, UserError):
-        return method_class(plugin)
+        return None
 
 
 def extra(field: FieldInfo) -> dict[str, Any]:
@@ -44,7 +53,7 @@ def extra(field: FieldInfo) -> dict[str, Any]:
 
 def _is_light(node: ast.stmt) -> bool:
     if isinstance(node, ast.ImportFrom):
-        light = {"unlearnbench", "typing", "__future__"}
+        light = {"unlearnbench", "unlearnbench.authoring", "typing", "__future__"}
         return node.module in light or str(node.module).startswith("unlearnbench.verdicts.")
     return isinstance(node, ast.ClassDef)
 

@@ -1,4 +1,4 @@
-"""Find methods, data sets and models: shipped files, entry points, files named by the user.
+"""Find methods, data sets, models, audits: shipped files, entry points, files named by the user.
 
 Listing them must be fast: NumPy and pydantic are imported when a plugin is.
 """
@@ -21,16 +21,18 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import unlearnbench
 from unlearnbench.errors import UnlearnBenchError, UserError, unknown
 
 if TYPE_CHECKING:
-    from unlearnbench.authoring import Method
+    from unlearnbench.authoring import Method, ModelAudit
     from unlearnbench.data.prepare import DataSpec, Source
+    from unlearnbench.recipe import Strict
 
-Kind = Literal["methods", "controls", "datasets", "models"]
+Kind = Literal["methods", "controls", "datasets", "models", "model_audits"]
+S = TypeVar("S", bound="Strict")
 LOADED = "unlearnbench_plugin_"
 """What the names of plugins' modules begin with."""
 
@@ -44,7 +46,7 @@ def shipped(folder: str) -> Path:
 
 @dataclass(frozen=True)
 class Plugin:
-    """Name one method, data set or model and where its code is, without importing it."""
+    """Name one method, data set, model or audit and where its code is, without importing it."""
 
     name: str
     path: Path
@@ -229,15 +231,22 @@ def source_class(plugin: Plugin) -> type[Source]:
     return only_subclass(plugin, plugin.load(), Source)
 
 
-def build(method: type[Method], name: str, settings: dict[str, object]) -> Method:
-    """Make a method from its settings. Raises UserError naming the hyperparameter that is wrong."""
+def audit_class(plugin: Plugin) -> type[ModelAudit]:
+    """Import an audit of models and return its class."""
+    from unlearnbench.authoring import ModelAudit
+
+    return only_subclass(plugin, plugin.load(), ModelAudit)
+
+
+def build(kind: type[S], name: str, settings: dict[str, object]) -> S:
+    """Make a method or an audit from its settings. Raises UserError naming the wrong one."""
     from pydantic import ValidationError
 
     for key in settings:
-        if key not in method.model_fields:
-            raise unknown(f"hyperparameter of {name}", key, method.model_fields)
+        if key not in kind.model_fields:
+            raise unknown(f"hyperparameter of {name}", key, kind.model_fields)
     try:
-        return method(**settings)
+        return kind(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, (name, *first["loc"])))

@@ -26,8 +26,9 @@ def text(path: Path) -> str:
 
 
 def main_table(path: Path) -> str:
-    """Show the main table of published results that have one condition."""
-    return published.load(path).condition().table("main").to_markdown()
+    """Show the main table of published results that have one condition, with its warnings."""
+    condition = published.load(path).condition()
+    return f"{condition.table('main').to_markdown()}\n\n{published.warned(condition)}".rstrip()
 
 
 def audit(path: Path) -> str:

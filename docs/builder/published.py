@@ -22,7 +22,9 @@ from docs.builder.markdown import ROOT
 from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.files import write_text
 from unlearnbench.planning.reading import as_toml
+from unlearnbench.reporting.summary import of_condition
 from unlearnbench.reporting.tables.papers import claims_tables
+from unlearnbench.reporting.tables.rows import OLD
 from unlearnbench.reporting.write import write_report
 
 RESULTS, REPORTS = ROOT / "results", ROOT / "reports"
@@ -160,6 +162,12 @@ def origin(results: ub.Results) -> str:
         f" {made['cores']} cores ({made['processor']}), torch {made['torch']}. ± is the"
         " standard deviation over runs. With one request AMUN-adaptive is AMUN by definition."
     )
+
+
+def warned(condition: ub.Condition) -> str:
+    """List what takes from the worth of a condition's verdicts; "" for nothing."""
+    lines = [*([OLD] if condition.old else []), *of_condition(condition)]
+    return "\n".join(f"- Warning: {line}" for line in lines)
 
 
 def claims() -> str:

@@ -13,6 +13,7 @@ import unlearnbench as ub
 from docs.builder import printed, published
 from docs.builder.markdown import DOCS, table
 from unlearnbench import registry
+from unlearnbench.audits.parts import audit_title
 from unlearnbench.cli.catalogue import bounds, searched
 from unlearnbench.outline import extra, settings_class
 from unlearnbench.planning.plan import HELD_OUT, RETRAIN
@@ -20,15 +21,14 @@ from unlearnbench.reporting.tables.rows import by_label
 from unlearnbench.reporting.tables.table import Table, averaged, number, with_interval
 from unlearnbench.reporting.tables.table import text as text_column
 from unlearnbench.reporting.write import entries
-from unlearnbench.verdicts.verdict import Verdict
 
 FOLDER = DOCS / "recipes"
 NOTE = "<!-- Written by `python -m docs.builder`; do not edit. -->"
 ABOUT = """For each method: what it minimises, where every default comes from, where the paper and
 its authors' code differ and which of them is followed, what papers printed of it, and what came out
 here. The columns of verdicts are those of the published reports: equivalent to retraining,
-different, inconclusive, or why it is not ranked; the methods' pages have those of the paper's other
-experiments too."""
+different, inconclusive, or why it is not ranked; "(void)" where a control failed. The methods'
+pages have those of the paper's other experiments too."""
 LEGEND = r"""In all equations $D_F$ is the forget set, $D_R$ the retain set, $D_A$ the adversarial
 examples of the forget set; $f_\theta$ is the model with weights $\theta$, $\theta_o$ are those of
 the original, and $L(\theta; D)$ is the mean cross-entropy over a set. Losses are minimised by SGD
@@ -37,11 +37,7 @@ page says otherwise."""
 SYMBOLS = "[What the letters mean](README.md)"
 COLUMNS = ("Name", "Default", "What it is", "Bounds", "Tuned in", "Default from")
 SHOWN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "avg_gap")
-WORDS = {
-    "equivalent": "equivalent to retraining within {margin}",
-    "different": "different from retraining",
-    "inconclusive": "shown neither equivalent within {margin} nor different",
-}
+WORDS = {"equivalent": "equivalent to retraining", "different": "different from retraining"}
 
 
 def pages() -> dict[str, str]:
@@ -177,22 +173,26 @@ def _numbers(condition: ub.Condition, labels: list[str]) -> list[str]:
 
 
 def _verdicts(condition: ub.Condition, labels: list[str]) -> list[str]:
-    verdicts, margin = condition.verdicts(), condition.benchmark.limits.said
-    lines = [
-        f"- {label}: {sentence(verdicts[label], margin)}." for label in labels if label in verdicts
-    ]
-    return ["\n".join(lines)] if lines else []
+    """Write a sentence a row, and what takes from the worth of all."""
+    judged = condition.verdicts()
+    lines = [f"- {label}: {sentence(condition, label)}." for label in labels if label in judged]
+    return ["\n".join(filter(None, [*lines, published.warned(condition)]))] if lines else []
 
 
-def sentence(verdict: Verdict, margin: str) -> str:
-    """Say in words what RMIA makes of a row."""
-    text = WORDS.get(verdict.word or "", "not judged").format(margin=margin)
+def sentence(condition: ub.Condition, label: str) -> str:
+    """Say in words what the verdict on a row is, and where its FT AUC lies."""
+    verdict, overall = condition.verdict(label), condition.overall(label)
+    finding = verdict.finding if condition.old else overall
+    word = finding.word if finding else "not judged"
+    text = f"**{WORDS.get(word, word)}**"
+    if overall and overall.word == "different":
+        text += f" (by {audit_title(overall.strongest)}, {overall.gap.value:+.0f} points)"
     if verdict.gap is not None:
         gap = with_interval(verdict.gap.value, *verdict.gap.interval(), "+")
-        text = f"**{text}**; its FT AUC is {gap} from retrain's"
+        text = f"{text}; its FT AUC is {gap} from retrain's"
     if verdict.flags:
         return f"{text}; not ranked: {verdict.flags}"
-    if verdict.rank is None:
+    if verdict.rank is None or condition.old:
         return text
     first, last = verdict.rank
     return f"{text}; rank {first}" + (f" to {last}" if last > first else "")
@@ -203,10 +203,9 @@ def outcome(name: str, results: ub.Results) -> str:
     words = []
     for label in printed.rows_of(results.findings.benchmark, name):
         for condition in published.conditions(results.name):
-            verdict = condition.verdicts().get(label)
-            if verdict and (verdict.flags or verdict.word):
+            if word := condition.word(label):
                 prefix = "" if label == name else f"{label}: "
-                words.append(f"{prefix}{verdict.flags or verdict.word}")
+                words.append(f"{prefix}{word}{' (void)' if condition.voided else ''}")
     return "; ".join(words) or "–"
 
 

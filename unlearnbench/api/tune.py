@@ -87,5 +87,5 @@ def _lacking(tuned: Tuned, plan: Plan, store: Store) -> list[str]:
     return [
         f"{node.label} ({store.run_folder(node.spec).name})"
         for run, node in plan.nodes.items()
-        if node.label not in labels and not store.done(run)
+        if node.label not in labels and node.spec.kind != "shared" and not store.done(run)
     ]

@@ -24,12 +24,12 @@ LEAST = 5
 ACCURACY = "forget-accuracy"
 """No audit of its own, but read of models that audits make."""
 TITLES = {
-    "memorised": "Most memorised tenth",
+    "memorised": "Memorised tenth",
     "forget-confidence": "Confidence on D_F",
     "test-confidence": "Confidence on D_T",
 }
-OF_MODELS = {"auc": "FT AUC", "accuracy": "forget accuracy", "confidence": "forget confidence"}
-"""What is read of the models that an audit of models makes."""
+OF_MODELS = {"auc": "FT AUC", "accuracy": "accuracy", "confidence": "confidence"}
+"""What is read of the models that an audit of models makes, on forget samples."""
 
 
 def of_attacks(found: Mapping[str, Attacked]) -> dict[str, Part]:

@@ -6,7 +6,7 @@ RMIA, robust membership inference, is Zarifzadeh et al., arXiv 2312.03262.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,22 +33,26 @@ def reference_counts(references: int) -> list[int]:
 class ReferenceModels:
     """Hold what k reference models say of n samples.
 
-    margin, sm_taylor: float64 [k, n]; member: bool [k, n], who was trained on what. Every sample
-    must be in exactly half of the models.
+    margin, sm_taylor, sm_taylor_exact: float64 [k, n]; member: bool [k, n], who was trained on
+    what. Every sample must be in exactly half of the models. References stored before
+    sm_taylor_exact was read have none.
     """
 
     margin: Floats
     sm_taylor: Floats
     member: Bools
+    sm_taylor_exact: Floats | None = None
 
     @classmethod
     def join(cls, references: list[Mapping[str, NDArray[Any]]]) -> Self:
         """Join the signals of all reference models."""
-        margin, sm_taylor, member = (
-            np.stack([signals[name] for signals in references])
-            for name in ("margin", "sm_taylor", "member")
-        )
-        return cls(margin.astype(np.float64), sm_taylor.astype(np.float64), member)
+        member = np.stack([signals["member"] for signals in references])
+        values = {
+            name: np.stack([signals[name] for signals in references]).astype(np.float64)
+            for name in ("margin", "sm_taylor", "sm_taylor_exact")
+            if all(name in signals for signals in references)
+        }
+        return cls(member=member, **values)
 
     @cached_property
     def confidence(self) -> Floats:
@@ -112,12 +116,6 @@ class ReferenceModels:
         return offline(self.outside, self.offline_a)
 
     @cached_property
-    def paper(self) -> Floats:
-        """P(x) as in AMUN's evaluation: the plain mean of SM-Taylor probabilities, [n]."""
-        mean: Floats = self.sm_taylor.mean(0)
-        return mean
-
-    @cached_property
     def gaussians(self) -> lira.Gaussians:
         """LiRA's Gaussians of the margin with and without each sample."""
         return lira.fit(self.margin, self.member)
@@ -149,11 +147,17 @@ def share_above(ratio: Floats, population: Floats, *, gamma: float, strict: bool
     """Return the share of population ratios z with ratio / z >= gamma (> if strict), in [0, 1].
 
     By sorted search, O((n + |z|) log |z|); equal to the outer product, to the last bit where
-    dividing by gamma is exact. The score is an empirical distribution function of the ratio, so it
-    ranks samples as the ratio does, up to ties: gamma and population only calibrate thresholds.
+    dividing by gamma is exact. Of positive ratios the score is an empirical distribution function,
+    so it ranks samples as they do, up to ties: gamma and population only calibrate thresholds.
+    A negative ratio is compared with negative z, by their sizes; 0 counts among the positive.
     """
-    ordered = np.sort(population)
-    return np.searchsorted(ordered, ratio / gamma, "left" if strict else "right") / len(population)
+    found = np.zeros(len(ratio))
+    for negative in (False, True):
+        own, other = (ratio < 0) == negative, (population < 0) == negative
+        ordered = np.sort(np.abs(population[other]))
+        side: Literal["left", "right"] = "left" if strict else "right"
+        found[own] = np.searchsorted(ordered, np.abs(ratio[own]) / gamma, side)
+    return found / len(population)
 
 
 def mean_over(chosen: Bools, probability: Floats) -> Floats:

@@ -172,7 +172,7 @@ def data_sets(data: Path) -> list[Finding]:
     return findings
 
 
-def added(kind: Literal["methods", "datasets", "models"]) -> list[Finding]:
+def added(kind: Literal["methods", "datasets", "models", "model_audits"]) -> list[Finding]:
     """Judge whether the plugins that other packages add load."""
     from unlearnbench import registry
 
@@ -243,7 +243,7 @@ def examine(data: Path, results: Path) -> list[Finding]:
     findings += guarded("disk", lambda: disk(shutil.disk_usage(folder).free, folder))
     findings += guarded("results", writable, folder, remedy=f"chmod u+rwx {folder}, or {ELSEWHERE}")
     findings += guarded("data sets", data_sets, data)
-    for kind in ("methods", "datasets", "models"):
+    for kind in ("methods", "datasets", "models", "model_audits"):
         findings += guarded(kind, added, kind)
     return findings
 

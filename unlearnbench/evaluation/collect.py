@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from unlearnbench import audits, evaluation, metrics, registry, verdicts
+from unlearnbench.audits.attacks import attack_title
 from unlearnbench.evaluation.findings import FRAMES, Findings, frame, listed, run_columns
 from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.measure import Measured, Measurement
@@ -35,7 +36,7 @@ def collect(planned: Planned, store: Store) -> Findings:
     Kept in a file until anything it depends on changes: a run, a setting, or the code.
     """
     benchmark, plan, plugins = planned.benchmark, planned.plan, planned.plugins
-    measurement = Measurement(plan, store, benchmark.attacks)
+    measurement = Measurement(plan, store, benchmark.attacks, benchmark.headline)
     records = {cell.run: store.record(cell.run) for cell in measurement.finished()}
     path = store.folder / "metrics.json"
     version = _version(benchmark, plan, store)
@@ -85,21 +86,25 @@ def collect(planned: Planned, store: Store) -> Findings:
 def stale_runs(planned: Planned, store: Store, records: Records | None = None) -> dict[str, str]:
     """Name, of each finished run that would come out otherwise now, what has another source.
 
-    That is its row, whose method has changed, or its data set.
+    That is its row, whose method or audit has changed, or its data set.
     """
     known, plan = records or {}, planned.plan
     methods = {node.spec.method for node in plan.nodes.values() if node.spec.method}
     everything = planned.plugins | registry.find("controls")
     current = {method: everything[method].source_hash() for method in methods}
+    audits = {name: found.source_hash() for name, found in registry.find("model_audits").items()}
     data = planned.benchmark.data.name
     data_now = registry.get(registry.find("datasets"), "dataset", data).source_hash()
-    stale = {}
+    stale: dict[str, str] = {}
     for run, node in plan.nodes.items():
+        spec = node.spec
+        source = audits[spec.audit] if spec.audit else current.get(str(spec.method))
+        looked_at = {spec.start, spec.other} if spec.audit else set()
         if store.done(run):
             record = known[run] if run in known else store.record(run)
             if record.get("data source", data_now) != data_now:
                 stale[run] = f"data set {data}"
-            elif node.spec.method is not None and record["source"] != current[node.spec.method]:
+            elif source not in (None, record.get("source")) or looked_at & stale.keys():
                 stale[run] = node.label
     return stale
 
@@ -113,6 +118,16 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
         "broken": [
             f"{cell.label} ({cell.run}) is left out: {why}."
             for cell, why in measured.broken.items()
+        ]
+        + [
+            f"{attack_title(attack)} is left out of {count} of {len(measured.cells)} runs: they, or"
+            " the references, were stored before what it reads was. In a new results folder all"
+            " are made with it."
+            for attack, count in measured.lacking.items()
+        ]
+        + [
+            f"Forget seeds {', '.join(map(str, seeds))} draw the same samples: they count as one."
+            for seeds in measured.same
         ],
         "curves": [found.curves for found in measured.cells.values()],
         **{name: listed(table) for name, table in zip(FRAMES, (runs, *judged), strict=True)},
@@ -129,7 +144,8 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
         if noted and all(name in entry for entry in noted)
     }
     if (search := record["notes"].get("adversarial search")) is not None:
-        distances, radii = search["distances"], Counter(search["radii"])
+        distances = [distance for distance in search["distances"] if distance is not None]
+        radii = Counter(search["radii"])
         if record["spec"]["settings"].get("search") == "closest":
             radii.clear()  # only a search that doubles its radius ends at one of a few
         percentiles = np.percentile(distances, range(101)) if distances else np.empty(0)
@@ -147,7 +163,8 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
 def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.DataFrame:
     cells = []
     for cell, evaluated in measured.cells.items():
-        row = run_columns(cell) | {"no_op": evaluated.no_op} | evaluated.values
+        row = run_columns(cell) | {"forget_seed": evaluated.forget_seed}
+        row |= {"no_op": evaluated.no_op} | evaluated.values
         row |= {f"auc: {name}": found.part.value for name, found in evaluated.attacks.items()}
         row |= {cost.name: cost.function(records[cell.run]) for cost in of_type(OfRecord)}
         for audit, again in measured.audited.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -12,15 +12,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unlearnbench import registry
-from unlearnbench.audits.attacks import HEADLINE, ULIRA
+from unlearnbench.audits.attacks import ULIRA
+from unlearnbench.errors import unknown
 from unlearnbench.metrics.curves import Curves
-from unlearnbench.metrics.gaps import noise_band, summarise
+from unlearnbench.metrics.gaps import noise_band, summarise, usual_number
 from unlearnbench.metrics.metric import GROUP, of_kind
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Cell
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Cell, same_runs
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import controls, titles
 from unlearnbench.verdicts.audit import ALL, Finding
+from unlearnbench.verdicts.pairs import against
 from unlearnbench.verdicts.verdict import Expectation, Verdict
 
 FRAMES = ("runs", "attacks", "pairs", "verdicts")
@@ -85,13 +87,26 @@ class Findings:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """Reduce the runs to means, spreads, intervals and gaps."""
-        return summarise(self.runs)
+        auc = self.attacks
+        if len(auc):
+            auc = auc[auc["attack"] == self.benchmark.headline]
+        ends = {
+            (*(row[name] for name in GROUP), row["label"], "ft_auc"): (row["low"], row["high"])
+            for row in as_rows(auc)
+        }
+        return summarise(self.runs, ends)
 
     @cached_property
     def conditions(self) -> list[Condition]:
         """The conditions that have runs, in order."""
         keys = self.runs[GROUP].drop_duplicates()
         return [Condition(self, *row) for row in keys.itertuples(index=False)]
+
+    def sound(self) -> Self:
+        """Return what was found where all controls came out: runs of other conditions left out."""
+        void = [condition.key for condition in self.conditions if condition.voided]
+        keys = self.runs[GROUP].itertuples(index=False, name=None)
+        return replace(self, runs=self.runs[[key not in void for key in keys]])
 
     @cached_property
     def cost(self) -> pd.DataFrame:
@@ -113,6 +128,8 @@ class Findings:
     def from_json(cls, text: str) -> Self:
         """Read what `as_json` wrote."""
         content = json.loads(text)
+        if "headline" not in content["benchmark"]:  # from before rmia-paper was as in AMUN's code
+            content = json.loads(text.replace("rmia-paper", "rmia-clamped"))
         content |= {name: frame(content.get(name, {})) for name in FRAMES}
         content["benchmark"] = benchmark = validate(content["benchmark"])
         if "controls" in content:
@@ -189,8 +206,13 @@ class Condition:
         return [label for label in self.labels if label not in (ORIGINAL, RETRAIN, HELD_OUT)]
 
     @cached_property
+    def same(self) -> dict[str, str]:
+        """Rows whose runs are by definition those of an earlier row: that one, by label."""
+        return same_runs(zip(self.runs["label"], self.runs["run"], strict=True))
+
+    @cached_property
     def sound(self) -> list[str]:
-        """The methods that may be called best: those without a flag under RMIA."""
+        """The methods that may be called best: those without a flag under the headline attack."""
         judged = self.verdicts()
         return [n for n in self.methods if n not in judged or not judged[n].flags]
 
@@ -211,11 +233,11 @@ class Condition:
         """The attacks that were made, those that no table was asked to show too."""
         return list(self._judged)
 
-    def verdicts(self, attack: str = HEADLINE) -> dict[str, Verdict]:
+    def verdicts(self, attack: str = "") -> dict[str, Verdict]:
         """Return what an attack, by default that of FT AUC, makes of each row, by label."""
-        return self._judged.get(attack, {})
+        return self._judged.get(attack or self.benchmark.headline, {})
 
-    def verdict(self, label: str, attack: str = HEADLINE) -> Verdict:
+    def verdict(self, label: str, attack: str = "") -> Verdict:
         """Return what an attack makes of one row. Raises KeyError where it was not made."""
         return self.verdicts(attack)[label]
 
@@ -235,6 +257,69 @@ class Condition:
         """Return the verdict on a row over all audits, with what the strongest of them finds."""
         return self.audits.get(ALL, {}).get(label)
 
+    @property
+    def old(self) -> bool:
+        """Whether its verdicts are those of 0.1.0, on one attack's AUC alone."""
+        return not self.audits and any(one.finding for one in self.verdicts().values())
+
+    def word(self, label: str) -> str | None:
+        """Return in a word or two what came out of a row.
+
+        That is why it is not ranked, or else its verdict: over all audits, in findings of 0.1.0 by
+        the attack behind FT AUC. None where nothing was decided.
+        """
+        judged = self.verdicts().get(label)
+        decided = judged and judged.finding if self.old else self.overall(label)
+        return (judged.flags if judged else "") or (decided.word if decided else None)
+
+    @cached_property
+    def powerless(self) -> list[str]:
+        """The audits that no row can pass: they have no power, and do not count."""
+        return [
+            audit
+            for audit, rows in self.audits.items()
+            if audit != ALL and not any(finding.power for finding in rows.values())
+        ]
+
+    def differing(self, label: str) -> tuple[int, int]:
+        """Return how many audits call a row different, of how many: each at 5 % for a control."""
+        own = [
+            rows[label].word
+            for audit, rows in self.audits.items()
+            if audit != ALL and label in rows
+        ]
+        return own.count("different"), len(own)
+
+    def versus(self, label: str | None = None) -> pd.DataFrame:
+        """Compare every other method with one, by their distance to retrain in FT AUC.
+
+        label: by default of `nearest`. Returns a row a method, columns as in `against`; p is
+        adjusted for these comparisons alone (Holm). Empty where there is nothing to compare, as in
+        findings of 0.1.0. Raises UserError where the method is in no pair.
+        """
+        compared = self._compared
+        if label is None and self.nearest is None:
+            return pd.DataFrame()
+        labels = {pair[side] for pair in compared for side in ("nearer", "farther")}
+        if label is not None and label not in labels:
+            raise unknown("row that is compared", label, labels)
+        return pd.DataFrame(against(compared, str(label or self.nearest)))
+
+    @cached_property
+    def nearest(self) -> str | None:
+        """The method that is nearest to retrain in FT AUC, of those that are compared."""
+        labels = {pair["nearer"] for pair in self._compared}
+        gaps = {label: gap.value for label in labels if (gap := self.verdict(label).gap)}
+        return min(gaps, key=lambda label: abs(gaps[label]), default=None)
+
+    @cached_property
+    def _compared(self) -> list[dict[str, Any]]:
+        """The pairs under the headline attack; those of 0.1.0 compared AUCs, not distances."""
+        pairs = self.pairs
+        if "p_raw" not in pairs:
+            return []
+        return as_rows(pairs[pairs["attack"] == self.benchmark.headline])
+
     def controls(self) -> list[tuple[str, str, list[str]]]:
         """Return, of each row whose outcome is known beforehand, what must come out and did not.
 
@@ -245,16 +330,32 @@ class Condition:
             if main := self.verdicts().get(label):
                 made = {name: self.verdicts(name).get(label) for name in self.attacks}
                 shown = {name: verdict for name, verdict in made.items() if verdict}
-                outcomes.append((label, expected.must, expected.problems(main, shown)))
+                problems = expected.problems(main, shown, self.overall(label))
+                outcomes.append((label, expected.must, problems))
         return outcomes
+
+    @cached_property
+    def voided(self) -> list[str]:
+        """The controls that failed: with any, nothing may be concluded from its tables."""
+        return [label for label, _, problems in self.controls() if problems]
 
     def title(self, label: str) -> str:
         """Return a row's display name: its label where it has no other."""
         return self.findings.titles.get(label, label)
 
-    def band(self, metric: str) -> float:
-        """Return how far from retrain a retrain is by chance, 95 %; NaN where nobody knows."""
-        return noise_band(self.every_run, metric)
+    @property
+    def usual(self) -> int:
+        """How many runs most rows have."""
+        return usual_number(self.every_run)
+
+    def band(self, metric: str, count: int | None = None) -> float:
+        """Return how far from retrain a retrain is by chance, 95 %; NaN where nobody knows.
+
+        As a mean over `count` runs, or else over as many as most rows have.
+        """
+        if metric not in self.every_run:
+            return np.nan
+        return noise_band(self.every_run, metric, count or self.usual)
 
     def stacked(self, curve: str) -> dict[str, NDArray[np.float64]]:
         """Return by label one curve a run, [runs, points]; NaN where a curve has no value."""

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from unlearnbench.audits.attacks import HEADLINE, ULIRA, Attacked
+from unlearnbench.audits.attacks import ULIRA, Attacked
 from unlearnbench.audits.parts import NULLS, of_attacks
 from unlearnbench.audits.roc import Part
 from unlearnbench.evaluation.measure import Measured
@@ -19,8 +19,8 @@ from unlearnbench.verdicts.audit import (
     Finding,
     Rule,
     Trials,
-    examine,
     finding_columns,
+    look_for,
     overall,
     strongest,
     worded,
@@ -47,7 +47,7 @@ def judge_all(
         examined = [
             finding
             for audit, parts in trials.items()
-            for finding in examine(audit, parts, rule, NULLS.get(audit)).values()
+            for finding in look_for(audit, parts, rule, NULLS.get(audit)).values()
         ]
         no_methods = (ORIGINAL, RETRAIN, HELD_OUT, *controls)
         family = [one.label for one in examined if one.label not in no_methods]
@@ -85,7 +85,8 @@ def _over_audits(findings: list[Finding], rule: Rule) -> Iterator[dict[str, Any]
 
 def _rule(benchmark: Benchmark) -> Rule:
     limits = benchmark.limits
-    return Rule(limits.share, limits.margins, RETRAIN, ORIGINAL, HELD_OUT, HEADLINE)
+    main = benchmark.headline
+    return Rule(limits.share, limits.margins, RETRAIN, ORIGINAL, HELD_OUT, main)
 
 
 Attacks = dict[str, dict[str, dict[tuple[int, ...], Attacked]]]

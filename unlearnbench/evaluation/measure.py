@@ -1,5 +1,6 @@
 """From stored signals to metrics: every finished cell against every attack and every retrain."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,6 +12,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from unlearnbench import registry
 from unlearnbench.audits import parts
 from unlearnbench.audits.attacks import (
     ATTACKS,
@@ -27,6 +29,7 @@ from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.audits.roc import Part
 from unlearnbench.metrics.curves import Curves, curves
 from unlearnbench.metrics.metric import OfModel, OfModels, OfScores, Seen, ToRetrain, of_type
+from unlearnbench.outline import audit_settings
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, Access, Cell, Plan
 from unlearnbench.storage.store import OTHER_DATA, Store
 from unlearnbench.verdicts.verdict import broken
@@ -38,21 +41,22 @@ NO_CHANGE = 1e-3
 class Evaluation:
     """Hold what was measured of one model; parts: by audit of signals, those of attacks too.
 
-    no_op: it is the model that its method was given.
+    forget_seed: the first one that draws this forget set; no_op: it is the model that its method
+    was given.
     """
 
     values: dict[str, float]
     attacks: dict[str, Attacked]
     curves: Curves
     parts: dict[str, Part] = field(default_factory=dict)
+    forget_seed: int | None = None
     no_op: bool = False
 
-    def of_model(self, audit: str) -> dict[str, Part]:
-        """Return what an audit of models reads of one that it has made, under its own name."""
-        read = {"auc": HEADLINE, "accuracy": ACCURACY, "confidence": "forget-confidence"}
-        return {
-            f"{audit}-{name}": self.parts[own] for name, own in read.items() if own in self.parts
-        }
+    def of_model(self, audit: str, compared: Iterable[str], headline: str) -> dict[str, Part]:
+        """Return what of a model that an audit has made is compared, under the audit's name."""
+        read = {"auc": headline, "accuracy": ACCURACY, "confidence": "forget-confidence"}
+        names = [name for name in compared if read[name] in self.parts]
+        return {f"{audit}-{name}": self.parts[read[name]] for name in names}
 
 
 def evaluate(
@@ -61,62 +65,72 @@ def evaluate(
     attacks: list[str],
     forget_set: object,
     twin: tuple[View, NDArray[np.int64]] | None = None,
+    headline: str = HEADLINE,
 ) -> Evaluation:
     """Compute every metric that needs no retrain, every attack, and the curves.
 
     Accuracies and AUCs are in percent, confidences in [0, 1]. twin: of the model for which forget
-    and test samples changed places, and the test samples that it forgot. An attack that lacks what
-    it needs is left out.
+    and test samples changed places, and the test samples that it forgot; headline: the attack
+    behind the AUCs. An attack that lacks what it needs is left out.
     """
     swapped = None
-    if twin is not None and references is not None:
-        swapped = score(HEADLINE, twin[0], references), twin[1]
+    if twin is not None and ATTACKS[headline].possible(twin[0], references):
+        swapped = score(headline, twin[0], references), twin[1]
     seen, found, memorised = Seen(view, swapped), {}, dict[str, Part]()
     values = {metric.name: metric.function(seen) for metric in of_type(OfModel)}
-    for attack in dict.fromkeys([HEADLINE, *attacks]):
+    for attack in dict.fromkeys([headline, *attacks]):
         if not ATTACKS[attack].possible(view, references):
             continue
         scores = score(attack, view, references)
-        if attack == HEADLINE:
+        if attack == headline:
             values |= {metric.name: metric.function(seen, scores) for metric in of_type(OfScores)}
         others = ATTACKS[attack].others(view)
         found[attack] = attacked(scores, view.samples.forget, others, forget_set)
-        if attack == HEADLINE and references is not None:
+        if attack == headline and references is not None:
             auc, memorisation = found[attack].part, references.memorisation
             memorised = parts.of_memorised(auc, scores, memorisation)
     known = {name: value for name, value in values.items() if value is not None}
     more = parts.of_attacks(found) | parts.of_signals(view, str(forget_set))
-    return Evaluation(known, found, curves(view, references), more | memorised)
+    return Evaluation(known, found, curves(view, references, headline), more | memorised)
 
 
 @dataclass
 class Measured:
     """Hold what was measured: by cell, of U-LiRA by access, fraction, label; broken: why not.
 
-    audited: by audit of models what its models look like, by the cell without its run.
+    audited: by audit of models what its models look like, by the cell without its run; lacking: by
+    attack, how many cells lack a signal that it needs, of themselves or of references.
     """
 
     cells: dict[Cell, Evaluation] = field(default_factory=dict)
     audited: dict[str, dict[Cell, Evaluation]] = field(default_factory=dict)
     ulira: dict[tuple[Access, float, str], list[Attacked]] = field(default_factory=dict)
     broken: dict[Cell, str] = field(default_factory=dict)
+    lacking: dict[str, int] = field(default_factory=dict)
     offline_a: float | None = None
+    same: list[tuple[int, ...]] = field(default_factory=list)
+    """Forget seeds that draw the same samples."""
+    headline: str = HEADLINE
 
     def parts(self) -> Iterator[tuple[Cell, dict[str, Part]]]:
         """Yield what audits bring of each cell, those of models under names of their own."""
+        known = registry.find("model_audits")
         for cell, found in self.cells.items():
             yield cell, {name: part for name, part in found.parts.items() if name != ACCURACY}
         for audit, cells in self.audited.items():
+            compared = audit_settings(known[audit]).compared
             for cell, found in cells.items():
-                yield cell, found.of_model(audit)
+                yield cell, found.of_model(audit, compared, self.headline)
 
 
 class Measurement:
     """Read the store and measure. Arrays are read where they are needed and not kept."""
 
-    def __init__(self, plan: Plan, store: Store, attacks: list[str]) -> None:
+    def __init__(
+        self, plan: Plan, store: Store, attacks: list[str], headline: str = HEADLINE
+    ) -> None:
         """Measure what `plan` describes and `store` holds."""
-        self.plan, self.store, self.attacks = plan, store, attacks
+        self.plan, self.store, self.attacks, self.headline = plan, store, attacks, headline
         self._samples: dict[tuple[str, int], Samples] = {}
 
     def finished(self, cells: Iterable[Cell] | None = None) -> list[Cell]:
@@ -162,12 +176,13 @@ class Measurement:
         usable = [run for run in runs if store.done(run) and store.digest(run) == self._digest]
         if not runs or usable != runs:
             return None
-        needed = ("margin", "sm_taylor", "member")
+        needed = ("margin", "sm_taylor", "sm_taylor_exact", "member")
         return ReferenceModels.join([store.signals(run, *needed) for run in runs])
 
     def run(self) -> Measured:
         """Measure everything, on all cores: nearly all of the work lets go of Python's lock."""
-        measured = Measured(offline_a=self.references.offline_a if self.references else None)
+        offline_a = self.references.offline_a if self.references else None
+        measured = Measured(offline_a=offline_a, headline=self.headline)
         for cell, damage in self._damage.items():
             if damage is not None:
                 measured.broken[cell] = f"{damage} (unlearnbench run makes it again)"
@@ -189,10 +204,32 @@ class Measurement:
                 measured.audited[audit] = kept
         alike: dict[object, dict[Cell, dict[str, float]]] = {}
         for cell, evaluation in measured.cells.items():
-            alike.setdefault((cell.access, cell.forget_set), {})[cell] = evaluation.values
+            alike.setdefault((cell.access, self._forget_set(cell)), {})[cell] = evaluation.values
         threads(delayed(self._add_distances)(values) for values in alike.values())
+        measured.lacking = self._lacking(measured)
         measured.ulira = self._ulira()
+        drawn: dict[tuple[float, int, int], set[int]] = {}
+        for cell in measured.cells:
+            drawn.setdefault(self._forget_set(cell), set()).add(cell.forget_set[-1])
+        measured.same = sorted({tuple(sorted(seeds)) for seeds in drawn.values() if len(seeds) > 1})
         return measured
+
+    def _forget_set(self, cell: Cell) -> tuple[float, int, int]:
+        """Identify a forget set by what it holds: by the first seed that draws these samples."""
+        return cell.fraction, cell.request, self._first.get(cell.split, cell.forget_set[-1])
+
+    @cached_property
+    def _first(self) -> dict[str, int]:
+        """By split, the first forget seed that draws the same samples; a class has but one set."""
+        contents: dict[tuple[float, int, bytes], list[Cell]] = {}
+        for cell in {cell.split: cell for cell in self.finished()}.values():
+            forget = np.sort(self.store.split(cell.split)["forget"])
+            contents.setdefault((*cell.forget_set[:2], forget.tobytes()), []).append(cell)
+        return {
+            cell.split: min(other.forget_set[-1] for other in alike)
+            for alike in contents.values()
+            for cell in alike
+        }
 
     def samples(self, cell: Cell, pool: int) -> Samples:
         """Return which samples of a pool of so many a cell is about."""
@@ -219,8 +256,11 @@ class Measurement:
         if twin and self.store.done(twin.run) and self.store.has_split(twin.split):
             stand_ins = self.store.split(twin.split)["forget"]
             swapped = View(self.store.signals(twin.run), samples), stand_ins
-        found = evaluate(view, self.references, attacks, cell.forget_set, swapped)
-        return replace(found, no_op=self._is_no_op(cell, signals["margin"]))
+        forget_set = self._forget_set(cell)
+        found = evaluate(view, self.references, attacks, forget_set, swapped, self.headline)
+        return replace(
+            found, forget_seed=forget_set[-1], no_op=self._is_no_op(cell, signals["margin"])
+        )
 
     def _logits(self, cell: Cell, signals: Mapping[str, NDArray[Any]]) -> NDArray[Any] | None:
         """Return a cell's logits if what is forgotten is a class, whose samples can be told."""
@@ -228,6 +268,17 @@ class Measurement:
         kinds = {node.spec.split.kind for node in self.plan.nodes.values() if node.spec.split}
         told = any(known.get(kind) in signals for kind in kinds)
         return self.store.logits(cell.run) if told else None
+
+    def _lacking(self, measured: Measured) -> dict[str, int]:
+        """Count the cells without an attack for which there are references if it needs any."""
+        made = Counter(attack for found in measured.cells.values() for attack in found.attacks)
+        return {
+            attack: count
+            for attack in dict.fromkeys([self.headline, *self.attacks])
+            if not ATTACKS[attack].of_class
+            if self.references is not None or not ATTACKS[attack].references
+            if (count := len(measured.cells) - made[attack])
+        }
 
     def _is_no_op(self, cell: Cell, margin: NDArray[Any]) -> bool:
         """Say whether a run gave back the very model it was given: no margin differs by 0.001.

@@ -3,7 +3,7 @@
 import copy
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from unlearnbench import registry
 from unlearnbench.authoring import Method, Task
 from unlearnbench.errors import MethodError
-from unlearnbench.execution.execute import build_model, verify_model
+from unlearnbench.execution.execute import build_model, shared_by, verify_model
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.training import train
@@ -76,8 +76,7 @@ class Examination:
     def must_repeat(self) -> None:
         """Give the same weights for the same seed on the CPU."""
         first, second = self.unlearn(self.task(8)), self.unlearn(self.task(8))
-        differ = [name for name in first if not torch.equal(first[name], second[name])]
-        demand(not differ, f"two runs with one seed differ in {', '.join(differ[:3])}")
+        demand_equal(first, second, "two runs with one seed")
 
     def must_leave_original(self) -> None:
         """Leave the task's original and examples as they are."""
@@ -100,6 +99,26 @@ class Examination:
         for name, state in before.items():
             problem = f"{name}'s global random state was changed: draw from task.seed"
             demand(after[name] == state, problem)
+
+    def must_share(self) -> None:
+        """Give the same weights with its shared work done before, if it has any."""
+        if self.method.shared_settings is None:
+            return
+        try:
+            made = shared_by(self.method, self.task(8, retain=False))
+        except AttributeError as error:
+            raise MethodError(f"{error}: is it in shared_settings?") from error
+        given = self.unlearn(replace(self.task(8), shared=made))
+        demand_equal(self.unlearn(self.task(8)), given, "runs with and without shared work")
+
+    def must_equal_twin(self) -> None:
+        """Give the same weights as its twin under the same settings, if it names one."""
+        name, settings = type(self.method).twin, self.method.model_dump()
+        if name:
+            twin = registry.method_class(registry.get(registry.find("methods"), "method", name))
+            other = Examination(registry.build(twin, name, settings))
+            same = other.unlearn(self.task(8))
+            demand_equal(self.unlearn(self.task(8)), same, f"its weights and those of {name}")
 
     def must_forget_one(self) -> None:
         """Forget a single sample."""
@@ -125,6 +144,12 @@ def demand(kept: bool, problem: str) -> None:
     """Raise MethodError with the problem unless a rule is kept."""
     if not kept:
         raise MethodError(problem)
+
+
+def demand_equal(one: dict[str, Tensor], other: dict[str, Tensor], what: str) -> None:
+    """Raise MethodError where two sets of weights differ; what: the runs that they are from."""
+    differ = [name for name in one if not torch.equal(one[name], other[name])]
+    demand(not differ, f"{what} differ in {', '.join(differ[:3])}")
 
 
 def global_random_states() -> dict[str, str]:

@@ -4,7 +4,7 @@ import resource
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,17 +15,20 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from unlearnbench import registry
-from unlearnbench.authoring import Method, Task
+from unlearnbench.authoring import Case, Method, ModelAudit, Task
 from unlearnbench.data.prepare import Data, DataSpec, Images, Labels, draw_samples
 from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_members
 from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution import Workplace
-from unlearnbench.execution.signals import read_logits, signals
+from unlearnbench.execution.signals import finite, read_logits, signals
+from unlearnbench.execution.warming import import_early, warm_up
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Recipe
+from unlearnbench.registry import Plugin
 from unlearnbench.seeds import seed_for
 from unlearnbench.storage.store import Store
 from unlearnbench.toolkit.bounded import settle
+from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import Examples, outputs
 from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.training import train
@@ -60,14 +63,19 @@ def examples_of(part: tuple[Images, Labels], recipe: Recipe, device: torch.devic
 
 Weights = Callable[[str], Mapping[str, Tensor]]
 """Loads the weights of the model with a given id."""
+Loads = Callable[[str], Mapping[str, Any]]
+"""Loads the record that the run with a given id left."""
 
 
 @dataclass
 class Outcome:
-    """Hold what a run leaves: signals and logits over training + test set, weights, bookkeeping."""
+    """Hold what a run leaves: signals and logits over training + test set, weights, bookkeeping.
+
+    An audit leaves no weights; shared work leaves its tensors in their place, and nothing else.
+    """
 
     signals: dict[str, NDArray[np.generic]]
-    logits: NDArray[np.float32]
+    logits: NDArray[np.float32] | None
     weights: dict[str, Tensor]
     indices: Indices | None
     recorder: Recorder
@@ -80,46 +88,65 @@ def execute(
     workplace: Workplace,
     weights: Weights,
     on_epoch: Callable[[int, int], None] | None = None,
+    records: Loads = lambda run: {},
     *,
     curve: bool = False,
 ) -> Outcome:
-    """Train or unlearn as `spec` says.
+    """Train, unlearn, audit, or do the work that unlearning runs share, as `spec` says.
 
-    curve: note the accuracies on D_F and D_T after each epoch, for the reader and not the method.
-    The time of an unlearning run is the method's alone: synchronised, its searches and masks
-    inside, loading and evaluation outside. Raises MethodError if the method breaks its contract,
-    DataError if the data are not those of earlier runs.
+    records: asked for that of a run which is audited; curve: note the accuracies on D_F and D_T
+    after each epoch, for the reader and not the method. The time of an unlearning run is the
+    method's alone: synchronised, its searches and masks inside, loading and evaluation outside, and
+    so is what the first run of a process would pay for all: imports, kernels, the choice of a
+    compiled step; an audit's is all of its own. Raises MethodError if the method breaks its
+    contract, DataError if the data are not those of earlier runs.
     """
     place = torch.device(device)
     recorder = Recorder(on_epoch=on_epoch, profile={} if workplace.profile else None)
     with recorder.part("reading data", place):
         material = Material(spec, workplace, place)
     indices, about, member = material.indices, material.about(), material.member()
+    warm(spec.model, material.pool.images.shape[1:], material.data.classes, spec.recipe, place)
     if place.type == "cuda":
         torch.cuda.reset_peak_memory_stats(place)
     with recording(recorder):
         if curve and indices is not None:
             recorder.probe = material.accuracies(indices.forget)
-        if spec.kind == "unlearn" and indices is not None:
-            plugin = registry.get(registry.runnable(workplace.plugins), "method", str(spec.method))
-            method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
+        if plugin := plugin_of(spec, workplace):
             about["source"] = plugin.source_hash()
-            model = material.unlearn(method, indices, weights, recorder)
-        else:
-            world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
-            seed = seed_for(spec.seed, spec.kind, spec.member or world)
-            model, examples = material.model(seed), material.part(member)
-            with recorder.timed("total", place):
-                settle(train(model, examples, seed=seed))
+            import_early(plugin.source())
+        made = material.make(plugin, weights, records, recorder)
 
+    if isinstance(made, dict):  # work that is shared, of which there is nothing to evaluate
+        about["peak memory MB"] = peak_memory(place)
+        return Outcome({}, None, made, indices, recorder, about)
     with recorder.part("evaluation", place):
-        logits = read_logits(model, material.pool)
+        logits = read_logits(made, material.pool) if isinstance(made, nn.Module) else made
         read = signals(logits, material.data.labels, member)
         if spec.data.superclasses is not None:
             read["subclass"] = material.data.subclasses.astype(np.int16)
     about["peak memory MB"] = peak_memory(place)
-    kept = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    state = made.state_dict() if isinstance(made, nn.Module) else {}
+    kept = {name: value.detach().cpu() for name, value in state.items()}
     return Outcome(read, logits, kept, indices, recorder, about)
+
+
+def plugin_of(spec: Spec, workplace: Workplace) -> Plugin | None:
+    """Return the file of the method or audit that a spec names; None if it names none."""
+    if spec.audit is not None:
+        return registry.get(registry.find("model_audits"), "audit of models", spec.audit)
+    if spec.method is not None:
+        return registry.get(registry.runnable(workplace.plugins), "method", spec.method)
+    return None
+
+
+@cache
+def warm(
+    architecture: str, image: torch.Size, classes: int, recipe: Recipe, device: torch.device
+) -> None:
+    """Warm this process up for runs of one kind, before the first of them is timed."""
+    channels, _, side = image
+    warm_up(build_model(architecture, 0, classes, channels, side).to(device), image, recipe)
 
 
 class Material:
@@ -184,27 +211,49 @@ class Material:
         _, channels, _, side = self.data.train[0].shape
         initial = seed_for(seed, "initialisation")
         model = build_model(self.spec.model, initial, self.data.classes, channels, side)
-        return model.to(self.device)
+        return counted(model.to(self.device))
 
-    def unlearn(
-        self, method: Method, indices: Indices, weights: Weights, recorder: Recorder
-    ) -> nn.Module:
-        """Hand a method a model of its own and what it may know; check what it gives back."""
+    def make(
+        self, plugin: Plugin | None, weights: Weights, records: Loads, recorder: Recorder
+    ) -> nn.Module | NDArray[np.float32] | dict[str, Tensor]:
+        """Return a model, the logits that an audit comes to, or the tensors of shared work."""
+        spec, indices = self.spec, self.indices
+        if plugin is None or indices is None:
+            world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
+            seed = seed_for(spec.seed, spec.kind, spec.member or world)
+            model, examples = self.model(seed), self.part(self.member())
+            with recorder.timed("total", self.device):
+                settle(train(model, examples, seed=seed))
+            return model
+        if spec.kind == "audit":
+            audit = registry.build(registry.audit_class(plugin), plugin.name, spec.settings)
+            return self.audit(audit, indices, weights, records, recorder)
+        method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
+        task = self.task(indices, weights)
+        if spec.kind == "unlearn":
+            return self.unlearn(method, task, weights, recorder)
+        with recorder.timed("total", self.device):
+            return shared_by(method, task)
+
+    def stored(self, model_id: str | None, seed: int, weights: Weights) -> nn.Module:
+        """Load a model by its id; without one, draw its weights from `seed`."""
+        model = self.model(seed)
+        if model_id is not None:
+            model.load_state_dict(weights(model_id))
+        return model
+
+    def task(self, indices: Indices, weights: Weights) -> Task:
+        """Put together what a method may know; work that is shared is done without D_R."""
         spec, seed = self.spec, seed_for(self.spec.seed, "unlearn")
 
-        def stored(model_id: str | None) -> nn.Module:
-            model = self.model(seed)
-            if model_id is not None:
-                model.load_state_dict(weights(model_id))
-            return model
-
         def fixed(model_id: str | None) -> nn.Module:
-            return stored(model_id).eval().requires_grad_(False)
+            return _fixed(self.stored(model_id, seed, weights))
 
         validation = examples_of(self.data.validation, spec.recipe, self.device)
-        task = Task(
+        given_all = spec.kind == "unlearn" and spec.access == "full"
+        return Task(
             forget=self.part(indices.forget),
-            retain=self.part(indices.retain) if spec.access == "full" else None,
+            retain=self.part(indices.retain) if given_all else None,
             classes=self.data.classes,
             seed=seed,
             device=self.device,
@@ -213,8 +262,14 @@ class Material:
             validation=validation if spec.data.validation else None,
             build=self.model,
             other=fixed(spec.other) if spec.other else None,
+            shared=weights(spec.shared) if spec.shared else {},
         )
-        start = stored(spec.start)
+
+    def unlearn(
+        self, method: Method, task: Task, weights: Weights, recorder: Recorder
+    ) -> nn.Module:
+        """Hand a method a model of its own and what it may know; check what it gives back."""
+        start = self.stored(self.spec.start, task.seed, weights)
         shape = {name: value.shape for name, value in start.state_dict().items()}
         with recorder.timed("total", self.device):
             model = method.unlearn(start, task)
@@ -222,11 +277,43 @@ class Material:
         settle(model, task.original)
         return model
 
+    def audit(
+        self,
+        audit: ModelAudit,
+        indices: Indices,
+        weights: Weights,
+        records: Loads,
+        recorder: Recorder,
+    ) -> NDArray[np.float32]:
+        """Hand an audit a model of its own and what it may know; return the logits it comes to."""
+        spec, seed = self.spec, seed_for(self.spec.seed, "audit", str(self.spec.audit))
+        model = self.stored(spec.start, seed, weights)
+        other = self.stored(spec.other, seed, weights) if spec.other else None
+        case = Case(
+            pool=self.pool,
+            retain=self.part(indices.retain),
+            forget=torch.from_numpy(indices.forget).to(self.device),
+            test=torch.from_numpy(self.tested).to(self.device),
+            classes=self.data.classes,
+            seed=seed,
+            record=records(str(spec.start)),
+            retrain=_fixed(other) if other else None,
+        )
+        with recorder.timed("total", self.device):
+            logits = audit.logits(model, case)
+        if logits.shape != (wanted := (len(self.pool), self.data.classes)):
+            raise MethodError(f"{spec.audit} returned {list(logits.shape)}, not {list(wanted)}.")
+        return finite(logits, "The audit's outputs", f"{spec.audit} diverged")
+
+    @property
+    def tested(self) -> NDArray[np.int64]:
+        """Where the test set is in the pool."""
+        train = len(self.data.train[1])
+        return np.arange(train, train + len(self.data.test[1]))
+
     def accuracies(self, forget: NDArray[np.int64]) -> Callable[[nn.Module], dict[str, float]]:
         """Return a function from a model to its accuracies on D_F and D_T in percent."""
-        train = len(self.data.train[1])
-        tested = np.arange(train, train + len(self.data.test[1]))
-        parts = {"forget_accuracy": self.part(forget), "test_accuracy": self.part(tested)}
+        parts = {"forget_accuracy": self.part(forget), "test_accuracy": self.part(self.tested)}
 
         def probe(model: nn.Module) -> dict[str, float]:
             training, percent = model.training, {}
@@ -237,6 +324,25 @@ class Material:
             return percent
 
         return probe
+
+
+def shared_by(method: Method, task: Task) -> dict[str, Tensor]:
+    """Have a method do its shared work, knowing no setting but those that it depends on.
+
+    Raises AttributeError if it asks for another, MethodError unless it returns tensors by name.
+    """
+    known, blind = set(method.shared_settings or ()), method.model_copy()
+    for name in type(method).model_fields.keys() - known:
+        del blind.__dict__[name]
+    made: object = blind.shared_work(task)
+    if not isinstance(made, dict) or not all(isinstance(one, Tensor) for one in made.values()):
+        raise MethodError("shared_work did not return a dictionary of tensors.")
+    return {str(name): tensor.detach().cpu() for name, tensor in made.items()}
+
+
+def _fixed(model: nn.Module) -> nn.Module:
+    """Freeze a model, in eval mode."""
+    return model.eval().requires_grad_(False)
 
 
 def verify_model(model: object, shape: Mapping[str, torch.Size]) -> None:

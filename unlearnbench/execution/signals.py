@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp, softmax
-from torch import nn
+from torch import Tensor, nn
 
 from unlearnbench.errors import MethodError
 from unlearnbench.toolkit.examples import Examples, outputs
@@ -18,10 +18,26 @@ def read_logits(model: nn.Module, examples: Examples, batch: int = 1024) -> NDAr
 
     Raises MethodError if any is not finite.
     """
-    logits = outputs(model, examples, batch)
+    return finite(outputs(model, examples, batch), "The model's outputs", "the method diverged")
+
+
+def finite(logits: Tensor, whose: str, why: str) -> NDArray[np.float32]:
+    """Return logits as an array. Raises MethodError, with these words, if one is not finite."""
     if not torch.isfinite(logits).all():
-        raise MethodError("The model's outputs are not finite: the method diverged.")
+        raise MethodError(f"{whose} are not finite: {why}.")
     return logits.float().cpu().numpy()
+
+
+def compact(logits: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Return logits [n, classes] as they are stored: less the row's largest, in half precision.
+
+    A constant a row changes no prediction and no probability, and no row can overflow: what is
+    lower than half precision reaches is held at its end, where its probability is zero anyway.
+    """
+    lowest = np.finfo(np.float16).min
+    below = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    stored: NDArray[np.float16] = np.maximum(below, lowest).astype(np.float16)
+    return stored
 
 
 def signals(
@@ -30,8 +46,9 @@ def signals(
     """Reduce logits [n, classes] to one number a sample.
 
     margin = the label's logit minus logsumexp of the others = log(p / (1 - p)); confidence = p;
-    sm_taylor = RMIA's soft-margin Taylor softmax; modified_entropy = SalUn's, label-aware; correct;
-    member = trained on; label: the true class. Computed in float64, stored as float32.
+    sm_taylor = RMIA's soft-margin Taylor softmax with each cubic held above 0, sm_taylor_exact the
+    same as AMUN's code has it; modified_entropy = SalUn's, label-aware; correct; member = trained
+    on; label: the true class. Computed in float64, stored as float32.
     """
     z = logits.astype(np.float64)
     row = np.arange(len(z))
@@ -41,7 +58,8 @@ def signals(
     return {
         "margin": margin.astype(np.float32),
         "confidence": expit(margin).astype(np.float32),
-        "sm_taylor": _sm_taylor(z, labels).astype(np.float32),
+        "sm_taylor": _sm_taylor(z, labels, least=1e-6).astype(np.float32),
+        "sm_taylor_exact": _sm_taylor(z, labels).astype(np.float32),
         "modified_entropy": _modified_entropy(z, margin, labels).astype(np.float32),
         "correct": z.argmax(1) == labels,
         "member": member,
@@ -64,19 +82,22 @@ def _modified_entropy(
     return entropy
 
 
-def _sm_taylor(z: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """SM-Taylor-softmax probability of the label (RMIA, arXiv 2312.03262, appendix).
+def _sm_taylor(
+    z: NDArray[np.float64], labels: NDArray[np.int64], least: float = -np.inf
+) -> NDArray[np.float64]:
+    """Return the SM-Taylor-softmax probability of the label (RMIA, arXiv 2312.03262, appendix).
 
-    The cubic 1 + c + c^2/2 + c^3/6 turns negative below c = -1.6, where a "probability" could have
-    any value; it is held at a small positive number there.
+    The cubic 1 + c + c^2/2 + c^3/6 turns negative below c = -1.6, where a "probability" may have
+    any value, negative or above 1; none (a sum of exactly 0) counts as 0. least: where each cubic
+    is held, which keeps the probability between 0 and 1 if it is positive.
     """
 
     def taylor(c: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.maximum(1 + c + c**2 / 2 + c**3 / 6, 1e-6)
+        return np.maximum(1 + c + c**2 / 2 + c**3 / 6, least)
 
-    row = np.arange(len(z))
-    scaled = z / TEMPERATURE
-    own = taylor(scaled[row, labels] - SOFT_MARGIN)
-    every = taylor(scaled)
-    probability: NDArray[np.float64] = own / (own + every.sum(1) - every[row, labels])
+    row, scaled = np.arange(len(z)), z / TEMPERATURE
+    scaled[row, labels] -= SOFT_MARGIN
+    terms = taylor(scaled)
+    own, total = terms[row, labels], terms.sum(1)
+    probability: NDArray[np.float64] = np.divide(own, total, np.zeros_like(own), where=total != 0)
     return probability

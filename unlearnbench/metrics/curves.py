@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnbench.audits.attacks import HEADLINE, View, score
+from unlearnbench.audits.attacks import ATTACKS, HEADLINE, View, score
 from unlearnbench.audits.references import DECILES, ReferenceModels, deciles, reference_counts
 from unlearnbench.audits.roc import Floats, auc, placements
 
@@ -15,13 +15,14 @@ FPRS = np.logspace(-4, 0, 41)
 """False-positive rates at which ROC curves are kept."""
 
 
-def curves(view: View, references: ReferenceModels | None) -> Curves:
+def curves(view: View, references: ReferenceModels | None, headline: str = HEADLINE) -> Curves:
     """Compute all curves of one model against one forget set.
 
     density_retain, density_forget, density_test: percent of the samples in each bin of EDGES;
-    class_forget, class_test: accuracy in percent by class. With references also roc: TPR in percent
-    at each of FPRS; references: FT AUC with 2, 4, 8, ... of them; decile_accuracy, decile_auc: of
-    the forget samples by how much they are memorised, the least first. None where there is nothing.
+    class_forget, class_test: accuracy in percent by class. If the headline attack is possible also
+    roc: its TPR in percent at each of FPRS. With references also references: RMIA's AUC with 2, 4,
+    8, ... of them, if it is the headline attack; decile_accuracy, decile_auc: of the forget samples
+    by how much they are memorised, the least first. None where there is nothing.
     """
     samples, margin = view.samples, view.margin
     correct, label = view.signals["correct"], view.signals["label"]
@@ -32,16 +33,18 @@ def curves(view: View, references: ReferenceModels | None) -> Curves:
     classes = int(label.max()) + 1
     for part, index in (("forget", samples.forget), ("test", samples.test)):
         made[f"class_{part}"] = mean_by(100.0 * correct[index], label[index], classes)
-    if references is not None:
-        scores = score(HEADLINE, view, references)
+    if ATTACKS[headline].possible(view, references):
+        scores = score(headline, view, references)
         positive, negative = scores[samples.forget], scores[samples.others]
         made["roc"] = true_positive_rates(positive, negative)
-        made["references"] = by_references(view, references)
-        decile = deciles(references.memorisation[samples.forget])
-        made["decile_accuracy"] = mean_by(100.0 * correct[samples.forget], decile, DECILES)
-        # The mean placement of some positives is their AUC against all negatives.
-        placed = placements(positive, negative)[0]
-        made["decile_auc"] = mean_by(placed, decile, DECILES)
+        if references is not None:
+            decile = deciles(references.memorisation[samples.forget])
+            made["decile_accuracy"] = mean_by(100.0 * correct[samples.forget], decile, DECILES)
+            # The mean placement of some positives is their AUC against all negatives.
+            placed = placements(positive, negative)[0]
+            made["decile_auc"] = mean_by(placed, decile, DECILES)
+            if headline == "rmia":
+                made["references"] = by_references(view, references)
     return {name: _listed(values) for name, values in made.items()}
 
 

@@ -9,7 +9,8 @@ from unlearnbench.planning.plan import RETRAIN
 TITLE = "What the AMUN paper claims"
 NOTE = (
     "Average gaps are worked out from each run's own columns; the paper's printed ones contradict"
-    " their columns in places."
+    " their columns in places. AUCs, also those in average gaps, are by the headline attack of each"
+    " benchmark, where the paper has an attack of its own (rmia-paper)."
 )
 AMUN, ADAPTIVE = "amun", "amun-adaptive"
 WRONG = ("adv-rs", "adv-rl", "orig-rl", "orig-advl")

@@ -4,9 +4,9 @@ import csv
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_serializer, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
-from unlearnbench.audits.attacks import ATTACKS, HEADLINE
+from unlearnbench.audits.attacks import ATTACKS, HEADLINE, HEADLINES, SHOWN
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.data.prepare import DataSpec
 from unlearnbench.data.splits import SplitKind
@@ -44,6 +44,12 @@ class Forget(Strict):
         for fraction in self.fractions:
             if not (0 < fraction < 1 or (fraction == 1 and self.kind in ("class", "subclass"))):
                 raise ValueError(f"fraction {fraction:g} is outside (0, 1)")
+            total = fraction * self.requests
+            if self.kind.endswith("-memorised") and total >= 0.5:
+                raise ValueError(
+                    f"{self.requests} x {fraction:g} is drawn from twice as many samples, which is"
+                    f" all of them: not {self.kind}; take less than 0.5"
+                )
         return self
 
 
@@ -77,7 +83,10 @@ class References(Strict):
     """Size the bank of reference models for membership attacks."""
 
     count: int = Field(
-        default=16, ge=2, multiple_of=2, description="how many are trained; an even number"
+        default=16,
+        ge=0,
+        multiple_of=2,
+        description="how many are trained; an even number, or 0 for attacks that need none",
     )
     seed: int = Field(default=0, ge=0, description="of their draws and their training")
 
@@ -93,6 +102,24 @@ class ULira(Strict):
     )
     seed: int = Field(default=0, ge=0, description="of the worlds' draws")
     methods: list[str] = Field(default_factory=list, description="rows audited; all if empty")
+
+
+class AuditRow(Strict):
+    """Say how much one audit of models looks at.
+
+    In a file it is one table: `sets`, and the audit's settings beside it.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    sets: int = Field(
+        default=3, ge=1, description="audit the runs on the first so many forget seeds"
+    )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The audit's own settings."""
+        return dict(self.model_extra or {})
 
 
 class Limits(Strict):
@@ -221,7 +248,10 @@ class Benchmark(Strict):
     references: References = Field(
         default=References(), description="Models that membership attacks compare with."
     )
-    attacks: list[str] = Field(default=list(ATTACKS), min_length=1, description="shown in tables")
+    attacks: list[str] = Field(default=SHOWN, min_length=1, description="shown in tables")
+    headline: str = Field(
+        default=HEADLINE, description="attack behind FT, FR and RT AUC, verdicts and ranks"
+    )
     limits: Limits = Field(
         default=Limits(), description="What a difference to retrain must not exceed."
     )
@@ -236,6 +266,10 @@ class Benchmark(Strict):
     )
     ulira: ULira = Field(
         default=ULira(), description="Shadow models passed through the methods that are compared."
+    )
+    model_audits: dict[str, AuditRow] = Field(
+        default_factory=dict,
+        description="audits that need the models themselves, relearning for one: settings by name",
     )
     gap_terms: list[str] = Field(
         default=list(TERMS),
@@ -257,10 +291,22 @@ class Benchmark(Strict):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         metrics = [*self.gap_terms, *(name for row in self.published for name in row.values)]
-        for kind, names, known in (("metric", metrics, METRICS), ("attack", self.attacks, ATTACKS)):
+        attacks = [self.headline, *self.attacks]
+        for kind, names, known in (("metric", metrics, METRICS), ("attack", attacks, ATTACKS)):
             for name in names:
                 if name not in known:
                     raise ValueError(str(unknown(kind, name, known)))
+        if self.headline not in HEADLINES:
+            raise ValueError(
+                f"headline = '{self.headline}' does not score all samples, so there is no FR AUC:"
+                f" set it to another attack, such as {HEADLINE} or loss"
+            )
+        if not self.references.count and ATTACKS[self.headline].references:
+            alone = [name for name in HEADLINES if not ATTACKS[name].references]
+            raise ValueError(
+                f"headline = '{self.headline}' needs reference models: set references.count to 2 or"
+                f" more, or headline to {' or '.join(alone)}"
+            )
         if self.forget.requests > 1 and (self.swap or self.ulira.shadows):
             raise ValueError("swap and ulira need forget.requests = 1")
         if self.swap and self.forget.kind != "random":

@@ -6,12 +6,20 @@ from itertools import product
 from typing import Any
 
 from unlearnbench import registry
+from unlearnbench.authoring import ModelAudit
 from unlearnbench.data.splits import Split
 from unlearnbench.errors import unknown
 from unlearnbench.planning import plan as graph
 from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Access, Cell, Plan
-from unlearnbench.planning.rows import Entrant, controls, entrant, entrants
+from unlearnbench.planning.rows import (
+    Entrant,
+    at_first,
+    controls,
+    entrant,
+    entrants,
+    model_audits,
+)
 
 RunSeeds = tuple[int, ...]
 
@@ -32,7 +40,8 @@ def expand(
 
     Originals first, since most runs wait for them; then the long nodes that wait for nothing
     (references, retrains); then the short runs, which fill the gaps at the end. What only some
-    tables need, swapped runs and U-LiRA's worlds, comes after all that the main table needs.
+    tables need, audits of models, swapped runs and U-LiRA's worlds, comes after all that the main
+    table needs.
     keep_weights: of the models in the tables, beside those that others begin with.
     """
     registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
@@ -40,7 +49,7 @@ def expand(
     plan = _Expansion(benchmark, plugins).plan
     if keep_weights:
         for run in {cell.run for cell in plan.cells}:
-            plan.nodes[run] = replace(plan.nodes[run], keep_weights=True)
+            plan.keep(run)
     return Planned(benchmark, plan, plugins)
 
 
@@ -51,6 +60,7 @@ class _Expansion:
         self.benchmark, self.plan = benchmark, Plan()
         self._originals: dict[tuple[int, Split | None], str] = {}
         self._split_ids: dict[Split, str] = {}
+        self._shared_work: dict[object, str] = {}
         self._split = cache(self._new_split)  # every method asks for the same ones
         known, seeds, bank = registry.find("controls"), benchmark.seeds, benchmark.references
         # Yardstick and controls are the same whatever the methods are given.
@@ -67,12 +77,15 @@ class _Expansion:
         self.rows = list(entrants(benchmark, plugins))
         if benchmark.controls:
             self.rows += [entrant(name, Row(method=name), known) for name in controls()]
+        self._at_first = {row.label: at_first(row, plugins) for row in self.rows}
         for row in sorted(self.rows, key=lambda row: row.method.starts_from_original):
             for access in self._accesses(row):
                 self._add_row(row, access)
         self._add_original_cells()
         order = [ORIGINAL, RETRAIN, HELD_OUT, *(row.label for row in self.rows)]
         self.plan.cells.sort(key=lambda cell: order.index(cell.label))
+        for name, audit in model_audits(benchmark).items():
+            self.plan.audited[name] = self._audited(name, audit)
         if benchmark.swap:
             self._add_swapped()
         if benchmark.ulira.shadows:
@@ -89,7 +102,8 @@ class _Expansion:
         """Add a node once, with what its spec has of its own; return its id."""
         common = self.benchmark
         spec = graph.Spec(data=common.data, model=common.model, recipe=common.recipe, **own)
-        needs = tuple(dict.fromkeys(filter(None, (spec.original, spec.start, spec.other))))
+        needed = (spec.original, spec.start, spec.other, spec.shared)
+        needs = tuple(dict.fromkeys(filter(None, needed)))
         curve = common.curves and spec.original is not None
         return self.plan.add(graph.Node(spec, label, needs, keep_weights, curve))
 
@@ -122,6 +136,7 @@ class _Expansion:
 
         The same run under two labels is one node. suffix: of the label of a run in another world.
         """
+        row = row if start else self._at_first[row.label]
         world, models, continued = split if suffix else None, {}, False
         if row.method.starts_from_original:
             original = self._original(seeds[0], suffix, world)
@@ -129,6 +144,8 @@ class _Expansion:
             if row.method.needs_other:
                 models["other"] = self._other(seeds[0], world)
             continued = world is None and split.request < split.requests
+            if row.method.shared_settings is not None:
+                models["shared"] = self._shared(row, split, seeds[0], suffix, models)
         run = self._add(
             row.label + suffix,
             continued,
@@ -141,6 +158,30 @@ class _Expansion:
             **models,
         )
         return self._cell(row.label, access, split, seeds, run)
+
+    def _shared(
+        self, row: Entrant, split: Split, seed: int, suffix: str, models: dict[str, str]
+    ) -> str:
+        """Add once what a run shares with all of its method that agree in what it depends on.
+
+        Its seed is that of the original, so that runs of other seeds share it too.
+        """
+        name, original, other = row.row.method, models["original"], models.get("other")
+        known = {key: row.row.settings[key] for key in row.method.shared_settings or ()}
+        key = (name, str(known), split, original, other)
+        if key not in self._shared_work:
+            self._shared_work[key] = self._add(
+                f"{name} (shared){suffix}",
+                True,
+                kind="shared",
+                seed=seed,
+                method=name,
+                settings=known,
+                split=split,
+                original=original,
+                other=other,
+            )
+        return self._shared_work[key]
 
     def _new_split(self, fraction: float, seed: int, request: int, swap: bool = False) -> Split:
         shared = self.benchmark.forget.model_dump(exclude={"fractions"})
@@ -180,6 +221,36 @@ class _Expansion:
         for access, fraction, request, pair in every:
             split, run = self._split(fraction, pair[1], request), self._original(pair[0])
             self.plan.cells.append(self._cell(ORIGINAL, access, split, (*pair, pair[0]), run))
+
+    def _audited(self, name: str, audit: ModelAudit) -> list[Cell]:
+        """Add an audit of every model of the table on the first forget sets, after all requests.
+
+        Two cells of one run share its audit: what an audit may know does not depend on the access.
+        """
+        forget, known = self.benchmark.forget, dict.fromkeys(self.benchmark.seeds.forget)
+        seeds = list(known)[: self.benchmark.model_audits[name].sets]
+        last = [cell for cell in self.plan.cells if cell.request == forget.requests]
+        looked_at = [cell for cell in last if cell.seeds[-2] in seeds]
+        retrains: dict[object, list[str]] = {}
+        for cell in looked_at:
+            if cell.label == RETRAIN and audit.needs_retrain:
+                retrains.setdefault(cell.forget_set, []).append(cell.run)
+        audited = []
+        for cell in looked_at:
+            self.plan.keep(cell.run)
+            others = [run for run in retrains.get(cell.forget_set, ()) if run != cell.run]
+            run = self._add(
+                f"{self.plan.nodes[cell.run].label} ({name})",
+                kind="audit",
+                seed=self.plan.nodes[cell.run].spec.seed,
+                audit=name,
+                settings=audit.model_dump(mode="json"),
+                split=self._split(cell.fraction, cell.seeds[-2], cell.request),
+                start=cell.run,
+                other=next(iter(others), None),
+            )
+            audited.append(replace(cell, run=run))
+        return audited
 
     def _add_swapped(self) -> None:
         """Add, for each cell, the same with as many test samples in the place of the forget set.

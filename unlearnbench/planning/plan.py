@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -21,19 +22,22 @@ LATER: dict[type, dict[str, Any]] = {
 
 
 class Spec(Strict):
-    """Describe one node of the plan: an original, a reference or an unlearning run.
+    """Describe one node of the plan: a model, the audit of one, or work that runs share.
 
     Its id depends on everything that decides the resulting weights, and on nothing else.
     """
 
-    kind: Literal["original", "reference", "unlearn"]
+    kind: Literal["original", "reference", "unlearn", "audit", "shared"]
     data: DataSpec
     model: str
     recipe: Recipe
-    seed: int = Field(description="of the original, the reference bank or the unlearning run")
+    seed: int = Field(
+        description="of the original, the reference bank, the unlearning run or the run audited"
+    )
     member: int | None = Field(default=None, description="reference: its place in the bank, from 0")
     bank: int | None = Field(default=None, description="reference: how many there are")
     method: str | None = None
+    audit: str | None = Field(default=None, description="audit: which one of a model, by name")
     settings: dict[str, Any] = Field(default_factory=dict)
     access: Access = "full"
     split: Split | None = Field(
@@ -42,9 +46,15 @@ class Spec(Strict):
     original: str | None = Field(
         default=None, description="id of the original, the model before request 1"
     )
-    start: str | None = Field(default=None, description="id of the model the method is given")
+    start: str | None = Field(
+        default=None, description="id of the model that the method, or the audit, is given"
+    )
     other: str | None = Field(
-        default=None, description="id of another original, where a method needs one"
+        default=None,
+        description="id of another original, where a method needs one; audit: of a retrain",
+    )
+    shared: str | None = Field(
+        default=None, description="id of the work that the run shares with others of its method"
     )
 
     @field_validator("settings")
@@ -57,7 +67,8 @@ class Spec(Strict):
         """12 hex digits."""
         parts = {"recipe": self.recipe, "data": self.data, "split": self.split}
         later = {name: _unused(part) for name, part in parts.items() if part}
-        return _short(self.model_dump_json(exclude={**later, "other": self.other is None}))
+        absent = {name: getattr(self, name) is None for name in ("other", "audit", "shared")}
+        return _short(self.model_dump_json(exclude={**later, **absent}))
 
     @property
     def split_id(self) -> str | None:
@@ -143,3 +154,21 @@ class Plan:
         run = node.spec.id
         self.nodes.setdefault(run, node)
         return run
+
+    def keep(self, run: str) -> None:
+        """Have the weights of a node kept."""
+        self.nodes[run] = replace(self.nodes[run], keep_weights=True)
+
+
+def same_runs(runs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return, by label, the first of the labels that have the very same runs; the others only.
+
+    runs: pairs of a row's label and the id of a run, all of one condition.
+    """
+    made: dict[str, set[str]] = {}
+    for label, run in runs:
+        made.setdefault(label, set()).add(run)
+    first: dict[frozenset[str], str] = {}
+    for label, own in made.items():
+        first.setdefault(frozenset(own), label)
+    return {label: one for label, own in made.items() if (one := first[frozenset(own)]) != label}

@@ -156,7 +156,8 @@ def repeat(raw: dict[str, Any], count: int) -> None:
 def merge(asked: Benchmark, stored: Benchmark) -> Benchmark:
     """Keep the rows that were run before beside those asked for now, if all else is the same."""
     rows = {"methods", "plugins", "title", "tuning", "published"}
-    apart = rows | {"attacks", "limits"}  # ways of reading, not of running
+    # Nothing of which changes a row's runs.
+    apart = rows | {"attacks", "headline", "limits", "model_audits"}
     if asked.model_dump(exclude=apart) != stored.model_dump(exclude=apart):
         return asked
     plugins = list(dict.fromkeys([*stored.plugins, *asked.plugins]))

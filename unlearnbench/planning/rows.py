@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from unlearnbench import registry
-from unlearnbench.authoring import Method
+from unlearnbench.authoring import Method, ModelAudit
 from unlearnbench.errors import UserError, unknown
-from unlearnbench.outline import settings_class
-from unlearnbench.planning.benchmark import Benchmark, Row
+from unlearnbench.outline import audit_settings, settings_class
+from unlearnbench.planning.benchmark import AuditRow, Benchmark, Row
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.verdicts.verdict import Expectation
 
@@ -26,6 +26,17 @@ def entrant(label: str, row: Row, plugins: dict[str, registry.Plugin]) -> Entran
     """Make the method of a row. Raises UserError for wrong settings."""
     method = registry.build(settings_class(plugins[row.method]), label, row.settings)
     return Entrant(label, Row(method=row.method, settings=method.model_dump(mode="json")), method)
+
+
+def at_first(row: Entrant, plugins: dict[str, registry.Plugin]) -> Entrant:
+    """Return what a row amounts to on a first request: its method's twin, where that names one.
+
+    Raises UserError for a twin that is not there or lacks one of the settings.
+    """
+    if not row.method.twin:
+        return row
+    registry.get(plugins, "method", row.method.twin)
+    return entrant(row.label, Row(method=row.method.twin, settings=row.row.settings), plugins)
 
 
 def controls() -> dict[str, Expectation]:
@@ -63,10 +74,10 @@ def titles(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> dict[st
 def resolve(
     benchmark: Benchmark, plugins: dict[str, registry.Plugin], wanted: Iterable[str] | None
 ) -> tuple[Benchmark, dict[str, str]]:
-    """Write out which methods run, with every setting; `wanted` None: as the benchmark says.
+    """Write out which methods and audits run, with every setting; `wanted` None: as it says.
 
     A label in the file is a method's name, or any word with a `method` key beside its settings.
-    The retrain row is always there. Raises UserError for unknown methods and wrong settings; a
+    The retrain row is always there. Raises UserError for what is unknown and for wrong settings; a
     broken method that nobody named is left out and returned with the reason.
     """
     listed = benchmark.methods
@@ -86,7 +97,11 @@ def resolve(
             if label not in others:
                 raise
             broken[label] = str(error)
-    return benchmark.model_copy(update={"methods": rows}), broken
+    audits = {
+        name: AuditRow(sets=benchmark.model_audits[name].sets, **audit.model_dump(mode="json"))
+        for name, audit in model_audits(benchmark).items()
+    }
+    return benchmark.model_copy(update={"methods": rows, "model_audits": audits}), broken
 
 
 def entrants(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> Iterator[Entrant]:
@@ -99,3 +114,17 @@ def entrants(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> Itera
                 "Name its file with --plugin.",
             )
         yield entrant(label, row, plugins)
+
+
+def model_audits(benchmark: Benchmark) -> dict[str, ModelAudit]:
+    """Make the audits of models that a benchmark asks for, by name.
+
+    Raises UserError for one that is unknown, and for wrong settings.
+    """
+    known = registry.find("model_audits")
+    return {
+        name: registry.build(
+            audit_settings(registry.get(known, "audit of models", name)), name, row.settings
+        )
+        for name, row in benchmark.model_audits.items()
+    }

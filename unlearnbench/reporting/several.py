@@ -16,7 +16,7 @@ from unlearnbench.reporting.figures import Drawing, ranking
 from unlearnbench.reporting.figures.drawing import Gathered
 from unlearnbench.reporting.summary import flat
 from unlearnbench.reporting.tables import table
-from unlearnbench.reporting.tables.papers import claims_tables
+from unlearnbench.reporting.tables.papers import claims_tables, left_out
 from unlearnbench.reporting.tables.rows import LABEL, mean_and_std
 from unlearnbench.reporting.write import Section
 from unlearnbench.verdicts.inference import LEVEL, half_width
@@ -177,10 +177,18 @@ def overview(benchmarks: Mapping[str, Findings]) -> tuple[str, list[str], list[S
         " methods of every setting are compared. Each benchmark has a report of its own beside"
         " this one.",
     ]
+    said += filter(None, [left_out(benchmarks)])
     n, k = ranks.shape
     if n < 2 or k < 2:
         return title, [*said, "Fewer than two settings or methods in common: no ranks."], last
     apart = critical_difference(k, n)
+    if apart > k - 1:
+        few = (
+            f"No ranks: of {k} methods in {n} settings two mean ranks differ if they are"
+            f" {apart:.1f} apart or more (Nemenyi's test at 5 %), but no two can be more than"
+            f" {k - 1} apart. It takes more settings."
+        )
+        return title, [*said, few], last
     p = friedmanchisquare(*ranks.to_numpy().T).pvalue if k > 2 else float("nan")
     said.append(
         f"Two mean ranks differ if they are {apart:.2f} apart or more (Nemenyi's test at 5 %, {k}"
@@ -201,10 +209,13 @@ def overview(benchmarks: Mapping[str, Findings]) -> tuple[str, list[str], list[S
 
 
 def rank_map(benchmarks: Mapping[str, Findings]) -> pd.DataFrame:
-    """Return ranks, a row a setting and a column a method; equals share their mean rank."""
+    """Return ranks, a row a setting and a column a method; equals share their mean rank.
+
+    Settings where a control failed are left out.
+    """
     distances: dict[str, dict[str, float]] = {}
     for name, findings in benchmarks.items():
-        for condition in findings.conditions:
+        for condition in findings.sound().conditions:
             distances[f"{name}: {condition.heading}"] = {
                 label: np.inf if verdict.flags else abs(verdict.gap.value)
                 for label, verdict in condition.verdicts().items()

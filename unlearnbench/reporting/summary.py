@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from unlearnbench.audits.attacks import HEADLINE, attack_title
+from unlearnbench.audits.attacks import attack_title
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.references import reference_counts
 from unlearnbench.evaluation.findings import Condition, Findings
@@ -14,9 +14,16 @@ from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.tables.papers import claims_tables
-from unlearnbench.verdicts.audit import ALL
+from unlearnbench.reporting.tables.rows import OLD
 from unlearnbench.verdicts.inference import FEWEST
 
+BEGINNINGS = {
+    "equivalent": "Equivalent to retraining",
+    "no difference found": "No difference found; relearning not possible",
+    "inconclusive": "Inconclusive",
+    "different": "Different from retraining",
+}
+"""How the sentence begins that lists the methods of a verdict."""
 NEAR = 1.0
 """Points of AUC by which more references may move the original's and still be called enough."""
 
@@ -31,9 +38,11 @@ def about(findings: Findings) -> dict[str, Any]:
     tested = findings.runs[findings.runs["label"] != RETRAIN]
     return {
         "b": benchmark,
+        "rule": rule(findings),
         "notes": warnings(findings),
         "repetitions": tested["forget_seed"].nunique(),
-        "references": findings.references,
+        "references": findings.references or "no",
+        "headline": attack_title(benchmark.headline),
         "machines": [machines[key] for key in sorted(machines, key=repr)],
         "recipe": dict(flat(benchmark.recipe.model_dump(exclude_none=True))),
         "settings": {label: row.settings for label, row in benchmark.methods.items()},
@@ -68,6 +77,25 @@ def _searches(findings: Findings) -> list[tuple[str, int, int, float]]:
     return rows
 
 
+def rule(findings: Findings) -> str:
+    """State how verdicts are reached, and how the file says that its margins were set."""
+    limits = findings.benchmark.limits
+    if any(condition.old for condition in findings.conditions):
+        return " ".join(filter(None, [OLD, limits.because]))
+    stated = (
+        "The verdict on a method is over all audits. Different: at least one audit finds a"
+        " difference (5 %, after Holm's correction for all audits and methods). Equivalent: none"
+        " does, and every audit with power shows that the gap is small enough (two one-sided tests"
+        f" at 5 %), among them {audit_title(findings.benchmark.headline)} and relearning; where"
+        " there were no models to relearn, the best word is 'no difference found'. Inconclusive:"
+        " anything else. Small"
+        f" enough: within {limits.said}. An audit has power if it tells the original from"
+        " retrain and would pass a perfect retrain four times in five; one without power can show"
+        " a difference, but neither grants nor blocks 'equivalent'."
+    )
+    return " ".join(filter(None, [stated, limits.because]))
+
+
 def outcome(condition: Condition) -> Iterator[str]:
     """Say in sentences what came out for one condition."""
     verdicts = condition.verdicts()
@@ -76,38 +104,30 @@ def outcome(condition: Condition) -> Iterator[str]:
         return
     there = [label for label in (ORIGINAL, RETRAIN) if label in verdicts]
     levels = [f"{label} {verdicts[label].auc.value:.1f} %" for label in there]
+    attack = attack_title(condition.benchmark.headline)
     yield (
-        f"{condition.heading}. A membership attack (RMIA) tells forgotten samples"
+        f"{condition.heading}. A membership attack ({attack}) tells forgotten samples"
         f" from others with an AUC of: {', '.join(levels)}; 50 % is guessing."
     )
-    endings = {
-        "equivalent": f"Equivalent to retraining within {condition.benchmark.limits.said}",
-        "inconclusive": "Neither shown to be equivalent nor different",
-        "different": "Different from retraining",
-    }
-    methods = [verdict for label, verdict in verdicts.items() if label in condition.methods]
-    for word, ending in endings.items():
-        labels = [v.label for v in methods if v.word == word and not v.flags]
+    if condition.old:
+        yield OLD
+    methods = [label for label in condition.methods if label in verdicts]
+    flagged = {label: flags for label in methods if (flags := verdicts[label].flags)}
+    for word, beginning in BEGINNINGS.items():
+        labels = [n for n in methods if n not in flagged and condition.word(n) == word]
         if labels:
-            yield f"{ending}: {', '.join(labels)}."
-    flagged = [f"{verdict.label} ({verdict.flags})" for verdict in methods if verdict.flags]
+            yield f"{beginning}: {', '.join(_with_finding(condition, n) for n in labels)}."
     if flagged:
-        yield f"Not ranked: {', '.join(flagged)}."
-    unseen = [verdict.label for verdict in methods if verdict.word != "different"]
-    yield from _other_attacks(condition, unseen)
+        yield f"Not ranked: {', '.join(f'{label} ({why})' for label, why in flagged.items())}."
     yield from _enough_references(condition)
 
 
-def _other_attacks(condition: Condition, labels: list[str]) -> Iterator[str]:
-    """Name the attacks other than RMIA that find methods different of which RMIA does not."""
-    seeing: dict[str, list[str]] = {}
-    for attack in condition.every_attack:
-        verdicts = condition.verdicts(attack)
-        for label in labels:
-            if attack != HEADLINE and label in verdicts and verdicts[label].word == "different":
-                seeing.setdefault(label, []).append(attack_title(attack))
-    for label, attacks in seeing.items():
-        yield f"But other attacks find {label} different: {', '.join(attacks)}."
+def _with_finding(condition: Condition, label: str) -> str:
+    """Name a row and, if it is different, which audit is surest of that."""
+    found = condition.overall(label)
+    if found is None or found.word != "different":
+        return label
+    return f"{label} ({audit_title(found.strongest)} {found.gap.value:+.0f} points)"
 
 
 def _enough_references(condition: Condition) -> Iterator[str]:
@@ -120,13 +140,13 @@ def _enough_references(condition: Condition) -> Iterator[str]:
     first = counts[moving[-1] + 1] if len(moving) else counts[0]
     if first == counts[-1]:
         yield (
-            f"With half of the {first} references the original's FT AUC is another by more than"
-            f" {NEAR:g} point: more of them may find more (references.count={2 * first})."
+            f"{first} reference models may be too few: with half of them the original's FT AUC"
+            f" moves by more than {NEAR:g} point (references.count={2 * first})."
         )
     else:
         yield (
-            f"From {first} of the {counts[-1]} references on the original's FT AUC stays within"
-            f" {NEAR:g} point of what it is with all."
+            f"With {first} of the {counts[-1]} reference models the original's FT AUC is within"
+            f" {NEAR:g} point of that with all; {counts[-1]} others may differ by more."
         )
 
 
@@ -161,11 +181,15 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
         ("Access", ", ".join(b.access)),
         ("Repetitions", f"originals {originals}, runs {runs}, combined by {seeds.pairing}"),
         ("Yardstick", f"{seeds.retrains} retrained models for each forget set{held}"),
-        ("Attacks", f"{findings.references} reference models on halves of pooled data"),
         (
-            "Declared beforehand",
-            f"equivalent means within {b.limits.said}; a method that"
-            f" loses more than {b.limits.utility:g} points of test accuracy is not ranked",
+            "Attacks",
+            f"{findings.references or 'no'} reference models on halves of pooled data; FT AUC is"
+            f" that of {attack_title(b.headline)}",
+        ),
+        ("Verdicts", rule(findings)),
+        (
+            "Not ranked",
+            f"a method that loses more than {b.limits.utility:g} points of test accuracy",
         ),
         ("Tuning", f"{tuning} (said by the file, of its own rows)" if tuning else "none is said"),
     ]
@@ -187,12 +211,14 @@ def of_condition(condition: Condition) -> Iterator[str]:
     verdicts = condition.verdicts()
     if ORIGINAL in verdicts and not verdicts[ORIGINAL].power:
         yield (
-            "RMIA cannot tell the original's members, so FT AUC says nothing of forgetting: take"
-            " more references, larger forget sets, or more of them."
+            f"{attack_title(condition.benchmark.headline)} cannot tell the original's members, so"
+            " FT AUC says nothing of forgetting: take more references, larger forget sets, or more"
+            " of them."
         )
     for label, _, problems in condition.controls():
         if problems and label != ORIGINAL:
-            yield f"the control '{label}' failed: {'; '.join(problems)}."
+            why = "; ".join(problems)
+            yield f"the control '{label}' failed ({why}), so trust no verdict of this table."
     labels = {*condition.labels} - {ORIGINAL}
     compared = [verdict for label, verdict in verdicts.items() if label in labels]
     for verdict in compared:
@@ -202,15 +228,11 @@ def of_condition(condition: Condition) -> Iterator[str]:
     if tested and max(verdict.sets for verdict in tested) < FEWEST:
         yield "fewer than three forget sets, so every verdict is inconclusive."
         return
-    weak = [
-        audit_title(audit)
-        for audit, rows in condition.audits.items()
-        if audit != ALL and not any(finding.power for finding in rows.values())
-    ]
-    if weak:
+    if condition.powerless:
         yield (
-            "these audits have too few samples and seeds to show that anything is equivalent:"
-            f" {', '.join(weak)}."
+            "these audits have no power, so they do not count towards 'equivalent':"
+            f" {'; '.join(map(audit_title, condition.powerless))}. Add seeds or a larger forget"
+            " set."
         )
 
 
@@ -224,7 +246,10 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     if findings.open:
         yield f"Not complete: {findings.open} of {findings.models} models are still to be made."
     if findings.lacking:
-        yield f"No membership AUC yet: {findings.lacking} of {findings.references} references lack."
+        yield (
+            f"No membership AUC yet: {findings.lacking} of {findings.references} reference models"
+            " are still missing."
+        )
     for label, count in findings.stale.items():
         yield (
             f"{label} is stale: its source has changed since {count} of its runs were made"

@@ -22,7 +22,7 @@ def expected(node: Node) -> float:
     if spec.kind == "reference":
         return (1 + data.test / data.train) / 2 if data.train and data.test else 0.6
     forgotten = spec.split.fraction if spec.split else 0.0
-    if spec.original is None:
+    if spec.kind == "unlearn" and spec.original is None:
         return 1 - forgotten
     epochs = spec.settings.get("epochs")
     if not isinstance(epochs, int):
@@ -61,7 +61,9 @@ def from_store(plan: Plan, store: Store) -> Pace:
     pace = Pace()
     for run, node in plan.nodes.items():
         if store.done(run):
-            pace.learn(node, store.record(run)["seconds"]["total"])
+            record = store.record(run)
+            charged = record.get("shared", {}).get("seconds", 0.0)
+            pace.learn(node, record["seconds"]["total"] - charged)
     if not pace.rates:
         pace.rates = list(_similar(plan, store))
     return pace

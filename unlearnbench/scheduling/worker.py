@@ -14,6 +14,7 @@ from unlearnbench import registry
 from unlearnbench.environment import describe
 from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution.execute import Outcome, execute
+from unlearnbench.execution.signals import compact
 from unlearnbench.files import no_room
 from unlearnbench.planning.plan import Node, digest
 from unlearnbench.scheduling.slots import Activity, Event, Job, Slot
@@ -40,7 +41,9 @@ def work(job: Job, slot: Slot) -> Event:
         if slot.device.startswith("cuda"):
             torch.cuda.set_device(slot.device)
         place = job.workplace
-        outcome = execute(node.spec, slot.device, place, weights, on_epoch, curve=node.curve)
+        outcome = execute(
+            node.spec, slot.device, place, weights, on_epoch, store.record, curve=node.curve
+        )
         save(store, node, outcome, slot.device)
     except Exception as error:  # the boundary: whatever a method does, the other runs go on
         full = no_room(error, job.results) if isinstance(error, OSError) else None
@@ -75,11 +78,30 @@ def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
         "environment": describe(device),
         **outcome.about,
     }
+    if spec.shared is not None:
+        charge(record, spec.shared, store.record(spec.shared))
     if recorder.profile is not None:
         inside = {part: s for part, s in recorder.seconds.items() if part != "total"}
         record["profile"] = recorder.profile | inside
     # References serve attacks, which need one number a sample; whole distributions would be bulk.
-    logits = {} if spec.kind == "reference" else {"logits": outcome.logits.astype("float16")}
+    logits = {}
+    if outcome.logits is not None and spec.kind != "reference":
+        logits["logits"] = compact(outcome.logits)
     tensors = {name: value.contiguous() for name, value in outcome.weights.items()}
     weights = partial(save_file, tensors) if node.keep_weights else None
     store.save(spec, record, outcome.signals, logits, split, weights)
+
+
+def charge(record: dict[str, Any], shared: str, made: dict[str, Any]) -> None:
+    """Add to a run's costs those of the work that it shares, and to its notes what that noted.
+
+    shared, made: id and record of the work. How much of the costs is its own is kept apart.
+    """
+    seconds, extra = record["seconds"], made["seconds"]
+    record["shared"] = {"run": shared, "seconds": extra["total"], "gradients": made["gradients"]}
+    record["seconds"] = {
+        part: seconds.get(part, 0.0) + extra.get(part, 0.0) for part in {**extra, **seconds}
+    }
+    record["gradients"] += made["gradients"]
+    record["notes"] = made["notes"] | record["notes"]
+    record["peak memory MB"] = max(record["peak memory MB"], made["peak memory MB"])

@@ -95,7 +95,7 @@ def adopt(store: Store, plan: Plan) -> dict[str, int]:
     wanted = {
         run: node.keep_weights
         for run, node in plan.nodes.items()
-        if node.spec.kind != "unlearn" and not store.exists(run)
+        if node.spec.kind in ("original", "reference") and not store.exists(run)
     }
     adopted: dict[str, int] = {}
     # Nothing is wanted whenever a command is typed again: other folders are not looked through.

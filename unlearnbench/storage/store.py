@@ -52,7 +52,9 @@ class Store:
 
         s seed, f forget set, r request, x swapped, w shadow world, m member of the bank.
         """
-        label = spec.method or spec.kind
+        label = spec.audit or spec.method or spec.kind
+        if spec.kind == "shared":
+            label += "-shared"
         parts = [f"s{spec.seed}"]
         if spec.split is not None and spec.split.kind == "shadow":
             parts.append(f"w{spec.split.request}")
@@ -147,11 +149,11 @@ class Store:
         return self._path(run, "record.json").stat().st_mtime_ns
 
     def signals(self, run: str, *names: str) -> Arrays:
-        """Return a run's signals, one number a sample each: those named, all if none is."""
+        """Return a run's signals, one number a sample each: those named that it has, or all."""
         return _load(self._path(run, "signals.npz"), *names)
 
     def logits(self, run: str) -> NDArray[Any]:
-        """Return a run's logits, float16 [n, classes]; references have none."""
+        """Return a run's logits, float16 [n, classes], up to a constant a sample."""
         return _load(self._path(run, "logits.npz"))["logits"]
 
     def split(self, split: str) -> Arrays:
@@ -175,7 +177,7 @@ class Store:
         split: Arrays | None = None,
         weights: Callable[[Path], object] | None = None,
     ) -> None:
-        """Write a run: weights and split if any, signals, logits if any, and last its record.
+        """Write a run: weights, split, signals and logits, if any, and last its record.
 
         The record has the checksums of all the others, and one of itself; a profile in it is told
         how long the others took.
@@ -188,7 +190,8 @@ class Store:
         if split is not None:
             path = self.folder / "splits" / f"{spec.split_id}.npz"
             files["split"] = write(path, _saver(split))
-        files["signals.npz"] = write(folder / "signals.npz", _saver(signals))
+        if signals:
+            files["signals.npz"] = write(folder / "signals.npz", _saver(signals))
         if logits:
             files["logits.npz"] = write(folder / "logits.npz", _saver(logits))
         if "profile" in record:
@@ -215,7 +218,7 @@ _reading = Lock()
 
 def _load(path: Path, *names: str) -> Arrays:
     with _reading, np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in names or stored.files}
+        return {name: stored[name] for name in names or stored.files if name in stored.files}
 
 
 def _saver(arrays: Arrays) -> Callable[[Path], None]:

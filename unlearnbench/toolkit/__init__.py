@@ -1,6 +1,10 @@
 """What methods are made of: examples, training, the adversarial search, masks, wrong labels."""
 
-from unlearnbench.toolkit.adversarial import adversarial_examples, adversarial_pairs
+from unlearnbench.toolkit.adversarial import (
+    adversarial_examples,
+    adversarial_pairs,
+    adversarial_search,
+)
 from unlearnbench.toolkit.examples import Examples, divergence, outputs, random_labels
 from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.saliency import saliency_mask, squared_gradients
@@ -12,6 +16,7 @@ __all__ = [
     "Trainer",
     "adversarial_examples",
     "adversarial_pairs",
+    "adversarial_search",
     "divergence",
     "finetune",
     "outputs",

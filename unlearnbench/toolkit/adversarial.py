@@ -1,7 +1,7 @@
 """AMUN's adversarial set: for each forgotten sample the nearest image with another label."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -112,7 +112,7 @@ def paper_search(
     found.radius.fill_(radius)
     clean, truth = found.clean, found.truth
     look, cap = look or (LOOK if clean.is_cuda else 1), clean[0].numel() ** 0.5
-    gradients = torch.zeros((), dtype=torch.int64, device=clean.device)
+    idle = torch.zeros((), dtype=torch.int64, device=clean.device)
     taken = torch.zeros_like(truth)  # steps at this radius
     index, waiting = torch.arange(len(clean), device=clean.device).tensor_split([batch])
     live, turn = torch.ones_like(index, dtype=torch.bool), 0
@@ -129,7 +129,7 @@ def paper_search(
             if not looking or bool(live.any()):
                 ahead = torch.where(live, negative_margin(logits, label), 0.0)
                 (gradient,) = torch.autograd.grad(ahead.sum(), here)
-                gradients += live.sum()
+                idle += (~live).sum()
                 taken[index] += live
                 # 0.1 radius along the gradient, then back into the ball and into [0, 1]
                 along = 0.1 * rows(bound) * gradient / rows(norms(gradient).clamp_min(1e-30))
@@ -142,7 +142,7 @@ def paper_search(
                 index = torch.cat((kept, fresh))
                 live = torch.ones_like(index, dtype=torch.bool)
     found.radius[found.flipped & (taken == 0)] = 0.0
-    recorder().gradients += int(gradients)
+    recorder().idle += int(idle)
     return found
 
 
@@ -213,7 +213,6 @@ def _descend(model: nn.Module, found: Found, index: Tensor, steps: int) -> None:
             break
         away = negative_margin(logits, labels)
         (gradient,) = torch.autograd.grad(away.sum(), here)
-        recorder().gradients += len(labels)
         if step == 0:
             radius = -away.detach() / norms(gradient).clamp_min(1e-30)
         else:
@@ -279,7 +278,6 @@ def _step(
     here = clean + bound * (2 * noise - 1)
     here = here.contiguous(memory_format=torch.channels_last).requires_grad_()
     (gradient,) = torch.autograd.grad(negative_margin(model(here), labels).sum(), here)
-    recorder().gradients += len(labels)
     away = here.detach() + OVERSHOOT * bound * gradient.sign() - clean
     return (clean + away.clamp(-bound, bound)).clamp_(0.0, 1.0)
 
@@ -290,36 +288,51 @@ Search = Literal["paper", "closest", "one-step"]
 def adversarial_examples(
     model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper", seed: int = 0
 ) -> Examples:
-    """Return AMUN's D_A as in `adversarial_pairs`: images under the label that they flipped to."""
-    return adversarial_pairs(model, forget, radius=radius, search=search, seed=seed)[0]
+    """Search AMUN's D_A: images near those of `forget`, under the label that they flipped to.
+
+    As in `adversarial_search` and `adversarial_pairs`.
+    """
+    found = adversarial_search(model, forget, radius=radius, search=search, seed=seed)
+    return adversarial_pairs(forget, found)[0]
 
 
-def adversarial_pairs(
+def adversarial_search(
     model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper", seed: int = 0
-) -> tuple[Examples, Examples]:
-    """Return AMUN's D_A, and beside each of its examples the one of `forget` it was found from.
+) -> dict[str, Tensor]:
+    """Search an adversarial example of each of `forget`; return what `adversarial_pairs` takes.
 
     search: "paper" is AMUN's own, PGD-50 in a ball that starts at `radius` and doubles; "closest"
     finds nearer ones for a fraction of the gradients, and leaves to the paper's what it does not
-    flip; "one-step" is a weaker one, whose random starts come from `seed`. Not to be augmented, in
-    the order of `forget`. Examples that could not be flipped are left out; how many, and how far
-    the others had to move, goes into the run's record.
+    flip; "one-step" is a weaker one, whose random starts come from `seed`. Returns images, float32
+    [n, C, H, W] in [0, 1], and labels, int64 [n], which are the true ones where nothing was found.
+    How many that are, and how far the others had to move, goes into the run's record.
     """
     recording = recorder()
     with recording.timed("adversarial search", forget.labels.device):
         before = recording.gradients
         found = _search(model, forget, radius, search, seed)
-        moved = (found.images - found.clean).flatten(1).norm(dim=1)[found.flipped]
+        moved, flipped = norms(found.images - found.clean), found.flipped
+        each = zip(moved.tolist(), flipped.tolist(), strict=True)
         recording.notes["adversarial search"] = {
             "samples": len(forget),
             "not flipped": len(found.left),
-            "mean l2 distance": float(moved.mean()) if len(moved) else None,
+            "mean l2 distance": float(moved[flipped].mean()) if flipped.any() else None,
             "gradients": recording.gradients - before,
-            "distances": [round(d, 5) for d in moved.tolist()],
+            "distances": [round(one, 5) if found_one else None for one, found_one in each],
             "radii": [round(r, 5) for r in found.radius.tolist()],
         }
-    pairs = Examples(found.images, found.labels, forget.augment, forget.recipe)
-    return pairs.unaugmented().select(found.flipped), forget.select(found.flipped)
+    return {"images": found.images, "labels": found.labels}
+
+
+def adversarial_pairs(forget: Examples, found: Mapping[str, Tensor]) -> tuple[Examples, Examples]:
+    """Return AMUN's D_A, and beside each of its examples the one of `forget` it was found from.
+
+    found: by `adversarial_search`. In the order of `forget`, without those that could not be
+    flipped; D_A is not to be augmented.
+    """
+    flipped = found["labels"] != forget.labels
+    pairs = Examples(found["images"], found["labels"], forget.augment, forget.recipe)
+    return pairs.unaugmented().select(flipped), forget.select(flipped)
 
 
 def _search(model: nn.Module, forget: Examples, radius: float, search: Search, seed: int) -> Found:

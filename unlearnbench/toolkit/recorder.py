@@ -1,6 +1,7 @@
 """What a run notes about itself while it works: time by part, gradients, loss by epoch."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -16,8 +17,10 @@ class Recorder:
     """Collect what the toolkit reports; the harness puts it into the record."""
 
     seconds: dict[str, float] = field(default_factory=dict)
-    gradients: int = 0
-    """Forward-backward passes, counted in samples."""
+    passed: Counter[str] = field(default_factory=Counter)
+    """Samples passed backward, by place in the model; see `toolkit.counting`."""
+    idle: int = 0
+    """Those of them that only kept a batch full: they were done, or had nothing to do."""
     trace: list[dict[str, Any]] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     on_epoch: Callable[[int, int], None] | None = None
@@ -26,7 +29,12 @@ class Recorder:
     probe: Callable[[nn.Module], dict[str, float]] | None = None
     """What to note of the model after each epoch, where that is asked for."""
     aside: float = 0.0
-    """Seconds spent on that, which belong to no part."""
+    """Seconds that belong to no part, spent on that and on choosing between forms of a step."""
+
+    @property
+    def gradients(self) -> int:
+        """Samples whose gradient was taken."""
+        return max(self.passed.values(), default=0) - self.idle
 
     def epoch(self, number: int, of: int, loss: float, model: nn.Module | None = None) -> None:
         """Note that epoch `number` (from 1) of `of` is over, with its mean loss.
@@ -35,12 +43,23 @@ class Recorder:
         """
         entry: dict[str, Any] = {"epoch": number, "loss": loss}
         if self.probe and model is not None:
-            start = time.perf_counter()
-            entry |= self.probe(model)
-            self.aside += time.perf_counter() - start
+            with self.apart(next(model.parameters()).device):
+                entry |= self.probe(model)
         self.trace.append(entry)
         if self.on_epoch:
             self.on_epoch(number, of)
+
+    @contextmanager
+    def apart(self, device: torch.device) -> Iterator[None]:
+        """Keep a block's time and gradients out of what the run costs."""
+        synchronise(device)
+        start = time.perf_counter()
+        try:
+            with recording(Recorder()):
+                yield
+        finally:
+            synchronise(device)
+            self.aside += time.perf_counter() - start
 
     def part(self, name: str, device: torch.device) -> AbstractContextManager[None]:
         """Add a block's time to the profile, if there is one; a GPU then waits at both ends."""

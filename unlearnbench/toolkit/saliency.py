@@ -23,15 +23,13 @@ def saliency_mask(model: nn.Module, examples: Examples, *, keep: float) -> Mask 
     """
     if keep >= 1:
         return None
-    recording = recorder()
-    with recording.timed("saliency mask", examples.labels.device):
+    with recorder().timed("saliency mask", examples.labels.device):
         model.eval()
         model.zero_grad(set_to_none=True)
         for pixels, labels in examples.batches(examples.recipe.batch_size):
             functional.cross_entropy(model(pixels), labels, reduction="sum").backward()  # type: ignore[no-untyped-call]
         gradients = {n: p.grad.abs() for n, p in model.named_parameters() if p.grad is not None}
         model.zero_grad(set_to_none=True)
-        recording.gradients += len(examples)
         flat = torch.cat([g.flatten() for g in gradients.values()])
         kept = torch.zeros_like(flat, dtype=torch.bool)
         kept[flat.topk(round(keep * len(flat))).indices] = True
@@ -46,8 +44,7 @@ def squared_gradients(model: nn.Module, examples: Examples) -> dict[str, Tensor]
     their authors' code takes batches, of the size used in training, and so is it here. Clean
     images, eval mode.
     """
-    recording = recorder()
-    with recording.timed("squared gradients", examples.labels.device):
+    with recorder().timed("squared gradients", examples.labels.device):
         model.eval()
         means = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
         size = examples.recipe.batch_size
@@ -57,5 +54,4 @@ def squared_gradients(model: nn.Module, examples: Examples) -> dict[str, Tensor]
             gradients = torch.autograd.grad(loss, list(model.parameters()))
             for mean, gradient in zip(means.values(), gradients, strict=True):
                 mean += gradient**2 / batches
-        recording.gradients += len(examples)
         return means

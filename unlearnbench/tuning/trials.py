@@ -61,11 +61,12 @@ def trial_benchmark(raw: dict[str, Any], seeds: list[int]) -> dict[str, Any]:
         "seeds": raw["seeds"]
         | {"originals": seeds, "forget": seeds, "runs": seeds, "pairing": "zip"},
         "references": raw.get("references", {}) | {"seed": seeds[0]},
-        "attacks": [HEADLINE],
+        "attacks": [raw.get("headline", HEADLINE)],
         "controls": False,
         "curves": False,
         "swap": False,
         "ulira": {},
+        "model_audits": {},
     }
     kept = {key: value for key, value in raw.items() if key not in ("published", "tuning")}
     return kept | changed
@@ -88,9 +89,12 @@ class Criterion:
     value: Callable[[pd.DataFrame, list[str]], pd.Series[float]]
 
 
-def measure(plan: Plan, store: Store) -> pd.DataFrame:
-    """Return one row a finished cell of the plan: label, setting, seeds, run and metrics."""
-    measured = Measurement(plan, store, []).run().cells
+def measure(plan: Plan, store: Store, headline: str) -> pd.DataFrame:
+    """Return one row a finished cell of the plan: label, setting, seeds, run and metrics.
+
+    headline: the attack behind the AUCs.
+    """
+    measured = Measurement(plan, store, [], headline).run().cells
     return pd.DataFrame([run_columns(cell) | found.values for cell, found in measured.items()])
 
 
@@ -157,7 +161,7 @@ class Tuned:
 
     def judge(self, start: int, plan: Plan, store: Store) -> None:
         """Say how the trials from number `start` on did, whose runs are in the plan."""
-        runs = measure(plan, store)
+        runs = measure(plan, store, self.benchmark.headline)
         runs["value"] = self.criterion.value(runs, self.benchmark.gap_terms)
         runs["seconds"] = [store.record(run)["seconds"]["total"] for run in runs["run"]]
         by_label = {str(label): own for label, own in runs.groupby("label")}

@@ -187,7 +187,7 @@ def _originals(own: Mapping[tuple[int, ...], Part]) -> Mapping[object, Part]:
     return by_set | {seeds[:2]: part for seeds, part in own.items() if len(seeds) > 2}
 
 
-def examine(
+def look_for(
     audit: str, trials: Trials, rule: Rule, null: float | None = None
 ) -> dict[str, Finding]:
     """Return what an audit finds of every row that has retrains to be compared with, by label."""

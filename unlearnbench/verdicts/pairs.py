@@ -16,7 +16,7 @@ def compare_pairs(trials: Trials, retrain: str, labels: Sequence[str]) -> list[d
     sign: |b| > |a| says just that, whichever side of retrain the two are on. The p-value of a pair
     is the larger of the two (intersection-union), Holm-adjusted for the number of pairs. Returns
     rows of `Findings.pairs`: the one that looks nearer, the other, by how much nearer it is, in
-    points, with an interval, and p.
+    points, with an interval, and p before and after that adjustment.
     """
     parts = {label: own for label, own in differences(trials, retrain).items() if label in labels}
     far = {label: combine(list(own.values())).value for label, own in parts.items() if own}
@@ -27,13 +27,13 @@ def compare_pairs(trials: Trials, retrain: str, labels: Sequence[str]) -> list[d
         if shared:
             distance, p = _nearer([(parts[nearer][s], parts[farther][s]) for s in shared])
             pairs.append((nearer, farther, distance, p))
-    adjusted = holm([p if apart.sets >= FEWEST else 1.0 for _, _, apart, p in pairs])
+    raw = [p if apart.sets >= FEWEST else 1.0 for _, _, apart, p in pairs]
     return [
         {"nearer": nearer, "farther": farther, "difference": apart.value}
         | {"sampling_error": apart.sampling, "seed_error": apart.seeds}
         | dict(zip(("low", "high"), apart.interval(), strict=True))
-        | {"p": p}
-        for (nearer, farther, apart, _), p in zip(pairs, adjusted, strict=True)
+        | {"p_raw": p, "p": p_all}
+        for (nearer, farther, apart, _), p, p_all in zip(pairs, raw, holm(raw), strict=True)
     ]
 
 
@@ -49,6 +49,27 @@ def _nearer(shared: Sequence[tuple[Part, Part]]) -> tuple[Estimate, float]:
     agree = difference.value * side > 0 and total.value * side > 0
     p = max(difference.p_zero, total.p_zero) if agree else 1.0
     return joint.along(-side if a * side >= 0 else side, side), p
+
+
+def against(compared: Sequence[Mapping[str, Any]], label: str) -> list[dict[str, Any]]:
+    """Compare every other row with one, Holm-adjusted for these comparisons alone.
+
+    compared: pairs as `compare_pairs` returns them. Returns of each other row its label, by how
+    much farther from retrain it is than `label`, in points, with an interval, and p.
+    """
+    own = [pair for pair in compared if label in (pair["nearer"], pair["farther"])]
+    adjusted = holm([pair["p_raw"] for pair in own])
+    return [_seen_from(label, pair) | {"p": p} for pair, p in zip(own, adjusted, strict=True)]
+
+
+def _seen_from(label: str, pair: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the other row of a pair, and by how much farther it is than this one."""
+    errors = {name: pair[name] for name in ("sampling_error", "seed_error", "p_raw")}
+    difference, low, high = pair["difference"], pair["low"], pair["high"]
+    if pair["nearer"] != label:
+        difference, low, high = -difference, -high, -low
+    other = pair["farther"] if pair["nearer"] == label else pair["nearer"]
+    return {"label": other, "difference": difference, "low": low, "high": high} | errors
 
 
 def places(

@@ -10,7 +10,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnbench.audits.attacks import FPRS, HEADLINE, Attacked, Samples, attack_title
+from unlearnbench.audits.attacks import FPRS, Attacked, Samples, attack_title
+from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.roc import rate
 from unlearnbench.verdicts.audit import (
     Finding,
@@ -140,8 +141,9 @@ def _mean_rates(runs: Sequence[Attacked]) -> dict[float, Uncertain | None]:
 class Expectation:
     """Say what must come out of a row whose outcome is known beforehand.
 
-    told: the attack behind FT AUC tells its members; alike: no attack calls it different from
-    retrain; flagged: it bears this flag; found: every attack finds it, surely above retrain.
+    told: the attack behind FT AUC tells its members; alike: it is not called different from
+    retrain; flagged: it bears this flag; found: every attack that detects the original's members
+    finds it, surely above retrain.
     """
 
     kind: Literal["told", "alike", "flagged", "found"]
@@ -151,22 +153,32 @@ class Expectation:
     def must(self) -> str:
         """What must come out, for people."""
         return {
-            "told": "its members are told",
-            "alike": "not different by any attack",
+            "told": "the attack detects its members",
+            "alike": "not different from retrain",
             "flagged": f"flagged '{self.flag}'",
-            "found": "found by every attack",
+            "found": "found by every attack with power",
         }[self.kind]
 
-    def problems(self, main: Verdict, shown: Mapping[str, Verdict]) -> list[str]:
-        """List what came out otherwise: by the attack behind FT AUC, or by those that are shown."""
+    def problems(
+        self, main: Verdict, shown: Mapping[str, Verdict], overall: Finding | None
+    ) -> list[str]:
+        """List what came out otherwise.
+
+        main: what the attack behind FT AUC makes of the row; shown: what those of the tables do;
+        overall: the verdict over all audits, None in findings of 0.1.0, which asked each attack.
+        """
         if self.kind == "told":
-            return [] if main.power else [f"{attack_title(HEADLINE)} cannot tell them"]
+            return [] if main.power else [f"{attack_title(main.attack)} cannot detect them"]
         if self.kind == "flagged":
             return [] if self.flag in main.flags else [f"not flagged '{self.flag}'"]
+        if self.kind == "alike" and overall:
+            surest = audit_title(overall.strongest)
+            return [f"different by {surest}"] if overall.word == "different" else []
         titles = {attack_title(attack): verdict for attack, verdict in shown.items()}
         if self.kind == "alike":
             return [f"different by {n}" for n, v in titles.items() if v.word == "different"]
-        return [f"missed by {n}" for n, v in titles.items() if v.gap is None or v.gap.low <= 0]
+        missed = [n for n, v in titles.items() if v.power and (v.gap is None or v.gap.low <= 0)]
+        return [f"missed by {name}" for name in missed]
 
 
 def flagged(flag: str) -> Expectation:

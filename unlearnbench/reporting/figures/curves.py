@@ -74,12 +74,12 @@ class Lines(Figure):
 
 @figure
 class Roc(Lines):
-    """Draw RMIA's ROC curves, both axes logarithmic."""
+    """Draw the ROC curves of the attack behind FT AUC, both axes logarithmic."""
 
-    title = "ROC curves of RMIA"
+    title = "ROC curves"
     caption = (
-        "Forget samples against non-members, mean over runs, both axes logarithmic. Dashed:"
-        " guessing. Grey: one standard deviation of retrain."
+        "Of the attack behind FT AUC: forget samples against non-members, mean over runs, both axes"
+        " logarithmic. Dashed: guessing. Grey: one standard deviation of retrain."
     )
     place = 50
     height = 2.2
@@ -108,8 +108,8 @@ class AucReferences(Lines):
 
     title = "FT AUC against the number of references"
     caption = (
-        "RMIA's AUC with 2, 4, 8, ... reference models for each sample, half of them trained on it."
-        " Mean over runs; grey: one standard deviation of retrain."
+        "RMIA's AUC with 2, 4, 8, ... reference models for each sample, half of them trained on it;"
+        " the fewer are among the more. Mean over runs; grey: one standard deviation of retrain."
     )
     place = 60
     x, y, base = "references", "ft_auc", 2

@@ -23,7 +23,7 @@ class Gaps(ByMethod):
     title = "Distance to retrain, metric by metric"
     caption = (
         "Mean and standard deviation over runs of the signed distance to retrain. Grey: how far"
-        " one retrain is from another by chance (95 %)."
+        " from retrain a retrain is by chance, as a mean over as many runs (95 %)."
     )
     place = 10
     panels, columns = "metric", 3

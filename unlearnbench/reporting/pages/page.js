@@ -41,7 +41,10 @@ system.addEventListener("change", () => setTheme(theme));
 setTheme(theme);
 
 // Sorting. What everything is measured against stays on top.
+const VERDICTS = ["equivalent", "no difference found", "inconclusive", "different"]; // best first
 function sortable(cell) {
+  const place = VERDICTS.indexOf(cell.textContent.trim());
+  if (place >= 0) return place;
   const number = cell.textContent.replaceAll(",", "").match(/[+-]?\d+(\.\d+)?/);
   return number && !/^[A-Za-z]/.test(cell.textContent.trim()) ? Number(number[0]) : cell.textContent.trim();
 }

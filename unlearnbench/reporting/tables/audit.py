@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlearnbench.audits.attacks import ATTACKS, FPRS, HEADLINE, ULIRA, attack_title
+from unlearnbench.audits.attacks import ATTACKS, FPRS, ULIRA, attack_title
 from unlearnbench.audits.roc import needed_negatives
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.gaps import level_band
-from unlearnbench.planning.plan import RETRAIN
+from unlearnbench.planning.plan import HELD_OUT, RETRAIN
 from unlearnbench.reporting.tables import register, table
 from unlearnbench.reporting.tables.rows import BAND, LABEL, kind, mean_and_std
 
@@ -20,7 +20,7 @@ ERRORS = (
     table.number("SE samples", "sampling_error", ".1f"),
     table.number("SE seeds", "seed_error", ".1f", absent="?"),
 )
-P_VALUE = table.Column("p", lambda row: _p(row["p"]))
+P_VALUE = table.Column("p", lambda row: p_text(row["p"]))
 SHOWN = ["label", "kind", "auc", "auc_low", "auc_high", "sampling_error", "seed_error"]
 SHOWN += ["gap", "gap_low", "gap_high", "attainable", "p", "verdict"]
 
@@ -49,11 +49,14 @@ def attacks_table(condition: Condition) -> table.Table | None:
     power = {f"{attack}_auc": float(own["power"].iloc[0]) for attack, own in frames.items()}
     frame = pd.concat([frame, pd.DataFrame({"kind": "power"} | power, index=["power"])])
     tiers = "; ".join(f"{attack_title(attack)}: {tier(condition, attack)}" for attack in attacks)
+    # 0.1.0 had one margin for all attacks, which its file does not say any more.
+    within = "" if condition.old else f" (within {condition.benchmark.limits.said})"
     caption = (
         f"{condition.heading}. AUC % of each attack, forget samples against"
-        f" non-members, with its 95 % interval over samples and seeds. To retrain: = equivalent"
-        f" within {condition.benchmark.limits.said}, ≠ different, ? inconclusive. Power: whether"
-        f" the attack tells the original's members; one without says nothing. {tiers}."
+        " non-members, with its 95 % interval over samples and seeds. Against retrain, by this"
+        f" attack alone: = gap small enough{within}, ≠ different (Holm over methods), ? neither."
+        " Power: whether the attack tells the original's members; one without says nothing."
+        f" {tiers}."
     )
     columns = [table.Column(attack_title(attack), partial(_judged, attack)) for attack in attacks]
     return table.Table(caption, frame.rename_axis("label").reset_index(), [LABEL, *columns])
@@ -68,7 +71,8 @@ def _of_attack(condition: Condition, attack: str) -> pd.DataFrame:
         labels = list(frame.index)
         labels.insert(labels.index(RETRAIN) + 1, BAND)
         frame, runs, column = frame.reindex(labels), condition.every_run, f"auc: {attack}"
-        frame.loc[BAND, "auc"] = level_band(runs, column) if column in runs else np.nan
+        known = column in runs
+        frame.loc[BAND, "auc"] = level_band(runs, column, condition.usual) if known else np.nan
     return frame
 
 
@@ -79,7 +83,8 @@ def _judged(attack: str, row: table.Entry) -> str:
     return f"{auc} {SIGNS.get(row[f'{attack}_verdict'], '')}".rstrip()
 
 
-def _p(p: float | None) -> str:
+def p_text(p: float | None) -> str:
+    """Write a p-value, or that there is none."""
     return table.ABSENT if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
@@ -117,8 +122,8 @@ def attack_table(condition: Condition, attack: str) -> table.Table | None:
         f"{attack_title(attack)} ({about}; {tier(condition, attack)}): {condition.heading}. SE:"
         " standard error from samples, models given, and from the scatter between forget sets."
         " Smallest margin: the one at which no difference at all would be found equivalent in 4 of"
-        " 5 cases. p: adjusted for the number of methods (Holm). TPR: exact 95 % interval; n/a"
-        f" with fewer than {needs} non-members."
+        " 5 cases. p: adjusted for the number of methods (Holm). TPR: 95 % interval over"
+        f" samples, threshold and forget sets; n/a with fewer than {needs} non-members."
     )
     names = [*SHOWN, *frame.filter(like="tpr_"), "balanced", "flags"]
     return table.Table(caption, frame[names], columns)
@@ -132,25 +137,33 @@ for _attack in (*ATTACKS, ULIRA):
 
 @register("pairs", "Methods in pairs", place=200, detail=True)
 def pairs_table(condition: Condition) -> table.Table | None:
-    """Show which methods can be told apart; None for fewer than two."""
+    """Show which methods can be told apart; None for fewer than two, and for findings of 0.1.0.
+
+    Pairs of 0.1.0 compared AUCs, which differ for two methods that are as far on opposite sides.
+    """
     pairs = condition.pairs.rename(columns={"low": "difference_low", "high": "difference_high"})
-    if pairs.empty:
+    if pairs.empty or condition.old:
         return None
     columns = [
         table.text("Nearer to retrain", "nearer"),
         table.text("Farther", "farther"),
-        table.interval("Difference of FT AUC [95 %]", "difference", "+"),
+        table.interval("Nearer by [95 %]", "difference", "+"),
         *ERRORS,
         P_VALUE,
     ]
     caption = (
-        f"{condition.heading}. Methods in pairs on the same samples and seeds"
-        " (paired DeLong, and over forget sets); p adjusted for the number of pairs (Holm). Flagged"
-        " methods are left out."
+        f"{condition.heading}. By how much one method's FT AUC is nearer to retrain's than the"
+        " other's, in points, on the same samples and seeds (paired DeLong, and over forget sets)."
+        " Nearer is shown only where both the difference and the sum of the two gaps differ from"
+        " zero with the same sign (intersection-union test), whichever side of retrain the two are"
+        " on; p is the larger of the two, adjusted for the number of pairs (Holm). Flagged methods"
+        " are left out."
     )
     names = ["nearer", "farther", "difference", "difference_low", "difference_high"]
     names += ["sampling_error", "seed_error", "p"]
-    return table.Table(caption, pairs.loc[pairs["attack"] == HEADLINE, names], columns)
+    return table.Table(
+        caption, pairs.loc[pairs["attack"] == condition.benchmark.headline, names], columns
+    )
 
 
 @register("controls", "Controls", place=40)
@@ -161,15 +174,25 @@ def control_table(condition: Condition) -> table.Table | None:
     for label, must, problems in condition.controls():
         row: dict[str, Any] = {"label": label, "kind": kind(condition, label), "must": must}
         row |= {"came_out": not problems, "problems": "; ".join(problems)}
+        if label == HELD_OUT:
+            row |= dict(zip(("differing", "audits"), condition.differing(label), strict=True))
         rows.append(row | mean_and_std(runs[runs["label"] == label], ["test_accuracy", "ft_auc"]))
     columns = [
         table.text("Control", "label"),
-        table.text("What must come out", "must"),
-        table.Column(
-            "Did it?", lambda r: "ok" if r["came_out"] else f"NO: {r['problems']}", side="l"
-        ),
+        table.text("Expected", "must"),
+        table.Column("Came out", _came_out, side="l"),
         table.averaged("test_accuracy"),
         table.averaged("ft_auc"),
     ]
     caption = f"{condition.heading}. Rows whose outcome is known beforehand."
     return table.Table(caption, pd.DataFrame(rows), columns) if rows else None
+
+
+def _came_out(row: table.Entry) -> str:
+    outcome = "as expected" if row["came_out"] else f"NO: {row['problems']}"
+    if not row.get("audits"):
+        return outcome
+    return (
+        f"{outcome}; different by {row['differing']:.0f} of {row['audits']:.0f} audits (5 % each"
+        " expected by chance)"
+    )

@@ -1,19 +1,23 @@
 """Papers: the numbers that they printed beside ours, and whether their claims are seen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from unlearnbench.audits.attacks import PAPER, attack_title
 from unlearnbench.evaluation.findings import Condition, Findings
+from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.registry import discover
 from unlearnbench.reporting.tables import register, table
 from unlearnbench.reporting.tables.rows import LABEL, by_label
 
+ATTACKED = ("ft_auc", "avg_gap")
+"""What is read off the attack that a paper used, where we have made it too."""
 CLAIMS = (
     "Seen: against each rival the 95 % interval of the mean over forget sets leaves no room for"
     " anything else. Not seen: the contrary is shown, at 5 % divided by the number of rivals. The"
@@ -29,7 +33,8 @@ def published_table(condition: Condition) -> table.Table | None:
     """Put a paper's numbers in columns of their own beside ours; None if it printed none.
 
     Where tables of a paper differ, the first one named counts. Its average gaps are worked out from
-    its columns, as ours are from ours; what lacks a column keeps the gap that was printed.
+    its columns, as ours are from ours; what lacks a column keeps the gap that was printed. FT AUC
+    is by the paper's own attack, if that was made.
     """
     entries = [
         entry
@@ -42,21 +47,52 @@ def published_table(condition: Condition) -> table.Table | None:
     for entry in entries:
         theirs[entry.method] = entry.values | theirs.get(entry.method, {})
     names = [name for name in METRICS if any(name in values for values in theirs.values())]
-    frame = by_label(condition, names).drop(columns="n").set_index("label")
+    attacked = _by_its_attack(condition)
+    frame = by_label(attacked or condition, names).drop(columns="n").set_index("label")
     frame = frame.reindex(list(dict.fromkeys([*frame.index, *theirs]))).fillna({"kind": "method"})
     frame = frame.join(_numbers(theirs, condition.benchmark.gap_terms)).rename_axis("label")
     columns = [LABEL]
+    changed = ATTACKED if attacked else ()
     for name in names:
-        heading = f"{METRICS[name].heading} (published)"
-        columns += [table.averaged(name), table.Column(heading, partial(_cell, name))]
+        heading = METRICS[name].heading
+        ours = f"{heading} ({attack_title(PAPER)})" if name in changed else heading
+        columns += [table.averaged(name, ours)]
+        columns += [table.Column(f"{heading} (published)", partial(_cell, name))]
     sources = ", ".join(dict.fromkeys(entry.source for entry in entries))
-    caption = f"{condition.heading}. Published: {sources}."
+    caption = f"{condition.heading}. Published: {sources}.{_attacks(condition, names, changed)}"
     if "avg_gap" in names:
         caption += (
             " Published average gaps are worked out anew from the published columns, since some"
             " that were printed contradict them; (printed) stands where columns were not published."
         )
     return table.Table(caption, frame.reset_index(), columns)
+
+
+def _by_its_attack(condition: Condition) -> Condition | None:
+    """Return the condition with FT AUC, and gaps that follow, by the paper's attack, if made."""
+    runs, column = condition.every_run, f"auc: {PAPER}"
+    if column not in runs or runs[column].isna().all():
+        return None
+    plain = runs.drop(columns=list(runs.filter(regex="_gap$"))).assign(ft_auc=runs[column])
+    changed = replace(condition.findings, runs=with_gaps(plain, condition.benchmark.gap_terms))
+    return replace(condition, findings=changed)
+
+
+def _attacks(condition: Condition, names: Sequence[str], changed: Sequence[str]) -> str:
+    """Say which attack our AUCs are by; changed: what is by the paper's own."""
+    headline, paper = condition.benchmark.headline, attack_title(PAPER)
+    ours = [name for name in names if name.endswith("_auc") or name in ATTACKED]
+    alike, others = (
+        ", ".join(METRICS[name].title for name in ours if (name in changed) == same)
+        for same in (True, False)
+    )
+    said = f" Ours by the AMUN paper's attack ({paper}): {alike}." if alike else ""
+    if others and headline != PAPER:
+        said += (
+            f" Ours by {attack_title(headline)}, the AMUN paper's by {paper}, so that they differ"
+            f" for that alone: {others}."
+        )
+    return said
 
 
 def _numbers(theirs: Mapping[str, dict[str, list[float]]], terms: list[str]) -> pd.DataFrame:
@@ -96,7 +132,10 @@ def gap_of_columns(
 
 
 def claims_tables(benchmarks: Mapping[str, Findings]) -> list[table.Table]:
-    """Show, for each paper, its claims that benchmarks say something about; benchmarks: by name."""
+    """Show, for each paper, its claims that benchmarks say something about; benchmarks: by name.
+
+    Where a control failed nothing is claimed; such conditions are named.
+    """
     columns = [
         table.text("The paper's claim", "claim"),
         table.text("Where", "where"),
@@ -110,14 +149,26 @@ def claims_tables(benchmarks: Mapping[str, Findings]) -> list[table.Table]:
         rows: list[dict[str, Any]] = [
             asdict(claim) | {"where": f"{benchmark}: {claim.where}"}
             for benchmark, findings in benchmarks.items()
-            for claim in paper.claims(findings)
+            for claim in paper.claims(findings.sound())
         ]
         if rows:
             frame = pd.DataFrame(rows).sort_values("claim", kind="stable", ignore_index=True)
             frame = frame.rename(columns={"low": "value_low", "high": "value_high"})
-            caption, name = f"{CLAIMS} {paper.NOTE}", f"claims-{name}"
+            caption = " ".join(filter(None, [CLAIMS, paper.NOTE, left_out(benchmarks)]))
+            name = f"claims-{name}"
             tables.append(table.Table(caption, frame, columns, name, paper.TITLE))
     return tables
+
+
+def left_out(benchmarks: Mapping[str, Findings]) -> str:
+    """Name the conditions of which nothing is concluded, since controls failed; "" for none."""
+    void = [
+        f"{name}, {condition.heading} ({', '.join(condition.voided)})"
+        for name, findings in benchmarks.items()
+        for condition in findings.conditions
+        if condition.voided
+    ]
+    return f"Left out, since controls failed: {'; '.join(void)}." if void else ""
 
 
 def _rival(row: table.Entry) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unlearnbench.audits.parts import audit_title
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.distances import MANY_MODELS
 from unlearnbench.metrics.metric import COSTS, METRICS, of_kind
@@ -12,10 +13,29 @@ from unlearnbench.planning.benchmark import TERMS
 from unlearnbench.planning.plan import ORIGINAL
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables import register
-from unlearnbench.reporting.tables.rows import LABEL, by_label, marked, measured
-from unlearnbench.reporting.tables.table import ABSENT, Column, Entry, Table, averaged, number, text
+from unlearnbench.reporting.tables.rows import (
+    LABEL,
+    OLD,
+    by_label,
+    in_percent,
+    marked,
+    measured,
+    noise_said,
+)
+from unlearnbench.reporting.tables.table import (
+    ABSENT,
+    Column,
+    Entry,
+    Table,
+    averaged,
+    interval,
+    number,
+    text,
+)
+from unlearnbench.verdicts.audit import columns_of
 
 RUNS = number("n", "n")
+CONFIDENCES = ("forget_confidence", "test_confidence")
 LAST = ("tow", "privleak", "swap_auc")
 """Distances that follow from what other tables show, or from runs of their own."""
 BEFORE = ("reading data", "data", "forward and backward", "update")
@@ -25,9 +45,11 @@ AFTER = ("evaluation", "store")
 
 @register("main", "Results", place=10)
 def main_table(condition: Condition) -> Table:
-    """Show what decides: accuracies, FT AUC and what it amounts to, average gap and cost."""
+    """Show who is how near to retrain, then accuracies, confidences, FT AUC, gap and cost."""
     benchmark = condition.benchmark
     frame = by_label(condition, [*TERMS, "avg_gap", "time_ratio"])
+    gaps = by_label(condition, CONFIDENCES, of="_gap")[[f"{name}_gap" for name in CONFIDENCES]]
+    frame = frame.join(gaps)
     # The original is what methods begin with, not an alternative to retraining.
     frame.loc[frame["label"] == ORIGINAL, ["time_ratio", "time_ratio_std"]] = np.nan
     skipped = [
@@ -36,31 +58,74 @@ def main_table(condition: Condition) -> Table:
         if row["access"] == condition.access
     ]
     frame = pd.DataFrame([*frame.to_dict("records"), *skipped], columns=frame.columns)
-    judged = [_judged(condition, label) for label in frame["label"]]
-    frame[["verdict", "rank", "rank_last"]] = judged
+    judged = pd.DataFrame([_judged(condition, label) for label in frame["label"]], dtype=object)
+    numbers = judged.columns.difference(["verdict", "strongest"])
+    frame = frame.join(judged.astype(dict.fromkeys(numbers, float)))
     frame = frame.astype(dict.fromkeys(["n", "rank", "rank_last"], "Int64"))
-    columns = [LABEL, *map(averaged, TERMS), text("To retrain", "verdict", "ft_auc")]
-    columns += [averaged("avg_gap"), Column("Rank", _places, "ft_auc")]
-    columns += [averaged("time_ratio", "Time ↓"), RUNS]
+    columns = [LABEL, text("Verdict", "verdict")]
+    if not condition.old:
+        columns += [Column("Strongest audit", _strongest, side="l")]
+        columns += [interval("Leak left %", "share", digits=0), Column("Rank", _places)]
+    columns += [averaged("ft_auc")]
+    columns += [averaged("forget_accuracy", "Forget %"), _mean_gap("forget_confidence", "Conf F")]
+    columns += [averaged("retain_accuracy", "Retain %"), averaged("test_accuracy", "Test %")]
+    columns += [_mean_gap("test_confidence", "Conf T"), averaged("avg_gap")]
+    columns += [number("Time ↓", "time_ratio", ".2f", key="time_ratio"), RUNS]
     terms = ", ".join(METRICS[term].heading.removesuffix(" %") for term in benchmark.gap_terms)
     caption = (
-        f"{condition.heading}. Mean ± std over n runs. Accuracies and AUCs: closest to"
-        " retrain is best. Noise band: how far a retrain is from retrain by chance (95 %). To"
-        f" retrain: the verdict over all audits; equivalent: within {benchmark.limits.said}. Avg"
-        f" gap: lower is better; mean distance to retrain over {terms}. Rank: places"
-        " it may have by FT AUC (95 %). Time: a share of retraining's, lower is better."
+        f"{condition.heading}. {OLD if condition.old else _verdicts_said(condition)} FT AUC and"
+        " accuracies (Forget, Retain, Test): mean ± std over n runs; closest to retrain is best."
+        " Conf: mean confidence on forget (F) and test (T) samples minus retrain's."
+        f" {noise_said(condition, TERMS)} Avg gap: mean distance to retrain over {terms}."
+        " Time: a share of retraining's."
     )
     return marked(condition, Table(caption, frame, columns))
 
 
-def _judged(condition: Condition, label: str) -> tuple[str | None, int | None, int | None]:
-    """Return why a row is void or else its verdict over all audits, and its places by FT AUC."""
-    verdict = condition.verdicts().get(label)
-    if verdict is None:
-        return None, None, None
-    first, last = verdict.rank or (None, None)
-    decided = condition.overall(label) if condition.audits else verdict.finding
-    return verdict.flags or (decided.word if decided else None), first, last
+def _verdicts_said(condition: Condition) -> str:
+    """Say what the columns of verdicts hold, and which audits do not count."""
+    said = (
+        "Verdict: against retrain, over all audits. Strongest audit: the one that is surest of a"
+        " difference, with its gap to retrain in points. Leak left: share of the original's own gap"
+        " in FT AUC."
+        " Brackets: 95 %, not adjusted for the number of audits. Rank: places it may have by its"
+        " distance to retrain in FT AUC (95 %)."
+    )
+    none = "; ".join(map(audit_title, condition.powerless))
+    return f"{said} Without power, so not counted for 'equivalent': {none}." if none else said
+
+
+def _judged(condition: Condition, label: str) -> dict[str, Any]:
+    """Return what a row's columns of verdicts show."""
+    verdict, overall = condition.verdicts().get(label), condition.overall(label)
+    leak = condition.audits.get(condition.benchmark.headline, {}).get(label)
+    rank = verdict.rank if verdict else None
+    first, last = rank or (None, None)
+    row: dict[str, Any] = {"verdict": condition.word(label), "rank": first, "rank_last": last}
+    row["strongest"] = overall.strongest if overall else None
+    row |= columns_of("strongest_gap", overall.gap if overall else None)
+    return row | in_percent(columns_of("share", leak.share if leak else None))
+
+
+def _strongest(row: Entry) -> str:
+    if row["strongest"] is None:
+        return ABSENT
+    gap = interval("", "strongest_gap", digits=0).write(row)
+    return f"{audit_title(row['strongest'])} {gap}"
+
+
+def _mean_gap(key: str, heading: str) -> Column:
+    """Show the mean gap of a metric, and its noise band."""
+    name = f"{key}_gap"
+
+    def write(row: Entry) -> str:
+        if row[name] is None:
+            return ABSENT
+        if row["kind"] == "band":
+            return f"±{row[name]:.2f}"
+        return f"{np.round(row[name], 2) + 0.0:+.2f}"  # + 0.0: never "-0.00"
+
+    return Column(heading, write, key)
 
 
 def _places(row: Entry) -> str:
@@ -76,8 +141,7 @@ def gap_table(condition: Condition) -> Table:
     caption = (
         f"{condition.heading}. Signed distance to the mean of the retrains on"
         " the same forget set, mean ± std over runs; nearest to zero is best. Retrain's own row:"
-        " each against the others. Noise band: what lies within is no further from retrain than a"
-        " retrain is by chance (95 %)."
+        f" each against the others. {noise_said(condition, names)}"
     )
     return marked(condition, Table(caption, by_label(condition, names, of="_gap"), columns))
 
@@ -208,11 +272,12 @@ def tidy(findings: Findings) -> dict[str, str]:
     of, keys = findings.benchmark, ["access", "fraction", "request", "method", "metric"]
     summary = findings.summary.rename(columns={"label": "method"})
     summary = summary.assign(benchmark=of.name, dataset=of.data.name, model=of.model)
-    values = ["n", "mean", "std", "low", "high", "gap", "band"]
+    values = ["n", "sets", "mean", "std", "low", "high", "gap", "band", "band_single"]
     frames = {
         "summary": summary[["benchmark", "dataset", "model", *keys, *values]],
         "attacks": findings.attacks.rename(columns={"label": "method"}),
         "pairs": findings.pairs,
+        "verdicts": findings.verdicts,
         "runs": findings.runs.drop(columns=list(COSTS)),
         "cost": findings.cost,
     }

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlearnbench.audits.attacks import HEADLINE
 from unlearnbench.evaluation.findings import Condition
+from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.reporting.tables.table import Mark, Table, known, text
 from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero
@@ -16,9 +16,15 @@ from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero
 BAND = "noise band"
 LABEL = text("Method", "label")
 CAPTION = (
-    "Bold: best; underlined: not told from it by a t-test in pairs over forget sets (5 %, Holm; FT"
-    " AUC: as ranked)."
+    "Bold: best; underlined: not significantly worse than the best (paired t-test over forget sets,"
+    " Holm, 5 %{as_ranked})."
 )
+OLD = (
+    "Verdicts of 0.1.0: on FT AUC alone, within a margin that is not tied to the original's leak,"
+    " and without ranks, which need another test; run the benchmark again for verdicts over all"
+    " audits."
+)
+"""What stands beside verdicts that were made by the rule of 0.1.0."""
 
 
 def kind(condition: Condition, label: str) -> str:
@@ -42,10 +48,28 @@ def by_label(
         row: dict[str, Any] = {"label": str(label), "kind": kind(condition, str(label))}
         rows.append(row | mean_and_std(own, columns) | {"n": len(own)})
         if band and label == RETRAIN:
-            widths = condition.summary.drop_duplicates("metric").set_index("metric")["band"]
-            bands = {column: widths.get(name, np.nan) for column, name in columns.items()}
+            bands = {
+                column: condition.band(name) for column, name in columns.items() if name in METRICS
+            }
             rows.append({"label": BAND, "kind": "band"} | bands)
     return pd.DataFrame(rows).astype({"n": "Int64"})
+
+
+def noise_said(condition: Condition, names: Iterable[str]) -> str:
+    """Say what the noise band of a table is of, and how wide it is for a single run."""
+    measured_here = set(condition.summary["metric"])
+    single = [
+        f"{known(name).heading.removesuffix(' %')} ±{width:.{known(name).digits}f}"
+        for name in names
+        if name in measured_here
+        and known(name).kind == "level"
+        and np.isfinite(width := condition.band(name, 1))
+    ]
+    said = "Noise band: how far from retrain a retrain is by chance (95 %)"
+    if condition.usual == 1:
+        return f"{said}."
+    alone = f"; in a single run {', '.join(single)}" if single else ""
+    return f"{said}, as a mean over {condition.usual} runs{alone}."
 
 
 def mean_and_std(runs: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]:
@@ -57,6 +81,11 @@ def mean_and_std(runs: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]
     return numbers
 
 
+def in_percent(shares: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return shares in percent."""
+    return {name: None if share is None else 100 * share for name, share in shares.items()}
+
+
 def measured(condition: Condition, names: Iterable[str], begin: str = "all_") -> list[str]:
     """Leave out names that begin so and have no value: by default, those of earlier requests."""
     values = condition.every_run.dropna(axis=1, how="all")
@@ -66,21 +95,31 @@ def measured(condition: Condition, names: Iterable[str], begin: str = "all_") ->
 def marked(condition: Condition, table: Table) -> Table:
     """Mark in each column what is best, and what cannot be told from it.
 
-    A metric is marked where its values are, and not in the columns that follow from them.
+    A metric is marked where its values are, and not in the columns that follow from them. A row
+    whose runs are those of another is marked as that one is, and is no rival of it.
     """
     marks: dict[tuple[int, int], Mark] = {}
+    rivals = [label for label in condition.sound if label not in condition.same]
     keys = [column.key for column in table.columns]
     ranks = {
         label: (verdict.rank[0], abs(verdict.gap.value))
-        for label, verdict in condition.verdicts(HEADLINE).items()
+        for label, verdict in condition.verdicts().items()
         if verdict.rank and verdict.gap
     }
     for key in dict.fromkeys(filter(None, keys)):
-        of = as_ranked(ranks) if key == "ft_auc" else best(condition.runs, condition.sound, key)
+        ranked = key == "ft_auc" and not condition.old
+        of = as_ranked(ranks) if ranked else best(condition.runs, rivals, key)
         for row, label in enumerate(table.frame["label"]):
-            if label in of:
-                marks[row, keys.index(key)] = of[label]
-    return replace(table, caption=f"{table.caption} {CAPTION}", marks=marks) if marks else table
+            if mark := of.get(condition.same.get(label, label)):
+                marks[row, keys.index(key)] = mark
+    by_rank = "" if condition.old or "ft_auc" not in keys else "; FT AUC: as ranked"
+    told = [table.caption, CAPTION.format(as_ranked=by_rank) if marks else ""]
+    told += [
+        f"{condition.title(label)}: the same runs as {condition.title(one)}."
+        for label, one in condition.same.items()
+        if label in set(table.frame["label"])
+    ]
+    return replace(table, caption=" ".join(filter(None, told)), marks=marks)
 
 
 def as_ranked(ranks: Mapping[str, tuple[float, float]]) -> dict[str, Mark]:

@@ -218,22 +218,26 @@ def mean_std(row: Entry, name: str, digits: int, sign: str = "") -> str:
     return f"{rounded} ±?" if std is None else f"{rounded} ±{std:.{digits}f}"
 
 
-def interval(heading: str, name: str, sign: str = "", *, absent: str = ABSENT) -> Column:
+def interval(
+    heading: str, name: str, sign: str = "", *, absent: str = ABSENT, digits: int = 1
+) -> Column:
     """Show a number with its interval; of a noise band, which has none, its half width."""
 
     def write(row: Entry) -> str:
         if row[name] is None:
             return _missing(row, absent)
         if row.get("kind") == "band":
-            return f"±{row[name]:.1f}"
-        return with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"], sign)
+            return f"±{row[name]:.{digits}f}"
+        return with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"], sign, digits)
 
     return Column(heading, write)
 
 
 def with_interval(value: float, low: float, high: float, sign: str = "", digits: int = 1) -> str:
     """Write a number and its 95 % interval."""
-    return f"{value:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+    rounded = np.round([value, low, high], digits) + 0.0  # + 0.0: never "-0.0"
+    shown, first, last = (f"{end:{sign}.{digits}f}" for end in rounded)
+    return f"{shown} [{first}, {last}]"
 
 
 def _missing(row: Entry, absent: str) -> str:
