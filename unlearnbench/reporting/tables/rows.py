@@ -60,8 +60,7 @@ def noise_said(condition: Condition, names: Iterable[str]) -> str:
     single = [
         f"{known(name).heading.removesuffix(' %')} ±{width:.{known(name).digits}f}"
         for name in names
-        if known(name).kind == "level"
-        and np.isfinite(width := condition.band(name, 1))
+        if known(name).kind == "level" and np.isfinite(width := condition.band(name, 1))
     ]
     said = "Noise band: how far from retrain a retrain is by chance (95 %)"
     if condition.usual == 1:
