@@ -49,7 +49,7 @@ def test_controls_come_out_as_they_must(audited: Path) -> None:
     assert float(found["planted-leak"]["auc"]) > float(found["original"]["auc"])
     assert "held-out retrain" in found
     page = (audited / "reports" / "tiny" / "report.md").read_text()
-    assert "| do-nothing | flagged 'no-op' | ok |" in page
+    assert "| do-nothing | flagged 'no-op' | as expected |" in page
     assert "fewer than three forget sets" in page
 
 
