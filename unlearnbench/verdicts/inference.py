@@ -46,6 +46,10 @@ class Estimate:
     sets: forget sets it rests on; sampling: standard error from samples, models given; seeds:
     standard error from the scatter between forget sets (NaN for one); error: of both together;
     freedom: degrees of freedom of `error`.
+
+    What is shown must be shown by t-tests with either error. Where few sets happen to agree, the
+    sampling variance stands in with degrees of freedom that are too many: by `error` alone a true
+    p of 0.001 would be found up to 14 times as often at three sets, and Holm asks for such.
     """
 
     value: float
@@ -55,15 +59,25 @@ class Estimate:
     error: float
     freedom: float
 
+    @property
+    def _errors(self) -> list[tuple[float, float]]:
+        """The standard errors to be reckoned with, and their degrees of freedom."""
+        both = [(self.error, self.freedom), (self.seeds, self.sets - 1)]
+        return both if self.sets > 1 else both[:1]
+
+    def half(self, level: float = LEVEL) -> float:
+        """Return half the width of the 1 - level confidence interval."""
+        return max(half_width(error, freedom, level) for error, freedom in self._errors)
+
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Return the 1 - level confidence interval."""
-        half = half_width(self.error, self.freedom, level)
+        half = self.half(level)
         return self.value - half, self.value + half
 
     @property
     def p_zero(self) -> float:
         """The two-sided p-value of zero."""
-        return p_zero(self.value, self.error, self.freedom)
+        return max(p_zero(self.value, error, freedom) for error, freedom in self._errors)
 
     @property
     def attainable(self) -> float:
@@ -71,7 +85,7 @@ class Estimate:
 
         A smaller margin asks more than so many samples and seeds can show.
         """
-        return sum(half_width(self.error, self.freedom, level) for level in (2 * LEVEL, 0.2))
+        return self.half(2 * LEVEL) + self.half(0.2)
 
 
 @dataclass(frozen=True)
@@ -183,7 +197,7 @@ def ratio_interval(joint: Joint, level: float = LEVEL) -> tuple[float, float]:
 
     def excess(ratio: float) -> float:
         difference = joint.along(1.0, -ratio)
-        return abs(difference.value) - half_width(difference.error, difference.freedom, level)
+        return abs(difference.value) - difference.half(level)
 
     at = value / whole if whole else np.nan
     if not np.isfinite(at) or joint.along(0.0, 1.0).p_zero >= level:
