@@ -119,7 +119,7 @@ def test_report_is_made_without_torch_and_in_seconds(audited: Path) -> None:
     code = (
         "import sys, time\nfrom unlearnbench.cli.app import app\nstart = time.perf_counter()\n"
         "try: app(['report', 'tiny'])\nexcept SystemExit: pass\n"
-        "assert time.perf_counter() - start < 30\nsys.exit('torch' in sys.modules)"
+        "assert time.perf_counter() - start < 60\nsys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=audited, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
