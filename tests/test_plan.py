@@ -328,4 +328,5 @@ def test_a_hundred_thousand_runs_are_planned_in_seconds() -> None:
         plan = expansion.expand(benchmark, METHODS).plan
         times.append(time.process_time() - start)
         assert len(plan.nodes) == 41_000
-    assert min(times) * 100_000 / len(plan.nodes) < allowed(5)
+    # 5 s on the machine that the limit was set on; shared ones take up to half as much again.
+    assert min(times) * 100_000 / len(plan.nodes) < allowed(8)

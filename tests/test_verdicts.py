@@ -14,7 +14,7 @@ from unlearnbench.verdicts.audit import (
     Finding,
     Rule,
     Uncertain,
-    examine,
+    look_for,
     overall,
     strongest,
     worded,
@@ -99,7 +99,7 @@ def test_a_gap_is_small_against_the_original_whatever_its_sign() -> None:
 
 def test_shares_words_and_power() -> None:
     gaps = {"original": 15.0, "held-out retrain": 0.0, "good": 0.0, "half": 7.5, "all": 15.0}
-    found = examine("rmia", trials(gaps), RULE)
+    found = look_for("rmia", trials(gaps), RULE)
     assert all(one.power for one in found.values()), "the audit's, not the row's"
     words = {one.label: one.word for one in worded(found.values(), ["good", "half", "all"])}
     assert words["good"] == words["held-out retrain"] == "equivalent"
@@ -107,16 +107,16 @@ def test_shares_words_and_power() -> None:
     half = found["half"]
     assert half.share and half.share.value == pytest.approx(0.5, abs=0.1)
     assert half.share.low < 0.5 < half.share.high and half.margin == pytest.approx(5, abs=0.5)
-    blind = examine("rmia", trials(dict.fromkeys(gaps, 0.0)), RULE)
+    blind = look_for("rmia", trials(dict.fromkeys(gaps, 0.0)), RULE)
     assert not any(one.power for one in blind.values()), "with no leak there is nothing to find"
     assert all(one.share is None and not one.small for one in blind.values())
     lenient = replace(RULE, margins={"rmia": 30.0})
-    passed = examine("rmia", trials(gaps), lenient)
+    passed = look_for("rmia", trials(gaps), lenient)
     assert passed["original"].small and not passed["good"].power, "the original would earn it"
 
 
 def test_a_known_null_stands_for_retrains() -> None:
-    found = examine("u-lira", trials({"original": 15.0, "good": 0.0}), RULE, null=50.0)
+    found = look_for("u-lira", trials({"original": 15.0, "good": 0.0}), RULE, null=50.0)
     assert found["retrain"].gap.value == pytest.approx(0, abs=2)
     assert found["original"].gap.value == pytest.approx(15, abs=2)
 

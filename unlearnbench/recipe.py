@@ -1,6 +1,7 @@
 """How models of a benchmark are trained, and how such settings are declared."""
 
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -9,6 +10,13 @@ class Strict(BaseModel):
     """Validate settings: unknown keys are errors, values never change after checking."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    later: ClassVar[dict[str, Any]] = {}
+    """Settings that came after the first published results, and what their absence means there."""
+
+    @cached_property
+    def unused(self) -> set[str]:
+        """Settings that came later and are not used: what was made before keeps its id."""
+        return {name for name, absent in self.later.items() if getattr(self, name) == absent}
 
 
 def param(
@@ -59,6 +67,8 @@ class Recipe(Strict):
     Fine-tuning follows it for batch size, momentum, weight decay, augmentation and precision;
     its learning rate, epochs, decay and loss belong to the unlearning method.
     """
+
+    later: ClassVar[dict[str, Any]] = {"trades": None, "augment_training": True}
 
     epochs: int = param(30, ge=1, help="passes over the training set")
     lr: float = param(0.1, gt=0, help="highest learning rate")

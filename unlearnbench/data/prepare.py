@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,8 @@ class Source(ABC):
 
 class DataSpec(Strict):
     """Say which data set a benchmark uses, and how much of it."""
+
+    later: ClassVar[dict[str, Any]] = {"superclasses": None}
 
     name: str = Field(description="a data set of `unlearnbench datasets`")
     path: str | None = Field(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,8 @@ class Split(Strict):
     from the whole pool; `audited` is the kind of forget set that it stands for. swap: as many test
     samples take the place of the forget set.
     """
+
+    later: ClassVar[dict[str, Any]] = {"audited": "random"}
 
     kind: SplitKind | Literal["shadow"] = "random"
     audited: SplitKind = "random"

@@ -353,6 +353,8 @@ class Condition:
 
         As a mean over `count` runs, or else over as many as most rows have.
         """
+        if metric not in self.every_run:
+            return np.nan
         return noise_band(self.every_run, metric, count or self.usual)
 
     def stacked(self, curve: str) -> dict[str, NDArray[np.float64]]:

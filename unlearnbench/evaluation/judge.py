@@ -12,15 +12,15 @@ from unlearnbench.audits.roc import Part
 from unlearnbench.evaluation.measure import Measured
 from unlearnbench.metrics.metric import GROUP
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, same_runs
 from unlearnbench.verdicts import verdict
 from unlearnbench.verdicts.audit import (
     ALL,
     Finding,
     Rule,
     Trials,
-    examine,
     finding_columns,
+    look_for,
     overall,
     strongest,
     worded,
@@ -47,9 +47,14 @@ def judge_all(
         examined = [
             finding
             for audit, parts in trials.items()
-            for finding in examine(audit, parts, rule, NULLS.get(audit)).values()
+            for finding in look_for(audit, parts, rule, NULLS.get(audit)).values()
         ]
-        no_methods = (ORIGINAL, RETRAIN, HELD_OUT, *controls)
+        # A row that is another's runs under a second name is judged, but is no test of its own.
+        cells = [
+            cell for cell in measured.cells if (cell.access, cell.fraction, cell.request) == key
+        ]
+        twins = same_runs((cell.label, cell.run) for cell in cells)
+        no_methods = (ORIGINAL, RETRAIN, HELD_OUT, *controls, *twins)
         family = [one.label for one in examined if one.label not in no_methods]
         for attack, found in attacked[key].items():
             of_attack = [one for one in examined if one.audit == attack]
@@ -61,13 +66,25 @@ def judge_all(
             far = {label: abs(finding.gap.value) for label, finding in told.items()}
             ranks = places(far, compared, sound)
             power = verdict.has_power(next((v for v in judged if v.label == ORIGINAL), None))
+            lines: list[dict[str, Any]] = []
             for row in judged:
                 flagged = ", ".join(void[row.label])
                 full = replace(row, power=power, rank=ranks.get(row.label), flags=flagged)
-                attacks.append({"label": row.label} | keys | {"attack": attack} | full.columns())
+                lines.append({"label": row.label} | keys | {"attack": attack} | full.columns())
+            attacks += _with_twins(lines, twins)
             pairs += [keys | {"attack": attack} | pair for pair in compared]
-        verdicts += [keys | row for row in _over_audits(worded(examined, family), rule)]
+        rows = list(_over_audits(worded(examined, family), rule))
+        verdicts += [keys | row for row in _with_twins(rows, twins)]
     return pd.DataFrame(attacks), pd.DataFrame(pairs), pd.DataFrame(verdicts)
+
+
+def _with_twins(rows: list[dict[str, Any]], twins: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Give each row that is another's runs under a second name what that one has."""
+    first = {(row["label"], row.get("audit")): row for row in rows}
+    return [
+        first[twins.get(row["label"], row["label"]), row.get("audit")] | {"label": row["label"]}
+        for row in rows
+    ]
 
 
 def _over_audits(findings: list[Finding], rule: Rule) -> Iterator[dict[str, Any]]:

@@ -63,7 +63,7 @@ def examples_of(part: tuple[Images, Labels], recipe: Recipe, device: torch.devic
 
 Weights = Callable[[str], Mapping[str, Tensor]]
 """Loads the weights of the model with a given id."""
-Records = Callable[[str], Mapping[str, Any]]
+Loads = Callable[[str], Mapping[str, Any]]
 """Loads the record that the run with a given id left."""
 
 
@@ -88,7 +88,7 @@ def execute(
     workplace: Workplace,
     weights: Weights,
     on_epoch: Callable[[int, int], None] | None = None,
-    records: Records = lambda run: {},
+    records: Loads = lambda run: {},
     *,
     curve: bool = False,
 ) -> Outcome:
@@ -214,7 +214,7 @@ class Material:
         return counted(model.to(self.device))
 
     def make(
-        self, plugin: Plugin | None, weights: Weights, records: Records, recorder: Recorder
+        self, plugin: Plugin | None, weights: Weights, records: Loads, recorder: Recorder
     ) -> nn.Module | NDArray[np.float32] | dict[str, Tensor]:
         """Return a model, the logits that an audit comes to, or the tensors of shared work."""
         spec, indices = self.spec, self.indices
@@ -282,7 +282,7 @@ class Material:
         audit: ModelAudit,
         indices: Indices,
         weights: Weights,
-        records: Records,
+        records: Loads,
         recorder: Recorder,
     ) -> NDArray[np.float32]:
         """Hand an audit a model of its own and what it may know; return the logits it comes to."""

@@ -9,7 +9,7 @@ import pandas as pd
 from unlearnbench.metrics.metric import GROUP, METRICS, RETRAIN, OfRuns, Yardstick, of_kind, of_type
 from unlearnbench.verdicts.inference import half_width
 
-Ends = tuple[float, float]
+Interval = tuple[float, float]
 """Of an interval."""
 
 
@@ -30,7 +30,7 @@ def with_gaps(runs: pd.DataFrame, terms: list[str]) -> pd.DataFrame:
     return pd.concat([runs, gaps, pd.DataFrame(derived, index=runs.index)], axis=1)
 
 
-def summarise(runs: pd.DataFrame, intervals: Mapping[tuple[Any, ...], Ends]) -> pd.DataFrame:
+def summarise(runs: pd.DataFrame, intervals: Mapping[tuple[Any, ...], Interval]) -> pd.DataFrame:
     """Reduce runs with gaps to one row a method and metric.
 
     intervals: ends that are known better, by access, fraction, request, label and metric: those of

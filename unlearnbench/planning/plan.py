@@ -13,12 +13,6 @@ from unlearnbench.data.splits import Split
 from unlearnbench.recipe import Recipe, Strict
 
 Access = Literal["full", "forget-only"]
-LATER: dict[type, dict[str, Any]] = {
-    Recipe: {"trades": None, "augment_training": True},
-    DataSpec: {"superclasses": None},
-    Split: {"audited": "random"},
-}
-"""Settings that came after the first published results, and what their absence means there."""
 
 
 class Spec(Strict):
@@ -66,8 +60,9 @@ class Spec(Strict):
     def id(self) -> str:
         """12 hex digits."""
         parts = {"recipe": self.recipe, "data": self.data, "split": self.split}
-        later = {name: _unused(part) for name, part in parts.items() if part}
-        absent = {name: getattr(self, name) is None for name in ("other", "audit", "shared")}
+        later = {name: part.unused for name, part in parts.items() if part}
+        absent = {"other": self.other is None, "audit": self.audit is None}
+        absent["shared"] = self.shared is None
         return _short(self.model_dump_json(exclude={**later, **absent}))
 
     @property
@@ -78,13 +73,7 @@ class Spec(Strict):
 
 def split_id(data: DataSpec, split: Split) -> str:
     """Name the file of a forget set: 12 hex digits."""
-    return _short("".join(part.model_dump_json(exclude=_unused(part)) for part in (data, split)))
-
-
-def _unused(part: Recipe | DataSpec | Split) -> set[str]:
-    """List settings that came later and are not used: what was made before keeps its id."""
-    later = LATER[type(part)].items()
-    return {name for name, absent in later if getattr(part, name) == absent}
+    return _short("".join(part.model_dump_json(exclude=part.unused) for part in (data, split)))
 
 
 def digest(value: object) -> str:

@@ -198,7 +198,7 @@ def _with_originals(own: Runs, originals: Runs) -> list[tuple[Part, Part]]:
     return paired
 
 
-def examine(
+def look_for(
     audit: str, trials: Trials, rule: Rule, null: float | None = None
 ) -> dict[str, Finding]:
     """Return what an audit finds of every row that has retrains to be compared with, by label."""

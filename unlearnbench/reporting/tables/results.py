@@ -76,8 +76,8 @@ def main_table(condition: Condition) -> Table:
         f"{condition.heading}. {OLD if condition.old else _verdicts_said(condition)} FT AUC and"
         " accuracies (Forget, Retain, Test): mean ± std over n runs; closest to retrain is best."
         " Conf: mean confidence on forget (F) and test (T) samples minus retrain's."
-        f" {noise_said(condition, TERMS)} Avg gap: mean distance to retrain over {terms}. Time: a"
-        " share of retraining's."
+        f" {noise_said(condition, TERMS)} Avg gap: mean distance to retrain over {terms}."
+        " Time: a share of retraining's."
     )
     return marked(condition, Table(caption, frame, columns))
 

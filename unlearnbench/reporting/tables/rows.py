@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from unlearnbench.evaluation.findings import Condition
+from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.reporting.tables.table import Mark, Table, known, text
 from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero
@@ -47,10 +48,8 @@ def by_label(
         row: dict[str, Any] = {"label": str(label), "kind": kind(condition, str(label))}
         rows.append(row | mean_and_std(own, columns) | {"n": len(own)})
         if band and label == RETRAIN:
-            known = set(condition.summary["metric"])
             bands = {
-                column: condition.band(name) if name in known else np.nan
-                for column, name in columns.items()
+                column: condition.band(name) for column, name in columns.items() if name in METRICS
             }
             rows.append({"label": BAND, "kind": "band"} | bands)
     return pd.DataFrame(rows).astype({"n": "Int64"})
@@ -63,13 +62,11 @@ def noise_said(condition: Condition, names: Iterable[str]) -> str:
         for name in names
         if known(name).kind == "level" and np.isfinite(width := condition.band(name, 1))
     ]
-    said = (
-        "Noise band: how far from retrain a retrain is by chance (95 %), as a mean over"
-        f" {condition.usual} runs"
-    )
-    if condition.usual == 1 or not single:
-        return f"{said.removesuffix('s')}." if condition.usual == 1 else f"{said}."
-    return f"{said}; as a single run: {', '.join(single)}."
+    said = "Noise band: how far from retrain a retrain is by chance (95 %)"
+    if condition.usual == 1:
+        return f"{said}."
+    alone = f"; in a single run {', '.join(single)}" if single else ""
+    return f"{said}, as a mean over {condition.usual} runs{alone}."
 
 
 def mean_and_std(runs: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]:
