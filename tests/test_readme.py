@@ -21,7 +21,9 @@ DIGITS = ROOT / "results" / "digits@epyc-2"
 def test_the_table_agrees_with_the_summary_beside_it() -> None:
     summary = pd.read_csv(DIGITS / "summary.csv")
     (table,) = re.findall(r"<!-- fill: main \S+ -->\n\n(.*?)\n\n<!-- end -->", README, flags=re.S)
-    lines = [line.strip("| ").split(" | ") for line in table.splitlines()[2:] if line.startswith("|")]
+    lines = [
+        line.strip("| ").split(" | ") for line in table.splitlines()[2:] if line.startswith("|")
+    ]
     controls = ub.load(DIGITS).findings.controls
     assert len(lines) == summary["method"].nunique() - len(controls) + 1, "a noise band more"
     columns = {1: "ft_auc", 2: "forget_accuracy", 4: "retain_accuracy", 5: "test_accuracy"}

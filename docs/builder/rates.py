@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from docs.builder import markdown
 from docs.builder.markdown import DOCS
 from unlearnbench.audits.parts import TAIL
 from unlearnbench.audits.roc import Floats, Index, Part, mean_of, placements, tail
-from unlearnbench.verdicts.audit import Finding, Rule, Trials, examine, overall, worded
+from unlearnbench.verdicts.audit import Finding, Rule, Trials, look_for, overall, worded
 
 PATH = DOCS / "rates.csv"
 RULE = Rule(1 / 3, {}, "retrain", "original", "held-out retrain", "rmia")
@@ -86,7 +87,9 @@ def _audits(
 
 def judged(trials: Mapping[str, Trials], methods: list[str]) -> dict[str, list[Finding]]:
     """Return what all audits find of each row, adjusted as in a benchmark with these methods."""
-    found = [one for audit, parts in trials.items() for one in examine(audit, parts, RULE).values()]
+    found = [
+        one for audit, parts in trials.items() for one in look_for(audit, parts, RULE).values()
+    ]
     rows: dict[str, list[Finding]] = {}
     for one in worded(found, methods):
         rows.setdefault(one.label, []).append(one)
@@ -95,9 +98,9 @@ def judged(trials: Mapping[str, Trials], methods: list[str]) -> dict[str, list[F
 
 def simulate(benchmarks: int = BENCHMARKS) -> pd.DataFrame:
     """Count the words of so many benchmarks: a line for each number of forget sets and row."""
-    draw, methods = np.random.default_rng(SEED), [*ROWS]
-    lines = []
+    methods, lines = [*ROWS], []
     for sets in SETS:
+        draw = np.random.default_rng([SEED, sets])
         counts = {label: dict.fromkeys(WORDS, 0) for label in methods}
         for _ in range(benchmarks):
             rows = judged(benchmark(draw, sets, ROWS), methods)
@@ -109,6 +112,18 @@ def simulate(benchmarks: int = BENCHMARKS) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def write(path: Path = PATH) -> None:
+def write() -> None:
     """Simulate, and keep the rates for the pages."""
-    simulate().to_csv(path, index=False)
+    simulate().to_csv(PATH, index=False)
+
+
+def table(path: Path) -> str:
+    """Tabulate how often rows get each word; path: the CSV that `write` wrote."""
+    rates = pd.read_csv(path)
+    shares = [f"{word.capitalize()} %" for word in WORDS]
+    rows = [
+        [row.row, str(row.sets), *(f"{getattr(row, word):.0f}" for word in WORDS)]
+        for row in rates.itertuples()
+    ]
+    columns = ["What the method leaves", "Forget sets", *shares]
+    return markdown.table(columns, rows, columns[1:])
