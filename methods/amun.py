@@ -36,7 +36,7 @@ class Amun(Method):
     title = "AMUN"
     paper = "https://arxiv.org/abs/2503.00917"
     other_if: ClassVar[dict[str, object]] = {"source": "other"}
-    shared_settings: ClassVar[tuple[str, ...]] = ("radius", "search", "source")
+    shared_settings: ClassVar[tuple[str, ...] | None] = ("radius", "search", "source")
     equation = r"""
     \min_\theta L(\theta; D_R \cup D_F \cup D_A)
     D_A = \{(x + \delta_x, \hat{y}_x) : (x, y) \in D_F\}

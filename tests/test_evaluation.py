@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,8 +43,11 @@ class Sunk(Method):
 '''
 
 
-def planned(repeats: int, methods: list[str]) -> Planned:
-    """Expand a benchmark of repeats ** 3 runs a method; nothing of it is run."""
+def planned(repeats: int, methods: list[str], **more: Any) -> Planned:
+    """Expand a benchmark of repeats ** 3 runs a method; nothing of it is run.
+
+    more: what the benchmark says besides, or in the place of this.
+    """
     seeds = list(range(1, repeats + 1))
     asked = {
         "name": "written",
@@ -55,18 +60,25 @@ def planned(repeats: int, methods: list[str]) -> Planned:
         "references": {"count": 16},
         "methods": {method: {"method": method} for method in methods},
         "controls": False,
-    }
+    } | more
     plugins = registry.find("methods")
     return expand(resolve(validate(asked), plugins, methods)[0], plugins)
 
 
 def write_store(
-    folder: Path, planned: Planned, train: int, test: int, *, sets: int = 1000, exact: bool = True
+    folder: Path,
+    planned: Planned,
+    train: int,
+    test: int,
+    *,
+    sets: int = 1000,
+    exact: bool = True,
+    left: Mapping[str, float] | None = None,
 ) -> Store:
     """Write signals of every model: margins grow where a sample was trained on.
 
     sets: how many forget sets there are; further seeds draw them again; exact: with the signal of
-    rmia-paper, which older runs lack.
+    rmia-paper, which older runs lack; left: which share of that growth a method leaves, by label.
     """
     store, n, draw = Store(folder), train + test, np.random.default_rng(0)
     store.prepare()
@@ -80,7 +92,10 @@ def write_store(
             member[split["forget"]] = False
         if spec.member is not None:
             member = bank[spec.member]
-        margin = (level + 4 * member + draw.normal(0, 1, n)).astype(np.float32)
+        seen = member.astype(np.float64)
+        if spec.kind == "unlearn" and split is not None:
+            seen[split["forget"]] += (left or {}).get(node.label, 0.0)
+        margin = (level + 4 * seen + draw.normal(0, 1, n)).astype(np.float32)
         sure = expit(margin.astype(np.float64))
         signals = {"margin": margin, "member": member, "label": label, "correct": margin > 0}
         entropy = -2 * (1 - sure) * np.log(np.maximum(sure, 1e-12))

@@ -1,10 +1,10 @@
-"""Fill the guide and README; before that publish or render results, after it build the site."""
+"""Fill the guide and README; before that publish, render or simulate, after it build the site."""
 
 from __future__ import annotations
 
 import argparse
 
-from docs.builder import markdown, recipes, site
+from docs.builder import markdown, rates, recipes, site
 from docs.builder.parts import PARTS
 from docs.builder.published import publish, publish_audit, render_all
 
@@ -27,6 +27,9 @@ def main() -> None:
     parser.add_argument("--publish", metavar="NAME", nargs="+", default=[], help="of ./results")
     parser.add_argument("--audit", action="store_true", help="publish U-LiRA's table alone")
     parser.add_argument("--reports", action="store_true", help="render all published results again")
+    parser.add_argument(
+        "--rates", action="store_true", help="simulate the rule's error rates again"
+    )
     parser.add_argument("--site", action="store_true", help="build build/guide/index.html, no more")
     asked = parser.parse_args()
     if asked.site:
@@ -34,6 +37,8 @@ def main() -> None:
         return
     for name in asked.publish:
         (publish_audit if asked.audit else publish)(name)
+    if asked.rates:
+        rates.write()
     if asked.reports:
         render_all()
     fill()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from docs.builder import markdown, printed, published, reference
+from docs.builder import markdown, printed, published, rates, reference
 from unlearnbench import registry
 from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.metrics.metric import METRICS
@@ -85,6 +85,7 @@ PARTS: dict[str, markdown.Part] = {
     "experiments": lambda _: published.experiments(),
     "published": lambda path: printed.tables(validate(read(path))),
     "recomputed": recomputed,
+    "rates": rates.table,
     "metrics": metrics,
     "attacks": attacks,
     "figures": figures,

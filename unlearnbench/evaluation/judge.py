@@ -62,7 +62,7 @@ def judge_all(
             judged = verdict.judge_rows(found, told)
             void = {v.label: _flags(benchmark, by_row.get((*key, v.label)), v) for v in judged}
             sound = [n for n in found if n in told and n not in no_methods and not void[n]]
-            compared = compare_pairs(trials[attack], RETRAIN, sound)
+            compared = compare_pairs(trials[attack], RETRAIN, sound, NULLS.get(attack))
             far = {label: abs(finding.gap.value) for label, finding in told.items()}
             ranks = places(far, compared, sound)
             power = verdict.has_power(next((v for v in judged if v.label == ORIGINAL), None))

@@ -106,7 +106,8 @@ def execute(
     with recorder.part("reading data", place):
         material = Material(spec, workplace, place)
     indices, about, member = material.indices, material.about(), material.member()
-    warm(spec.model, material.pool.images.shape[1:], material.data.classes, spec.recipe, place)
+    image, classes = material.pool.images.shape[1:], material.data.classes
+    warm(spec.model, image, classes, spec.recipe, place)  # pyright: ignore[reportArgumentType]
     if place.type == "cuda":
         torch.cuda.reset_peak_memory_stats(place)
     with recording(recorder):
@@ -333,7 +334,7 @@ def shared_by(method: Method, task: Task) -> dict[str, Tensor]:
     """
     known, blind = set(method.shared_settings or ()), method.model_copy()
     for name in type(method).model_fields.keys() - known:
-        del blind.__dict__[name]
+        vars(blind).pop(name)
     made: object = blind.shared_work(task)
     if not isinstance(made, dict) or not all(isinstance(one, Tensor) for one in made.values()):
         raise MethodError("shared_work did not return a dictionary of tensors.")

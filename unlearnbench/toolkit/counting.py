@@ -49,7 +49,7 @@ def _after(place: str, module: nn.Module, given: Any, made: Any) -> None:
 
 def _samples(gradient: Tensor) -> int:
     """Return the number of samples in a gradient [n, ...], those that `vmap` hides included."""
-    inside = gradient
-    while torch._C._functorch.is_functorch_wrapped_tensor(inside):
-        inside = torch._C._functorch.get_unwrapped(inside)
+    inside, functorch = gradient, torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue]
+    while functorch.is_functorch_wrapped_tensor(inside):
+        inside = functorch.get_unwrapped(inside)
     return len(gradient) * inside.numel() // max(1, gradient.numel())

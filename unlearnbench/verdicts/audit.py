@@ -24,7 +24,8 @@ from unlearnbench.verdicts.inference import (
 )
 
 Word = Literal["equivalent", "different", "inconclusive", "no difference found"]
-Trials = Mapping[str, Mapping[tuple[int, ...], Part]]
+Runs = Mapping[tuple[int, ...], Part]
+Trials = Mapping[str, Runs]
 """What an audit finds, by label and by the seeds of a run, by which runs are paired."""
 RELEARNING = "relearning"
 """The audit without which nothing is called equivalent, and how the names of its parts begin."""
@@ -178,13 +179,23 @@ def differences(
     }
 
 
-def _originals(own: Mapping[tuple[int, ...], Part]) -> Mapping[object, Part]:
-    """Return the original's part for a run: by its first two seeds, or else by its forget set."""
+def _with_originals(own: Runs, originals: Runs) -> list[tuple[Part, Part]]:
+    """Return each run's part with that of the original which it began with.
+
+    The two have seeds of original and forget set in common. A retrain has but seeds of forget set
+    and run: beside it stands the mean of the originals on its forget set.
+    """
     alike: dict[object, list[Part]] = {}
-    for part in own.values():
+    for part in originals.values():
         alike.setdefault(part.forget_set, []).append(part)
-    by_set: dict[object, Part] = {name: mean_part(parts) for name, parts in alike.items()}
-    return by_set | {seeds[:2]: part for seeds, part in own.items() if len(seeds) > 2}
+    means = {name: mean_part(parts) for name, parts in alike.items()}
+    begun = {seeds[:2]: part for seeds, part in originals.items() if len(seeds) > 2}
+    paired = []
+    for seeds, part in own.items():
+        first = begun.get(seeds[:2]) if len(seeds) > 2 else None
+        if leak := first or means.get(part.forget_set):
+            paired.append((part, leak))
+    return paired
 
 
 def look_for(
@@ -192,14 +203,10 @@ def look_for(
 ) -> dict[str, Finding]:
     """Return what an audit finds of every row that has retrains to be compared with, by label."""
     apart = differences(trials, rule.retrain, null)
-    whole = _originals(apart.get(rule.original, {}))
+    originals = apart.get(rule.original, {})
     margin, found = rule.margins.get(audit), {}
     for label, own in apart.items():
-        paired = [
-            (part, leak)
-            for seeds, part in own.items()
-            if (leak := whole.get(seeds[:2]) or whole.get(part.forget_set))
-        ]
+        paired = _with_originals(own, originals)
         if not own:
             continue
         if not paired:

@@ -9,16 +9,19 @@ from unlearnbench.verdicts.audit import Trials, differences
 from unlearnbench.verdicts.inference import FEWEST, LEVEL, Estimate, Joint, combine, holm, ranks
 
 
-def compare_pairs(trials: Trials, retrain: str, labels: Sequence[str]) -> list[dict[str, Any]]:
+def compare_pairs(
+    trials: Trials, retrain: str, labels: Sequence[str], null: float | None = None
+) -> list[dict[str, Any]]:
     """Compare rows in pairs on the runs and samples they share, by their distance to retrain.
 
     With gaps a and b, row A is nearer only if both b - a and b + a differ from zero, with the same
     sign: |b| > |a| says just that, whichever side of retrain the two are on. The p-value of a pair
     is the larger of the two (intersection-union), Holm-adjusted for the number of pairs. Returns
     rows of `Findings.pairs`: the one that looks nearer, the other, by how much nearer it is, in
-    points, with an interval, and p before and after that adjustment.
+    points, with an interval, and p before and after that adjustment. null: see `differences`.
     """
-    parts = {label: own for label, own in differences(trials, retrain).items() if label in labels}
+    apart = differences(trials, retrain, null)
+    parts = {label: own for label, own in apart.items() if label in labels}
     far = {label: combine(list(own.values())).value for label, own in parts.items() if own}
     pairs: list[tuple[str, str, Estimate, float]] = []
     for pair in combinations([label for label in labels if label in far], 2):

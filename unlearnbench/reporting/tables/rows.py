@@ -97,19 +97,22 @@ def marked(condition: Condition, table: Table) -> Table:
     """
     marks: dict[tuple[int, int], Mark] = {}
     rivals = [label for label in condition.sound if label not in condition.same]
-    keys = [column.key for column in table.columns]
+    places: dict[str, int] = {}
+    for at, column in enumerate(table.columns):
+        if column.key:
+            places.setdefault(column.key, at)
     ranks = {
         label: (verdict.rank[0], abs(verdict.gap.value))
         for label, verdict in condition.verdicts().items()
         if verdict.rank and verdict.gap
     }
-    for key in dict.fromkeys(filter(None, keys)):
+    for key, place in places.items():
         ranked = key == "ft_auc" and not condition.old
         of = as_ranked(ranks) if ranked else best(condition.runs, rivals, key)
         for row, label in enumerate(table.frame["label"]):
             if mark := of.get(condition.same.get(label, label)):
-                marks[row, keys.index(key)] = mark
-    by_rank = "" if condition.old or "ft_auc" not in keys else "; FT AUC: as ranked"
+                marks[row, place] = mark
+    by_rank = "" if condition.old or "ft_auc" not in places else "; FT AUC: as ranked"
     told = [table.caption, CAPTION.format(as_ranked=by_rank) if marks else ""]
     told += [
         f"{condition.title(label)}: the same runs as {condition.title(one)}."
