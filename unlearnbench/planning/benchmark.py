@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_serializer, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
 from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.data.prepare import DataSpec
@@ -101,6 +101,26 @@ class Limits(Strict):
     utility: float = Field(
         default=5.0, gt=0, description="test accuracy a method may lose and be ranked"
     )
+
+
+class Tuning(Strict):
+    """Say how the settings were chosen: in any words, and under two keys that are understood."""
+
+    model_config = ConfigDict(extra="allow")
+
+    ends: list[str] = Field(
+        default_factory=list,
+        description='values near an end of their search range, in words that begin with "row.key"',
+    )
+    borrowed: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="rows whose settings were chosen under another condition, by which it was",
+    )
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """What is said under other keys."""
+        return self.model_extra or {}
 
 
 class Row(Strict):
@@ -221,8 +241,10 @@ class Benchmark(Strict):
     )
     others: bool = Field(default=True, description="run the methods that have no row here as well")
     plugins: list[str] = Field(default_factory=list, description="files of further methods")
-    tuning: dict[str, Any] = Field(
-        default_factory=dict, description="how the settings were chosen, for the reader"
+    tuning: Tuning = Field(
+        default=Tuning(),
+        description="How the settings were chosen, for the reader, under keys of the file's own;"
+        " two are understood.",
     )
     published: Annotated[list[Published], BeforeValidator(looked_up)] = Field(
         default_factory=list, description='rows, or tables of a paper such as "amun: Table 1"'

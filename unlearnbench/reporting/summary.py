@@ -15,6 +15,8 @@ from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.tables.papers import claims_tables
 from unlearnbench.verdicts.inference import FEWEST
 
+BEYOND = "a better value may lie beyond; widen the range (search=) in the method's file, tune again"
+"""What a setting that was chosen near an end of its search range calls for."""
 NEAR = 1.0
 """Points of AUC by which more references may move the original's and still be called enough."""
 
@@ -149,7 +151,7 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
     shares = " and ".join(f"{100 * fraction:g} %" for fraction in b.forget.fractions)
     rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
     held = "; the last of them is held out and judged as a method is" if seeds.retrains > 2 else ""
-    tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.items())
+    tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.words.items())
     recipe = flat(b.recipe.model_dump(exclude_none=True))
     listed = (seeds.originals, seeds.forget, seeds.runs)
     originals, forget, runs = (", ".join(map(str, numbers)) for numbers in listed)
@@ -178,7 +180,14 @@ def warnings(findings: Findings) -> list[str]:
         for condition in every:
             where = f"{condition.heading}: " if len(every) > 1 else ""
             lines += [f"{where}{line}" for line in of_condition(condition)]
-    return lines
+    return [*lines, *of_tuning(findings.benchmark)]
+
+
+def of_tuning(benchmark: Benchmark) -> Iterator[str]:
+    """Say which settings were chosen near an end of their search ranges."""
+    begins = tuple(f"{label}." for label in benchmark.methods)
+    if ends := [end for end in benchmark.tuning.ends if end.startswith(begins)]:
+        yield f"{'; '.join(ends)}: {BEYOND}."
 
 
 def of_condition(condition: Condition) -> Iterator[str]:

@@ -77,7 +77,7 @@ LOST = ("retain_accuracy", "test_accuracy")
 
 @dataclass(frozen=True)
 class Criterion:
-    """Name a way of choosing, for a table's heading and for the reader.
+    """Name what trials are judged by, for a table's heading and for the reader; smaller is better.
 
     value: of runs (one row each, as `measure` returns them) and the terms of the average gap, the
     value of each run in points; NaN where something it needs is lacking.
@@ -114,10 +114,19 @@ def blind(runs: pd.DataFrame, terms: list[str]) -> pd.Series[float]:
     return ((attacked - 50).abs() + lost.sum(axis=1, skipna=False)) / (1 + len(LOST))
 
 
-GAP = Criterion("Avg gap ↓", "smallest average gap to the models retrained on these seeds", gap)
+def standard_error(runs: pd.DataFrame) -> float | None:
+    """Return the standard error of the mean value over forget sets; None where there is one set.
+
+    Runs on one forget set count as one: they share samples, and mostly the original.
+    """
+    means = runs.groupby("forget_seed")["value"].mean().to_numpy(dtype=float)
+    return float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else None
+
+
+GAP = Criterion("Avg gap ↓", "average gap to the models retrained on these seeds", gap)
 BLIND = Criterion(
     "Blind score ↓",
-    "blind, no model was retrained for it: smallest mean of the distance of FT AUC to 50 and of"
+    "blind, no model was retrained for it: mean of the distance of FT AUC to 50 and of"
     " the points of retain and validation accuracy lost against the original",
     blind,
 )
@@ -166,6 +175,7 @@ class Tuned:
             whole = len(own) == sum(cell.label == trial.label for cell in plan.cells)
             if whole and own["value"].notna().all():
                 trial.value = float(own["value"].mean())
+                trial.error = standard_error(own)
             trial.metrics = {term: float(own[term].mean()) for term in TERMS if term in own}
             trial.seconds = dict(zip(own["run"], own["seconds"], strict=True))
         for label in (ORIGINAL, RETRAIN):

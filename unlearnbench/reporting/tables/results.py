@@ -12,7 +12,7 @@ from unlearnbench.planning.benchmark import TERMS
 from unlearnbench.planning.plan import ORIGINAL
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables import register
-from unlearnbench.reporting.tables.rows import LABEL, by_label, marked, measured
+from unlearnbench.reporting.tables.rows import LABEL, by_label, footnoted, marked, measured
 from unlearnbench.reporting.tables.table import ABSENT, Column, Entry, Table, averaged, number, text
 from unlearnbench.verdicts.verdict import Verdict
 
@@ -52,7 +52,8 @@ def main_table(condition: Condition) -> Table:
         f" retrain over {terms}. Rank: places it may have by FT AUC (95 %). Time: a share of"
         " retraining's, lower is better."
     )
-    return marked(condition, Table(caption, frame, columns))
+    table = marked(condition, Table(caption, frame, columns))
+    return footnoted(table, benchmark.tuning.borrowed)
 
 
 def _judged(verdict: Verdict | None) -> tuple[str | None, int | None, int | None]:
@@ -179,7 +180,8 @@ def settings_table(findings: Findings) -> Table:
     columns = [text("Row", "label"), text("Method", "method"), settings]
     frame = pd.DataFrame(listed, columns=["label", "method", "settings"])
     caption = f"Settings of the rows of {findings.benchmark.title}."
-    return Table(caption, frame, columns, "settings", "Settings")
+    table = Table(caption, frame, columns, "settings", "Settings")
+    return footnoted(table, findings.benchmark.tuning.borrowed)
 
 
 def _settings(row: Entry) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from unlearnbench.audits.attacks import HEADLINE
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.planning.plan import RETRAIN
-from unlearnbench.reporting.tables.table import Mark, Table, known, text
+from unlearnbench.reporting.tables.table import Entry, Mark, Table, known, text
 from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero
 
 BAND = "noise band"
@@ -81,6 +81,31 @@ def marked(condition: Condition, table: Table) -> Table:
             if label in of:
                 marks[row, keys.index(key)] = of[label]
     return replace(table, caption=f"{table.caption} {CAPTION}", marks=marks) if marks else table
+
+
+def footnoted(table: Table, borrowed: Mapping[str, Sequence[str]]) -> Table:
+    """Mark the rows whose settings were chosen under another condition; say which in the caption.
+
+    borrowed: labels of rows by that condition, in words. The rows of the first that the table has
+    any of are marked †, those of the second ††.
+    """
+    signs: dict[str, str] = {}
+    notes = []
+    for origin, labels in borrowed.items():
+        if here := set(labels).intersection(table.labels):
+            sign = "†" * (len(notes) + 1)
+            signs |= dict.fromkeys(here, sign)
+            notes.append(f"{sign} Settings not tuned here: those chosen for {origin}.")
+    if not notes:
+        return table
+    first, *others = table.columns
+    key = table.frame.columns[0]
+
+    def write(row: Entry) -> str:
+        return f"{first.write(row)} {signs.get(row[key], '')}".rstrip()
+
+    caption = " ".join([table.caption, *notes])
+    return replace(table, caption=caption, columns=[replace(first, write=write), *others])
 
 
 def as_ranked(ranks: Mapping[str, tuple[float, float]]) -> dict[str, Mark]:
