@@ -110,7 +110,7 @@ class Tuning(Strict):
 
     ends: list[str] = Field(
         default_factory=list,
-        description='values near an end of their search range, in words that begin with "row.key"',
+        description='values near an end of their search range, such as "ga.lr = 0.096 (end 0.1)"',
     )
     borrowed: dict[str, list[str]] = Field(
         default_factory=dict,

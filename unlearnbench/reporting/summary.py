@@ -1,6 +1,6 @@
 """What a report says in words: what was compared, how, what came out, and what to beware of."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,6 @@ from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.tables.papers import claims_tables
 from unlearnbench.verdicts.inference import FEWEST
 
-BEYOND = "a better value may lie beyond; widen the range (search=) in the method's file, tune again"
-"""What a setting that was chosen near an end of its search range calls for."""
 NEAR = 1.0
 """Points of AUC by which more references may move the original's and still be called enough."""
 
@@ -180,14 +178,19 @@ def warnings(findings: Findings) -> list[str]:
         for condition in every:
             where = f"{condition.heading}: " if len(every) > 1 else ""
             lines += [f"{where}{line}" for line in of_condition(condition)]
-    return [*lines, *of_tuning(findings.benchmark)]
+    own = tuple(f"{label}." for label in findings.benchmark.methods)
+    ends = [end for end in findings.benchmark.tuning.ends if end.startswith(own)]
+    return [*lines, *at_ends(ends)]
 
 
-def of_tuning(benchmark: Benchmark) -> Iterator[str]:
-    """Say which settings were chosen near an end of their search ranges."""
-    begins = tuple(f"{label}." for label in benchmark.methods)
-    if ends := [end for end in benchmark.tuning.ends if end.startswith(begins)]:
-        yield f"{'; '.join(ends)}: {BEYOND}."
+def at_ends(ends: Sequence[str]) -> Iterator[str]:
+    """Name the settings that were chosen near an end of their search ranges, and say what to do."""
+    if ends:
+        yield (
+            f"chosen within 10 % of an end of the range that was searched: {', '.join(ends)}. A"
+            " better value may lie beyond: widen the range (search= in the method's file) and tune"
+            " again."
+        )
 
 
 def of_condition(condition: Condition) -> Iterator[str]:

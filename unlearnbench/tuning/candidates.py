@@ -1,8 +1,10 @@
 """Which rows are tuned, whose settings others take, and the search for what to try next."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
+from statistics import fmean, stdev
 from typing import Any
 
 from unlearnbench import registry
@@ -14,20 +16,24 @@ from unlearnbench.seeds import seed_for
 from unlearnbench.tuning.ranges import Range, Settings, searched
 
 
+def standard_error(values: Collection[float]) -> float | None:
+    """Return the standard error of a mean; None of fewer than two values."""
+    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+
+
 @dataclass
 class Trial:
     """Hold one trial of a row, and once it has been made how it did.
 
-    value: what it is judged by, None if any of its runs failed; error: the standard error of that
-    over forget sets, None of a single one; metrics: means over its runs; seconds: by run, of those
-    that finished.
+    by_set: what it is judged by, a mean over runs for each forget seed, empty if any of its runs
+    failed: runs on one forget set share samples, and mostly the original, so they count as one;
+    metrics: means over its runs; seconds: by run, of those that finished.
     """
 
     row: str
     number: int
     settings: Settings
-    value: float | None = None
-    error: float | None = None
+    by_set: dict[int, float] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -35,6 +41,25 @@ class Trial:
     def label(self) -> str:
         """The label of its row in the plan of its round."""
         return f"{self.row}.{self.number:02d}"
+
+    @property
+    def value(self) -> float | None:
+        """What it is judged by, a mean over forget sets; None if any of its runs failed."""
+        return fmean(self.by_set.values()) if self.by_set else None
+
+    @property
+    def error(self) -> float | None:
+        """The standard error of its value over forget sets; None where there are not two."""
+        return standard_error(self.by_set.values())
+
+    def behind(self, best: "Trial") -> tuple[float, float | None]:
+        """Return how much larger its value is than that of the best, and the standard error of it.
+
+        Trials share forget sets and originals, so the difference is taken in pairs: what all trials
+        find hard on one forget set tells nothing of which is better.
+        """
+        differences = [value - best.by_set[seed] for seed, value in self.by_set.items()]
+        return fmean(differences), standard_error(differences)
 
 
 @dataclass(frozen=True)
@@ -55,46 +80,47 @@ class Candidate:
     trials: list[Trial] = field(default_factory=list)
 
     @property
+    def judged(self) -> list[Trial]:
+        """The trials of which no run failed."""
+        return [trial for trial in self.trials if trial.by_set]
+
+    @property
     def best(self) -> Trial | None:
         """The trial with the smallest value, the first of equals; None if all failed."""
-        judged = [trial for trial in self.trials if trial.value is not None]
-        return min(judged, key=_value, default=None)
+        return min(self.judged, key=attrgetter("value"), default=None)
 
     @property
     def chosen(self) -> Trial | None:
         """The safest trial within one standard error of the best; None if all failed.
 
         The one-standard-error rule (Breiman et al. 1984, Classification and Regression Trees): what
-        the data cannot tell from the best is as good. Safest is what is closest to the defaults;
-        of two that are equally close, what has the smaller value.
+        can hardly be told from the best is as good; the standard error is that of the difference.
+        Safest is what is closest to the defaults; of two that are equally close, what has the
+        smaller value.
         """
         best = self.best
         if best is None:
             return None
-        limit = _value(best) + (best.error or 0.0)
-        near = [trial for trial in self.trials if _value(trial) <= limit]
-        return min(near, key=lambda trial: (self.distance(trial), _value(trial)))
+        behind = [(trial, *trial.behind(best)) for trial in self.judged]
+        near = [trial for trial, points, error in behind if points <= (error or 0.0)]
+        return min(near, key=lambda trial: (self.distance(trial), trial.value))
 
     def distance(self, trial: Trial) -> float:
         """Return how far a trial is from the defaults, in search ranges, added up over them.
 
         The ranges' own scale counts: from 0.01 to 0.1 it is half of the range 0.001 to 0.1.
         """
-        return sum(
+        shares = [
             abs(span.place(trial.settings[key]) - span.place(self.defaults[key]))
             for key, span in self.ranges.items()
-        )
+        ]
+        return round(sum(shares), 9)  # a tenth and ten times the default are equally far
 
     @property
     def seconds(self) -> float:
         """Seconds of its trials; a run that two of them share counts once."""
         runs = {run: time for trial in self.trials for run, time in trial.seconds.items()}
         return sum(runs.values())
-
-
-def _value(trial: Trial) -> float:
-    """Return the value of a trial, for comparing; one that failed is worse than any."""
-    return math.inf if trial.value is None else trial.value
 
 
 def candidates(

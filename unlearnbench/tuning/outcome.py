@@ -11,17 +11,16 @@ import tomli_w
 
 from unlearnbench.files import write_text
 from unlearnbench.planning.benchmark import TERMS
-from unlearnbench.reporting import escape
-from unlearnbench.reporting.summary import BEYOND
+from unlearnbench.reporting import escape, summary
 from unlearnbench.reporting.tables.table import ABSENT, Column, Entry, Table, number, text
-from unlearnbench.tuning.candidates import Candidate
-from unlearnbench.tuning.ranges import NEAR, Settings
+from unlearnbench.tuning.candidates import Trial
+from unlearnbench.tuning.ranges import Settings
 from unlearnbench.tuning.trials import Tuned
 from unlearnbench.units import count, duration
 
 CHOICE = (
-    "of the trials within one standard error of the best, the one closest to the defaults on the"
-    " scale of the search ranges (the one-standard-error rule)"
+    "of the trials that are, in pairs over forget sets, within one standard error of the best, the"
+    " one closest to the defaults on the scale of the search ranges"
 )
 
 
@@ -88,23 +87,22 @@ def _value(row: Entry) -> str:
 
 def notes(tuned: Tuned) -> list[str]:
     """Say which trials could not be judged, and which choice lies near an end of its range."""
-    told = []
+    told = [*summary.at_ends(_near_ends(tuned))]
     for one in tuned.candidates:
-        told += [f"{end}: {BEYOND}." for end in near_ends(one)]
         failed = [str(trial.number) for trial in one.trials if trial.value is None]
         if failed:
             told.append(f"{one.name}: trials that failed and count as bad: {', '.join(failed)}.")
     return told
 
 
-def near_ends(one: Candidate) -> Iterator[str]:
+def _near_ends(tuned: Tuned) -> list[str]:
     """Name the chosen values that lie near an end of their search ranges, and the ends."""
-    for key, value in (one.chosen.settings if one.chosen else {}).items():
-        if (end := one.ranges[key].near_end(value)) is not None:
-            yield (
-                f"{one.name}.{key} = {value:g} lies in the outer {100 * NEAR:g} % of its search"
-                f" range, which ends at {end:g}"
-            )
+    return [
+        f"{one.name}.{key} = {value:g} (end {end:g})"
+        for one in tuned.candidates
+        for key, value in (one.chosen.settings if one.chosen else {}).items()
+        if (end := one.ranges[key].near_end(value)) is not None
+    ]
 
 
 def write_outcome(tuned: Tuned, folder: Path) -> dict[str, Path]:
@@ -132,6 +130,7 @@ def _trials(tuned: Tuned) -> pd.DataFrame:
             "settings": words(trial.settings),
             "value": trial.value,
             "standard_error": trial.error,
+            **_behind(trial, one.best),
             **{name.replace("test", "validation"): trial.metrics.get(name) for name in TERMS},
             "chosen": "yes" if trial is one.chosen else "no",
             "runs": len(trial.seconds),
@@ -140,6 +139,12 @@ def _trials(tuned: Tuned) -> pd.DataFrame:
         for one in tuned.candidates
         for trial in one.trials
     )
+
+
+def _behind(trial: Trial, best: Trial | None) -> dict[str, float | None]:
+    """Say how far a trial is behind the best, which decides whether it may be chosen."""
+    points, error = trial.behind(best) if best and trial.by_set else (None, None)
+    return {"behind": points, "behind_error": error}
 
 
 def chosen_toml(tuned: Tuned, log: Path) -> str:
@@ -171,7 +176,7 @@ def chosen_toml(tuned: Tuned, log: Path) -> str:
         "log": str(log),
         "date": date.today().isoformat(),
     }
-    if ends := [end for one in tuned.candidates for end in near_ends(one)]:
+    if ends := _near_ends(tuned):
         said["ends"] = ends
     return "\n".join([*parts, tomli_w.dumps({"tuning": said})])
 

@@ -114,15 +114,6 @@ def blind(runs: pd.DataFrame, terms: list[str]) -> pd.Series[float]:
     return ((attacked - 50).abs() + lost.sum(axis=1, skipna=False)) / (1 + len(LOST))
 
 
-def standard_error(runs: pd.DataFrame) -> float | None:
-    """Return the standard error of the mean value over forget sets; None where there is one set.
-
-    Runs on one forget set count as one: they share samples, and mostly the original.
-    """
-    means = runs.groupby("forget_seed")["value"].mean().to_numpy(dtype=float)
-    return float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else None
-
-
 GAP = Criterion("Avg gap ↓", "average gap to the models retrained on these seeds", gap)
 BLIND = Criterion(
     "Blind score ↓",
@@ -174,8 +165,8 @@ class Tuned:
             own = by_label.get(trial.label, runs[:0])
             whole = len(own) == sum(cell.label == trial.label for cell in plan.cells)
             if whole and own["value"].notna().all():
-                trial.value = float(own["value"].mean())
-                trial.error = standard_error(own)
+                means = own.groupby("forget_seed")["value"].mean()
+                trial.by_set = {int(str(seed)): float(mean) for seed, mean in means.items()}
             trial.metrics = {term: float(own[term].mean()) for term in TERMS if term in own}
             trial.seconds = dict(zip(own["run"], own["seconds"], strict=True))
         for label in (ORIGINAL, RETRAIN):

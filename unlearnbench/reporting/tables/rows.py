@@ -89,10 +89,12 @@ def footnoted(table: Table, borrowed: Mapping[str, Sequence[str]]) -> Table:
     borrowed: labels of rows by that condition, in words. The rows of the first that the table has
     any of are marked †, those of the second ††.
     """
+    shown = zip(table.labels, table.kinds, strict=True)
+    there = {label for label, kind in shown if kind != "skipped"}
     signs: dict[str, str] = {}
-    notes = []
+    notes: list[str] = []
     for origin, labels in borrowed.items():
-        if here := set(labels).intersection(table.labels):
+        if here := there.intersection(labels):
             sign = "†" * (len(notes) + 1)
             signs |= dict.fromkeys(here, sign)
             notes.append(f"{sign} Settings not tuned here: those chosen for {origin}.")
