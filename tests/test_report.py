@@ -220,12 +220,17 @@ def test_settings_of_another_condition_are_marked_in_the_row(condition: Conditio
 
 def test_settings_at_an_end_of_their_range_are_warned_of(condition: Condition) -> None:
     findings = condition.findings
-    rows = {"ga": {"lr": 0.096}, "ft": {}}
+    rows = {"ga": {"lr": 0.096}, "delete": {"lr": 0.5, "epochs": 3}}
     raw = findings.benchmark.model_dump(mode="json", exclude_none=True) | {"methods": rows}
-    raw["tuning"] = {"ends": ["ga.lr = 0.096 (end 0.1)", "sfron.lr = 0.082 (end 0.1)"]}
+    ends = ["ga.lr = 0.096 (end 0.1)", "sfron.lr = 0.082 (end 0.1)", "delete.lr = 0.1 (end 0.1)"]
+    raw["tuning"] = {"ends": ends}
     benchmark = type(findings.benchmark).model_validate(raw)
     (line,) = [line for line in warnings(replace(findings, benchmark=benchmark)) if "end" in line]
-    assert "ga.lr = 0.096 (end 0.1). A better value" in line and "sfron" not in line
+    assert (
+        "ga.lr = 0.096 (end 0.1). A better value" in line
+        and "sfron" not in line
+        and "delete" not in line
+    )
     assert "widen" in line and "tune again" in line
     assert not [line for line in warnings(findings) if "widen" in line]
 

@@ -178,9 +178,18 @@ def warnings(findings: Findings) -> list[str]:
         for condition in every:
             where = f"{condition.heading}: " if len(every) > 1 else ""
             lines += [f"{where}{line}" for line in of_condition(condition)]
-    own = tuple(f"{label}." for label in findings.benchmark.methods)
-    ends = [end for end in findings.benchmark.tuning.ends if end.startswith(own)]
-    return [*lines, *at_ends(ends)]
+    return [*lines, *at_ends(_ends_in_use(findings.benchmark))]
+
+
+def _ends_in_use(benchmark: Benchmark) -> list[str]:
+    """List the values near an end of their ranges that rows still have: `--set` may change them."""
+    used = {
+        f"{label}.{key} = {value:g}"
+        for label, row in benchmark.methods.items()
+        for key, value in row.settings.items()
+        if isinstance(value, (int, float))
+    }
+    return [end for end in benchmark.tuning.ends if end.partition(" (")[0] in used]
 
 
 def at_ends(ends: Sequence[str]) -> Iterator[str]:
