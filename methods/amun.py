@@ -77,6 +77,7 @@ class Amun(Method):
         gt=0,
         le=1,
         help="share of weights that may change (1: all)",
+        search=(0.1, 0.9),
         source="paper: all; AMUN+SalUn (appendix D) searches 0.1 to 0.9",
     )
     with_forget: bool = param(

@@ -30,7 +30,7 @@ class BoundaryShrink(Method):
     x' = x + \epsilon \operatorname{sign} \nabla_x \ell(f_{\theta_o}(x), y)
     """
 
-    lr: float = param(1e-5, gt=0, help="learning rate", search=(1e-5, 1e-1), source="authors' code")
+    lr: float = param(1e-5, gt=0, help="learning rate", search=(1e-6, 1e-1), source="authors' code")
     epochs: int = param(10, ge=1, help="passes over the forget set", source="authors' code")
     bound: float = param(
         0.1, gt=0, le=1, help="length of the step in every pixel, of [0, 1]", source="authors' code"

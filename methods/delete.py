@@ -27,7 +27,7 @@ class Delete(Method):
     z_k = f_{\theta_o}(x)_k \text{ for } k \ne y, \quad z_y = -\infty
     """
 
-    lr: float = param(1e-3, gt=0, help="learning rate", search=(1e-5, 1e-1), source="ours")
+    lr: float = param(1e-3, gt=0, help="learning rate", search=(1e-6, 1e-1), source="ours")
     epochs: int = param(10, ge=1, help="passes over the forget set", source="ours")
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:

@@ -24,7 +24,7 @@ class FineTune(Method):
         0.01,
         gt=0,
         help="learning rate",
-        search=(1e-4, 1e-1),
+        search=(1e-4, 1.0),
         source="l1-sparse's and SalUn's code, default",
     )
     epochs: int = param(

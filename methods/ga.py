@@ -28,7 +28,7 @@ class GradientAscent(Method):
     equation = r"\max_\theta L(\theta; D_F)"
 
     lr: float = param(
-        1e-4, gt=0, help="learning rate", search=(1e-5, 1e-1), source="l1-sparse's README"
+        1e-4, gt=0, help="learning rate", search=(1e-5, 1e1), source="l1-sparse's README"
     )
     epochs: int = param(5, ge=1, help="passes over the forget set", source="l1-sparse's README")
     batch_norm: Literal["train", "eval"] = param(

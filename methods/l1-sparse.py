@@ -26,14 +26,14 @@ class L1Sparse(Method):
     needs_retain = True
 
     lr: float = param(
-        0.01, gt=0, help="learning rate", search=(1e-3, 1e-1), source="authors' README"
+        0.01, gt=0, help="learning rate", search=(1e-3, 1.0), source="authors' README"
     )
     epochs: int = param(10, ge=1, help="passes over the retain set", source="authors' README")
     alpha: float = param(
         1e-4,
         ge=0,
         help="weight of the penalty at first",
-        search=(1e-5, 1e-2),
+        search=(1e-6, 1e-2),
         source="a replication's choice from 1e-6 to 1e-4; the authors' README names none",
     )
 

@@ -28,7 +28,7 @@ class NegGradPlus(Method):
         0.01,
         gt=0,
         help="learning rate",
-        search=(1e-4, 1e-1),
+        search=(1e-4, 1.0),
         source="authors' code, for membership attacks",
     )
     epochs: int = param(
@@ -39,7 +39,7 @@ class NegGradPlus(Method):
         gt=0,
         le=1,
         help="share of D_R in the loss",
-        search=(0.8, 1.0),
+        search=(0.5, 1.0),
         source="authors' code, at small scale; 0.9999 at a larger one",
     )
 

@@ -34,7 +34,7 @@ class SalUn(Method):
         0.013,
         gt=0,
         help="learning rate",
-        search=(5e-4, 1e-1),
+        search=(5e-5, 1e-1),
         source="authors' README, for 10 % forgotten",
     )
     epochs: int = param(

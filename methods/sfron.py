@@ -40,7 +40,7 @@ class SFRon(Method):
         0.01,
         gt=0,
         help="learning rate at first",
-        search=(1e-3, 1e-1),
+        search=(1e-3, 1.0),
         source="authors' code, for CIFAR-10",
     )
     epochs: int = param(
@@ -53,7 +53,7 @@ class SFRon(Method):
         25.0,
         gt=0,
         help="factor of the ascent at first",
-        search=(0.5, 50.0),
+        search=(0.5, 500.0),
         source="authors' code, for CIFAR-10",
     )
     every: int = param(

@@ -116,4 +116,10 @@ def test_benchmark_files_are_valid_and_write_out_every_default() -> None:
         assert expansion.expand(benchmark, methods).plan.nodes
         text = reading.as_toml(benchmark)
         assert reading.validate(tomllib.loads(text)) == benchmark
-        assert benchmark.tuning, f"{name} does not say how its settings were chosen"
+        tuning, rows = benchmark.tuning, reading.read(path)["methods"]
+        assert tuning.words, f"{name} does not say how its settings were chosen"
+        borrowed = {label for labels in tuning.borrowed.values() for label in labels}
+        assert borrowed <= rows.keys()
+        if "taken over" in str(tuning.words) and "amun's" not in str(tuning.words):
+            untuned = {label for label, row in rows.items() if not row.keys() - {"method"}}
+            assert borrowed == rows.keys() - untuned, f"{name}: every row that was taken over"

@@ -47,7 +47,7 @@ def test_pages_are_current(pages: dict[str, str]) -> None:
 
 def test_a_page_has_every_part(pages: dict[str, str]) -> None:
     text = pages["l1-sparse.md"]
-    assert "| `alpha` | `0.0001` | weight of the penalty at first | ≥ 0 | 1e-05 to 0.01 |" in text
+    assert "| `alpha` | `0.0001` | weight of the penalty at first | ≥ 0 | 1e-06 to 0.01 |" in text
     assert "cifar10, resnet18; AMUN (arXiv 2503.00917), Table 1:" in text
     assert "| l1-sparse | 10 %, full access | 94.29 ±0.34 |" in text
     assert "multiplies alpha by 2 - 2t/T" in text

@@ -15,11 +15,12 @@ from tests.hand import GROUP, VALUES, by_hand
 from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Condition, as_rows
+from unlearnbench.planning.benchmark import Tuning
 from unlearnbench.planning.plan import HELD_OUT
 from unlearnbench.registry import discover
 from unlearnbench.reporting import escape, tables
 from unlearnbench.reporting.several import overview
-from unlearnbench.reporting.summary import of_condition, outcome, rule
+from unlearnbench.reporting.summary import of_condition, outcome, rule, warnings
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.papers import left_out
 from unlearnbench.reporting.tables.results import failures_table, settings_table, tidy
@@ -303,6 +304,54 @@ def test_cost_settings_and_failures(condition: Condition) -> None:
     assert table.cells()[0] == ["ft", "ft-s1-0", "ValueError: no | idea"]
     assert table.cells()[1] == ["ft", "skipped", "full access: needs the retain set"]
     assert "no &#124; idea" in table.to_markdown()
+
+
+def tuned(condition: Condition, **said: object) -> Condition:
+    findings = condition.findings
+    tuning = Tuning.model_validate({"chosen": "by hand"} | said)
+    benchmark = findings.benchmark.model_copy(update={"tuning": tuning})
+    return Condition(replace(findings, benchmark=benchmark), *GROUP)
+
+
+def test_settings_of_another_condition_are_marked_in_the_row(condition: Condition) -> None:
+    plain = made("main", condition)
+    borrowed = {"absent": ["nobody", "ft"], "digits": ["leaky"], "the paper": ["my_method"]}
+    table = made("main", tuned(condition, borrowed=borrowed))
+    first = [row[0] for row in table.cells()]
+    assert "leaky †" in first and "my_method ††" in first
+    assert "ft" in first, "it is skipped, so its settings are not used"
+    assert table.labels == plain.labels and table.marks == plain.marks
+    assert [row[1:] for row in table.cells()] == [row[1:] for row in plain.cells()]
+    said = table.caption.removeprefix(plain.caption)
+    assert said == (
+        " † Settings not tuned here: those chosen for digits. †† Settings not tuned here: those"
+        " chosen for the paper."
+    )
+    assert r"leaky $^\dagger$ &" in table.to_latex() and "?" not in table.to_latex()
+    assert "†" not in plain.caption
+
+
+def test_settings_at_an_end_of_their_range_are_warned_of(condition: Condition) -> None:
+    findings = condition.findings
+    rows = {"ga": {"lr": 0.096}, "delete": {"lr": 0.5, "epochs": 3}}
+    raw = findings.benchmark.model_dump(mode="json", exclude_none=True) | {"methods": rows}
+    ends = ["ga.lr = 0.096 (end 0.1)", "sfron.lr = 0.082 (end 0.1)", "delete.lr = 0.1 (end 0.1)"]
+    raw["tuning"] = {"ends": ends}
+    benchmark = type(findings.benchmark).model_validate(raw)
+    (line,) = [line for line in warnings(replace(findings, benchmark=benchmark)) if "end" in line]
+    assert (
+        "ga.lr = 0.096 (end 0.1). A better value" in line
+        and "sfron" not in line
+        and "delete" not in line
+    )
+    assert "widen" in line and "tune again" in line
+    assert not [line for line in warnings(findings) if "widen" in line]
+
+
+def test_a_tables_first_cells_are_what_its_rows_are_of(condition: Condition) -> None:
+    for design in TABLES.values():
+        if table := design(condition):
+            assert table.labels == [row[0] for row in table.cells()], design.name
 
 
 def test_latex_is_booktabs_and_escaped(condition: Condition) -> None:

@@ -16,9 +16,13 @@ import pytest
 from tests.conftest import TINY, Cli, Done, typed
 from unlearnbench import registry
 from unlearnbench.data.prepare import Data, DataSpec, draw_samples
+from unlearnbench.errors import UserError
 from unlearnbench.planning import reading
-from unlearnbench.tuning.candidates import Candidate, Range, Sampler
-from unlearnbench.tuning.trials import blind
+from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.tuning import outcome
+from unlearnbench.tuning.candidates import Candidate, Sampler, Trial, candidates, standard_error
+from unlearnbench.tuning.ranges import Range, unsearched
+from unlearnbench.tuning.trials import GAP, Tuned, blind
 
 SMALL = TINY.replace("test = 120", "test = 120\nvalidation = 50").replace(
     "epochs = 4", "epochs = 2"
@@ -76,9 +80,10 @@ def test_every_method_has_the_same_trials_and_the_best_is_chosen(tuned: Path) ->
         "ft-long": {"method": "ft", "epochs": 3, "lr": rates[0]},
         "rl": {"epochs": 2, "lr": rates[1]},
     }
-    assert reading.validate({"name": "small"} | tomllib.loads(SMALL) | chosen).tuning["log"]
+    assert reading.validate({"name": "small"} | tomllib.loads(SMALL) | chosen).tuning.words["log"]
     told = " ".join((tuned / "tune.out").read_text().split())
-    assert "smallest average gap to the models retrained on these seeds" in told
+    assert "average gap to the models retrained on these seeds" in told
+    assert trials["standard_error"].isna().all(), "one forget set says nothing of its spread"
     cost = pd.read_csv(folder / "cost.csv")
     assert (cost["runs"] == 1).all() and (cost["seconds"] > 0).all()
     assert "seconds" not in trials
@@ -162,13 +167,13 @@ def valley(settings: dict[str, float]) -> float:
 
 def searched(counts: list[int]) -> list[dict[str, float]]:
     ranges = {"lr": Range(1e-5, 1e-1, whole=False), "passes": Range(1, 9, whole=True)}
-    candidate = Candidate("x", ranges, {"lr": 0.5, "passes": 3}, {})
+    candidate = Candidate("x", "x", ranges, {"lr": 0.5, "passes": 3}, {})
     search = Sampler(candidate)
     for count in counts:
         start = len(candidate.trials)
         search.ask(count)
         for one in candidate.trials[start:]:
-            one.value = None if one.settings["lr"] > 0.05 else valley(one.settings)
+            one.by_set = {} if one.settings["lr"] > 0.05 else {1: valley(one.settings)}
         search.tell(start)
     return [one.settings for one in candidate.trials]
 
@@ -185,6 +190,142 @@ def test_the_search_begins_with_the_defaults_and_is_continued_by_beginning_anew(
 def test_a_range_of_a_factor_of_ten_is_searched_on_a_log_scale() -> None:
     assert Range(1, 10, whole=True).log and Range(1e-4, 1e-1, whole=False).log
     assert not Range(0.1, 0.9, whole=False).log and not Range(0, 10, whole=False).log
+
+
+def test_values_near_an_end_are_found_on_the_scale_of_the_range() -> None:
+    log, linear = Range(1e-5, 1e-1, whole=False), Range(0.1, 0.9, whole=False)
+    assert log.place(1e-3) == pytest.approx(0.5) and linear.place(0.3) == pytest.approx(0.25)
+    assert log.near_end(0.096) == log.near_end(0.5) == 1e-1 and log.near_end(2e-5) == 1e-5
+    assert log.near_end(0.03) is None and linear.near_end(0.2) is None
+    assert linear.near_end(0.15) == 0.1 and linear.near_end(0.85) == 0.9
+    epochs = Range(1, 5, whole=True, bounds=(1,))
+    assert epochs.near_end(1) is None, "nothing lies beyond"
+    assert epochs.near_end(5) == 5
+
+
+def made(*tried: tuple[float, list[float]]) -> Candidate:
+    """Return a candidate of one rate, 0.01 by default, with trials: rate, value by forget set."""
+    trials = [
+        Trial("x", number, {"lr": rate}, dict(enumerate(values)))
+        for number, (rate, values) in enumerate(tried)
+    ]
+    return Candidate("x", "x", {"lr": Range(1e-5, 1e1, False)}, {"lr": 0.01}, {}, trials=trials)
+
+
+def rate(candidate: Candidate) -> float:
+    assert candidate.chosen is not None
+    return float(candidate.chosen.settings["lr"])
+
+
+def test_the_safest_within_one_standard_error_of_the_best_is_chosen() -> None:
+    best = 1.0, [1.0, 3.0]
+    near = 0.1, [1.9, 2.9]  # 0.4 behind, and the standard error of that is 0.5
+    far = 0.01, [1.5, 3.5]  # the defaults: 0.5 behind on both, so surely worse
+    assert rate(made(best)) == rate(made(far, best)) == 1.0
+    assert rate(made(far, best, near)) == 0.1
+    assert rate(made((0.01, [1.0, 4.0]), best, near)) == 0.01, "0.5 behind, give or take 0.5"
+    assert rate(made(near, best, (0.0001, [1.0, 3.5]))) == 0.1, "it is nearer on a log scale"
+    assert rate(made((0.1, [2.0]), (1.0, [1.9]))) == 1.0, "one forget set has no standard error"
+    assert rate(made((0.01, []), best)) == 1.0, "one that failed is not chosen"
+    failed = made((0.01, []))
+    assert failed.best is failed.chosen is None
+
+
+def test_of_trials_as_close_to_the_defaults_the_better_is_chosen() -> None:
+    both = (0.1, [1.0, 4.0]), (0.001, [1.0, 3.5])
+    for pair in (both, both[::-1]):
+        one = made((1.0, [1.0, 3.0]), *pair).chosen
+        assert one is not None and one.value == 2.25
+
+
+def test_standard_errors_by_hand() -> None:
+    assert standard_error([2.0, 6.0]) == pytest.approx(2.0) and standard_error([2.0]) is None
+    trial, best = (Trial("x", 0, {}, dict(enumerate(v))) for v in ([11.0, 4.0], [10.0, 1.0]))
+    assert trial.value == 7.5 and trial.error == pytest.approx(3.5)
+    points, error = trial.behind(best)
+    assert points == 2.0 and error == pytest.approx(1.0), "in pairs"
+
+
+def test_the_study_has_the_standard_errors() -> None:
+    search = Sampler(made())
+    search.ask(2)
+    for trial, values in zip(search.candidate.trials, ([2.0, 6.0], [1.0]), strict=True):
+        trial.by_set = dict(enumerate(values))
+    search.tell(0)
+    kept = [trial.user_attrs["standard_error"] for trial in search.study.trials]
+    assert kept == [pytest.approx(2.0), None]
+
+
+def test_a_choice_near_an_end_is_told_and_written_for_the_report() -> None:
+    benchmark = reading.validate({"name": "small"} | tomllib.loads(SMALL))
+    tuned = Tuned("tune", 2, [1001], benchmark, [made((0.01, [3.0]), (7.0, [2.0]))], GAP)
+    (told,) = outcome.notes(tuned)
+    assert "x.lr = 7 (end 10)" in told and "widen the range" in told and "tune again" in told
+    written = tomllib.loads(outcome.chosen_toml(tuned, Path("trials.csv")))
+    again = reading.validate({"name": "small"} | tomllib.loads(SMALL) | written)
+    assert again.tuning.ends == ["x.lr = 7 (end 10)"] and "one standard error" in str(again.tuning)
+    tuned.candidates[0].trials.pop()
+    assert outcome.notes(tuned) == []
+
+
+MASKED = (
+    SMALL
+    + """
+[methods.amun]
+lr = 0.018
+[methods.amun-closest]
+method = "amun"
+search = "closest"
+lr = 0.018
+[methods.amun-salun]
+method = "amun"
+keep = 0.5
+lr = 0.018
+"""
+)
+
+
+def listed(wanted: list[str], **kept: dict[str, float]) -> list[Candidate]:
+    """List what is tuned of the masked benchmark. kept: rows' settings given by --set."""
+    plugins = registry.find("methods")
+    raw = {"name": "masked"} | tomllib.loads(MASKED)
+    rows = Benchmark.model_validate(raw).methods
+    left = unsearched(rows, plugins)
+    left |= {label: left[label] | own for label, own in kept.items()}
+    return candidates(Benchmark.model_validate(raw | {"methods": left}), rows, plugins, wanted)[0]
+
+
+def test_a_masked_row_is_tuned_for_itself_and_its_mask_with_it() -> None:
+    amun, masked = listed(["amun", "amun-salun"])
+    assert list(amun.ranges) == ["lr", "decay_every"], "without a mask there is none to search"
+    assert list(amun.followers) == ["amun-closest", "amun-adaptive"]
+    assert list(masked.ranges) == ["lr", "decay_every", "keep"] and masked.method == "amun"
+    assert masked.defaults["keep"] == 0.5 and masked.defaults["lr"] == 0.01
+    assert masked.name == "amun-salun" and not masked.followers and not masked.fixed
+    (salun,) = listed(["salun"])
+    assert list(salun.ranges) == ["lr", "keep"]
+
+
+def test_a_mask_under_set_stays_and_the_row_takes_its_methods_settings() -> None:
+    (amun,) = listed(["amun-salun"], **{"amun-salun": {"keep": 0.3}})
+    assert amun.name == "amun"
+    assert amun.followers["amun-salun"] == {"method": "amun", "keep": 0.3}
+
+
+def test_asking_for_a_row_of_an_unknown_method_names_it() -> None:
+    with pytest.raises(UserError, match="Unknown method 'amum'"):
+        listed(["amum"])
+
+
+def test_what_is_chosen_for_a_masked_row_names_its_method() -> None:
+    benchmark = reading.validate({"name": "masked"} | tomllib.loads(MASKED))
+    (masked,) = listed(["amun-salun"])
+    settings = {"lr": 0.02, "decay_every": 3, "keep": 0.4}
+    masked.trials.append(Trial(masked.name, 0, settings, {1001: 2.0}))
+    tuned = Tuned("tune", 1, [1001], benchmark, [masked], GAP)
+    written = tomllib.loads(outcome.chosen_toml(tuned, Path("trials.csv")))
+    assert written["methods"] == {"amun-salun": {"method": "amun"} | settings}
+    assert masked.trials[0].label == "amun-salun.00"
 
 
 def test_the_blind_criterion_by_hand() -> None:

@@ -32,7 +32,8 @@ def param(
 ) -> Any:
     """Declare a hyperparameter: default, help text, bounds and the range to search when tuning.
 
-    A `search` range whose ends differ by a factor of ten or more is searched on a log scale.
+    A `search` range whose ends differ by a factor of ten or more is searched on a log scale. A
+    default outside the range means "off": then only rows that set the hyperparameter search it.
     `source` says in a few words where the default is from: paper, authors' code, ourselves.
     """
     extra: dict[str, Any] = {"search": list(search)} if search else {}

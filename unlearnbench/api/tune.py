@@ -7,12 +7,14 @@ from unlearnbench.api.request import Request
 from unlearnbench.api.session import Listener, make
 from unlearnbench.errors import UserError
 from unlearnbench.planning import reading
+from unlearnbench.planning.benchmark import Row
 from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.planning.plan import RETRAIN, Plan
 from unlearnbench.planning.rows import resolve
 from unlearnbench.storage.store import Store
 from unlearnbench.tuning import outcome, trials
-from unlearnbench.tuning.candidates import ROUND, Sampler, candidates, unsearched
+from unlearnbench.tuning.candidates import ROUND, Sampler, candidates
+from unlearnbench.tuning.ranges import unsearched
 from unlearnbench.tuning.trials import Tuned
 
 
@@ -25,10 +27,12 @@ def tune(
     many each is tried; blind: without retrained models. Raises UserError where there is nothing to
     tune, or tuning would see what is reported.
     """
-    raw, tried_on = _changed(request), list(range(trials.FIRST_SEED, trials.FIRST_SEED + seeds))
+    listed = reading.validate(request.setup.raw).methods
+    raw = _changed(request, listed)
+    tried_on = list(range(trials.FIRST_SEED, trials.FIRST_SEED + seeds))
     benchmark, plugins = reading.validate(raw), request.asked.plugins
     trials.require_apart(benchmark, tried_on)
-    tunable, left = candidates(benchmark, plugins, request.asked.labels)
+    tunable, left = candidates(benchmark, listed, plugins, request.asked.labels)
     for method, why in left.items():
         listener.told(f"! {method} is left out: {why.rstrip('.')}.")
     if not tunable:
@@ -57,10 +61,10 @@ def tune(
     return tuned
 
 
-def _changed(request: Request) -> dict[str, Any]:
+def _changed(request: Request, listed: dict[str, Row]) -> dict[str, Any]:
     """Return the benchmark's file; of the settings that are searched only those under --set."""
     plugins = request.asked.plugins
-    rows = unsearched(reading.validate(request.setup.raw).methods, plugins)
+    rows = unsearched(listed, plugins)
     raw = request.setup.raw | {"methods": rows, "plugins": request.asked.raw["plugins"]}
     reading.change(raw, request.assignments, plugins)
     return raw
@@ -69,7 +73,7 @@ def _changed(request: Request) -> dict[str, Any]:
 def _planned(request: Request, tuned: Tuned, start: int, behind: dict[str, Any]) -> Planned:
     """Expand the trials of a round, without the yardstick if they are judged without it."""
     rows = {
-        trial.label: {"method": one.name} | one.fixed | trial.settings
+        trial.label: {"method": one.method} | one.fixed | trial.settings
         for one in tuned.candidates
         for trial in one.trials[start:]
     }

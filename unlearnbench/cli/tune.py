@@ -28,7 +28,14 @@ def tune(
     results: options.Results = Path("results"),
     reports: options.Reports = Path("reports"),
 ) -> None:
-    """Choose each method's settings, on seeds and samples that are never reported."""
+    """Choose each method's settings, on seeds and samples that are never reported.
+
+    Chosen is the safest trial within one standard error of the best, in pairs over forget sets: the
+    one closest to the method's defaults, by the share of each search range that lies between, on a
+    log scale where the range spans a factor of ten or more; of equals the one with the smaller
+    mean. A value within 10 % of an end of its range is named: the range should be widened, and the
+    method tuned again.
+    """
     from unlearnbench.api import tune as library
     from unlearnbench.cli.display import Display
     from unlearnbench.tuning import outcome

@@ -156,6 +156,26 @@ class Limits(Strict):
         return limits
 
 
+class Tuning(Strict):
+    """Say how the settings were chosen: in any words, and under two keys that are understood."""
+
+    model_config = ConfigDict(extra="allow")
+
+    ends: list[str] = Field(
+        default_factory=list,
+        description='values near an end of their search range, such as "ga.lr = 0.096 (end 0.1)"',
+    )
+    borrowed: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="rows whose settings were chosen under another condition, by which it was",
+    )
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """What is said under other keys."""
+        return self.model_extra or {}
+
+
 class Row(Strict):
     """Name the method of one row of the tables, and its settings.
 
@@ -281,8 +301,10 @@ class Benchmark(Strict):
     )
     others: bool = Field(default=True, description="run the methods that have no row here as well")
     plugins: list[str] = Field(default_factory=list, description="files of further methods")
-    tuning: dict[str, Any] = Field(
-        default_factory=dict, description="how the settings were chosen, for the reader"
+    tuning: Tuning = Field(
+        default=Tuning(),
+        description="How the settings were chosen, for the reader, under keys of the file's own;"
+        " two are understood.",
     )
     published: Annotated[list[Published], BeforeValidator(looked_up)] = Field(
         default_factory=list, description='rows, or tables of a paper such as "amun: Table 1"'

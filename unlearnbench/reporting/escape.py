@@ -13,6 +13,7 @@ LATEX = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
     "↓": r"$\downarrow$",
     "–": "--",
     "≠": r"$\neq$",
+    "†": r"$^\dagger$",
     "≤": r"$\leq$",
     "≥": r"$\geq$",
     "↑": r"$\uparrow$",

@@ -1,6 +1,6 @@
 """What a report says in words: what was compared, how, what came out, and what to beware of."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -170,7 +170,7 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
     shares = " and ".join(f"{100 * fraction:g} %" for fraction in b.forget.fractions)
     rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
     held = "; the last of them is held out and judged as a method is" if seeds.retrains > 2 else ""
-    tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.items())
+    tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.words.items())
     recipe = flat(b.recipe.model_dump(exclude_none=True))
     listed = (seeds.originals, seeds.forget, seeds.runs)
     originals, forget, runs = (", ".join(map(str, numbers)) for numbers in listed)
@@ -203,7 +203,28 @@ def warnings(findings: Findings) -> list[str]:
         for condition in every:
             where = f"{condition.heading}: " if len(every) > 1 else ""
             lines += [f"{where}{line}" for line in of_condition(condition)]
-    return lines
+    return [*lines, *at_ends(_ends_in_use(findings.benchmark))]
+
+
+def _ends_in_use(benchmark: Benchmark) -> list[str]:
+    """List the values near an end of their ranges that rows still have: `--set` may change them."""
+    used = {
+        f"{label}.{key} = {value:g}"
+        for label, row in benchmark.methods.items()
+        for key, value in row.settings.items()
+        if isinstance(value, (int, float))
+    }
+    return [end for end in benchmark.tuning.ends if end.partition(" (")[0] in used]
+
+
+def at_ends(ends: Sequence[str]) -> Iterator[str]:
+    """Name the settings that were chosen near an end of their search ranges, and say what to do."""
+    if ends:
+        yield (
+            f"chosen within 10 % of an end of the range that was searched: {', '.join(ends)}. A"
+            " better value may lie beyond: widen the range (search= in the method's file) and tune"
+            " again."
+        )
 
 
 def of_condition(condition: Condition) -> Iterator[str]:

@@ -73,7 +73,7 @@ def write_report(
 def write_sections(title: str, said: list[str], sections: list[Section], folder: Path) -> Path:
     """Write a page of sections that is about more than one benchmark, with tables and figures."""
     every = [table for section in sections for table in section.tables]
-    rows = [row[0] for table in every if table.headings[0] == "Method" for row in table.cells()]
+    rows = [label for table in every if table.headings[0] == "Method" for label in table.labels]
     shown = {"title": title, "said": said, "sections": sections, "name": folder.name}
     return _write(folder, PLAIN, [], **shown, labels=list(dict.fromkeys(rows)), refresh=0, data={})
 

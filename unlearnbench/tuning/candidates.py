@@ -1,71 +1,78 @@
-"""Which methods are tuned, over which ranges, and whose settings other rows take."""
+"""Which rows are tuned, whose settings others take, and the search for what to try next."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
+from statistics import fmean, stdev
 from typing import Any
 
 from unlearnbench import registry
-from unlearnbench.authoring import Method
 from unlearnbench.errors import UserError, unknown
-from unlearnbench.outline import extra, settings_class
+from unlearnbench.outline import settings_class
 from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.seeds import seed_for
+from unlearnbench.tuning.ranges import Range, Settings, searched
 
-Settings = dict[str, Any]
 
-
-@dataclass(frozen=True)
-class Range:
-    """Hold where a hyperparameter is searched: both ends belong to it."""
-
-    low: float
-    high: float
-    whole: bool
-    """Whether it takes whole numbers only."""
-
-    @property
-    def log(self) -> bool:
-        """Whether it spans a factor of ten or more, and is searched on a log scale."""
-        return self.low > 0 and self.high / self.low >= 10
-
-    def clip(self, value: float) -> float:
-        """Return the value of the range that is nearest."""
-        return min(max(value, self.low), self.high)
+def standard_error(values: Collection[float]) -> float | None:
+    """Return the standard error of a mean; None of fewer than two values."""
+    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
 @dataclass
 class Trial:
-    """Hold one trial of a method, and once it has been made how it did.
+    """Hold one trial of a row, and once it has been made how it did.
 
-    value: what it is judged by, None if any of its runs failed; metrics: means over its runs;
-    seconds: by run, of those that finished.
+    by_set: what it is judged by, a mean over runs for each forget seed, empty if any of its runs
+    failed: runs on one forget set share samples, and mostly the original, so they count as one;
+    metrics: means over its runs; seconds: by run, of those that finished.
     """
 
-    method: str
+    row: str
     number: int
     settings: Settings
-    value: float | None = None
+    by_set: dict[int, float] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
         """The label of its row in the plan of its round."""
-        return f"{self.method}.{self.number:02d}"
+        return f"{self.row}.{self.number:02d}"
+
+    @property
+    def value(self) -> float | None:
+        """What it is judged by, a mean over forget sets; None if any of its runs failed."""
+        return fmean(self.by_set.values()) if self.by_set else None
+
+    @property
+    def error(self) -> float | None:
+        """The standard error of its value over forget sets; None where there are not two."""
+        return standard_error(self.by_set.values())
+
+    def behind(self, best: "Trial") -> tuple[float, float | None]:
+        """Return how much larger its value is than that of the best, and the standard error of it.
+
+        Trials share forget sets and originals, so the difference is taken in pairs: what all trials
+        find hard on one forget set tells nothing of which is better.
+        """
+        differences = [value - best.by_set[seed] for seed, value in self.by_set.items()]
+        return fmean(differences), standard_error(differences)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Hold one method to be tuned.
+    """Hold one row to be tuned: a method under its own name, or a row that searches more than it.
 
-    defaults: of what is searched; fixed: settings that stay as the benchmark file or `--set` gives
-    them; followers: rows that take what is chosen, with the settings that they have of their own;
-    trials: what has been tried, the defaults first.
+    defaults: what the search begins with, and what is safest; fixed: settings that stay as the
+    benchmark file or `--set` gives them; followers: rows that take what is chosen, with the
+    settings that they have of their own; trials: what has been tried, the defaults first.
     """
 
     name: str
+    method: str
     ranges: dict[str, Range]
     defaults: Settings
     fixed: Settings
@@ -73,10 +80,41 @@ class Candidate:
     trials: list[Trial] = field(default_factory=list)
 
     @property
-    def chosen(self) -> Trial | None:
+    def judged(self) -> list[Trial]:
+        """The trials of which no run failed."""
+        return [trial for trial in self.trials if trial.by_set]
+
+    @property
+    def best(self) -> Trial | None:
         """The trial with the smallest value, the first of equals; None if all failed."""
-        judged = [trial for trial in self.trials if trial.value is not None]
-        return min(judged, key=attrgetter("value"), default=None)
+        return min(self.judged, key=attrgetter("value"), default=None)
+
+    @property
+    def chosen(self) -> Trial | None:
+        """The safest trial within one standard error of the best; None if all failed.
+
+        The one-standard-error rule (Breiman et al. 1984, Classification and Regression Trees): what
+        can hardly be told from the best is as good; the standard error is that of the difference.
+        Safest is what is closest to the defaults; of two that are equally close, what has the
+        smaller value.
+        """
+        best = self.best
+        if best is None:
+            return None
+        behind = [(trial, *trial.behind(best)) for trial in self.judged]
+        near = [trial for trial, points, error in behind if points <= (error or 0.0)]
+        return min(near, key=lambda trial: (self.distance(trial), trial.value))
+
+    def distance(self, trial: Trial) -> float:
+        """Return how far a trial is from the defaults, in search ranges, added up over them.
+
+        The ranges' own scale counts: from 0.01 to 0.1 it is half of the range 0.001 to 0.1.
+        """
+        shares = [
+            abs(span.place(trial.settings[key]) - span.place(self.defaults[key]))
+            for key, span in self.ranges.items()
+        ]
+        return round(sum(shares), 9)  # a tenth and ten times the default are equally far
 
     @property
     def seconds(self) -> float:
@@ -85,80 +123,79 @@ class Candidate:
         return sum(runs.values())
 
 
-def ranges(method: type[Method]) -> dict[str, Range]:
-    """Return the search ranges that a method's class declares, by hyperparameter."""
-    return {
-        key: Range(search[0], search[1], declared.annotation is int)
-        for key, declared in method.model_fields.items()
-        if (search := extra(declared).get("search"))
-    }
-
-
-def unsearched(listed: dict[str, Row], plugins: dict[str, registry.Plugin]) -> dict[str, Settings]:
-    """Return the rows of a benchmark file without the settings that are to be searched."""
-    kept = {}
-    for label, row in listed.items():
-        plugin = plugins.get(row.method)
-        searched = ranges(settings_class(plugin)) if plugin else {}
-        kept[label] = {key: value for key, value in row.table().items() if key not in searched}
-    return kept
-
-
 def candidates(
-    benchmark: Benchmark, plugins: dict[str, registry.Plugin], wanted: Iterable[str] | None
+    benchmark: Benchmark,
+    listed: dict[str, Row],
+    plugins: dict[str, registry.Plugin],
+    wanted: Iterable[str] | None,
 ) -> tuple[list[Candidate], dict[str, str]]:
-    """List the methods to tune, and those that are not with the reason; `wanted` None means all.
+    """List the rows to tune, and those that are not with the reason; `wanted` None means all.
 
-    benchmark: its rows hold the settings that stay. A row whose `method` key names another method
-    takes that method's settings, and so does a twin: asking for it is asking for that method.
-    Raises UserError for unknown methods and wrong settings.
+    benchmark: its rows hold the settings that stay; listed: the rows as the file has them. A row
+    whose `method` key names another method takes that method's settings, and so does a twin: asking
+    for it is asking for that method. But a row that searches more than its method does is tuned for
+    itself. Raises UserError for unknown methods and wrong settings.
     """
-    rows = benchmark.methods
-    every = dict.fromkeys([*rows, *plugins])
-    sources = {label: _source(label, benchmark, plugins) for label in every}
-    named = list(every) if wanted is None else list(wanted)
+    rows = dict(benchmark.methods)
+    rows |= {name: Row(method=name) for name in plugins if name not in rows}
+    sources = {
+        label: _source(label, row, benchmark, listed, plugins) for label, row in rows.items()
+    }
+    named = list(rows) if wanted is None else list(wanted)
     for label in named:
-        if sources.get(label) not in plugins:
-            raise unknown("method", sources.get(label, label), every)
+        if label not in rows or rows[label].method not in plugins:
+            raise unknown("method", rows[label].method if label in rows else label, rows)
     tunable: list[Candidate] = []
     left: dict[str, str] = {}
     for name in dict.fromkeys(sources[label] for label in named):
         if name in (ORIGINAL, RETRAIN):
             continue
-        fixed = rows[name].settings if name in rows else {}
+        fixed = rows[name].settings
         try:
-            method = settings_class(plugins[name])
+            method = settings_class(plugins[rows[name].method])
             registry.build(method, name, fixed)
         except UserError as error:
-            if wanted is not None or name in rows:
+            if wanted is not None or name in benchmark.methods:
                 raise
             left[name] = str(error)
             continue
-        searched = {key: span for key, span in ranges(method).items() if key not in fixed}
+        own = listed[name].settings if name in listed else {}
+        spans = {key: span for key, span in searched(method, own).items() if key not in fixed}
         if method.needs_retain and benchmark.access == ["forget-only"]:
             left[name] = "it needs the retain set, which is not given"
-        elif not searched:
+        elif not spans:
             left[name] = "there is nothing to search"
         else:
-            defaults = {key: method.model_fields[key].default for key in searched}
+            usual = {key: method.model_fields[key].default for key in spans}
+            defaults = {key: usual[key] if usual[key] in spans[key] else own[key] for key in spans}
             followers = {
-                label: rows[label].table() if label in rows else {}
+                label: benchmark.methods[label].table() if label in benchmark.methods else {}
                 for label, source in sources.items()
                 if source == name and label != name
             }
-            tunable.append(Candidate(name, searched, defaults, fixed, followers))
+            one = Candidate(name, rows[name].method, spans, defaults, fixed, followers)
+            tunable.append(one)
     return tunable, left
 
 
-def _source(label: str, benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> str:
-    """Return the method whose settings a row takes."""
-    name = benchmark.methods[label].method if label in benchmark.methods else label
-    if benchmark.forget.requests > 1 or name not in plugins:
-        return name
+def _source(
+    label: str,
+    row: Row,
+    benchmark: Benchmark,
+    listed: dict[str, Row],
+    plugins: dict[str, registry.Plugin],
+) -> str:
+    """Return the row whose settings a row takes, which may be its own."""
+    if row.method not in plugins:
+        return row.method
     try:
-        return settings_class(plugins[name]).twin or name
+        method = settings_class(plugins[row.method])
     except UserError:  # told when the method itself is looked at
-        return name
+        return row.method
+    own = listed[label].settings if label in listed else {}
+    if searched(method, own).keys() - searched(method, {}).keys() - row.settings.keys():
+        return label
+    return (method.twin if benchmark.forget.requests == 1 else "") or row.method
 
 
 ROUND = 4
@@ -190,7 +227,8 @@ class Sampler:
         self.candidate = candidate
         seed = seed_for(0, "tuning", candidate.name) % 2**32  # as large as NumPy's may be
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=ROUND)
-        self._study = optuna.create_study(sampler=sampler)
+        self.study = optuna.create_study(sampler=sampler)
+        self._asked: list[optuna.Trial] = []
         self._space: dict[str, optuna.distributions.BaseDistribution] = {
             key: optuna.distributions.IntDistribution(int(span.low), int(span.high), log=span.log)
             if span.whole
@@ -198,18 +236,23 @@ class Sampler:
             for key, span in candidate.ranges.items()
         }
         starts = candidate.defaults
-        self._study.enqueue_trial({k: r.clip(starts[k]) for k, r in candidate.ranges.items()})
+        self.study.enqueue_trial({k: r.clip(starts[k]) for k, r in candidate.ranges.items()})
 
     def ask(self, count: int) -> None:
         """Add the next trials to the candidate's, with settings rounded to two digits."""
-        asked = [self._study.ask(self._space) for _ in range(count)]
+        asked = [self.study.ask(self._space) for _ in range(count)]
         name = self.candidate.name
         self.candidate.trials.extend(Trial(name, one.number, self._settings(one)) for one in asked)
+        self._asked += asked
 
     def tell(self, start: int) -> None:
-        """Say how the trials from number `start` on did, by their values, smaller being better."""
-        for trial in self.candidate.trials[start:]:
-            self._study.tell(trial.number, WORST if trial.value is None else trial.value)
+        """Say how the trials from number `start` on did, by their values, smaller being better.
+
+        The standard error of a value is an attribute of its trial in the study.
+        """
+        for trial, asked in zip(self.candidate.trials[start:], self._asked[start:], strict=True):
+            asked.set_user_attr("standard_error", trial.error)
+            self.study.tell(asked, WORST if trial.value is None else trial.value)
 
     def _settings(self, asked: Any) -> Settings:
         if asked.number == 0:

@@ -11,11 +11,17 @@ import tomli_w
 
 from unlearnbench.files import write_text
 from unlearnbench.planning.benchmark import TERMS
-from unlearnbench.reporting import escape
-from unlearnbench.reporting.tables.table import ABSENT, Column, Table, number, text
-from unlearnbench.tuning.candidates import Settings
+from unlearnbench.reporting import escape, summary
+from unlearnbench.reporting.tables.table import ABSENT, Column, Entry, Table, number, text
+from unlearnbench.tuning.candidates import Trial
+from unlearnbench.tuning.ranges import Settings
 from unlearnbench.tuning.trials import Tuned
 from unlearnbench.units import count, duration
+
+CHOICE = (
+    "of the trials that are, in pairs over forget sets, within one standard error of the best, the"
+    " one closest to the defaults on the scale of the search ranges"
+)
 
 
 def opening(tuned: Tuned) -> str:
@@ -23,7 +29,7 @@ def opening(tuned: Tuned) -> str:
     names = ", ".join(one.name for one in tuned.candidates)
     return (
         f"Tuning {names}: {count(tuned.limit, 'trial')} each, on {tuned.span} and {tuned.samples}."
-        f" Criterion: {tuned.criterion.words}."
+        f" Criterion: {tuned.criterion.words}. Chosen: {CHOICE}."
     )
 
 
@@ -32,15 +38,16 @@ def table(tuned: Tuned) -> Table:
     columns = [
         text("Method", "label"),
         text("Chosen", "chosen"),
-        number(tuned.criterion.heading, "value", ".2f"),
+        Column(tuned.criterion.heading, _value),
+        number("Smallest ↓", "best", ".2f"),
         number("At defaults ↓", "default", ".2f"),
         number("Trials", "trials"),
         Column("Time", lambda row: ABSENT if row["seconds"] is None else duration(row["seconds"])),
     ]
     caption = (
-        f"Criterion: {tuned.criterion.words}. Mean over {tuned.span}, {tuned.samples}; that of the"
-        " chosen trial is the smallest of several, so expect more on other seeds. Time: of all"
-        " trials, one after the other."
+        f"Criterion: {tuned.criterion.words}. Mean over {tuned.span}, {tuned.samples}, ± its"
+        f" standard error. Chosen: {CHOICE}; it is among the smallest of several, so expect more on"
+        " other seeds. Time: of all trials, one after the other."
     )
     if tuned.retrains:
         columns.append(number("Retrainings", "retrainings", ".1f"))
@@ -60,6 +67,8 @@ def _rows(tuned: Tuned) -> Iterator[dict[str, Any]]:
             "label": one.name,
             "chosen": words(one.chosen.settings) if one.chosen else "every trial failed",
             "value": one.chosen.value if one.chosen else None,
+            "error": one.chosen.error if one.chosen else None,
+            "best": one.best.value if one.best else None,
             "default": one.trials[0].value,
             "trials": len(one.trials),
             "seconds": one.seconds,
@@ -69,19 +78,31 @@ def _rows(tuned: Tuned) -> Iterator[dict[str, Any]]:
             yield {"label": label, "chosen": f"as {one.name}"}
 
 
+def _value(row: Entry) -> str:
+    if row["value"] is None:
+        return ABSENT
+    spread = "" if row["error"] is None else f" ±{row['error']:.2f}"
+    return f"{row['value']:.2f}{spread}"
+
+
 def notes(tuned: Tuned) -> list[str]:
-    """Say which trials could not be judged, and which choice lies at an end of its range."""
-    told = []
+    """Say which trials could not be judged, and which choice lies near an end of its range."""
+    told = [*summary.at_ends(_near_ends(tuned))]
     for one in tuned.candidates:
-        told += [
-            f"{one.name}: {key} = {value:g} is an end of its search range."
-            for key, value in (one.chosen.settings if one.chosen else {}).items()
-            if value in (one.ranges[key].low, one.ranges[key].high)
-        ]
         failed = [str(trial.number) for trial in one.trials if trial.value is None]
         if failed:
             told.append(f"{one.name}: trials that failed and count as bad: {', '.join(failed)}.")
     return told
+
+
+def _near_ends(tuned: Tuned) -> list[str]:
+    """Name the chosen values that lie near an end of their search ranges, and the ends."""
+    return [
+        f"{one.name}.{key} = {value:g} (end {end:g})"
+        for one in tuned.candidates
+        for key, value in (one.chosen.settings if one.chosen else {}).items()
+        if (end := one.ranges[key].near_end(value)) is not None
+    ]
 
 
 def write_outcome(tuned: Tuned, folder: Path) -> dict[str, Path]:
@@ -104,10 +125,12 @@ def _trials(tuned: Tuned) -> pd.DataFrame:
     """List every trial, method by method, with what it cost."""
     return pd.DataFrame(
         {
-            "method": trial.method,
+            "method": trial.row,
             "trial": trial.number,
             "settings": words(trial.settings),
             "value": trial.value,
+            "standard_error": trial.error,
+            **_behind(trial, one.best),
             **{name.replace("test", "validation"): trial.metrics.get(name) for name in TERMS},
             "chosen": "yes" if trial is one.chosen else "no",
             "runs": len(trial.seconds),
@@ -116,6 +139,12 @@ def _trials(tuned: Tuned) -> pd.DataFrame:
         for one in tuned.candidates
         for trial in one.trials
     )
+
+
+def _behind(trial: Trial, best: Trial | None) -> dict[str, float | None]:
+    """Say how far a trial is behind the best, which decides whether it may be chosen."""
+    points, error = trial.behind(best) if best and trial.by_set else (None, None)
+    return {"behind": points, "behind_error": error}
 
 
 def chosen_toml(tuned: Tuned, log: Path) -> str:
@@ -129,12 +158,13 @@ def chosen_toml(tuned: Tuned, log: Path) -> str:
             parts.append(f"# {one.name}: every trial failed.\n")
             continue
         settings = one.chosen.settings
-        parts.append(_row(one.name, one.fixed | settings))
+        method = {} if one.name == one.method else {"method": one.method}
+        parts.append(_row(one.name, method | one.fixed | settings))
         for label, own in one.followers.items():
             taken = {key: value for key, value in settings.items() if key not in own}
             comment = f"# The settings of {one.name}, not tuned anew.\n"
             parts.append(comment + _row(label, own | taken))
-    said = {
+    said: dict[str, Any] = {
         "command": tuned.command,
         "trials": f"{tuned.limit} for every method, from its search ranges, the first being its"
         f" defaults{taking}",
@@ -142,9 +172,12 @@ def chosen_toml(tuned: Tuned, log: Path) -> str:
         f" {tuned.seeds[0]} for references; none of them is reported",
         "samples": tuned.samples,
         "criterion": tuned.criterion.words,
+        "choice": CHOICE,
         "log": str(log),
         "date": date.today().isoformat(),
     }
+    if ends := _near_ends(tuned):
+        said["ends"] = ends
     return "\n".join([*parts, tomli_w.dumps({"tuning": said})])
 
 

@@ -78,7 +78,7 @@ LOST = ("retain_accuracy", "test_accuracy")
 
 @dataclass(frozen=True)
 class Criterion:
-    """Name a way of choosing, for a table's heading and for the reader.
+    """Name what trials are judged by, for a table's heading and for the reader; smaller is better.
 
     value: of runs (one row each, as `measure` returns them) and the terms of the average gap, the
     value of each run in points; NaN where something it needs is lacking.
@@ -118,10 +118,10 @@ def blind(runs: pd.DataFrame, terms: list[str]) -> pd.Series[float]:
     return ((attacked - 50).abs() + lost.sum(axis=1, skipna=False)) / (1 + len(LOST))
 
 
-GAP = Criterion("Avg gap ↓", "smallest average gap to the models retrained on these seeds", gap)
+GAP = Criterion("Avg gap ↓", "average gap to the models retrained on these seeds", gap)
 BLIND = Criterion(
     "Blind score ↓",
-    "blind, no model was retrained for it: smallest mean of the distance of FT AUC to 50 and of"
+    "blind, no model was retrained for it: mean of the distance of FT AUC to 50 and of"
     " the points of retain and validation accuracy lost against the original",
     blind,
 )
@@ -169,7 +169,8 @@ class Tuned:
             own = by_label.get(trial.label, runs[:0])
             whole = len(own) == sum(cell.label == trial.label for cell in plan.cells)
             if whole and own["value"].notna().all():
-                trial.value = float(own["value"].mean())
+                means = own.groupby("forget_seed")["value"].mean()
+                trial.by_set = {int(str(seed)): float(mean) for seed, mean in means.items()}
             trial.metrics = {term: float(own[term].mean()) for term in TERMS if term in own}
             trial.seconds = dict(zip(own["run"], own["seconds"], strict=True))
         for label in (ORIGINAL, RETRAIN):

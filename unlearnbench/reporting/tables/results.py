@@ -17,6 +17,7 @@ from unlearnbench.reporting.tables.rows import (
     LABEL,
     OLD,
     by_label,
+    footnoted,
     in_percent,
     marked,
     measured,
@@ -79,7 +80,8 @@ def main_table(condition: Condition) -> Table:
         f" {noise_said(condition, TERMS)} Avg gap: mean distance to retrain over {terms}."
         " Time: a share of retraining's."
     )
-    return marked(condition, Table(caption, frame, columns))
+    table = marked(condition, Table(caption, frame, columns))
+    return footnoted(table, benchmark.tuning.borrowed)
 
 
 def _verdicts_said(condition: Condition) -> str:
@@ -247,7 +249,8 @@ def settings_table(findings: Findings) -> Table:
     columns = [text("Row", "label"), text("Method", "method"), settings]
     frame = pd.DataFrame(listed, columns=["label", "method", "settings"])
     caption = f"Settings of the rows of {findings.benchmark.title}."
-    return Table(caption, frame, columns, "settings", "Settings")
+    table = Table(caption, frame, columns, "settings", "Settings")
+    return footnoted(table, findings.benchmark.tuning.borrowed)
 
 
 def _settings(row: Entry) -> str:

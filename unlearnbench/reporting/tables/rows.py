@@ -10,7 +10,7 @@ import pandas as pd
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.plan import RETRAIN
-from unlearnbench.reporting.tables.table import Mark, Table, known, text
+from unlearnbench.reporting.tables.table import Entry, Mark, Table, known, text
 from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero
 
 BAND = "noise band"
@@ -110,7 +110,7 @@ def marked(condition: Condition, table: Table) -> Table:
         ranked = key == "ft_auc" and not condition.old
         of = as_ranked(ranks) if ranked else best(condition.runs, rivals, key)
         for row, label in enumerate(table.frame["label"]):
-            if mark := of.get(condition.same.get(label, label)):
+            if mark := of.get(condition.same.get(label) or label):
                 marks[row, place] = mark
     by_rank = "" if condition.old or "ft_auc" not in places else "; FT AUC: as ranked"
     told = [table.caption, CAPTION.format(as_ranked=by_rank) if marks else ""]
@@ -120,6 +120,33 @@ def marked(condition: Condition, table: Table) -> Table:
         if label in set(table.frame["label"])
     ]
     return replace(table, caption=" ".join(filter(None, told)), marks=marks)
+
+
+def footnoted(table: Table, borrowed: Mapping[str, Sequence[str]]) -> Table:
+    """Mark the rows whose settings were chosen under another condition; say which in the caption.
+
+    borrowed: labels of rows by that condition, in words. The rows of the first that the table has
+    any of are marked †, those of the second ††.
+    """
+    shown = zip(table.labels, table.kinds, strict=True)
+    there = {label for label, kind in shown if kind != "skipped"}
+    signs: dict[str, str] = {}
+    notes: list[str] = []
+    for origin, labels in borrowed.items():
+        if here := there.intersection(labels):
+            sign = "†" * (len(notes) + 1)
+            signs |= dict.fromkeys(here, sign)
+            notes.append(f"{sign} Settings not tuned here: those chosen for {origin}.")
+    if not notes:
+        return table
+    first, *others = table.columns
+    key = table.frame.columns[0]
+
+    def write(row: Entry) -> str:
+        return f"{first.write(row)} {signs.get(row[key], '')}".rstrip()
+
+    caption = " ".join([table.caption, *notes])
+    return replace(table, caption=caption, columns=[replace(first, write=write), *others])
 
 
 def as_ranked(ranks: Mapping[str, tuple[float, float]]) -> dict[str, Mark]:

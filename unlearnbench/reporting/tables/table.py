@@ -80,6 +80,11 @@ class Table:
         """Say whether others are measured by a row: it stays on top however they are sorted."""
         return self.kinds[row] in ("reference", "band")
 
+    @property
+    def labels(self) -> list[str]:
+        """What each row is of, without marks."""
+        return list(map(str, self.frame.iloc[:, 0]))
+
     def cells(self) -> list[list[str]]:
         """Return its rows as text."""
         return self._cells
