@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from unlearnbench import Method, Task, param
+from unlearnbench import Method, Optimizer, Task, param
 from unlearnbench.seeds import seed_for
-from unlearnbench.toolkit import Trainer, divergence, recorder
+from unlearnbench.toolkit import divergence, finetune
 
 
 class BadTeacher(Method):
@@ -29,15 +29,15 @@ class BadTeacher(Method):
     """
     needs_retain = True
 
-    lr: float = param(
-        1e-4, gt=0, help="learning rate (Adam)", search=(1e-5, 1e-2), source="authors' code"
-    )
+    lr: float = param(1e-4, gt=0, help="learning rate", search=(1e-5, 1e-2), source="authors' code")
     epochs: int = param(
         1, ge=1, help="passes over D_F and the share of D_R", search=(1, 5), source="authors' code"
     )
     share: float = param(
         0.3, gt=0, le=1, help="of the retain set that is shown", source="authors' code"
     )
+    optimizer: Optimizer | None = param("adam", help="sgd, adam or adamw", source="authors' code")
+    weight_decay: float | None = param(0.0, ge=0, help="weight decay", source="authors' code")
     temperature: float = param(
         1.0, gt=0, help="of the logits that are compared", source="authors' code"
     )
@@ -49,17 +49,12 @@ class BadTeacher(Method):
         order = torch.randperm(len(retain), generator=generator, device=task.device)
         kept = retain.select(order[: round(self.share * len(retain))])
         ignorant = task.untrained(seed_for(task.seed, "teacher")).eval()
-        # in the place of the label, which no loss needs: whether a sample is to be forgotten
-        marked = task.forget.relabel(torch.ones_like(task.forget.labels))
-        marked += kept.relabel(torch.zeros_like(kept.labels))
 
-        def loss(pixels: Tensor, forgotten: Tensor) -> Tensor:
+        def loss(pixels: Tensor, labels: Tensor, forgotten: Tensor) -> Tensor:
             with torch.no_grad():
                 bad, good = ignorant(pixels), task.original(pixels)
                 teacher = torch.where(forgotten[:, None].bool(), bad, good)
             return divergence(model(pixels), teacher, self.temperature)
 
-        trainer = Trainer(model, task.recipe, lr=self.lr, seed=task.seed, adam=True)
-        for epoch in range(self.epochs):
-            recorder().epoch(epoch + 1, self.epochs, trainer.epoch(marked, loss=loss), model)
-        return model
+        shown = task.forget.marked(1) + kept
+        return finetune(model, shown, lr=self.lr, epochs=self.epochs, loss=loss, seed=task.seed)

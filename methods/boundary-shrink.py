@@ -49,10 +49,10 @@ class BoundaryShrink(Method):
             own = functional.one_hot(task.forget.labels, task.classes).bool()
             wrong = task.forget.relabel(logits.masked_fill(own, float("-inf")).argmax(1))
         trainer = Trainer(model, task.recipe, lr=self.lr, seed=task.seed)
-        for epoch in range(self.epochs):
+        for _ in trainer.epochs(self.epochs):
             if self.descend and task.retain is not None:
                 trainer.epoch(task.retain)
-            recorder().epoch(epoch + 1, self.epochs, trainer.epoch(wrong), model)
+            trainer.epoch(wrong)
         return model
 
     def _step(self, model: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:

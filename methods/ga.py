@@ -5,7 +5,7 @@ from typing import Literal
 from torch import nn
 
 from unlearnbench import Method, Task, param
-from unlearnbench.toolkit import Trainer, recorder
+from unlearnbench.toolkit import Trainer
 
 
 class GradientAscent(Method):
@@ -45,9 +45,8 @@ class GradientAscent(Method):
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Maximise the cross-entropy on D_F."""
         trainer = Trainer(model, task.recipe, lr=self.lr, seed=task.seed)
-        for epoch in range(self.epochs):
+        for _ in trainer.epochs(self.epochs):
             if self.descend and task.retain is not None:
                 trainer.epoch(task.retain)
-            loss = trainer.epoch(task.forget, sign=-1, mode=self.batch_norm)
-            recorder().epoch(epoch + 1, self.epochs, loss, model)
+            trainer.epoch(task.forget, sign=-1, mode=self.batch_norm)
         return model

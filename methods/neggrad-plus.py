@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unlearnbench import Method, Task, param
-from unlearnbench.toolkit import Trainer, recorder
+from unlearnbench.toolkit import Trainer
 
 
 class NegGradPlus(Method):
@@ -54,7 +54,6 @@ class NegGradPlus(Method):
             lost = functional.cross_entropy(model(forgotten), its_labels)
             return self.alpha * kept - (1 - self.alpha) * lost
 
-        for epoch in range(self.epochs):
-            mean = trainer.epoch(task.require_retain(), loss=loss)
-            recorder().epoch(epoch + 1, self.epochs, mean, model)
+        for _ in trainer.epochs(self.epochs):
+            trainer.epoch(task.require_retain(), loss=loss)
         return model

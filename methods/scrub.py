@@ -81,12 +81,11 @@ class Scrub(Method):
             return self.alpha * distance(logits, pixels) + self.gamma * kept
 
         states, errors = [], []
-        for epoch in range(self.epochs):
+        for epoch in trainer.epochs(self.epochs):
             trainer.lr = self.lr * 0.1 ** sum(epoch >= decay for decay in (3, 5, 9))
             if epoch < self.max_epochs:
                 trainer.epoch(task.forget.batched(self.forget_batch), loss=away, sign=-1)
-            mean = trainer.epoch(task.require_retain(), loss=near)
-            recorder().epoch(epoch + 1, self.epochs, mean, model)
+            trainer.epoch(task.require_retain(), loss=near)
             states.append(copy.deepcopy(model.state_dict()))
             errors.append(_error(model, task.forget))
         if self.rewind and task.validation is not None:

@@ -1,6 +1,5 @@
 """SFRon: salient forgetting between steps that retain."""
 
-import math
 from itertools import islice
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unlearnbench import Method, Task, param
-from unlearnbench.toolkit import Trainer, squared_gradients
+from unlearnbench.toolkit import Trainer, cosine, squared_gradients
 
 
 class SFRon(Method):
@@ -87,10 +86,10 @@ class SFRon(Method):
         mask = self._salient(model, task)
         trainer = Trainer(model, task.recipe, lr=self.lr, seed=task.seed)
         forget = task.forget.endless(trainer.generator)
-        steps = self.epochs * math.ceil(len(retain) / task.recipe.batch_size)
+        steps = self.epochs * len(retain.sizes)
         for step, batch in enumerate(islice(retain.endless(trainer.generator), steps)):
             model.train()
-            share = (1 + math.cos(math.pi * step / steps)) / 2
+            share = cosine(1.0, steps)(step)
             if step % self.every == 0:
                 trainer.backward(-self.alpha * share * self._weighted(model, *next(forget)))
                 for name, parameter in model.named_parameters():

@@ -69,6 +69,16 @@ def test_paired_difference_is_that_of_a_paired_t_test() -> None:
     assert paired(one, one, "ft_auc") == Difference(0.0, 0.0, 6, True)
 
 
+def test_runs_on_one_forget_set_are_paired_once() -> None:
+    """Seeds that draw one set, as of few classes do, have the first one's number."""
+    one = pd.DataFrame({"forget_seed": [1, 1, 2, 2], "ft_auc": [50.0, 52.0, 60.0, 62.0]})
+    one = one.assign(label="a", original_seed=np.nan, run_seed=1, run=list("abcd"))
+    other = one.assign(ft_auc=one["ft_auc"] + [1, 3, 1, 3], run=list("efgh"))
+    found = paired(one, other, "ft_auc")
+    assert found is not None
+    assert (found.pairs, found.difference, found.half) == (4, 2.0, 0.0)
+
+
 def test_comparison_says_what_changed() -> None:
     one = by_hand()
     moved = one.runs.assign(test_accuracy=one.runs["test_accuracy"] + 1, run=one.runs["run"] + "x")

@@ -8,20 +8,32 @@ import sys
 import pytest
 import torch
 from torch.nn import functional
-from torch.optim.lr_scheduler import OneCycleLR, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
 from unlearnbench.execution import contract
-from unlearnbench.toolkit.optimisers import SGD, Adam, Optimiser, one_cycle, step_decay
+from unlearnbench.recipe import Recipe
+from unlearnbench.toolkit.optimisers import (
+    SGD,
+    Adam,
+    Optimiser,
+    cosine,
+    one_cycle,
+    optimiser,
+    step_decay,
+)
 
 
-@pytest.mark.parametrize("kind", ["sgd", "sgd with momentum", "adam"])
+@pytest.mark.parametrize("kind", ["sgd", "sgd with momentum", "adam", "adam, decayed", "adamw"])
 def test_steps_are_those_of_torch(kind: str) -> None:
     ours, theirs = contract.small_cnn(0), contract.small_cnn(0)
     optimiser: Optimiser
     reference: torch.optim.Optimizer
-    if kind == "adam":
-        optimiser, lr = Adam(ours.parameters()), 0.01
-        reference = torch.optim.Adam(theirs.parameters(), lr=lr)
+    if kind.startswith("adam"):
+        decay, lr = 0.0 if kind == "adam" else 0.1, 0.01
+        decoupled = kind == "adamw"
+        optimiser = Adam(ours.parameters(), weight_decay=decay, decoupled=decoupled)
+        kept = torch.optim.AdamW if decoupled else torch.optim.Adam
+        reference = kept(theirs.parameters(), lr=lr, weight_decay=decay)
     else:
         momentum, decay = 0.9 if "momentum" in kind else 0.0, 5e-4
         optimiser, lr = SGD(ours.parameters(), momentum=momentum, weight_decay=decay), 0.1
@@ -81,6 +93,33 @@ def test_step_decay_is_that_of_torch() -> None:
         assert ours(epoch) == theirs.get_last_lr()[0]
         optimizer.step()
         theirs.step()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_cosine_is_that_of_torch(steps: int) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.3)
+    theirs, ours = CosineAnnealingLR(optimizer, steps), cosine(0.3, steps)
+    for step in range(steps + 1):
+        assert ours(step) == pytest.approx(theirs.get_last_lr()[0], abs=1e-15)
+        optimizer.step()
+        theirs.step()
+
+
+def test_a_recipe_says_what_moves_the_weights() -> None:
+    def moved(recipe: Recipe) -> torch.Tensor:
+        parameter = torch.nn.Parameter(torch.ones(1))
+        mover = optimiser([parameter], recipe)
+        for _ in range(2):
+            parameter.grad = torch.tensor([2.0])
+            mover.step(0.1)
+        return parameter.detach()
+
+    recipe = Recipe(momentum=0.5, weight_decay=0.0)
+    assert moved(recipe) == pytest.approx(1 - 0.2 - 0.3)
+    assert moved(recipe.but(momentum=0.0)) == pytest.approx(1 - 0.4)
+    assert moved(recipe.but(optimizer="adam")) == pytest.approx(1 - 0.2)
+    assert moved(recipe.but(optimizer="adamw", weight_decay=0.5)) == pytest.approx(0.95**2 - 0.195)
+    assert recipe.but(momentum=None) == recipe
 
 
 def test_training_does_not_import_the_compiler() -> None:

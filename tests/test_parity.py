@@ -60,7 +60,7 @@ def task(forget: int = 2, retain: int = 5, validation: Examples | None = None) -
 
 def unlearn(name: str, start: nn.Module, request: Task, **settings: Any) -> Array:
     method = registry.build(registry.method_class(registry.find("methods")[name]), name, settings)
-    return flat(method.unlearn(copy.deepcopy(start), request))
+    return flat(request.hand_to(method, copy.deepcopy(start)))
 
 
 def flat(model: nn.Module) -> Array:

@@ -11,12 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unlearnbench.errors import MethodError
 from unlearnbench.execution import contract
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit import (
     Examples,
     Trainer,
+    cosine,
+    features,
     finetune,
+    last_layer,
+    outputs,
     random_labels,
     saliency_mask,
     train,
@@ -24,6 +29,7 @@ from unlearnbench.toolkit import (
 )
 from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import Loss, as_pixels, augmented
+from unlearnbench.toolkit.optimisers import Schedule
 from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.training import faster_form, with_cuda_graphs
 
@@ -260,3 +266,79 @@ def test_a_profile_says_where_the_time_goes_and_changes_nothing() -> None:
     assert all(seconds > 0 for seconds in recorder.profile.values())
     for a, b in zip(*(m.state_dict().values() for m in models), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"),
+    [
+        (17, 8, [8, 9]),
+        (16, 8, [8, 8]),
+        (9, 8, [9]),
+        (1, 8, [1]),
+        (2, 1, [1, 1]),
+        (18, 8, [8, 8, 2]),
+    ],
+)
+def test_no_batch_of_one_is_left_over(count: int, size: int, sizes: list[int]) -> None:
+    shown = some(count).batched(size)
+    seen = [len(labels) for _, labels in shown.shuffled(torch.Generator().manual_seed(0))]
+    assert seen == shown.sizes == sizes
+
+
+def test_batchnorm_trains_on_one_more_than_its_batches() -> None:
+    train(contract.small_cnn(0), contract.examples(contract.RECIPE.batch_size + 1), seed=0)
+
+
+def test_a_loss_knows_which_samples_of_a_mixed_batch_are_marked() -> None:
+    forget, retain = some(8).select(torch.arange(8) < 3), some(8).select(torch.arange(8) >= 3)
+    mixed = forget.marked(1) + retain
+    assert (retain + forget.marked(torch.tensor([5, 6, 7]))).marks_or_zeros().tolist() == [
+        *[0] * 5,
+        *[5, 6, 7],
+    ]
+    assert mixed.select(torch.tensor([0, 7])).marks_or_zeros().tolist() == [1, 0]
+    seen = dict[bytes, int]()
+
+    def loss(pixels: Tensor, labels: Tensor, marks: Tensor) -> Tensor:
+        seen.update(zip((p.numpy().tobytes() for p in pixels), marks.tolist(), strict=True))
+        return functional.cross_entropy(model(pixels), labels)
+
+    model = linear()
+    finetune(model, mixed, lr=0.1, epochs=1, loss=loss, seed=0)
+    of_forget = {p.numpy().tobytes() for p in as_pixels(forget.images)}
+    assert {one for one, mark in seen.items() if mark} == of_forget and len(seen) == 8
+
+
+def test_epochs_are_noted_by_the_loop() -> None:
+    recorder, told = Recorder(), []
+    recorder.on_epoch = lambda number, of: told.append((number, of))
+    with recording(recorder):
+        trainer = Trainer(linear(), PLAIN, lr=0.1, seed=0)
+        for _ in trainer.epochs(3):
+            trainer.epoch(some(8), sign=-1)
+            trainer.epoch(some(8))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert recorder.trace[-1] == {"epoch": 3, "loss": trainer.mean_loss}
+
+
+def test_fine_tuning_along_a_cosine() -> None:
+    asked, fixed = list[tuple[int, int]](), linear()
+
+    def schedule(lr: float, steps: int) -> Schedule:
+        def rate(step: int) -> float:
+            asked.append((step, steps))
+            return cosine(lr, steps)(step)
+
+        return rate
+
+    finetune(fixed, some(20), lr=0.4, epochs=2, seed=0, schedule=schedule)
+    assert asked == [(step, 6) for step in range(6)]
+
+
+def test_features_are_what_the_last_layer_is_given() -> None:
+    model = contract.small_cnn(0)
+    examples = contract.examples(5)
+    given, layer = features(model, examples), last_layer(model)
+    assert torch.allclose(layer(given), outputs(model, examples), atol=1e-6)
+    with pytest.raises(MethodError, match="no linear layer"):
+        last_layer(nn.Flatten())

@@ -13,6 +13,7 @@ from .api.session import run as run
 from .authoring import Method as Method
 from .authoring import Task as Task
 from .errors import UserError as UserError
+from .recipe import Optimizer as Optimizer
 from .recipe import param as param
 
 __version__: str

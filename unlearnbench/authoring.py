@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from unlearnbench.errors import MethodError
-from unlearnbench.recipe import Recipe, Strict
+from unlearnbench.recipe import Optimizer, Recipe, Strict, param
 
 if TYPE_CHECKING:
     import torch
@@ -44,10 +44,21 @@ class Method(Strict):
     shared_settings: ClassVar[tuple[str, ...] | None] = None
     """Settings that `shared_work` depends on; None where a method has none."""
 
+    optimizer: Optimizer | None = param(None, help="sgd, adam or adamw; by default the recipe's")
+    momentum: float | None = param(
+        None, ge=0, lt=1, help="momentum of SGD; by default the recipe's"
+    )
+    weight_decay: float | None = param(None, ge=0, help="weight decay; by default the recipe's")
+    batch_size: int | None = param(None, ge=1, help="samples a step; by default the recipe's")
+
     @property
     def needs_other(self) -> bool:
         """Whether a second original is needed with these settings."""
         return any(getattr(self, name) == value for name, value in self.other_if.items())
+
+    def follow(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with what this method does otherwise; the harness hands it that."""
+        return recipe.but(**{name: getattr(self, name) for name in Method.model_fields})
 
     @abstractmethod
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
@@ -83,7 +94,8 @@ class Task:
     device: torch.device
     """Where the model and all examples are."""
     recipe: Recipe
-    """How the original was trained."""
+    """How the original was trained, with the optimiser, momentum, weight decay and batch size that
+    the method has of its own; all examples have it too."""
     original: nn.Module
     """The model before the first request, frozen and in eval mode."""
     validation: Examples | None
@@ -98,6 +110,24 @@ class Task:
     def untrained(self, seed: int) -> nn.Module:
         """Build a freshly initialised model of the same architecture on `device`."""
         return self.build(seed)
+
+    def following(self, recipe: Recipe) -> Task:
+        """Return the same task, its examples fed to training by another recipe."""
+        return replace(
+            self,
+            recipe=recipe,
+            forget=self.forget.fed_by(recipe),
+            retain=self.retain and self.retain.fed_by(recipe),
+            validation=self.validation and self.validation.fed_by(recipe),
+        )
+
+    def hand_to(self, method: Method, model: nn.Module, **changes: Any) -> nn.Module:
+        """Return what another method makes of a model; changes: fields of the task it is given.
+
+        That method's own optimiser, momentum, weight decay and batch size hold for it.
+        """
+        task = replace(self, shared={}, **changes)
+        return method.unlearn(model, task.following(method.follow(task.recipe)))
 
     def require_retain(self) -> Examples:
         """Return the retain set, or raise MethodError when access is forget-only."""

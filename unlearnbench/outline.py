@@ -51,6 +51,15 @@ def extra(field: FieldInfo) -> dict[str, Any]:
     return kept if isinstance(kept, dict) else {}
 
 
+def hyperparameters(method: type[Method]) -> dict[str, FieldInfo]:
+    """Return a method's hyperparameters: those that all have only where it has a value of its own.
+
+    They are `optimizer`, `momentum`, `weight_decay` and `batch_size`, by default the recipe's.
+    """
+    own = {k: f for k, f in method.model_fields.items() if k not in Method.model_fields}
+    return own | {k: f for k, f in method.model_fields.items() if f.default is not None}
+
+
 def _is_light(node: ast.stmt) -> bool:
     if isinstance(node, ast.ImportFrom):
         light = {"unlearnbench", "unlearnbench.authoring", "typing", "__future__"}

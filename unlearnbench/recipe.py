@@ -1,7 +1,7 @@
 """How models of a benchmark are trained, and how such settings are declared."""
 
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -62,24 +62,37 @@ class Trades(Strict):
     step: float = param(0.007, gt=0, help="length of each")
 
 
+Optimizer = Literal["sgd", "adam", "adamw"]
+
+
 class Recipe(Strict):
     """Describe the training shared by originals, references and retrains.
 
-    Fine-tuning follows it for batch size, momentum, weight decay, augmentation and precision;
-    its learning rate, epochs, decay and loss belong to the unlearning method.
+    Fine-tuning follows it for augmentation and precision, and for optimiser, momentum, weight decay
+    and batch size unless the method has its own; learning rate, epochs, decay and loss belong to
+    the unlearning method.
     """
 
-    later: ClassVar[dict[str, Any]] = {"trades": None, "augment_training": True}
+    later: ClassVar[dict[str, Any]] = {
+        "trades": None,
+        "augment_training": True,
+        "optimizer": "sgd",
+    }
 
     epochs: int = param(30, ge=1, help="passes over the training set")
     lr: float = param(0.1, gt=0, help="highest learning rate")
-    schedule: Literal["step", "one-cycle"] = param(
-        "one-cycle", help="step: x0.1 every decay_every epochs; one-cycle: linear up, then down"
+    schedule: Literal["step", "one-cycle", "cosine"] = param(
+        "one-cycle",
+        help="step: x0.1 every decay_every epochs; one-cycle: linear up, then down; cosine: down to"
+        " 0 along half a cosine",
     )
     decay_every: int | None = param(None, ge=1, help="epochs between two decays (step)")
     batch_size: int = param(128, ge=1, help="samples a step")
-    momentum: float = param(0.9, ge=0, lt=1, help="momentum of SGD")
-    weight_decay: float = param(5e-4, ge=0, help="weight decay of SGD")
+    optimizer: Optimizer = param("sgd", help="sgd, adam or adamw, as in PyTorch")
+    momentum: float = param(0.9, ge=0, lt=1, help="momentum of SGD; Adam's own is 0.9")
+    weight_decay: float = param(
+        5e-4, ge=0, help="weight decay, part of the gradient but with adamw"
+    )
     crop: int = param(0, ge=0, help="random shift by up to this many pixels, zeros outside")
     flip: bool = param(False, help="random horizontal flip")
     augment_training: bool = param(
@@ -91,6 +104,10 @@ class Recipe(Strict):
     trades: Trades | None = param(
         None, help="Train to keep predictions nearby (TRADES); plainly if there is no such table."
     )
+
+    def but(self, **changes: Any) -> Self:
+        """Return the same recipe with some settings changed; those that are None stay."""
+        return self.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
     @field_validator("decay_every")
     @classmethod

@@ -12,7 +12,7 @@ from typing import Any
 import unlearnbench as ub
 from docs.builder import printed, published
 from docs.builder.markdown import DOCS, table
-from unlearnbench import registry
+from unlearnbench import outline, registry
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.cli.catalogue import bounds, searched
 from unlearnbench.outline import extra, settings_class
@@ -106,7 +106,7 @@ def paragraphs(doc: str) -> dict[str, str]:
 
 def hyperparameters(plugin: registry.Plugin) -> str:
     """Write the table of a method's hyperparameters with the sources of their defaults."""
-    fields = settings_class(plugin).model_fields
+    fields = outline.hyperparameters(settings_class(plugin))
     if not fields:
         return "It has none: the benchmark's recipe says all."
     rows = [

@@ -26,7 +26,7 @@ def methods(name: Name = None, plugin: Plugins = None) -> None:
     if not name:
         _list({one: found.summary() for one, found in known.items()})
         return
-    from unlearnbench.outline import extra, settings_class  # slower to import
+    from unlearnbench.outline import extra, hyperparameters, settings_class  # slower to import
 
     found = registry.get(known, "method", name)
     method = settings_class(found)
@@ -35,9 +35,10 @@ def methods(name: Name = None, plugin: Plugins = None) -> None:
         equations = inspect.cleandoc(method.equation).splitlines()
         told += [*(f"    {line.strip()}" for line in equations if line.strip()), ""]
     told += [f"paper: {method.paper}", f"file:  {found.origin}"]
-    if method.model_fields:
+    fields = hyperparameters(method)
+    if fields:
         told += ["", f"hyperparameters (--set {name}.NAME=VALUE):"]
-    for key, field in method.model_fields.items():
+    for key, field in fields.items():
         limits = bounds(field)
         if search := searched(field):
             limits.append(f"search {search}")

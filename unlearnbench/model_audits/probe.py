@@ -11,8 +11,7 @@ from torch.nn import functional
 
 from unlearnbench import param
 from unlearnbench.authoring import Case, ModelAudit
-from unlearnbench.errors import MethodError
-from unlearnbench.toolkit import Examples, outputs, recorder
+from unlearnbench.toolkit import features, recorder
 
 
 class Probe(ModelAudit):
@@ -43,13 +42,13 @@ class Probe(ModelAudit):
 
     def logits(self, model: nn.Module, case: Case) -> Tensor:
         """Return the outputs of the probe."""
-        pool = features(model, case.pool)
+        pool = features(model, case.pool).double()
         if case.retrain is not None:
-            other = features(case.retrain, case.pool)
+            other = features(case.retrain, case.pool).double()
             parts = {"cka_forget": case.forget, "cka_test": case.test}
             similar = {name: cka(pool[part], other[part]) for name, part in parts.items()}
             recorder().notes |= similar
-        kept = features(model, case.retain)
+        kept = features(model, case.retain).double()
         scale, centre = torch.std_mean(kept, 0)
         scale[scale == 0] = 1.0
         kept, pool = ((one - centre) / scale for one in (kept, pool))
@@ -79,23 +78,6 @@ class Probe(ModelAudit):
         )
         recorder().notes["probe"] = {"steps": int(found.nit), "converged": bool(found.success)}
         return torch.from_numpy(found.x).to(features).view(-1, classes)
-
-
-def features(model: nn.Module, examples: Examples) -> Tensor:
-    """Return what the model's last linear layer is given, float64 [n, d]; in eval mode.
-
-    Raises MethodError for a model without one.
-    """
-    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-    if not layers:
-        raise MethodError("This model has no linear layer whose inputs a probe could read.")
-    given: list[Tensor] = []
-    hook = layers[-1].register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0]))
-    try:
-        outputs(model, examples)
-    finally:
-        hook.remove()
-    return torch.cat(given).flatten(1).double()
 
 
 def with_ones(features: Tensor) -> Tensor:

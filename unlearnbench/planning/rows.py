@@ -25,7 +25,8 @@ class Entrant:
 def entrant(label: str, row: Row, plugins: dict[str, registry.Plugin]) -> Entrant:
     """Make the method of a row. Raises UserError for wrong settings."""
     method = registry.build(settings_class(plugins[row.method]), label, row.settings)
-    return Entrant(label, Row(method=row.method, settings=method.model_dump(mode="json")), method)
+    settings = method.model_dump(mode="json", exclude_none=True)  # TOML has nothing for None
+    return Entrant(label, Row(method=row.method, settings=settings), method)
 
 
 def at_first(row: Entrant, plugins: dict[str, registry.Plugin]) -> Entrant:

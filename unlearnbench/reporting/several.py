@@ -132,13 +132,16 @@ class Difference:
 def paired(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> Difference | None:
     """Return other minus one over runs with the same seeds, averaged by forget set.
 
-    The interval of a single forget set is NaN; None where no seeds agree.
+    Seeds that draw one forget set share its number; their runs are paired in turn. The interval of
+    a single forget set is NaN; None where no seeds agree.
     """
     if metric not in one or metric not in other:
         return None
-    columns = [*SEEDS, metric, "run"]
-    keyed = [frame[columns].fillna({"original_seed": -1}) for frame in (one, other)]
-    both = keyed[0].merge(keyed[1], on=SEEDS, suffixes=("", "_other")).dropna()
+    keyed = []
+    for frame in (one, other):
+        own = frame[[*SEEDS, metric, "run"]].fillna({"original_seed": -1})
+        keyed.append(own.assign(turn=own.groupby(SEEDS).cumcount()))
+    both = keyed[0].merge(keyed[1], on=[*SEEDS, "turn"], suffixes=("", "_other")).dropna()
     if both.empty:
         return None
     by_set = (both[f"{metric}_other"] - both[metric]).groupby(both["forget_seed"]).mean()

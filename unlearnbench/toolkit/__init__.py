@@ -6,6 +6,8 @@ from unlearnbench.toolkit.adversarial import (
     adversarial_search,
 )
 from unlearnbench.toolkit.examples import Examples, divergence, outputs, random_labels
+from unlearnbench.toolkit.features import features, last_layer
+from unlearnbench.toolkit.optimisers import cosine
 from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.saliency import saliency_mask, squared_gradients
 from unlearnbench.toolkit.stand_ins import stand_in
@@ -17,8 +19,11 @@ __all__ = [
     "adversarial_examples",
     "adversarial_pairs",
     "adversarial_search",
+    "cosine",
     "divergence",
+    "features",
     "finetune",
+    "last_layer",
     "outputs",
     "random_labels",
     "recorder",

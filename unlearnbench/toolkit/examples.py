@@ -10,8 +10,10 @@ from torch.nn import functional
 
 from unlearnbench.recipe import Recipe
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Mean loss of a batch: images [b, C, H, W] and labels [b] to a scalar."""
+Batch = tuple[Tensor, ...]
+"""float32 images [b, C, H, W] in [0, 1], labels [b], and marks [b] of examples that have any."""
+Loss = Callable[..., Tensor]
+"""Mean loss of a batch, a scalar: called with what the batch holds, one argument each."""
 
 
 def augmented(pixels: Tensor, where: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
@@ -46,13 +48,15 @@ class Examples:
     """Hold images, labels and whether training may augment each of them.
 
     images: [n, C, H, W], uint8 in 0..255 or float32 in [0, 1]; labels: int64 [n];
-    augment: bool [n]. All on one device. `recipe` says how training feeds them.
+    augment: bool [n]. All on one device. `recipe` says how training feeds them. marks: [n],
+    whatever a loss has to know of each, such as whether it is to be forgotten; see `marked`.
     """
 
     images: Tensor
     labels: Tensor
     augment: Tensor
     recipe: Recipe
+    marks: Tensor | None = None
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -67,11 +71,32 @@ class Examples:
             images = as_pixels(images[0]), as_pixels(images[1])
         labels = torch.cat((self.labels, other.labels))
         augment = torch.cat((self.augment, other.augment))
-        return replace(self, images=torch.cat(images), labels=labels, augment=augment)
+        marks = None
+        if self.marks is not None or other.marks is not None:
+            marks = torch.cat((self.marks_or_zeros(), other.marks_or_zeros()))
+        return replace(self, images=torch.cat(images), labels=labels, augment=augment, marks=marks)
 
     def select(self, index: Tensor) -> Self:
         """Return the examples at `index` (int64 positions or a bool mask)."""
-        return type(self)(self.images[index], self.labels[index], self.augment[index], self.recipe)
+        return replace(
+            self,
+            images=self.images[index],
+            labels=self.labels[index],
+            augment=self.augment[index],
+            marks=None if self.marks is None else self.marks[index],
+        )
+
+    def marked(self, mark: Tensor | float) -> Self:
+        """Return the same examples, marked for the loss: with one number, or with one each, [n].
+
+        Joined with marked examples, those without marks have zeros.
+        """
+        marks = torch.as_tensor(mark, device=self.labels.device)
+        return replace(self, marks=marks.expand(len(self)))
+
+    def marks_or_zeros(self) -> Tensor:
+        """Return the marks, zeros where there are none, [n]."""
+        return torch.zeros_like(self.labels) if self.marks is None else self.marks
 
     def relabel(self, labels: Tensor) -> Self:
         """Return the same images under other labels (int64 [n])."""
@@ -85,26 +110,41 @@ class Examples:
         """Return the same examples, to be shown to training just as they are."""
         return self.augmented(False)
 
-    def shuffled(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield training batches (float32 images in [0, 1], labels) in random order, augmented.
+    def shuffled(self, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield training batches in random order, augmented: images, labels, and marks if any.
 
-        Every example appears once; the last batch may be smaller.
+        Every example appears once. The last batch may be smaller, but one example that would be
+        left over joins the batch before it: BatchNorm makes nothing of a single one.
         """
         order = torch.randperm(len(self), generator=generator, device=self.labels.device)
-        for index in torch.split(order, self.recipe.batch_size):
+        for index in torch.split(order, self.sizes):
             pixels = as_pixels(self.images[index])
             if self.recipe.crop or self.recipe.flip:
                 pixels = augmented(pixels, self.augment[index], self.recipe, generator)
-            yield pixels, self.labels[index]
+            batch = pixels, self.labels[index]
+            yield batch if self.marks is None else (*batch, self.marks[index])
 
-    def endless(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    @property
+    def sizes(self) -> list[int]:
+        """How many examples each batch of a pass has."""
+        size = self.recipe.batch_size
+        full, rest = divmod(len(self), size)
+        if rest == 1 and full and size > 1:
+            return [size] * (full - 1) + [size + 1]
+        return [size] * full + [rest] * (rest > 0)
+
+    def endless(self, generator: torch.Generator) -> Iterator[Batch]:
         """Yield training batches for ever, shuffled anew after each pass."""
         while True:
             yield from self.shuffled(generator)
 
+    def fed_by(self, recipe: Recipe) -> Self:
+        """Return the same examples, to be fed to training as another recipe says."""
+        return replace(self, recipe=recipe)
+
     def batched(self, size: int) -> Self:
         """Return the same examples, to be shown to training `size` at a time."""
-        return replace(self, recipe=self.recipe.model_copy(update={"batch_size": size}))
+        return self.fed_by(self.recipe.but(batch_size=size))
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (float32 images in [0, 1], labels) in order, without augmentation."""

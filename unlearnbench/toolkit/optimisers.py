@@ -11,7 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
+from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
+
+from unlearnbench.recipe import Recipe
 
 Schedule = Callable[[int], float]
 """A learning rate as a function of what has been done: steps or epochs, counted from 0."""
@@ -72,14 +75,30 @@ class SGD(Optimiser):
 
 
 class Adam(Optimiser):
-    """Adam (Kingma and Ba, arXiv 1412.6980) with its authors' constants."""
+    """Adam (Kingma and Ba, arXiv 1412.6980) with its authors' constants.
+
+    decoupled: AdamW (Loshchilov and Hutter, arXiv 1711.05101), whose weight decay is not part of
+    the gradient.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        *,
+        weight_decay: float = 0.0,
+        decoupled: bool = False,
+    ) -> None:
+        """Prepare to move all of `parameters`."""
+        super().__init__(parameters)
+        self.weight_decay = weight_decay
+        self._rule = adamw if decoupled else adam
 
     def _move(self, moved: list[Tensor], gradients: list[Tensor], lr: float) -> None:
         for p in moved:
             if p not in self.kept:
                 self.kept[p] = torch.zeros_like(p), torch.zeros_like(p), torch.zeros(())
         first, second, steps = ([self.kept[p][i] for p in moved] for i in range(3))
-        adam(
+        self._rule(
             moved,
             gradients,
             first,
@@ -91,10 +110,18 @@ class Adam(Optimiser):
             beta1=0.9,
             beta2=0.999,
             lr=lr,
-            weight_decay=0.0,
+            weight_decay=self.weight_decay,
             eps=1e-8,
             maximize=False,
         )
+
+
+def optimiser(parameters: Iterable[nn.Parameter], recipe: Recipe) -> Optimiser:
+    """Return what a recipe moves parameters with."""
+    if recipe.optimizer == "sgd":
+        return SGD(parameters, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    decoupled = recipe.optimizer == "adamw"
+    return Adam(parameters, weight_decay=recipe.weight_decay, decoupled=decoupled)
 
 
 def one_cycle(peak: float, steps: int) -> Schedule:
@@ -111,6 +138,11 @@ def one_cycle(peak: float, steps: int) -> Schedule:
         return (last - peak) * ((step - turn) / (steps - turn)) + peak
 
     return rate
+
+
+def cosine(peak: float, steps: int) -> Schedule:
+    """Fall from `peak` along half a cosine, to 0 after `steps`: PyTorch's CosineAnnealingLR."""
+    return lambda step: peak * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 def step_decay(lr: float, every: int) -> Schedule:

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
@@ -14,8 +14,8 @@ from unlearnbench.recipe import Recipe, Trades
 from unlearnbench.seeds import seed_for
 from unlearnbench.toolkit.bounded import bounded_layers
 from unlearnbench.toolkit.counting import tally
-from unlearnbench.toolkit.examples import Examples, Loss, divergence, shortened, unit
-from unlearnbench.toolkit.optimisers import SGD, Adam, Optimiser, Schedule, one_cycle, step_decay
+from unlearnbench.toolkit.examples import Batch, Examples, Loss, divergence, shortened, unit
+from unlearnbench.toolkit.optimisers import Schedule, cosine, one_cycle, optimiser, step_decay
 from unlearnbench.toolkit.recorder import recorder, synchronise
 from unlearnbench.toolkit.saliency import Mask
 
@@ -28,7 +28,7 @@ WORTHWHILE = 120.0
 def faster_form(
     model: nn.Module,
     loss: Loss,
-    batch: tuple[Tensor, Tensor],
+    batch: Batch,
     steps: int,
     compiler: Callable[[Loss], Loss],
 ) -> tuple[Loss, dict[str, object]]:
@@ -70,7 +70,7 @@ def with_cuda_graphs(loss: Loss) -> Loss:
     return step
 
 
-def _milliseconds(model: nn.Module, loss: Loss, batch: tuple[Tensor, Tensor]) -> float:
+def _milliseconds(model: nn.Module, loss: Loss, batch: Batch) -> float:
     """Return the time of one pass forward and backward."""
     device = batch[1].device
     start = 0.0
@@ -85,7 +85,7 @@ def _milliseconds(model: nn.Module, loss: Loss, batch: tuple[Tensor, Tensor]) ->
 
 
 class Trainer:
-    """Run SGD over sets of examples, an epoch at a time, with the momentum kept between epochs."""
+    """Train on sets of examples, an epoch at a time; the optimiser's state is kept between them."""
 
     def __init__(
         self,
@@ -95,21 +95,17 @@ class Trainer:
         lr: float,
         seed: int,
         mask: Mask | None = None,
-        adam: bool = False,
     ) -> None:
-        """Prepare to train all parameters of `model`, or only those that `mask` marks.
-
-        adam: take the place of SGD, and of the recipe's momentum and weight decay.
-        """
+        """Prepare to train all parameters of `model`, or only those that `mask` marks."""
         self.device = device = next(model.parameters()).device
         self.model = model.to(memory_format=torch.channels_last)
         self.loss: Loss = self.eager
         self.recipe = recipe
         self.lr = lr
         self.steps = 0
-        of_sgd = {"momentum": recipe.momentum, "weight_decay": recipe.weight_decay}
-        parameters = model.parameters()
-        self.optimizer: Optimiser = Adam(parameters) if adam else SGD(parameters, **of_sgd)
+        self.mean_loss = math.nan
+        """Of the last epoch, without a penalty."""
+        self.optimizer = optimiser(model.parameters(), recipe)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.autocast = recipe.precision == "bf16" and device.type == "cuda"
         # For each masked parameter what may change, and the value the rest is held at: weight decay
@@ -121,11 +117,12 @@ class Trainer:
         ]
         self.bounded = bounded_layers(model)
 
-    def eager(self, pixels: Tensor, labels: Tensor, loss: Loss | None = None) -> Tensor:
+    def eager(self, *batch: Tensor, loss: Loss | None = None) -> Tensor:
         """Return the mean of `loss`, by default the cross-entropy, over a batch, a scalar."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             if loss is not None:
-                return loss(pixels, labels)
+                return loss(*batch)
+            pixels, labels = batch[:2]
             return functional.cross_entropy(self.model(pixels), labels)
 
     def compile(self, examples: Examples, steps: int) -> None:
@@ -168,7 +165,7 @@ class Trainer:
                 break
             with recording.part("forward and backward", self.device):
                 plain = loss is None and len(batch[1]) == self.recipe.batch_size
-                mean = self.loss(*batch) if plain else self.eager(*batch, loss)
+                mean = self.loss(*batch[:2]) if plain else self.eager(*batch, loss=loss)
                 objective = sign * mean
                 if l1:
                     sizes = torch.stack([p.abs().sum() for p in self.model.parameters()])
@@ -177,7 +174,17 @@ class Trainer:
             with recording.part("update", self.device):
                 self.update(rate(self.steps) if rate else self.lr)
             total += mean.detach() * len(batch[1])
-        return float(total) / len(examples)
+        self.mean_loss = float(total) / len(examples)
+        return self.mean_loss
+
+    def epochs(self, count: int) -> Iterator[int]:
+        """Yield the numbers of so many epochs, from 0; note each when the next is asked for.
+
+        Noted is the mean loss of the last pass of it, which `epoch` made.
+        """
+        for number in range(count):
+            yield number
+            recorder().epoch(number + 1, count, self.mean_loss, self.model)
 
     def backward(self, objective: Tensor) -> None:
         """Set the gradients to those of a scalar, and nothing else."""
@@ -205,24 +212,29 @@ def finetune(
     epochs: int,
     seed: int,
     decay_every: int | None = None,
+    schedule: Callable[[float, int], Schedule] | None = None,
     mask: Mask | None = None,
     l1: Callable[[int], float] | None = None,
     loss: Loss | None = None,
 ) -> nn.Module:
     """Fine-tune `model` on examples, or on what a function of the epoch (from 0) returns.
 
-    Plain SGD on the mean cross-entropy, or on another mean `loss` of a batch (images float32 in
-    [0, 1], labels), which calls the model itself; the model is in train mode. `decay_every`
-    multiplies the learning rate by 0.1 after that many epochs; `mask` freezes the weights it does
-    not mark; `l1` is the l1 penalty's weight by epoch. Returns the model, changed in place.
+    By the optimiser of their recipe, on the mean cross-entropy or on another mean `loss` of a batch
+    (images float32 in [0, 1], labels, and marks if the examples have any), which calls the model
+    itself; the model is in train mode. `decay_every` multiplies the learning rate by 0.1 after that
+    many epochs; `schedule`, such as `cosine`, takes its place: it is given lr and the number of
+    steps, and returns the rate by step. `mask` freezes the weights it does not mark; `l1` is the l1
+    penalty's weight by epoch. Returns the model, changed in place.
     """
     source = examples if callable(examples) else lambda epoch: examples
-    trainer = Trainer(model, source(0).recipe, lr=lr, seed=seed, mask=mask)
+    first = source(0)
+    trainer = Trainer(model, first.recipe, lr=lr, seed=seed, mask=mask)
     decayed = step_decay(lr, decay_every or epochs)
-    for epoch in range(epochs):
+    rate = schedule(lr, epochs * len(first.sizes)) if schedule else None
+    for epoch in trainer.epochs(epochs):
         trainer.lr = decayed(epoch)
-        mean = trainer.epoch(source(epoch), loss=loss, l1=l1(epoch) if l1 else 0.0)
-        recorder().epoch(epoch + 1, epochs, mean, model)
+        shown = source(epoch) if epoch else first
+        trainer.epoch(shown, loss=loss, l1=l1(epoch) if l1 else 0.0, rate=rate)
     return model
 
 
@@ -232,16 +244,16 @@ def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
     if not recipe.augment_training:
         examples = examples.unaugmented()
     trainer = Trainer(model, recipe, lr=recipe.lr, seed=seed_for(seed, "batches"))
-    steps = recipe.epochs * math.ceil(len(examples) / recipe.batch_size)
+    steps = recipe.epochs * len(examples.sizes)
     robust = trades_loss(model, recipe.trades, trainer.generator) if recipe.trades else None
     if robust is None:
         trainer.compile(examples, steps)
-    cycle = one_cycle(recipe.lr, steps) if recipe.schedule == "one-cycle" else None
+    by_step = {"one-cycle": one_cycle, "cosine": cosine}.get(recipe.schedule)
+    rate = by_step(recipe.lr, steps) if by_step else None
     decayed = step_decay(recipe.lr, recipe.decay_every or recipe.epochs)
-    for epoch in range(recipe.epochs):
+    for epoch in trainer.epochs(recipe.epochs):
         trainer.lr = decayed(epoch)
-        loss = trainer.epoch(examples, loss=robust, rate=cycle)
-        recorder().epoch(epoch + 1, recipe.epochs, loss, model)
+        trainer.epoch(examples, loss=robust, rate=rate)
     return model
 
 
