@@ -261,7 +261,8 @@ def _check_words(rows: dict[tuple[str, str], Row], small: dict[tuple[str, str], 
         for key, p in zip(family, adjusted([rows[key]["p"] for key in family]), strict=True):
             assert rows[key]["p_all"] == close(p)
             decisive = p if family is every else rows[key]["p"]
-            word = "equivalent" if small[key] else "inconclusive"
+            alike = small[key] and rows[key]["audit_power"]
+            word = "equivalent" if alike else "inconclusive"
             assert rows[key]["verdict"] == ("different" if decisive < 0.05 else word)
     for label in ROWS:
         own = [rows[label, audit] for audit in AUDITS]

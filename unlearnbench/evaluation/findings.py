@@ -294,7 +294,8 @@ class Condition:
         """Compare every other method with one, by their distance to retrain in FT AUC.
 
         label: by default of `nearest`. Returns a row a method, columns as in `against`; p is
-        adjusted for these comparisons alone (Holm). Empty where there is nothing to compare, as in
+        adjusted (Holm) for these comparisons, and by default, where the data chose the row, for all
+        pairs. Empty where there is nothing to compare, as in
         findings of 0.1.0. Raises UserError where the method is in no pair.
         """
         compared = self._compared
@@ -303,7 +304,8 @@ class Condition:
         labels = {pair[side] for pair in compared for side in ("nearer", "farther")}
         if label is not None and label not in labels:
             raise unknown("row that is compared", label, labels)
-        return pd.DataFrame(against(compared, str(label or self.nearest)))
+        chosen = str(label or self.nearest)
+        return pd.DataFrame(against(compared, chosen, named=label is not None))
 
     @cached_property
     def nearest(self) -> str | None:
