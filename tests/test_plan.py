@@ -92,6 +92,15 @@ def test_only_rows_of_the_file_are_run_where_it_says_so() -> None:
     assert len(expand(None, methods={"rl": {}})[0].methods) > 5
 
 
+def test_some_methods_run_only_on_request() -> None:
+    asked: dict[str, Any] = {"methods": {"rl-again": {"method": "rl"}}, "on_request": ["ga", "ft"]}
+    usual = set(expand(None, **asked)[0].methods)
+    assert usual >= {"rl-again", "rl", "salun"} and not usual & {"ga", "ft"}
+    assert set(expand(["ga"], **asked)[0].methods) == {"retrain", "ga"}
+    every = set(expand(["all"], others=False, **asked)[0].methods)
+    assert every == usual | {"ga", "ft"}
+
+
 def test_a_setting_under_a_label_is_a_row_of_its_own() -> None:
     methods = {"amun": {}, "amun-salun": {"method": "amun", "keep": 0.5}}
     benchmark, plan = expand(["amun", "amun-salun"], methods=methods)
