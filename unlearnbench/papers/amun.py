@@ -45,7 +45,7 @@ def _smallest_gap(condition: Condition) -> Iterator[Claim]:
 
 
 def _told_from_retrain(condition: Condition) -> Iterator[Claim]:
-    """Find as much in AMUN's model by the headline attack as in a retrained one."""
+    """By the headline attack alone, AMUN's model cannot be told from a retrained one."""
     verdict = condition.verdicts().get(AMUN)
     if verdict and verdict.finding and verdict.gap:
         declared = condition.benchmark.limits.margins.get(condition.benchmark.headline)

@@ -12,7 +12,6 @@ from unlearnbench.planning.benchmark import AuditRow, Benchmark, Row
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.verdicts.verdict import Expectation
 
-
 EVERY = "all"
 """What is typed for all rows of a benchmark and all methods there are."""
 
