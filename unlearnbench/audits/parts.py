@@ -25,8 +25,8 @@ ACCURACY = "forget-accuracy"
 """No audit of its own, but read of models that audits make."""
 TITLES = {
     "memorised": "Memorised tenth",
-    "forget-confidence": "Confidence on D_F",
-    "test-confidence": "Confidence on D_T",
+    "forget-confidence": "Forget confidence",
+    "test-confidence": "Test confidence",
 }
 OF_MODELS = {"auc": "FT AUC", "accuracy": "accuracy", "confidence": "confidence"}
 """What is read of the models that an audit of models makes, on forget samples."""

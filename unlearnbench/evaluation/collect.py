@@ -25,8 +25,11 @@ from unlearnbench.planning.plan import Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles
 from unlearnbench.storage.store import Store
 
-AGAIN = ("forget_accuracy", "forget_confidence", "ft_auc")
-"""Metrics of the models that audits make, which stand beside those of the run audited."""
+AGAIN = {"forget_accuracy": "accuracy", "forget_confidence": "confidence", "ft_auc": "auc"}
+"""Metrics of the models that audits make, which stand beside those of the run audited.
+
+And what of them is compared with retrain's, if the audit asks for it.
+"""
 Records = dict[str, dict[str, Any]]  # by run
 
 

@@ -266,11 +266,12 @@ class Condition:
         """Return in a word or two what came out of a row.
 
         That is why it is not ranked, or else its verdict: over all audits, in findings of 0.1.0 by
-        the attack behind FT AUC. None where nothing was decided.
+        the attack behind FT AUC. None where nothing was decided, "void" where a control failed.
         """
         judged = self.verdicts().get(label)
         decided = judged and judged.finding if self.old else self.overall(label)
-        return (judged.flags if judged else "") or (decided.word if decided else None)
+        word = "void" if self.voided and decided else decided.word if decided else None
+        return (judged.flags if judged else "") or word
 
     @cached_property
     def powerless(self) -> list[str]:
@@ -279,6 +280,25 @@ class Condition:
             audit
             for audit, rows in self.audits.items()
             if audit != ALL and not any(finding.power for finding in rows.values())
+        ]
+
+    def margins(self, audit: str) -> tuple[float | None, float | None]:
+        """Return how large a gap may be and be small enough for an audit, and what it can show.
+
+        The second is the smallest margin that a perfect retrain would pass four times in five.
+        """
+        rows = self.audits[audit]
+        leak, perfect = rows.get(ORIGINAL), rows.get(HELD_OUT)
+        others = [one.attainable for name, one in rows.items() if name != ORIGINAL]
+        best = min((value for value in others if value is not None), default=None)
+        return leak.margin if leak else None, perfect.attainable if perfect else best
+
+    def lacking(self, label: str) -> list[str]:
+        """List the audits that were made of other methods, and not of this one."""
+        return [
+            audit
+            for audit, rows in self.audits.items()
+            if label not in rows and set(rows) & set(self.methods)
         ]
 
     def differing(self, label: str) -> tuple[int, int]:
