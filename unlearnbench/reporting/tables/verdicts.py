@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlearnbench.audits.attacks import attack_title
+from unlearnbench.audits.attacks import ATTACKS, ULIRA, attack_title
 from unlearnbench.audits.parts import TAIL, TPR, audit_title
 from unlearnbench.evaluation.collect import AGAIN
 from unlearnbench.evaluation.findings import Condition
@@ -28,14 +28,22 @@ MARGIN, NEEDED, POWER = "margin", "needed", "power"
 """Rows that say how large a gap may be, what an audit can show, and whether that is enough."""
 
 
-@register("audits", "Audit by audit", place=25)
+@register("audits", "Audit by audit: attacks", place=25)
 def audits_table(condition: Condition) -> table.Table | None:
-    """Show the gap that every audit finds in every row; None where there are no such verdicts."""
-    audits = [name for name in condition.audits if name != ALL and not name.startswith(TPR)]
+    """Show the gap in AUC of every attack; None where there are no verdicts over all audits."""
+    audits = [name for name in condition.audits if name in ATTACKS or name == ULIRA]
     return _by_audit(condition, {audit: audit_title(audit) for audit in audits})
 
 
-@register("tails", f"Audit by audit: TPR at {100 * TAIL:g} % FPR", place=26)
+@register("others", "Audit by audit: confidence, memorised samples, relearning", place=26)
+def others_table(condition: Condition) -> table.Table | None:
+    """Show the gaps that audits find which are neither an attack's AUC nor its TPR."""
+    known = {ALL, ULIRA, *ATTACKS}
+    audits = [name for name in condition.audits if name not in known and not name.startswith(TPR)]
+    return _by_audit(condition, {audit: audit_title(audit) for audit in audits})
+
+
+@register("tails", f"Audit by audit: TPR at {100 * TAIL:g} % FPR", place=27)
 def tails_table(condition: Condition) -> table.Table | None:
     """Show the gaps in true-positive rates; None where there are too few non-members for any."""
     audits = [name for name in condition.audits if name.startswith(TPR)]
@@ -127,7 +135,7 @@ def _full(label: str, finding: Finding) -> dict[str, Any]:
     return row | {"p_all": finding.p_all, "power": finding.power, "verdict": finding.word}
 
 
-@register("versus", "Ranks, and against the smallest gap", place=27)
+@register("versus", "Ranks, and against the smallest gap", place=28)
 def versus_table(condition: Condition, label: str | None = None) -> table.Table | None:
     """Rank methods, and show how much farther from retrain each is than the nearest, or `label`.
 
