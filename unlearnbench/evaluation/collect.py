@@ -18,7 +18,7 @@ from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.files import write_text
 from unlearnbench.metrics.gaps import with_gaps
-from unlearnbench.metrics.metric import METRICS, OfRecord, of_type
+from unlearnbench.metrics.metric import GROUP, METRICS, OfRecord, of_type
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Plan, digest
@@ -52,13 +52,14 @@ def collect(planned: Planned, store: Store) -> Findings:
         # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
-    runs, attacks, pairs, verdicts = (frame(stored[name]) for name in FRAMES)
+    runs, attacks, pairs, verdicts, intervals = (frame(stored[name]) for name in FRAMES)
     return Findings(
         benchmark,
         runs,
         attacks,
         pairs,
         verdicts,
+        intervals,
         curves=stored["curves"],
         details={run: _details(record) for run, record in records.items()},
         skipped=[
@@ -116,6 +117,9 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
     """Put what was measured, and what it amounts to, in plain values."""
     runs = _runs(benchmark, measured, records)
     judged = judge_all(benchmark, measured, runs, controls())
+    names = [*GROUP, "label", "metric", "low", "high"]
+    rows = [(*key, *ends) for key, ends in measured.intervals.items()]
+    frames = runs, *judged, pd.DataFrame(rows, columns=names)
     return {
         "offline_a": measured.offline_a,
         "broken": [
@@ -133,7 +137,7 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
             for seeds in measured.same
         ],
         "curves": [found.curves for found in measured.cells.values()],
-        **{name: listed(table) for name, table in zip(FRAMES, (runs, *judged), strict=True)},
+        **{name: listed(table) for name, table in zip(FRAMES, frames, strict=True)},
     }
 
 

@@ -25,7 +25,7 @@ from unlearnbench.verdicts.audit import ALL, Finding
 from unlearnbench.verdicts.pairs import against
 from unlearnbench.verdicts.verdict import Expectation, Verdict
 
-FRAMES = ("runs", "attacks", "pairs", "verdicts")
+FRAMES = ("runs", "attacks", "pairs", "verdicts", "intervals")
 RUN = ["label", *GROUP, "original_seed", "forget_seed", "run_seed", "run"]
 """Columns that say which run a row is of."""
 FORGOTTEN = {
@@ -69,6 +69,7 @@ class Findings:
     attacks: pd.DataFrame
     pairs: pd.DataFrame
     verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    intervals: pd.DataFrame = field(default_factory=pd.DataFrame)
     curves: list[Curves] = field(default_factory=list)
     details: dict[str, dict[str, Any]] = field(default_factory=dict)
     skipped: list[dict[str, str]] = field(default_factory=list)
@@ -90,9 +91,10 @@ class Findings:
         auc = self.attacks
         if len(auc):
             auc = auc[auc["attack"] == self.benchmark.headline]
+        rows = [row | {"metric": "ft_auc"} for row in as_rows(auc)] + as_rows(self.intervals)
         ends = {
-            (*(row[name] for name in GROUP), row["label"], "ft_auc"): (row["low"], row["high"])
-            for row in as_rows(auc)
+            tuple(row[name] for name in (*GROUP, "label", "metric")): (row["low"], row["high"])
+            for row in rows
         }
         return summarise(self.runs, ends)
 

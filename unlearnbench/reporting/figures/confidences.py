@@ -92,11 +92,11 @@ class Confidences(ByMethod):
             drawing.tell(ax, label, x, y, [tip(row) for row in said.to_dict("records")])
         ax.set_ylim(len(labels) - 0.9, -1.05)
         ax.set_xlim(float(data["low"].min()), float(data["high"].max()))
-        low, high = ax.get_xlim()
         places: dict[float, str] = {}
+        start, end = ax.get_xlim()
         for p in PROBABILITIES:
-            place = math.log(p / (1 - p))
-            if low < place < high and all(abs(place - x) > APART * (high - low) for x in places):
+            place, room = math.log(p / (1 - p)), APART * (end - start)
+            if start < place < end and all(abs(place - other) > room for other in places):
                 places[place] = f"{p:.6f}".rstrip("0")
         ax.set_xticks(list(places), list(places.values()))
         ax.set(title=self.panel(data), xlabel="Confidence in the true label")
