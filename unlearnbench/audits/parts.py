@@ -83,9 +83,11 @@ def of_groups(samples: Samples, scores: Floats, forget_set: str) -> dict[str, Pa
     """
     parts = {}
     for metric, groups in GROUPS.items():
+        if "all_forgotten" in groups and not len(samples.earlier):
+            continue
         index = {group: getattr(samples, group) for group in groups}
-        own = [scores[samples] for samples in index.values()]
-        if not all(np.isfinite(group).all() for group in own):
+        own = [scores[at] for at in index.values()]
+        if not all(np.isfinite(values).all() for values in own):
             continue
         placed = dict(zip(groups, roc.placements(*own), strict=True))
         varying, shared = (

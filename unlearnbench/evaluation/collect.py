@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +52,7 @@ def collect(planned: Planned, store: Store) -> Findings:
         write_text(path, text)
         # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
+    looked = _audited(plan, store)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
     runs, attacks, pairs, verdicts, intervals = (frame(stored[name]) for name in FRAMES)
     return Findings(
@@ -61,7 +63,7 @@ def collect(planned: Planned, store: Store) -> Findings:
         verdicts,
         intervals,
         curves=stored["curves"],
-        details={run: _details(record) for run, record in records.items()},
+        details={run: _details(record) | looked.get(run, {}) for run, record in records.items()},
         skipped=[
             {"label": label, "access": access, "reason": reason}
             for (label, access), reason in plan.skipped.items()
@@ -165,6 +167,27 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
             "radii": {f"{radius:g}": radii[radius] for radius in sorted(radii)},
         }
     return kept
+
+
+def _audited(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
+    """Return by run, under "audits", what each audit of its model took and noted, in numbers."""
+    looked: dict[str, dict[str, Any]] = {}
+    for audit, cells in plan.audited.items():
+        for run in dict.fromkeys(cell.run for cell in cells if store.done(cell.run)):
+            record = store.record(run)
+            found = {"seconds": record["seconds"]["total"]} | dict(_numbers(record["notes"]))
+            of_run = looked.setdefault(str(plan.nodes[run].spec.start), {"audits": {}})
+            of_run["audits"][audit] = found
+    return looked
+
+
+def _numbers(notes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the numbers of notes by name, those of a table inside as table.name."""
+    for name, value in notes.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{name}.")
+        elif isinstance(value, (int, float)):
+            yield f"{prefix}{name}", float(value)
 
 
 def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.DataFrame:

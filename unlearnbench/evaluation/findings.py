@@ -112,11 +112,18 @@ class Findings:
 
     @cached_property
     def cost(self) -> pd.DataFrame:
-        """One row a run with what it cost: seconds, by part too, gradients, memory in MB."""
+        """One row a run with what it cost: seconds, by part too, gradients, memory in MB.
+
+        The seconds of its audits are no part of its own.
+        """
         cost = self.runs[[*RUN, *of_kind("cost")]]
         parts = [self.details[run]["seconds"] for run in cost["run"]]
         for name in sorted({name for part in parts for name in part} - {"total"}):
             cost = cost.assign(**{f"seconds: {name}": [part.get(name, 0.0) for part in parts]})
+        audits = [self.details[run].get("audits", {}) for run in cost["run"]]
+        for name in sorted({name for own in audits for name in own}):
+            took = [own[name]["seconds"] if name in own else np.nan for own in audits]
+            cost = cost.assign(**{f"audit: {name}": took})
         return cost
 
     def as_json(self) -> str:

@@ -198,6 +198,7 @@ def cost_table(condition: Condition) -> Table:
     frame["memory"] = frame["label"].map(condition.runs.groupby("label")["memory"].max())
     parts = [_largest_part(condition.details(label)) for label in frame["label"]]
     frame[["part", "part_share"]] = parts
+    frame["audits"] = [_of_audits(condition.details(label)) for label in frame["label"]]
     columns = [
         LABEL,
         averaged("seconds"),
@@ -205,11 +206,13 @@ def cost_table(condition: Condition) -> Table:
         Column("Of which", _part, side="l"),
         number("Gradients ↓", "gradients", ",.0f", key="gradients"),
         number("Memory MB ↓", "memory", ",.0f"),  # the peak is of no one run
+        number("Audits s", "audits", ",.1f"),
         RUNS,
     ]
     caption = (
         f"{condition.heading}. Mean ± std over n runs, without evaluation;"
-        " gradients: of one sample each; memory: the largest peak, on a CPU of the whole worker."
+        " gradients: of one sample each; memory: the largest peak, on a CPU of the whole worker;"
+        " audits: what those of its models took beside, relearning for one, mean over audited runs."
     )
     return marked(condition, Table(caption, frame, columns))
 
@@ -221,6 +224,13 @@ def _largest_part(details: list[dict[str, Any]]) -> tuple[str | None, float | No
     if seconds.empty or not total:
         return None, None
     return str(seconds.idxmax()), 100 * float(seconds.max()) / total
+
+
+def _of_audits(details: list[dict[str, Any]]) -> float:
+    """Return the mean seconds that audits of a row's models took; NaN where there were none."""
+    made = [detail["audits"].values() for detail in details if "audits" in detail]
+    took = [sum(one["seconds"] for one in audits) for audits in made]
+    return float(np.mean(took)) if took else np.nan
 
 
 def _part(row: Entry) -> str:

@@ -1,4 +1,4 @@
-"""Tables of verdicts: audit by audit, against the best method, before and after relearning."""
+"""Tables of verdicts: audit by audit, in full, and against the best method."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -9,17 +9,13 @@ import pandas as pd
 
 from unlearnbench.audits.attacks import ATTACKS, ULIRA, attack_title
 from unlearnbench.audits.parts import TAIL, TPR, audit_title
-from unlearnbench.evaluation.collect import AGAIN
 from unlearnbench.evaluation.findings import Condition
-from unlearnbench.metrics.metric import METRICS
 from unlearnbench.reporting.tables import register, table
 from unlearnbench.reporting.tables.audit import P_VALUE, SIGNS, p_text
 from unlearnbench.reporting.tables.rows import (
     LABEL,
-    audits_said,
     in_percent,
     kind,
-    mean_and_std,
     voided,
 )
 from unlearnbench.verdicts.audit import ALL, Finding, columns_of
@@ -176,47 +172,3 @@ def versus_table(condition: Condition, label: str | None = None) -> table.Table 
 def _places(row: table.Entry) -> str:
     first, last = row["rank"], row["rank_last"]
     return table.ABSENT if first is None else f"{first}" if first == last else f"{first}–{last}"
-
-
-@register("relearning", "Relearning, before and after", place=35)
-def relearning_table(condition: Condition) -> table.Table | None:
-    """Show what audits that train on, such as relearning, change; None where none was made."""
-    ends = tuple(f": {name}" for name in AGAIN)
-    runs = condition.every_run.dropna(axis=1, how="all")
-    columns = [str(name) for name in runs if str(name).endswith(ends)]
-    rows = []
-    for audit in dict.fromkeys(name.partition(": ")[0] for name in columns):
-        after = [name for name in columns if name.startswith(f"{audit}: ")]
-        audited = runs.dropna(subset=after, how="all")
-        for label, own in audited.groupby("label", sort=False):
-            row: dict[str, Any] = {"label": str(label), "kind": kind(condition, str(label))}
-            paired = own.rename(columns={f"{audit}: {name}": f"{name}_after" for name in AGAIN})
-            numbers = mean_and_std(paired, [*AGAIN, *(f"{name}_after" for name in AGAIN)])
-            row |= numbers | {"audit": audit, "n": len(own)}
-            for name, compared in AGAIN.items():
-                found = condition.audits.get(f"{audit}-{compared}", {}).get(str(label))
-                row |= columns_of(f"{name}_gap", found.gap if found else None)
-            rows.append(row)
-    if not rows:
-        return None
-    several = len({row["audit"] for row in rows}) > 1
-    shown = [LABEL, *([table.text("Audit", "audit")] if several else [])]
-    for name in AGAIN:
-        shown.append(table.Column(METRICS[name].heading, partial(_changed, name)))
-        shown.append(table.interval("Gap after [95 %]", f"{name}_gap", "+"))
-    caption = (
-        f"{condition.heading}. Means before → after training on the retain set alone, the same for"
-        f" all rows, over the n runs that were audited: {audits_said(condition.benchmark)}. Gap"
-        " after: to retrain after the same training, paired, in points. Samples that return without"
-        " being shown again were not forgotten. The retrain row shows the natural return."
-    )
-    return table.Table(caption, pd.DataFrame(rows), [*shown, table.number("n", "n")])
-
-
-def _changed(name: str, row: table.Entry) -> str:
-    digits = METRICS[name].digits
-    before, after = (
-        table.ABSENT if row[one] is None else f"{row[one]:.{digits}f}"
-        for one in (name, f"{name}_after")
-    )
-    return f"{before} → {after}"
