@@ -19,8 +19,9 @@ from unlearnbench.planning.benchmark import Tuning
 from unlearnbench.planning.plan import HELD_OUT
 from unlearnbench.registry import discover
 from unlearnbench.reporting import escape, tables
+from unlearnbench.reporting.outcome import outcome
 from unlearnbench.reporting.several import overview
-from unlearnbench.reporting.summary import of_condition, outcome, rule, warnings
+from unlearnbench.reporting.summary import of_condition, rule, warnings
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.papers import left_out
 from unlearnbench.reporting.tables.results import failures_table, settings_table, tidy

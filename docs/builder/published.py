@@ -94,7 +94,7 @@ def publish_audit(name: str) -> None:
     """Copy what U-LiRA made of each row, of a run that was asked for it."""
     results = ub.load(Path("results", name))
     folder = RESULTS / f"{name}@{machine(_environment(results))}"
-    verdicts = results.findings.attacks.rename(columns={"label": "method"})
+    verdicts = results.attacks.rename(columns={"label": "method"})
     columns = ["method", "access", "fraction", "request", "attack", "auc", "low", "high"]
     columns += ["gap", "gap_low", "gap_high", "p", "verdict"]
     audited = verdicts.loc[verdicts["attack"] == ULIRA, columns]
