@@ -108,7 +108,7 @@ class Findings:
         """Return what was found where all controls came out: runs of other conditions left out."""
         void = [condition.key for condition in self.conditions if condition.voided]
         keys = self.runs[GROUP].itertuples(index=False, name=None)
-        return replace(self, runs=self.runs[[key not in void for key in keys]])
+        return replace(self, runs=self.runs.loc[[key not in void for key in keys]])
 
     @cached_property
     def cost(self) -> pd.DataFrame:
