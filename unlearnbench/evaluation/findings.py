@@ -91,7 +91,7 @@ class Findings:
         auc = self.attacks
         if len(auc):
             auc = auc[auc["attack"] == self.benchmark.headline]
-        rows = [row | {"metric": "ft_auc"} for row in as_rows(auc)] + as_rows(self.intervals)
+        rows = [*as_rows(auc.assign(metric="ft_auc")), *as_rows(self.intervals)]
         ends: dict[tuple[Any, ...], tuple[Any, Any]] = {
             tuple(row[name] for name in (*GROUP, "label", "metric")): (row["low"], row["high"])
             for row in rows
