@@ -16,7 +16,15 @@ from docs.builder.markdown import DOCS
 from unlearnbench.audits.parts import TAIL
 from unlearnbench.audits.roc import Floats, Index, Part, mean_of, placements, tail
 from unlearnbench.planning.reading import read, shipped_benchmarks, validate
-from unlearnbench.verdicts.audit import Finding, Rule, Trials, look_for, overall, worded
+from unlearnbench.verdicts.audit import (
+    RELEARNT,
+    Finding,
+    Rule,
+    Trials,
+    look_for,
+    overall,
+    worded,
+)
 
 PATH = DOCS / "rates.csv"
 RULE = Rule(1 / 3, {}, "retrain", "original", "held-out retrain", "rmia")
@@ -129,7 +137,7 @@ def _relearned(again: Floats, reference: Floats, index: Index) -> dict[str, Part
     """Return what is read of the model after relearning."""
     sure = 100 * expit(again[len(again) - len(index) :])
     return {
-        "relearning-auc": _ranked(again - reference, index, np.arange(len(index))),
+        RELEARNT: _ranked(again - reference, index, np.arange(len(index))),
         "relearning-confidence": mean_of(str(index[0]), sure, index),
     }
 
@@ -180,7 +188,7 @@ def _drawn(design: Design, number: int) -> tuple[dict[str, list[str]], float, bo
         kind: [overall(rows[f"{kind} {n}"], RULE) for n in range(ALIKE)] for kind in ROWS
     }
     found = {one.audit: one for one in rows["original"]}
-    possible = all(found[audit].power for audit in (RULE.headline, "relearning-auc"))
+    possible = all(found[audit].power for audit in (RULE.headline, RELEARNT))
     return words, found[RULE.headline].gap.value, possible
 
 
