@@ -66,7 +66,7 @@ def written(
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Case:
     """Two originals on each of four forget sets; no models are asked to relearn."""
-    seeds = {"originals": [1, 2], "forget": [1, 2, 3, 4], "runs": [1]}
+    seeds: dict[str, Any] = {"originals": [1, 2], "forget": [1, 2, 3, 4], "runs": [1]}
     seeds |= {"pairing": "product", "retrains": 3}
     return written(tmp_path_factory, (600, 1000), AUDITS, seeds=seeds)
 
