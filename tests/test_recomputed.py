@@ -14,7 +14,8 @@ from scipy import stats
 from tests.recomputing import Mean, World, adjusted
 from tests.test_evaluation import planned, write_store
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.evaluation.findings import Findings, as_rows
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.frames import as_rows
 
 METHODS = {"ft": 0.0, "ga": 0.12, "scrub": -0.12, "rl": 0.6, "ssd": 1.0}
 """Shares of the leak that the rows written leave; a negative one is on the other side."""
@@ -66,7 +67,7 @@ def written(
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Case:
     """Two originals on each of four forget sets; no models are asked to relearn."""
-    seeds = {"originals": [1, 2], "forget": [1, 2, 3, 4], "runs": [1]}
+    seeds: dict[str, Any] = {"originals": [1, 2], "forget": [1, 2, 3, 4], "runs": [1]}
     seeds |= {"pairing": "product", "retrains": 3}
     return written(tmp_path_factory, (600, 1000), AUDITS, seeds=seeds)
 

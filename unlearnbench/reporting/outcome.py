@@ -23,9 +23,10 @@ def outcome(condition: Condition) -> Iterator[str]:
     else:
         yield f"{condition.heading}: {_who(condition)}"
     yield f"{_leak(condition)} {_sureness(condition)}".rstrip()
-    yield from _smallest(condition)
-    if condition.old:
-        yield OLD
+    if not condition.voided:
+        yield from _smallest(condition)
+        if condition.old:
+            yield OLD
 
 
 def _who(condition: Condition) -> str:
@@ -38,7 +39,8 @@ def _who(condition: Condition) -> str:
             note = f" ({audit_title(without[0])} not run)" if without and not condition.old else ""
             named.append(f"{word}: {', '.join(labels)}{note}")
     parts = [] if named else ["no method is shown equivalent to retraining"]
-    for word, said in (("different", "different from it"), ("inconclusive", "undecided")):
+    different = "different" if named else "different from it"
+    for word, said in (("different", different), ("inconclusive", "undecided")):
         if count := sum(found == word for found in words.values()):
             parts.append(f"{count} {'is' if count == 1 else 'are'} {said}")
     void = {label: judged.flags for label, judged in condition.verdicts().items()}
@@ -91,7 +93,7 @@ def _smallest(condition: Condition) -> Iterator[str]:
         if label not in condition.same
         if (verdict := condition.verdicts().get(label)) and verdict.gap
     }
-    if condition.voided or not gaps:
+    if not gaps:
         return
     first, *others = sorted(gaps, key=lambda label: abs(gaps[label]))
     times = condition.runs.groupby("label")["time_ratio"].mean()

@@ -250,8 +250,7 @@ def _of_runs(findings: Findings) -> Iterator[str]:
             " are still missing."
         )
     if findings.stale:
-        rows = ", ".join(f"{label} {count}" for label, count in findings.stale.items())
-        yield (
-            f"stale, since their source has changed since: {rows} runs. --retry-stale makes them"
-            " anew."
+        rows = ", ".join(
+            f"{label} ({count} run{'s' * (count > 1)})" for label, count in findings.stale.items()
         )
+        yield (f"stale, made before their source changed: {rows}. --retry-stale makes them anew.")

@@ -82,7 +82,7 @@ def _of_attack(condition: Condition, attack: str) -> pd.DataFrame:
 def _judged(attack: str, row: table.Entry) -> str:
     if row["kind"] == "power":
         return "yes" if row[f"{attack}_auc"] else "no"
-    auc = table.interval("", f"{attack}_auc").write(row)
+    auc = table.interval("", f"{attack}_auc", digits=0).write(row)
     return f"{auc} {SIGNS.get(row[f'{attack}_verdict'], '')}".rstrip()
 
 

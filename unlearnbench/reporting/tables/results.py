@@ -117,7 +117,7 @@ def _judged(condition: Condition, label: str) -> dict[str, Any]:
     far = abs(verdict.gap.value) if verdict and verdict.gap else None
     row: dict[str, Any] = {"verdict": condition.word(label), "far": far}
     row["missing"] = condition.lacking(label) if label in condition.methods else []
-    if row["verdict"] == "equivalent" and ULIRA not in condition.audits:
+    if row["verdict"] == "equivalent" and not condition.old and ULIRA not in condition.audits:
         row["missing"] = [*row["missing"], ULIRA]
     row["surest"] = overall.strongest if overall else None
     row |= columns_of("surest_gap", overall.gap if overall else None)

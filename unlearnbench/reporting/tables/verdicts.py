@@ -147,6 +147,7 @@ def versus_table(condition: Condition, label: str | None = None) -> table.Table 
     frame = frame.join(pd.DataFrame([columns_of("gap", one.gap) for one in verdicts]))
     places = pd.DataFrame([one.rank or (None, None) for one in verdicts], dtype="Int64")
     frame[["rank", "rank_last"]] = places
+    frame = frame.sort_values("gap", key=abs, kind="stable", ignore_index=True)
     columns = [
         LABEL,
         table.interval("Gap in FT AUC [95 %]", "gap", "+"),
