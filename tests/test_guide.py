@@ -177,7 +177,9 @@ def test_examples_work_together(workshop: Path) -> None:
     assert "(figures/sure-full-10-r1.png)" in page, "the figure"
     drawn = pd.read_csv(folder / "figures" / "sure-full-10-r1.csv")
     assert {"noisy-ft", "ft"} <= set(drawn["method"])
-    assert re.search(r"^\| noise \| flagged 'utility lost' \| ok \|", page, re.M), "the control"
+    assert re.search(r"^\| noise \| flagged 'utility lost' \| as expected \|", page, re.M), (
+        "the control"
+    )
     assert "## What the paper about noise claims" in page and "| Noise keeps test acc" in page
     assert "| 87.00 ±1.50 |" in page, "what the paper printed"
 
