@@ -180,7 +180,8 @@ def test_examples_work_together(workshop: Path) -> None:
     assert re.search(r"^\| noise \| flagged 'utility lost' \| as expected \|", page, re.M), (
         "the control"
     )
-    assert "## What the paper about noise claims" in page and "| Noise keeps test acc" in page
+    failed = "no verdict, since controls failed (original)"  # two forget sets are few
+    assert failed in page and "## What the paper about noise claims" not in page
     assert "| 87.00 ±1.50 |" in page, "what the paper printed"
 
 
