@@ -96,7 +96,7 @@ def test_the_keyboard_reaches_every_value(visit: Open, pages: dict[str, Path]) -
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    assert page.locator("#runs-title").inner_text() == "leaky: Forget acc %"
+    assert page.locator("#runs-title").inner_text() == "leaky: FT AUC %"
 
 
 def test_hiding_a_method_hides_it_everywhere(visit: Open, pages: dict[str, Path]) -> None:
@@ -120,7 +120,7 @@ def test_csv_and_bibtex_are_copied(visit: Open, pages: dict[str, Path]) -> None:
     page = visit(pages["report"])
     page.locator("[data-table=main-full-10-r1] .copy[data-form=csv]").click()
     expect(page.locator("#said")).to_have_text("CSV copied")
-    assert page.evaluate("navigator.clipboard.readText()").startswith("Method,Forget acc %")
+    assert page.evaluate("navigator.clipboard.readText()").startswith("Method,Verdict,Surest audit,")
     page.locator("#copy-bibtex").click()
     expect(page.locator("#said")).to_have_text("BibTeX copied")
     assert "zarifzadeh2024rmia" in page.evaluate("navigator.clipboard.readText()")

@@ -183,7 +183,7 @@ def killed(words: list[str], folder: Path, kills: int, span: float) -> None:
 def survive(cli: Cli, words: list[str], folder: Path, kills: int, span: float) -> None:
     killed(command(*words), folder, kills, span)
     done = cli(*words)
-    assert done.code == 0 and "failed" not in done.out, done.out + done.err
+    assert done.code == 0 and "] failed " not in done.out, done.out + done.err
     runs = [p.parent.name.rpartition("-")[2] for p in folder.glob("results/*/runs/*/record.json")]
     assert runs and len(runs) == len(set(runs)), "no record twice"
     assert not list(folder.glob("results/*/leases/*"))
