@@ -87,9 +87,10 @@ class SFRon(Method):
         trainer = Trainer(model, task.recipe, lr=self.lr, seed=task.seed)
         forget = task.forget.endless(trainer.generator)
         steps = self.epochs * len(retain.sizes)
+        shares = cosine(1.0, steps)
         for step, batch in enumerate(islice(retain.endless(trainer.generator), steps)):
             model.train()
-            share = cosine(1.0, steps)(step)
+            share = shares(step)
             if step % self.every == 0:
                 trainer.backward(-self.alpha * share * self._weighted(model, *next(forget)))
                 for name, parameter in model.named_parameters():

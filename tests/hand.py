@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from tests.toys import toy
 from unlearnbench.audits.attacks import Attacked, Samples, View, attacked
-from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.measure import Evaluation, Measured
 from unlearnbench.metrics.curves import Curves, curves
@@ -18,6 +19,8 @@ from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import HELD_OUT, Cell
 from unlearnbench.planning.reading import validate
+from unlearnbench.reporting.tables import TABLES
+from unlearnbench.reporting.tables.table import Table
 
 GROUP = ("full", 0.1, 1)
 VALUES = {  # label: forget, retain, test accuracy, FT AUC, and by how much forget samples stand out
@@ -126,3 +129,20 @@ def by_hand(names: Mapping[str, str] | None = None) -> Findings:
         models=40,
         skipped=[{"label": "ft", "access": "full", "reason": "needs the retain set"}],
     )
+
+
+def made(name: str, condition: Condition) -> Table:
+    table = TABLES[name](condition)
+    assert table is not None
+    return table
+
+
+def rows(table: Table) -> dict[str, list[str]]:
+    return {row[0]: row[1:] for row in table.cells()}
+
+
+def changed(condition: Condition, frame: str, where: str, **columns: object) -> Condition:
+    """Change columns of the rows of a frame of findings for which `where` holds."""
+    table = getattr(condition.findings, frame).copy()
+    table.loc[table.eval(where), list(columns)] = list(columns.values())
+    return Condition(replace(condition.findings, **{frame: table}), *condition.key)

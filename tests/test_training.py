@@ -286,7 +286,9 @@ def test_no_batch_of_one_is_left_over(count: int, size: int, sizes: list[int]) -
 
 
 def test_batchnorm_trains_on_one_more_than_its_batches() -> None:
-    train(contract.small_cnn(0), contract.examples(contract.RECIPE.batch_size + 1), seed=0)
+    examples = contract.examples(contract.RECIPE.batch_size + 1)
+    made = train(contract.small_cnn(0), examples, seed=0)
+    assert all(torch.isfinite(value).all() for value in made.state_dict().values())
 
 
 def test_a_loss_knows_which_samples_of_a_mixed_batch_are_marked() -> None:

@@ -121,13 +121,16 @@ class Task:
             validation=self.validation and self.validation.fed_by(recipe),
         )
 
+    def given_to(self, method: Method) -> Task:
+        """Return the same task, its examples fed to training as a method does it."""
+        return self.following(method.follow(self.recipe))
+
     def hand_to(self, method: Method, model: nn.Module, **changes: Any) -> nn.Module:
         """Return what another method makes of a model; changes: fields of the task it is given.
 
         That method's own optimiser, momentum, weight decay and batch size hold for it.
         """
-        task = replace(self, shared={}, **changes)
-        return method.unlearn(model, task.following(method.follow(task.recipe)))
+        return method.unlearn(model, replace(self, shared={}, **changes).given_to(method))
 
     def require_retain(self) -> Examples:
         """Return the retain set, or raise MethodError when access is forget-only."""

@@ -3,7 +3,6 @@
 import inspect
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import pandas as pd
 from unlearnbench import audits, evaluation, metrics, registry, verdicts
 from unlearnbench.audits.attacks import attack_title
 from unlearnbench.evaluation.findings import FRAMES, Findings
-from unlearnbench.evaluation.frames import frame, listed, run_columns
+from unlearnbench.evaluation.frames import flat, frame, listed, run_columns
 from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.files import write_text
@@ -176,19 +175,14 @@ def _audited(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
     for audit, cells in plan.audited.items():
         for run in dict.fromkeys(cell.run for cell in cells if store.done(cell.run)):
             record = store.record(run)
-            found = {"seconds": record["seconds"]["total"]} | dict(_numbers(record["notes"]))
+            found = {"seconds": record["seconds"]["total"]} | {
+                name: float(value)
+                for name, value in flat(record["notes"])
+                if isinstance(value, (int, float))
+            }
             of_run = looked.setdefault(str(plan.nodes[run].spec.start), {"audits": {}})
             of_run["audits"][audit] = found
     return looked
-
-
-def _numbers(notes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the numbers of notes by name, those of a table inside as table.name."""
-    for name, value in notes.items():
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{prefix}{name}.")
-        elif isinstance(value, (int, float)):
-            yield f"{prefix}{name}", float(value)
 
 
 def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.DataFrame:

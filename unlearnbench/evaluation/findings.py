@@ -22,7 +22,7 @@ from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, same_runs
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import controls, titles
-from unlearnbench.verdicts.audit import ALL, Finding
+from unlearnbench.verdicts.audit import ALL, Finding, nearest_to_perfect
 from unlearnbench.verdicts.pairs import against
 from unlearnbench.verdicts.verdict import Expectation, Verdict
 
@@ -289,10 +289,8 @@ class Condition:
         The second is the smallest margin that a perfect retrain would pass four times in five.
         """
         rows = self.audits[audit]
-        leak, perfect = rows.get(ORIGINAL), rows.get(HELD_OUT)
-        others = [one.attainable for name, one in rows.items() if name != ORIGINAL]
-        best = min((value for value in others if value is not None), default=None)
-        return leak.margin if leak else None, perfect.attainable if perfect else best
+        leak, perfect = rows.get(ORIGINAL), nearest_to_perfect(rows, ORIGINAL, HELD_OUT)
+        return leak.margin if leak else None, perfect.attainable if perfect else None
 
     def lacking(self, label: str) -> list[str]:
         """List the audits that were made of other methods, and not of this one."""
@@ -316,8 +314,8 @@ class Condition:
 
         label: by default of `nearest`. Returns a row a method, columns as in `against`; p is
         adjusted (Holm) for these comparisons, and by default, where the data chose the row, for all
-        pairs. Empty where there is nothing to compare, as in
-        findings of 0.1.0. Raises UserError where the method is in no pair.
+        pairs. Empty where there is nothing to compare, as in findings of 0.1.0. Raises UserError
+        where the method is in no pair.
         """
         compared = self._compared
         if label is None and self.nearest is None:

@@ -51,9 +51,7 @@ def judge_all(
             for finding in look_for(audit, parts, rule, NULLS.get(audit)).values()
         ]
         # A row that is another's runs under a second name is judged, but is no test of its own.
-        cells = [
-            cell for cell in measured.cells if (cell.access, cell.fraction, cell.request) == key
-        ]
+        cells = [cell for cell in measured.cells if cell.condition == key]
         twins = same_runs((cell.label, cell.run) for cell in cells)
         no_methods = (ORIGINAL, RETRAIN, HELD_OUT, *controls, *twins)
         family = [one.label for one in examined if one.label not in no_methods]
@@ -118,7 +116,7 @@ def _attacked(measured: Measured) -> dict[tuple[str, float, int], Attacks]:
     """Sort what attacks found by access, fraction and request."""
     found: dict[tuple[str, float, int], Attacks] = {}
     for cell, evaluated in measured.cells.items():
-        of_condition = found.setdefault((cell.access, cell.fraction, cell.request), {})
+        of_condition = found.setdefault(cell.condition, {})
         for attack, one in evaluated.attacks.items():
             of_condition.setdefault(attack, {}).setdefault(cell.label, {})[cell.seeds] = one
     for (access, fraction, label), worlds in measured.ulira.items():
@@ -141,7 +139,7 @@ def _trials(
                     for name, part in of_attacks({attack: one}).items():
                         audits[key].setdefault(name, {}).setdefault(label, {})[seeds] = part
     for cell, parts in measured.parts():
-        of_condition = audits.setdefault((cell.access, cell.fraction, cell.request), {})
+        of_condition = audits.setdefault(cell.condition, {})
         for name, part in parts.items():
             of_condition.setdefault(name, {}).setdefault(cell.label, {})[cell.seeds] = part
     return cast("dict[tuple[str, float, int], dict[str, Trials]]", audits)

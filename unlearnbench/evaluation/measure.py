@@ -131,7 +131,7 @@ class Measured:
 
 
 def _row(cell: Cell) -> tuple[str, float, int, str]:
-    return cell.access, cell.fraction, cell.request, cell.label
+    return *cell.condition, cell.label
 
 
 class Measurement:

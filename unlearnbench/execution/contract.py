@@ -54,7 +54,7 @@ class Examination:
         """Run the method on a copy of the original; return the weights it made, checked."""
         start = copy.deepcopy(self.model)
         shape = {name: value.shape for name, value in start.state_dict().items()}
-        made = self.method.unlearn(start, task.following(self.method.follow(task.recipe)))
+        made = self.method.unlearn(start, task.given_to(self.method))
         verify_model(made, shape)
         return {name: value.clone() for name, value in made.state_dict().items()}
 

@@ -272,7 +272,7 @@ class Material:
         """Hand a method a model of its own and what it may know; check what it gives back."""
         start = self.stored(self.spec.start, task.seed, weights)
         shape = {name: value.shape for name, value in start.state_dict().items()}
-        task = task.following(method.follow(task.recipe))
+        task = task.given_to(method)
         with recorder.timed("total", self.device):
             model = method.unlearn(start, task)
         verify_model(model, shape)

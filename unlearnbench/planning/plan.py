@@ -118,6 +118,11 @@ class Cell:
     split: str
 
     @property
+    def condition(self) -> tuple[Access, float, int]:
+        """Identify the condition: access, fraction, request."""
+        return self.access, self.fraction, self.request
+
+    @property
     def forget_set(self) -> tuple[float, int, int]:
         """Identify the forget set: fraction, request, seed."""
         return self.fraction, self.request, self.seeds[-2]

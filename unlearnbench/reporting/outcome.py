@@ -1,6 +1,6 @@
 """What came out for one condition, in sentences: who won, how sure that is, and what it cost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from unlearnbench.audits.attacks import ULIRA, attack_title
 from unlearnbench.audits.parts import audit_title
@@ -32,11 +32,10 @@ def outcome(condition: Condition) -> Iterator[str]:
 def _who(condition: Condition) -> str:
     """Say which methods are shown equivalent, and how many are anything else."""
     words = {label: condition.word(label) for label in condition.methods}
-    good, named = ("equivalent", "no difference found"), []
-    for word in good:
+    note = "" if condition.old or ULIRA in condition.audits else f" ({audit_title(ULIRA)} not run)"
+    named = []
+    for word in ("equivalent", "no difference found"):
         if labels := [label for label, found in words.items() if found == word]:
-            without = [name for name in (ULIRA,) if name not in condition.audits]
-            note = f" ({audit_title(without[0])} not run)" if without and not condition.old else ""
             named.append(f"{word}: {', '.join(labels)}{note}")
     parts = [] if named else ["no method is shown equivalent to retraining"]
     different = "different" if named else "different from it"
@@ -67,7 +66,11 @@ def _sureness(condition: Condition) -> str:
     if not weak:
         count = len(every) - len(condition.powerless)
         return f"{count} of {len(every)} audits have enough data to call a method equivalent."
-    which = "no audit" if len(condition.powerless) == len(every) else f"not {_titles(weak)}"
+    which = (
+        "no audit"
+        if len(condition.powerless) == len(every)
+        else f"not {' and '.join(map(audit_title, weak))}"
+    )
     needs = [
         f"{audit_title(audit)} {needed:.1f} points, allowed {allowed:.1f}"
         for audit in weak
@@ -76,10 +79,6 @@ def _sureness(condition: Condition) -> str:
     ]
     why = f" (margin needed: {'; '.join(needs)})" if needs else ""
     return f"No method can be called equivalent here: {which} has enough data{why}."
-
-
-def _titles(audits: Sequence[str]) -> str:
-    return " and ".join(map(audit_title, audits))
 
 
 def _smallest(condition: Condition) -> Iterator[str]:

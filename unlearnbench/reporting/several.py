@@ -10,11 +10,11 @@ import pandas as pd
 from scipy.stats import friedmanchisquare, studentized_range
 
 from unlearnbench.evaluation.findings import Condition, Findings
+from unlearnbench.evaluation.frames import flat
 from unlearnbench.planning.benchmark import TERMS
 from unlearnbench.planning.plan import ORIGINAL
 from unlearnbench.reporting.figures import Drawing, ranking
 from unlearnbench.reporting.figures.drawing import Gathered
-from unlearnbench.reporting.summary import flat
 from unlearnbench.reporting.tables import table
 from unlearnbench.reporting.tables.papers import claims_tables, left_out
 from unlearnbench.reporting.tables.rows import LABEL, mean_and_std

@@ -1,6 +1,6 @@
 """What a report says in words: what was compared, how, what came out, and what to beware of."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from unlearnbench.audits.attacks import attack_title
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.references import reference_counts
 from unlearnbench.evaluation.findings import Condition, Findings
+from unlearnbench.evaluation.frames import flat
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
@@ -47,15 +48,6 @@ def about(findings: Findings) -> dict[str, Any]:
         "claimed": claims_tables({benchmark.name: findings}),
         "metrics": [(m.title, Markup(m.about)) for m in METRICS.values() if m.about],
     }
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield values by name, those of a table inside as table.name."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _searches(findings: Findings) -> list[tuple[str, int, int, float]]:
@@ -143,9 +135,7 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
     held = "; the last of them is held out and judged apart" if seeds.retrains > 2 else ""
     tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.words.items())
     recipe = flat(b.recipe.model_dump(exclude_none=True))
-    enough = dict.fromkeys(
-        said for one in findings.conditions for _, said in [references_said(one)]
-    )
+    enough = dict.fromkeys(references_said(one)[1] for one in findings.conditions)
     listed = (seeds.originals, seeds.forget, seeds.runs)
     originals, forget, runs = (", ".join(map(str, numbers)) for numbers in listed)
     return [
@@ -253,4 +243,4 @@ def _of_runs(findings: Findings) -> Iterator[str]:
         rows = ", ".join(
             f"{label} ({count} run{'s' * (count > 1)})" for label, count in findings.stale.items()
         )
-        yield (f"stale, made before their source changed: {rows}. --retry-stale makes them anew.")
+        yield f"stale, made before their source changed: {rows}. --retry-stale makes them anew."

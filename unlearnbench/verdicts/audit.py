@@ -248,15 +248,11 @@ def _alone(audit: str, label: str, gap: Estimate, margin: float | None) -> Findi
 def _with_power(found: dict[str, Finding], rule: Rule) -> dict[str, Finding]:
     """Say of an audit whether it has power: the same for all rows, or noise would be a merit.
 
-    The held-out retrain shows what a perfect one attains, or else the row that is known best. An
-    audit that would pass the original, or cannot tell it from retrain, has none.
+    An audit that would pass the original, or cannot tell it from retrain, has none.
     """
-    rows = [one for label, one in found.items() if label != rule.original]
     leak = found.get(rule.original)
     told = leak is not None and leak.p < LEVEL and not leak.small
-    perfect = found.get(rule.held_out) or min(
-        rows, key=lambda one: np.inf if one.attainable is None else one.attainable, default=None
-    )
+    perfect = nearest_to_perfect(found, rule.original, rule.held_out)
     power = (
         told
         and perfect is not None
@@ -266,6 +262,19 @@ def _with_power(found: dict[str, Finding], rule: Rule) -> dict[str, Finding]:
         and perfect.attainable <= perfect.margin
     )
     return {label: replace(one, power=power) for label, one in found.items()}
+
+
+def nearest_to_perfect(
+    found: Mapping[str, Finding], original: str, held_out: str
+) -> Finding | None:
+    """Return the row that shows what a perfect retrain attains under an audit, if there is any.
+
+    It is the held-out retrain, or else the row that is known best; found: by label.
+    """
+    rows = [one for label, one in found.items() if label != original]
+    return found.get(held_out) or min(
+        rows, key=lambda one: np.inf if one.attainable is None else one.attainable, default=None
+    )
 
 
 def worded(findings: Iterable[Finding], methods: Sequence[str]) -> list[Finding]:
