@@ -104,7 +104,8 @@ def test_files_of_a_room_need_each_other_one_way_only() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "methods").glob("*.py")), ids=lambda p: p.stem)
 def test_methods_import_only_the_public_parts(path: Path) -> None:
     own = [n for n in imports(path, top_level=False) if n.startswith("unlearnbench.")]
-    public = {"unlearnbench.Method", "unlearnbench.Task", "unlearnbench.param"}
+    names = ("Method", "Optimizer", "Task", "param")
+    public = {f"unlearnbench.{name}" for name in names}
     rooms = ("unlearnbench.toolkit", "unlearnbench.seeds")
     assert [n for n in own if n not in public and not n.startswith(rooms)] == []
 

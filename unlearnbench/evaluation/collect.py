@@ -138,6 +138,8 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
     """Keep of a record what reports show beside numbers."""
     names = ("seconds", "source", "environment", "profile")
     kept, noted = {name: record[name] for name in names if name in record}, record["trace"]
+    if "warnings" in record["notes"]:
+        kept["warnings"] = record["notes"]["warnings"]
     kept["curve"] = {
         name: [entry[name] for entry in noted]
         for name in ("forget_accuracy", "test_accuracy")

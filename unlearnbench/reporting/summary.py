@@ -1,5 +1,6 @@
 """What a report says in words: what was compared, how, what came out, and what to beware of."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -271,6 +272,13 @@ def _of_runs(findings: Findings) -> Iterator[str]:
             f"No membership AUC yet: {findings.lacking} of {findings.references} reference models"
             " are still missing."
         )
+    warned = Counter(
+        (str(label), text)
+        for label, run in zip(findings.runs["label"], findings.runs["run"], strict=True)
+        for text in findings.details.get(run, {}).get("warnings", ())
+    )
+    for (label, text), count in warned.items():
+        yield f"{label}: {text} (in {count} of {(findings.runs['label'] == label).sum()} runs)."
     for label, count in findings.stale.items():
         yield (
             f"{label} is stale: its source has changed since {count} of its runs were made"
