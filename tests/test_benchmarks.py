@@ -21,12 +21,13 @@ from unlearnbench.execution import Workplace
 from unlearnbench.execution.execute import execute
 from unlearnbench.outline import settings_class
 from unlearnbench.planning import expansion, reading
-from unlearnbench.planning.rows import resolve
+from unlearnbench.planning.rows import resolve, untuned
 from unlearnbench.reporting.tables.results import main_table
 from unlearnbench.scheduling.worker import save
 from unlearnbench.storage.store import Store
 from unlearnbench.toolkit import adversarial
 from unlearnbench.toolkit.adversarial import paper_search
+from unlearnbench.tuning.ranges import ranges
 
 NAMES = sorted(reading.shipped_benchmarks())
 SIDES = {"digits": 8, "fashion-mnist": 28, "cifar10": 16, "tiny-imagenet": 64}
@@ -121,5 +122,29 @@ def test_benchmark_files_are_valid_and_write_out_every_default() -> None:
         borrowed = {label for labels in tuning.borrowed.values() for label in labels}
         assert borrowed <= rows.keys()
         if "taken over" in str(tuning.words) and "amun's" not in str(tuning.words):
-            untuned = {label for label, row in rows.items() if not row.keys() - {"method"}}
-            assert borrowed == rows.keys() - untuned, f"{name}: every row that was taken over"
+            bare = {label for label, row in rows.items() if not row.keys() - {"method"}}
+            assert borrowed == rows.keys() - bare, f"{name}: every row that was taken over"
+        if "not tuned here" in str(tuning.words):
+            ranged = {
+                n
+                for n, row in benchmark.methods.items()
+                if ranges(settings_class(methods[row.method]))
+            }
+            assert ranged == borrowed.union(untuned(benchmark, methods)), (
+                f"{name}: a row that is not marked"
+            )
+
+
+def test_a_row_is_untuned_that_nobody_chose_settings_for() -> None:
+    methods = registry.find("methods")
+
+    def of(rows: dict[str, Any], **tuning: Any) -> list[str]:
+        raw = reading.read(reading.locate("digits")) | {"methods": rows, "tuning": tuning}
+        benchmark, _ = resolve(reading.validate(raw), methods, list(rows))
+        return untuned(benchmark, methods)
+
+    rows: dict[str, Any] = {"ft": {"epochs": 3}, "ga": {"lr": 0.5}, "fast": {"method": "ft"}}
+    assert of(rows) == ["ft", "fast"], "epochs are not searched; retrain has nothing to search"
+    assert of(rows, searched=["ft"]) == ["fast"]
+    assert of(rows, borrowed={"elsewhere": ["fast"]}) == ["ft"]
+    assert of({"amun": {}, "masked": {"method": "amun", "keep": 0.5}}) == ["amun"]

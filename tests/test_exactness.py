@@ -161,7 +161,8 @@ def test_a_model_that_vmap_cannot_take_is_told_what_to_do() -> None:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = x.flatten(1)
-            return self.head(x if x.sum() > 0 else -x)
+            logits: torch.Tensor = self.head(x if x.sum() > 0 else -x)
+            return logits
 
     few = examples(1, 6)
     with pytest.raises(MethodError, match=r"vmap.*batch_size to 2 or more"):

@@ -22,7 +22,7 @@ from unlearnbench.metrics.metric import METRICS, OfRecord, of_type
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Plan, digest
-from unlearnbench.planning.rows import controls, entrants, titles
+from unlearnbench.planning.rows import controls, entrants, titles, untuned
 from unlearnbench.storage.store import Store
 
 AGAIN = ("forget_accuracy", "forget_confidence", "ft_auc")
@@ -73,6 +73,7 @@ def collect(planned: Planned, store: Store) -> Findings:
         ],
         papers={row.label: row.method.paper for row in entrants(benchmark, plugins)},
         titles=titles(benchmark, plugins),
+        untuned=untuned(benchmark, plugins),
         references=len(plan.references),
         models=len(plan.nodes),
         open=sum(not store.done(run) and run not in errors for run in plan.nodes),

@@ -81,7 +81,7 @@ def main_table(condition: Condition) -> Table:
         " Time: a share of retraining's."
     )
     table = marked(condition, Table(caption, frame, columns))
-    return footnoted(table, benchmark.tuning.borrowed)
+    return footnoted(table, condition.findings)
 
 
 def _verdicts_said(condition: Condition) -> str:
@@ -250,7 +250,7 @@ def settings_table(findings: Findings) -> Table:
     frame = pd.DataFrame(listed, columns=["label", "method", "settings"])
     caption = f"Settings of the rows of {findings.benchmark.title}."
     table = Table(caption, frame, columns, "settings", "Settings")
-    return footnoted(table, findings.benchmark.tuning.borrowed)
+    return footnoted(table, findings)
 
 
 def _settings(row: Entry) -> str:
