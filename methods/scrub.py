@@ -22,10 +22,10 @@ class Scrub(Method):
     Source: Kurmanji et al. (arXiv 2302.09880), equation 3.
 
     Differences: the authors' notebooks do not agree in their settings, and all defaults are from
-    the one for membership attacks on CIFAR-10, so are temperature 4, and lr x0.1 after epochs 3, 5
-    and 9. Momentum and weight decay are the recipe's, by default what that notebook has. It
-    augments nothing, here the recipe says. Rewinding may there choose the original, which it keeps
-    no file of; here only models after an epoch.
+    the one for membership attacks on CIFAR-10, and so is lr x0.1 after epochs 3, 5 and 9. Momentum
+    and weight decay are the recipe's, whose defaults are that notebook's. It augments nothing; here
+    the recipe says. Its rewinding counts the original among the models, but has no file of it; here
+    only models after an epoch are chosen from.
     """
 
     title = "SCRUB"
