@@ -18,7 +18,7 @@ class NegGradPlus(Method):
     Differences: the authors' notebooks do not agree in their settings, and all defaults are from
     the one for membership attacks on CIFAR-10: SGD without momentum and weight decay, 5 epochs at
     0.01, batches of 32 and 16, alpha 0.9999, at which it is next to fine-tuning. At small scale
-    theirs is 0.95 for 10 epochs, with the original's weight decay pulling towards the original.
+    theirs is 0.95 for 10 epochs, in eval mode, with a weight decay towards the original's weights.
     Their batches of D_F come round in one order, here in a new one each time; they augment nothing;
     here the recipe says.
     """

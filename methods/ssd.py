@@ -40,7 +40,6 @@ class SelectiveSynapticDampening(Method):
     dampening: float = param(
         1.0, gt=0, help="lambda, the strength", search=(0.1, 10.0), source="authors' code, default"
     )
-
     batch_size: int | None = param(
         1,
         ge=1,

@@ -169,7 +169,6 @@ class Tuning(Strict):
         default_factory=dict,
         description="rows whose settings were chosen under another condition, by which it was",
     )
-
     searched: list[str] = Field(
         default_factory=list,
         description="rows whose settings were searched for this benchmark; a row that is neither"

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from unlearnbench.audits.attacks import attack_title
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.references import reference_counts
-from unlearnbench.evaluation.findings import Condition, Findings
+from unlearnbench.evaluation.findings import Condition, Findings, as_rows
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
@@ -272,13 +272,11 @@ def _of_runs(findings: Findings) -> Iterator[str]:
             f"No membership AUC yet: {findings.lacking} of {findings.references} reference models"
             " are still missing."
         )
-    warned = Counter(
-        (str(label), text)
-        for label, run in zip(findings.runs["label"], findings.runs["run"], strict=True)
-        for text in findings.details.get(run, {}).get("warnings", ())
-    )
+    made = [(row["label"], findings.details.get(row["run"], {})) for row in as_rows(findings.runs)]
+    counts = Counter(label for label, _ in made)
+    warned = Counter((label, text) for label, kept in made for text in kept.get("warnings", ()))
     for (label, text), count in warned.items():
-        yield f"{label}: {text} (in {count} of {(findings.runs['label'] == label).sum()} runs)."
+        yield f"{label}: {text} (in {count} of {counts[label]} runs)."
     for label, count in findings.stale.items():
         yield (
             f"{label} is stale: its source has changed since {count} of its runs were made"
