@@ -87,12 +87,23 @@ class Results:
 
     @property
     def verdicts(self) -> pd.DataFrame:
-        """One row a label and attack: AUC and gap with intervals, p, verdict, rank, flags."""
+        """One row a label and audit: gap with interval, p, verdict; audit "all": over all of them.
+
+        Empty for findings of 0.1.0, which had no verdicts but those of single attacks.
+        """
+        return self.findings.verdicts
+
+    @property
+    def attacks(self) -> pd.DataFrame:
+        """One row a label and attack: AUC and gap with intervals, p, its own verdict, rank, flags.
+
+        The verdict is of that attack alone.
+        """
         return self.findings.attacks
 
     @property
     def pairs(self) -> pd.DataFrame:
-        """One row a pair of methods and attack: by how much their AUCs differ."""
+        """One row a pair of methods and attack: by how much nearer to retrain the first is."""
         return self.findings.pairs
 
     @property

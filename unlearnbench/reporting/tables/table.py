@@ -78,7 +78,7 @@ class Table:
 
     def pinned(self, row: int) -> bool:
         """Say whether others are measured by a row: it stays on top however they are sorted."""
-        return self.kinds[row] in ("reference", "band")
+        return self.kinds[row] in ("reference", "band", "power")
 
     @property
     def labels(self) -> list[str]:
