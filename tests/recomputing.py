@@ -182,7 +182,7 @@ class World:
             return [one for one in originals if one.seeds == cell.seeds]
         if len(cell.seeds) > 2:
             return [one for one in originals if one.seeds[:2] == cell.seeds[:2]]
-        return [one for one in originals if one.seeds[1] == cell.seeds[0]]
+        return [one for one in originals if one.seeds[1] == self.forget_set(audit, cell)]
 
     def weighted(self, audit: str, label: str, a: float, b: float) -> Mean:
         """The mean of a times a row's gap and b times that of the originals."""

@@ -21,7 +21,8 @@ from unlearnbench.audits.attacks import SHOWN
 from unlearnbench.data.splits import cut, reference_members
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.evaluation.findings import Condition, Findings, as_rows
+from unlearnbench.evaluation.findings import Condition, Findings
+from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.metrics.metric import METRICS, OfModel
 from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.planning.reading import validate

@@ -104,8 +104,7 @@ def test_files_of_a_room_need_each_other_one_way_only() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "methods").glob("*.py")), ids=lambda p: p.stem)
 def test_methods_import_only_the_public_parts(path: Path) -> None:
     own = [n for n in imports(path, top_level=False) if n.startswith("unlearnbench.")]
-    names = ("Method", "Optimizer", "Task", "param")
-    public = {f"unlearnbench.{name}" for name in names}
+    public = {f"unlearnbench.{name}" for name in ("Method", "Optimizer", "Task", "param")}
     rooms = ("unlearnbench.toolkit", "unlearnbench.seeds")
     assert [n for n in own if n not in public and not n.startswith(rooms)] == []
 

@@ -14,7 +14,8 @@ from scipy import stats
 from tests.recomputing import Mean, World, adjusted
 from tests.test_evaluation import planned, write_store
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.evaluation.findings import Findings, as_rows
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.frames import as_rows
 
 METHODS = {"ft": 0.0, "ga": 0.12, "scrub": -0.12, "rl": 0.6, "ssd": 1.0}
 """Shares of the leak that the rows written leave; a negative one is on the other side."""

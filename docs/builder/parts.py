@@ -10,7 +10,8 @@ import pandas as pd
 from docs.builder import markdown, printed, published, rates, reference
 from unlearnbench import registry
 from unlearnbench.audits.attacks import ATTACKS
-from unlearnbench.evaluation.findings import RUN, Findings
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.frames import RUN
 from unlearnbench.metrics.metric import METRICS, of_kind
 from unlearnbench.outline import settings_class
 from unlearnbench.planning.reading import read, validate

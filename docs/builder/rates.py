@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -164,14 +165,14 @@ def simulate(benchmarks: int = BENCHMARKS) -> pd.DataFrame:
     """Count the words of so many benchmarks: a line for each design and kind of row."""
     every = designs()
     jobs = [(design, number) for design in every for number in range(benchmarks)]
-    drawn = list(Parallel(n_jobs=-1)(delayed(_drawn)(*job) for job in jobs))
+    drawn: Any = Parallel(n_jobs=-1)(delayed(_drawn)(*job) for job in jobs)
     lines = []
     for place, design in enumerate(every):
         own = drawn[place * benchmarks : (place + 1) * benchmarks]
         for kind in ROWS:
             words = [word for found, _, _ in own for word in found[kind]]
             shares = {word: 100 * words.count(word) / len(words) for word in WORDS}
-            line: dict[str, object] = vars(design) | {
+            line = vars(design) | {
                 "leak": np.mean([leak for _, leak, _ in own]),
                 "possible": 100 * np.mean([possible for _, _, possible in own]),
             }

@@ -15,8 +15,9 @@ from unlearnbench import registry
 from unlearnbench.authoring import Method
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.evaluation.findings import RUN, Findings
 from unlearnbench.evaluation.findings import Condition as Judged
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.frames import RUN
 from unlearnbench.metrics.curves import abscissa
 from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.reporting.summary import warnings

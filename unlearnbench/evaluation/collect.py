@@ -14,7 +14,8 @@ import pandas as pd
 
 from unlearnbench import audits, evaluation, metrics, registry, verdicts
 from unlearnbench.audits.attacks import attack_title
-from unlearnbench.evaluation.findings import FRAMES, Findings, frame, listed, run_columns
+from unlearnbench.evaluation.findings import FRAMES, Findings
+from unlearnbench.evaluation.frames import frame, listed, run_columns
 from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.files import write_text

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from unlearnbench import registry
 from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.errors import unknown
+from unlearnbench.evaluation.frames import RUN, as_rows, frame, listed
 from unlearnbench.metrics.curves import Curves
 from unlearnbench.metrics.gaps import noise_band, summarise, usual_number
 from unlearnbench.metrics.metric import GROUP, of_kind
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Cell, same_runs
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, same_runs
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import controls, titles
 from unlearnbench.verdicts.audit import ALL, Finding
@@ -26,8 +27,6 @@ from unlearnbench.verdicts.pairs import against
 from unlearnbench.verdicts.verdict import Expectation, Verdict
 
 FRAMES = ("runs", "attacks", "pairs", "verdicts", "intervals")
-RUN = ["label", *GROUP, "original_seed", "forget_seed", "run_seed", "run"]
-"""Columns that say which run a row is of."""
 FORGOTTEN = {
     "random": "",
     "class": "of a class ",
@@ -37,13 +36,6 @@ FORGOTTEN = {
 }
 EXPECTED = {ORIGINAL: Expectation("told"), HELD_OUT: Expectation("alike")}
 """What must come out of rows that every benchmark has; `Findings.controls` has the others."""
-
-
-def run_columns(cell: Cell) -> dict[str, Any]:
-    """Return which run a cell's row is of, by the columns RUN."""
-    seeds = cell.seeds if len(cell.seeds) == 3 else (None, *cell.seeds)
-    keys = (cell.label, cell.access, cell.fraction, cell.request, *seeds, cell.run)
-    return dict(zip(RUN, keys, strict=True))
 
 
 @dataclass
@@ -401,31 +393,3 @@ class Condition:
         """Return what the records of a row's runs say beside numbers."""
         own = self.every_run[self.every_run["label"] == label]
         return [self.findings.details[run] for run in own["run"]]
-
-
-def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a frame's rows as dictionaries, None for what is missing."""
-    rows = _plain(frame).to_dict("records")
-    return [{str(key): value for key, value in row.items()} for row in rows]
-
-
-def listed(table: pd.DataFrame) -> dict[str, list[Any]]:
-    """Return a frame's columns as plain values, None for what is missing."""
-    return {str(name): values for name, values in _plain(table).to_dict("list").items()}
-
-
-def frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
-    """Make a frame of columns that `listed` has written."""
-    made = pd.DataFrame(
-        {
-            name: pd.Series(values, dtype=float if all(v is None for v in values) else None)
-            for name, values in columns.items()
-        }
-    )
-    if "original_seed" in made:
-        made["original_seed"] = made["original_seed"].astype("Int64")  # a retrain has none
-    return made
-
-
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.astype(object).where(frame.notna(), None)

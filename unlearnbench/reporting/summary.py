@@ -10,7 +10,8 @@ from markupsafe import Markup
 from unlearnbench.audits.attacks import attack_title
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.references import reference_counts
-from unlearnbench.evaluation.findings import Condition, Findings, as_rows
+from unlearnbench.evaluation.findings import Condition, Findings
+from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
@@ -256,8 +257,7 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     for (label, text), count in warned.items():
         yield f"{label}: {text} (in {count} of {counts[label]} runs)."
     if findings.stale:
-        rows = ", ".join(f"{label} {count}" for label, count in findings.stale.items())
-        yield (
-            f"stale, since their source has changed since: {rows} runs. --retry-stale makes them"
-            " anew."
+        rows = ", ".join(
+            f"{label} ({count} run{'s' * (count > 1)})" for label, count in findings.stale.items()
         )
+        yield (f"stale, made before their source changed: {rows}. --retry-stale makes them anew.")

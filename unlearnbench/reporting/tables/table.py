@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from unlearnbench.evaluation.findings import as_rows
+from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.metrics.metric import COSTS, METRICS, Metric
 from unlearnbench.reporting import escape
 
