@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +74,8 @@ def _by_batch(model: nn.Module, examples: Examples) -> Iterator[dict[str, Tensor
 
 def _by_sample(model: nn.Module, examples: Examples) -> Iterator[dict[str, Tensor]]:
     """Yield the gradients of samples' losses, many at once, by parameter, [n, *its shape]."""
+    with recorder().apart(examples.labels.device):
+        _import_for_vmap()
     parameters = {name: p.detach() for name, p in model.named_parameters()}
 
     def loss(weights: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
@@ -90,3 +93,9 @@ def _by_sample(model: nn.Module, examples: Examples) -> Iterator[dict[str, Tenso
                 f"torch.vmap cannot take this model's gradients sample by sample: {said} Set the"
                 " method's batch_size to 2 or more, and it takes those of batches."
             ) from error
+
+
+@cache
+def _import_for_vmap() -> None:
+    """Have PyTorch import what it does for its first vmap of a gradient, which takes seconds."""
+    vmap(grad(torch.sin))(torch.zeros(1))
