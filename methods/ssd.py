@@ -15,8 +15,10 @@ class SelectiveSynapticDampening(Method):
 
     Source: Foster et al. (arXiv 2308.07707), equations 6 and 7.
 
-    Differences: the importance is that of samples in the paper and of batches in the authors' code,
-    which is followed.
+    Differences: the importance is that of single samples in the paper, which is followed, and of
+    batches of 128 in the authors' code (`batch_size` = 128). That of batches depends on the size of
+    the set: of fewer random samples than a batch, F(D_F) is above F(D), at most 128 / |D_F| times,
+    so that one alpha does not mean the same for all sets.
     """
 
     title = "SSD"
@@ -37,6 +39,12 @@ class SelectiveSynapticDampening(Method):
     )
     dampening: float = param(
         1.0, gt=0, help="lambda, the strength", search=(0.1, 10.0), source="authors' code, default"
+    )
+    batch_size: int | None = param(
+        1,
+        ge=1,
+        help="samples whose mean gradient is squared",
+        source="paper; authors' code: 128",
     )
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from unlearnbench.execution import Workplace
 from unlearnbench.execution.execute import execute
 from unlearnbench.outline import settings_class
 from unlearnbench.planning import expansion, reading
-from unlearnbench.planning.rows import resolve
+from unlearnbench.planning.rows import resolve, untuned
 from unlearnbench.reporting.tables.results import main_table
 from unlearnbench.scheduling.worker import save
 from unlearnbench.storage.store import Store
 from unlearnbench.toolkit import adversarial
 from unlearnbench.toolkit.adversarial import paper_search
+from unlearnbench.tuning.ranges import ranges
 
 NAMES = sorted(reading.shipped_benchmarks())
 SIDES = {"digits": 8, "fashion-mnist": 28, "cifar10": 16, "tiny-imagenet": 64}
@@ -122,5 +124,39 @@ def test_benchmark_files_are_valid_and_write_out_every_default() -> None:
         borrowed = {label for labels in tuning.borrowed.values() for label in labels}
         assert borrowed <= rows.keys()
         if "taken over" in str(tuning.words) and "amun's" not in str(tuning.words):
-            untuned = {label for label, row in rows.items() if not row.keys() - {"method"}}
-            assert borrowed == rows.keys() - untuned, f"{name}: every row that was taken over"
+            bare = {label for label, row in rows.items() if not row.keys() - {"method"}}
+            assert borrowed == rows.keys() - bare, f"{name}: every row that was taken over"
+
+
+SEARCHED = ("digits", "fashion-mnist")
+"""Data sets on which settings were searched."""
+
+
+def test_every_row_of_data_where_nothing_was_searched_is_marked() -> None:
+    methods = registry.find("methods")
+    for name, path in reading.shipped_benchmarks().items():
+        benchmark, _ = resolve(reading.validate(reading.read(path)), methods, None)
+        if benchmark.data.name in SEARCHED or "ablation" in name:  # that has the paper's own
+            continue
+        marked = {*untuned(benchmark, methods), *chain(*benchmark.tuning.borrowed.values())}
+        with_ranges = {
+            label
+            for label, row in benchmark.methods.items()
+            if ranges(settings_class(methods[row.method]))
+        }
+        assert marked == with_ranges, name
+
+
+def test_a_row_is_untuned_that_nobody_chose_settings_for() -> None:
+    methods = registry.find("methods")
+
+    def of(rows: dict[str, Any], **tuning: Any) -> list[str]:
+        raw = reading.read(reading.locate("digits")) | {"methods": rows, "tuning": tuning}
+        benchmark, _ = resolve(reading.validate(raw), methods, list(rows))
+        return untuned(benchmark, methods)
+
+    rows: dict[str, Any] = {"ft": {"epochs": 3}, "ga": {"lr": 0.5}, "fast": {"method": "ft"}}
+    assert of(rows) == ["ft", "fast"], "epochs are not searched; retrain has nothing to search"
+    assert of(rows, searched=["ft"]) == ["fast"]
+    assert of(rows, borrowed={"elsewhere": ["fast"]}) == ["ft"]
+    assert of({"amun": {}, "masked": {"method": "amun", "keep": 0.5}}) == ["amun"]

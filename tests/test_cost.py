@@ -226,9 +226,9 @@ BY_HAND: dict[str, tuple[dict[str, Any], int]] = {
     "rl": (E2, F + R),
     "salun": (E2 | {"keep": 0.5}, FORGET + F + R),  # the mask; D_F and D_R
     "delete": (E2, F),
-    "boundary-shrink": (E2 | {"descend": False}, FORGET + F),  # one step by the images; D_F
+    "boundary-shrink": (E2, 2 * F),  # a step by the images, and one by the weights
     # a batch of D_F beside each step on D_R: all of D_F, which fits one
-    "neggrad-plus": (E2, R + STEPS * FORGET),
+    "neggrad-plus": (E2 | {"batch_size": BATCH, "forget_batch": FORGET}, R + STEPS * FORGET),
     "bad-teacher": (E2 | {"share": 0.5}, F + R // 2),
     "scrub": (E2 | {"max_epochs": 1, "rewind": False}, FORGET + R),
     # sums over D_F and D_R, then single samples of D_R

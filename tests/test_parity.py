@@ -105,16 +105,20 @@ def test_neggrad_plus() -> None:
     close(unlearn("neggrad-plus", START, request, lr=LR, epochs=1, alpha=0.9), expected)
 
 
-@pytest.mark.parametrize("bound", [0.02, 0.5])
-def test_boundary_shrink(bound: float) -> None:
-    request, w = task(forget=6), flat(START)
-    original, x = flat(request.original), inputs(request.forget)
-    y = onehot(request.forget)
-    up = (softmax(x @ original.T) - y) @ original[:, :-1]
-    stepped = np.clip(x[:, :-1] + bound * np.sign(up), 0, 1)
-    logits = np.hstack((stepped, x[:, -1:])) @ original.T
-    wrong = np.eye(CLASSES)[np.where(y == 1, -np.inf, logits).argmax(1)]
-    expected = w - LR * gradient(w, request.forget, wrong)
+def across(net: Array, e: Examples, bound: float) -> Array:
+    """Return the labels, one-hot, that a net gives after a step of FGSM, rounded to 1/255."""
+    x, y = inputs(e), onehot(e)
+    up = (softmax(x @ net.T) - y) @ net[:, :-1]
+    stepped = np.round(255 * np.clip(x[:, :-1] + bound * np.sign(up), 0, 1)) / 255
+    return np.asarray(np.eye(CLASSES)[(np.hstack((stepped, x[:, -1:])) @ net.T).argmax(1)])
+
+
+@pytest.mark.parametrize(("bound", "kept"), [(0.02, 2), (0.45, 0)])
+def test_boundary_shrink(bound: float, kept: int) -> None:
+    request, w = task(forget=12), flat(START)
+    labels = across(flat(request.original), request.forget, bound)
+    assert (labels * onehot(request.forget)).sum() == kept, "where the step does not cross"
+    expected = w - LR * gradient(w, request.forget, labels)
     settings = {"lr": LR, "epochs": 1, "bound": bound}
     close(unlearn("boundary-shrink", START, request, **settings), expected)
 
@@ -154,20 +158,22 @@ def test_scrub_rewinds_to_the_epoch_whose_error_is_that_on_unseen_samples() -> N
     close(unlearn("scrub", START, request, **settings), best)
 
 
-def test_ssd() -> None:
+@pytest.mark.parametrize("size", [1, 8])
+def test_ssd(size: int) -> None:
     request, w = task(forget=3, retain=20), flat(START)
     assert request.retain is not None
 
     def importance(*sets: Examples) -> Array:
         everything = sets[0] if len(sets) == 1 else sets[0] + sets[1]
-        parts = [everything.select(i) for i in torch.arange(len(everything)).split(8)]  # type: ignore[no-untyped-call]
+        parts = [everything.select(i) for i in torch.arange(len(everything)).split(size)]  # type: ignore[no-untyped-call]
         return np.asarray(np.mean([gradient(w, e, onehot(e)) ** 2 for e in parts], axis=0))
 
     forget, every = importance(request.forget), importance(request.forget, request.retain)
     chosen = forget > 1.5 * every
     assert 0 < chosen.sum() < w.size
     expected = np.where(chosen, w * np.minimum(0.8 * every / forget, 1), w)
-    close(unlearn("ssd", START, request, alpha=1.5, dampening=0.8), expected)
+    settings = {"alpha": 1.5, "dampening": 0.8, "batch_size": size}
+    close(unlearn("ssd", START, request, **settings), expected)
 
 
 def test_sfron() -> None:

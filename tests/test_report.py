@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Cli
 from tests.hand import GROUP, VALUES, by_hand, changed, made, rows
 from unlearnbench.audits.attacks import ATTACKS
-from unlearnbench.evaluation.findings import Condition
+from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.planning.benchmark import Tuning
 from unlearnbench.planning.plan import HELD_OUT
@@ -215,6 +215,29 @@ def test_settings_of_another_condition_are_marked_in_the_row(condition: Conditio
     )
     assert r"leaky $^\dagger$ &" in table.to_latex() and "?" not in table.to_latex()
     assert "†" not in plain.caption
+
+
+def test_what_a_run_warns_of_is_said_once_a_row(condition: Condition) -> None:
+    findings = condition.findings
+    mine = [run for run in findings.details if run.startswith("my_method")]
+    details = dict(findings.details)
+    for run in mine[:3]:
+        details[run] = details[run] | {"warnings": ["not rewound: why"]}
+    said = warnings(replace(findings, details=details))
+    assert f"my_method: not rewound: why (in 3 of {len(mine)} runs)." in said
+    assert len(said) == len(warnings(findings)) + 1
+
+
+def test_settings_that_nobody_chose_are_marked_in_the_row(condition: Condition) -> None:
+    findings = replace(
+        tuned(condition, borrowed={"digits": ["leaky"]}).findings, untuned=["my_method", "ft"]
+    )
+    table = made("main", Condition(findings, *GROUP))
+    first = [row[0] for row in table.cells()]
+    assert "leaky †" in first and "my_method ††" in first and "ft" in first
+    assert table.caption.endswith("†† Settings not tuned here: the defaults of their methods.")
+    again = Findings.from_json(findings.as_json())
+    assert again.untuned == findings.untuned
 
 
 def test_settings_at_an_end_of_their_range_are_warned_of(condition: Condition) -> None:

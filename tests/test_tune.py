@@ -80,7 +80,8 @@ def test_every_method_has_the_same_trials_and_the_best_is_chosen(tuned: Path) ->
         "ft-long": {"method": "ft", "epochs": 3, "lr": rates[0]},
         "rl": {"epochs": 2, "lr": rates[1]},
     }
-    assert reading.validate({"name": "small"} | tomllib.loads(SMALL) | chosen).tuning.words["log"]
+    said = reading.validate({"name": "small"} | tomllib.loads(SMALL) | chosen).tuning
+    assert said.words["log"] and sorted(said.searched) == ["ft", "ft-long", "rl"]
     told = " ".join((tuned / "tune.out").read_text().split())
     assert "average gap to the models retrained on these seeds" in told
     assert trials["standard_error"].isna().all(), "one forget set says nothing of its spread"

@@ -23,7 +23,7 @@ from unlearnbench.metrics.metric import GROUP, METRICS, OfRecord, of_type
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Plan, digest
-from unlearnbench.planning.rows import controls, entrants, titles
+from unlearnbench.planning.rows import controls, entrants, titles, untuned
 from unlearnbench.storage.store import Store
 
 AGAIN = {"forget_accuracy": "accuracy", "forget_confidence": "confidence", "ft_auc": "auc"}
@@ -79,6 +79,7 @@ def collect(planned: Planned, store: Store) -> Findings:
         ],
         papers={row.label: row.method.paper for row in entrants(benchmark, plugins)},
         titles=titles(benchmark, plugins),
+        untuned=untuned(benchmark, plugins),
         references=len(plan.references),
         models=len(plan.nodes),
         open=sum(not store.done(run) and run not in errors for run in plan.nodes),
@@ -147,6 +148,8 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
     """Keep of a record what reports show beside numbers."""
     names = ("seconds", "source", "environment", "profile")
     kept, noted = {name: record[name] for name in names if name in record}, record["trace"]
+    if "warnings" in record["notes"]:
+        kept["warnings"] = record["notes"]["warnings"]
     kept["curve"] = {
         name: [entry[name] for entry in noted]
         for name in ("forget_accuracy", "test_accuracy")

@@ -53,7 +53,7 @@ class Findings:
     what must come out of them; references, models: how many the plan has; open: how many models are
     still to be made; broken: what cannot be used and why; offline_a: the constant chosen for RMIA's
     offline form; lacking: references still to be made, without which there is no membership AUC;
-    stale: by row, how many runs were made with another source of their method.
+    stale: by row, how many runs have an older source of their method; untuned: rows at defaults.
     """
 
     benchmark: Benchmark
@@ -76,6 +76,7 @@ class Findings:
     offline_a: float | None = None
     lacking: int = 0
     stale: dict[str, int] = field(default_factory=dict)
+    untuned: list[str] = field(default_factory=list)
 
     @cached_property
     def summary(self) -> pd.DataFrame:

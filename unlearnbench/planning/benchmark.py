@@ -174,7 +174,7 @@ class Limits(Strict):
 
 
 class Tuning(Strict):
-    """Say how the settings were chosen: in any words, and under two keys that are understood."""
+    """Say how the settings were chosen: in any words, and under three keys that are understood."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -185,6 +185,11 @@ class Tuning(Strict):
     borrowed: dict[str, list[str]] = Field(
         default_factory=dict,
         description="rows whose settings were chosen under another condition, by which it was",
+    )
+    searched: list[str] = Field(
+        default_factory=list,
+        description="rows whose settings were searched for this benchmark; a row that is neither"
+        " here nor in `borrowed`, and has all its defaults, is marked as not tuned",
     )
 
     @property
@@ -327,7 +332,7 @@ class Benchmark(Strict):
     tuning: Tuning = Field(
         default=Tuning(),
         description="How the settings were chosen, for the reader, under keys of the file's own;"
-        " two are understood.",
+        " three are understood.",
     )
     published: Annotated[list[Published], BeforeValidator(looked_up)] = Field(
         default_factory=list, description='rows, or tables of a paper such as "amun: Table 1"'

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from unlearnbench import registry
 from unlearnbench.authoring import Method, ModelAudit
 from unlearnbench.errors import UserError, unknown
-from unlearnbench.outline import audit_settings, settings_class
+from unlearnbench.outline import audit_settings, extra, settings_class
 from unlearnbench.planning.benchmark import AuditRow, Benchmark, Row
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.verdicts.verdict import Expectation
@@ -73,6 +73,25 @@ def titles(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> dict[st
         if title and re.search(word, label):
             names[label] = re.sub(word, title.replace("\\", r"\\"), label, count=1)
     return names
+
+
+def untuned(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> list[str]:
+    """List the rows of a resolved benchmark for which nobody chose settings.
+
+    Each setting that has a search range is its class's default, and the file says neither that the
+    row was searched nor where its settings are from. Nothing is untuned without a search range.
+    """
+    tuning = benchmark.tuning
+    covered = {*tuning.searched, *(label for rows in tuning.borrowed.values() for label in rows)}
+    labels = []
+    for label, row in benchmark.methods.items():
+        if label in covered or row.method not in plugins:
+            continue
+        fields = settings_class(plugins[row.method]).model_fields
+        defaults = {key: one.default for key, one in fields.items() if extra(one).get("search")}
+        if defaults and defaults.items() <= row.settings.items():
+            labels.append(label)
+    return labels
 
 
 def resolve(

@@ -1,5 +1,6 @@
 """What a report says in words: what was compared, how, what came out, and what to beware of."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from unlearnbench.audits.attacks import attack_title
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.references import reference_counts
 from unlearnbench.evaluation.findings import Condition, Findings
-from unlearnbench.evaluation.frames import flat
+from unlearnbench.evaluation.frames import as_rows, flat
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
@@ -239,6 +240,11 @@ def _of_runs(findings: Findings) -> Iterator[str]:
             f"No membership AUC yet: {findings.lacking} of {findings.references} reference models"
             " are still missing."
         )
+    made = [(row["label"], findings.details.get(row["run"], {})) for row in as_rows(findings.runs)]
+    counts = Counter(label for label, _ in made)
+    warned = Counter((label, text) for label, kept in made for text in kept.get("warnings", ()))
+    for (label, text), count in warned.items():
+        yield f"{label}: {text} (in {count} of {counts[label]} runs)."
     if findings.stale:
         rows = ", ".join(
             f"{label} ({count} run{'s' * (count > 1)})" for label, count in findings.stale.items()

@@ -103,5 +103,8 @@ def charge(record: dict[str, Any], shared: str, made: dict[str, Any]) -> None:
         part: seconds.get(part, 0.0) + extra.get(part, 0.0) for part in {**extra, **seconds}
     }
     record["gradients"] += made["gradients"]
-    record["notes"] = made["notes"] | record["notes"]
+    notes = made["notes"], record["notes"]
+    record["notes"] = notes[0] | notes[1]
+    if warned := [text for noted in notes for text in noted.get("warnings", ())]:
+        record["notes"]["warnings"] = warned
     record["peak memory MB"] = max(record["peak memory MB"], made["peak memory MB"])

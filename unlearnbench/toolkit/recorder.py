@@ -49,6 +49,10 @@ class Recorder:
         if self.on_epoch:
             self.on_epoch(number, of)
 
+    def warn(self, text: str) -> None:
+        """Note what the reader of the results has to know of this run; reports say it."""
+        self.notes.setdefault("warnings", []).append(text)
+
     @contextmanager
     def apart(self, device: torch.device) -> Iterator[None]:
         """Keep a block's time and gradients out of what the run costs."""

@@ -175,6 +175,9 @@ def chosen_toml(tuned: Tuned, log: Path) -> str:
         "choice": CHOICE,
         "log": str(log),
         "date": date.today().isoformat(),
+        "searched": [
+            row for one in tuned.candidates if one.chosen for row in (one.name, *one.followers)
+        ],
     }
     if ends := _near_ends(tuned):
         said["ends"] = ends

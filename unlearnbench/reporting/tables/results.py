@@ -90,7 +90,7 @@ def main_table(condition: Condition) -> Table:
         f" Time: a share of retraining's. {noise_said(condition)}"
     )
     table = marked(condition, Table(caption, frame, columns))
-    return footnoted(table, benchmark.tuning.borrowed)
+    return footnoted(table, condition.findings)
 
 
 def _place(row: "pd.Series[Any]") -> tuple[int, float]:
@@ -274,7 +274,7 @@ def settings_table(findings: Findings) -> Table:
     frame = pd.DataFrame(listed, columns=["label", "method", "settings"])
     caption = f"Settings of the rows of {findings.benchmark.title}."
     table = Table(caption, frame, columns, "settings", "Settings")
-    return footnoted(table, findings.benchmark.tuning.borrowed)
+    return footnoted(table, findings)
 
 
 def _settings(row: Entry) -> str:

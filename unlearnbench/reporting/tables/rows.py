@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlearnbench.evaluation.findings import Condition
+from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import RETRAIN
@@ -141,21 +141,24 @@ def marked(condition: Condition, table: Table) -> Table:
     return replace(table, caption=" ".join(filter(None, told)), marks=marks)
 
 
-def footnoted(table: Table, borrowed: Mapping[str, Sequence[str]]) -> Table:
-    """Mark the rows whose settings were chosen under another condition; say which in the caption.
+def footnoted(table: Table, findings: Findings) -> Table:
+    """Mark the rows whose settings were not tuned here; say in the caption where they are from.
 
-    borrowed: labels of rows by that condition, in words. The rows of the first that the table has
-    any of are marked †, those of the second ††.
+    That is another condition, or nothing but their methods' defaults. The rows of the first origin
+    that the table has any of are marked †, those of the second ††.
     """
+    borrowed = findings.benchmark.tuning.borrowed
+    origins = {f"those chosen for {condition}": rows for condition, rows in borrowed.items()}
+    origins["the defaults of their methods"] = findings.untuned
     shown = zip(table.labels, table.kinds, strict=True)
     there = {label for label, kind in shown if kind != "skipped"}
     signs: dict[str, str] = {}
     notes: list[str] = []
-    for origin, labels in borrowed.items():
+    for origin, labels in origins.items():
         if here := there.intersection(labels):
             sign = "†" * (len(notes) + 1)
             signs |= dict.fromkeys(here, sign)
-            notes.append(f"{sign} Settings not tuned here: those chosen for {origin}.")
+            notes.append(f"{sign} Settings not tuned here: {origin}.")
     if not notes:
         return table
     first, *others = table.columns
