@@ -57,7 +57,11 @@ class LearningToUnlearn(Method):
         1e-3, gt=0, help="learning rate", search=(1e-4, 1e-1), source="authors' script, CIFAR-10"
     )
     epochs: int = param(
-        100, ge=1, help="passes over the forget set, at most", search=(1, 30), source="ours"
+        30,
+        ge=1,
+        help="passes over the forget set, at most",
+        search=(1, 30),
+        source="ours; the authors go on until it is over",
     )
     goal: Literal["misclassify", "relabel"] = param(
         "misclassify", help="what D_F is taught", source="paper: both; authors' code: misclassify"

@@ -44,7 +44,11 @@ class Munba(Method):
     needs_retain = True
 
     lr: float = param(
-        0.01, gt=0, help="learning rate", search=(1e-4, 1e-1), source="authors' code, default"
+        0.01,
+        gt=0,
+        help="learning rate: the length of a step without momentum",
+        search=(1e-3, 0.3),
+        source="authors' code, default",
     )
     epochs: int = param(
         10, ge=1, help="passes over the retain set", source="authors' code, default"
@@ -79,7 +83,7 @@ class Munba(Method):
 def _agreed(
     model: nn.Module, forget: Iterator[tuple[Tensor, ...]], pixels: Tensor, labels: Tensor
 ) -> Tensor:
-    """Return the loss on a batch of D_R, with the agreed gradient while there are batches of D_F."""
+    """Return the loss on a batch of D_R, with the agreed gradient while D_F has batches left."""
     kept = functional.cross_entropy(model(pixels), labels)
     batch = next(forget, None)
     if batch is None:
