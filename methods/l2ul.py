@@ -45,12 +45,12 @@ class LearningToUnlearn(Method):
     paper = "https://arxiv.org/abs/2301.11578"
     shared_settings = ("images", "radius")
     equation = r"""
-    \min_\theta -L(\theta; D_F) + L(\theta; D_A)
-    + \frac{\lambda}{2} \sum_i \left(1 - \bar\Omega_i\right) (\theta_i - \theta_{o,i})^2
-    D_A = \{(x', y') : (x, y) \in D_F\}, \quad y' \ne y \text{ at random}, \quad
+    \min_\theta L(\theta; D_A) - L(\theta; D_F) + \tfrac{\lambda}{2} \textstyle\sum_i c_i \delta_i^2
+    D_A = \{(x', y') : (x, y) \in D_F\}, \quad y' \ne y \text{ at random}
     x' = \operatorname{argmin}_{\|x' - x\| \le \epsilon} \ell(f_{\theta_o}(x'), y')
-    \Omega_i = \mathbb{E}_{x \in D_F} \left|\partial \|z_{\theta_o}(x)\| / \partial \theta_i\right|
-    \text{, scaled to } \bar\Omega_i \in [0, 1] \text{ in each layer}
+    \delta = \theta - \theta_o
+    c_i = 1 - \Omega_i, \quad \Omega \text{ scaled to } [0, 1] \text{ in each layer}
+    \Omega_i = \mathbb{E}_{D_F} |\partial \|z_\theta(x)\| / \partial \theta_i| \text{ at } \theta_o
     """
 
     lr: float = param(

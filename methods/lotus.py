@@ -33,12 +33,11 @@ class Lotus(Method):
     title = "LoTUS"
     paper = "https://arxiv.org/abs/2503.18314"
     equation = r"""
-    \min_\theta -\sum_{x \in D_F} q_\tau(x)^\top \log f_\theta(x)
-    - \sum_{x \in D'_R} q_0(x)^\top \log f_\theta(x), \quad D'_R \subset D_R
-    q_\tau(x) = \operatorname{softmax}((z_{\theta_o}(x) + g) / \tau), \quad
+    \min_\theta H_\tau(\theta; D_F) + H_0(\theta; D'_R), \quad D'_R \subset D_R
+    H_\tau(\theta; D) = -\sum_{x \in D} q_\tau(x)^\top \log f_\theta(x)
+    q_\tau(x) = \operatorname{softmax}((\log f_{\theta_o}(x) + g) / \tau)
     g \sim \mathrm{Gumbel}(0, 1)
-    \tau = \exp(\alpha (\mathrm{Acc}(\theta; D_F) - \mathrm{Acc}(\theta_o; D_U))), \quad
-    D_U \text{ unseen}
+    \tau = \exp(\alpha (\mathrm{Acc}(\theta; D_F) - \mathrm{Acc}(\theta_o; D_U)))
     """
     needs_retain = True
 

@@ -25,12 +25,12 @@ class Munba(Method):
     Differences: solved, the 2x2 system is alpha_i = 1 / (|g_i| sqrt(1 + cos phi)), phi the angle
     between the gradients, so that their sum has length sqrt(2) at every step; the authors clip it
     to 1, and what is left of the method is the unit vector that halves the angle, which is computed
-    here. Their code has 1e-8 in denominators that are products of four and six norms, so that small
-    or orthogonal gradients make it fall back on weights 1 and 0.1; the paper adds noise, or weighs
-    both by 0.5, where the gradients are parallel; the halved angle needs none of it, and at 180
-    degrees nothing is moved. Labels are drawn over all classes, the right one included, as in that
-    code; once an epoch here, which is as often. Where D_F has more batches than D_R, what is left
-    of it waits for the next epoch; their code stops with an error.
+    here. Their code adds 1e-8 to denominators, so that gradients that are small or orthogonal can
+    make it fall back on weights 1 and 0.1; where they are parallel the paper adds noise, or weighs
+    both by 0.5. The halved angle needs none of it, and at 180 degrees nothing is moved. Labels are
+    drawn over all classes, the right one included, as in that code, and anew each epoch. Where D_F
+    has more batches than D_R, the rest of them is left out in that epoch; their code breaks off
+    with an error. The l1 penalty and SAM, which it offers and has switched off, are left out.
     """
 
     title = "MUNBa"

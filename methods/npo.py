@@ -29,8 +29,8 @@ class NegativePreference(Method):
     title = "NPO"
     paper = "https://arxiv.org/abs/2404.05868"
     equation = r"""
-    \min_\theta \frac{2}{\beta} \mathbb{E}_{(x, y) \in D_F} \log\left(1 +
-    \left(\frac{p_\theta(y | x)}{p_{\theta_o}(y | x)}\right)^\beta\right) + \gamma L(\theta; D_R)
+    \min_\theta \frac{2}{\beta} \mathbb{E}_{D_F} \log(1 + r_\theta^\beta) + \gamma L(\theta; D_R)
+    r_\theta = p_\theta(y | x) / p_{\theta_o}(y | x)
     """
 
     lr: float = param(

@@ -93,7 +93,7 @@ def test_munba_bargains_while_there_are_batches_of_both_sets() -> None:
     forget, retain = request.forget.relabel(labels), request.retain.select(first)
     joint = nash(gradient(w, retain, onehot(retain)), gradient(w, forget, onehot(forget)))
     joint /= max(1.0, float(np.linalg.norm(joint)))  # the authors clip it
-    w = np.asarray(w - LR * joint)
+    w = w - LR * joint
     retain = request.retain.select(second)
     w = w - LR * gradient(w, retain, onehot(retain))
     settings = PLAIN | {"lr": LR, "epochs": 1, "batch_size": 8}
@@ -104,7 +104,7 @@ def test_munba_follows_the_one_gradient_where_the_other_is_zero() -> None:
     sure = regression(11)
     with torch.no_grad():
         for parameter in sure.parameters():
-            parameter *= 2000  # so that the cross-entropy underflows
+            parameter.mul_(2000)  # so that the cross-entropy underflows
     request, w = task(forget=3), flat(sure)
     assert request.retain is not None
     predicted = torch.from_numpy((inputs(request.retain) @ w.T).argmax(1))
