@@ -31,14 +31,15 @@ class LearningToUnlearn(Method):
     the authors' code for CIFAR-10.
 
     Differences: the goal is not that of retraining, which gets most of D_F right; few `epochs` stop
-    before it is reached. Their code, followed where the paper is silent, draws a label over all
-    classes and puts class K/2 in the place of the true one; here the wrong ones are drawn from. It
-    looks after each step whether it is over, and gives up after 1,000 passes over the adversarial
-    images; here it looks after each pass over D_F (the same for up to 32 samples), and `epochs` is
-    the end. It shows the batches in a fixed order, here they are shuffled. The importance is the
-    mean of |gradient| over batches, as there, but in eval mode; there BatchNorm is in train mode.
-    It has no relabelling of several classes: the labels are drawn once. Images are not augmented.
-    From the second request on, the adversarial images are still those of the original.
+    before it is reached. Their code is followed where the paper is silent, in that the two losses
+    weigh as their samples in a step, and in that the importance is of the logits' norm and its
+    |gradient| of batches, not samples. It differs in this: there a label is drawn over all classes,
+    and class K/2 stands in for the true one; here the wrong ones are drawn from. There it is looked
+    after each step whether all is wrong, for 1,000 passes over D_A at most; here after each pass
+    over D_F (the same for up to 32 samples), for `epochs` at most. There batches come in a fixed
+    order, here shuffled; there BatchNorm is in train mode for the importance, here in eval mode.
+    Relabelling is not in that code: its labels are drawn once. As there, no image is augmented.
+    From the second request on, D_A is still searched on the original.
     """
 
     title = "L2UL"
