@@ -11,6 +11,7 @@ from unlearnbench.toolkit.optimisers import cosine
 from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.saliency import saliency_mask, squared_gradients
 from unlearnbench.toolkit.stand_ins import stand_in
+from unlearnbench.toolkit.targeted import targeted_search
 from unlearnbench.toolkit.training import Trainer, finetune, train
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "saliency_mask",
     "squared_gradients",
     "stand_in",
+    "targeted_search",
     "train",
 ]
