@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from unlearnbench import registry
 from unlearnbench.authoring import Case, Method, ModelAudit, Task
 from unlearnbench.data.prepare import Data, DataSpec, Images, Labels, draw_samples
-from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_members
+from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_member
 from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution import Workplace
 from unlearnbench.execution.signals import finite, read_logits, signals
@@ -199,8 +199,7 @@ class Material:
         elif spec.kind == "original":
             member[: len(self.data.train[1])] = True
         else:
-            bank = reference_members(len(member), cast("int", spec.bank), spec.seed)
-            member = bank[cast("int", spec.member)]
+            member = reference_member(len(member), cast("int", spec.member), spec.seed)
         return member
 
     def part(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> Examples:

@@ -71,7 +71,7 @@ class _Expansion:
         for seed in seeds.originals:
             self._original(seed)
         self.plan.references = [
-            self._add("reference", kind="reference", seed=bank.seed, member=member, bank=bank.count)
+            self._add("reference", kind="reference", seed=bank.seed, member=member)
             for member in range(bank.count)
         ]
         self.rows = list(entrants(benchmark, plugins))
