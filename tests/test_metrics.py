@@ -45,7 +45,7 @@ def test_pairs_of_references_are_halves_and_know_nothing_of_each_other() -> None
     n, pairs = 1000, 64
     member = reference_members(n, 2 * pairs, seed=0)
     assert np.array_equal(member[::2], ~member[1::2])
-    between = np.corrcoef(member[::2])[np.triu_indices(pairs, 1)]
+    between = np.asarray(np.corrcoef(member[::2]))[np.triu_indices(pairs, 1)]
     # Of cuts in halves that are drawn apart: mean 0, variance 1 / (n - 1).
     assert between.mean() == pytest.approx(0, abs=4 / math.sqrt(n * len(between)))
     assert between.std() == pytest.approx(1 / math.sqrt(n - 1), rel=0.1)
