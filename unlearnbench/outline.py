@@ -22,7 +22,7 @@ from unlearnbench.syntax import method_asked
 def settings_class(plugin: Plugin) -> type[Method]:
     """Return a class with a method's hyperparameters, without importing torch where possible.
 
-    Where its declarations need more than `unlearnbench` and `typing`, or the file builds on
+    Where its declarations need more than `unlearnbench`, `pathlib` and `typing`, or the file builds on
     something else, the method is imported after all.
     """
     declared = None if plugin.pickled else _declared(plugin, Method)
@@ -85,7 +85,7 @@ def _is_light(node: ast.stmt) -> bool:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names] == ["unlearnbench"]
     if isinstance(node, ast.ImportFrom):
-        light = {"unlearnbench", "unlearnbench.authoring", "typing", "__future__"}
+        light = {"unlearnbench", "unlearnbench.authoring", "pathlib", "typing", "__future__"}
         known = node.module in light or str(node.module).startswith("unlearnbench.verdicts.")
         return known and not node.level
     if isinstance(node, ast.Assign):

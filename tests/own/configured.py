@@ -29,7 +29,7 @@ class Configured(Method):
         with torch.no_grad():
             for name, weight in model.named_parameters():
                 for start, factor in scales.items():
-                    weight *= factor if name.startswith(start) else 1.0
+                    weight.mul_(factor if name.startswith(start) else 1.0)
         for rate in self.rates:
             wrong = random_labels(task.forget, task.classes, seed=task.seed)
             finetune(model, wrong, lr=rate, epochs=1, seed=task.seed)

@@ -25,6 +25,6 @@ class Prune(Method):
                 size = weight.abs()
                 matrix = weight.ndim > 1
                 mask[name] = size > size.quantile(self.share) if matrix else size >= 0
-                weight *= mask[name]
+                weight.mul_(mask[name])
         retain = task.require_retain()
         return finetune(model, retain, lr=self.lr, epochs=self.epochs, seed=task.seed, mask=mask)

@@ -23,5 +23,6 @@ class Shake(Method):
         with torch.no_grad():
             for name, weight in model.named_parameters():
                 size = self.alpha * (fisher[name] + 1e-8) ** -0.25
-                weight += size * torch.randn(weight.shape, generator=draw, device=task.device)
+                noise = torch.randn(weight.shape, generator=draw, device=task.device)
+                weight.add_(size * noise)
         return model
