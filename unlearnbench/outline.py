@@ -22,8 +22,8 @@ from unlearnbench.syntax import method_asked
 def settings_class(plugin: Plugin) -> type[Method]:
     """Return a class with a method's hyperparameters, without importing torch where possible.
 
-    Where its declarations need more than `unlearnbench`, `pathlib` and `typing`, or the file builds on
-    something else, the method is imported after all.
+    Where its declarations need more than `unlearnbench`, `pathlib` and `typing`, the method is
+    imported after all.
     """
     declared = None if plugin.pickled else _declared(plugin, Method)
     return declared or method_class(plugin)
