@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,13 @@ import pandas as pd
 from unlearnbench import audits, evaluation, metrics, registry, verdicts
 from unlearnbench.audits.attacks import attack_title
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.findings import FRAMES, Findings, frame, listed, run_columns
+from unlearnbench.evaluation.findings import FRAMES, Findings
+from unlearnbench.evaluation.frames import frame, listed, run_columns
 from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.files import write_text
 from unlearnbench.metrics.gaps import with_gaps
-from unlearnbench.metrics.metric import METRICS, OfRecord, of_type
+from unlearnbench.metrics.metric import GROUP, METRICS, OfRecord, of_type
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Plan, digest
@@ -27,8 +29,11 @@ from unlearnbench.planning.rows import controls, entrants, titles
 from unlearnbench.planning.sources import Code
 from unlearnbench.storage.store import Store
 
-AGAIN = ("forget_accuracy", "forget_confidence", "ft_auc")
-"""Metrics of the models that audits make, which stand beside those of the run audited."""
+AGAIN = {"forget_accuracy": "accuracy", "forget_confidence": "confidence", "ft_auc": "auc"}
+"""Metrics of the models that audits make, which stand beside those of the run audited.
+
+And what of them is compared with retrain's, if the audit asks for it.
+"""
 Records = dict[str, dict[str, Any]]  # by run
 
 
@@ -50,16 +55,18 @@ def collect(planned: Planned, store: Store) -> Findings:
         write_text(path, text)
         # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
+    looked = _audited(plan, store)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
-    runs, attacks, pairs, verdicts = (frame(stored[name]) for name in FRAMES)
+    runs, attacks, pairs, verdicts, intervals = (frame(stored[name]) for name in FRAMES)
     return Findings(
         benchmark,
         runs,
         attacks,
         pairs,
         verdicts,
+        intervals,
         curves=stored["curves"],
-        details={run: _details(record) for run, record in records.items()},
+        details={run: _details(record) | looked.get(run, {}) for run, record in records.items()},
         skipped=[
             {"label": label, "access": access, "reason": reason}
             for (label, access), reason in plan.skipped.items()
@@ -127,6 +134,9 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
     """Put what was measured, and what it amounts to, in plain values."""
     runs = _runs(benchmark, measured, records)
     judged = judge_all(benchmark, measured, runs, controls())
+    names = [*GROUP, "label", "metric", "low", "high"]
+    rows = [(*key, *ends) for key, ends in measured.intervals.items()]
+    frames = runs, *judged, pd.DataFrame(rows, columns=names)
     return {
         "offline_a": measured.offline_a,
         "broken": [
@@ -144,7 +154,7 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
             for seeds in measured.same
         ],
         "curves": [found.curves for found in measured.cells.values()],
-        **{name: listed(table) for name, table in zip(FRAMES, (runs, *judged), strict=True)},
+        **{name: listed(table) for name, table in zip(FRAMES, frames, strict=True)},
     }
 
 
@@ -172,6 +182,27 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
             "radii": {f"{radius:g}": radii[radius] for radius in sorted(radii)},
         }
     return kept
+
+
+def _audited(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
+    """Return by run, under "audits", what each audit of its model took and noted, in numbers."""
+    looked: dict[str, dict[str, Any]] = {}
+    for audit, cells in plan.audited.items():
+        for run in dict.fromkeys(cell.run for cell in cells if store.done(cell.run)):
+            record = store.record(run)
+            found = {"seconds": record["seconds"]["total"]} | dict(_numbers(record["notes"]))
+            of_run = looked.setdefault(str(plan.nodes[run].spec.start), {"audits": {}})
+            of_run["audits"][audit] = found
+    return looked
+
+
+def _numbers(notes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the numbers of notes by name, those of a table inside as table.name."""
+    for name, value in notes.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{name}.")
+        elif isinstance(value, (int, float)):
+            yield f"{prefix}{name}", float(value)
 
 
 def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.DataFrame:

@@ -76,8 +76,8 @@ class _Expansion:
             for member in range(bank.count)
         ]
         self.rows = list(entrants(benchmark, plugins))
-        if benchmark.controls:
-            self.rows += [entrant(name, Row(method=name), known) for name in controls()]
+        self.controls = controls() if benchmark.controls else {}
+        self.rows += [entrant(name, Row(method=name), known) for name in self.controls]
         self._at_first = {row.label: at_first(row, plugins) for row in self.rows}
         for row in sorted(self.rows, key=lambda row: row.method.starts_from_original):
             for access in self._accesses(row):
@@ -204,6 +204,9 @@ class _Expansion:
         forget, seeds, repetitions = self.benchmark.forget, self.benchmark.seeds, self.paired
         if not row.method.starts_from_original:
             repetitions = list(product(dict.fromkeys(seeds.forget), range(1, seeds.retrains + 1)))
+        if row.label in self.controls:
+            some = set([*dict.fromkeys(seeds.forget)][: self.controls[row.label].sets])
+            repetitions = [drawn for drawn in repetitions if drawn[-2] in some]
         for fraction, drawn in product(forget.fractions, repetitions):
             held_out = row.label == RETRAIN and drawn[-1] == seeds.retrains >= 3
             start = None
