@@ -187,18 +187,18 @@ def test_what_a_setting_names_is_asked_for_before_a_run_and_stale_after(
     assert wrong.code == 2 and "Unknown method 'rll'. Did you mean 'rl'?" in wrong.err
     weights.write_bytes(b"first")
     done = cli(*words)
-    assert done.code == 0 and "is stale" not in done.out, done.out + done.err
+    assert done.code == 0 and "stale" not in done.out, done.out + done.err
     assert "5 models; 5 done\n" in inside(*words, "--dry-run", "--retry-stale").out
     for changed, text in ((weights, "second"), (tmp_path / "helper.py", "X = 2")):
         before = changed.read_text()
         changed.write_text(text)
         assert "4 done; 1 to make" in inside(*words, "--dry-run", "--retry-stale").out
         told = inside(*words).out
-        assert "mine is stale: its source has changed since 1 of its runs" in told
+        assert "stale, made before their source changed: mine (1 run)" in told
         changed.write_text(before)
     weights.unlink()
     shown = inside("report", "small")
-    assert shown.code == 0 and "is stale" not in shown.out, "nobody can say without the file"
+    assert shown.code == 0 and "stale" not in shown.out, "nobody can say without the file"
 
 
 @pytest.mark.parametrize("name", registry.find("models"))
