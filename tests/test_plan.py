@@ -22,7 +22,7 @@ from unlearnbench.planning.rows import resolve
 METHODS = registry.find("methods")
 IDS = {
     "original": "8af7c4f4a75b",
-    "reference": "6b298b92a01e",
+    "reference": "0fc8471db616",
     "retrain": "3e4829a900b3",
     "ft": "7f530a2d0683",
 }
@@ -84,6 +84,14 @@ def test_ids_of_what_was_made_before_are_still_the_same() -> None:
     _, plan = expand(["ft"], seeds={"originals": [1], "forget": [1], "runs": [1]})
     ids = {node.label: run for run, node in plan.nodes.items()}
     assert ids == IDS
+
+
+def test_more_references_leave_those_there_are_and_none_is_one_of_version_0_1() -> None:
+    _, few = expand(["ft"])
+    _, more = expand(["ft"], references={"count": 8})
+    assert few.references == more.references[:4]
+    before = {few.nodes[run].spec.model_copy(update={"bank": 4}).id for run in few.references}
+    assert "6b298b92a01e" in before and not before & set(few.nodes)
 
 
 def test_only_rows_of_the_file_are_run_where_it_says_so() -> None:

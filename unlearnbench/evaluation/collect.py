@@ -13,6 +13,7 @@ import pandas as pd
 
 from unlearnbench import audits, evaluation, metrics, registry, verdicts
 from unlearnbench.audits.attacks import attack_title
+from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import FRAMES, Findings
 from unlearnbench.evaluation.frames import flat, frame, listed, run_columns
 from unlearnbench.evaluation.judge import judge_all
@@ -24,6 +25,7 @@ from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles, untuned
+from unlearnbench.planning.sources import Code
 from unlearnbench.storage.store import Store
 
 AGAIN = {"forget_accuracy": "accuracy", "forget_confidence": "confidence", "ft_auc": "auc"}
@@ -93,27 +95,39 @@ def collect(planned: Planned, store: Store) -> Findings:
 def stale_runs(planned: Planned, store: Store, records: Records | None = None) -> dict[str, str]:
     """Name, of each finished run that would come out otherwise now, what has another source.
 
-    That is its row, whose method or audit has changed, or its data set.
+    That is its row, whose method or audit has changed, its data set or its model.
     """
-    known, plan = records or {}, planned.plan
+    known, plan, asked = records or {}, planned.plan, planned.benchmark
+    everything, audits = planned.plugins | registry.find("controls"), registry.find("model_audits")
     methods = {node.spec.method for node in plan.nodes.values() if node.spec.method}
-    everything = planned.plugins | registry.find("controls")
-    current = {method: everything[method].source_hash() for method in methods}
-    audits = {name: found.source_hash() for name, found in registry.find("model_audits").items()}
-    data = planned.benchmark.data.name
-    data_now = registry.get(registry.find("datasets"), "dataset", data).source_hash()
+    codes = {method: Code.of_method(everything[method]) for method in methods}
+    audit_codes = {name: Code.of_audit(audits[name]) for name in asked.model_audits}
+    data = registry.get(registry.find("datasets"), "dataset", asked.data.name)
+    model = registry.get(registry.find("models"), "model", asked.model)
+    now = {
+        f"data set {data.name}": ("data source", data.source_hash()),
+        f"model {model.name}": ("model source", model.source_hash()),
+    }
     stale: dict[str, str] = {}
     for run, node in plan.nodes.items():
-        spec = node.spec
-        source = audits[spec.audit] if spec.audit else current.get(str(spec.method))
+        if not store.done(run):
+            continue
+        spec, record = node.spec, known[run] if run in known else store.record(run)
+        others = [name for name, (key, source) in now.items() if record.get(key, source) != source]
+        code = audit_codes[spec.audit] if spec.audit else codes.get(str(spec.method))
         looked_at = {spec.start, spec.other} if spec.audit else set()
-        if store.done(run):
-            record = known[run] if run in known else store.record(run)
-            if record.get("data source", data_now) != data_now:
-                stale[run] = f"data set {data}"
-            elif source not in (None, record.get("source")) or looked_at & stale.keys():
-                stale[run] = node.label
+        if others:
+            stale[run] = others[0]
+        elif (code and _changed(code, record)) or looked_at & stale.keys():
+            stale[run] = node.label
     return stale
+
+
+def _changed(code: Code, record: dict[str, Any]) -> bool:
+    """Say whether a run would have another source now; not if what it names is not here."""
+    with suppress(UserError):
+        return code.under(record["spec"]["settings"]) != record.get("source")
+    return False
 
 
 def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+SMALLEST = 2
+
 
 def channels_last(images: Tensor) -> Tensor:
     """Lay images out in memory as all layers of this model do."""

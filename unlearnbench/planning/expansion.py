@@ -20,6 +20,7 @@ from unlearnbench.planning.rows import (
     entrants,
     model_audits,
 )
+from unlearnbench.syntax import constant
 
 RunSeeds = tuple[int, ...]
 
@@ -44,8 +45,8 @@ def expand(
     table needs.
     keep_weights: of the models in the tables, beside those that others begin with.
     """
-    registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
-    registry.get(registry.find("models"), "model", benchmark.model)
+    data = registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
+    registry.require_side(benchmark.model, benchmark.data.size or constant(data.source(), "SIDE"))
     plan = _Expansion(benchmark, plugins).plan
     if keep_weights:
         for run in {cell.run for cell in plan.cells}:
@@ -71,7 +72,7 @@ class _Expansion:
         for seed in seeds.originals:
             self._original(seed)
         self.plan.references = [
-            self._add("reference", kind="reference", seed=bank.seed, member=member, bank=bank.count)
+            self._add("reference", kind="reference", seed=bank.seed, member=member)
             for member in range(bank.count)
         ]
         self.rows = list(entrants(benchmark, plugins))
