@@ -17,9 +17,9 @@ class BoundaryExpand(Method):
 
     Source: Chen et al. (arXiv 2303.11570): Boundary Expanding.
 
-    Differences: the authors' code is followed where the paper leaves a choice: the new output begins
-    with Xavier's normal weights and no bias, and all weights learn. SalUn's port goes on to measure
-    the model with the extra logit; it is dropped here, as in the authors' code.
+    Differences: the new output begins with Xavier's normal weights and no bias, and all weights
+    learn, as in the authors' code. SalUn's port goes on to measure the model with the extra logit;
+    it is dropped here, as in the authors' code.
     """
 
     title = "Boundary Expanding"

@@ -48,7 +48,13 @@ class Unsir(Method):
     repair_lr: float = param(
         0.01, gt=0, help="learning rate that repairs", search=(1e-4, 1e-1), source="authors' code"
     )
-    epochs: int = param(1, ge=1, help="passes that impair, and that repair", source="authors' code")
+    epochs: int = param(
+        1,
+        ge=1,
+        help="passes that impair, and that repair",
+        search=(1, 10),
+        source="authors' code: 51 and 32 steps for CIFAR-10",
+    )
     samples: int = param(
         1000, ge=1, help="retain samples of each class that are shown", source="authors' code"
     )
