@@ -55,8 +55,13 @@ class Unsir(Method):
         search=(1, 10),
         source="authors' code: 72 and 32 steps for CIFAR-10",
     )
-    samples: int = param(
-        1000, ge=1, help="retain samples of each class that are shown", source="authors' code"
+    share: float = param(
+        0.2,
+        gt=0,
+        le=1,
+        help="of the retain set that is shown",
+        search=(0.1, 1.0),
+        source="authors' code: 1,000 of the 5,000 of a class of CIFAR-10",
     )
     noise_steps: int = param(40, ge=1, help="steps of the noise", source="authors' code")
     noise_lr: float = param(0.1, gt=0, help="learning rate of the noise", source="authors' code")
@@ -69,8 +74,10 @@ class Unsir(Method):
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Make the noise, learn it, and learn the retain samples again."""
-        kept = self._few(task)
-        shown = kept
+        retain = task.require_retain()
+        generator = torch.Generator(task.device).manual_seed(seed_for(task.seed, "share"))
+        order = torch.randperm(len(retain), generator=generator, device=task.device)
+        shown = kept = retain.select(order[: round(self.share * len(retain))])
         with recorder().timed("noise", task.device):
             for label in torch.unique(task.forget.labels):
                 own = task.forget.select(task.forget.labels == label)
@@ -80,16 +87,6 @@ class Unsir(Method):
         seeds = [seed_for(task.seed, step) for step in ("impair", "repair")]
         finetune(model, shown, lr=self.lr, epochs=self.epochs, seed=seeds[0])
         return finetune(model, kept, lr=self.repair_lr, epochs=self.epochs, seed=seeds[1])
-
-    def _few(self, task: Task) -> Examples:
-        """Draw so many samples of each class from D_R."""
-        retain = task.require_retain()
-        generator = torch.Generator(task.device).manual_seed(seed_for(task.seed, "samples"))
-        order = torch.randperm(len(retain), generator=generator, device=task.device)
-        labels = retain.labels[order]
-        return retain.select(
-            torch.cat([order[labels == label][: self.samples] for label in range(task.classes)])
-        )
 
     def _noise(self, model: nn.Module, own: Examples, kept: Examples, seed: int) -> Tensor:
         """Return images, [at most 256, C, H, W], that the model takes for anything but `own`."""
