@@ -165,3 +165,22 @@ def test_a_run_of_other_data_is_left_out_and_named(audited: Path) -> None:
     }
     assert stale == {cell.run: "data set digits"}
     assert damaged == {cell.run: "it was made of other data than the rest"}
+
+
+def test_a_run_of_a_net_whose_file_has_changed_is_stale(audited: Path) -> None:
+    store = Store(audited / "results" / "tiny")
+    planned = expand(validate(read(store.folder / "benchmark.toml")), registry.find("methods"))
+    (cell,) = [cell for cell in planned.plan.cells if cell.label == "ft"]
+    spec, record = planned.plan.nodes[cell.run].spec, store.record(cell.run)
+    kept = store.signals(cell.run), {"logits": store.logits(cell.run)}
+    del record["files"]
+    source = record.pop("model source")
+    try:
+        store.save(spec, record | {"model source": "0" * 16}, *kept)
+        changed = stale_runs(planned, store)
+        store.save(spec, record, *kept)
+        unknown = stale_runs(planned, store)
+    finally:
+        store.save(spec, record | {"model source": source}, *kept)
+    assert changed == {cell.run: "model small-cnn"}
+    assert unknown == {}, "version 0.1 did not note it"

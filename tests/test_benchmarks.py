@@ -116,6 +116,7 @@ def test_benchmark_files_are_valid_and_write_out_every_default() -> None:
         assert expansion.expand(benchmark, methods).plan.nodes
         text = reading.as_toml(benchmark)
         assert reading.validate(tomllib.loads(text)) == benchmark
+        assert benchmark.limits.because, f"{name} does not say how its limits were set"
         tuning, rows = benchmark.tuning, reading.read(path)["methods"]
         assert tuning.words, f"{name} does not say how its settings were chosen"
         borrowed = {label for labels in tuning.borrowed.values() for label in labels}

@@ -18,10 +18,11 @@ from tests.conftest import allowed
 from tests.hand import by_hand
 from unlearnbench import registry
 from unlearnbench.audits.attacks import SHOWN
-from unlearnbench.data.splits import reference_members
+from unlearnbench.data.splits import cut, reference_members
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.evaluation.findings import Condition, Findings, as_rows
+from unlearnbench.evaluation.findings import Condition, Findings
+from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.metrics.metric import METRICS, OfModel
 from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.planning.reading import validate
@@ -89,12 +90,17 @@ def write_store(
         if spec.split is not None:
             order = np.random.default_rng(spec.split.seed % sets).permutation(train)
             split = {"forget": np.sort(order[: train // 10]), "earlier": order[:0]}
+            if spec.split.kind != "random":
+                drawn = cut(spec.split, label, train)
+                split = {"forget": drawn.forget, "earlier": drawn.earlier}
+                member = np.isin(np.arange(n), drawn.retain)
             member[split["forget"]] = False
         if spec.member is not None:
             member = bank[spec.member]
         seen = member.astype(np.float64)
-        if spec.kind == "unlearn" and split is not None:
-            seen[split["forget"]] += (left or {}).get(node.label, 0.0)
+        if split is not None:
+            row = node.label.partition(" (")[0]  # of its relearning, or of its shadow, too
+            seen[split["forget"]] += ({"original": 1.0} | dict(left or {})).get(row, 0.0)
         margin = (level + 4 * seen + draw.normal(0, 1, n)).astype(np.float32)
         sure = expit(margin.astype(np.float64))
         signals = {"margin": margin, "member": member, "label": label, "correct": margin > 0}

@@ -92,14 +92,16 @@ def test_a_changed_method_is_stale_and_made_anew_on_request(
     assert cli(*words).code == 0
     path.write_text(path.read_text() + "# of this year\n")
     old = cli(*words)
-    assert old.code == 0 and "mine is stale: its source has changed since 1 of its runs" in old.out
+    assert old.code == 0 and "stale, made before their source changed: mine (1 run)" in old.out
     path.write_text(PLUGIN.format(body="raise ValueError('not yet')"))
     worse = cli(*words, "--retry-stale")
-    assert worse.code == 1 and "mine is stale" in worse.out, "what was made before still stands"
+    assert worse.code == 1 and "stale, made before" in worse.out, (
+        "what was made before still stands"
+    )
     assert "! mine failed (mine-s1f1r1-" in worse.out and "ValueError: not yet" in worse.out
     path.write_text(PLUGIN.format(body="return model  # at last"))
     fresh = cli(*words, "--retry-stale")
-    assert fresh.out.count("done    mine") == 1 and "is stale" not in fresh.out
+    assert fresh.out.count("done    mine") == 1 and "stale" not in fresh.out
     assert "mine failed" not in fresh.out
 
 

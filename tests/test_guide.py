@@ -177,8 +177,11 @@ def test_examples_work_together(workshop: Path) -> None:
     assert "(figures/sure-full-10-r1.png)" in page, "the figure"
     drawn = pd.read_csv(folder / "figures" / "sure-full-10-r1.csv")
     assert {"noisy-ft", "ft"} <= set(drawn["method"])
-    assert re.search(r"^\| noise \| flagged 'utility lost' \| ok \|", page, re.M), "the control"
-    assert "## What the paper about noise claims" in page and "| Noise keeps test acc" in page
+    assert re.search(r"^\| noise \| flagged 'utility lost' \| as expected \|", page, re.M), (
+        "the control"
+    )
+    failed = "no verdict, since controls failed (original)"  # two forget sets are few
+    assert failed in page and "## What the paper about noise claims" not in page
     assert "| 87.00 ±1.50 |" in page, "what the paper printed"
 
 

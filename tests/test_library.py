@@ -42,7 +42,11 @@ def test_results_are_data_frames(results: ub.Results, finished: Path) -> None:
         frame: pd.DataFrame = getattr(results, name)
         written = pd.read_csv(tables / f"{name}.csv") if len(frame) else frame
         assert len(frame) == len(written)
-    assert set(results.verdicts["verdict"].dropna()) <= {"equivalent", "different", "inconclusive"}
+    words = {"equivalent", "no difference found", "different", "inconclusive"}
+    assert set(results.verdicts["verdict"]) <= words
+    over_all = results.verdicts[results.verdicts["audit"] == "all"]
+    assert set(over_all["label"]) == set(results.verdicts["label"])
+    assert {"auc", "rank", "flags"} <= set(results.attacks) and "auc" not in results.verdicts
     curves = results.curves
     assert {"density_forget", "roc", "class_test"} <= set(curves["curve"])
     roc = curves[(curves["curve"] == "roc") & (curves["run"] == results.runs["run"].iloc[0])]
@@ -56,7 +60,7 @@ def test_a_condition_has_typed_verdicts_tables_and_figures(results: ub.Results) 
     gap = condition.verdict("ft").gap
     assert gap is not None
     low, high = gap.interval()
-    row = results.verdicts.query("label == 'ft' and attack == 'rmia'").iloc[0]
+    row = results.attacks.query("label == 'ft' and attack == 'rmia'").iloc[0]
     assert (low, high) == (row["gap_low"], row["gap_high"])
     table = condition.table("main")
     assert list(table.frame.iloc[:, 0])[:2] == ["original", "retrain"]

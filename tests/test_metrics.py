@@ -32,11 +32,24 @@ def view(margin: np.ndarray, samples: Samples) -> View:
     return View(signals | {"modified_entropy": np.exp(-margin)}, samples)
 
 
-def test_reference_design_is_balanced() -> None:
-    member = reference_members(1000, 16, seed=0)
-    assert member.shape == (16, 1000) and (member.sum(0) == 8).all()
-    assert abs(member.sum(1) - 500).max() < 80
-    assert not np.array_equal(member, reference_members(1000, 16, seed=1))
+@pytest.mark.parametrize("n", [1000, 1001])
+def test_reference_design_is_balanced_both_ways(n: int) -> None:
+    member = reference_members(n, 16, seed=0)
+    assert member.shape == (16, n) and (member.sum(0) == 8).all()
+    assert set(member.sum(1).tolist()) == {n // 2, n - n // 2}
+    assert not np.array_equal(member, reference_members(n, 16, seed=1))
+    assert np.array_equal(member[:6], reference_members(n, 6, seed=0)), "more leave these alone"
+
+
+def test_pairs_of_references_are_halves_and_know_nothing_of_each_other() -> None:
+    n, pairs = 1000, 64
+    member = reference_members(n, 2 * pairs, seed=0)
+    assert np.array_equal(member[::2], ~member[1::2])
+    between = np.asarray(np.corrcoef(member[::2]))[np.triu_indices(pairs, 1)]
+    # Of cuts in halves that are drawn apart: mean 0, variance 1 / (n - 1).
+    assert between.mean() == pytest.approx(0, abs=4 / math.sqrt(n * len(between)))
+    assert between.std() == pytest.approx(1 / math.sqrt(n - 1), rel=0.1)
+    assert abs(between).max() < 5 / math.sqrt(n)
 
 
 def test_metrics_of_a_case_made_by_hand() -> None:

@@ -112,7 +112,7 @@ def test_only_adversarial_pairs_keep_test_accuracy(rs: float, verdict: str) -> N
     made = findings({label: {"test_accuracy": mean} for label, mean in values.items()}, methods)
     (found,) = claims(made)
     assert (found.rival, found.ending) == ("rs", verdict)
-    assert found.value == pytest.approx(95.0 - rs) and "without D_F" in found.where
+    assert found.value == pytest.approx(95.0 - rs) and "without the forget set" in found.where
 
 
 @pytest.mark.parametrize(

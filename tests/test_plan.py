@@ -22,7 +22,7 @@ from unlearnbench.planning.rows import resolve
 METHODS = registry.find("methods")
 IDS = {
     "original": "8af7c4f4a75b",
-    "reference": "6b298b92a01e",
+    "reference": "0fc8471db616",
     "retrain": "3e4829a900b3",
     "ft": "7f530a2d0683",
 }
@@ -86,10 +86,27 @@ def test_ids_of_what_was_made_before_are_still_the_same() -> None:
     assert ids == IDS
 
 
+def test_more_references_leave_those_there_are_and_none_is_one_of_version_0_1() -> None:
+    _, few = expand(["ft"])
+    _, more = expand(["ft"], references={"count": 8})
+    assert few.references == more.references[:4]
+    before = {few.nodes[run].spec.model_copy(update={"bank": 4}).id for run in few.references}
+    assert "6b298b92a01e" in before and not before & set(few.nodes)
+
+
 def test_only_rows_of_the_file_are_run_where_it_says_so() -> None:
     benchmark, _ = expand(None, methods={"rl": {}}, others=False)
     assert list(benchmark.methods) == ["retrain", "rl"]
     assert len(expand(None, methods={"rl": {}})[0].methods) > 5
+
+
+def test_some_methods_run_only_on_request() -> None:
+    asked: dict[str, Any] = {"methods": {"rl-again": {"method": "rl"}}, "on_request": ["ga", "ft"]}
+    usual = set(expand(None, **asked)[0].methods)
+    assert usual >= {"rl-again", "rl", "salun"} and not usual & {"ga", "ft"}
+    assert set(expand(["ga"], **asked)[0].methods) == {"retrain", "ga"}
+    every = set(expand(["all"], others=False, **asked)[0].methods)
+    assert every == usual | {"ga", "ft"}
 
 
 def test_a_setting_under_a_label_is_a_row_of_its_own() -> None:
@@ -116,6 +133,12 @@ def test_controls_are_rows_that_see_everything() -> None:
     accesses = {n.spec.access for n in plan.nodes.values() if n.label in controls}
     assert accesses == {"full"}
     assert set(plan.skipped) == {("ft", "forget-only")}
+
+
+def test_a_leak_is_planted_on_three_forget_sets() -> None:
+    seeds = {"originals": [1, 2, 3, 4], "forget": [1, 2, 3, 4], "runs": [1, 2, 3, 4]}
+    _, plan = expand(["ft"], controls=True, seeds=seeds)
+    assert [count(plan, name) for name in ("do-nothing", "planted-leak")] == [4, 3]
 
 
 def test_swapped_runs_need_one_more_original_and_no_more_retrains() -> None:
@@ -241,6 +264,7 @@ def test_needs_come_before_what_waits_for_them() -> None:
         ({"headline": "svc"}, "does not score all samples, so there is no FR AUC: set it"),
         ({"references": {"count": 0}}, "references.count to 2 or more, or headline to loss."),
         ({"limits": {"marginz": {}}}, "'marginz'. Did you mean 'margins'?"),
+        ({"limits": {"margins": {"rmia": 5.0}}}, "limits: margins needs because beside it: a sen"),
         ({"ulira": {"shadows": 6}}, "ulira.shadows"),
         ({"ulira": {"shadows": 4, "methods": ["fd"]}}, "Unknown method 'fd'. Did you mean 'ft'?"),
         (
@@ -265,6 +289,16 @@ def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as caught:
         expand(["ft"], **changes)
     assert message in str(caught.value)
+
+
+def test_limits_say_what_they_hold_for_and_how_they_were_set() -> None:
+    share = "33 % of the original's own gap under"
+    assert reading.validate(raw()).limits.said == f"{share} each audit"
+    declared = {"margins": {"loss": 4.0}, "because": "Set before any run."}
+    said = reading.validate(raw(limits=declared)).limits.said
+    assert said == f"4 points of Loss; {share} every other audit"
+    of_before = reading.validate(raw(limits={"equivalence": 8.0})).limits
+    assert of_before.margins == {"rmia": 8.0} and "0.1.0" in of_before.because
 
 
 def test_set_changes_settings() -> None:
@@ -327,6 +361,6 @@ def test_a_hundred_thousand_runs_are_planned_in_seconds() -> None:
         start = time.process_time()  # other tests run beside this one
         plan = expansion.expand(benchmark, METHODS).plan
         times.append(time.process_time() - start)
-        assert len(plan.nodes) == 41_000
+        assert len(plan.nodes) == 41_000 - 2_497, "of 2,500 planted leaks three are made"
     # 5 s on the machine that the limit was set on; shared ones take up to half as much again.
     assert min(times) * 100_000 / len(plan.nodes) < allowed(8)

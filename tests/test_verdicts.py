@@ -130,7 +130,9 @@ def finding(audit: str, *, small: bool = True, power: bool = True, p: float = 0.
     ("findings", "word"),
     [
         ([finding("rmia"), finding("relearning-auc")], "equivalent"),
-        ([finding("rmia")], "no difference found"),
+        ([finding("rmia")], "inconclusive"),
+        ([finding("rmia"), finding("relearning-confidence")], "inconclusive"),
+        ([finding("rmia"), finding("relearning-lite-auc")], "inconclusive"),
         ([finding("rmia"), finding("relearning-auc", power=False)], "inconclusive"),
         ([finding("rmia", power=False), finding("relearning-auc")], "inconclusive"),
         (
@@ -152,6 +154,23 @@ def finding(audit: str, *, small: bool = True, power: bool = True, p: float = 0.
 def test_the_rule(findings: list[Finding], word: str) -> None:
     assert overall(findings, RULE) == word
     assert strongest(findings).p == min(one.p for one in findings)
+
+
+def test_without_relearning_the_best_word_is_no_difference_found() -> None:
+    blind = replace(RULE, relearning=False)
+    assert overall([finding("rmia")], blind) == "no difference found"
+    assert overall([finding("rmia", small=False)], blind) == "inconclusive"
+
+
+def test_a_row_that_an_audit_has_missed_is_not_equivalent() -> None:
+    row = [finding("rmia"), finding("relearning-auc")]
+    assert overall(row, RULE, {"rmia", "relearning-auc"}) == "equivalent"
+    assert overall(row, RULE, {"rmia", "relearning-auc", "lira"}) == "inconclusive"
+
+
+def test_without_power_no_audit_calls_a_row_equivalent() -> None:
+    (one,) = worded([finding("rmia", power=False)], ["x"])
+    assert one.small and one.word == "inconclusive"
 
 
 def test_nearer_is_said_of_distances_and_not_of_values() -> None:

@@ -4,7 +4,6 @@ from .api.reports import rank as rank
 from .api.reports import report as report
 from .api.request import Setup as Setup
 from .api.request import benchmark as benchmark
-from .api.request import method as method
 from .api.results import Condition as Condition
 from .api.results import Results as Results
 from .api.results import load as load
@@ -15,5 +14,6 @@ from .authoring import Task as Task
 from .errors import UserError as UserError
 from .recipe import Optimizer as Optimizer
 from .recipe import param as param
+from .registry import method as method
 
 __version__: str

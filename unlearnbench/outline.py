@@ -2,7 +2,8 @@
 
 Planning, listing and reports need names, defaults and bounds of methods only. Importing a method
 imports torch, which takes longer than all the rest of a command. So its class is built again from
-its declarations alone, with functions that do nothing.
+its declarations alone, with functions that do nothing; one that is a subclass of another method,
+`type(ub.method("rl"))`, from those of both.
 """
 
 import ast
@@ -14,14 +15,15 @@ from pydantic.fields import FieldInfo
 
 from unlearnbench.authoring import Method, ModelAudit
 from unlearnbench.errors import UserError
-from unlearnbench.registry import Plugin, audit_class, method_class, only_subclass
+from unlearnbench.registry import Plugin, audit_class, find, get, method_class, only_subclass
+from unlearnbench.syntax import method_asked
 
 
 def settings_class(plugin: Plugin) -> type[Method]:
     """Return a class with a method's hyperparameters, without importing torch where possible.
 
-    Where its declarations need more than `unlearnbench` and `typing`, or the file builds on
-    something else, the method is imported after all.
+    Where its declarations need more than `unlearnbench`, `pathlib` and `typing`, the method is
+    imported after all.
     """
     declared = None if plugin.pickled else _declared(plugin, Method)
     return declared or method_class(plugin)
@@ -35,14 +37,33 @@ def audit_settings(plugin: Plugin) -> type[ModelAudit]:
 def _declared(plugin: Plugin, base: type) -> type[Any] | None:
     """Build a plugin's class with this base from its declarations; None where they need more."""
     try:
-        body = [_outline(node) for node in ast.parse(plugin.source()).body if _is_light(node)]
+        tree = _OnMethods().visit(ast.parse(plugin.source()))
+        body = [_outline(node) for node in tree.body if _is_light(node)]
         module = ModuleType(f"unlearnbench_settings_{plugin.name.replace('-', '_')}")
+        module.__dict__[_NAMED] = _named
         sys.modules[module.__name__] = module
         outline = ast.fix_missing_locations(ast.Module(body, []))
         exec(compile(outline, plugin.path, "exec"), module.__dict__)
         return only_subclass(plugin, module, base)
     except (SyntaxError, NameError, TypeError, AttributeError, UserError):
         return None
+
+
+_NAMED = "_settings_of_the_method"
+
+
+def _named(name: str) -> type[Method]:
+    return settings_class(get(find("methods"), "method", name))
+
+
+class _OnMethods(ast.NodeTransformer):
+    """Put the outline of a method in the place of its class where one builds on it."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        match node:
+            case ast.Call(func=ast.Name("type"), args=[asked]) if name := method_asked(asked):
+                return ast.Call(ast.Name(_NAMED, ast.Load()), [ast.Constant(name)], [])
+        return self.generic_visit(node)
 
 
 def extra(field: FieldInfo) -> dict[str, Any]:
@@ -61,9 +82,14 @@ def hyperparameters(method: type[Method]) -> dict[str, FieldInfo]:
 
 
 def _is_light(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names] == ["unlearnbench"]
     if isinstance(node, ast.ImportFrom):
-        light = {"unlearnbench", "unlearnbench.authoring", "typing", "__future__"}
-        return node.module in light or str(node.module).startswith("unlearnbench.verdicts.")
+        light = {"unlearnbench", "unlearnbench.authoring", "pathlib", "typing", "__future__"}
+        known = node.module in light or str(node.module).startswith("unlearnbench.verdicts.")
+        return known and not node.level
+    if isinstance(node, ast.Assign):
+        return isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == _NAMED
     return isinstance(node, ast.ClassDef)
 
 

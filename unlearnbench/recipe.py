@@ -29,15 +29,20 @@ def param(
     le: float | None = None,
     search: tuple[float, float] | None = None,
     source: str = "",
+    names: Literal["method", "file"] | None = None,
 ) -> Any:
     """Declare a hyperparameter: default, help text, bounds and the range to search when tuning.
 
     A `search` range whose ends differ by a factor of ten or more is searched on a log scale. A
     default outside the range means "off": then only rows that set the hyperparameter search it.
     `source` says in a few words where the default is from: paper, authors' code, ourselves.
+    `names`: the value is the name of a method, for `ub.method`, or the path of a file as seen from
+    where the command is typed, or a list of them. They are looked for before anything runs, and
+    runs that were made before one of them changed are stale.
     """
     extra: dict[str, Any] = {"search": list(search)} if search else {}
     extra |= {"source": source} if source else {}
+    extra |= {"names": names} if names else {}
     return Field(
         default=default,
         description=help,

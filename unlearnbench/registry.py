@@ -24,7 +24,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import unlearnbench
-from unlearnbench.errors import UnlearnBenchError, UserError, unknown
+from unlearnbench import syntax
+from unlearnbench.errors import DataError, UnlearnBenchError, UserError, unknown
 
 if TYPE_CHECKING:
     from unlearnbench.authoring import Method, ModelAudit
@@ -99,9 +100,26 @@ class Plugin:
         except OSError as error:
             raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
 
+    def sources(self) -> list[str]:
+        """Return its source text, then those of helpers beside it and of methods it builds on."""
+        own = self.path.resolve()
+        texts, waiting = {own: self.source()}, [(own, own.parent)]
+        while waiting:
+            file, root = waiting.pop()
+            more = [(found, root) for found in syntax.beside(texts[file], file.parent, root)]
+            if asked := syntax.methods_asked(texts[file]):
+                known = find("methods")
+                paths = [known[name].path.resolve() for name in asked & known.keys()]
+                more += [(path, path.parent) for path in paths]
+            for found, root in more:
+                if found not in texts:
+                    texts[found] = found.read_text()
+                    waiting.append((found, root))
+        return [texts.pop(own), *sorted(texts.values())]
+
     def source_hash(self) -> str:
-        """Return 16 hex digits that change when the source does."""
-        return hashlib.sha256(self.source().encode()).hexdigest()[:16]
+        """Return 16 hex digits that change when any of its sources does."""
+        return hashlib.sha256("\0".join(self.sources()).encode()).hexdigest()[:16]
 
     def summary(self) -> str:
         """Return the first line of its class's docstring, or its file's; nothing is imported."""
@@ -116,11 +134,17 @@ class Plugin:
         return next(filter(None, texts), "").partition("\n")[0]
 
     def load(self) -> ModuleType:
-        """Import it. Raises UserError, naming the file, whatever goes wrong in there."""
+        """Import it. Raises UserError, naming the file, whatever goes wrong in there.
+
+        What it imports from beside it, as `from .helper import f`, is its own, and as new as it is.
+        """
         module_name = f"{LOADED}{self.name.replace('-', '_')}_{self.source_hash()}"
         if module_name in sys.modules:
             return sys.modules[module_name]
-        spec = importlib.util.spec_from_file_location(module_name, self.path)
+        folder = self.path.parent
+        spec = importlib.util.spec_from_file_location(
+            module_name, self.path, submodule_search_locations=[str(folder)]
+        )
         if spec is None or spec.loader is None:
             raise UserError(f"{self.path} is not a Python file.")
         module = importlib.util.module_from_spec(spec)
@@ -129,7 +153,10 @@ class Plugin:
             spec.loader.exec_module(module)
         except Exception as error:
             del sys.modules[module_name]
-            raise UserError(f"{self.origin} does not import: {told(error)}") from error
+            hint = ""
+            if isinstance(error, ModuleNotFoundError) and (folder / f"{error.name}.py").is_file():
+                hint = f"; {error.name}.py is beside it: write from . import {error.name}"
+            raise UserError(f"{self.origin} does not import: {told(error)}{hint}") from error
         return module
 
 
@@ -194,6 +221,16 @@ def method_class(plugin: Plugin) -> type[Method]:
     return only_subclass(plugin, plugin.load(), Method)
 
 
+def method(name: str, **settings: Any) -> Method:
+    """Return a method by its name, with settings of its own: `method("salun", keep=0.3)`.
+
+    To run it, to hand it a model with `task.hand_to`, or for a method of one's own that is a
+    subclass of its `type`. Imports it, and torch with it. Raises UserError for an unknown name or a
+    wrong setting.
+    """
+    return build(method_class(get(find("methods"), "method", name)), name, settings)
+
+
 def _class_source(method: type[Method]) -> str:
     """Return the source of a class, the same in every process that defines it.
 
@@ -222,6 +259,20 @@ def _unpickled(pickled: bytes) -> type[Method]:
 def source(spec: DataSpec, root: Path) -> Source:
     """Make the source of a benchmark's data, looking below `root`."""
     return source_class(get(find("datasets"), "dataset", spec.name))(root, spec.path)
+
+
+def require_side(model: str, side: int | None) -> None:
+    """Raise DataError if images of this side, None if it is not known, are too small for a model.
+
+    A model whose `build` needs more than one pixel says so in its file: `SMALLEST = 32`.
+    """
+    smallest = syntax.constant(get(find("models"), "model", model).source(), "SMALLEST") or 1
+    if side is not None and side < smallest:
+        raise DataError(
+            f"Images of {side}x{side} are too small for the model {model}, which takes"
+            f" {smallest}x{smallest} and larger.",
+            "Name another model.",
+        )
 
 
 def source_class(plugin: Plugin) -> type[Source]:

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from docs.builder import markdown, printed, published, rates, reference
 from unlearnbench import registry
 from unlearnbench.audits.attacks import ATTACKS
-from unlearnbench.metrics.metric import METRICS
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.frames import RUN
+from unlearnbench.metrics.metric import METRICS, of_kind
 from unlearnbench.outline import settings_class
 from unlearnbench.planning.reading import read, validate
 from unlearnbench.reporting.figures import FIGURES
 from unlearnbench.reporting.tables.audit import P_VALUE
 from unlearnbench.reporting.tables.table import Table, interval
 from unlearnbench.reporting.tables.table import text as text_column
-from unlearnbench.reporting.write import bibliography
+from unlearnbench.reporting.write import bibliography, write_report
 
 
-def text(path: Path) -> str:
-    """Take in a page of Markdown without its title."""
-    lines = path.read_text().splitlines()
+def meaning(path: Path) -> str:
+    """Say what the numbers of a benchmark mean, as its report does; path: its file."""
+    benchmark, nothing = validate(read(path)), pd.DataFrame()
+    runs = pd.DataFrame(columns=[*RUN, *of_kind("cost")])
+    unmade = Findings(benchmark, runs, nothing, nothing, references=benchmark.references.count)
+    with TemporaryDirectory() as place:
+        write_report(unmade, Path(place))
+        lines = Path(place, "reading.md").read_text().splitlines()
     return "\n".join(line for line in lines if not line.startswith("# ")).strip()
 
 
@@ -32,12 +40,17 @@ def main_table(path: Path) -> str:
 
 
 def audit(path: Path) -> str:
-    """Tabulate what one attack made of each row; path: the CSV that was published of it."""
+    """Tabulate what one attack made of each row; path: the CSV that was published of it.
+
+    Of 0.1.0 the AUCs alone: its gaps and verdicts took its retrained models for what is known.
+    """
     frame = pd.read_csv(path).rename(columns={"low": "auc_low", "high": "auc_high"})
-    columns = [
-        text_column("Method", "method"),
-        interval("AUC % [95 %]", "auc"),
-        interval("Gap to retrain [95 %]", "gap", "+"),
+    columns = [text_column("Method", "method"), interval("AUC % [95 %]", "auc")]
+    if published.of_before(published.load(path.parent)):
+        left_out = "gaps and verdicts of 0.1.0 are left out, since they were not against 50."
+        return f"{Table('', frame, columns).to_markdown()}\n\n- Warning: {left_out}"
+    columns += [
+        interval("Gap to 50 [95 %]", "gap", "+"),
         P_VALUE,
         text_column("Verdict", "verdict"),
     ]
@@ -76,11 +89,12 @@ def bibtex(_: Path) -> str:
 
 
 PARTS: dict[str, markdown.Part] = {
-    "text": text,
+    "meaning": meaning,
     "code": markdown.code,
     "main": main_table,
     "origin": lambda path: published.origin(published.load(path)),
     "audit": audit,
+    "tenth": lambda path: published.tenth(published.load(path)),
     "claims": lambda _: published.claims(),
     "experiments": lambda _: published.experiments(),
     "published": lambda path: printed.tables(validate(read(path))),

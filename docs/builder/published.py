@@ -20,7 +20,9 @@ from typing import Any
 import unlearnbench as ub
 from docs.builder.markdown import ROOT
 from unlearnbench.audits.attacks import ULIRA
+from unlearnbench.audits.parts import audit_title
 from unlearnbench.files import write_text
+from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.planning.reading import as_toml
 from unlearnbench.reporting.summary import of_condition
 from unlearnbench.reporting.tables.papers import claims_tables
@@ -92,7 +94,7 @@ def publish_audit(name: str) -> None:
     """Copy what U-LiRA made of each row, of a run that was asked for it."""
     results = ub.load(Path("results", name))
     folder = RESULTS / f"{name}@{machine(_environment(results))}"
-    verdicts = results.verdicts.rename(columns={"label": "method"})
+    verdicts = results.attacks.rename(columns={"label": "method"})
     columns = ["method", "access", "fraction", "request", "attack", "auc", "low", "high"]
     columns += ["gap", "gap_low", "gap_high", "p", "verdict"]
     audited = verdicts.loc[verdicts["attack"] == ULIRA, columns]
@@ -153,15 +155,24 @@ def origin(results: ub.Results) -> str:
     """Say when, where and with which seeds results were made."""
     benchmark = results.findings.benchmark
     made = json.loads((results.folder / "origin.json").read_text())
-    seeds, limits = benchmark.seeds, benchmark.limits
+    seeds, limits, main = benchmark.seeds, benchmark.limits, benchmark.headline
+    verdicts = f"equivalent within {limits.said}"
+    if of_before(results):
+        points = f"{limits.margins[main]:g} points of {audit_title(main)}"
+        verdicts = f"verdicts of 0.1.0 (equivalent within {points})"
     return (
         f"Made by `unlearnbench run {benchmark.name}` and `unlearnbench report {benchmark.name}` on"
         f" {made['made']}: seeds {seeds.forget[0]} to {seeds.forget[-1]} for originals, forget sets"
         f" and runs, {seeds.retrains} retrained models a forget set, one of them held out,"
-        f" {benchmark.references.count} references, equivalent within {limits.said},"
+        f" {benchmark.references.count} references, {verdicts},"
         f" {made['cores']} cores ({made['processor']}), torch {made['torch']}. ± is the"
         " standard deviation over runs. With one request AMUN-adaptive is AMUN by definition."
     )
+
+
+def of_before(results: ub.Results) -> bool:
+    """Say whether verdicts are those of 0.1.0, see `OLD`."""
+    return any(condition.old for condition in results.conditions)
 
 
 def warned(condition: ub.Condition) -> str:
@@ -173,8 +184,27 @@ def warned(condition: ub.Condition) -> str:
 def claims() -> str:
     """Tabulate what all published results say about the claims of papers."""
     by_name = {one.findings.benchmark.name: one.findings for one in published()}
-    tables = claims_tables(by_name)
-    return "\n\n".join(f"{table.to_markdown()}\n\n{table.caption}" for table in tables)
+    shown = [f"{one.to_markdown()}\n\n{one.caption}" for one in claims_tables(by_name)]
+    if any(map(of_before, published())):
+        shown.insert(0, f"- Warning: {OLD} Here: the rows that say (of 0.1.0).")
+    return "\n\n".join(shown)
+
+
+def tenth(results: ub.Results, label: str = "amun") -> str:
+    """Say of a row that its mean AUC hides how it fares on what models memorise most."""
+    condition = results.condition()
+    right = condition.stacked("decile_accuracy")
+    own, ideal = (
+        f"{right[row][:, -1].mean():.1f} ±{right[row][:, -1].std(ddof=1):.1f} %"
+        for row in (label, RETRAIN)
+    )
+    aucs = [f"{condition.verdict(row).auc.value:.1f}" for row in (label, RETRAIN)]
+    return (
+        f"A mean does not tell all. On {results.findings.benchmark.name},"
+        f" {condition.title(label)}'s FT AUC is close to retrain's ({' against '.join(aucs)}). But"
+        " of the tenth of the forget samples that models memorise most, its models still get"
+        f" {own} right, retrained ones {ideal} ({len(right[label])} seeds)."
+    )
 
 
 def experiments() -> str:

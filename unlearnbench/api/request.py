@@ -15,6 +15,7 @@ from unlearnbench.errors import UserError
 from unlearnbench.planning import reading, rows
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned, expand
+from unlearnbench.planning.sources import named_by
 from unlearnbench.registry import Plugin
 from unlearnbench.scheduling.placement import Placement, choose
 
@@ -74,15 +75,6 @@ def benchmark(source: str | Path | Mapping[str, Any], *, seeds: int | None = Non
     """
     raw = source if isinstance(source, Mapping) else reading.read(reading.locate(str(source)))
     return Setup(dict(raw)).repeated(seeds)
-
-
-def method(name: str, **settings: Any) -> Method:
-    """Return a method by its name, with settings of its own: `method("salun", keep=0.3)`.
-
-    Imports it, and torch with it. Raises UserError for an unknown name or a wrong setting.
-    """
-    plugin = registry.get(registry.find("methods"), "method", name)
-    return registry.build(registry.method_class(plugin), name, settings)
 
 
 @dataclass(frozen=True)
@@ -181,6 +173,8 @@ def prepare(request: Request, repetitions: int | None = None) -> Planned:
     asked = request.asked
     benchmark = Setup(asked.raw).repeated(repetitions).benchmark
     resolved, broken = rows.resolve(benchmark, asked.plugins, asked.labels)
+    for row in rows.entrants(resolved, asked.plugins):
+        list(named_by(row.label, type(row.method), row.row.settings))  # or say what is not there
     planned = expand(resolved, asked.plugins, keep_weights=request.keep_weights)
     for label, reason in broken.items():
         planned.plan.skipped |= {(label, access): reason for access in resolved.access}

@@ -15,8 +15,9 @@ from unlearnbench import registry
 from unlearnbench.authoring import Method
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.evaluation.findings import RUN, Findings
 from unlearnbench.evaluation.findings import Condition as Judged
+from unlearnbench.evaluation.findings import Findings
+from unlearnbench.evaluation.frames import RUN
 from unlearnbench.metrics.curves import abscissa
 from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.reporting.summary import warnings
@@ -87,12 +88,23 @@ class Results:
 
     @property
     def verdicts(self) -> pd.DataFrame:
-        """One row a label and attack: AUC and gap with intervals, p, verdict, rank, flags."""
+        """One row a label and audit: gap with interval, p, verdict; audit "all": over all of them.
+
+        Empty for findings of 0.1.0, which had no verdicts but those of single attacks.
+        """
+        return self.findings.verdicts
+
+    @property
+    def attacks(self) -> pd.DataFrame:
+        """One row a label and attack: AUC and gap with intervals, p, its own verdict, rank, flags.
+
+        The verdict is of that attack alone.
+        """
         return self.findings.attacks
 
     @property
     def pairs(self) -> pd.DataFrame:
-        """One row a pair of methods and attack: by how much their AUCs differ."""
+        """One row a pair of methods and attack: by how much nearer to retrain the first is."""
         return self.findings.pairs
 
     @property

@@ -5,14 +5,14 @@ its AUC on the most memorised tenth; the confidence on D_F and on D_T. An audit 
 such as relearning, makes other models, of which the same is read, and the accuracy on D_F.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from unlearnbench.audits import roc
-from unlearnbench.audits.attacks import FPRS, ULIRA, Attacked, View, attack_title
+from unlearnbench.audits.attacks import FPRS, ULIRA, Attacked, Samples, View, attack_title
 from unlearnbench.audits.references import DECILES, deciles
-from unlearnbench.audits.roc import Floats, Part, mean_of
+from unlearnbench.audits.roc import Floats, Index, Part, mean_of
 
 TAIL = FPRS[0]
 TPR = "tpr-"
@@ -25,9 +25,18 @@ ACCURACY = "forget-accuracy"
 """No audit of its own, but read of models that audits make."""
 TITLES = {
     "memorised": "Memorised tenth",
-    "forget-confidence": "Confidence on D_F",
-    "test-confidence": "Confidence on D_T",
+    "forget-confidence": "Forget confidence",
+    "test-confidence": "Test confidence",
 }
+SHARED = ("retain", "others")
+"""Groups of samples that are the same in all runs, or nearly."""
+GROUPS = {
+    "fr_auc": ("retain", "forget"),
+    "rt_auc": ("retain", "others"),
+    "all_ft_auc": ("all_forgotten", "others"),
+    "all_fr_auc": ("retain", "all_forgotten"),
+}
+"""Which groups of samples a metric's AUC tells apart, the one that scores higher first."""
 OF_MODELS = {"auc": "FT AUC", "accuracy": "accuracy", "confidence": "confidence"}
 """What is read of the models that an audit of models makes, on forget samples."""
 
@@ -64,6 +73,43 @@ def of_memorised(found: Part, scores: Floats, memorisation: Floats) -> dict[str,
         return {}
     placed = roc.placements(scores[tenth], scores[found.others])
     return {"memorised": Part(found.forget_set, tenth, found.others, *placed)}
+
+
+def of_groups(samples: Samples, scores: Floats, forget_set: str) -> dict[str, Part]:
+    """Return the AUCs of other groups of samples than those of audits, by metric.
+
+    Samples that runs share are on the side of the non-members: forget sets that agree say nothing
+    of how sure the mean is in them. Nothing of groups that the attack has no scores of.
+    """
+    parts = {}
+    for metric, groups in GROUPS.items():
+        if "all_forgotten" in groups and not len(samples.earlier):
+            continue
+        index = {group: getattr(samples, group) for group in groups}
+        own = [scores[at] for at in index.values()]
+        if not all(np.isfinite(values).all() for values in own):
+            continue
+        placed = dict(zip(groups, roc.placements(*own), strict=True))
+        varying, shared = (
+            _joined([(index[name], placed[name]) for name in groups if (name in SHARED) == same])
+            for same in (False, True)
+        )
+        parts[metric] = Part(forget_set, varying[0], shared[0], varying[1], shared[1])
+    return parts
+
+
+def _joined(groups: Sequence[tuple[Index, Floats]]) -> tuple[Index, Floats]:
+    """Put groups of samples together as one, whose mean has the sum of their variances.
+
+    groups: indices, and what each sample brings, with the same mean in each.
+    """
+    if not groups:
+        return np.empty(0, dtype=np.int64), np.empty(0)
+    if len(groups) == 1:
+        return groups[0]
+    total = sum(len(index) for index, _ in groups)
+    brought = [at.mean() + (at - at.mean()) * total / len(at) for _, at in groups]
+    return np.concatenate([index for index, _ in groups]), np.concatenate(brought)
 
 
 def audit_title(audit: str) -> str:

@@ -26,7 +26,11 @@ Plugins = Annotated[
 ]
 Results = Annotated[Path, typer.Option(help="Folder that results are kept in.")]
 Methods = Annotated[
-    str | None, typer.Option(help="Only these, separated by commas; all if absent.")
+    str | None,
+    typer.Option(
+        help="Only these, separated by commas; all: every method there is. By default those that"
+        " the benchmark runs."
+    ),
 ]
 Seeds = Annotated[int | None, typer.Option(min=1, help="How often to repeat everything.")]
 Changes = Annotated[

@@ -218,12 +218,22 @@ def require_partition(indices: Indices, n: int) -> None:
         raise AssertionError("forget, earlier and retain sets do not partition the training set")
 
 
-def reference_members(n: int, bank: int, seed: int) -> NDArray[np.bool_]:
-    """Return [bank, n]: which of the pooled n samples each reference model is trained on.
+def reference_member(n: int, place: int, seed: int) -> NDArray[np.bool_]:
+    """Return which of the pooled n samples the reference model at a place is trained on, [n].
 
-    Every sample is in exactly half of the models (the balanced design of RMIA and LiRA), forget and
-    test samples alike: references trained on halves of the training set alone would put an exactly
-    retrained model's AUC far below 50.
+    Models 0 and 1, 2 and 3, ... are trained on the two halves of a cut of their own, as in RMIA's
+    code: every model has half of the samples (of an odd number, one less or one more), and every
+    sample is in exactly half of the models, however many pairs there are. Forget and test samples
+    alike: references trained on halves of the training set alone would put an exactly retrained
+    model's AUC far below 50. More references leave the first of them as they are.
     """
-    draw = np.random.default_rng(seed_for(seed, "reference halves"))
-    return draw.random((bank, n)).argsort(axis=0) < bank // 2
+    pair, second = divmod(place, 2)
+    order = np.random.default_rng(seed_for(seed, "reference halves", pair)).permutation(n)
+    member = np.full(n, bool(second))
+    member[order[: n // 2]] ^= True
+    return member
+
+
+def reference_members(n: int, count: int, seed: int) -> NDArray[np.bool_]:
+    """Return the same of the first so many reference models, [count, n]."""
+    return np.stack([reference_member(n, place, seed) for place in range(count)])

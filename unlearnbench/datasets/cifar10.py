@@ -2,6 +2,8 @@
 
 from unlearnbench.data.vision import TorchvisionSource
 
+SIDE = 32
+
 
 class Cifar10(TorchvisionSource):
     """60,000 colour images, 32x32 pixels, 10 classes; through torchvision."""

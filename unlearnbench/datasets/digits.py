@@ -7,6 +7,8 @@ import numpy as np
 
 from unlearnbench.data import Pool, Source
 
+SIDE = 8
+
 
 class Digits(Source):
     """1,797 grey images of handwritten digits, 8x8 pixels, 10 classes; ships with scikit-learn.

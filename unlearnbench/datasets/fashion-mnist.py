@@ -2,6 +2,8 @@
 
 from unlearnbench.data.vision import TorchvisionSource
 
+SIDE = 28
+
 
 class FashionMnist(TorchvisionSource):
     """70,000 grey images of clothes, 28x28 pixels, 10 classes; through torchvision."""

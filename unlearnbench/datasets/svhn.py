@@ -2,6 +2,8 @@
 
 from unlearnbench.data.vision import TorchvisionSource
 
+SIDE = 32
+
 
 class Svhn(TorchvisionSource):
     """99,289 colour images of house numbers, 32x32 pixels, 10 classes; through torchvision."""

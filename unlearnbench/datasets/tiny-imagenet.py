@@ -8,6 +8,8 @@ from PIL import Image
 from unlearnbench.data import Images, Labels
 from unlearnbench.data.vision import FolderSource, stack
 
+SIDE = 64
+
 
 class TinyImageNet(FolderSource):
     """110,000 colour images, 64x64 pixels, 200 classes; its validation part is the test set."""

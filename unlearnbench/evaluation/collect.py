@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,20 +14,26 @@ import pandas as pd
 
 from unlearnbench import audits, evaluation, metrics, registry, verdicts
 from unlearnbench.audits.attacks import attack_title
-from unlearnbench.evaluation.findings import FRAMES, Findings, frame, listed, run_columns
+from unlearnbench.errors import UserError
+from unlearnbench.evaluation.findings import FRAMES, Findings
+from unlearnbench.evaluation.frames import frame, listed, run_columns
 from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.files import write_text
 from unlearnbench.metrics.gaps import with_gaps
-from unlearnbench.metrics.metric import METRICS, OfRecord, of_type
+from unlearnbench.metrics.metric import GROUP, METRICS, OfRecord, of_type
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles
+from unlearnbench.planning.sources import Code
 from unlearnbench.storage.store import Store
 
-AGAIN = ("forget_accuracy", "forget_confidence", "ft_auc")
-"""Metrics of the models that audits make, which stand beside those of the run audited."""
+AGAIN = {"forget_accuracy": "accuracy", "forget_confidence": "confidence", "ft_auc": "auc"}
+"""Metrics of the models that audits make, which stand beside those of the run audited.
+
+And what of them is compared with retrain's, if the audit asks for it.
+"""
 Records = dict[str, dict[str, Any]]  # by run
 
 
@@ -48,16 +55,18 @@ def collect(planned: Planned, store: Store) -> Findings:
         write_text(path, text)
         # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
+    looked = _audited(plan, store)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
-    runs, attacks, pairs, verdicts = (frame(stored[name]) for name in FRAMES)
+    runs, attacks, pairs, verdicts, intervals = (frame(stored[name]) for name in FRAMES)
     return Findings(
         benchmark,
         runs,
         attacks,
         pairs,
         verdicts,
+        intervals,
         curves=stored["curves"],
-        details={run: _details(record) for run, record in records.items()},
+        details={run: _details(record) | looked.get(run, {}) for run, record in records.items()},
         skipped=[
             {"label": label, "access": access, "reason": reason}
             for (label, access), reason in plan.skipped.items()
@@ -86,33 +95,48 @@ def collect(planned: Planned, store: Store) -> Findings:
 def stale_runs(planned: Planned, store: Store, records: Records | None = None) -> dict[str, str]:
     """Name, of each finished run that would come out otherwise now, what has another source.
 
-    That is its row, whose method or audit has changed, or its data set.
+    That is its row, whose method or audit has changed, its data set or its model.
     """
-    known, plan = records or {}, planned.plan
+    known, plan, asked = records or {}, planned.plan, planned.benchmark
+    everything, audits = planned.plugins | registry.find("controls"), registry.find("model_audits")
     methods = {node.spec.method for node in plan.nodes.values() if node.spec.method}
-    everything = planned.plugins | registry.find("controls")
-    current = {method: everything[method].source_hash() for method in methods}
-    audits = {name: found.source_hash() for name, found in registry.find("model_audits").items()}
-    data = planned.benchmark.data.name
-    data_now = registry.get(registry.find("datasets"), "dataset", data).source_hash()
+    codes = {method: Code.of_method(everything[method]) for method in methods}
+    audit_codes = {name: Code.of_audit(audits[name]) for name in asked.model_audits}
+    data = registry.get(registry.find("datasets"), "dataset", asked.data.name)
+    model = registry.get(registry.find("models"), "model", asked.model)
+    now = {
+        f"data set {data.name}": ("data source", data.source_hash()),
+        f"model {model.name}": ("model source", model.source_hash()),
+    }
     stale: dict[str, str] = {}
     for run, node in plan.nodes.items():
-        spec = node.spec
-        source = audits[spec.audit] if spec.audit else current.get(str(spec.method))
+        if not store.done(run):
+            continue
+        spec, record = node.spec, known[run] if run in known else store.record(run)
+        others = [name for name, (key, source) in now.items() if record.get(key, source) != source]
+        code = audit_codes[spec.audit] if spec.audit else codes.get(str(spec.method))
         looked_at = {spec.start, spec.other} if spec.audit else set()
-        if store.done(run):
-            record = known[run] if run in known else store.record(run)
-            if record.get("data source", data_now) != data_now:
-                stale[run] = f"data set {data}"
-            elif source not in (None, record.get("source")) or looked_at & stale.keys():
-                stale[run] = node.label
+        if others:
+            stale[run] = others[0]
+        elif (code and _changed(code, record)) or looked_at & stale.keys():
+            stale[run] = node.label
     return stale
+
+
+def _changed(code: Code, record: dict[str, Any]) -> bool:
+    """Say whether a run would have another source now; not if what it names is not here."""
+    with suppress(UserError):
+        return code.under(record["spec"]["settings"]) != record.get("source")
+    return False
 
 
 def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dict[str, Any]:
     """Put what was measured, and what it amounts to, in plain values."""
     runs = _runs(benchmark, measured, records)
     judged = judge_all(benchmark, measured, runs, controls())
+    names = [*GROUP, "label", "metric", "low", "high"]
+    rows = [(*key, *ends) for key, ends in measured.intervals.items()]
+    frames = runs, *judged, pd.DataFrame(rows, columns=names)
     return {
         "offline_a": measured.offline_a,
         "broken": [
@@ -130,7 +154,7 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
             for seeds in measured.same
         ],
         "curves": [found.curves for found in measured.cells.values()],
-        **{name: listed(table) for name, table in zip(FRAMES, (runs, *judged), strict=True)},
+        **{name: listed(table) for name, table in zip(FRAMES, frames, strict=True)},
     }
 
 
@@ -158,6 +182,27 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
             "radii": {f"{radius:g}": radii[radius] for radius in sorted(radii)},
         }
     return kept
+
+
+def _audited(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
+    """Return by run, under "audits", what each audit of its model took and noted, in numbers."""
+    looked: dict[str, dict[str, Any]] = {}
+    for audit, cells in plan.audited.items():
+        for run in dict.fromkeys(cell.run for cell in cells if store.done(cell.run)):
+            record = store.record(run)
+            found = {"seconds": record["seconds"]["total"]} | dict(_numbers(record["notes"]))
+            of_run = looked.setdefault(str(plan.nodes[run].spec.start), {"audits": {}})
+            of_run["audits"][audit] = found
+    return looked
+
+
+def _numbers(notes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the numbers of notes by name, those of a table inside as table.name."""
+    for name, value in notes.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{name}.")
+        elif isinstance(value, (int, float)):
+            yield f"{prefix}{name}", float(value)
 
 
 def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.DataFrame:

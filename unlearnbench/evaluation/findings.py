@@ -14,20 +14,19 @@ from numpy.typing import NDArray
 from unlearnbench import registry
 from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.errors import unknown
+from unlearnbench.evaluation.frames import RUN, as_rows, frame, listed
 from unlearnbench.metrics.curves import Curves
 from unlearnbench.metrics.gaps import noise_band, summarise, usual_number
 from unlearnbench.metrics.metric import GROUP, of_kind
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Cell, same_runs
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, same_runs
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import controls, titles
 from unlearnbench.verdicts.audit import ALL, Finding
 from unlearnbench.verdicts.pairs import against
 from unlearnbench.verdicts.verdict import Expectation, Verdict
 
-FRAMES = ("runs", "attacks", "pairs", "verdicts")
-RUN = ["label", *GROUP, "original_seed", "forget_seed", "run_seed", "run"]
-"""Columns that say which run a row is of."""
+FRAMES = ("runs", "attacks", "pairs", "verdicts", "intervals")
 FORGOTTEN = {
     "random": "",
     "class": "of a class ",
@@ -37,13 +36,6 @@ FORGOTTEN = {
 }
 EXPECTED = {ORIGINAL: Expectation("told"), HELD_OUT: Expectation("alike")}
 """What must come out of rows that every benchmark has; `Findings.controls` has the others."""
-
-
-def run_columns(cell: Cell) -> dict[str, Any]:
-    """Return which run a cell's row is of, by the columns RUN."""
-    seeds = cell.seeds if len(cell.seeds) == 3 else (None, *cell.seeds)
-    keys = (cell.label, cell.access, cell.fraction, cell.request, *seeds, cell.run)
-    return dict(zip(RUN, keys, strict=True))
 
 
 @dataclass
@@ -69,6 +61,7 @@ class Findings:
     attacks: pd.DataFrame
     pairs: pd.DataFrame
     verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    intervals: pd.DataFrame = field(default_factory=pd.DataFrame)
     curves: list[Curves] = field(default_factory=list)
     details: dict[str, dict[str, Any]] = field(default_factory=dict)
     skipped: list[dict[str, str]] = field(default_factory=list)
@@ -90,9 +83,10 @@ class Findings:
         auc = self.attacks
         if len(auc):
             auc = auc[auc["attack"] == self.benchmark.headline]
-        ends = {
-            (*(row[name] for name in GROUP), row["label"], "ft_auc"): (row["low"], row["high"])
-            for row in as_rows(auc)
+        rows = [*as_rows(auc.assign(metric="ft_auc")), *as_rows(self.intervals)]
+        ends: dict[tuple[Any, ...], tuple[Any, Any]] = {
+            tuple(row[name] for name in (*GROUP, "label", "metric")): (row["low"], row["high"])
+            for row in rows
         }
         return summarise(self.runs, ends)
 
@@ -106,15 +100,22 @@ class Findings:
         """Return what was found where all controls came out: runs of other conditions left out."""
         void = [condition.key for condition in self.conditions if condition.voided]
         keys = self.runs[GROUP].itertuples(index=False, name=None)
-        return replace(self, runs=self.runs[[key not in void for key in keys]])
+        return replace(self, runs=self.runs.loc[[key not in void for key in keys]])
 
     @cached_property
     def cost(self) -> pd.DataFrame:
-        """One row a run with what it cost: seconds, by part too, gradients, memory in MB."""
+        """One row a run with what it cost: seconds, by part too, gradients, memory in MB.
+
+        The seconds of its audits are no part of its own.
+        """
         cost = self.runs[[*RUN, *of_kind("cost")]]
         parts = [self.details[run]["seconds"] for run in cost["run"]]
         for name in sorted({name for part in parts for name in part} - {"total"}):
             cost = cost.assign(**{f"seconds: {name}": [part.get(name, 0.0) for part in parts]})
+        audits = [self.details[run].get("audits", {}) for run in cost["run"]]
+        for name in sorted({name for own in audits for name in own}):
+            took = [own[name]["seconds"] if name in own else np.nan for own in audits]
+            cost = cost.assign(**{f"audit: {name}": took})
         return cost
 
     def as_json(self) -> str:
@@ -266,11 +267,12 @@ class Condition:
         """Return in a word or two what came out of a row.
 
         That is why it is not ranked, or else its verdict: over all audits, in findings of 0.1.0 by
-        the attack behind FT AUC. None where nothing was decided.
+        the attack behind FT AUC. None where nothing was decided, "void" where a control failed.
         """
         judged = self.verdicts().get(label)
         decided = judged and judged.finding if self.old else self.overall(label)
-        return (judged.flags if judged else "") or (decided.word if decided else None)
+        word = "void" if self.voided and decided else decided.word if decided else None
+        return (judged.flags if judged else "") or word
 
     @cached_property
     def powerless(self) -> list[str]:
@@ -279,6 +281,25 @@ class Condition:
             audit
             for audit, rows in self.audits.items()
             if audit != ALL and not any(finding.power for finding in rows.values())
+        ]
+
+    def margins(self, audit: str) -> tuple[float | None, float | None]:
+        """Return how large a gap may be and be small enough for an audit, and what it can show.
+
+        The second is the smallest margin that a perfect retrain would pass four times in five.
+        """
+        rows = self.audits[audit]
+        leak, perfect = rows.get(ORIGINAL), rows.get(HELD_OUT)
+        others = [one.attainable for name, one in rows.items() if name != ORIGINAL]
+        best = min((value for value in others if value is not None), default=None)
+        return leak.margin if leak else None, perfect.attainable if perfect else best
+
+    def lacking(self, label: str) -> list[str]:
+        """List the audits that were made of other methods, and not of this one."""
+        return [
+            audit
+            for audit, rows in self.audits.items()
+            if label not in rows and set(rows) & set(self.methods)
         ]
 
     def differing(self, label: str) -> tuple[int, int]:
@@ -294,7 +315,8 @@ class Condition:
         """Compare every other method with one, by their distance to retrain in FT AUC.
 
         label: by default of `nearest`. Returns a row a method, columns as in `against`; p is
-        adjusted for these comparisons alone (Holm). Empty where there is nothing to compare, as in
+        adjusted (Holm) for these comparisons, and by default, where the data chose the row, for all
+        pairs. Empty where there is nothing to compare, as in
         findings of 0.1.0. Raises UserError where the method is in no pair.
         """
         compared = self._compared
@@ -303,7 +325,8 @@ class Condition:
         labels = {pair[side] for pair in compared for side in ("nearer", "farther")}
         if label is not None and label not in labels:
             raise unknown("row that is compared", label, labels)
-        return pd.DataFrame(against(compared, str(label or self.nearest)))
+        chosen = str(label or self.nearest)
+        return pd.DataFrame(against(compared, chosen, named=label is not None))
 
     @cached_property
     def nearest(self) -> str | None:
@@ -369,31 +392,3 @@ class Condition:
         """Return what the records of a row's runs say beside numbers."""
         own = self.every_run[self.every_run["label"] == label]
         return [self.findings.details[run] for run in own["run"]]
-
-
-def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a frame's rows as dictionaries, None for what is missing."""
-    rows = _plain(frame).to_dict("records")
-    return [{str(key): value for key, value in row.items()} for row in rows]
-
-
-def listed(table: pd.DataFrame) -> dict[str, list[Any]]:
-    """Return a frame's columns as plain values, None for what is missing."""
-    return {str(name): values for name, values in _plain(table).to_dict("list").items()}
-
-
-def frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
-    """Make a frame of columns that `listed` has written."""
-    made = pd.DataFrame(
-        {
-            name: pd.Series(values, dtype=float if all(v is None for v in values) else None)
-            for name, values in columns.items()
-        }
-    )
-    if "original_seed" in made:
-        made["original_seed"] = made["original_seed"].astype("Int64")  # a retrain has none
-    return made
-
-
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.astype(object).where(frame.notna(), None)

@@ -16,6 +16,7 @@ from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, same_runs
 from unlearnbench.verdicts import verdict
 from unlearnbench.verdicts.audit import (
     ALL,
+    RELEARNING,
     Finding,
     Rule,
     Trials,
@@ -79,10 +80,10 @@ def judge_all(
 
 
 def _with_twins(rows: list[dict[str, Any]], twins: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Give each row that is another's runs under a second name what that one has."""
+    """Give each row that is another's runs under a second name what that one has, if anything."""
     first = {(row["label"], row.get("audit")): row for row in rows}
     return [
-        first[twins.get(row["label"], row["label"]), row.get("audit")] | {"label": row["label"]}
+        first.get((twins.get(row["label"]), row.get("audit")), row) | {"label": row["label"]}
         for row in rows
     ]
 
@@ -92,10 +93,12 @@ def _over_audits(findings: list[Finding], rule: Rule) -> Iterator[dict[str, Any]
     by_label: dict[str, list[Finding]] = {}
     for one in findings:
         by_label.setdefault(one.label, []).append(one)
+    # U-LiRA alone is made of the methods that a benchmark names.
+    powered = {one.audit for one in findings if one.power} - NULLS.keys()
     for label, own in by_label.items():
         for one in own:
             yield {"label": label, "audit": one.audit, "sets": one.sets} | finding_columns(one)
-        most, word = strongest(own), overall(own, rule)
+        most, word = strongest(own), overall(own, rule, powered)
         row = {"label": label, "audit": ALL, "sets": most.sets} | finding_columns(most)
         yield row | {"verdict": word, "strongest": most.audit}
 
@@ -103,7 +106,8 @@ def _over_audits(findings: list[Finding], rule: Rule) -> Iterator[dict[str, Any]
 def _rule(benchmark: Benchmark) -> Rule:
     limits = benchmark.limits
     main = benchmark.headline
-    return Rule(limits.share, limits.margins, RETRAIN, ORIGINAL, HELD_OUT, main)
+    relearning = RELEARNING in benchmark.model_audits
+    return Rule(limits.share, limits.margins, RETRAIN, ORIGINAL, HELD_OUT, main, relearning)
 
 
 Attacks = dict[str, dict[str, dict[tuple[int, ...], Attacked]]]

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from unlearnbench.metrics.metric import OfModel, OfModels, OfScores, Seen, ToRet
 from unlearnbench.outline import audit_settings
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, Access, Cell, Plan
 from unlearnbench.storage.store import OTHER_DATA, Store
+from unlearnbench.verdicts.inference import combine
 from unlearnbench.verdicts.verdict import broken
 
 NO_CHANGE = 1e-3
@@ -41,14 +42,15 @@ NO_CHANGE = 1e-3
 class Evaluation:
     """Hold what was measured of one model; parts: by audit of signals, those of attacks too.
 
-    forget_seed: the first one that draws this forget set; no_op: it is the model that its method
-    was given.
+    groups: the AUCs of other groups of samples, by metric, until they are averaged; forget_seed:
+    the first one that draws this forget set; no_op: it is the model that its method was given.
     """
 
     values: dict[str, float]
     attacks: dict[str, Attacked]
     curves: Curves
     parts: dict[str, Part] = field(default_factory=dict)
+    groups: dict[str, Part] = field(default_factory=dict)
     forget_seed: int | None = None
     no_op: bool = False
 
@@ -77,6 +79,7 @@ def evaluate(
     if twin is not None and ATTACKS[headline].possible(twin[0], references):
         swapped = score(headline, twin[0], references), twin[1]
     seen, found, memorised = Seen(view, swapped), {}, dict[str, Part]()
+    groups: dict[str, Part] = {}
     values = {metric.name: metric.function(seen) for metric in of_type(OfModel)}
     for attack in dict.fromkeys([headline, *attacks]):
         if not ATTACKS[attack].possible(view, references):
@@ -84,6 +87,7 @@ def evaluate(
         scores = score(attack, view, references)
         if attack == headline:
             values |= {metric.name: metric.function(seen, scores) for metric in of_type(OfScores)}
+            groups = parts.of_groups(view.samples, scores, str(forget_set))
         others = ATTACKS[attack].others(view)
         found[attack] = attacked(scores, view.samples.forget, others, forget_set)
         if attack == headline and references is not None:
@@ -91,18 +95,21 @@ def evaluate(
             memorised = parts.of_memorised(auc, scores, memorisation)
     known = {name: value for name, value in values.items() if value is not None}
     more = parts.of_attacks(found) | parts.of_signals(view, str(forget_set))
-    return Evaluation(known, found, curves(view, references, headline), more | memorised)
+    drawn = curves(view, references, headline)
+    return Evaluation(known, found, drawn, more | memorised, groups)
 
 
 @dataclass
 class Measured:
     """Hold what was measured: by cell, of U-LiRA by access, fraction, label; broken: why not.
 
-    audited: by audit of models what its models look like, by the cell without its run; lacking: by
-    attack, how many cells lack a signal that it needs, of themselves or of references.
+    intervals: 95 % of the mean AUC of other groups of samples, by access, fraction, request, label
+    and metric; audited: by audit of models what its models look like, by the cell without its run;
+    lacking: by attack, how many cells lack a signal that it needs, of themselves or of references.
     """
 
     cells: dict[Cell, Evaluation] = field(default_factory=dict)
+    intervals: dict[tuple[Any, ...], tuple[float, float]] = field(default_factory=dict)
     audited: dict[str, dict[Cell, Evaluation]] = field(default_factory=dict)
     ulira: dict[tuple[Access, float, str], list[Attacked]] = field(default_factory=dict)
     broken: dict[Cell, str] = field(default_factory=dict)
@@ -121,6 +128,10 @@ class Measured:
             compared = audit_settings(known[audit]).compared
             for cell, found in cells.items():
                 yield cell, found.of_model(audit, compared, self.headline)
+
+
+def _row(cell: Cell) -> tuple[str, float, int, str]:
+    return cell.access, cell.fraction, cell.request, cell.label
 
 
 class Measurement:
@@ -186,26 +197,16 @@ class Measurement:
         for cell, damage in self._damage.items():
             if damage is not None:
                 measured.broken[cell] = f"{damage} (unlearnbench run makes it again)"
-        threads = Parallel(n_jobs=-1, prefer="threads")
-        kinds = {"": self.finished()} | {
-            audit: self.finished(cells) for audit, cells in self.plan.audited.items()
-        }
-        for audit, cells in kinds.items():
-            attacks, kept = (
-                ([], dict[Cell, Evaluation]()) if audit else (self.attacks, measured.cells)
-            )
-            evaluated: Any = threads(delayed(self._cell)(cell, attacks) for cell in cells)
-            for cell, found in zip(cells, evaluated, strict=True):
-                if isinstance(found, str):
-                    measured.broken[cell] = found
-                else:
-                    kept[replace(cell, run="") if audit else cell] = found
-            if audit:
-                measured.audited[audit] = kept
+        measured.cells = self._evaluated(self.finished(), self.attacks, measured)
+        for audit, cells in self.plan.audited.items():
+            again = self._evaluated(self.finished(cells), [], measured)
+            measured.audited[audit] = {replace(cell, run=""): again[cell] for cell in again}
         alike: dict[object, dict[Cell, dict[str, float]]] = {}
         for cell, evaluation in measured.cells.items():
             alike.setdefault((cell.access, self._forget_set(cell)), {})[cell] = evaluation.values
-        threads(delayed(self._add_distances)(values) for values in alike.values())
+        Parallel(n_jobs=-1, prefer="threads")(
+            delayed(self._add_distances)(values) for values in alike.values()
+        )
         measured.lacking = self._lacking(measured)
         measured.ulira = self._ulira()
         drawn: dict[tuple[float, int, int], set[int]] = {}
@@ -213,6 +214,32 @@ class Measurement:
             drawn.setdefault(self._forget_set(cell), set()).add(cell.forget_set[-1])
         measured.same = sorted({tuple(sorted(seeds)) for seeds in drawn.values() if len(seeds) > 1})
         return measured
+
+    def _evaluated(
+        self, cells: list[Cell], attacks: list[str], measured: Measured
+    ) -> dict[Cell, Evaluation]:
+        """Evaluate cells, and tell `measured` what is broken.
+
+        Row by row: what tens of thousands of retained samples bring to an AUC is averaged before
+        the next row's is held. Those of audits have no such mean in any table.
+        """
+        by_row = sorted(cells, key=_row)
+        threads = Parallel(n_jobs=-1, prefer="threads", return_as="generator")
+        evaluated: Any = threads(delayed(self._cell)(cell, attacks) for cell in by_row)
+        made: dict[Cell, Evaluation] = {}
+        for row, of_row in groupby(zip(by_row, evaluated, strict=True), lambda pair: _row(pair[0])):
+            groups: dict[str, list[Part]] = {}
+            for cell, found in of_row:
+                if isinstance(found, str):
+                    measured.broken[cell] = found
+                    continue
+                for metric, part in found.groups.items():
+                    groups.setdefault(metric, []).append(part)
+                made[cell] = replace(found, groups={})
+            if attacks:
+                means = {metric: combine(parts) for metric, parts in groups.items()}
+                measured.intervals |= {(*row, name): one.interval() for name, one in means.items()}
+        return {cell: made[cell] for cell in cells if cell in made}
 
     def _forget_set(self, cell: Cell) -> tuple[float, int, int]:
         """Identify a forget set by what it holds: by the first seed that draws these samples."""

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from unlearnbench import registry
 from unlearnbench.authoring import Case, Method, ModelAudit, Task
 from unlearnbench.data.prepare import Data, DataSpec, Images, Labels, draw_samples
-from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_members
+from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_member
 from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution import Workplace
 from unlearnbench.execution.signals import finite, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
 from unlearnbench.planning.plan import Spec
+from unlearnbench.planning.sources import Code
 from unlearnbench.recipe import Recipe
 from unlearnbench.registry import Plugin
 from unlearnbench.seeds import seed_for
@@ -114,8 +115,10 @@ def execute(
         if curve and indices is not None:
             recorder.probe = material.accuracies(indices.forget)
         if plugin := plugin_of(spec, workplace):
-            about["source"] = plugin.source_hash()
-            import_early(plugin.source())
+            code = Code.of_audit(plugin) if spec.audit else Code.of_method(plugin)
+            about["source"] = code.under(spec.settings)
+            for text in plugin.sources():
+                import_early(text)
         made = material.make(plugin, weights, records, recorder)
 
     if isinstance(made, dict):  # work that is shared, of which there is nothing to evaluate
@@ -163,6 +166,7 @@ class Material:
                 " of: other images or labels.",
                 "Put those back, or keep new results apart: --results DIR.",
             )
+        registry.require_side(spec.model, self.data.train[0].shape[-1])
         self.pool = resident(spec.data, self.root, spec.recipe, device)  # pyright: ignore[reportArgumentType]
 
     @cached_property
@@ -183,6 +187,7 @@ class Material:
         return {
             "data": self.data.digest,
             "data source": registry.find("datasets")[self.spec.data.name].source_hash(),
+            "model source": registry.find("models")[self.spec.model].source_hash(),
             "train": len(self.data.train[1]),
             "test": len(self.data.test[1]),
             "classes": self.data.classes,
@@ -199,8 +204,7 @@ class Material:
         elif spec.kind == "original":
             member[: len(self.data.train[1])] = True
         else:
-            bank = reference_members(len(member), cast("int", spec.bank), spec.seed)
-            member = bank[cast("int", spec.member)]
+            member = reference_member(len(member), cast("int", spec.member), spec.seed)
         return member
 
     def part(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> Examples:

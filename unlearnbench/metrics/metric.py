@@ -237,23 +237,21 @@ def _on_both(
     """Make two metrics of a distance of outputs: on D_F and on D_T."""
     more: dict[str, Any] = {"unit": unit, "better": better, "function": function, "output": output}
     return [
-        ToRetrain(f"{name}_forget", f"{title} on D_F", f"{short} F", part="forget", **more),
-        ToRetrain(f"{name}_test", f"{title} on D_T", f"{short} T", part="test", **more),
+        ToRetrain(
+            f"{name}_forget", f"{title}, forget samples", f"{short} F", part="forget", **more
+        ),
+        ToRetrain(f"{name}_test", f"{title}, test samples", f"{short} T", part="test", **more),
     ]
 
 
 def _klom_tails() -> list[Metric]:
     """Make a metric for each part: what KLoM is at most for 95 samples in 100."""
-    parts: dict[Literal["forget", "retain", "test"], str] = {
-        "forget": "F",
-        "retain": "R",
-        "test": "T",
-    }
+    parts: tuple[Literal["forget", "retain", "test"], ...] = ("forget", "retain", "test")
     return [
         OfModels(
             f"klom_p95_{part}",
-            f"KLoM, 95th percentile on D_{letter}",
-            f"KLoM 95 {letter}",
+            f"KLoM, 95th percentile, {part} samples",
+            f"KLoM 95 {part[0].upper()}",
             better="lower",
             about="what KLoM is at most for 95 in 100 samples of that part.",
             function=lambda rows, retrains: float(
@@ -261,7 +259,7 @@ def _klom_tails() -> list[Metric]:
             ),
             part=part,
         )
-        for part, letter in parts.items()
+        for part in parts
     ]
 
 
@@ -329,7 +327,7 @@ _METRICS: list[Metric] = [
     *_on_both("js", "Jensen-Shannon divergence", "JS", "probabilities", distances.jensen_shannon),
     OfModels(
         "klom",
-        "KLoM on D_F",
+        "KLoM, forget samples",
         "KLoM F",
         better="lower",
         about="whether the margin of each single sample has retrain's distribution; only with a"

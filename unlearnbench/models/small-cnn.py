@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+SMALLEST = 2
+
 
 def channels_last(images: Tensor) -> Tensor:
     """Lay images out in memory as all layers of this model do."""

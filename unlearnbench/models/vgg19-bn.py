@@ -5,6 +5,8 @@ from typing import Any, cast
 from torch import nn
 from torchvision.models import vgg19_bn
 
+SMALLEST = 32
+
 
 def build(classes: int, channels: int, size: int) -> nn.Module:
     """Build torchvision's VGG-19-BN with one linear layer on what is left after five poolings.

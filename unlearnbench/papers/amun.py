@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from unlearnbench.audits.attacks import attack_title
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.papers import Claim, advantages, against_all, ended, mean_interval
 from unlearnbench.planning.plan import RETRAIN
@@ -45,11 +46,15 @@ def _smallest_gap(condition: Condition) -> Iterator[Claim]:
 
 
 def _told_from_retrain(condition: Condition) -> Iterator[Claim]:
-    """Attacks find as much in AMUN's model as in a retrained one."""
+    """Membership attacks find as much in AMUN's model as in a retrained one."""
     verdict = condition.verdicts().get(AMUN)
-    if verdict and verdict.gap:
-        claim = "AMUN's FT AUC cannot be told from retrain's"
-        measure = "FT AUC minus retrain's; seen: equivalent under this attack"
+    if verdict and verdict.finding and verdict.gap:
+        headline, limits = condition.benchmark.headline, condition.benchmark.limits
+        margin = verdict.finding.margin or limits.margins.get(headline)
+        within = f"within {margin:.1f} points" if margin else "equivalent"
+        rule = ", by the rule of 0.1.0" if condition.old else ""
+        claim = f"AMUN's FT AUC cannot be told from retrain's, by {attack_title(headline)} alone"
+        measure = f"FT AUC minus retrain's; seen: {within}{rule}"
         numbers = verdict.gap.value, *verdict.gap.interval()
         ending = ended(verdict.word == "equivalent", verdict.word == "different", verdict.sets)
         yield Claim(claim, condition.heading, measure, RETRAIN, *numbers, ending)
@@ -57,7 +62,7 @@ def _told_from_retrain(condition: Condition) -> Iterator[Claim]:
 
 def _only_adversarial(condition: Condition) -> Iterator[Claim]:
     """Of all sets with wrong labels only true adversarial pairs keep test accuracy."""
-    for shown, sets in ((True, "with D_F"), (False, "without D_F")):
+    for shown, sets in ((True, "with the forget set"), (False, "without the forget set")):
         labels = {
             str(row.settings["pairs"]): label
             for label, row in condition.benchmark.methods.items()

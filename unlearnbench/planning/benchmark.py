@@ -21,6 +21,10 @@ TERMS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
 """The paper's four terms of the average gap."""
 
 
+BEFORE = "Its margin is of a file of 0.1.0, which asked for no reason."
+"""What is said of how the margin was set in files of then."""
+
+
 class Forget(Strict):
     """Say what is forgotten."""
 
@@ -68,7 +72,7 @@ class Seeds(Strict):
         default=1,
         ge=1,
         description="models retrained for each forget set; of three or more, the last is held out"
-        " of the yardstick and judged as a method would be",
+        " of the yardstick and judged apart: no correction for the number of methods",
     )
 
     @model_validator(mode="after")
@@ -123,7 +127,7 @@ class AuditRow(Strict):
 
 
 class Limits(Strict):
-    """Declare beforehand what a difference to retrain must not exceed."""
+    """Say what a difference to retrain must not exceed, and how that was set."""
 
     share: float = Field(
         default=1 / 3,
@@ -134,7 +138,10 @@ class Limits(Strict):
     margins: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="by audit, in points, in the place of that share"
     )
-    because: str = Field(default="", description="how the margins were set, for the reader")
+    because: str = Field(
+        default="",
+        description="how the margins were set, for the reader; compulsory with `margins`",
+    )
     utility: float = Field(
         default=5.0, gt=0, description="test accuracy, in points, a method may lose and be ranked"
     )
@@ -143,7 +150,8 @@ class Limits(Strict):
     def said(self) -> str:
         """Say for people how large a gap may be and be called equivalent."""
         declared = [f"{m:g} points of {audit_title(audit)}" for audit, m in self.margins.items()]
-        share = f"{100 * self.share:.0f} % of the original's own gap under each audit"
+        each = "every other" if declared else "each"
+        share = f"{100 * self.share:.0f} % of the original's own gap under {each} audit"
         return "; ".join([*declared, share])
 
     @model_validator(mode="before")
@@ -152,8 +160,17 @@ class Limits(Strict):
         """Read the one margin that 0.1.0 had, of FT AUC."""
         if isinstance(limits, dict) and "equivalence" in limits:
             rest = {name: value for name, value in limits.items() if name != "equivalence"}
-            return rest | {"margins": {HEADLINE: limits["equivalence"]}}
+            return {"because": BEFORE, "margins": {HEADLINE: limits["equivalence"]}} | rest
         return limits
+
+    @model_validator(mode="after")
+    def _with_reason(self) -> Self:
+        if self.margins and not self.because:
+            raise ValueError(
+                "margins needs because beside it: a sentence on how these points were set, and"
+                " whether results had been seen by then"
+            )
+        return self
 
 
 class Tuning(Strict):
@@ -270,7 +287,9 @@ class Benchmark(Strict):
     )
     attacks: list[str] = Field(default=SHOWN, min_length=1, description="shown in tables")
     headline: str = Field(
-        default=HEADLINE, description="attack behind FT, FR and RT AUC, verdicts and ranks"
+        default=HEADLINE,
+        description="attack behind FT, FR and RT AUC and ranks; without power in it nothing is"
+        " called equivalent",
     )
     limits: Limits = Field(
         default=Limits(), description="What a difference to retrain must not exceed."
@@ -300,6 +319,10 @@ class Benchmark(Strict):
         default_factory=dict, description="rows of the table: settings by label"
     )
     others: bool = Field(default=True, description="run the methods that have no row here as well")
+    on_request: list[str] = Field(
+        default_factory=list,
+        description="methods of no row here that run only if they are named, or with --methods all",
+    )
     plugins: list[str] = Field(default_factory=list, description="files of further methods")
     tuning: Tuning = Field(
         default=Tuning(),

@@ -20,6 +20,7 @@ from unlearnbench.planning.rows import (
     entrants,
     model_audits,
 )
+from unlearnbench.syntax import constant
 
 RunSeeds = tuple[int, ...]
 
@@ -44,8 +45,8 @@ def expand(
     table needs.
     keep_weights: of the models in the tables, beside those that others begin with.
     """
-    registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
-    registry.get(registry.find("models"), "model", benchmark.model)
+    data = registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
+    registry.require_side(benchmark.model, benchmark.data.size or constant(data.source(), "SIDE"))
     plan = _Expansion(benchmark, plugins).plan
     if keep_weights:
         for run in {cell.run for cell in plan.cells}:
@@ -71,12 +72,12 @@ class _Expansion:
         for seed in seeds.originals:
             self._original(seed)
         self.plan.references = [
-            self._add("reference", kind="reference", seed=bank.seed, member=member, bank=bank.count)
+            self._add("reference", kind="reference", seed=bank.seed, member=member)
             for member in range(bank.count)
         ]
         self.rows = list(entrants(benchmark, plugins))
-        if benchmark.controls:
-            self.rows += [entrant(name, Row(method=name), known) for name in controls()]
+        self.controls = controls() if benchmark.controls else {}
+        self.rows += [entrant(name, Row(method=name), known) for name in self.controls]
         self._at_first = {row.label: at_first(row, plugins) for row in self.rows}
         for row in sorted(self.rows, key=lambda row: row.method.starts_from_original):
             for access in self._accesses(row):
@@ -203,6 +204,9 @@ class _Expansion:
         forget, seeds, repetitions = self.benchmark.forget, self.benchmark.seeds, self.paired
         if not row.method.starts_from_original:
             repetitions = list(product(dict.fromkeys(seeds.forget), range(1, seeds.retrains + 1)))
+        if row.label in self.controls:
+            some = set([*dict.fromkeys(seeds.forget)][: self.controls[row.label].sets])
+            repetitions = [drawn for drawn in repetitions if drawn[-2] in some]
         for fraction, drawn in product(forget.fractions, repetitions):
             held_out = row.label == RETRAIN and drawn[-1] == seeds.retrains >= 3
             start = None

@@ -29,7 +29,10 @@ class Spec(Strict):
         description="of the original, the reference bank, the unlearning run or the run audited"
     )
     member: int | None = Field(default=None, description="reference: its place in the bank, from 0")
-    bank: int | None = Field(default=None, description="reference: how many there are")
+    bank: int | None = Field(
+        default=None,
+        description="reference of version 0.1: how many there were; its half depended on that",
+    )
     method: str | None = None
     audit: str | None = Field(default=None, description="audit: which one of a model, by name")
     settings: dict[str, Any] = Field(default_factory=dict)

@@ -12,6 +12,9 @@ from unlearnbench.planning.benchmark import AuditRow, Benchmark, Row
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.verdicts.verdict import Expectation
 
+EVERY = "all"
+"""What is typed for all rows of a benchmark and all methods there are."""
+
 
 @dataclass(frozen=True)
 class Entrant:
@@ -77,13 +80,19 @@ def resolve(
 ) -> tuple[Benchmark, dict[str, str]]:
     """Write out which methods and audits run, with every setting; `wanted` None: as it says.
 
-    A label in the file is a method's name, or any word with a `method` key beside its settings.
-    The retrain row is always there. Raises UserError for what is unknown and for wrong settings; a
-    broken method that nobody named is left out and returned with the reason.
+    A label in the file is a method's name, or any word with a `method` key beside its settings;
+    "all" stands for all of these and all methods there are. The retrain row is always there. Raises
+    UserError for what is unknown and for wrong settings; a broken method that nobody named is left
+    out and returned with the reason.
     """
     listed = benchmark.methods
     named = [*listed] if wanted is None else list(wanted)
-    others = sorted(set(plugins) - set(listed)) if wanted is None and benchmark.others else []
+    others: list[str] = []
+    if EVERY in named:
+        named = [*listed, *(label for label in named if label != EVERY)]
+        others = sorted(set(plugins) - set(named))
+    elif wanted is None and benchmark.others:
+        others = sorted(set(plugins) - set(named) - set(benchmark.on_request))
     rows: dict[str, Row] = {}
     broken: dict[str, str] = {}
     for label in dict.fromkeys([RETRAIN, *named, *others]):

@@ -174,12 +174,12 @@ def overview(benchmarks: Mapping[str, Findings]) -> tuple[str, list[str], list[S
     ranks = rank_map(benchmarks)
     last = [Section(claims.title, [claims]) for claims in claims_tables(benchmarks)]
     title = f"{len(benchmarks)} benchmarks: {', '.join(benchmarks)}"
-    said = [
+    said = ["Each benchmark has a report of its own beside this one."]
+    ranked = (
         "Methods are ranked in each setting by the distance of their FT AUC to retrain's; methods"
         " that are not ranked there (no-op, over-forgets, utility lost) share the last rank. Only"
-        " methods of every setting are compared. Each benchmark has a report of its own beside"
-        " this one.",
-    ]
+        " methods of every setting are compared."
+    )
     said += filter(None, [left_out(benchmarks)])
     n, k = ranks.shape
     if n < 2 or k < 2:
@@ -194,8 +194,8 @@ def overview(benchmarks: Mapping[str, Findings]) -> tuple[str, list[str], list[S
         return title, [*said, few], last
     p = friedmanchisquare(*ranks.to_numpy().T).pvalue if k > 2 else float("nan")
     said.append(
-        f"Two mean ranks differ if they are {apart:.2f} apart or more (Nemenyi's test at 5 %, {k}"
-        f" methods, {n} settings; Friedman's test of no difference at all: p = {p:.3f})."
+        f"{ranked} Two mean ranks differ if they are {apart:.2f} apart or more (Nemenyi's test at"
+        f" 5 %, {k} methods, {n} settings; Friedman's test of no difference at all: p = {p:.3f})."
     )
     if n < 5:
         said.append(f"{n} settings are few: this can show only large differences.")

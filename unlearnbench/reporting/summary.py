@@ -13,17 +13,12 @@ from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+from unlearnbench.reporting.outcome import outcome
 from unlearnbench.reporting.tables.papers import claims_tables
-from unlearnbench.reporting.tables.rows import OLD
+from unlearnbench.reporting.tables.rows import OLD, audits_said
 from unlearnbench.verdicts.inference import FEWEST
+from unlearnbench.verdicts.verdict import LOST, NO_OP, OVER
 
-BEGINNINGS = {
-    "equivalent": "Equivalent to retraining",
-    "no difference found": "No difference found; relearning not possible",
-    "inconclusive": "Inconclusive",
-    "different": "Different from retraining",
-}
-"""How the sentence begins that lists the methods of a verdict."""
 NEAR = 1.0
 """Points of AUC by which more references may move the original's and still be called enough."""
 
@@ -82,72 +77,48 @@ def rule(findings: Findings) -> str:
     limits = findings.benchmark.limits
     if any(condition.old for condition in findings.conditions):
         return " ".join(filter(None, [OLD, limits.because]))
+    headline = audit_title(findings.benchmark.headline)
+    needed = f"{headline} and relearning" if findings.benchmark.model_audits else headline
+    alike = (
+        "Equivalent: none does, and every audit with power shows that the gap is small enough (two"
+        f" one-sided tests at 5 %). If {needed} has no power, no method can be called equivalent;"
+        " any other audit without power is ignored for this word."
+    )
     stated = (
         "The verdict on a method is over all audits. Different: at least one audit finds a"
-        " difference (5 %, after Holm's correction for all audits and methods). Equivalent: none"
-        " does, and every audit with power shows that the gap is small enough (two one-sided tests"
-        f" at 5 %), among them {audit_title(findings.benchmark.headline)} and relearning; where"
-        " there were no models to relearn, the best word is 'no difference found'. Inconclusive:"
-        " anything else. Small"
-        f" enough: within {limits.said}. An audit has power if it tells the original from"
-        " retrain and would pass a perfect retrain four times in five; one without power can show"
-        " a difference, but neither grants nor blocks 'equivalent'."
+        f" difference (5 %, after Holm's correction for all audits and methods). {alike} Where no"
+        " models are asked to relearn, 'no difference found' stands in its place. Inconclusive:"
+        f" anything else. Small enough: within {limits.said}. An audit has power if it tells the"
+        " original from retrain and would pass a perfect retrain four times in five. The tests are"
+        " corrected together, audits times methods: more rows, or more weak attacks in the file,"
+        " make 'different' harder to show. Rows that are no methods, such as the held-out retrain,"
+        " are judged apart: no correction for the number of methods."
     )
-    return " ".join(filter(None, [stated, limits.because]))
+    said = audits_said(findings.benchmark)
+    trained = f"Models are audited with these settings: {said}." if said else ""
+    return " ".join(filter(None, [stated, trained, limits.because]))
 
 
-def outcome(condition: Condition) -> Iterator[str]:
-    """Say in sentences what came out for one condition."""
-    verdicts = condition.verdicts()
-    if RETRAIN not in verdicts:
-        yield f"{condition.heading}: no verdicts yet."
-        return
-    there = [label for label in (ORIGINAL, RETRAIN) if label in verdicts]
-    levels = [f"{label} {verdicts[label].auc.value:.1f} %" for label in there]
-    attack = attack_title(condition.benchmark.headline)
-    yield (
-        f"{condition.heading}. A membership attack ({attack}) tells forgotten samples"
-        f" from others with an AUC of: {', '.join(levels)}; 50 % is guessing."
-    )
-    if condition.old:
-        yield OLD
-    methods = [label for label in condition.methods if label in verdicts]
-    flagged = {label: flags for label in methods if (flags := verdicts[label].flags)}
-    for word, beginning in BEGINNINGS.items():
-        labels = [n for n in methods if n not in flagged and condition.word(n) == word]
-        if labels:
-            yield f"{beginning}: {', '.join(_with_finding(condition, n) for n in labels)}."
-    if flagged:
-        yield f"Not ranked: {', '.join(f'{label} ({why})' for label, why in flagged.items())}."
-    yield from _enough_references(condition)
+def references_said(condition: Condition) -> tuple[bool, str]:
+    """Say from how many references on the original's AUC no longer moves, and whether so many do.
 
-
-def _with_finding(condition: Condition, label: str) -> str:
-    """Name a row and, if it is different, which audit is surest of that."""
-    found = condition.overall(label)
-    if found is None or found.word != "different":
-        return label
-    return f"{label} ({audit_title(found.strongest)} {found.gap.value:+.0f} points)"
-
-
-def _enough_references(condition: Condition) -> Iterator[str]:
-    """Say from how many references on the original's AUC no longer moves."""
+    Says nothing where that is not known.
+    """
     aucs = condition.stacked("references").get(ORIGINAL)
     if aucs is None or not np.isfinite(aucs).all():
-        return
+        return True, ""
     means, counts = aucs.mean(axis=0), reference_counts(condition.findings.references)
     moving = np.flatnonzero(np.abs(means - means[-1]) > NEAR)
     first = counts[moving[-1] + 1] if len(moving) else counts[0]
     if first == counts[-1]:
-        yield (
+        return False, (
             f"{first} reference models may be too few: with half of them the original's FT AUC"
             f" moves by more than {NEAR:g} point (references.count={2 * first})."
         )
-    else:
-        yield (
-            f"With {first} of the {counts[-1]} reference models the original's FT AUC is within"
-            f" {NEAR:g} point of that with all; {counts[-1]} others may differ by more."
-        )
+    return True, (
+        f"{first} of these {counts[-1]} references give nearly the same FT AUC (within {NEAR:g}"
+        " point). Other references may not."
+    )
 
 
 def _what(b: Benchmark) -> str:
@@ -169,9 +140,12 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
     counted = ", ".join(f"{count:,} {name}" for name, count in sizes.items() if count)
     shares = " and ".join(f"{100 * fraction:g} %" for fraction in b.forget.fractions)
     rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
-    held = "; the last of them is held out and judged as a method is" if seeds.retrains > 2 else ""
+    held = "; the last of them is held out and judged apart" if seeds.retrains > 2 else ""
     tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.words.items())
     recipe = flat(b.recipe.model_dump(exclude_none=True))
+    enough = dict.fromkeys(
+        said for one in findings.conditions for _, said in [references_said(one)]
+    )
     listed = (seeds.originals, seeds.forget, seeds.runs)
     originals, forget, runs = (", ".join(map(str, numbers)) for numbers in listed)
     return [
@@ -184,12 +158,14 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
         (
             "Attacks",
             f"{findings.references or 'no'} reference models on halves of pooled data; FT AUC is"
-            f" that of {attack_title(b.headline)}",
+            f" that of {attack_title(b.headline)}. {' '.join(enough)}".rstrip(),
         ),
         ("Verdicts", rule(findings)),
         (
             "Not ranked",
-            f"a method that loses more than {b.limits.utility:g} points of test accuracy",
+            f"a method that changes nothing ({NO_OP}), that gives forgotten samples away by too low"
+            f" an FT AUC ({OVER}), or that loses more than {b.limits.utility:g} points of test"
+            f" accuracy ({LOST})",
         ),
         ("Tuning", f"{tuning} (said by the file, of its own rows)" if tuning else "none is said"),
     ]
@@ -236,6 +212,9 @@ def of_condition(condition: Condition) -> Iterator[str]:
             " FT AUC says nothing of forgetting: take more references, larger forget sets, or more"
             " of them."
         )
+    enough, said = references_said(condition)
+    if not enough:
+        yield said
     for label, _, problems in condition.controls():
         if problems and label != ORIGINAL:
             why = "; ".join(problems)
@@ -250,11 +229,10 @@ def of_condition(condition: Condition) -> Iterator[str]:
         yield "fewer than three forget sets, so every verdict is inconclusive."
         return
     if condition.powerless:
-        yield (
-            "these audits have no power, so they do not count towards 'equivalent':"
-            f" {'; '.join(map(audit_title, condition.powerless))}. Add seeds or a larger forget"
-            " set."
-        )
+        every = len(condition.powerless) == len(condition.audits) - 1
+        which = "; ".join(map(audit_title, condition.powerless))
+        said = "no audit has power" if every else f"these audits have no power: {which}"
+        yield f"{said}. Add seeds or a larger forget set."
 
 
 def _of_runs(findings: Findings) -> Iterator[str]:
@@ -271,8 +249,8 @@ def _of_runs(findings: Findings) -> Iterator[str]:
             f"No membership AUC yet: {findings.lacking} of {findings.references} reference models"
             " are still missing."
         )
-    for label, count in findings.stale.items():
-        yield (
-            f"{label} is stale: its source has changed since {count} of its runs were made"
-            " (--retry-stale makes them anew)."
+    if findings.stale:
+        rows = ", ".join(
+            f"{label} ({count} run{'s' * (count > 1)})" for label, count in findings.stale.items()
         )
+        yield (f"stale, made before their source changed: {rows}. --retry-stale makes them anew.")

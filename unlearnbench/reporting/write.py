@@ -11,7 +11,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from unlearnbench.evaluation.findings import Condition, Findings, listed
+from unlearnbench.evaluation.findings import Condition, Findings
+from unlearnbench.evaluation.frames import listed
 from unlearnbench.files import write_text
 from unlearnbench.reporting import escape, summary
 from unlearnbench.reporting.figures import Drawing, drawings

@@ -199,6 +199,8 @@ class Store:
         content = {"schema": SCHEMA, "split": spec.split_id, "files": files} | record
         write_text(folder / "record.json", seal(content))
         (folder / "error.txt").unlink(missing_ok=True)
+        if self._folders is not None:
+            self._folders[spec.id] = folder
 
     def fail(self, spec: Spec, text: str) -> None:
         """Write down why a run failed."""

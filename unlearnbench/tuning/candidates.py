@@ -12,6 +12,7 @@ from unlearnbench.errors import UserError, unknown
 from unlearnbench.outline import settings_class
 from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+from unlearnbench.planning.rows import EVERY
 from unlearnbench.seeds import seed_for
 from unlearnbench.tuning.ranges import Range, Settings, searched
 
@@ -141,6 +142,8 @@ def candidates(
     sources = {
         label: _source(label, row, benchmark, listed, plugins) for label, row in rows.items()
     }
+    if wanted is not None and EVERY in wanted:
+        wanted = None
     named = list(rows) if wanted is None else list(wanted)
     for label in named:
         if label not in rows or rows[label].method not in plugins:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from unlearnbench.audits.attacks import HEADLINE
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.findings import run_columns
+from unlearnbench.evaluation.frames import run_columns
 from unlearnbench.evaluation.measure import Measurement
 from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.metrics.metric import GROUP

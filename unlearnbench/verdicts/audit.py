@@ -5,7 +5,7 @@ in percent, sample by sample. How large a gap counts is tied to what there is to
 third of the original's own gap under the same audit.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -28,7 +28,9 @@ Runs = Mapping[tuple[int, ...], Part]
 Trials = Mapping[str, Runs]
 """What an audit finds, by label and by the seeds of a run, by which runs are paired."""
 RELEARNING = "relearning"
-"""The audit without which nothing is called equivalent, and how the names of its parts begin."""
+"""The audit of models without which nothing is called equivalent."""
+RELEARNT = f"{RELEARNING}-auc"
+"""What is found by it that must be small: the headline attack's AUC after relearning."""
 ALL = "all"
 """The name of the verdict over all audits, among those of audits."""
 
@@ -132,11 +134,12 @@ def uncertain(row: Mapping[str, Any], name: str) -> Uncertain | None:
 
 @dataclass(frozen=True)
 class Rule:
-    """Say what rows are held to, declared beforehand.
+    """Say what rows are held to: the same for all, whatever they are measured to be.
 
     share: of the original's gap under an audit that counts; margins: by audit, in points, in its
     place; retrain, original, held_out: labels of the yardstick, of what leaks, and of the retrain
-    that is judged as a method is; headline: the audit that must have power for "equivalent".
+    that is judged as a method is; headline: the audit that must have power for "equivalent";
+    relearning: whether models are asked to relearn, which then must have power too.
     """
 
     share: float
@@ -145,6 +148,7 @@ class Rule:
     original: str
     held_out: str
     headline: str
+    relearning: bool = True
 
 
 def differences(
@@ -268,7 +272,8 @@ def worded(findings: Iterable[Finding], methods: Sequence[str]) -> list[Finding]
     """Adjust p-values for all audits and methods, and say each audit's word on each row.
 
     Rows that are no methods (original, held-out retrain, controls) are no part of that family: each
-    is adjusted for the audits of its own, and called different by an audit at 5 % unadjusted.
+    is adjusted for the audits of its own, and called different by an audit at 5 % unadjusted. An
+    audit without power calls nothing equivalent.
     """
     families: dict[str, list[Finding]] = {}
     for one in findings:
@@ -278,30 +283,28 @@ def worded(findings: Iterable[Finding], methods: Sequence[str]) -> list[Finding]
         adjusted = holm([one.p for one in members])
         for one, p_all in zip(members, adjusted, strict=True):
             decisive = one.p if family else p_all
-            word = (
-                "different" if decisive < LEVEL else "equivalent" if one.small else "inconclusive"
-            )
+            alike = "equivalent" if one.small and one.power else "inconclusive"
+            word = "different" if decisive < LEVEL else alike
             done.append(replace(one, p_all=p_all, word=word))
     return done
 
 
-def overall(findings: Sequence[Finding], rule: Rule) -> Word:
+def overall(findings: Sequence[Finding], rule: Rule, powered: Collection[str] = ()) -> Word:
     """Return the verdict on one row over all audits.
 
-    Different if any audit finds a difference. Equivalent if every audit with power finds the gap
-    small, among them the headline attack and relearning (intersection-union: no correction is
-    needed); where no model was there to relearn, no difference found. Else inconclusive.
+    powered: those with power that every row of the table has been through. Different if any audit
+    finds a difference. Equivalent if every audit with power has been made of the row and finds the
+    gap small, among them the headline attack and relearning (intersection-union: no correction is
+    needed); where models are not asked to relearn, no difference found. Else inconclusive.
     """
     if any(one.p_all < LEVEL for one in findings):
         return "different"
-    powered = [one for one in findings if one.power]
-    names = {one.audit for one in powered}
-    if rule.headline not in names or not all(one.small for one in powered):
+    own = [one for one in findings if one.power]
+    names = {one.audit for one in own}
+    needed = {*powered, rule.headline, *([RELEARNT] if rule.relearning else [])}
+    if not (needed <= names and all(one.small for one in own)):
         return "inconclusive"
-    if any(name.startswith(RELEARNING) for name in names):
-        return "equivalent"
-    relearned = any(one.audit.startswith(RELEARNING) for one in findings)
-    return "inconclusive" if relearned else "no difference found"
+    return "equivalent" if rule.relearning else "no difference found"
 
 
 def strongest(findings: Sequence[Finding]) -> Finding:

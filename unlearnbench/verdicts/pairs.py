@@ -54,14 +54,18 @@ def _nearer(shared: Sequence[tuple[Part, Part]]) -> tuple[Estimate, float]:
     return joint.along(-side if a * side >= 0 else side, side), p
 
 
-def against(compared: Sequence[Mapping[str, Any]], label: str) -> list[dict[str, Any]]:
-    """Compare every other row with one, Holm-adjusted for these comparisons alone.
+def against(
+    compared: Sequence[Mapping[str, Any]], label: str, *, named: bool
+) -> list[dict[str, Any]]:
+    """Compare every other row with one.
 
-    compared: pairs as `compare_pairs` returns them. Returns of each other row its label, by how
-    much farther from retrain it is than `label`, in points, with an interval, and p.
+    compared: pairs as `compare_pairs` returns them; named: whether the row was named by who asks,
+    so that p is Holm-adjusted for these comparisons alone. One that the data chose, as the nearest
+    of all, might have been any: p is then that of all pairs. Returns of each other row its label,
+    by how much farther from retrain it is than `label`, in points, with an interval, and p.
     """
     own = [pair for pair in compared if label in (pair["nearer"], pair["farther"])]
-    adjusted = holm([pair["p_raw"] for pair in own])
+    adjusted = holm([pair["p_raw"] for pair in own]) if named else [pair["p"] for pair in own]
     return [_seen_from(label, pair) | {"p": p} for pair, p in zip(own, adjusted, strict=True)]
 
 

@@ -143,11 +143,13 @@ class Expectation:
 
     told: the attack behind FT AUC tells its members; alike: it is not called different from
     retrain; flagged: it bears this flag; found: every attack that detects the original's members
-    finds it, surely above retrain.
+    finds it, surely above retrain. sets: on how many forget sets the row is run, where a few will
+    do; None: on all.
     """
 
     kind: Literal["told", "alike", "flagged", "found"]
     flag: str = ""
+    sets: int | None = None
 
     @property
     def must(self) -> str:
@@ -186,7 +188,7 @@ def flagged(flag: str) -> Expectation:
     return Expectation("flagged", flag)
 
 
-FOUND = Expectation("found")
+FOUND = Expectation("found", sets=3)
 
 
 def broken(signals: Mapping[str, NDArray[Any]], samples: Samples, *, unlearned: bool) -> str | None:

@@ -14,7 +14,9 @@ from unlearnbench.reporting.figures import drawing
 from unlearnbench.reporting.figures.figure import ByMethod, figure, together
 
 PARTS = {"density_forget": "Forget set", "density_test": "Test set", "density_retain": "Retain set"}
-PROBABILITIES = (0.000001, 0.001, 0.5, 0.999, 0.999999)
+PROBABILITIES = (0.5, 0.001, 0.999, 0.000001, 0.999999)
+APART = 0.3
+"""Confidences that the axis names, first come first served, and how far apart, of its length."""
 TRIMMED = 0.25
 """Percent of samples below which an outer bin is not drawn."""
 
@@ -90,9 +92,13 @@ class Confidences(ByMethod):
             drawing.tell(ax, label, x, y, [tip(row) for row in said.to_dict("records")])
         ax.set_ylim(len(labels) - 0.9, -1.05)
         ax.set_xlim(float(data["low"].min()), float(data["high"].max()))
-        places = {math.log(p / (1 - p)): f"{p:.6f}".rstrip("0") for p in PROBABILITIES}
-        within = [place for place in places if data["low"].min() < place < data["high"].max()]
-        ax.set_xticks(within, [places[place] for place in within])
+        places: dict[float, str] = {}
+        start, end = ax.get_xlim()
+        for p in PROBABILITIES:
+            place, room = math.log(p / (1 - p)), APART * (end - start)
+            if start < place < end and all(abs(place - other) > room for other in places):
+                places[place] = f"{p:.6f}".rstrip("0")
+        ax.set_xticks(list(places), list(places.values()))
         ax.set(title=self.panel(data), xlabel="Confidence in the true label")
         ax.spines["left"].set_visible(False)
         ax.grid(axis="y")

@@ -12,8 +12,10 @@ from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.gaps import level_band
 from unlearnbench.planning.plan import HELD_OUT, RETRAIN
 from unlearnbench.reporting.tables import register, table
-from unlearnbench.reporting.tables.rows import BAND, LABEL, kind, mean_and_std
+from unlearnbench.reporting.tables.rows import BAND, LABEL, kind, mean_and_std, voided
 
+DETECTS = "detects original"
+"""The row that says whether an attack tells the original from retrain."""
 SIGNS = {"equivalent": "=", "different": "≠", "inconclusive": "?"}
 TIERS = ((128, "paper"), (64, "GPU"), (16, "CPU"), (0, "smoke"))
 ERRORS = (
@@ -47,15 +49,16 @@ def attacks_table(condition: Condition) -> table.Table | None:
     frame = pd.concat([own[names].add_prefix(f"{a}_") for a, own in frames.items()], axis=1)
     frame.insert(0, "kind", [kind(condition, str(label)) for label in frame.index])
     power = {f"{attack}_auc": float(own["power"].iloc[0]) for attack, own in frames.items()}
-    frame = pd.concat([frame, pd.DataFrame({"kind": "power"} | power, index=["power"])])
+    frame = pd.concat([pd.DataFrame({"kind": "power"} | power, index=[DETECTS]), frame])
     tiers = "; ".join(f"{attack_title(attack)}: {tier(condition, attack)}" for attack in attacks)
     # 0.1.0 had one margin for all attacks, which its file does not say any more.
     within = "" if condition.old else f" (within {condition.benchmark.limits.said})"
     caption = (
-        f"{condition.heading}. AUC % of each attack, forget samples against"
+        f"{condition.heading}. {voided(condition)}AUC % of each attack, forget samples against"
         " non-members, with its 95 % interval over samples and seeds. Against retrain, by this"
         f" attack alone: = gap small enough{within}, ≠ different (Holm over methods), ? neither."
-        " Power: whether the attack tells the original's members; one without says nothing."
+        " Detects original: whether the attack tells the original from retrain; one that does not"
+        " says nothing."
         f" {tiers}."
     )
     columns = [table.Column(attack_title(attack), partial(_judged, attack)) for attack in attacks]
@@ -78,8 +81,8 @@ def _of_attack(condition: Condition, attack: str) -> pd.DataFrame:
 
 def _judged(attack: str, row: table.Entry) -> str:
     if row["kind"] == "power":
-        return "yes" if row[f"{attack}_auc"] else "none"
-    auc = table.interval("", f"{attack}_auc").write(row)
+        return "yes" if row[f"{attack}_auc"] else "no"
+    auc = table.interval("", f"{attack}_auc", digits=0).write(row)
     return f"{auc} {SIGNS.get(row[f'{attack}_verdict'], '')}".rstrip()
 
 
@@ -119,7 +122,8 @@ def attack_table(condition: Condition, attack: str) -> table.Table | None:
         about += f", a = {condition.findings.offline_a:g}"
     needs = " and ".join(f"{needed_negatives(fpr):,} at {100 * fpr:g} %" for fpr in FPRS)
     caption = (
-        f"{attack_title(attack)} ({about}; {tier(condition, attack)}): {condition.heading}. SE:"
+        f"{attack_title(attack)} ({about}; {tier(condition, attack)}): {condition.heading}."
+        f" {voided(condition)}SE:"
         " standard error from samples, models given, and from the scatter between forget sets."
         " Smallest margin: the one at which no difference at all would be found equivalent in 4 of"
         " 5 cases. p: adjusted for the number of methods (Holm). TPR: 95 % interval over"
@@ -137,27 +141,28 @@ for _attack in (*ATTACKS, ULIRA):
 
 @register("pairs", "Methods in pairs", place=200, detail=True)
 def pairs_table(condition: Condition) -> table.Table | None:
-    """Show which methods can be told apart; None for fewer than two, and for findings of 0.1.0.
+    """Show which methods can be told apart; None for fewer than two, and where nobody knows.
 
-    Pairs of 0.1.0 compared AUCs, which differ for two methods that are as far on opposite sides.
+    In a void condition nobody does. Pairs of 0.1.0 compared AUCs, which differ for two methods
+    that are as far on opposite sides.
     """
     pairs = condition.pairs.rename(columns={"low": "difference_low", "high": "difference_high"})
-    if pairs.empty or condition.old:
+    if pairs.empty or condition.old or condition.voided:
         return None
     columns = [
-        table.text("Nearer to retrain", "nearer"),
-        table.text("Farther", "farther"),
-        table.interval("Nearer by [95 %]", "difference", "+"),
+        table.text("Smaller mean gap", "nearer"),
+        table.text("Larger mean gap", "farther"),
+        table.interval("Difference [95 %]", "difference", "+"),
         *ERRORS,
         P_VALUE,
     ]
     caption = (
         f"{condition.heading}. By how much one method's FT AUC is nearer to retrain's than the"
         " other's, in points, on the same samples and seeds (paired DeLong, and over forget sets)."
-        " Nearer is shown only where both the difference and the sum of the two gaps differ from"
-        " zero with the same sign (intersection-union test), whichever side of retrain the two are"
-        " on; p is the larger of the two, adjusted for the number of pairs (Holm). Flagged methods"
-        " are left out."
+        " Nearer is shown only if p < .05: then both the difference and the sum of the two gaps"
+        " differ from zero with the same sign (intersection-union test), whichever side of retrain"
+        " the two are on. p: the larger of the two, adjusted for the number of pairs (Holm). Left"
+        " out: what is not ranked."
     )
     names = ["nearer", "farther", "difference", "difference_low", "difference_high"]
     names += ["sampling_error", "seed_error", "p"]

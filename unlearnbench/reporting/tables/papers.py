@@ -19,12 +19,13 @@ from unlearnbench.reporting.tables.rows import LABEL, by_label
 ATTACKED = ("ft_auc", "avg_gap")
 """What is read off the attack that a paper used, where we have made it too."""
 CLAIMS = (
-    "Seen: against each rival the 95 % interval of the mean over forget sets leaves no room for"
-    " anything else. Not seen: the contrary is shown, at 5 % divided by the number of rivals. The"
-    " rival shown is the one that decides. Methods that are not ranked are no rivals in gaps. FT"
-    " AUC ends as in the table of attacks: seen where two one-sided tests at 5 % find it within the"
-    " margin (a 90 % interval), not seen where it differs after Holm's correction for all methods."
-    " With fewer than three forget sets all is inconclusive."
+    "{count} claims, each tested at 5 % by itself: of so many, one in twenty may end wrongly by"
+    " chance. Seen: against each rival the 95 % interval of the mean over forget sets leaves no"
+    " room for anything else. Not seen: the contrary is shown, at 5 % divided by the number of"
+    " rivals. The rival shown is the one that decides. Methods that are not ranked are no rivals in"
+    " gaps. FT AUC ends as in the table of attacks: seen where two one-sided tests at 5 % find it"
+    " within the margin (a 90 % interval), not seen where it differs after Holm's correction for"
+    " all methods. With fewer than three forget sets all is inconclusive."
 )
 
 
@@ -154,7 +155,9 @@ def claims_tables(benchmarks: Mapping[str, Findings]) -> list[table.Table]:
         if rows:
             frame = pd.DataFrame(rows).sort_values("claim", kind="stable", ignore_index=True)
             frame = frame.rename(columns={"low": "value_low", "high": "value_high"})
-            caption = " ".join(filter(None, [CLAIMS, paper.NOTE, left_out(benchmarks)]))
+            caption = " ".join(
+                filter(None, [CLAIMS.format(count=len(rows)), paper.NOTE, left_out(benchmarks)])
+            )
             name = f"claims-{name}"
             tables.append(table.Table(caption, frame, columns, name, paper.TITLE))
     return tables

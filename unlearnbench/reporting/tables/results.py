@@ -5,23 +5,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.distances import MANY_MODELS
 from unlearnbench.metrics.metric import COSTS, METRICS, of_kind
-from unlearnbench.planning.benchmark import TERMS
 from unlearnbench.planning.plan import ORIGINAL
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables import register
 from unlearnbench.reporting.tables.rows import (
     LABEL,
     OLD,
+    WORDS,
     by_label,
     footnoted,
     in_percent,
     marked,
     measured,
     noise_said,
+    voided,
 )
 from unlearnbench.reporting.tables.table import (
     ABSENT,
@@ -36,19 +38,25 @@ from unlearnbench.reporting.tables.table import (
 from unlearnbench.verdicts.audit import columns_of
 
 RUNS = number("n", "n")
+SHOWN = ("forget_accuracy", "test_accuracy", "ft_auc")
 CONFIDENCES = ("forget_confidence", "test_confidence")
 LAST = ("tow", "privleak", "swap_auc")
 """Distances that follow from what other tables show, or from runs of their own."""
 BEFORE = ("reading data", "data", "forward and backward", "update")
 AFTER = ("evaluation", "store")
 """Parts of a profile in the order of the work; what methods time of their own comes between."""
+SURE = (
+    "Verdict: against retrain, over all audits. Surest audit: the one that is surest of a"
+    " difference, with its gap to retrain in points (not adjusted for the number of audits). FT AUC"
+    " leak left: share of the original's own gap in FT AUC [95 %]."
+)
 
 
 @register("main", "Results", place=10)
 def main_table(condition: Condition) -> Table:
-    """Show who is how near to retrain, then accuracies, confidences, FT AUC, gap and cost."""
+    """Show who is how near to retrain, then FT AUC, accuracies, confidences, gap and cost."""
     benchmark = condition.benchmark
-    frame = by_label(condition, [*TERMS, "avg_gap", "time_ratio"])
+    frame = by_label(condition, [*SHOWN, "avg_gap", "time_ratio"])
     gaps = by_label(condition, CONFIDENCES, of="_gap")[[f"{name}_gap" for name in CONFIDENCES]]
     frame = frame.join(gaps)
     # The original is what methods begin with, not an alternative to retraining.
@@ -60,60 +68,71 @@ def main_table(condition: Condition) -> Table:
     ]
     frame = pd.DataFrame([*frame.to_dict("records"), *skipped], columns=frame.columns)
     judged = pd.DataFrame([_judged(condition, label) for label in frame["label"]], dtype=object)
-    numbers = judged.columns.difference(["verdict", "strongest"])
+    numbers = judged.columns.difference(["verdict", "missing", "surest"])
     frame = frame.join(judged.astype(dict.fromkeys(numbers, float)))
-    frame = frame.astype(dict.fromkeys(["n", "rank", "rank_last"], "Int64"))
-    columns = [LABEL, text("Verdict", "verdict")]
+    frame = frame.astype({"n": "Int64"})
+    order = frame.apply(_place, axis=1)
+    frame = frame.loc[sorted(frame.index, key=order.__getitem__)].reset_index(drop=True)
+    columns = [LABEL, Column("Verdict", _word, side="l")]
     if not condition.old:
-        columns += [Column("Strongest audit", _strongest, side="l")]
-        columns += [interval("Leak left %", "share", digits=0), Column("Rank", _places)]
-    columns += [averaged("ft_auc")]
-    columns += [averaged("forget_accuracy", "Forget %"), _mean_gap("forget_confidence", "Conf F")]
-    columns += [averaged("retain_accuracy", "Retain %"), averaged("test_accuracy", "Test %")]
-    columns += [_mean_gap("test_confidence", "Conf T"), averaged("avg_gap")]
-    columns += [number("Time ↓", "time_ratio", ".2f", key="time_ratio"), RUNS]
+        columns += [Column("Surest audit", _surest, side="l")]
+        columns += [interval("Its gap [95 %]", "surest_gap", "+", digits=0)]
+        columns += [interval("FT AUC leak left %", "share", digits=0)]
+    columns += [averaged("ft_auc"), averaged("forget_accuracy", "Forget %")]
+    columns += [averaged("test_accuracy", "Test %")]
+    columns += [_mean_gap("forget_confidence", "Conf F"), _mean_gap("test_confidence", "Conf T")]
+    columns += [averaged("avg_gap"), averaged("time_ratio", "Time ↓")]
     terms = ", ".join(METRICS[term].heading.removesuffix(" %") for term in benchmark.gap_terms)
     caption = (
-        f"{condition.heading}. {OLD if condition.old else _verdicts_said(condition)} FT AUC and"
-        " accuracies (Forget, Retain, Test): mean ± std over n runs; closest to retrain is best."
-        " Conf: mean confidence on forget (F) and test (T) samples minus retrain's."
-        f" {noise_said(condition, TERMS)} Avg gap: mean distance to retrain over {terms}."
-        " Time: a share of retraining's."
+        f"{condition.heading}. {voided(condition)}{OLD if condition.old else SURE} FT AUC, Forget,"
+        f" Test (accuracies): mean ± std over {_runs_said(frame)}; closest to retrain is best. Conf"
+        f" F, T: mean confidence on forget and test samples minus retrain's. Avg gap: of {terms}."
+        f" Time: a share of retraining's. {noise_said(condition)}"
     )
     table = marked(condition, Table(caption, frame, columns))
     return footnoted(table, benchmark.tuning.borrowed)
 
 
-def _verdicts_said(condition: Condition) -> str:
-    """Say what the columns of verdicts hold, and which audits do not count."""
-    said = (
-        "Verdict: against retrain, over all audits. Strongest audit: the one that is surest of a"
-        " difference, with its gap to retrain in points. Leak left: share of the original's own gap"
-        " in FT AUC."
-        " Brackets: 95 %, not adjusted for the number of audits. Rank: places it may have by its"
-        " distance to retrain in FT AUC (95 %)."
-    )
-    none = "; ".join(map(audit_title, condition.powerless))
-    return f"{said} Without power, so not counted for 'equivalent': {none}." if none else said
+def _place(row: "pd.Series[Any]") -> tuple[int, float]:
+    """Say where a row stands: references first, then by verdict, then by distance in FT AUC."""
+    if row["kind"] != "method":
+        return (len(WORDS) + 1 if row["kind"] == "skipped" else -1), 0.0
+    place = WORDS.index(row["verdict"]) if row["verdict"] in WORDS else len(WORDS)
+    return place, np.nan_to_num(row["far"], nan=np.inf)
+
+
+def _runs_said(frame: pd.DataFrame) -> str:
+    """Say over how many runs means are: of most rows, and of those that have another number."""
+    made = frame[frame["n"] > 0].set_index("label")["n"]
+    usual = int(made.mode().max())
+    others = [f"{label} {n}" for label, n in made.items() if n != usual]
+    runs = f"{usual} run{'s' if usual > 1 else ''}"
+    return f"{runs} ({', '.join(others)})" if others else runs
 
 
 def _judged(condition: Condition, label: str) -> dict[str, Any]:
-    """Return what a row's columns of verdicts show."""
+    """Return what a row's columns of verdicts show, and how far its FT AUC is from retrain's."""
     verdict, overall = condition.verdicts().get(label), condition.overall(label)
     leak = condition.audits.get(condition.benchmark.headline, {}).get(label)
-    rank = verdict.rank if verdict else None
-    first, last = rank or (None, None)
-    row: dict[str, Any] = {"verdict": condition.word(label), "rank": first, "rank_last": last}
-    row["strongest"] = overall.strongest if overall else None
-    row |= columns_of("strongest_gap", overall.gap if overall else None)
+    far = abs(verdict.gap.value) if verdict and verdict.gap else None
+    row: dict[str, Any] = {"verdict": condition.word(label), "far": far}
+    row["missing"] = condition.lacking(label) if label in condition.methods else []
+    if row["verdict"] == "equivalent" and not condition.old and ULIRA not in condition.audits:
+        row["missing"] = [*row["missing"], ULIRA]
+    row["surest"] = overall.strongest if overall else None
+    row |= columns_of("surest_gap", overall.gap if overall else None)
     return row | in_percent(columns_of("share", leak.share if leak else None))
 
 
-def _strongest(row: Entry) -> str:
-    if row["strongest"] is None:
-        return ABSENT
-    gap = interval("", "strongest_gap", digits=0).write(row)
-    return f"{audit_title(row['strongest'])} {gap}"
+def _word(row: Entry) -> str:
+    """Write a verdict, and beside it which audits it does without."""
+    word = row["verdict"] or ABSENT
+    missing = list(dict.fromkeys(audit_title(name).partition(":")[0] for name in row["missing"]))
+    return f"{word} ({', '.join(missing)} not run)" if missing and row["verdict"] else word
+
+
+def _surest(row: Entry) -> str:
+    return ABSENT if row["surest"] is None else audit_title(row["surest"])
 
 
 def _mean_gap(key: str, heading: str) -> Column:
@@ -128,11 +147,6 @@ def _mean_gap(key: str, heading: str) -> Column:
         return f"{np.round(row[name], 2) + 0.0:+.2f}"  # + 0.0: never "-0.00"
 
     return Column(heading, write, key)
-
-
-def _places(row: Entry) -> str:
-    first, last = row["rank"], row["rank_last"]
-    return ABSENT if first is None else f"{first}" if first == last else f"{first}–{last}"
 
 
 @register("gaps", "Gaps to retrain, metric by metric", place=60)
@@ -151,7 +165,7 @@ def gap_table(condition: Condition) -> Table:
 @register("more", "More metrics", place=70)
 def more_table(condition: Condition) -> Table:
     """Show the remaining metrics."""
-    names = measured(condition, [name for name in of_kind("level") if name not in TERMS])
+    names = measured(condition, [name for name in of_kind("level") if name not in SHOWN])
     caption = f"{condition.heading}. Closest to retrain is best. Mean ± std over runs."
     columns = [LABEL, *map(averaged, names)]
     return marked(condition, Table(caption, by_label(condition, names), columns))
@@ -184,6 +198,7 @@ def cost_table(condition: Condition) -> Table:
     frame["memory"] = frame["label"].map(condition.runs.groupby("label")["memory"].max())
     parts = [_largest_part(condition.details(label)) for label in frame["label"]]
     frame[["part", "part_share"]] = parts
+    frame["audits"] = [_of_audits(condition.details(label)) for label in frame["label"]]
     columns = [
         LABEL,
         averaged("seconds"),
@@ -191,11 +206,13 @@ def cost_table(condition: Condition) -> Table:
         Column("Of which", _part, side="l"),
         number("Gradients ↓", "gradients", ",.0f", key="gradients"),
         number("Memory MB ↓", "memory", ",.0f"),  # the peak is of no one run
+        number("Audits s", "audits", ",.1f"),
         RUNS,
     ]
     caption = (
         f"{condition.heading}. Mean ± std over n runs, without evaluation;"
-        " gradients: of one sample each; memory: the largest peak, on a CPU of the whole worker."
+        " gradients: of one sample each; memory: the largest peak, on a CPU of the whole worker;"
+        " audits: what those of its models took beside, relearning for one, mean over audited runs."
     )
     return marked(condition, Table(caption, frame, columns))
 
@@ -207,6 +224,13 @@ def _largest_part(details: list[dict[str, Any]]) -> tuple[str | None, float | No
     if seconds.empty or not total:
         return None, None
     return str(seconds.idxmax()), 100 * float(seconds.max()) / total
+
+
+def _of_audits(details: list[dict[str, Any]]) -> float:
+    """Return the mean seconds that audits of a row's models took; NaN where there were none."""
+    made = [detail["audits"].values() for detail in details if "audits" in detail]
+    took = [sum(one["seconds"] for one in audits) for audits in made]
+    return float(np.mean(took)) if took else np.nan
 
 
 def _part(row: Entry) -> str:

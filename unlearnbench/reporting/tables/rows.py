@@ -9,6 +9,7 @@ import pandas as pd
 
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.metric import METRICS
+from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.reporting.tables.table import Entry, Mark, Table, known, text
 from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero
@@ -16,9 +17,11 @@ from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero
 BAND = "noise band"
 LABEL = text("Method", "label")
 CAPTION = (
-    "Bold: best; underlined: not significantly worse than the best (paired t-test over forget sets,"
-    " Holm, 5 %{as_ranked})."
+    "Bold: best; underlined: not shown to be worse (paired t-test over forget sets, Holm,"
+    " 5 %{as_ranked}) and not different from retrain. No marks where nothing is told from the best."
 )
+WORDS = ("equivalent", "no difference found", "inconclusive", "different")
+"""Verdicts, from what a reader looks for to what is to be left."""
 OLD = (
     "Verdicts of 0.1.0: on FT AUC alone, within a margin that is not tied to the original's leak,"
     " and without ranks, which need another test; run the benchmark again for verdicts over all"
@@ -55,8 +58,8 @@ def by_label(
     return pd.DataFrame(rows).astype({"n": "Int64"})
 
 
-def noise_said(condition: Condition, names: Iterable[str]) -> str:
-    """Say what the noise band of a table is of, and how wide it is for a single run."""
+def noise_said(condition: Condition, names: Iterable[str] = ()) -> str:
+    """Say what the noise band of a table is of, and of some metrics how wide it is for one run."""
     single = [
         f"{known(name).heading.removesuffix(' %')} ±{width:.{known(name).digits}f}"
         for name in names
@@ -67,6 +70,21 @@ def noise_said(condition: Condition, names: Iterable[str]) -> str:
         return f"{said}."
     alone = f"; in a single run {', '.join(single)}" if single else ""
     return f"{said}, as a mean over {condition.usual} runs{alone}."
+
+
+def voided(condition: Condition) -> str:
+    """Say that a table decides nothing, since controls failed; "" where it may."""
+    failed = ", ".join(condition.voided)
+    return f"VOID: no verdicts, ranks or marks, since controls failed ({failed}). " * bool(failed)
+
+
+def audits_said(benchmark: Benchmark) -> str:
+    """Say with which settings, and on how many forget sets at most, models are audited."""
+    audits = []
+    for name, row in benchmark.model_audits.items():
+        settings = [f"{key} {value:g}" for key, value in row.settings.items()]
+        audits.append(", ".join([name, *settings, f"on the first {row.sets} forget sets"]))
+    return "; ".join(audits)
 
 
 def mean_and_std(runs: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]:
@@ -90,7 +108,7 @@ def measured(condition: Condition, names: Iterable[str], begin: str = "all_") ->
 
 
 def marked(condition: Condition, table: Table) -> Table:
-    """Mark in each column what is best, and what cannot be told from it.
+    """Mark in each column what is best, and what cannot be told from it; none of a void table.
 
     A metric is marked where its values are, and not in the columns that follow from them. A row
     whose runs are those of another is marked as that one is, and is no rival of it.
@@ -99,7 +117,7 @@ def marked(condition: Condition, table: Table) -> Table:
     rivals = [label for label in condition.sound if label not in condition.same]
     places: dict[str, int] = {}
     for at, column in enumerate(table.columns):
-        if column.key:
+        if column.key and not condition.voided:
             places.setdefault(column.key, at)
     ranks = {
         label: (verdict.rank[0], abs(verdict.gap.value))
@@ -110,9 +128,10 @@ def marked(condition: Condition, table: Table) -> Table:
         ranked = key == "ft_auc" and not condition.old
         of = as_ranked(ranks) if ranked else best(condition.runs, rivals, key)
         for row, label in enumerate(table.frame["label"]):
-            if mark := of.get(condition.same.get(label) or label):
+            mark = of.get(condition.same.get(label) or label)
+            if mark == "best" or (mark and condition.word(label) != "different"):
                 marks[row, place] = mark
-    by_rank = "" if condition.old or "ft_auc" not in places else "; FT AUC: as ranked"
+    by_rank = "" if condition.old or "ft_auc" not in places else "; FT AUC: by distance"
     told = [table.caption, CAPTION.format(as_ranked=by_rank) if marks else ""]
     told += [
         f"{condition.title(label)}: the same runs as {condition.title(one)}."
@@ -150,22 +169,23 @@ def footnoted(table: Table, borrowed: Mapping[str, Sequence[str]]) -> Table:
 
 
 def as_ranked(ranks: Mapping[str, tuple[float, float]]) -> dict[str, Mark]:
-    """Mark the nearest, and those that nothing is surely nearer than.
+    """Mark the nearest, and those that nothing is surely nearer than; none where that is all.
 
     ranks: by label the first place it may have, and how far from retrain it is.
     """
     if len(ranks) < 2:
         return {}
     first, least = min(ranks.values())
-    return {
+    marks: dict[str, Mark] = {
         label: "best" if far == least else "tied"
         for label, (place, far) in ranks.items()
         if place == first
     }
+    return marks if len(marks) < len(ranks) else {}
 
 
 def best(runs: pd.DataFrame, sound: Sequence[str], key: str) -> dict[str, Mark]:
-    """Mark the best of a metric or cost by label.
+    """Mark the best of a metric or cost by label; nothing where all might be the best.
 
     runs: of one condition, with gaps; sound: the labels that may be best. Best is what is nearest
     to retrain in a level metric, run by run, and what the metric's direction asks for else.
@@ -186,7 +206,7 @@ def best(runs: pd.DataFrame, sound: Sequence[str], key: str) -> dict[str, Mark]:
     for label, difference, p in zip(others.index, differences, adjusted, strict=True):
         if p >= LEVEL:
             marks[str(label)] = "tied" if difference.any() else "best"
-    return marks
+    return marks if len(marks) < len(by_set) else {}
 
 
 def badness(runs: pd.DataFrame, key: str) -> "pd.Series[float] | None":

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from unlearnbench.evaluation.findings import as_rows
+from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.metrics.metric import COSTS, METRICS, Metric
 from unlearnbench.reporting import escape
 
@@ -78,7 +78,7 @@ class Table:
 
     def pinned(self, row: int) -> bool:
         """Say whether others are measured by a row: it stays on top however they are sorted."""
-        return self.kinds[row] in ("reference", "band")
+        return self.kinds[row] in ("reference", "band", "power")
 
     @property
     def labels(self) -> list[str]:

@@ -1,65 +1,91 @@
-"""Tables of verdicts: audit by audit, against the best method, before and after relearning."""
+"""Tables of verdicts: audit by audit, in full, and against the best method."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from unlearnbench.audits.parts import audit_title
-from unlearnbench.evaluation.collect import AGAIN
+from unlearnbench.audits.attacks import ATTACKS, ULIRA, attack_title
+from unlearnbench.audits.parts import TAIL, TPR, audit_title
 from unlearnbench.evaluation.findings import Condition
-from unlearnbench.metrics.metric import METRICS
-from unlearnbench.planning.plan import ORIGINAL
 from unlearnbench.reporting.tables import register, table
-from unlearnbench.reporting.tables.audit import ERRORS, P_VALUE, SIGNS, p_text
-from unlearnbench.reporting.tables.rows import LABEL, in_percent, kind, mean_and_std
+from unlearnbench.reporting.tables.audit import P_VALUE, SIGNS, p_text
+from unlearnbench.reporting.tables.rows import (
+    LABEL,
+    in_percent,
+    kind,
+    voided,
+)
 from unlearnbench.verdicts.audit import ALL, Finding, columns_of
 
-MARGIN = "margin"
+MARGIN, NEEDED, POWER = "margin", "needed", "power"
+"""Rows that say how large a gap may be, what an audit can show, and whether that is enough."""
 
 
-@register("audits", "Audit by audit", place=25)
+@register("audits", "Audit by audit: attacks", place=25)
 def audits_table(condition: Condition) -> table.Table | None:
-    """Show the gap that every audit finds in every row; None where there are no such verdicts."""
-    audits = [audit for audit in condition.audits if audit != ALL]
+    """Show the gap in AUC of every attack; None where there are no verdicts over all audits."""
+    audits = [name for name in condition.audits if name in ATTACKS or name == ULIRA]
+    return _by_audit(condition, {audit: audit_title(audit) for audit in audits})
+
+
+@register("others", "Audit by audit: confidence, memorised samples, relearning", place=26)
+def others_table(condition: Condition) -> table.Table | None:
+    """Show the gaps that audits find which are neither an attack's AUC nor its TPR."""
+    known = {ALL, ULIRA, *ATTACKS}
+    audits = [name for name in condition.audits if name not in known and not name.startswith(TPR)]
+    return _by_audit(condition, {audit: audit_title(audit) for audit in audits})
+
+
+@register("tails", f"Audit by audit: TPR at {100 * TAIL:g} % FPR", place=27)
+def tails_table(condition: Condition) -> table.Table | None:
+    """Show the gaps in true-positive rates; None where there are too few non-members for any."""
+    audits = [name for name in condition.audits if name.startswith(TPR)]
+    return _by_audit(condition, {name: attack_title(name.removeprefix(TPR)) for name in audits})
+
+
+def _by_audit(condition: Condition, audits: Mapping[str, str]) -> table.Table | None:
+    """Show gaps, a column an audit; audits: their headings by name."""
     if not audits:
         return None
     labels = list(dict.fromkeys(n for audit in audits for n in condition.audits[audit]))
-    margins: dict[str, Any] = {"label": MARGIN, "kind": "band"}
-    power: dict[str, Any] = {"label": "power", "kind": "power"}
     rows: list[dict[str, Any]] = [
-        {"label": label, "kind": kind(condition, label), "verdict": condition.word(label)}
-        for label in labels
+        {"label": label, "kind": kind(condition, label)} for label in labels
+    ]
+    margins: list[dict[str, Any]] = [
+        {"label": name, "kind": "power"} for name in (MARGIN, NEEDED, POWER)
     ]
     for audit in audits:
         found = condition.audits[audit]
         for row in rows:
             if finding := found.get(row["label"]):
                 row |= {audit: finding.gap.value, f"{audit}_verdict": finding.word}
-        leak = found.get(ORIGINAL)
-        margins[audit] = leak.margin if leak else None
-        power[audit] = float(audit not in condition.powerless)
-    columns = [LABEL, table.text("Verdict", "verdict")]
-    columns += [table.Column(audit_title(audit), partial(_found, audit)) for audit in audits]
+        power = float(audit not in condition.powerless)
+        for row, value in zip(margins, (*condition.margins(audit), power), strict=True):
+            row[audit] = value
+    columns = [table.Column(title, partial(_found, audit)) for audit, title in audits.items()]
     caption = (
-        f"{condition.heading}. Gap to retrain that each audit finds, in points: = small enough, ≠"
-        " different (5 %, Holm over all audits and methods; of rows that are no methods"
-        " unadjusted), ? neither. Margin: how large a gap may be and be small enough. Power: an"
-        " audit without it neither grants nor blocks 'equivalent'."
+        f"{condition.heading}. {voided(condition)}Gap to retrain that each audit finds, in points:"
+        " = small enough, ≠ different (5 %, Holm over all audits and methods; of rows that are no"
+        " methods unadjusted), ? neither. Margin: how large a gap may be and be small enough."
+        " Needed: the smallest margin that a perfect retrain would pass 4 times in 5. Power:"
+        " whether that is within the margin, and the audit tells the original from retrain;"
+        " without it nothing is small enough."
     )
-    return table.Table(caption, pd.DataFrame([*rows, margins, power]), columns)
+    return table.Table(caption, pd.DataFrame([*margins, *rows]), [LABEL, *columns])
 
 
 def _found(audit: str, row: table.Entry) -> str:
     value = row.get(audit)
-    if row["kind"] == "power":
-        return "yes" if value else "none"
     if value is None:
         return table.ABSENT
-    if row["kind"] == "band":
+    if row["label"] == POWER:
+        return "yes" if value else "none"
+    if row["kind"] == "power":
         return f"±{value:.1f}"
-    return f"{np.round(value, 1) + 0.0:+.1f} {SIGNS.get(row[f'{audit}_verdict'], '')}".rstrip()
+    return f"{np.round(value) + 0.0:+.0f} {SIGNS.get(row[f'{audit}_verdict'], '')}".rstrip()
 
 
 @register("verdicts", "Every verdict in full", place=150, detail=True)
@@ -83,10 +109,10 @@ def verdicts_table(condition: Condition) -> table.Table | None:
         table.text("Verdict", "verdict"),
     ]
     caption = (
-        f"{condition.heading}. What each audit finds; all: the verdict over all of them, with what"
-        " the strongest finds. Leak left: of the original's own gap under the same audit. Smallest"
-        " margin: the one at which no difference at all would be found small enough in 4 of 5"
-        " cases. p over all: adjusted for all audits and methods (Holm)."
+        f"{condition.heading}. {voided(condition)}What each audit finds; all: the verdict over all"
+        " of them, with what the surest finds. Leak left: of the original's own gap under the same"
+        " audit. Smallest margin: the one at which no difference at all would be found small enough"
+        " in 4 of 5 cases. p over all: adjusted for all audits and methods (Holm)."
     )
     frame = pd.DataFrame(rows)
     order = {label: place for place, label in enumerate(dict.fromkeys(frame["label"]))}
@@ -105,58 +131,45 @@ def _full(label: str, finding: Finding) -> dict[str, Any]:
     return row | {"p_all": finding.p_all, "power": finding.power, "verdict": finding.word}
 
 
-@register("versus", "Against the best", place=27)
+@register("versus", "Ranks, and against the smallest gap", place=28)
 def versus_table(condition: Condition, label: str | None = None) -> table.Table | None:
-    """Show how much farther from retrain every other method is than the best, or than `label`."""
+    """Rank methods, and show how much farther from retrain each is than the nearest, or `label`.
+
+    None where nothing is compared, and in a void condition.
+    """
     found = condition.versus(label)
-    if found.empty:
+    if found.empty or condition.voided:
         return None
-    with_ends = {"low": "difference_low", "high": "difference_high"}
+    base = str(label or condition.nearest)
+    found = found.rename(columns={"low": "difference_low", "high": "difference_high"})
+    frame = pd.concat([pd.DataFrame([{"label": base}]), found], ignore_index=True)
+    verdicts = [condition.verdict(name) for name in frame["label"]]
+    frame = frame.join(pd.DataFrame([columns_of("gap", one.gap) for one in verdicts]))
+    places = pd.DataFrame([one.rank or (None, None) for one in verdicts], dtype="Int64")
+    frame[["rank", "rank_last"]] = places
+    frame = frame.sort_values("gap", key=abs, kind="stable", ignore_index=True)
     columns = [
         LABEL,
-        table.interval("Farther by [95 %]", "difference", "+"),
-        *ERRORS,
+        table.interval("Gap in FT AUC [95 %]", "gap", "+"),
+        table.Column("Rank", _places),
+        table.interval(f"Farther than {base} by [95 %]", "difference", "+"),
         P_VALUE,
     ]
-    best = "the nearest to retrain in FT AUC, " if label is None else ""
-    caption = (
-        f"{condition.heading}. Against {best}{label or condition.nearest}: how much farther every"
-        " other method's FT AUC is from retrain's, in points, whichever side it is on; paired over"
-        " samples and seeds. p: of the intersection-union test on distances, as in the pairs,"
-        " adjusted for these comparisons alone (Holm)."
+    chosen = (
+        "p: adjusted for these comparisons alone (Holm)."
+        if label
+        else "p: adjusted for all pairs (Holm), since the data chose with which to compare."
     )
-    return table.Table(caption, found.rename(columns=with_ends), columns)
-
-
-@register("relearning", "Relearning, before and after", place=35)
-def relearning_table(condition: Condition) -> table.Table | None:
-    """Show what audits that train on, such as relearning, change; None where none was made."""
-    ends = tuple(f": {name}" for name in AGAIN)
-    runs = condition.every_run.dropna(axis=1, how="all")
-    columns = [str(name) for name in runs if str(name).endswith(ends)]
-    rows = []
-    for audit in dict.fromkeys(name.partition(": ")[0] for name in columns):
-        after = [name for name in columns if name.startswith(f"{audit}: ")]
-        audited = runs.dropna(subset=after, how="all")
-        for label, own in audited.groupby("label", sort=False):
-            row = {"label": str(label), "kind": kind(condition, str(label)), "audit": audit}
-            paired = own.rename(columns={f"{audit}: {name}": f"{name}_after" for name in AGAIN})
-            numbers = mean_and_std(paired, [*AGAIN, *(f"{name}_after" for name in AGAIN)])
-            rows.append(row | numbers | {"n": len(own)})
-    if not rows:
-        return None
-    several = len({row["audit"] for row in rows}) > 1
-    shown = [LABEL, *([table.text("Audit", "audit")] if several else [])]
-    shown += [table.Column(METRICS[name].heading, partial(_changed, name)) for name in AGAIN]
+    smallest = "" if label else "the smallest mean gap, "
     caption = (
-        f"{condition.heading}. Before → after training on the retain set alone, the same for all"
-        " rows; mean ± std over the n runs that were audited. What comes back although it was"
-        " never shown had not been forgotten; retrain shows what comes back by itself."
+        f"{condition.heading}. Against {smallest}{base}: how much farther every other method's FT"
+        " AUC is from retrain's, in points, whichever side it is on; paired over samples and seeds."
+        f" {chosen} Rank: the places a method may have; all hold together 95 times in 100. Left"
+        " out: what is not ranked."
     )
-    return table.Table(caption, pd.DataFrame(rows), [*shown, table.number("n", "n")])
+    return table.Table(caption, frame, columns)
 
 
-def _changed(name: str, row: table.Entry) -> str:
-    digits = METRICS[name].digits
-    before, after = (table.mean_std(row, one, digits) for one in (name, f"{name}_after"))
-    return f"{before} → {after}"
+def _places(row: table.Entry) -> str:
+    first, last = row["rank"], row["rank_last"]
+    return table.ABSENT if first is None else f"{first}" if first == last else f"{first}–{last}"

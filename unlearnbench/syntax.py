@@ -1,0 +1,75 @@
+"""What a plugin's text says, read without running it."""
+
+import ast
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+Imported = tuple[int, tuple[str, ...]]
+"""How many folders up an import begins, 0 for an absolute one, and the parts of its name."""
+
+
+def constant(text: str, name: str) -> Any:
+    """Return the value of a module's line such as `SIDE = 32`; None where there is none."""
+    with suppress(SyntaxError, ValueError):
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+                return ast.literal_eval(node.value)
+    return None
+
+
+def method_asked(node: ast.AST) -> str | None:
+    """Return the name in a call such as `ub.method("rl", lr=0.1)`, None for anything else."""
+    match node:
+        case ast.Call(
+            func=ast.Name("method") | ast.Attribute(attr="method"),
+            args=[ast.Constant(str() as name), *_],
+        ):
+            return name
+    return None
+
+
+@lru_cache(maxsize=1024)
+def methods_asked(text: str) -> frozenset[str]:
+    """Return the names of the methods that a text asks for, and so builds on."""
+    return frozenset(name for node in _nodes(text) if (name := method_asked(node)))
+
+
+def beside(text: str, folder: Path, root: Path) -> set[Path]:
+    """Return the files that a text imports out of its own folder, or of that of its plugin, `root`.
+
+    Such as `from .helper import f` or `import helper`. What lies elsewhere is installed, and has
+    a version; so has this package, beside which a plugin lies in a checkout.
+    """
+    found = set()
+    for level, names in _imports(text):
+        place = folder.joinpath(*[".."] * (level - 1)) if level else root
+        for name in names:
+            place /= name
+            found.add(place.with_suffix(".py"))
+            if not place.is_dir():
+                break
+            found.add(place / "__init__.py")
+    return {file.resolve() for file in found if file.is_file()}
+
+
+@lru_cache(maxsize=1024)
+def _imports(text: str) -> frozenset[Imported]:
+    """Return what a text imports, in functions too."""
+    found: set[Imported] = set()
+    for node in _nodes(text):
+        if isinstance(node, ast.Import):
+            found |= {(0, tuple(alias.name.split("."))) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module.split(".") if node.module else []
+            found |= {(node.level, (*module, alias.name)) for alias in node.names}
+    return frozenset(one for one in found if (one[0], one[1][0]) != (0, "unlearnbench"))
+
+
+def _nodes(text: str) -> Iterator[ast.AST]:
+    """Yield all that is said in a text, which may be indented; one that is broken says nothing."""
+    with suppress(SyntaxError):
+        yield from ast.walk(ast.parse(dedent(text)))
