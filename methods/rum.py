@@ -38,7 +38,9 @@ class Rum(Method):
     """
     needs_retain = True
 
-    middle: str = param("ft", help="method for the middle third", source="authors' code")
+    middle: str = param(
+        "ft", help="method for the middle third", names="method", source="authors' code"
+    )
     middle_lr: float = param(
         0.1,
         gt=0,
@@ -47,7 +49,9 @@ class Rum(Method):
         source="authors' code",
     )
     middle_epochs: int = param(10, ge=1, help="its epochs, if it has any", source="authors' code")
-    high: str = param("salun", help="method for the most memorised", source="authors' code")
+    high: str = param(
+        "salun", help="method for the most memorised", names="method", source="authors' code"
+    )
     high_lr: float = param(
         0.1,
         gt=0,
