@@ -1,0 +1,82 @@
+"""RUM: a method for each part of the forget set, from the least to the most memorised."""
+
+from torch import nn
+from torch.nn import functional
+
+import unlearnbench as ub
+from unlearnbench import Method, Task, param
+from unlearnbench.seeds import seed_for
+from unlearnbench.toolkit import outputs
+
+
+class Rum(Method):
+    """Hand each third of the forget set, by how memorised it is, to a method that suits it.
+
+    Nothing is done about the least memorised third, which a model knows without having seen it.
+    `middle` unlearns the next third, the last one being in its D_R still; then `high` unlearns that
+    one. Rates and epochs of both are set here, all else is their own default. Needs the retain set,
+    as FT does.
+
+    Source: Zhao et al. (arXiv 2406.01257): RUM by memorisation, with nothing, FT and SalUn.
+
+    Differences: true memorisation takes many models, and the authors' proxies (arXiv 2410.16516)
+    take training too; here samples are in the order of the original's confidence in their labels,
+    the most confident being the least memorised. The authors' forget sets were put together from
+    samples of low, medium and high memorisation, a third each; of other forget sets a third may be
+    none of these. D_R of each step, rates and epochs are those of the authors' example; all else of
+    `middle` and `high` is as on their own pages.
+    """
+
+    title = "RUM"
+    paper = "https://arxiv.org/abs/2406.01257"
+    equation = r"""
+    D_F = S_1 \cup S_2 \cup S_3, \quad p_x > p_{x'} > p_{x''}
+    \text{ for } x \in S_1, x' \in S_2, x'' \in S_3
+    p_x = \operatorname{softmax}(f_{\theta_o}(x))_y
+    \theta_2 = U_\text{middle}(\theta_o; S_2, D_R \cup S_3)
+    \theta_3 = U_\text{high}(\theta_2; S_3, D_R)
+    """
+    needs_retain = True
+
+    middle: str = param(
+        "ft", help="method for the middle third", names="method", source="authors' code"
+    )
+    middle_lr: float = param(
+        0.1,
+        gt=0,
+        help="its learning rate, if it has one",
+        search=(1e-4, 1e-1),
+        source="authors' code",
+    )
+    middle_epochs: int = param(10, ge=1, help="its epochs, if it has any", source="authors' code")
+    high: str = param(
+        "salun", help="method for the most memorised", names="method", source="authors' code"
+    )
+    high_lr: float = param(
+        0.1,
+        gt=0,
+        help="its learning rate, if it has one",
+        search=(5e-5, 1e-1),
+        source="authors' code",
+    )
+    high_epochs: int = param(5, ge=1, help="its epochs, if it has any", source="authors' code")
+
+    def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
+        """Hand over the middle third, then the most memorised."""
+        retain = task.require_retain()
+        logits = outputs(task.original, task.forget).double()  # confidences near 1 must not be ties
+        losses = functional.cross_entropy(logits, task.forget.labels, reduction="none")
+        order = losses.argsort(descending=True, stable=True)
+        high, middle, _ = (task.forget.select(third) for third in order.tensor_split(3))
+        if len(middle):
+            method = _method(self.middle, lr=self.middle_lr, epochs=self.middle_epochs)
+            seed = seed_for(task.seed, "middle")
+            model = task.hand_to(method, model, forget=middle, retain=retain + high, seed=seed)
+        method = _method(self.high, lr=self.high_lr, epochs=self.high_epochs)
+        return task.hand_to(method, model, forget=high, seed=seed_for(task.seed, "high"))
+
+
+def _method(name: str, **settings: float) -> Method:
+    """Return a method with those of these settings that it has, its own defaults for the rest."""
+    known = type(ub.method(name)).model_fields
+    return ub.method(name, **{key: value for key, value in settings.items() if key in known})
