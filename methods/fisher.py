@@ -61,7 +61,7 @@ class FisherForgetting(Method):
             for name, parameter in model.named_parameters():
                 noise = torch.randn(parameter.shape, generator=generator, device=task.device)
                 scale = (self.alpha / fisher[name].clamp_min(self.floor)).pow(0.25)
-                parameter += scale * noise
+                parameter.add_(scale * noise)
         return model
 
 
