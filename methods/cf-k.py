@@ -27,8 +27,8 @@ class CFk(Method):
     title = "CF-k"
     paper = "https://arxiv.org/abs/2201.06640"
     equation = r"""
-    \min_{\theta_{(k)}} L(\theta; D_R), \quad \theta_{(k)} \text{ the weights of the last } k
-    \text{layers, the others as in } \theta_o
+    \min_{\theta_{(k)}} L(\theta; D_R)
+    \theta_{(k)}: \text{ the weights of the last } k \text{ layers, the others as in } \theta_o
     """
     needs_retain = True
 

@@ -30,8 +30,8 @@ class EUk(Method):
     title = "EU-k"
     paper = "https://arxiv.org/abs/2201.06640"
     equation = r"""
-    \theta_{(k)} = \operatorname{argmin} L(\theta; D_R) \text{ from fresh weights}, \quad
-    \theta_{(k)} \text{ the weights of the last } k \text{ layers, the others as in } \theta_o
+    \theta_{(k)} = \operatorname{argmin} L(\theta; D_R) \text{ from fresh weights}
+    \theta_{(k)}: \text{ the weights of the last } k \text{ layers, the others as in } \theta_o
     """
     needs_retain = True
 

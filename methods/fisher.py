@@ -14,8 +14,8 @@ class FisherForgetting(Method):
 
     F is the diagonal of the Fisher matrix on D_R, in expectation over the labels that the model
     itself gives: exact, from the gradients of single samples, one a class; clean images, eval mode.
-    So it costs as many gradients as |D_R| times the number of classes, and memory for 32 models; no
-    training. The noise of a weight has variance (alpha / F)^(1/2). Needs the retain set.
+    So it costs as many gradients as |D_R| times the number of classes, and memory for 32 of them;
+    no training. The noise of a weight has variance (alpha / F)^(1/2). Needs the retain set.
 
     Source: Golatkar et al. (arXiv 1911.04933), their Fisher forgetting; the paper's lambda
     sigma_h^2 is alpha.
@@ -24,17 +24,16 @@ class FisherForgetting(Method):
     at `floor` at least, as in the authors' code. That code has the variance alpha / F instead, its
     mean over the inputs of each layer, 10 times as much in the last layer (where 1 / F is at most
     100) and in vectors such as BatchNorm's, and, to forget a class, zeroes the last layer's weights
-    of that class: none of it is done here. SalUn's and l1-sparse's copy takes gradients of means of
-    32 samples in the place of single ones, which is not the Fisher matrix any more, and on random
-    10 % of CIFAR-10 zeroes the last class for the forgotten one.
+    of that class: none of it is done here. SalUn's copy takes gradients of means of 32 samples in
+    the place of single ones, which is not the Fisher matrix any more, and zeroes the weights of the
+    last class where 10 % of CIFAR-10 are forgotten at random.
     """
 
     title = "FF"
     paper = "https://arxiv.org/abs/1911.04933"
     equation = r"""
     \theta_i = \theta_{o,i} + (\alpha / F_i)^{1/4} \epsilon_i, \quad \epsilon \sim \mathcal{N}(0, I)
-    F_i = \mathbb{E}_{x \in D_R}\, \mathbb{E}_{y \sim p(y | x; \theta_o)}
-    \left(\partial \log p(y | x; \theta_o) / \partial \theta_i\right)^2
+    F_i = \mathbb{E}_{x \in D_R,\, y \sim p_x} \left(\partial \log p_x(y) / \partial \theta_i\right)^2
     """
     needs_retain = True
 

@@ -20,9 +20,9 @@ class MaskedSmallGradients(Method):
     Source: a solution of the NeurIPS 2023 unlearning challenge in the form that Deep Unlearn (Cadet
     et al., arXiv 2410.01276) tried, where it was among the two best of 18; their code.
 
-    Differences: their gradients are sums of means of batches, in whatever mode the net is, as it is
-    built in train mode, where they move BatchNorm's statistics; here they are means over samples,
-    in eval mode, and where D_R is the smaller set all of it is taken. In their code D_R is not
+    Differences: their gradients are sums of means of batches, in train mode, which moves
+    BatchNorm's statistics; here they are means over samples, in eval mode, and where D_R is the
+    smaller set all of it is taken. In their code D_R is not
     augmented; here it is as the recipe says, but for these gradients. Momentum 0.9 and weight decay
     5e-4, theirs, are left to the recipe, as a rule the same; as there weight decay is not damped.
     """
@@ -31,10 +31,9 @@ class MaskedSmallGradients(Method):
     paper = "https://arxiv.org/abs/2410.01276"
     equation = r"""
     d = |\nabla L(\theta_o; D'_R) - \nabla L(\theta_o; D_F)|, \quad |D'_R| = |D_F|
-    \theta_i \sim \mathcal{N}(0, 2 / n_\mathrm{out}) \text{ where } d_i \text{ is among the
-    smallest of its convolution, else } \theta_{o,i}
-    \min_\theta L(\theta; D_R) \text{ from there}, \quad
-    \nabla_i \gets \beta \nabla_i \text{ for the convolution weights that were kept}
+    m_i = 1 \text{ for the smallest } d_i \text{ of each convolution, else } 0
+    \theta = m \odot \epsilon + (1 - m) \odot \theta_o, \quad \epsilon \sim \mathcal{N}(0, 2 / n)
+    \min_\theta L(\theta; D_R), \quad \nabla \gets (m + \beta (1 - m)) \odot \nabla
     """
     needs_retain = True
 

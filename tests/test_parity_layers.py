@@ -25,6 +25,8 @@ from unlearnbench.errors import MethodError
 from unlearnbench.recipe import Recipe
 from unlearnbench.seeds import seed_for
 from unlearnbench.toolkit import Examples
+from unlearnbench.toolkit.counting import counted
+from unlearnbench.toolkit.recorder import Recorder, recording
 
 RECIPE = Recipe(
     batch_size=64, momentum=0.9, weight_decay=0.01, lr=0.1, schedule="step", decay_every=1, epochs=2
@@ -208,7 +210,10 @@ def test_fisher_forgetting_adds_noise_by_the_fisher_matrix() -> None:
     generator = torch.Generator().manual_seed(seed_for(SEED, "noise"))
     noise = [torch.randn(s, generator=generator).double().numpy() for s in (w.shape, b.shape)]
     expected = [w + scale[:, :-1] * noise[0], b + scale[:, -1] * noise[1]]
-    all_close(unlearn("fisher", start, request, alpha=1e-3, floor=floor), expected)
+    with recording(Recorder()) as noted:
+        found = unlearn("fisher", counted(start), request, alpha=1e-3, floor=floor)
+    all_close(found, expected)
+    assert noted.gradients == CLASSES * len(retain), "what its docstring says that it costs"
 
 
 def test_msg_leaves_no_hook_on_the_weights() -> None:
