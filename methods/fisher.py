@@ -33,7 +33,7 @@ class FisherForgetting(Method):
     paper = "https://arxiv.org/abs/1911.04933"
     equation = r"""
     \theta_i = \theta_{o,i} + (\alpha / F_i)^{1/4} \epsilon_i, \quad \epsilon \sim \mathcal{N}(0, I)
-    F_i = \mathbb{E}_{x \in D_R,\, y \sim p_x} \left(\partial \log p_x(y) / \partial \theta_i\right)^2
+    F_i = \mathbb{E}_{x \in D_R,\, y \sim p_x} (\partial \log p_x(y) / \partial \theta_i)^2
     """
     needs_retain = True
 

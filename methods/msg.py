@@ -22,9 +22,9 @@ class MaskedSmallGradients(Method):
 
     Differences: their gradients are sums of means of batches, in train mode, which moves
     BatchNorm's statistics; here they are means over samples, in eval mode, and where D_R is the
-    smaller set all of it is taken. In their code D_R is not
-    augmented; here it is as the recipe says, but for these gradients. Momentum 0.9 and weight decay
-    5e-4, theirs, are left to the recipe, as a rule the same; as there weight decay is not damped.
+    smaller set all of it is taken. In their code D_R is not augmented; here it is as the recipe
+    says, but for these gradients. Momentum 0.9 and weight decay 5e-4, theirs, are left to the
+    recipe, as a rule the same; as there weight decay is not damped.
     """
 
     title = "MSG"

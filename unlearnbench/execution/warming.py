@@ -55,4 +55,4 @@ def import_early(source: str) -> None:
     if re.search(r"\boptim\b", source):
         torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     if re.search(r"\btorch\.func\b", source):
-        torch.func.vmap(torch.func.grad(torch.sum))(torch.zeros(1, 1))
+        torch.func.vmap(torch.func.grad(lambda row: row.sum()))(torch.zeros(1, 1))
