@@ -323,6 +323,28 @@ def test_the_first_run_takes_no_longer_and_a_loop_of_its_own_is_counted(tmp_path
     assert own[0] < min(own[1:]) + 0.8
 
 
+VECTORISED = """
+import sys
+import torch
+from torch.func import functional_call, grad, vmap
+from unlearnbench.execution.warming import import_early
+
+import_early("from torch.func import grad")
+known, layer = set(sys.modules), torch.nn.Linear(2, 1)
+weights = {name: p.detach() for name, p in layer.named_parameters()}
+vmap(grad(lambda w, x: functional_call(layer, w, x).sum()), (None, 0))(weights, torch.ones(3, 2))
+assert set(sys.modules) == known
+"""
+
+
+@pytest.mark.slow
+def test_nothing_is_imported_while_vectorised_gradients_are_timed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", VECTORISED], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_warming_up_leaves_no_trace() -> None:
     recorder, before = Recorder(), contract.global_random_states()
     with recording(recorder):

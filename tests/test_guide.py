@@ -88,7 +88,7 @@ def test_commands_run_elsewhere_are_tested_there() -> None:
 
 @pytest.mark.parametrize("command", HERE, ids=str)
 def test_commands_are_understood(inside: Cli, tmp_path: Path, command: Command) -> None:
-    (tmp_path / "cf-k.py").write_text(readme_method())
+    (tmp_path / "noisy-ft.py").write_text(readme_method())
     program, *words = command.words
     assert program == "unlearnbench", f"say in ELSEWHERE which test runs it: {command.line}"
     understood(inside, words)

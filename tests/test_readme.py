@@ -66,11 +66,11 @@ def test_example_method_is_in_the_table_and_the_report_finds_it(
     cli: Cli, inside: Cli, tmp_path: Path, tiny: Path
 ) -> None:
     assert len(readme_method().splitlines()) <= 26
-    path = tmp_path / "cf-k.py"
+    path = tmp_path / "noisy-ft.py"
     path.write_text(readme_method())
-    done = cli("run", tiny, "--seeds", "1", "--plugin", path, "--methods", "cf-k")
+    done = cli("run", tiny, "--seeds", "1", "--plugin", path, "--methods", "noisy-ft")
     assert done.code == 0
-    assert [line for line in done.out.splitlines() if line.startswith("cf-k ")]
+    assert [line for line in done.out.splitlines() if line.startswith("noisy-ft ")]
     report = inside("report", "tiny")
     assert report.code == 0
 
@@ -110,15 +110,15 @@ def test_a_package_ships_a_method_through_its_entry_point(cli: Cli, tmp_path: Pa
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: your-package\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[unlearnbench.methods]\ncf-k = your_package.cf_k\nlost = no_such.module\n"
+        "[unlearnbench.methods]\nnoisy-ft = your_package.noisy_ft\nlost = no_such.module\n"
     )
     (site / "your_package").mkdir()
     (site / "your_package" / "__init__.py").touch()
-    (site / "your_package" / "cf_k.py").write_text(readme_method())
+    (site / "your_package" / "noisy_ft.py").write_text(readme_method())
     env = {"PYTHONPATH": f"{site}:{ROOT}"}
     listed = cli("methods", env=env).out
-    assert "cf-k             Fine-tune the last layers" in listed
+    assert "noisy-ft         Add Gaussian noise to the weights" in listed
     assert "lost" in listed and "not installed" in listed, "a broken one disturbs only itself"
-    planned = cli("run", "--dry-run", "--methods", "cf-k", env=env)
-    assert planned.code == 0 and "cf-k" in planned.out
+    planned = cli("run", "--dry-run", "--methods", "noisy-ft", env=env)
+    assert planned.code == 0 and "noisy-ft" in planned.out
     assert cli("run", "--dry-run", env=env).code == 0

@@ -38,7 +38,8 @@ def warm_up(model: nn.Module, image: torch.Size, recipe: Recipe) -> None:
 def import_early(source: str) -> None:
     """Import what the source of a method names, in its functions too, once a process.
 
-    PyTorch's optimisers import the compiler when the first of them is made, which takes seconds.
+    PyTorch's optimisers import the compiler when the first of them is made, and `torch.func` when
+    it takes its first gradient, which takes seconds.
     What cannot be found is left to the method, which may not come to it.
     """
     names: set[str] = set()
@@ -53,3 +54,5 @@ def import_early(source: str) -> None:
             import_module(name)
     if re.search(r"\boptim\b", source):
         torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    if re.search(r"\btorch\.func\b", source):
+        torch.func.vmap(torch.func.grad(lambda row: row.sum()))(torch.zeros(1, 1))

@@ -1,4 +1,4 @@
-"""What methods are made of: examples, training, the adversarial search, masks, wrong labels."""
+"""What methods are made of: examples, training, layers, the adversarial search, masks, labels."""
 
 from unlearnbench.toolkit.adversarial import (
     adversarial_examples,
@@ -7,7 +7,8 @@ from unlearnbench.toolkit.adversarial import (
 )
 from unlearnbench.toolkit.examples import Examples, divergence, outputs, random_labels
 from unlearnbench.toolkit.features import features, last_layer
-from unlearnbench.toolkit.optimisers import cosine
+from unlearnbench.toolkit.layers import convolutions, layers, only_last_layers
+from unlearnbench.toolkit.optimisers import Schedule, cosine
 from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.saliency import saliency_mask, squared_gradients
 from unlearnbench.toolkit.stand_ins import stand_in
@@ -16,15 +17,19 @@ from unlearnbench.toolkit.training import Trainer, finetune, train
 
 __all__ = [
     "Examples",
+    "Schedule",
     "Trainer",
     "adversarial_examples",
     "adversarial_pairs",
     "adversarial_search",
+    "convolutions",
     "cosine",
     "divergence",
     "features",
     "finetune",
     "last_layer",
+    "layers",
+    "only_last_layers",
     "outputs",
     "random_labels",
     "recorder",
