@@ -47,7 +47,7 @@ class Influence(Method):
         1.0,
         gt=0,
         help="lambda: added to the diagonal of the matrix",
-        search=(1e-3, 10.0),
+        search=(1e-4, 10.0),
         source="authors' code, which starts from the identity",
     )
 

@@ -15,7 +15,7 @@ class L1Sparse(Method):
 
     Differences: the authors' code never prunes in this form, and neither is anything pruned here;
     its batches of 256 are the recipe's here, and its option to end with epochs without a penalty,
-    off by default, is left out. AMUN's code multiplies alpha, 5e-4 at first, by 2 - 2t/T
+    off by default, is left out. AMUN's code begins at 5e-4 and multiplies alpha by 2 - 2t/T
     cumulatively, so that it peaks at ten times its start; that is not followed.
     """
 

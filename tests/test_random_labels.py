@@ -122,3 +122,12 @@ def _two(request: Any, labels: tuple[int, ...], mask: Array) -> Array:
         for step in ((forget, np.eye(CLASSES)[[label]]), (retain, onehot(retain)))
     ]
     return descended(flat(START), batches, mask)
+
+
+def test_without_the_retain_set_there_is_nothing_to_order() -> None:
+    request = replace(task(forget=5), retain=None)
+    settings: dict[str, Any] = {"lr": LR, "epochs": 2, "labels": "any"}
+    mixed, in_turn = (
+        unlearn("rl", START, request, order=order, **settings) for order in ("mixed", "in-turn")
+    )
+    assert (mixed == in_turn).all() and np.abs(mixed - flat(START)).max() > 1e-3
