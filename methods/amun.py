@@ -5,13 +5,16 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from unlearnbench import Method, Task, param
+from unlearnbench.seeds import seed_for
 from unlearnbench.toolkit import (
+    Examples,
     adversarial_pairs,
     adversarial_search,
     finetune,
     saliency_mask,
     stand_in,
 )
+from unlearnbench.toolkit.stand_ins import DRAWN
 
 
 class Amun(Method):
@@ -20,23 +23,31 @@ class Amun(Method):
     D_A is searched on the original model, before the first request, and labelled by it; D_F keeps
     its true labels. Full access: D_R + D_F + D_A; forget-only: D_F + D_A; `with_forget` = false
     leaves D_F out, as the paper does where it is very large. `keep` < 1 restricts the update to
-    SalUn's mask: AMUN+SalUn. `source` = "other" takes D_A, images and labels, from another
-    original, trained on all data from another seed: the transfer of the paper's table 8, which does
-    not say whose labels it used. `pairs` puts one of the ablation's stand-ins in the place of D_A.
+    SalUn's mask, of the original model as well: AMUN+SalUn. `source` = "other" takes D_A, images
+    and labels, from another original, trained on all data from another seed: the transfer of the
+    paper's table 8. `pairs` puts one of the ablation's stand-ins in the place of D_A.
 
     Source: "Not All Wrong is Bad" (arXiv 2503.00917), Algorithm 1.
 
     Differences: where the paper is silent the authors' code is followed: D_R and D_F are augmented
     as in training, D_A is not; a sample leaves the search at the first step at which it is
-    misclassified; after 50 steps without success the radius is doubled and the search goes on from
-    where it is, not from the image. Under a mask the authors' code lets weight decay move frozen
-    weights; here they stay bit-equal.
+    misclassified; after `steps` steps without success the radius is doubled and the search goes on
+    from where it is, not from the image; transferred examples have the other model's labels; random
+    points and labels of stand-ins are drawn anew each epoch, and for `pairs` = "orig" nothing is
+    augmented, which is left to `augment_retain` and `augment_forget`. The code's learning rate
+    falls every epoch by the script for tuning, and in 10 epochs never by the one that trains: the
+    former is the default. Not as there: the search climbs the margin and not the cross-entropy,
+    which has the same direction but rounds to nothing where a model is very sure, so that labels
+    may differ there; it gives up, and shows no pair, where no image in [0, 1] is left to reach. The
+    mask is as in the paper, of theta_o and the request's D_F; the code takes one of the whole list
+    of requests, and lets weight decay move frozen weights, which here stay bit-equal. Its gradients
+    are summed over clean samples, there over the means of augmented batches.
     """
 
     title = "AMUN"
     paper = "https://arxiv.org/abs/2503.00917"
     other_if: ClassVar[dict[str, object]] = {"source": "other"}
-    shared_settings: ClassVar[tuple[str, ...] | None] = ("radius", "search", "source")
+    shared_settings: ClassVar[tuple[str, ...] | None] = ("radius", "steps", "search", "source")
     equation = r"""
     \min_\theta L(\theta; D_R \cup D_F \cup D_A)
     D_A = \{(x + \delta_x, \hat{y}_x) : (x, y) \in D_F\}
@@ -56,7 +67,7 @@ class Amun(Method):
         ge=1,
         help="epochs between two decays of lr by 0.1",
         search=(1, 10),
-        source="authors' code, default; the paper: every 1 or 5, or never",
+        source="authors' tuning script, default; training script: 40; the paper: 1, 5 or never",
     )
     radius: float = param(
         0.04,
@@ -64,10 +75,16 @@ class Amun(Method):
         help="first l2 radius of the search",
         source="authors' code; paper, figure 4, for CIFAR-10",
     )
+    steps: int = param(
+        50,
+        ge=1,
+        help="of PGD before the radius is doubled",
+        source="paper, section 4; its figure 4 for Tiny ImageNet: 10 and 20",
+    )
     search: Literal["paper", "closest", "one-step"] = param(
         "paper",
         help="for D_A; closest: nearer for a tenth of the gradients; one-step: weaker",
-        source="paper, section 4: PGD-50, the radius doubled; table 9: one-step; closest is ours",
+        source="paper, section 4: PGD, the radius doubled; table 9: one-step; closest is ours",
     )
     source: Literal["self", "other"] = param(
         "self", help="model that D_A is searched on", source="paper, section 4; table 8: others"
@@ -102,22 +119,26 @@ class Amun(Method):
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise the cross-entropy on the three sets together."""
-        mask = saliency_mask(model, task.forget, keep=self.keep)
         found = task.shared or self.shared_work(task)
         adversarial, clean = adversarial_pairs(task.forget, found)
-        shown = stand_in(self.pairs, adversarial, clean, task.classes, seed=task.seed)
-        shown = shown.augmented(self.augment_adversarial)
-        if self.with_forget:
-            shown += task.forget.augmented(self.augment_forget)
-        if task.retain is not None:
-            shown += task.retain.augmented(self.augment_retain)
+
+        def examples(epoch: int) -> Examples:
+            seed = seed_for(task.seed, "stand-in", epoch)
+            shown = stand_in(self.pairs, adversarial, clean, task.classes, seed=seed)
+            shown = shown.augmented(self.augment_adversarial)
+            if self.with_forget:
+                shown += task.forget.augmented(self.augment_forget)
+            if task.retain is not None:
+                shown += task.retain.augmented(self.augment_retain)
+            return shown
+
         return finetune(
             model,
-            shown,
+            examples if self.pairs in DRAWN else examples(0),
             lr=self.lr,
             epochs=self.epochs,
             decay_every=self.decay_every,
-            mask=mask,
+            mask=saliency_mask(task.original, task.forget, keep=self.keep),
             seed=task.seed,
         )
 
@@ -125,5 +146,10 @@ class Amun(Method):
         """Search the adversarial example of each forgotten sample."""
         searched = task.require_other() if self.source == "other" else task.original
         return adversarial_search(
-            searched, task.forget, radius=self.radius, search=self.search, seed=task.seed
+            searched,
+            task.forget,
+            radius=self.radius,
+            steps=self.steps,
+            search=self.search,
+            seed=task.seed,
         )

@@ -16,8 +16,8 @@ class BadTeacher(Method):
     Source: Chundawat et al. (arXiv 2205.08096), equation 5: KL(teacher || model).
 
     Differences: the share of D_R, the one epoch and Adam are from the authors' code; its batches of
-    256 are the recipe's here. Its loss is also divided by the number of classes, which Adam does
-    not notice.
+    256 are the recipe's here. Its loss is also divided by the number of classes, and not multiplied
+    by the square of the temperature, which Adam does not notice.
     """
 
     title = "Bad Teacher"

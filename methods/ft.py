@@ -11,8 +11,9 @@ class FineTune(Method):
 
     Source: the FT baseline of l1-sparse (arXiv 2304.04934) and SalUn. Needs the retain set.
 
-    Differences: none between these two; every code has a schedule of its own, and AMUN's, without
-    the retain set, takes as many samples of it as there are to forget, which is not done here.
+    Differences: none between these two but that their batches of 256 are the recipe's here. Every
+    code has a schedule of its own, and AMUN's, without the retain set, takes as many samples of it
+    as there are to forget, which is not done here.
     """
 
     title = "FT"

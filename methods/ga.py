@@ -17,10 +17,13 @@ class GradientAscent(Method):
     Source: Thudi et al. (arXiv 2109.13398), as in l1-sparse and SalUn: the negated cross-entropy on
     D_F alone.
 
-    Differences: l1-sparse and SalUn climb in train mode, so that BatchNorm normalises with, and its
-    running statistics move towards, batches of D_F; that is followed, and `batch_norm` = "eval"
-    leaves them alone, as SFRon does. AMUN's code under full access puts a descent pass over D_R
-    before every ascent pass: `descend` = true.
+    Differences: Thudi et al. add back, in one step, gradients taken at the weights before training;
+    l1-sparse and SalUn climb from the trained ones, and so is it here. They climb in train mode, so
+    that BatchNorm normalises with, and its running statistics move towards, batches of D_F, which
+    are of 256 there and the recipe's here; that is followed, and `batch_norm` = "eval" leaves them
+    alone, as SFRon does, whose clipping of gradients at norm 0.1 is left out. AMUN's code under
+    full access puts a descent pass over D_R, unshuffled, before every ascent pass: `descend` =
+    true, which shuffles.
     """
 
     title = "GA"

@@ -19,7 +19,9 @@ class Influence(Method):
     (arXiv 2004.14340).
 
     Differences: Jia et al.'s code keeps two vectors in the place of the matrix, which does not give
-    its inverse; here it is exact, by the |g| x |g| products (Woodbury).
+    its inverse; here it is exact, by the |g| x |g| products (Woodbury). That code starts from the
+    identity, so with lambda = 1. It takes the gradients of augmented images, here clean ones, and
+    those g of the first 1,000 or so samples of D_R, here of as many at random.
     """
 
     title = "IU"
@@ -41,7 +43,13 @@ class Influence(Method):
     samples: int = param(
         1000, ge=1, help="of D_R whose gradients make the matrix", source="authors' code"
     )
-    damping: float = param(1.0, gt=0, help="added to the diagonal of the matrix", source="ours")
+    damping: float = param(
+        1.0,
+        gt=0,
+        help="lambda: added to the diagonal of the matrix",
+        search=(1e-4, 10.0),
+        source="authors' code, which starts from the identity",
+    )
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Take the step."""

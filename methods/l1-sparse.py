@@ -13,9 +13,10 @@ class L1Sparse(Method):
 
     Source: Jia et al. (arXiv 2304.04934), equation 3: gamma_t = alpha (1 - t/T).
 
-    Differences: the authors' code never prunes in this form, and neither is anything pruned here.
-    AMUN's code multiplies alpha by 2 - 2t/T cumulatively, so that it peaks at ten times its start;
-    that is not followed.
+    Differences: the authors' code never prunes in this form, and neither is anything pruned here;
+    its batches of 256 are the recipe's here, and its option to end with epochs without a penalty,
+    off by default, is left out. AMUN's code begins at 5e-4 and multiplies alpha by 2 - 2t/T
+    cumulatively, so that it peaks at ten times its start; that is not followed.
     """
 
     paper = "https://arxiv.org/abs/2304.04934"

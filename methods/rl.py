@@ -1,23 +1,27 @@
 """RL: random labels."""
 
+from typing import Literal
+
 from torch import nn
 
 from unlearnbench import Method, Task, param
-from unlearnbench.seeds import seed_for
-from unlearnbench.toolkit import Examples, finetune, random_labels
+from unlearnbench.toolkit import learn_random_labels
 
 
 class RandomLabel(Method):
-    """Fine-tune on wrong labels for the forget set and right ones for the retain set.
+    """Fine-tune on random labels for the forget set and right ones for the retain set.
 
     Labels are uniform over the wrong classes, both sets shuffled together. Under forget-only access
     D_F is all there is.
 
     Source: the amnesiac form of Graves et al. (arXiv 2010.10981), as in AMUN's comparison.
 
-    Differences: "RL" names at least five algorithms. AMUN's code, followed here, draws the labels
-    anew each time (`redraw`: each epoch); SFRon's and the amnesiac form draw them once. SalUn's
-    code instead draws over all classes, the right one included, and passes over D_F, then over D_R.
+    Differences: "RL" names at least five algorithms. By default it is that of AMUN's code, which
+    draws a label anew each time that a sample is shown: here each epoch. The amnesiac form and
+    SFRon's draw labels once: `redraw` = false. SalUn's code for CIFAR-10 and SVHN draws from all
+    classes, the right one among them, and passes over D_F, then over D_R: `labels` = "any", `order`
+    = "in-turn"; that for CIFAR-100 and Tiny ImageNet draws so too, but shuffles the sets together:
+    `labels` = "any" alone. Its batches are of 256, the recipe's here unless `batch_size` says so.
     """
 
     title = "RL"
@@ -43,24 +47,31 @@ class RandomLabel(Method):
         help="epochs between two decays of lr by 0.1",
         source="ours: no decay; AMUN's code searches 1, 5, 10",
     )
+    labels: Literal["wrong", "any"] = param(
+        "wrong",
+        help="from which labels one is drawn; any: the right one may be drawn too",
+        source="AMUN's and SFRon's code; SalUn's: any",
+    )
     redraw: bool = param(
         True,
-        help="draw the wrong labels anew each epoch",
-        source="AMUN's code: at each access; SFRon's: false",
+        help="draw the labels anew each epoch",
+        source="AMUN's and SalUn's code; SFRon's: false",
+    )
+    order: Literal["mixed", "in-turn"] = param(
+        "mixed",
+        help="D_F and D_R shuffled together, or each epoch all of D_F, then all of D_R",
+        source="AMUN's and SFRon's code; SalUn's for CIFAR-10: in-turn",
     )
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
-        """Minimise the cross-entropy on D_F under wrong labels and D_R under its own."""
-
-        def examples(epoch: int) -> Examples:
-            seed = seed_for(task.seed, "labels", epoch if self.redraw else 0)
-            return random_labels(task.forget, task.classes, seed=seed) + task.retain
-
-        return finetune(
+        """Minimise the cross-entropy on D_F under random labels and D_R under its own."""
+        return learn_random_labels(
             model,
-            examples,
+            task,
             lr=self.lr,
             epochs=self.epochs,
             decay_every=self.decay_every,
-            seed=task.seed,
+            labels=self.labels,
+            redraw=self.redraw,
+            order=self.order,
         )

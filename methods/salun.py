@@ -1,10 +1,11 @@
 """SalUn: random labels under a saliency mask."""
 
+from typing import Literal
+
 from torch import nn
 
 from unlearnbench import Method, Task, param
-from unlearnbench.seeds import seed_for
-from unlearnbench.toolkit import Examples, finetune, random_labels, saliency_mask
+from unlearnbench.toolkit import learn_random_labels, saliency_mask
 
 
 class SalUn(Method):
@@ -16,10 +17,15 @@ class SalUn(Method):
 
     Source: SalUn (arXiv 2310.12508), equations 3 to 6 with alpha = 1.
 
-    Differences: the form of AMUN's comparison is followed: wrong labels only, drawn anew each
-    epoch, D_F and D_R shuffled together; the authors' code draws over all classes and passes over
-    the sets in turn. Weights outside the mask stay bit-equal: the authors' code before February
-    2026, and most copies, let weight decay and momentum move them.
+    Differences: labels are by default the wrong ones only, as in the paper, drawn anew each epoch,
+    with D_F and D_R shuffled together, as in AMUN's comparison. The authors' code for CIFAR-10
+    draws from all classes, anew for each batch, and passes over D_F, then over D_R: `labels` =
+    "any", `order` = "in-turn"; that for CIFAR-100 and Tiny ImageNet draws so too, but shuffles the
+    sets together. Its batches are of 256, the recipe's here unless `batch_size` says so. Weights
+    outside the mask stay bit-equal: that code before February 2026, and most copies of it, AMUN's
+    among them, let weight decay and momentum move them. The mask is of clean images and a sum over
+    samples, theirs of augmented ones and a sum of batches' means. With requests in a row theta_o
+    is what the request before left; AMUN's code goes on with one mask.
     """
 
     title = "SalUn"
@@ -55,20 +61,27 @@ class SalUn(Method):
         source="authors' README; AMUN's comparison searches 0.1 to 0.9",
     )
 
+    labels: Literal["wrong", "any"] = param(
+        "wrong",
+        help="from which labels one is drawn; any: the right one may be drawn too",
+        source="AMUN's comparison; authors' code: any",
+    )
+    order: Literal["mixed", "in-turn"] = param(
+        "mixed",
+        help="D_F and D_R shuffled together, or each epoch all of D_F, then all of D_R",
+        source="AMUN's comparison; authors' code for CIFAR-10: in-turn",
+    )
+
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise the random-label loss over the salient weights."""
-        mask = saliency_mask(model, task.forget, keep=self.keep)
-
-        def examples(epoch: int) -> Examples:
-            seed = seed_for(task.seed, "labels", epoch)
-            return random_labels(task.forget, task.classes, seed=seed) + task.retain
-
-        return finetune(
+        return learn_random_labels(
             model,
-            examples,
+            task,
             lr=self.lr,
             epochs=self.epochs,
             decay_every=self.decay_every,
-            mask=mask,
-            seed=task.seed,
+            labels=self.labels,
+            redraw=True,
+            order=self.order,
+            mask=saliency_mask(model, task.forget, keep=self.keep),
         )

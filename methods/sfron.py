@@ -22,7 +22,7 @@ class SFRon(Method):
     Source: Huang et al. (arXiv 2409.19732), as in the authors' code for CIFAR-10.
 
     Differences: the slow weights of the paper are switched off in that code and left out here; its
-    1,500 steps are 4.3 passes.
+    1,500 steps are 4.3 passes, here 4. Its mask is of augmented batches, here of clean ones.
     """
 
     title = "SFRon"

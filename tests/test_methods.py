@@ -13,7 +13,7 @@ import torch
 from unlearnbench import registry
 from unlearnbench.errors import MethodError
 from unlearnbench.execution.contract import RECIPE, Examination, examples, small_cnn
-from unlearnbench.toolkit import Examples, train
+from unlearnbench.toolkit import Examples, saliency_mask, train
 
 
 def load(name: str, **settings: Any) -> tuple[Examination, ModuleType]:
@@ -106,6 +106,41 @@ def test_amun_may_take_its_examples_from_another_original(
         assert (adversarial.labels != task.forget.labels).all()
 
 
+@pytest.mark.parametrize(
+    ("pairs", "what"), [("adv-rl", "labels"), ("orig-rl", "labels"), ("adv-rs", "images")]
+)
+def test_amun_draws_random_stand_ins_anew_each_epoch(
+    spied: Callable[..., tuple[Examination, Spy]], pairs: str, what: str
+) -> None:
+    trial, spy = spied("amun", pairs=pairs)
+    for _ in range(2):  # with a fourth class there are two labels to draw from
+        trial.method.unlearn(trial.model, replace(trial.task(18), classes=4))
+    first, second, again = (
+        spy.calls[call]["examples"](epoch) for call, epoch in ((0, 0), (0, 1), (1, 1))
+    )
+    assert len(first) == 48 + 18
+    assert not torch.equal(getattr(first, what)[:18], getattr(second, what)[:18])
+    assert torch.equal(getattr(second, what), getattr(again, what)), "from the seed and the epoch"
+    assert torch.equal(first.labels[18:], second.labels[18:])
+
+
+@pytest.mark.parametrize("name", ["amun", "amun-adaptive"])
+def test_amun_masks_by_the_original_whatever_earlier_requests_left(
+    spied: Callable[..., tuple[Examination, Spy]], name: str
+) -> None:
+    trial, spy = spied(name, keep=0.3)
+    task = trial.task(8)
+    task.original.requires_grad_(False)  # as a run hands it over
+    current = train(small_cnn(1), examples(48), seed=1)
+    theirs = saliency_mask(current, task.forget, keep=0.3)
+    trial.method.unlearn(current, task)
+    ours = saliency_mask(task.original, task.forget, keep=0.3)
+    assert ours is not None and theirs is not None
+    made = spy.calls[0]["mask"]
+    assert all(torch.equal(made[name], ours[name]) for name in ours)
+    assert not all(torch.equal(made[name], theirs[name]) for name in ours)
+
+
 def test_amun_keep_freezes_weights() -> None:
     trial, _ = load("amun", keep=0.2, epochs=2)
     before = dict(trial.model.named_parameters())
@@ -138,19 +173,6 @@ def test_l1_penalty_decays_linearly(spied: Callable[..., tuple[Examination, Spy]
     trial.method.unlearn(trial.model, trial.task(8))
     weights = [spy.calls[0]["l1"](epoch) for epoch in range(10)]
     assert weights == pytest.approx([1e-3 * (1 - e / 10) for e in range(10)])
-
-
-@pytest.mark.parametrize(("redraw", "same"), [(True, False), (False, True)])
-def test_random_labels_are_wrong_and_redrawn_or_fixed(
-    spied: Callable[..., tuple[Examination, Spy]], redraw: bool, same: bool
-) -> None:
-    trial, spy = spied("rl", redraw=redraw)
-    task = trial.task(18)
-    trial.method.unlearn(trial.model, task)
-    first, second = (spy.calls[0]["examples"](epoch).labels for epoch in (0, 1))
-    assert (first[:18] != task.forget.labels).all()
-    assert torch.equal(first[:18], second[:18]) is same
-    assert task.retain is not None and torch.equal(first[18:], task.retain.labels)
 
 
 @pytest.mark.parametrize(("mode", "moves"), [("train", True), ("eval", False)])

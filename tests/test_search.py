@@ -79,6 +79,18 @@ def test_goes_on_from_the_current_point_when_the_radius_doubles(
     assert recorder.gradients == expected
 
 
+@pytest.mark.parametrize("steps", [10, 20, 70])
+def test_the_radius_doubles_after_as_many_steps_as_are_asked_for(steps: int) -> None:
+    """Ten of a tenth of the radius end on the ball, two of the next radius reach the boundary."""
+    model, examples = problem(0.05)
+    recorder = Recorder()
+    with recording(recorder):
+        pairs = adversarial_examples(model, examples, radius=RADIUS, steps=steps)
+    assert recorder.notes["adversarial search"]["gradients"] == steps + 2
+    moved = float((pairs.images - examples.images).norm())
+    assert moved == pytest.approx(RADIUS + 2 * 0.1 * 2 * RADIUS, abs=1e-5)
+
+
 def test_direction_is_the_normal_of_the_boundary() -> None:
     model, examples = problem(0.11)
     found = paper_search(model, examples, radius=RADIUS)

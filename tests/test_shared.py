@@ -47,7 +47,7 @@ def test_rows_that_agree_in_the_search_share_it() -> None:
             shared = plan.nodes[node.spec.shared]
             assert shared.keep_weights and shared.spec.kind == "shared"
             assert node.spec.shared in node.needs and shared.needs == (node.spec.original,)
-            assert set(shared.spec.settings) == {"radius", "search", "source"}
+            assert set(shared.spec.settings) == {"radius", "steps", "search", "source"}
 
 
 def test_runs_of_other_seeds_share_the_work_of_one_original_and_forget_set() -> None:

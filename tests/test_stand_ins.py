@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from unlearnbench.errors import MethodError
 from unlearnbench.execution import contract
 from unlearnbench.toolkit import Examples, stand_in
 from unlearnbench.toolkit.examples import as_pixels
@@ -17,6 +20,7 @@ CLASSES, N = 5, 400
 def pairs() -> tuple[Examples, Examples]:
     """Make clean examples, and beside each an "adversarial" one 0.5 away under the next label."""
     clean = contract.examples(N)
+    clean = replace(clean, images=clean.images // 5 + 102)  # away from the ends of [0, 1]
     step = torch.zeros(clean.images.shape)
     step[:, 0, 0, :4] = 0.25
     adversarial = Examples(
@@ -50,6 +54,7 @@ def test_each_differs_from_the_adversarial_set_in_one_thing(
         away = images - start
         assert torch.allclose(away.flatten(1).norm(dim=1), torch.tensor(0.5), atol=1e-5)
         assert away.mean().abs() < 0.005, "uniform: no direction stands out"
+        assert images.min() > 0 and images.max() < 1
     else:
         wanted = adversarial.images if image == "adversarial" else start
         assert torch.equal(images, as_pixels(wanted))
@@ -63,3 +68,18 @@ def test_each_differs_from_the_adversarial_set_in_one_thing(
         assert torch.equal(
             made.labels, adversarial.labels if label == "adversarial" else clean.labels
         )
+
+
+def test_points_of_the_sphere_stay_images(pairs: tuple[Examples, Examples]) -> None:
+    adversarial, clean = pairs
+    black = replace(clean, images=torch.zeros_like(clean.images))
+    adversarial = replace(adversarial, images=torch.full(clean.images.shape, 1 / 16))
+    made = stand_in("adv-rs", adversarial, black, CLASSES, seed=7).images
+    assert made.min() == 0 and made.max() > 0.1
+    assert float((made == 0).float().mean()) == pytest.approx(0.5, abs=0.02)
+    assert bool((made.flatten(1).norm(dim=1) < 0.5).all()), "nearer than on the sphere"
+
+
+def test_two_classes_have_no_third_label(pairs: tuple[Examples, Examples]) -> None:
+    with pytest.raises(MethodError, match="adv-rl needs a label that is neither"):
+        stand_in("adv-rl", *pairs, 2, seed=7)

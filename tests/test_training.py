@@ -97,9 +97,21 @@ def test_saliency_mask_keeps_the_largest_gradients_of_all_parameters_together() 
     mask = saliency_mask(model, examples, keep=0.25)
     assert mask is not None
     kept = torch.cat([m.flatten() for m in mask.values()])
-    assert kept.sum() == round(0.25 * len(flat))
+    assert kept.sum() == int(0.25 * len(flat))
     assert flat[kept].min() >= flat[~kept].max() - 1e-5
     assert saliency_mask(model, examples, keep=1.0) is None
+
+
+def test_saliency_mask_touches_no_gradient_and_takes_a_frozen_model() -> None:
+    model, examples = linear(), some(20)
+    frozen = copy.deepcopy(model).requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    mask, same = (saliency_mask(m, examples, keep=0.25) for m in (model, frozen))
+    assert mask is not None and same is not None
+    assert all(torch.equal(mask[name], same[name]) for name in mask)
+    assert all(p.grad is not None and bool((p.grad == 1).all()) for p in model.parameters())
+    assert all(p.grad is None and not p.requires_grad for p in frozen.parameters())
 
 
 def test_learning_rate_decays_between_epochs() -> None:

@@ -57,14 +57,15 @@ def param(
 class Trades(Strict):
     """Say how models are trained to keep their predictions nearby (TRADES, arXiv 1901.08573).
 
-    The defaults are those of the AMUN authors' first commit.
+    The defaults are those of the AMUN authors' first commit, as they act there: with l2 it ignores
+    its own step of 0.007, as TRADES' authors' code does, and takes steps of 2 radius / steps.
     """
 
     weight: float = param(6.0, gt=0, help="of the divergence nearby (the paper's beta)")
     norm: Literal["l2", "linf"] = param("l2", help="of which nearby is a ball")
     radius: float = param(0.031, gt=0, help="of that ball")
     steps: int = param(10, ge=1, help="of the search for the worst in it")
-    step: float = param(0.007, gt=0, help="length of each")
+    step: float = param(0.0062, gt=0, help="length of each")
 
 
 Optimizer = Literal["sgd", "adam", "adamw"]

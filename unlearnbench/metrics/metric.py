@@ -206,9 +206,11 @@ def _swap_auc(seen: Seen, scores: Floats) -> float | None:
 
 
 def _avg_gap(standard: Yardstick) -> pd.Series[float]:
-    """Average the absolute gaps run by run, as the paper's code does.
+    """Average the absolute gaps run by run.
 
-    A mean of absolute values is never below the gap of means.
+    So does AMUN's code, but to constants, the means of its retrained models over all forget sets;
+    here it is to the retrains on the same forget set. A mean of absolute values is never below the
+    gap of means.
     """
     return standard.gaps(standard.terms).abs().mean(axis=1, skipna=False)
 

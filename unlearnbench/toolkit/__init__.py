@@ -5,11 +5,12 @@ from unlearnbench.toolkit.adversarial import (
     adversarial_pairs,
     adversarial_search,
 )
-from unlearnbench.toolkit.examples import Examples, divergence, outputs, random_labels
+from unlearnbench.toolkit.examples import Examples, divergence, outputs
 from unlearnbench.toolkit.features import features, last_layer
 from unlearnbench.toolkit.layers import convolutions, layers, only_last_layers
 from unlearnbench.toolkit.optimisers import Schedule, cosine
 from unlearnbench.toolkit.recorder import recorder
+from unlearnbench.toolkit.relabelling import learn_random_labels, random_labels
 from unlearnbench.toolkit.saliency import saliency_mask, squared_gradients
 from unlearnbench.toolkit.stand_ins import stand_in
 from unlearnbench.toolkit.targeted import targeted_search
@@ -29,6 +30,7 @@ __all__ = [
     "finetune",
     "last_layer",
     "layers",
+    "learn_random_labels",
     "only_last_layers",
     "outputs",
     "random_labels",

@@ -14,7 +14,7 @@ from unlearnbench.toolkit.examples import Examples, as_pixels, norms, rows, shor
 from unlearnbench.toolkit.recorder import recorder
 
 STEPS = 50
-"""Steps of PGD before a sample's radius doubles (the paper's PGD-50)."""
+"""Steps of PGD before a sample's radius doubles, where nothing else is said (PGD-50)."""
 LOOK = 5
 """Steps between two looks at which samples are done, where each look makes a device wait."""
 
@@ -286,31 +286,44 @@ Search = Literal["paper", "closest", "one-step"]
 
 
 def adversarial_examples(
-    model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper", seed: int = 0
+    model: nn.Module,
+    forget: Examples,
+    *,
+    radius: float,
+    steps: int = STEPS,
+    search: Search = "paper",
+    seed: int = 0,
 ) -> Examples:
     """Search AMUN's D_A: images near those of `forget`, under the label that they flipped to.
 
     As in `adversarial_search` and `adversarial_pairs`.
     """
-    found = adversarial_search(model, forget, radius=radius, search=search, seed=seed)
+    found = adversarial_search(model, forget, radius=radius, steps=steps, search=search, seed=seed)
     return adversarial_pairs(forget, found)[0]
 
 
 def adversarial_search(
-    model: nn.Module, forget: Examples, *, radius: float, search: Search = "paper", seed: int = 0
+    model: nn.Module,
+    forget: Examples,
+    *,
+    radius: float,
+    steps: int = STEPS,
+    search: Search = "paper",
+    seed: int = 0,
 ) -> dict[str, Tensor]:
     """Search an adversarial example of each of `forget`; return what `adversarial_pairs` takes.
 
-    search: "paper" is AMUN's own, PGD-50 in a ball that starts at `radius` and doubles; "closest"
-    finds nearer ones for a fraction of the gradients, and leaves to the paper's what it does not
-    flip; "one-step" is a weaker one, whose random starts come from `seed`. Returns images, float32
-    [n, C, H, W] in [0, 1], and labels, int64 [n], which are the true ones where nothing was found.
-    How many that are, and how far the others had to move, goes into the run's record.
+    search: "paper" is AMUN's own, PGD in a ball that starts at `radius` and doubles after each
+    `steps` steps; "closest" finds nearer ones for a fraction of the gradients, and leaves to the
+    paper's what it does not flip; "one-step" is a weaker one, whose random starts come from `seed`.
+    Returns images, float32 [n, C, H, W] in [0, 1], and labels, int64 [n], which are the true ones
+    where nothing was found. How many that are, and how far the others had to move, goes into the
+    run's record.
     """
     recording = recorder()
     with recording.timed("adversarial search", forget.labels.device):
         before = recording.gradients
-        found = _search(model, forget, radius, search, seed)
+        found = _search(model, forget, radius, steps, search, seed)
         moved, flipped = norms(found.images - found.clean), found.flipped
         each = zip(moved.tolist(), flipped.tolist(), strict=True)
         recording.notes["adversarial search"] = {
@@ -335,13 +348,15 @@ def adversarial_pairs(forget: Examples, found: Mapping[str, Tensor]) -> tuple[Ex
     return pairs.unaugmented().select(flipped), forget.select(flipped)
 
 
-def _search(model: nn.Module, forget: Examples, radius: float, search: Search, seed: int) -> Found:
+def _search(
+    model: nn.Module, forget: Examples, radius: float, steps: int, search: Search, seed: int
+) -> Found:
     if search == "paper":
-        return paper_search(model, forget, radius=radius)
+        return paper_search(model, forget, radius=radius, steps=steps)
     if search == "one-step":
         return one_step_search(model, forget, radius=radius, seed=seed_for(seed, "one-step search"))
     found = closest_search(model, forget)
     if len(left := found.left):
-        rest = paper_search(model, forget.select(left), radius=radius)
+        rest = paper_search(model, forget.select(left), radius=radius, steps=steps)
         found.enter(left, rest.images, rest.labels, rest.radius)
     return found

@@ -180,14 +180,6 @@ def shortened(images: Tensor, longest: Tensor | float) -> Tensor:
     return images * rows((longest / norms(images).clamp_min(1e-30)).clamp_max(1.0))
 
 
-def random_labels(examples: Examples, classes: int, *, seed: int) -> Examples:
-    """Give every example a label drawn uniformly from the wrong ones."""
-    device = examples.labels.device
-    generator = torch.Generator(device).manual_seed(seed)
-    step = torch.randint(1, classes, (len(examples),), generator=generator, device=device)
-    return examples.relabel((examples.labels + step) % classes)
-
-
 @torch.no_grad()
 def outputs(model: nn.Module, examples: Examples, batch: int = 512) -> Tensor:
     """Return the logits [n, classes] of clean images, in eval mode, in the order of `examples`."""

@@ -23,22 +23,26 @@ def saliency_mask(model: nn.Module, examples: Examples, *, keep: float) -> Mask 
     """Mark the share `keep` of all parameters whose loss gradient on `examples` is largest.
 
     Source: SalUn (arXiv 2310.12508), equation 3, with the threshold set so that a given share is
-    kept, as its authors do: the gradient is summed over the set with its sign, in eval mode, and
-    ranked over all parameters at once. Their code shows the set augmented; here it is clean, so
-    the mask is a function of model and set alone. `keep` = 1 masks nothing: None is returned.
+    kept, rounded down, as its authors do: the gradient is summed over the set with its sign, in
+    eval mode, and ranked over all parameters at once. Two things are not as in their code, nor in
+    AMUN's. It shows the set augmented; here it is clean, so that the mask is a function of model
+    and set alone. And it adds up mean gradients of batches; here samples are added up, of which
+    those in a smaller last batch weigh no more than others: the same mask where the batch size
+    divides the size of the set. The model may be frozen, and no gradient of it is touched. `keep` =
+    1 masks nothing: None is returned.
     """
     if keep >= 1:
         return None
     with recorder().timed("saliency mask", examples.labels.device):
         model.eval()
-        model.zero_grad(set_to_none=True)
+        weights = {n: p.detach().requires_grad_() for n, p in model.named_parameters()}
         for pixels, labels in examples.batches(examples.recipe.batch_size):
-            functional.cross_entropy(model(pixels), labels, reduction="sum").backward()  # type: ignore[no-untyped-call]
-        gradients = {n: p.grad.abs() for n, p in model.named_parameters() if p.grad is not None}
-        model.zero_grad(set_to_none=True)
+            logits = functional_call(model, weights, pixels)
+            functional.cross_entropy(logits, labels, reduction="sum").backward()  # type: ignore[no-untyped-call]
+        gradients = {n: w.grad.abs() for n, w in weights.items() if w.grad is not None}
         flat = torch.cat([g.flatten() for g in gradients.values()])
         kept = torch.zeros_like(flat, dtype=torch.bool)
-        kept[flat.topk(round(keep * len(flat))).indices] = True
+        kept[flat.topk(int(keep * len(flat))).indices] = True
         pieces = torch.split(kept, [g.numel() for g in gradients.values()])
         return {n: piece.view_as(gradients[n]) for n, piece in zip(gradients, pieces, strict=True)}
 

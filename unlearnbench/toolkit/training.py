@@ -268,7 +268,8 @@ def trades_loss(model: nn.Module, trades: Trades, generator: torch.Generator) ->
     images plus `weight` times the divergence, KL(f(x) || f(x')), of the predictions nearby from
     those on the images, x' being the worst that is found within `radius`. Gradients flow through
     both. The model is in train mode for the loss, where BatchNorm sees the two batches one after
-    the other, and in eval mode while x' is searched, as in the authors' code.
+    the other, and in eval mode while x' is searched, as in the authors' code, which shows BatchNorm
+    the images a second time.
     """
 
     def loss(pixels: Tensor, labels: Tensor) -> Tensor:
@@ -288,7 +289,8 @@ def worst_nearby(
     """Return images, float32 [b, C, H, W] in [0, 1], that the model takes for something else.
 
     Ascends the divergence by steps of `step` along its gradient, from next to the images; neither
-    the ball of `radius` nor [0, 1] is left. No parameter gets a gradient.
+    the ball of `radius` nor [0, 1] is left: it is put back into the one, then into the other. With
+    l2 the authors' code does so the other way round. No parameter gets a gradient.
     """
     with torch.no_grad():
         target = model(pixels).float()
