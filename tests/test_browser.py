@@ -120,7 +120,9 @@ def test_csv_and_bibtex_are_copied(visit: Open, pages: dict[str, Path]) -> None:
     page = visit(pages["report"])
     page.locator("[data-table=main-full-10-r1] .copy[data-form=csv]").click()
     expect(page.locator("#said")).to_have_text("CSV copied")
-    assert page.evaluate("navigator.clipboard.readText()").startswith("Method,Verdict,Surest audit,")
+    assert page.evaluate("navigator.clipboard.readText()").startswith(
+        "Method,Verdict,Surest audit,"
+    )
     page.locator("#copy-bibtex").click()
     expect(page.locator("#said")).to_have_text("BibTeX copied")
     assert "zarifzadeh2024rmia" in page.evaluate("navigator.clipboard.readText()")
