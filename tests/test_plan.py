@@ -107,6 +107,9 @@ def test_some_methods_run_only_on_request() -> None:
     assert set(expand(["ga"], **asked)[0].methods) == {"retrain", "ga"}
     every = set(expand(["all"], others=False, **asked)[0].methods)
     assert every == usual | {"ga", "ft"}
+    asked["on_request"].append("rl-again")
+    assert set(expand(None, **asked)[0].methods) == usual - {"rl-again"}, "rows as well"
+    assert set(expand(["all"], **asked)[0].methods) == every
 
 
 def test_a_setting_under_a_label_is_a_row_of_its_own() -> None:

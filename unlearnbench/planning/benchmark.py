@@ -326,7 +326,7 @@ class Benchmark(Strict):
     others: bool = Field(default=True, description="run the methods that have no row here as well")
     on_request: list[str] = Field(
         default_factory=list,
-        description="methods of no row here that run only if they are named, or with --methods all",
+        description="rows and methods that run only if they are named, or with --methods all",
     )
     plugins: list[str] = Field(default_factory=list, description="files of further methods")
     tuning: Tuning = Field(

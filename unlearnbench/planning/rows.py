@@ -105,13 +105,14 @@ def resolve(
     out and returned with the reason.
     """
     listed = benchmark.methods
-    named = [*listed] if wanted is None else list(wanted)
+    asked = set(benchmark.on_request)
+    named = [row for row in listed if row not in asked] if wanted is None else list(wanted)
     others: list[str] = []
     if EVERY in named:
         named = [*listed, *(label for label in named if label != EVERY)]
         others = sorted(set(plugins) - set(named))
     elif wanted is None and benchmark.others:
-        others = sorted(set(plugins) - set(named) - set(benchmark.on_request))
+        others = sorted(set(plugins) - set(named) - asked)
     rows: dict[str, Row] = {}
     broken: dict[str, str] = {}
     for label in dict.fromkeys([RETRAIN, *named, *others]):
