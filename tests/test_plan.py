@@ -112,6 +112,13 @@ def test_some_methods_run_only_on_request() -> None:
     assert set(expand(["all"], **asked)[0].methods) == every
 
 
+def test_the_row_that_others_are_compared_with_is_one_of_them() -> None:
+    assert expand(None, methods={"rl": {}}, against="rl")[0].against == "rl"
+    with pytest.raises(UserError, match="Unknown row to compare against 'rk'"):
+        expand(None, methods={"rl": {}}, against="rk")
+    assert expand(["ft"], methods={"rl": {}}, against="rl")[0].against == "rl", "not asked for now"
+
+
 def test_a_setting_under_a_label_is_a_row_of_its_own() -> None:
     methods = {"amun": {}, "amun-salun": {"method": "amun", "keep": 0.5}}
     benchmark, plan = expand(["amun", "amun-salun"], methods=methods)

@@ -132,6 +132,13 @@ def test_against_the_best_or_a_row_that_is_named(condition: Condition) -> None:
     assert other[0] == "leaky" and other[2] == "2"
     assert "Against the smallest mean gap, my_method: how" in table.caption
     assert "for all pairs (Holm), since the data chose" in table.caption
+    benchmark = condition.benchmark.model_copy(update={"against": "leaky"})
+    stated = Condition(replace(condition.findings, benchmark=benchmark), *GROUP)
+    table = made("versus", stated)
+    assert "Against leaky: how much" in table.caption and "these comparisons" in table.caption
+    benchmark = condition.benchmark.model_copy(update={"against": "streisand"})
+    unranked = Condition(replace(condition.findings, benchmark=benchmark), *GROUP)
+    assert "smallest mean gap, my_method" in made("versus", unranked).caption
 
 
 def test_fewer_comparisons_need_less_correction() -> None:

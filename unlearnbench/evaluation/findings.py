@@ -318,14 +318,18 @@ class Condition:
         pairs. Empty where there is nothing to compare, as in findings of 0.1.0. Raises UserError
         where the method is in no pair.
         """
-        compared = self._compared
         if label is None and self.nearest is None:
             return pd.DataFrame()
-        labels = {pair[side] for pair in compared for side in ("nearer", "farther")}
-        if label is not None and label not in labels:
-            raise unknown("row that is compared", label, labels)
+        if label is not None and label not in self._in_pairs:
+            raise unknown("row that is compared", label, self._in_pairs)
         chosen = str(label or self.nearest)
-        return pd.DataFrame(against(compared, chosen, named=label is not None))
+        return pd.DataFrame(against(self._compared, chosen, named=label is not None))
+
+    @property
+    def named(self) -> str | None:
+        """The row that the benchmark compares the others with, where it is compared here."""
+        label = self.benchmark.against
+        return label if label in self._in_pairs else None
 
     @cached_property
     def nearest(self) -> str | None:
@@ -333,6 +337,10 @@ class Condition:
         labels = {pair["nearer"] for pair in self._compared}
         gaps = {label: gap.value for label in labels if (gap := self.verdict(label).gap)}
         return min(gaps, key=lambda label: abs(gaps[label]), default=None)
+
+    @property
+    def _in_pairs(self) -> set[str]:
+        return {pair[side] for pair in self._compared for side in ("nearer", "farther")}
 
     @cached_property
     def _compared(self) -> list[dict[str, Any]]:

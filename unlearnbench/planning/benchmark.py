@@ -299,6 +299,11 @@ class Benchmark(Strict):
     limits: Limits = Field(
         default=Limits(), description="What a difference to retrain must not exceed."
     )
+    against: str | None = Field(
+        default=None,
+        description="row with which the others are compared, named before any run; none: the one"
+        " that turns out nearest to retrain",
+    )
     controls: bool = Field(
         default=True, description="run do-nothing, destroyed and planted-leak too"
     )

@@ -157,7 +157,7 @@ def merge(asked: Benchmark, stored: Benchmark) -> Benchmark:
     """Keep the rows that were run before beside those asked for now, if all else is the same."""
     rows = {"methods", "others", "on_request", "plugins", "title", "tuning", "published"}
     # Nothing of which changes a row's runs.
-    apart = rows | {"attacks", "headline", "limits", "model_audits"}
+    apart = rows | {"against", "attacks", "headline", "limits", "model_audits"}
     if asked.model_dump(exclude=apart) != stored.model_dump(exclude=apart):
         return asked
     plugins = list(dict.fromkeys([*stored.plugins, *asked.plugins]))

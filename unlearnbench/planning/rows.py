@@ -127,6 +127,8 @@ def resolve(
             if label not in others:
                 raise
             broken[label] = str(error)
+    if wanted is None and benchmark.against not in (None, *rows, *broken):
+        raise unknown("row to compare against", str(benchmark.against), rows)
     audits = {
         name: AuditRow(sets=benchmark.model_audits[name].sets, **audit.model_dump(mode="json"))
         for name, audit in model_audits(benchmark).items()

@@ -131,12 +131,14 @@ def _full(label: str, finding: Finding) -> dict[str, Any]:
     return row | {"p_all": finding.p_all, "power": finding.power, "verdict": finding.word}
 
 
-@register("versus", "Ranks, and against the smallest gap", place=28)
+@register("versus", "Ranks, and against one method", place=28)
 def versus_table(condition: Condition, label: str | None = None) -> table.Table | None:
-    """Rank methods, and show how much farther from retrain each is than the nearest, or `label`.
+    """Rank methods, and show how much farther from retrain each is than `label`.
 
-    None where nothing is compared, and in a void condition.
+    label: by default the row that the benchmark names, or else the nearest. None where nothing is
+    compared, and in a void condition.
     """
+    label = label or condition.named
     found = condition.versus(label)
     if found.empty or condition.voided:
         return None
