@@ -274,6 +274,10 @@ def test_needs_come_before_what_waits_for_them() -> None:
         ({"headline": "svc"}, "does not score all samples, so there is no FR AUC: set it"),
         ({"references": {"count": 0}}, "references.count to 2 or more, or headline to loss."),
         ({"limits": {"marginz": {}}}, "'marginz'. Did you mean 'margins'?"),
+        (
+            {"limits": {"margins": {"tpr-rmio": 2}, "because": "Known."}},
+            "Unknown audit of limits.margins 'tpr-rmio'. Did you mean 'tpr-rmia'?",
+        ),
         ({"limits": {"margins": {"rmia": 5.0}}}, "limits: margins needs because beside it: a sen"),
         ({"ulira": {"shadows": 6}}, "ulira.shadows"),
         ({"ulira": {"shadows": 4, "methods": ["fd"]}}, "Unknown method 'fd'. Did you mean 'ft'?"),

@@ -244,8 +244,10 @@ def test_settings_at_an_end_of_their_range_are_warned_of(condition: Condition) -
     findings = condition.findings
     rows = {"ga": {"lr": 0.096}, "delete": {"lr": 0.5, "epochs": 3}}
     raw = findings.benchmark.model_dump(mode="json", exclude_none=True) | {"methods": rows}
-    ends = ["ga.lr = 0.096 (end 0.1)", "sfron.lr = 0.082 (end 0.1)", "delete.lr = 0.1 (end 0.1)"]
-    raw["tuning"] = {"ends": ends}
+    ends = [("ga", 0.096), ("sfron", 0.082), ("delete", 0.1)]
+    raw["tuning"] = {
+        "ends": [{"row": row, "setting": "lr", "value": value, "end": 0.1} for row, value in ends]
+    }
     benchmark = type(findings.benchmark).model_validate(raw)
     (line,) = [line for line in warnings(replace(findings, benchmark=benchmark)) if "end" in line]
     assert (

@@ -18,7 +18,7 @@ from unlearnbench import registry
 from unlearnbench.data.prepare import Data, DataSpec, draw_samples
 from unlearnbench.errors import UserError
 from unlearnbench.planning import reading
-from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.benchmark import Benchmark, End
 from unlearnbench.tuning import outcome
 from unlearnbench.tuning.candidates import Candidate, Sampler, Trial, candidates, standard_error
 from unlearnbench.tuning.ranges import Range, unsearched
@@ -264,7 +264,8 @@ def test_a_choice_near_an_end_is_told_and_written_for_the_report() -> None:
     assert "x.lr = 7 (end 10)" in told and "widen the range" in told and "tune again" in told
     written = tomllib.loads(outcome.chosen_toml(tuned, Path("trials.csv")))
     again = reading.validate({"name": "small"} | tomllib.loads(SMALL) | written)
-    assert again.tuning.ends == ["x.lr = 7 (end 10)"] and "one standard error" in str(again.tuning)
+    assert again.tuning.ends == [End(row="x", setting="lr", value=7, end=10)]
+    assert "one standard error" in str(again.tuning)
     tuned.candidates[0].trials.pop()
     assert outcome.notes(tuned) == []
 

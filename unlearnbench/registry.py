@@ -160,6 +160,12 @@ class Plugin:
         return module
 
 
+@cache
+def _installed(kind: Kind, path: tuple[str, ...]) -> list[EntryPoint]:
+    """List the entry points of a kind, of all packages on `path`: they are read from disk."""
+    return list(entry_points(group=f"unlearnbench.{kind}"))
+
+
 def find(kind: Kind, more: Iterable[Path | type[Method] | Plugin] = ()) -> dict[str, Plugin]:
     """List what there is of a kind, by name; nothing is imported.
 
@@ -167,7 +173,7 @@ def find(kind: Kind, more: Iterable[Path | type[Method] | Plugin] = ()) -> dict[
     """
     files = sorted(shipped(kind).glob("[!_]*.py"), key=lambda path: path.stem)
     found = [Plugin(path.stem, path) for path in files]
-    found += map(_from_entry, entry_points(group=f"unlearnbench.{kind}"))
+    found += map(_from_entry, _installed(kind, tuple(sys.path)))
     plugins: dict[str, Plugin] = {}
     for plugin in [*found, *map(Plugin.of, more)]:
         other = plugins.setdefault(plugin.name, plugin)

@@ -5,12 +5,12 @@ its AUC on the most memorised tenth; the confidence on D_F and on D_T. An audit 
 such as relearning, makes other models, of which the same is read, and the accuracy on D_F.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from unlearnbench.audits import roc
-from unlearnbench.audits.attacks import FPRS, ULIRA, Attacked, Samples, View, attack_title
+from unlearnbench.audits.attacks import ATTACKS, FPRS, ULIRA, Attacked, Samples, View, attack_title
 from unlearnbench.audits.references import DECILES, deciles
 from unlearnbench.audits.roc import Floats, Index, Part, mean_of
 
@@ -110,6 +110,13 @@ def _joined(groups: Sequence[tuple[Index, Floats]]) -> tuple[Index, Floats]:
     total = sum(len(index) for index, _ in groups)
     brought = [at.mean() + (at - at.mean()) * total / len(at) for _, at in groups]
     return np.concatenate([index for index, _ in groups]), np.concatenate(brought)
+
+
+def audit_names(model_audits: Iterable[str]) -> set[str]:
+    """Return what audits may be called, given the names of those that need models."""
+    attacks = {*ATTACKS, ULIRA}
+    of_models = (f"{audit}-{what}" for audit in model_audits for what in OF_MODELS)
+    return {*attacks, *(f"{TPR}{attack}" for attack in attacks), *TITLES, *of_models}
 
 
 def audit_title(audit: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
 from unlearnbench.audits.attacks import ATTACKS, HEADLINE, HEADLINES, SHOWN
-from unlearnbench.audits.parts import audit_title
+from unlearnbench.audits.parts import audit_names, audit_title
 from unlearnbench.data.prepare import DataSpec
 from unlearnbench.data.splits import SplitKind
 from unlearnbench.errors import unknown
@@ -173,14 +173,26 @@ class Limits(Strict):
         return self
 
 
+class End(Strict):
+    """A value that was chosen near an end of its search range."""
+
+    row: str
+    setting: str
+    value: float
+    end: float
+
+    def __str__(self) -> str:
+        return f"{self.row}.{self.setting} = {self.value:g} (end {self.end:g})"
+
+
 class Tuning(Strict):
     """Say how the settings were chosen: in any words, and under three keys that are understood."""
 
     model_config = ConfigDict(extra="allow")
 
-    ends: list[str] = Field(
+    ends: list[End] = Field(
         default_factory=list,
-        description='values near an end of their search range, such as "ga.lr = 0.096 (end 0.1)"',
+        description="values near an end of their search range: row, setting, value and end of each",
     )
     borrowed: dict[str, list[str]] = Field(
         default_factory=dict,
@@ -347,7 +359,12 @@ class Benchmark(Strict):
     def _possible(self) -> Self:
         metrics = [*self.gap_terms, *(name for row in self.published for name in row.values)]
         attacks = [self.headline, *self.attacks]
-        for kind, names, known in (("metric", metrics, METRICS), ("attack", attacks, ATTACKS)):
+        audits = audit_names(self.model_audits)
+        for kind, names, known in (
+            ("metric", metrics, METRICS),
+            ("attack", attacks, ATTACKS),
+            ("audit of limits.margins", self.limits.margins, audits),
+        ):
             for name in names:
                 if name not in known:
                     raise ValueError(str(unknown(kind, name, known)))

@@ -13,7 +13,7 @@ from unlearnbench.audits.references import reference_counts
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import as_rows, flat
 from unlearnbench.metrics.metric import METRICS
-from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.benchmark import Benchmark, End
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.outcome import outcome
 from unlearnbench.reporting.tables.papers import claims_tables
@@ -173,24 +173,23 @@ def warnings(findings: Findings) -> list[str]:
     return [*lines, *at_ends(_ends_in_use(findings.benchmark))]
 
 
-def _ends_in_use(benchmark: Benchmark) -> list[str]:
+def _ends_in_use(benchmark: Benchmark) -> list[End]:
     """List the values near an end of their ranges that rows still have: `--set` may change them."""
-    used = {
-        f"{label}.{key} = {value:g}"
-        for label, row in benchmark.methods.items()
-        for key, value in row.settings.items()
-        if isinstance(value, (int, float))
-    }
-    return [end for end in benchmark.tuning.ends if end.partition(" (")[0] in used]
+    rows = benchmark.methods
+    return [
+        end
+        for end in benchmark.tuning.ends
+        if end.row in rows and rows[end.row].settings.get(end.setting) == end.value
+    ]
 
 
-def at_ends(ends: Sequence[str]) -> Iterator[str]:
+def at_ends(ends: Sequence[End]) -> Iterator[str]:
     """Name the settings that were chosen near an end of their search ranges, and say what to do."""
     if ends:
         yield (
-            f"chosen within 10 % of an end of the range that was searched: {', '.join(ends)}. A"
-            " better value may lie beyond: widen the range (search= in the method's file) and tune"
-            " again."
+            f"chosen within 10 % of an end of the range that was searched:"
+            f" {', '.join(map(str, ends))}. A better value may lie beyond: widen the range (search="
+            " in the method's file) and tune again."
         )
 
 

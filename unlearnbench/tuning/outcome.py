@@ -10,7 +10,7 @@ import pandas as pd
 import tomli_w
 
 from unlearnbench.files import write_text
-from unlearnbench.planning.benchmark import TERMS
+from unlearnbench.planning.benchmark import TERMS, End
 from unlearnbench.reporting import escape, summary
 from unlearnbench.reporting.tables.table import ABSENT, Column, Entry, Table, number, text
 from unlearnbench.tuning.candidates import Trial
@@ -95,10 +95,10 @@ def notes(tuned: Tuned) -> list[str]:
     return told
 
 
-def _near_ends(tuned: Tuned) -> list[str]:
-    """Name the chosen values that lie near an end of their search ranges, and the ends."""
+def _near_ends(tuned: Tuned) -> list[End]:
+    """List the chosen values that lie near an end of their search ranges."""
     return [
-        f"{one.name}.{key} = {value:g} (end {end:g})"
+        End(row=one.name, setting=key, value=value, end=end)
         for one in tuned.candidates
         for key, value in (one.chosen.settings if one.chosen else {}).items()
         if (end := one.ranges[key].near_end(value)) is not None
@@ -180,7 +180,7 @@ def chosen_toml(tuned: Tuned, log: Path) -> str:
         ],
     }
     if ends := _near_ends(tuned):
-        said["ends"] = ends
+        said["ends"] = [end.model_dump() for end in ends]
     return "\n".join([*parts, tomli_w.dumps({"tuning": said})])
 
 
