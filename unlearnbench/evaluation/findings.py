@@ -320,8 +320,9 @@ class Condition:
         """
         if label is None and self.nearest is None:
             return pd.DataFrame()
-        if label is not None and label not in self._in_pairs:
-            raise unknown("row that is compared", label, self._in_pairs)
+        labels = {pair[side] for pair in self._compared for side in ("nearer", "farther")}
+        if label is not None and label not in labels:
+            raise unknown("row that is compared", label, labels)
         chosen = str(label or self.nearest)
         return pd.DataFrame(against(self._compared, chosen, named=label is not None))
 
@@ -329,7 +330,8 @@ class Condition:
     def named(self) -> str | None:
         """The row that the benchmark compares the others with, where it is compared here."""
         label = self.benchmark.against
-        return label if label in self._in_pairs else None
+        here = any(label in (pair["nearer"], pair["farther"]) for pair in self._compared)
+        return label if here else None
 
     @cached_property
     def nearest(self) -> str | None:
@@ -337,10 +339,6 @@ class Condition:
         labels = {pair["nearer"] for pair in self._compared}
         gaps = {label: gap.value for label in labels if (gap := self.verdict(label).gap)}
         return min(gaps, key=lambda label: abs(gaps[label]), default=None)
-
-    @property
-    def _in_pairs(self) -> set[str]:
-        return {pair[side] for pair in self._compared for side in ("nearer", "farther")}
 
     @cached_property
     def _compared(self) -> list[dict[str, Any]]:
