@@ -54,7 +54,7 @@ def state(net: nn.Module) -> list[Array]:
     return [value.detach().double().numpy() for value in net.state_dict().values()]
 
 
-@pytest.mark.parametrize("port", PORTS, ids=str)
+@pytest.mark.parametrize("port", PORTS, ids=lambda port: port.method)
 def test_a_method_is_what_its_port_is(port: Port, parity: Parity) -> None:
     start = trained(11)  # not the original, as after an earlier request
     method = ub.method(port.method, **port.settings)

@@ -8,7 +8,7 @@ authors' code does; where the method declares a difference, the port has it too.
 
 from __future__ import annotations
 
-from tests.ports import (
+from tests.ports import (  # each enters its ports into PORTS
     adversarial,
     ascent,
     dampening,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from tests.ports.case import (
     gradients,
     joined,
     port,
+    salient,
     sgd,
     step,
 )
@@ -67,26 +69,33 @@ def amun_on(
     decay_every: int,
     radius: float,
     steps: int,
+    keep: float = 1.0,
+    with_forget: bool = True,
 ) -> Net:
-    """Fine-tune on the three sets, the first searched on a net."""
+    """Fine-tune on D_A, searched on a net, D_F and D_R; a mask is the original's."""
     adversarial = nearest(searched, case.forget, radius=radius, steps=steps)
+    asked = copy.deepcopy(case.original).requires_grad_(True)  # it is frozen
+    sets = [adversarial, case.forget, case.retain] if with_forget else [adversarial, case.retain]
     return fine_tuned(
         net,
-        joined(adversarial, case.forget, case.retain),
+        joined(*sets),
         lr=lr,
         epochs=epochs,
         seed=case.seed,
         schedule=lambda optimizer: StepLR(optimizer, decay_every),
+        masks=salient(asked, case.forget, keep),
     )
 
 
 @port("amun", lr=0.03, epochs=3, decay_every=2, radius=0.1, steps=10)
+@port("amun", lr=0.03, epochs=3, decay_every=2, radius=0.1, steps=10, with_forget=False)
+@port("amun", lr=0.03, epochs=3, decay_every=2, radius=0.1, steps=10, keep=0.4)
 def amun(net: Net, case: Case, **settings: Any) -> Net:
-    """AMUN (arXiv 2503.00917), Algorithm 1 on the original, and the fine-tuning on all sets."""
+    """AMUN (arXiv 2503.00917), Algorithm 1 and the fine-tuning; masked, AMUN+SalUn."""
     return amun_on(case.original, net, case, **settings)
 
 
-@port("amun-adaptive", lr=0.03, epochs=3, decay_every=2, radius=0.1, steps=10)
+@port("amun-adaptive", lr=0.03, epochs=3, decay_every=2, radius=0.1, steps=10, keep=0.4)
 def amun_adaptive(net: Net, case: Case, **settings: Any) -> Net:
     """AMUN-A (arXiv 2503.00917, section 6.3): the same, searched on the net as it is."""
     return amun_on(net, net, case, **settings)

@@ -130,7 +130,7 @@ def bargain(net: Net, kept: Tensor, lost: Tensor) -> tuple[float, float]:
     return alpha, (1 - a * alpha * alpha) / (b * alpha)
 
 
-@port("sfron", lr=0.05, epochs=2, every=2, alpha=3.0, norm=2.0)
+@port("sfron", lr=0.05, epochs=2, every=2, alpha=3.0, norm=0.2)
 def sfron(
     net: Net,
     case: Case,

@@ -58,26 +58,26 @@ class Case:
     seed: int = SEED
 
 
+Run = Callable[..., Net]
+"""Takes a net, a case and settings; returns the net, changed."""
+
+
 @dataclass(frozen=True)
 class Port:
     """Hold a port, the method that it is of, and settings that both are given."""
 
     method: str
     settings: dict[str, Any]
-    run: Callable[..., Net]
-
-    def __str__(self) -> str:
-        words = [f"{k}={v}" for k, v in self.settings.items() if isinstance(v, str | bool)]
-        return "-".join([self.method, *words])
+    run: Run
 
 
 PORTS: list[Port] = []
 
 
-def port(method: str, **settings: Any) -> Callable[[Callable[..., Net]], Any]:
-    """Enter a function of a net, a case and these settings as the port of a method."""
+def port(method: str, **settings: Any) -> Callable[[Run], Run]:
+    """Enter a function of a net, a case and these settings as a port of a method."""
 
-    def enter(run: Callable[..., Net]) -> Callable[..., Net]:
+    def enter(run: Run) -> Run:
         PORTS.append(Port(method, settings, run))
         return run
 
@@ -143,6 +143,24 @@ def gradients(net: Net, loss: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad(loss, list(net.parameters())))
 
 
+def weights(net: Net) -> list[Tensor]:
+    return [p.detach().clone() for p in net.parameters()]
+
+
+def put_back(net: Net, start: list[Tensor], masks: list[Tensor] | None) -> None:
+    """Put back to the start what masks, if there are any, do not mark."""
+    for parameter, at, mask in zip(net.parameters(), start, masks or [], strict=False):
+        parameter.data = torch.where(mask, parameter.data, at)
+
+
+def salient(net: Net, data: Data, keep: float) -> list[Tensor]:
+    """Mark, by parameter, the share of all weights with the largest gradient on a set."""
+    net.eval()
+    sizes = [g.abs() for g in gradients(net, cross_entropy(net(data[0]), data[1], reduction="sum"))]
+    ranked = torch.cat([size.flatten() for size in sizes]).sort(descending=True).values
+    return [size >= ranked[int(keep * len(ranked)) - 1] for size in sizes]
+
+
 def fine_tuned(
     net: Net,
     data: Data,
@@ -151,14 +169,19 @@ def fine_tuned(
     epochs: int,
     seed: int,
     schedule: Callable[[torch.optim.Optimizer], LRScheduler] | None = None,
+    masks: list[Tensor] | None = None,
 ) -> Net:
-    """Descend the cross-entropy; a schedule of PyTorch's own is stepped after each epoch."""
+    """Descend the cross-entropy; a schedule of PyTorch's own is stepped after each epoch.
+
+    What masks do not mark is put back after each step.
+    """
     optimizer, draw = sgd(net, lr), generator(seed)
-    rate = schedule(optimizer) if schedule else None
+    rate, start = schedule(optimizer) if schedule else None, weights(net)
     net.train()
     for _ in range(epochs):
         for x, y in batches(data, BATCH, draw):
             step(optimizer, cross_entropy(net(x), y))
+            put_back(net, start, masks)
         if rate:
             rate.step()
     return net

@@ -41,7 +41,7 @@ def ssd(net: Net, case: Case, *, alpha: float, dampening: float) -> Net:
     return move(net, torch.where(forget > alpha * everything, shrunk - weights, 0.0))
 
 
-@port("fisher", alpha=1e-6, floor=1e-4)
+@port("fisher", alpha=1e-6, floor=1e-2)
 def fisher(net: Net, case: Case, *, alpha: float, floor: float) -> Net:
     """Golatkar et al. (arXiv 1911.04933): noise of variance (alpha / F)^(1/2)."""
     net.eval()

@@ -45,10 +45,7 @@ def rum(
     kept = joined(case.retain, first)
     net = fine_tuned(net, kept, lr=middle_lr, epochs=middle_epochs, seed=seed)
     rest = replace(case, forget=first, seed=seed_for(case.seed, "high"))
-    ended: Net = salun(
-        net, rest, lr=high_lr, epochs=high_epochs, keep=0.5, labels="wrong", order="mixed"
-    )
-    return ended
+    return salun(net, rest, lr=high_lr, epochs=high_epochs, keep=0.5, labels="wrong", order="mixed")
 
 
 @port("unsir", lr=2e-3, repair_lr=1e-3, epochs=2, share=0.5, noise_steps=5, batch_size=BATCH)

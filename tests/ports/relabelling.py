@@ -16,21 +16,14 @@ from tests.ports.case import (
     Net,
     batches,
     generator,
-    gradients,
     joined,
     port,
+    put_back,
+    salient,
     sgd,
     step,
+    weights,
 )
-
-
-def salient(net: Net, case: Case, keep: float) -> list[Tensor]:
-    """Mark, by parameter, the share of all weights with the largest gradient on D_F."""
-    net.eval()
-    x, y = case.forget
-    sizes = [g.abs() for g in gradients(net, cross_entropy(net(x), y, reduction="sum"))]
-    ranked = torch.cat([size.flatten() for size in sizes]).sort(descending=True).values
-    return [size >= ranked[int(keep * len(ranked)) - 1] for size in sizes]
 
 
 def random_labels(
@@ -47,7 +40,7 @@ def random_labels(
 ) -> Net:
     """Learn D_F under random labels, and D_R; what the masks do not mark is put back."""
     optimizer, draw = sgd(net, lr), generator(case.seed)
-    start = [p.detach().clone() for p in net.parameters()]
+    start = weights(net)
     x, y = case.forget
     net.train()
     for epoch in range(epochs):
@@ -60,8 +53,7 @@ def random_labels(
         for data in passes:
             for shown, its_labels in batches(data, BATCH, draw):
                 step(optimizer, cross_entropy(net(shown), its_labels))
-                for parameter, at, mask in zip(net.parameters(), start, masks or [], strict=False):
-                    parameter.data = torch.where(mask, parameter.data, at)
+                put_back(net, start, masks)
     return net
 
 
@@ -76,7 +68,7 @@ def rl(net: Net, case: Case, **settings: Any) -> Net:
 @port("salun", lr=0.03, epochs=2, keep=0.4, labels="any", order="in-turn")
 def salun(net: Net, case: Case, *, keep: float, **settings: Any) -> Net:
     """SalUn (arXiv 2310.12508), and its code since frozen weights are put back after a step."""
-    return random_labels(net, case, masks=salient(net, case, keep), **settings)
+    return random_labels(net, case, masks=salient(net, case.forget, keep), **settings)
 
 
 @port("boundary-shrink", lr=0.03, epochs=2, bound=0.1, form="authors", batch_size=BATCH)
