@@ -5,17 +5,23 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from numpy.typing import NDArray
+
+from docs.builder.parity import LIMIT, Kind, noted
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+Array = NDArray[np.float64]
 
 torch.set_num_threads(1)
 
@@ -72,6 +78,32 @@ class Done:
 
 
 Cli = Callable[..., Done]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Assert that a method's weights are as they should be; note how nearly, for docs/parity.csv.
+
+    Weights are an array or several.
+    """
+
+    note: Callable[[str, object], None]
+
+    def __call__(
+        self,
+        method: str,
+        found: Sequence[Array] | Array,
+        expected: Sequence[Array] | Array,
+        kind: Kind = "derivation",
+    ) -> None:
+        apart = float(np.max([np.abs(a - b).max() for a, b in zip(found, expected, strict=True)]))
+        self.note(noted(method, kind), apart)
+        assert apart < LIMIT, method
+
+
+@pytest.fixture
+def parity(record_property: Callable[[str, object], None]) -> Parity:
+    return Parity(record_property)
 
 
 def command(*words: str | Path) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import Parity
 from tests.test_parity import (
     CLASSES,
     LR,
@@ -51,7 +52,7 @@ class Sgd:
         self.w = self.w - LR * self.velocity
 
 
-def test_neggrad_plus_has_no_momentum_no_decay_and_its_own_batches() -> None:
+def test_neggrad_plus_has_no_momentum_no_decay_and_its_own_batches(parity: Parity) -> None:
     request = other_recipe(forget=16, retain=32)
     assert request.retain is not None
     own = Sgd(flat(START), 0.0)
@@ -59,23 +60,23 @@ def test_neggrad_plus_has_no_momentum_no_decay_and_its_own_batches() -> None:
         kept = gradient(own.w, request.retain, onehot(request.retain))
         lost = gradient(own.w, request.forget, onehot(request.forget))
         own.step(0.9999 * kept - 0.0001 * lost)
-    close(unlearn("neggrad-plus", START, request, lr=LR, epochs=3), own.w)
+    parity("neggrad-plus", unlearn("neggrad-plus", START, request, lr=LR, epochs=3), own.w)
 
 
-def test_delete_has_momentum_no_decay_and_batches_of_128() -> None:
+def test_delete_has_momentum_no_decay_and_batches_of_128(parity: Parity) -> None:
     request = other_recipe(forget=128, retain=1)
     z = inputs(request.forget) @ flat(request.original).T
     masked = softmax(np.where(onehot(request.forget) == 1, -np.inf, z))
     own = Sgd(flat(START), 0.9)
     for _ in range(3):
         own.step(gradient(own.w, request.forget, masked))
-    close(unlearn("delete", START, request, lr=LR, epochs=3), own.w)
+    parity("delete", unlearn("delete", START, request, lr=LR, epochs=3), own.w)
 
 
 @pytest.mark.parametrize("access", ["full", "forget-only"])
 @pytest.mark.parametrize("form", ["authors", "amun"])
 def test_boundary_shrink_is_labelled_by_the_original_or_by_the_net_as_it_is(
-    form: str, access: str
+    parity: Parity, form: str, access: str
 ) -> None:
     request, bound = other_recipe(forget=12, retain=20), 0.2
     assert request.retain is not None
@@ -90,10 +91,10 @@ def test_boundary_shrink_is_labelled_by_the_original_or_by_the_net_as_it_is(
     if access == "forget-only":
         request = replace(request, retain=None)
     settings = {"lr": LR, "epochs": 3, "bound": bound, "form": form}
-    close(unlearn("boundary-shrink", START, request, **settings), own.w)
+    parity("boundary-shrink", unlearn("boundary-shrink", START, request, **settings), own.w)
 
 
-def test_scrub_has_its_own_batches() -> None:
+def test_scrub_has_its_own_batches(parity: Parity) -> None:
     request = task(16, 32)
     assert request.retain is not None
     w, t = flat(START), 4.0  # the recipe has batches of 8
@@ -106,7 +107,7 @@ def test_scrub_has_its_own_batches() -> None:
     w = w - LR * (
         0.5 * to_teacher(request.retain) + gradient(w, request.retain, onehot(request.retain))
     )
-    close(unlearn("scrub", START, request, lr=LR, epochs=1, rewind=False), w)
+    parity("scrub", unlearn("scrub", START, request, lr=LR, epochs=1, rewind=False), w)
 
 
 def unseen_class() -> Examples:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from tests.conftest import Parity
 from unlearnbench import registry
 from unlearnbench.authoring import Task
 from unlearnbench.recipe import Recipe
@@ -96,13 +97,17 @@ START = regression(11)
 """Not the original, so that there is a distance to it."""
 
 
-def test_neggrad_plus() -> None:
+def test_neggrad_plus(parity: Parity) -> None:
     request, w = task(), flat(START)
     assert request.retain is not None
     kept = gradient(w, request.retain, onehot(request.retain))
     lost = gradient(w, request.forget, onehot(request.forget))
     expected = w - LR * (0.9 * kept - 0.1 * lost)
-    close(unlearn("neggrad-plus", START, request, lr=LR, epochs=1, alpha=0.9), expected)
+    parity(
+        "neggrad-plus",
+        unlearn("neggrad-plus", START, request, lr=LR, epochs=1, alpha=0.9),
+        expected,
+    )
 
 
 def across(net: Array, e: Examples, bound: float) -> Array:
@@ -114,24 +119,24 @@ def across(net: Array, e: Examples, bound: float) -> Array:
 
 
 @pytest.mark.parametrize(("bound", "kept"), [(0.02, 2), (0.45, 0)])
-def test_boundary_shrink(bound: float, kept: int) -> None:
+def test_boundary_shrink(parity: Parity, bound: float, kept: int) -> None:
     request, w = task(forget=12), flat(START)
     labels = across(flat(request.original), request.forget, bound)
     assert (labels * onehot(request.forget)).sum() == kept, "where the step does not cross"
     expected = w - LR * gradient(w, request.forget, labels)
     settings = {"lr": LR, "epochs": 1, "bound": bound}
-    close(unlearn("boundary-shrink", START, request, **settings), expected)
+    parity("boundary-shrink", unlearn("boundary-shrink", START, request, **settings), expected)
 
 
-def test_delete() -> None:
+def test_delete(parity: Parity) -> None:
     request, w = task(), flat(START)
     z = inputs(request.forget) @ flat(request.original).T
     masked = softmax(np.where(onehot(request.forget) == 1, -np.inf, z))
     expected = w - LR * gradient(w, request.forget, masked)
-    close(unlearn("delete", START, request, lr=LR, epochs=1), expected)
+    parity("delete", unlearn("delete", START, request, lr=LR, epochs=1), expected)
 
 
-def test_scrub_maximises_then_minimises() -> None:
+def test_scrub_maximises_then_minimises(parity: Parity) -> None:
     request, w, t = task(), flat(START), 4.0
     assert request.retain is not None
     original = flat(request.original)
@@ -140,7 +145,7 @@ def test_scrub_maximises_then_minimises() -> None:
     near = gradient(w, request.retain, softmax(inputs(request.retain) @ original.T / t), t)
     w = w - LR * (0.3 * near + 0.7 * gradient(w, request.retain, onehot(request.retain)))
     settings = {"lr": LR, "epochs": 1, "alpha": 0.3, "gamma": 0.7, "rewind": False}
-    close(unlearn("scrub", START, request, **settings), w)
+    parity("scrub", unlearn("scrub", START, request, **settings), w)
 
 
 def test_scrub_rewinds_to_the_epoch_whose_error_is_that_on_unseen_samples() -> None:
@@ -159,7 +164,7 @@ def test_scrub_rewinds_to_the_epoch_whose_error_is_that_on_unseen_samples() -> N
 
 
 @pytest.mark.parametrize("size", [1, 8])
-def test_ssd(size: int) -> None:
+def test_ssd(parity: Parity, size: int) -> None:
     request, w = task(forget=3, retain=20), flat(START)
     assert request.retain is not None
 
@@ -173,10 +178,10 @@ def test_ssd(size: int) -> None:
     assert 0 < chosen.sum() < w.size
     expected = np.where(chosen, w * np.minimum(0.8 * every / forget, 1), w)
     settings = {"alpha": 1.5, "dampening": 0.8, "batch_size": size}
-    close(unlearn("ssd", START, request, **settings), expected)
+    parity("ssd", unlearn("ssd", START, request, **settings), expected)
 
 
-def test_sfron() -> None:
+def test_sfron(parity: Parity) -> None:
     request, w = task(forget=3, retain=6), flat(START)
     forget, retain = request.forget, request.retain
     assert retain is not None
@@ -192,10 +197,10 @@ def test_sfron() -> None:
     w = w + LR * up
     w = w - LR * gradient(w, retain, onehot(retain))
     settings = {"lr": LR, "epochs": 1, "alpha": 3.0, "threshold": 0.5, "norm": 0.2}
-    close(unlearn("sfron", START, request, **settings), w)
+    parity("sfron", unlearn("sfron", START, request, **settings), w)
 
 
-def test_influence() -> None:
+def test_influence(parity: Parity) -> None:
     request, w = task(forget=3, retain=6), flat(START)
     forget, retain = request.forget, request.retain
     assert retain is not None
@@ -207,10 +212,10 @@ def test_influence() -> None:
     fisher = 0.01 * np.eye(w.size) + np.mean([np.outer(one, one) for one in g], axis=0)
     step = np.linalg.solve(fisher, v.ravel() / 9).reshape(w.shape)
     settings = {"alpha": 0.7, "damping": 0.01}
-    close(unlearn("influence", START, request, **settings), w + 0.7 * step)
+    parity("influence", unlearn("influence", START, request, **settings), w + 0.7 * step)
 
 
-def test_bad_teacher() -> None:
+def test_bad_teacher(parity: Parity) -> None:
     request, w = task(forget=3, retain=4), flat(START)
     moved = unlearn("bad-teacher", START, request, lr=LR, share=1.0) - w
     assert request.retain is not None
@@ -221,4 +226,4 @@ def test_bad_teacher() -> None:
     x = inputs(both)
     target = np.stack([softmax((x[i : i + 1]) @ t.T)[0] for i, t in enumerate(teachers)])
     g = gradient(w, both, target)
-    close(moved, -LR * g / (np.abs(g) + 1e-8))  # Adam's first step
+    parity("bad-teacher", moved, -LR * g / (np.abs(g) + 1e-8))  # Adam's first step

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import Parity
 from tests.test_parity import (
     CLASSES,
     INPUTS,
@@ -37,7 +38,7 @@ def drawn(shape: tuple[int, ...], *purpose: str | int) -> Array:
     return np.asarray(torch.randn(shape, generator=generator).double().numpy())
 
 
-def test_boundary_expand() -> None:
+def test_boundary_expand(parity: Parity) -> None:
     """Two epochs with momentum and weight decay on a last layer with a row more."""
     request, w = task(forget=6), flat(START)
     spread = (2 / (INPUTS + CLASSES + 1)) ** 0.5
@@ -48,7 +49,9 @@ def test_boundary_expand() -> None:
         speed = 0.8 * speed + gradient(wide, request.forget, shadow) + 0.01 * wide
         wide = wide - LR * speed
     settings = {"lr": LR, "epochs": 2, "momentum": 0.8, "weight_decay": 0.01}
-    close(unlearn("boundary-expand", START, request, **settings), wide[:CLASSES])
+    parity(
+        "boundary-expand", unlearn("boundary-expand", START, request, **settings), wide[:CLASSES]
+    )
 
 
 def noise(w: Array, z: Array, label: int, mean: float, deviation: float, steps: int) -> Array:
@@ -64,7 +67,7 @@ def noise(w: Array, z: Array, label: int, mean: float, deviation: float, steps: 
     return np.asarray(mean + deviation * z)
 
 
-def test_unsir() -> None:
+def test_unsir(parity: Parity) -> None:
     """Of one class there are more samples than a batch of noise holds, of another there is one."""
     labels = torch.tensor([1] * 300 + [2])
     request = replace(task(retain=7), forget=examples(4, 301).relabel(labels))
@@ -80,7 +83,7 @@ def test_unsir() -> None:
     w = w - 0.3 * (softmax(x @ w.T) - y).T @ x / len(x)
     w = w - 0.2 * gradient(w, retain, onehot(retain))
     settings = {"share": 1.0, "noise_steps": 4, "lr": 0.3, "repair_lr": 0.2, "batch_size": 1000}
-    close(unlearn("unsir", START, request, optimizer="sgd", momentum=0.0, **settings), w)
+    parity("unsir", unlearn("unsir", START, request, optimizer="sgd", momentum=0.0, **settings), w)
 
 
 def test_unsir_shows_a_share_of_the_retain_set() -> None:
@@ -94,7 +97,7 @@ def test_unsir_shows_a_share_of_the_retain_set() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
-def test_rum(count: int) -> None:
+def test_rum(parity: Parity, count: int) -> None:
     """FT on what the original is neither sure nor unsure of, then ascent on the least sure."""
     request, w = task(forget=count), flat(START)
     assert request.retain is not None
@@ -108,7 +111,7 @@ def test_rum(count: int) -> None:
         w = w - 0.3 * gradient(w, kept, onehot(kept))
     w = w + 0.2 * gradient(w, high, onehot(high))
     settings = {"middle_lr": 0.3, "middle_epochs": 1, "high_lr": 0.2, "high_epochs": 1}
-    close(unlearn("rum", START, request, high="ga", batch_size=64, **settings), w)
+    parity("rum", unlearn("rum", START, request, high="ga", batch_size=64, **settings), w)
 
 
 def test_rum_hands_a_rate_to_methods_that_have_one() -> None:

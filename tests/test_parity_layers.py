@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from tests.conftest import Parity
 from tests.test_parity import CLASSES, INPUTS, Array, close, examples, onehot, softmax
 from tests.test_parity import inputs as with_ones
 from tests.test_parity import task as regression_task
@@ -107,7 +108,7 @@ def head_gradient(features: Array, e: Examples) -> Callable[[Weights], Weights]:
     return gradient
 
 
-def test_cf_k_fine_tunes_the_last_layers_with_warm_restarts() -> None:
+def test_cf_k_fine_tunes_the_last_layers_with_warm_restarts(parity: Parity) -> None:
     request, start = task(perceptron), perceptron(11)
     w, a, *head = weights(start)
     assert request.retain is not None
@@ -116,18 +117,18 @@ def test_cf_k_fine_tunes_the_last_layers_with_warm_restarts() -> None:
     rates = [0.1 * share for share in (1, 1, 0.525, 1, quarter, 0.525)]  # periods of 1, 2, 4
     expected = descended(head, head_gradient(hidden, request.retain), rates)
     found = unlearn("cf-k", start, request, last=1, lr=0.1, epochs=6)
-    all_close(found, [w, a, *expected])
+    parity("cf-k", found, [w, a, *expected])
     assert np.array_equal(found[0], w) and np.array_equal(found[1], a), "frozen bit by bit"
 
 
-def test_eu_k_trains_fresh_last_layers_by_the_recipe() -> None:
+def test_eu_k_trains_fresh_last_layers_by_the_recipe(parity: Parity) -> None:
     request, start = task(perceptron), perceptron(11)
     w, a, *_ = weights(start)
     assert request.retain is not None
     hidden = np.tanh(with_ones(request.retain) @ np.hstack((w, a[:, None])).T)
     fresh = weights(perceptron(seed_for(SEED, "layers")))[2:]
     expected = descended(fresh, head_gradient(hidden, request.retain), [0.1, 0.01])
-    all_close(unlearn("eu-k", start, request, last=1), [w, a, *expected])
+    parity("eu-k", unlearn("eu-k", start, request, last=1), [w, a, *expected])
 
 
 def patches(e: Examples) -> Array:
@@ -151,7 +152,7 @@ def convolutional_gradient(e: Examples) -> Callable[[Weights], Weights]:
     return gradient
 
 
-def test_ct_transposes_kernels_and_fine_tunes_along_a_cosine() -> None:
+def test_ct_transposes_kernels_and_fine_tunes_along_a_cosine(parity: Parity) -> None:
     request, start = task(convolutional), convolutional(11)
     kernels, *head = weights(start)
     assert request.retain is not None
@@ -160,10 +161,10 @@ def test_ct_transposes_kernels_and_fine_tunes_along_a_cosine() -> None:
     rates = [0.1 * share for share in (1, 0.75, 0.25)]
     gradient = convolutional_gradient(request.retain)
     expected = descended([turned, *head], gradient, rates)
-    all_close(unlearn("ct", start, request, lr=0.1, epochs=3), expected)
+    parity("ct", unlearn("ct", start, request, lr=0.1, epochs=3), expected)
 
 
-def test_msg_draws_weights_of_small_gradients_anew_and_damps_the_others() -> None:
+def test_msg_draws_weights_of_small_gradients_anew_and_damps_the_others(parity: Parity) -> None:
     request, start = task(convolutional), convolutional(11)
     kernels, *head = weights(start)
     retain = request.retain
@@ -185,7 +186,7 @@ def test_msg_draws_weights_of_small_gradients_anew_and_damps_the_others() -> Non
     rates = [0.1 * share for share in (1 / 3, 2 / 3, 1, 2 / 3, 1 / 3)]
     expected = descended([begun, *head], gradient, rates)
     found = unlearn("msg", start, request, share=0.3, damping=0.1, lr=0.1, epochs=5)
-    all_close(found, expected)
+    parity("msg", found, expected)
 
 
 @pytest.mark.parametrize("name", ["msg", "ct"])
@@ -194,7 +195,7 @@ def test_a_model_without_convolutions_is_refused(name: str) -> None:
         unlearn(name, perceptron(11), task(perceptron))
 
 
-def test_fisher_forgetting_adds_noise_by_the_fisher_matrix() -> None:
+def test_fisher_forgetting_adds_noise_by_the_fisher_matrix(parity: Parity) -> None:
     request = regression_task()
     start, retain = request.untrained(11), request.retain
     assert retain is not None
@@ -212,7 +213,7 @@ def test_fisher_forgetting_adds_noise_by_the_fisher_matrix() -> None:
     expected = [w + scale[:, :-1] * noise[0], b + scale[:, -1] * noise[1]]
     with recording(Recorder()) as noted:
         found = unlearn("fisher", counted(start), request, alpha=1e-3, floor=floor)
-    all_close(found, expected)
+    parity("fisher", found, expected)
     assert noted.gradients == CLASSES * len(retain), "what its docstring says that it costs"
 
 

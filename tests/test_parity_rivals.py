@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy.optimize import root
 
+from tests.conftest import Parity
 from tests.test_parity import (
     CLASSES,
     LR,
@@ -50,16 +51,16 @@ def ascent(w: Array, request: Task, beta: float) -> Array:
 
 
 @pytest.mark.parametrize("beta", [0.5, 3.0])
-def test_npo_with_and_without_the_retain_term(beta: float) -> None:
+def test_npo_with_and_without_the_retain_term(parity: Parity, beta: float) -> None:
     request, w = task(forget=4), flat(START)
     assert request.retain is not None
     kept = gradient(w, request.retain, onehot(request.retain))
     up = ascent(w, request, beta)
     settings = {"lr": LR, "epochs": 1, "beta": beta}
-    close(unlearn("npo", START, request, **settings, gamma=0.7), w - LR * (up + 0.7 * kept))
+    parity("npo", unlearn("npo", START, request, **settings, gamma=0.7), w - LR * (up + 0.7 * kept))
     alone = w - LR * up
-    close(unlearn("npo", START, request, **settings, gamma=0.0), alone)
-    close(unlearn("npo", START, replace(request, retain=None), **settings), alone)
+    parity("npo", unlearn("npo", START, request, **settings, gamma=0.0), alone)
+    parity("npo", unlearn("npo", START, replace(request, retain=None), **settings), alone)
 
 
 def test_npo_is_gradient_ascent_in_the_limit() -> None:
@@ -85,7 +86,7 @@ def nash(one: Array, other: Array) -> Array:
     return np.asarray(joint)
 
 
-def test_munba_bargains_while_there_are_batches_of_both_sets() -> None:
+def test_munba_bargains_while_there_are_batches_of_both_sets(parity: Parity) -> None:
     request, w = task(forget=3, retain=12), flat(START)
     assert request.retain is not None
     labels = torch.randint(CLASSES, (3,), generator=seeded("labels", 0))
@@ -97,7 +98,7 @@ def test_munba_bargains_while_there_are_batches_of_both_sets() -> None:
     retain = request.retain.select(second)
     w = w - LR * gradient(w, retain, onehot(retain))
     settings = PLAIN | {"lr": LR, "epochs": 1, "batch_size": 8}
-    close(unlearn("munba", START, request, **settings), w)
+    parity("munba", unlearn("munba", START, request, **settings), w)
 
 
 def test_munba_follows_the_one_gradient_where_the_other_is_zero() -> None:
@@ -139,7 +140,7 @@ LOTUS: dict[str, Any] = PLAIN | {"lr": LR, "epochs": 1, "alpha": 3.0, "share": 0
 
 
 @pytest.mark.parametrize("case", ["samples", "none", "whole classes"])
-def test_lotus(case: str) -> None:
+def test_lotus(parity: Parity, case: str) -> None:
     validation = None if case == "none" else few_right(0.25)
     request = task(forget=6, retain=10, validation=validation)
     assert request.retain is not None
@@ -151,7 +152,7 @@ def test_lotus(case: str) -> None:
             retain=request.retain.relabel(retain),
         )
     expected = lotus(request, unseen=0.25 if case == "samples" else 0.0)
-    close(unlearn("lotus", START, request, **LOTUS), expected)
+    parity("lotus", unlearn("lotus", START, request, **LOTUS), expected)
 
 
 def few_right(share: float) -> Examples:
@@ -191,7 +192,7 @@ def test_targeted_search_is_projected_descent_from_a_random_start() -> None:
 
 
 @pytest.mark.parametrize("goal", ["misclassify", "relabel"])
-def test_l2ul(goal: str) -> None:
+def test_l2ul(parity: Parity, goal: str) -> None:
     request, w = task(forget=4), flat(START)
     settings: dict[str, Any] = PLAIN | {"images": 3, "radius": 0.3, "hold": 5.0, "goal": goal}
     method = registry.method_class(registry.find("methods")["l2ul"])
@@ -216,7 +217,7 @@ def test_l2ul(goal: str) -> None:
         lost = sign * 4 * gradient(w, taught, onehot(taught))
         w = w - LR * ((kept + lost) / 16 + 5.0 * little * (w - at))
     settings |= {"lr": LR, "epochs": 3}
-    close(unlearn("l2ul", START, request, **settings), w)
+    parity("l2ul", unlearn("l2ul", START, request, **settings), w)
 
 
 @pytest.mark.parametrize("goal", ["misclassify", "relabel"])

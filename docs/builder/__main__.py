@@ -1,10 +1,10 @@
-"""Fill the guide and README; before that publish, render or simulate, after it build the site."""
+"""Fill the guide and README; before that publish, render, simulate, compare; or build the site."""
 
 from __future__ import annotations
 
 import argparse
 
-from docs.builder import markdown, rates, recipes, site
+from docs.builder import markdown, parity, rates, recipes, site
 from docs.builder.parts import PARTS
 from docs.builder.published import publish, publish_audit, render_all
 
@@ -30,6 +30,9 @@ def main() -> None:
     parser.add_argument(
         "--rates", action="store_true", help="simulate the rule's error rates again"
     )
+    parser.add_argument(
+        "--parity", action="store_true", help="compare methods with derivations and ports again"
+    )
     parser.add_argument("--site", action="store_true", help="build build/guide/index.html, no more")
     asked = parser.parse_args()
     if asked.site:
@@ -39,6 +42,8 @@ def main() -> None:
         (publish_audit if asked.audit else publish)(name)
     if asked.rates:
         rates.write()
+    if asked.parity:
+        parity.write()
     if asked.reports:
         render_all()
     fill()

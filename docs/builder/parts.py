@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from docs.builder import markdown, printed, published, rates, reference
+from docs.builder import markdown, parity, printed, published, rates, reference
 from unlearnbench import registry
 from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.evaluation.findings import Findings
@@ -100,6 +100,7 @@ PARTS: dict[str, markdown.Part] = {
     "published": lambda path: printed.tables(validate(read(path))),
     "recomputed": recomputed,
     "rates": rates.table,
+    "parity": parity.table,
     "metrics": metrics,
     "attacks": attacks,
     "figures": figures,

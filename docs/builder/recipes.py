@@ -29,7 +29,8 @@ its authors' code differ and which of them is followed, what papers printed of i
 here. The columns of verdicts are those of the published reports: equivalent to retraining,
 different, inconclusive, or why it is not ranked; "(void)" where a control failed. Verdicts of 0.1.0
 are on FT AUC alone, within a margin that is not tied to the original's leak. The methods' pages
-have those of the paper's other experiments too."""
+have those of the paper's other experiments too. How nearly each method's weights are those of a
+derivation by hand and of a plain port: [Are the methods right?](../parity.md)."""
 LEGEND = r"""In all equations $D_F$ is the forget set, $D_R$ the retain set, $D_A$ the adversarial
 examples of the forget set; $f_\theta$ is the model with weights $\theta$, $\theta_o$ are those of
 the original, and $L(\theta; D)$ is the mean cross-entropy over a set. Losses are minimised by SGD
