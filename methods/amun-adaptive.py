@@ -14,6 +14,9 @@ class AmunAdaptive(Method):
     D_A is searched anew on the model as earlier requests left it, so the first request is AMUN's
     and the two part from the second on. All else as in AMUN, its mask of theta_o included.
 
+    Its defaults, most of them its authors', do next to nothing to a small model of a few hundred
+    images and have to be tuned there.
+
     Source: "Not All Wrong is Bad" (arXiv 2503.00917), section 6.3 (AMUN-A).
 
     Differences: the authors' code has this behind a flag that none of their scripts sets, with an

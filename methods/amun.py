@@ -27,6 +27,9 @@ class Amun(Method):
     and labels, from another original, trained on all data from another seed: the transfer of the
     paper's table 8. `pairs` puts one of the ablation's stand-ins in the place of D_A.
 
+    Its defaults, most of them its authors', do next to nothing to a small model of a few hundred
+    images and have to be tuned there.
+
     Source: "Not All Wrong is Bad" (arXiv 2503.00917), Algorithm 1.
 
     Differences: where the paper is silent the authors' code is followed: D_R and D_F are augmented

@@ -13,6 +13,9 @@ class BadTeacher(Method):
 
     The teacher is a freshly initialised model on D_F and the original on D_R. Needs the retain set.
 
+    Its defaults, most of them its authors', do next to nothing to a small model of a few hundred
+    images and have to be tuned there.
+
     Source: Chundawat et al. (arXiv 2205.08096), equation 5: KL(teacher || model).
 
     Differences: the share of D_R, the one epoch and Adam are from the authors' code; its batches of

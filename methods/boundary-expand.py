@@ -15,6 +15,9 @@ class BoundaryExpand(Method):
     before. D_F alone, whatever the access. Made for forgetting a class: on a random forget set
     samples of all classes share the one shadow class.
 
+    Its defaults, most of them its authors', do next to nothing to a small model of a few hundred
+    images and have to be tuned there.
+
     Source: Chen et al. (arXiv 2303.11570): Boundary Expanding.
 
     Differences: the new output begins with Xavier's normal weights and no bias, and all weights

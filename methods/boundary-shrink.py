@@ -18,6 +18,9 @@ class BoundaryShrink(Method):
     images. Labels are worked out for each batch, as it is shown, on a fixed net: the original. D_F
     alone, whatever the access, unless `form` = "amun".
 
+    Its defaults, most of them its authors', do next to nothing to a small model of a few hundred
+    images and have to be tuned there.
+
     Source: Chen et al. (arXiv 2303.11570), section 3.2.
 
     Differences: where the step does not cross a boundary, the paper speaks of the "nearest but

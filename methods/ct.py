@@ -14,6 +14,9 @@ class ConvolutionTranspose(Method):
     more; features that do not depend on the direction come back fast. Not for models without
     convolutions, and without effect on kernels of 1x1. Needs the retain set.
 
+    Its defaults, most of them its authors', ruin a small model of a few hundred images and have to
+    be tuned there.
+
     Source: a solution of the NeurIPS 2023 unlearning challenge in the form that Deep Unlearn (Cadet
     et al., arXiv 2410.01276) tried, where it was among the two best of 18; their code.
 

@@ -13,6 +13,9 @@ class Delete(Method):
     D_F alone, whatever the access. Made for forgetting classes: on a random forget set it teaches a
     wrong label, the runner-up's, wherever the original is sure.
 
+    Its defaults, most of them its authors', do next to nothing to a small model of a few hundred
+    images and have to be tuned there.
+
     Source: Zhou et al. (arXiv 2503.23751): KL(softmax of the original's logits, that of the label
     at minus infinity || model).
 

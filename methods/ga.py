@@ -14,6 +14,9 @@ class GradientAscent(Method):
     A model that fits D_F has next to no gradient there: small rates do nothing, slightly larger
     ones destroy it.
 
+    Its defaults, most of them its authors', do next to nothing to a small model of a few hundred
+    images and have to be tuned there.
+
     Source: Thudi et al. (arXiv 2109.13398), as in l1-sparse and SalUn: the negated cross-entropy on
     D_F alone.
 

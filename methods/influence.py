@@ -15,6 +15,9 @@ class Influence(Method):
     Hessian, from the gradients g of single samples of D_R. Clean images, eval mode. Needs the
     retain set, and memory for `samples` gradients.
 
+    Its defaults, most of them its authors', do next to nothing to a small model of a few hundred
+    images and have to be tuned there.
+
     Source: influence functions as in Jia et al. (arXiv 2304.04934); WoodFisher: Singh and Alistarh
     (arXiv 2004.14340).
 

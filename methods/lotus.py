@@ -19,6 +19,9 @@ class Lotus(Method):
     D_F and that of the original on the validation samples; where the former is below the latter by
     a point, it is over. Needs the retain set.
 
+    Its defaults, most of them its authors', do next to nothing to a small model of a few hundred
+    images and have to be tuned there.
+
     Source: Spartalis et al. (arXiv 2503.18314), the loss and the temperature; the authors' code,
     `lotus_class.py`.
 

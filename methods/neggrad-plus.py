@@ -13,6 +13,9 @@ class NegGradPlus(Method):
     One step a batch of D_R; batches of D_F come round again as often as needed. Needs the retain
     set.
 
+    Its defaults, most of them its authors', do next to nothing to a small model of a few hundred
+    images and have to be tuned there.
+
     Source: Kurmanji et al. (SCRUB, arXiv 2302.09880), who compare with it.
 
     Differences: the authors' notebooks do not agree in their settings, and all defaults are from

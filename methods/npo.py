@@ -15,6 +15,9 @@ class NegativePreference(Method):
     model is as sure of the label as the original, 0 once it is forgotten. With the retain set each
     step also descends on a batch of it (NPO+RT); `gamma` = 0, or forget-only access, is NPO alone.
 
+    Its defaults, most of them its authors', do next to nothing to a small model of a few hundred
+    images and have to be tuned there.
+
     Source: Zhang et al. (arXiv 2404.05868), equation 3, and the retain loss of section 2; the
     answer of their language models is the label here, as in their own classifiers of section 4.
 

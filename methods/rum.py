@@ -6,7 +6,7 @@ from torch.nn import functional
 import unlearnbench as ub
 from unlearnbench import Method, Task, param
 from unlearnbench.seeds import seed_for
-from unlearnbench.toolkit import outputs
+from unlearnbench.toolkit import outputs, recorder
 
 
 class Rum(Method):
@@ -69,14 +69,19 @@ class Rum(Method):
         order = losses.argsort(descending=True, stable=True)
         high, middle, _ = (task.forget.select(third) for third in order.tensor_split(3))
         if len(middle):
-            method = _method(self.middle, lr=self.middle_lr, epochs=self.middle_epochs)
+            method = self._method("middle")
             seed = seed_for(task.seed, "middle")
             model = task.hand_to(method, model, forget=middle, retain=retain + high, seed=seed)
-        method = _method(self.high, lr=self.high_lr, epochs=self.high_epochs)
+        method = self._method("high")
         return task.hand_to(method, model, forget=high, seed=seed_for(task.seed, "high"))
 
-
-def _method(name: str, **settings: float) -> Method:
-    """Return a method with those of these settings that it has, its own defaults for the rest."""
-    known = type(ub.method(name)).model_fields
-    return ub.method(name, **{key: value for key, value in settings.items() if key in known})
+    def _method(self, part: str) -> Method:
+        """Return the method for a part, with our rate and epochs where it has them."""
+        name, settings = getattr(self, part), {}
+        own = type(ub.method(name)).model_fields
+        for key in ("lr", "epochs"):
+            if key in own:
+                settings[key] = getattr(self, f"{part}_{key}")
+            else:
+                recorder().warn(f"{part}_{key} is not used: {name} has no {key}")
+        return ub.method(name, **settings)

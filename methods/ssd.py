@@ -13,6 +13,9 @@ class SelectiveSynapticDampening(Method):
     Importance F is the mean squared gradient of the loss, in eval mode, on clean images. No
     training. Needs the retain set.
 
+    Its defaults, most of them its authors', do next to nothing to a small model of a few hundred
+    images and have to be tuned there.
+
     Source: Foster et al. (arXiv 2308.07707), equations 6 and 7.
 
     Differences: the importance is that of single samples in the paper, which is followed, and of

@@ -21,6 +21,9 @@ class Unsir(Method):
     the retain set. Made for forgetting classes: on a random forget set the noise, an image for each
     sample of D_F, speaks against classes that D_R still holds.
 
+    Its defaults, most of them its authors', ruin a small model of a few hundred images and have to
+    be tuned there.
+
     Source: Tarun et al. (arXiv 2111.08947) and the authors' notebook for CIFAR-10.
 
     Differences: a class has as many noise images as samples in D_F, a batch of at most 256 over and

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from unlearnbench.execution import Workplace
 from unlearnbench.execution.execute import execute
 from unlearnbench.outline import settings_class
 from unlearnbench.planning import expansion, reading
+from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.planning.rows import resolve, untuned
 from unlearnbench.reporting.tables.results import main_table
 from unlearnbench.scheduling.worker import save
@@ -120,6 +121,26 @@ def test_benchmark_files_are_valid_and_write_out_every_default() -> None:
         if "taken over" in str(tuning.words) and "amun's" not in str(tuning.words):
             bare = {label for label, row in rows.items() if not row.keys() - {"method"}}
             assert borrowed == rows.keys() - bare, f"{name}: every row that was taken over"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_method_is_planned_under_both_accesses_or_says_why_not(name: str) -> None:
+    methods, accesses = registry.find("methods"), ["full", "forget-only"]
+    raw = reading.read(reading.locate(name)) | {"access": accesses}
+    reading.repeat(raw, 1)
+    benchmark, broken = resolve(reading.validate(raw), methods, ["all"])
+    rows = benchmark.methods
+    assert not broken and methods.keys() == {row.method for row in rows.values()}
+    plan = expansion.expand(benchmark, methods).plan
+    blind = [
+        label
+        for label, row in rows.items()
+        if settings_class(methods[row.method]).needs_retain and label != RETRAIN
+    ]
+    why = "needs the retain set, which is not given"
+    assert plan.skipped == {(label, "forget-only"): why for label in blind}
+    planned = {(cell.label, cell.access) for cell in plan.cells if cell.label in rows}
+    assert planned == set(product(rows, accesses)) - plan.skipped.keys()
 
 
 SEARCHED = ("digits", "fashion-mnist")

@@ -31,6 +31,7 @@ from tests.test_parity import (
 )
 from unlearnbench.errors import UserError
 from unlearnbench.seeds import seed_for
+from unlearnbench.toolkit.recorder import Recorder, recording
 
 
 def drawn(shape: tuple[int, ...], *purpose: str | int) -> Array:
@@ -118,6 +119,9 @@ def test_rum_hands_a_rate_to_methods_that_have_one() -> None:
     request = task(forget=1)  # the one sample is the most memorised
     by_itself = unlearn("influence", START, request)
     assert np.abs(by_itself - flat(START)).max() > 1e-3
-    close(unlearn("rum", START, request, high="influence"), by_itself)
+    with recording(Recorder()) as recorder:
+        close(unlearn("rum", START, request, high="influence"), by_itself)
+    told = recorder.notes["warnings"]
+    assert told == [f"high_{key} is not used: influence has no {key}" for key in ("lr", "epochs")]
     with pytest.raises(UserError, match="Unknown method 'influenca'"):
         unlearn("rum", START, request, high="influenca")

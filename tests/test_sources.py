@@ -201,6 +201,24 @@ def test_what_a_setting_names_is_asked_for_before_a_run_and_stale_after(
     assert shown.code == 0 and "stale" not in shown.out, "nobody can say without the file"
 
 
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        (
+            "rum.high=rum",
+            "rum.high = 'rum': it hands models to other methods itself. Name a method",
+        ),
+        ("rum.middle=ftt", "Unknown method 'ftt'. Did you mean 'ft'?"),
+        ("rum.high_keep=0.5", "Unknown hyperparameter of rum 'high_keep'."),
+    ],
+)
+def test_what_a_method_cannot_be_handed_on_to_is_told_before_a_run(
+    inside: Cli, setting: str, problem: str
+) -> None:
+    done = inside("run", "digits", "--methods", "rum", "--set", setting, "--dry-run")
+    assert done.code == 2 and problem in done.err and done.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("name", registry.find("models"))
 def test_models_take_the_smallest_images_that_they_say(name: str) -> None:
     smallest = constant(registry.find("models")[name].source(), "SMALLEST") or 1

@@ -36,6 +36,8 @@ examples of the forget set; $f_\theta$ is the model with weights $\theta$, $\the
 the original, and $L(\theta; D)$ is the mean cross-entropy over a set. Losses are minimised by SGD
 with the batch size, momentum, weight decay and augmentation of the benchmark's recipe, unless a
 page says otherwise."""
+ATTACKED = """AUCs, and average gaps with FT AUC, are by that paper's own attack (`rmia-paper`);
+below they are by RMIA."""
 SYMBOLS = "[What the letters mean](README.md)"
 COLUMNS = ("Name", "Default", "What it is", "Bounds", "Tuned in", "Default from")
 SHOWN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "avg_gap")
@@ -81,13 +83,13 @@ def page(plugin: registry.Plugin) -> str:
         for line in inspect.cleandoc(method.equation).splitlines()
         if line.strip()
     )
-    none = "No benchmark file has published numbers for it."
+    told, none = printed.of_method(plugin.name), "No benchmark file has published numbers for it."
     sections = {
         "": f"{doc['summary']}\n\n{doc['about']}{equations}\n\n{SYMBOLS}",
         "Source": f"{doc['Source'] or 'Not said.'}\n\n{_cited(plugin.name, method.paper)}",
         "Where paper and code differ": doc["Differences"] or "The method's file names nothing.",
         "Hyperparameters": hyperparameters(plugin),
-        "Published": printed.of_method(plugin.name) or none,
+        "Published": f"{told}\n\n{ATTACKED}" if told else none,
         "Measured here": "\n\n".join(measured(plugin.name)) or "It is in no published report yet.",
         "The code": f"[methods/{plugin.path.name}](../../methods/{plugin.path.name})",
     }

@@ -35,7 +35,7 @@ class Code:
     def under(self, settings: Mapping[str, Any]) -> str:
         """Return 16 hex digits that change when it does, or any method or file in its settings.
 
-        Raises UserError where one of these is not there.
+        Raises UserError where one of these is not there, or is a method that names methods.
         """
         named = [self.source, *named_by(self.name, self.kind, settings)]
         return hashlib.sha256("".join(named).encode()).hexdigest()[:16] if named[1:] else named[0]
@@ -44,15 +44,28 @@ class Code:
 def named_by(label: str, kind: type[Strict], settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield a hash of each method and of each file that a row's settings name, see `param`.
 
-    Raises UserError where one is not there.
+    Raises UserError where one is not there, or is a method whose settings name methods in turn.
     """
     for key, field in kind.model_fields.items():
         what, value = extra(field).get("names"), settings.get(key)
         names = filter(None, value if isinstance(value, list) else [value]) if what else ()
         for name in names:
             if what == "method":
-                yield registry.get(registry.find("methods"), "method", name).source_hash()
+                yield _hash_of(name, f"{label}.{key}")
             elif Path(name).is_file():
                 yield str(checksum(Path(name)))
             else:
                 raise UserError(f"{label}.{key} = '{name}': there is no such file.")
+
+
+def _hash_of(name: str, where: str) -> str:
+    """Return the hash of a method that a setting names; where: that setting, for people."""
+    plugin = registry.get(registry.find("methods"), "method", name)
+    fields = settings_class(plugin).model_fields.values()
+    if any(extra(field).get("names") == "method" for field in fields):
+        # What it names in turn would be no part of the run's source.
+        raise UserError(
+            f"{where} = '{name}': it hands models to other methods itself.",
+            "Name a method that does not.",
+        )
+    return plugin.source_hash()
