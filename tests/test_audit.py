@@ -24,6 +24,9 @@ from unlearnbench.scheduling.scheduler import progress
 from unlearnbench.storage.store import Store
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def audited(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("audited")

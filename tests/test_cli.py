@@ -175,6 +175,7 @@ def test_report_names_every_file_it_shows(finished: Path) -> None:
         assert words in text
 
 
+@pytest.mark.slow
 def test_plain_lines_when_piped(
     finished: Path, cli: Cli, inside: Cli, tiny: Path, tmp_path: Path
 ) -> None:

@@ -188,7 +188,7 @@ class Bench:
             "recipe": Recipe(epochs=EPOCHS, lr=0.05, batch_size=BATCH),
             "seed": 1,
         }
-        self.split = Split(kind="random", fraction=FORGET / TRAIN, seed=1)
+        self.split = Split(kind="random", fraction=FORGET / TRAIN, seed=2)  # known to the original
         self.original = Spec(kind="original", **self.common)
         self.trained = self.run(self.original)
 
@@ -236,6 +236,24 @@ BY_HAND: dict[str, tuple[dict[str, Any], int]] = {
     "ssd": ({}, FORGET + TRAIN),
     # squares on D_F and D_R, D_R by steps, D_F before the first and every fifth after it
     "sfron": (E2 | {"every": 5}, FORGET + RETAIN + R + math.ceil(STEPS / 5) * FORGET),
+    "boundary-expand": (E2, F),
+    "cf-k": (E2, R),
+    "ct": (E2, R),
+    "eu-k": ({}, R),
+    "fisher": ({}, RETAIN * 10),  # of each class that an image may be of
+    # a hundred steps of an image each, the weights' importance, and both kinds of image
+    "l2ul": (E2 | {"images": 1}, FORGET * 100 + FORGET + 2 * F),
+    "lotus": (E2 | {"share": 0.5}, F + R // 2),
+    "msg": (E2, 2 * FORGET + R),  # D_F against as many of D_R
+    "munba": (E2, F + R),
+    "npo": (E2, F + EPOCHS * BATCH),  # a batch of D_R beside each step on D_F
+    # FT on D_R and the last third; SalUn's mask and its training on that third and D_R
+    "rum": (
+        {"middle_epochs": EPOCHS, "high_epochs": EPOCHS},
+        FORGET // 3 + 2 * EPOCHS * (RETAIN + FORGET // 3),
+    ),
+    # 40 steps of an image each, then the images and half of D_R, then that half alone
+    "unsir": ({"share": 0.5}, FORGET * 40 + FORGET + RETAIN),
 }
 SEARCHED = {"amun": {}, "amun-adaptive": {}, "amun-closest": {"search": "closest"}}
 

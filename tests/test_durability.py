@@ -58,6 +58,7 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.slow
 def test_damage_is_named_and_undone(
     cli: Cli, inside: Cli, finished: Path, tiny: Path, tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ BODIES = {
 }
 
 
+@pytest.mark.slow
 def test_broken_methods_fail_alone(cli: Cli, copied: Path, tiny: Path) -> None:
     files = {name: plugin(copied, name, body) for name, (body, _) in BODIES.items()}
     words = ["run", tiny, "--seeds", "1", "--methods", ",".join([*files, "l1-sparse"])]
@@ -84,6 +85,7 @@ def test_broken_methods_fail_alone(cli: Cli, copied: Path, tiny: Path) -> None:
     assert not list(runs.glob("*/error.txt"))
 
 
+@pytest.mark.slow
 def test_a_changed_method_is_stale_and_made_anew_on_request(
     cli: Cli, copied: Path, tiny: Path
 ) -> None:
@@ -105,6 +107,7 @@ def test_a_changed_method_is_stale_and_made_anew_on_request(
     assert "mine failed" not in fresh.out
 
 
+@pytest.mark.slow
 def test_what_needs_a_failed_model_is_blocked(cli: Cli, tiny: Path, tmp_path: Path) -> None:
     # Every original diverges, and no run is tried without it.
     done = cli("run", tiny, "--methods", "ft", "--set", "recipe.lr=1e30")
@@ -127,9 +130,9 @@ def alive(group: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGKILL, -signal.SIGKILL), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+    ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
 )
 def test_interrupted_and_continued_gives_the_same_table(
     cli: Cli, finished: Path, tiny: Path, tmp_path: Path, number: signal.Signals, code: int

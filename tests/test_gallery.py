@@ -31,19 +31,9 @@ def check(name: str, made: Path) -> None:
         assert (results.folder / file).read_bytes() == (made / "tables" / file).read_bytes(), AGAIN
 
 
-@pytest.mark.parametrize("name", ["digits@epyc-2", "digits-half@epyc-2"])
-def test_published_reports_are_current(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "unlearnbench.reporting.write.write_print", lambda *_: None
-    )  # takes longest
-    check(name, tmp_path)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FOLDERS)
-def test_all_published_reports_are_current(name: str, tmp_path: Path) -> None:
+def test_published_reports_are_current(name: str, tmp_path: Path) -> None:
     check(name, tmp_path)
     drawn = {path.name for path in (published.REPORTS / name / "figures").iterdir()}
     assert drawn == {path.name for path in (tmp_path / "figures").glob("*.png")}, AGAIN

@@ -166,6 +166,7 @@ if __name__ == "__main__":
 '''
 
 
+@pytest.mark.slow
 def test_a_class_of_a_script_runs_in_workers_and_its_model_is_kept(
     tiny: Path, tmp_path: Path
 ) -> None:

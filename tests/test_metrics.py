@@ -241,6 +241,7 @@ def test_noise_band_is_the_scatter_of_retrains_within_forget_sets() -> None:
     assert summarise(runs, {})["band"].notna().all()
 
 
+@pytest.mark.slow
 def test_the_band_holds_a_retrain_as_often_as_promised() -> None:
     draw = RNG(6)
     inside = []

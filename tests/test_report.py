@@ -283,6 +283,7 @@ def test_published_numbers_stand_beside_those_of_the_papers_own_attack() -> None
     assert made("main", condition).frame.set_index("label").loc["leaky", "ft_auc"] == 62.5
 
 
+@pytest.mark.slow
 def test_a_benchmark_without_references_is_led_by_the_loss(
     tiny: Path, cli: Cli, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ def settings() -> list[str]:
     return [word for pair in pairs for word in ("--set", pair)]
 
 
+@pytest.mark.slow
 def test_requests_in_a_row_under_both_accesses(
     cli: Cli, inside: Cli, tiny: Path, tmp_path: Path, settings: list[str]
 ) -> None:

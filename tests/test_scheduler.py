@@ -107,12 +107,14 @@ def busy(folder: Path) -> float:
     return took
 
 
+@pytest.mark.slow
 def test_four_devices_are_kept_busy(tmp_path: Path) -> None:
     best = (4 * 0.4 + 4 * 0.8 + 12 * 0.2) / 4
     took = min(busy(tmp_path / str(again)) for again in range(2))  # other tests run beside it
     assert took < 1.1 * best + 0.05, f"{took:.2f} s where {best:.2f} s would do"
 
 
+@pytest.mark.slow
 def test_a_thousand_runs_of_no_time_cost_little(tmp_path: Path) -> None:
     plan = plan_of(*(node(i, 0.0) for i in range(1000)))
     start = time.perf_counter()

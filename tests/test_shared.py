@@ -214,6 +214,7 @@ def settings() -> list[str]:
     return [word for pair in pairs for word in ("--set", pair)]
 
 
+@pytest.mark.slow
 def test_a_search_is_stored_charged_and_made_again_where_it_is_lost(
     cli: Cli, tiny: Path, tmp_path: Path, settings: list[str]
 ) -> None:

@@ -73,6 +73,7 @@ def _grow(size: int, slot: slots.Slot) -> int:
 _kept: list[bytearray] = []
 
 
+@pytest.mark.slow
 def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Path) -> None:
     worker = slots.Worker(slots.Slot(tmp_path / "0.json", "cpu"))
     try:
@@ -96,6 +97,7 @@ def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Pa
         worker.stop()
 
 
+@pytest.mark.slow
 def test_a_process_that_has_grown_is_replaced_in_silence(tmp_path: Path) -> None:
     pytest.importorskip("psutil", reason="without it loky cannot see how large a process is")
     worker = slots.Worker(slots.Slot(tmp_path / "0.json", "cpu"))

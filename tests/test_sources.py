@@ -172,6 +172,7 @@ def test_what_settings_name_is_part_of_the_source(tmp_path: Path) -> None:
         code.under({"first": "rll"})
 
 
+@pytest.mark.slow
 def test_what_a_setting_names_is_asked_for_before_a_run_and_stale_after(
     inside: Cli, cli: Cli, tmp_path: Path
 ) -> None:
