@@ -23,7 +23,6 @@ from unlearnbench.planning.reading import read, validate
 from unlearnbench.scheduling.scheduler import progress
 from unlearnbench.storage.store import Store
 
-
 pytestmark = pytest.mark.slow
 
 
