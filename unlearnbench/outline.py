@@ -8,6 +8,7 @@ its declarations alone, with functions that do nothing; one that is a subclass o
 
 import ast
 import sys
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -37,16 +38,22 @@ def audit_settings(plugin: Plugin) -> type[ModelAudit]:
 def _declared(plugin: Plugin, base: type) -> type[Any] | None:
     """Build a plugin's class with this base from its declarations; None where they need more."""
     try:
-        tree = _OnMethods().visit(ast.parse(plugin.source()))
-        body = [_outline(node) for node in tree.body if _is_light(node)]
-        module = ModuleType(f"unlearnbench_settings_{plugin.name.replace('-', '_')}")
-        module.__dict__[_NAMED] = _named
-        sys.modules[module.__name__] = module
-        outline = ast.fix_missing_locations(ast.Module(body, []))
-        exec(compile(outline, plugin.path, "exec"), module.__dict__)
-        return only_subclass(plugin, module, base)
+        return _built(plugin, base, tuple(plugin.sources()))
     except (SyntaxError, NameError, TypeError, AttributeError, UserError):
         return None
+
+
+@cache
+def _built(plugin: Plugin, base: type, sources: tuple[str, ...]) -> type[Any]:
+    """Build it once for these sources: its own, then those of whatever it builds on."""
+    tree = _OnMethods().visit(ast.parse(sources[0]))
+    body = [_outline(node) for node in tree.body if _is_light(node)]
+    module = ModuleType(f"unlearnbench_settings_{plugin.name.replace('-', '_')}")
+    module.__dict__[_NAMED] = _named
+    sys.modules[module.__name__] = module
+    outline = ast.fix_missing_locations(ast.Module(body, []))
+    exec(compile(outline, plugin.path, "exec"), module.__dict__)
+    return only_subclass(plugin, module, base)
 
 
 _NAMED = "_settings_of_the_method"
