@@ -2,11 +2,10 @@
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 
 from unlearnbench import Method, Task, param
 from unlearnbench.seeds import seed_for
-from unlearnbench.toolkit import Examples
+from unlearnbench.toolkit import Examples, each_with_own_weights
 
 
 class FisherForgetting(Method):
@@ -67,18 +66,16 @@ class FisherForgetting(Method):
 def _fisher(model: nn.Module, examples: Examples, classes: int) -> dict[str, Tensor]:
     """Return, by parameter, the diagonal of the Fisher matrix over some images."""
     model.eval()
-    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    diagonal = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-
-    def log_chance(weights: dict[str, Tensor], image: Tensor, label: int) -> tuple[Tensor, Tensor]:
-        made = functional_call(model, weights, image[None]).log_softmax(1)[0, label]
-        return made, made.exp()
-
-    gradients = vmap(grad(log_chance, has_aux=True), (None, 0, None))
+    diagonal = {name: torch.zeros_like(weight) for name, weight in model.named_parameters()}
     for pixels, _ in examples.batches(32):
+        weights, logits = each_with_own_weights(model, pixels)
+        scores = logits.log_softmax(1)
         for label in range(classes):
-            scores, chances = gradients(weights, pixels, label)
-            for name, score in scores.items():
-                weighted = torch.einsum("n,n...->...", chances, score.square())
+            score = torch.autograd.grad(
+                scores[:, label].sum(), [*weights.values()], retain_graph=True
+            )
+            chances = scores[:, label].detach().exp()
+            for name, of_each in zip(weights, score, strict=True):
+                weighted = torch.einsum("n,n...->...", chances, of_each.square())
                 diagonal[name] += weighted / len(examples)
     return diagonal

@@ -77,11 +77,10 @@ def test_every_method_has_the_same_trials_and_the_best_is_chosen(tuned: Path) ->
     rates = [float(text.removeprefix("lr=")) for text in best["settings"]]
     assert chosen["methods"] == {
         "ft": {"epochs": 2, "lr": rates[0]},
-        "ft-long": {"method": "ft", "epochs": 3, "lr": rates[0]},
         "rl": {"epochs": 2, "lr": rates[1]},
     }
     said = reading.validate({"name": "small"} | tomllib.loads(SMALL) | chosen).tuning
-    assert said.words["log"] and sorted(said.searched) == ["ft", "ft-long", "rl"]
+    assert said.words["log"] and sorted(said.searched) == ["ft", "rl"]
     told = " ".join((tuned / "tune.out").read_text().split())
     assert "average gap to the models retrained on these seeds" in told
     assert trials["standard_error"].isna().all(), "one forget set says nothing of its spread"
@@ -293,14 +292,15 @@ def listed(wanted: list[str], **kept: dict[str, float]) -> list[Candidate]:
     raw = {"name": "masked"} | tomllib.loads(MASKED)
     rows = Benchmark.model_validate(raw).methods
     left = unsearched(rows, plugins)
-    left |= {label: left[label] | own for label, own in kept.items()}
+    left |= {label: left.get(label, {}) | own for label, own in kept.items()}
     return candidates(Benchmark.model_validate(raw | {"methods": left}), rows, plugins, wanted)[0]
 
 
-def test_a_masked_row_is_tuned_for_itself_and_its_mask_with_it() -> None:
-    amun, masked = listed(["amun", "amun-salun"])
+def test_every_row_is_tuned_for_itself_and_a_masked_one_with_its_mask() -> None:
+    amun, closest, masked = listed(["amun", "amun-closest", "amun-salun"])
     assert list(amun.ranges) == ["lr", "decay_every"], "without a mask there is none to search"
-    assert list(amun.followers) == ["amun-closest", "amun-adaptive"]
+    assert (closest.name, closest.method) == ("amun-closest", "amun")
+    assert closest.fixed == {"search": "closest"} and closest.ranges == amun.ranges
     assert list(masked.ranges) == ["lr", "decay_every", "keep"] and masked.method == "amun"
     assert masked.defaults["keep"] == 0.5 and masked.defaults["lr"] == 0.01
     assert masked.name == "amun-salun" and not masked.followers and not masked.fixed
@@ -308,10 +308,18 @@ def test_a_masked_row_is_tuned_for_itself_and_its_mask_with_it() -> None:
     assert list(salun.ranges) == ["lr", "keep"]
 
 
-def test_a_mask_under_set_stays_and_the_row_takes_its_methods_settings() -> None:
-    (amun,) = listed(["amun-salun"], **{"amun-salun": {"keep": 0.3}})
-    assert amun.name == "amun"
-    assert amun.followers["amun-salun"] == {"method": "amun", "keep": 0.3}
+def test_where_the_search_would_be_the_same_there_is_one() -> None:
+    (amun,) = listed(["amun-adaptive"])
+    assert amun.name == "amun" and amun.followers == {"amun-adaptive": {}}
+    adaptive, amun = listed(["amun-adaptive", "amun"], amun={"epochs": 5})
+    assert adaptive.name == "amun-adaptive" and not adaptive.fixed and not adaptive.followers
+    assert amun.fixed == {"epochs": 5} and not amun.followers
+
+
+def test_a_mask_under_set_stays_and_is_not_searched() -> None:
+    (masked,) = listed(["amun-salun"], **{"amun-salun": {"keep": 0.3}})
+    assert masked.name == "amun-salun" and masked.fixed == {"keep": 0.3}
+    assert list(masked.ranges) == ["lr", "decay_every"]
 
 
 def test_asking_for_a_row_of_an_unknown_method_names_it() -> None:

@@ -3,7 +3,8 @@
 import time
 import traceback
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,8 +24,10 @@ from unlearnbench.storage.store import Store
 
 def work(job: Job, slot: Slot) -> Event:
     """Make one model and store it. A failure is written down and returned, never raised."""
-    node, store = job.node, Store(job.results)
+    node, store = job.node, _store(job.results)
     run = node.spec.id
+    if not store.runs().keys() >= set(node.needs):
+        store.refresh()
     start = time.perf_counter()
 
     def on_epoch(epoch: int, epochs: int) -> None:
@@ -61,6 +64,12 @@ def work(job: Job, slot: Slot) -> Event:
         slot.idle()
     memory = outcome.about["peak memory MB"]
     return Event("done", run, node.label, time.perf_counter() - start, memory=memory)
+
+
+@lru_cache(maxsize=1)
+def _store(folder: Path) -> Store:
+    """Keep the results of one benchmark: thousands of folders are not listed for every node."""
+    return Store(folder)
 
 
 def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:

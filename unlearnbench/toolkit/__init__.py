@@ -11,7 +11,7 @@ from unlearnbench.toolkit.layers import convolutions, layers, only_last_layers
 from unlearnbench.toolkit.optimisers import Schedule, cosine
 from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.relabelling import learn_random_labels, random_labels
-from unlearnbench.toolkit.saliency import saliency_mask, squared_gradients
+from unlearnbench.toolkit.saliency import each_with_own_weights, saliency_mask, squared_gradients
 from unlearnbench.toolkit.stand_ins import stand_in
 from unlearnbench.toolkit.targeted import targeted_search
 from unlearnbench.toolkit.training import Trainer, finetune, train
@@ -26,6 +26,7 @@ __all__ = [
     "convolutions",
     "cosine",
     "divergence",
+    "each_with_own_weights",
     "features",
     "finetune",
     "last_layer",

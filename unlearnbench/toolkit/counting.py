@@ -1,12 +1,15 @@
 """The gradients that are taken through a model, counted whoever takes them."""
 
 from functools import partial
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from unlearnbench.toolkit.recorder import recorder
+
+functorch = torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def counted(model: nn.Module) -> nn.Module:
@@ -33,12 +36,15 @@ def tally(made: Tensor, place: str, samples: int | None = None) -> None:
     place: of what a model does; the place that is passed most often counts.
     """
     passed = recorder().passed  # looked up here: on a GPU the hook runs in a thread of its own
+    of_one, followed = max(1, prod(made.shape[1:])), made
+    while not followed.requires_grad and functorch.is_functorch_wrapped_tensor(followed):
+        followed = functorch.get_unwrapped(followed)  # the gradient is asked for outside of vmap
 
     def back(gradient: Tensor) -> None:
-        passed[place] += _samples(gradient) if samples is None else samples
+        passed[place] += _size(gradient) // of_one if samples is None else samples
 
-    if made.requires_grad:
-        made.register_hook(back)  # type: ignore[no-untyped-call]
+    if followed.requires_grad:
+        followed.register_hook(back)  # type: ignore[no-untyped-call]
 
 
 def _after(place: str, module: nn.Module, given: Any, made: Any) -> None:
@@ -47,9 +53,8 @@ def _after(place: str, module: nn.Module, given: Any, made: Any) -> None:
         tally(made, place)
 
 
-def _samples(gradient: Tensor) -> int:
-    """Return the number of samples in a gradient [n, ...], those that `vmap` hides included."""
-    inside, functorch = gradient, torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue]
-    while functorch.is_functorch_wrapped_tensor(inside):
-        inside = functorch.get_unwrapped(inside)
-    return len(gradient) * inside.numel() // max(1, gradient.numel())
+def _size(tensor: Tensor) -> int:
+    """Return how many numbers a tensor holds, those that `vmap` hides included."""
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = functorch.get_unwrapped(tensor)
+    return tensor.numel()

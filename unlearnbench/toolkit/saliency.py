@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Iterator
-from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from unlearnbench.errors import MethodError
@@ -78,28 +77,36 @@ def _by_batch(model: nn.Module, examples: Examples) -> Iterator[dict[str, Tensor
 
 def _by_sample(model: nn.Module, examples: Examples) -> Iterator[dict[str, Tensor]]:
     """Yield the gradients of samples' losses, many at once, by parameter, [n, *its shape]."""
-    with recorder().apart(examples.labels.device):
-        _import_for_vmap()
-    parameters = {name: p.detach() for name, p in model.named_parameters()}
-
-    def loss(weights: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
-        logits = functional_call(model, weights, (image[None],))
-        return functional.cross_entropy(logits, label[None])
-
-    each = vmap(grad(loss), in_dims=(None, 0, 0))
-    together = TOGETHER // sum(p.numel() for p in parameters.values())
+    together = TOGETHER // sum(p.numel() for p in model.parameters())
     for pixels, labels in examples.batches(max(1, min(together, MANY))):
         try:
-            yield each(parameters, pixels, labels)
-        except RuntimeError as error:
-            said = str(error).partition("\n")[0]
-            raise MethodError(
-                f"torch.vmap cannot take this model's gradients sample by sample: {said} Set the"
-                " method's batch_size to 2 or more, and it takes those of batches."
-            ) from error
+            weights, logits = each_with_own_weights(model, pixels)
+        except MethodError as error:
+            hint = "Set the method's batch_size to 2 or more, and it takes those of batches."
+            raise MethodError(f"{error} {hint}") from error
+        loss = functional.cross_entropy(logits, labels, reduction="sum")
+        gradients = torch.autograd.grad(loss, list(weights.values()))
+        yield dict(zip(weights, gradients, strict=True))
 
 
-@cache
-def _import_for_vmap() -> None:
-    """Have PyTorch import what it does for its first vmap of a gradient, which takes seconds."""
-    vmap(grad(torch.sin))(torch.zeros(1))
+def each_with_own_weights(model: nn.Module, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Pass n images through a model, each with a copy of the weights that is its own.
+
+    Return the copies, by parameter [n, *its shape], and the logits [n, classes]. The gradient of a
+    sum over images, by the copies, is that of each image. Weights are not copied in memory, their
+    gradients are. Raises MethodError for a model whose samples cannot be told apart.
+    """
+    weights = {
+        name: p.detach().expand(len(images), *p.shape).requires_grad_()
+        for name, p in model.named_parameters()
+    }
+    try:
+        logits = vmap(lambda own, image: functional_call(model, own, image[None])[0])(
+            weights, images
+        )
+    except RuntimeError as error:
+        said = str(error).partition("\n")[0]
+        raise MethodError(
+            f"torch.vmap cannot take this model's gradients sample by sample: {said}"
+        ) from error
+    return weights, logits

@@ -132,15 +132,15 @@ def candidates(
 ) -> tuple[list[Candidate], dict[str, str]]:
     """List the rows to tune, and those that are not with the reason; `wanted` None means all.
 
-    benchmark: its rows hold the settings that stay; listed: the rows as the file has them. A row
-    whose `method` key names another method takes that method's settings, and so does a twin: asking
-    for it is asking for that method. But a row that searches more than its method does is tuned for
-    itself. Raises UserError for unknown methods and wrong settings.
+    benchmark: its rows hold the settings that stay; listed: the rows as the file has them. Each row
+    is tuned for itself; only of those among which the search would be the same, the first is, and
+    asking for another is asking for it. Raises UserError for unknown methods and wrong settings.
     """
     rows = dict(benchmark.methods)
     rows |= {name: Row(method=name) for name in plugins if name not in rows}
     sources = {
-        label: _source(label, row, benchmark, listed, plugins) for label, row in rows.items()
+        label: _source(label, rows, listed, plugins, first=benchmark.forget.requests == 1)
+        for label in rows
     }
     if wanted is not None and EVERY in wanted:
         wanted = None
@@ -183,22 +183,29 @@ def candidates(
 
 def _source(
     label: str,
-    row: Row,
-    benchmark: Benchmark,
+    rows: dict[str, Row],
     listed: dict[str, Row],
     plugins: dict[str, registry.Plugin],
+    *,
+    first: bool,
 ) -> str:
-    """Return the row whose settings a row takes, which may be its own."""
-    if row.method not in plugins:
-        return row.method
+    """Return the row whose settings a row takes, which may be its own.
+
+    That is its method, or where there is but a first request what its method is for that: if the
+    same is searched for both, beside the same settings that stay.
+    """
+    row = rows[label]
     try:
-        method = settings_class(plugins[row.method])
+        method = settings_class(registry.get(plugins, "method", row.method))
+        source = (method.twin if first else "") or row.method
+        other = settings_class(registry.get(plugins, "method", source))
     except UserError:  # told when the method itself is looked at
         return row.method
-    own = listed[label].settings if label in listed else {}
-    if searched(method, own).keys() - searched(method, {}).keys() - row.settings.keys():
-        return label
-    return (method.twin if benchmark.forget.requests == 1 else "") or row.method
+    spans, others = (
+        searched(each, listed[name].settings if name in listed else {})
+        for name, each in ((label, method), (source, other))
+    )
+    return source if rows[source].settings == row.settings and spans == others else label
 
 
 ROUND = 4
