@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -191,3 +193,22 @@ def test_a_gpu_takes_what_fits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setattr(environment, "memory", lambda device: 16_000)
     made = choose("cuda:0,cpu", None).capacity(Plan(), Store(tmp_path))
     assert made.memory == {"cuda:0": 16_000}
+
+
+LEAK = """
+from joblib.externals.loky.backend import resource_tracker
+from unlearnbench.scheduling.slots import Slot, Worker
+from pathlib import Path
+
+worker = Worker(Slot(Path("slot.json"), "cpu"))
+worker.submit(print, "worked").cancel()
+resource_tracker.register("/gone-already", "semlock")
+worker.stop()
+"""
+
+
+def test_what_a_killed_process_leaves_is_removed_in_silence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEAK], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -212,11 +212,7 @@ class Material:
         return self.pool.select(torch.from_numpy(which).to(self.device))
 
     def model(self, seed: int) -> nn.Module:
-        """Build the benchmark's architecture with weights drawn from `seed`.
-
-        Its memory is laid out as training leaves it, which is faster for images laid out alike; and
-        what was loaded computes to the bit what was trained.
-        """
+        """Build the benchmark's architecture, laid out as images are, with weights from `seed`."""
         _, channels, _, side = self.data.train[0].shape
         initial = seed_for(seed, "initialisation")
         model = build_model(self.spec.model, initial, self.data.classes, channels, side)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from joblib.externals.loky.backend import resource_tracker
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, ShutdownExecutorError
 
 from unlearnbench.execution import Workplace
@@ -114,6 +116,7 @@ class Worker:
         if self._executor is None:
             # loky replaces a process whose memory has grown: as it should, and no news for a user.
             warnings.filterwarnings("ignore", "A worker (was restarted|stopped)", UserWarning)
+            _track_quietly()
             self._executor = ProcessPoolExecutor(
                 max_workers=1, initializer=_begin, initargs=(os.getpid(),), env=ONE_THREAD
             )
@@ -130,6 +133,19 @@ class Worker:
             self._executor.shutdown(wait=True, kill_workers=True)
             self._executor = self._task = None
         self.slot.idle()
+
+
+def _track_quietly() -> None:
+    """Start loky's tracker, which removes what killed processes leave, and does not say so.
+
+    It is a process of its own, which takes over the interpreter's warning options.
+    """
+    options = list(sys.warnoptions)
+    sys.warnoptions.append("ignore::UserWarning")
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions[:] = options
 
 
 def _begin(main: int) -> None:
