@@ -52,7 +52,7 @@ class SFRon(Method):
         25.0,
         gt=0,
         help="factor of the ascent at first",
-        search=(0.5, 500.0),
+        search=(0.5, 5000.0),
         source="authors' code, for CIFAR-10",
     )
     every: int = param(

@@ -46,6 +46,7 @@ def test_validation_stands_in_for_test_when_tuning(tmp_path: Path) -> None:
     data, tuned = load(spec, tmp_path), load(tuning, tmp_path)
     assert np.array_equal(data.train[0], tuned.train[0])
     assert np.array_equal(data.validation[0], tuned.test[0])
+    assert np.array_equal(data.validation[0], tuned.validation[0]), "methods may use them as ever"
     assert not keys(tuned.test[0]) & keys(data.test[0])
 
 

@@ -91,7 +91,7 @@ class DataSpec(Strict):
 class Data:
     """Hold the samples of a benchmark, all disjoint: training, test, held-out and validation set.
 
-    The pool, which signals and indices are over, is the first three, in this order.
+    When tuning, validation samples play the test set, and are the validation set as well. The pool, which signals and indices are over, is the first three, in this order.
     """
 
     train: Labelled
@@ -136,7 +136,7 @@ def draw_samples(source: Source, spec: DataSpec) -> Data:
         )
     test = test[:n_test]
     if spec.evaluate == "validation":
-        test_from, test, validation = pool.train, validation, validation[:0]
+        test_from, test = pool.train, validation
     drawn = (pool.train, train), (test_from, test), (pool.train, held_out), (pool.train, validation)
     # In the order of the source: with all samples asked for, index i is the source's sample i.
     parts = [_take(part, np.sort(index), spec.size) for part, index in drawn]
@@ -147,7 +147,7 @@ def draw_samples(source: Source, spec: DataSpec) -> Data:
         parts = [(images, merged[labels]) for images, labels in parts]
         classes = len(spec.superclasses)
     digest = hashlib.sha256()
-    for images, labels in parts:
+    for images, labels in parts if spec.evaluate == "test" else parts[:3]:  # each sample once
         digest.update(images.tobytes())
         digest.update(labels.tobytes())
     kept, tested, apart, validated = parts
