@@ -387,3 +387,16 @@ def test_more_trials_later_are_the_same_as_all_at_once(
     for folder in (apart, once):
         assert cli("tune", path, *WORDS, "--trials", "6", cwd=folder).code == 0
     assert log(apart).equals(log(once)) and len(log(once)) == 12
+
+
+def test_by_default_those_are_tuned_that_the_benchmark_runs() -> None:
+    raw = {"name": "few"} | tomllib.loads(SMALL) | {"others": False, "on_request": ["rl"]}
+    raw["methods"] = {"ft": {}, "rl": {}, "ga": {}}
+    benchmark, plugins = Benchmark.model_validate(raw), registry.find("methods")
+
+    def tuned(wanted: list[str] | None) -> list[str]:
+        found, _ = candidates(benchmark, benchmark.methods, plugins, wanted)
+        return [one.name for one in found]
+
+    assert tuned(None) == ["ft", "ga"] and tuned(["rl"]) == ["rl"]
+    assert {"ft", "rl", "ga", "ssd"} <= {*tuned(["all"])}

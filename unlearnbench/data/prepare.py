@@ -91,7 +91,8 @@ class DataSpec(Strict):
 class Data:
     """Hold the samples of a benchmark, all disjoint: training, test, held-out and validation set.
 
-    When tuning, validation samples play the test set, and are the validation set as well. The pool, which signals and indices are over, is the first three, in this order.
+    When tuning, validation samples play the test set, and are the validation set as well. The pool,
+    which signals and indices are over, is the first three, in this order.
     """
 
     train: Labelled

@@ -94,6 +94,23 @@ def untuned(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> list[s
     return labels
 
 
+def entered(
+    benchmark: Benchmark, plugins: Iterable[str], wanted: Iterable[str] | None
+) -> tuple[list[str], list[str]]:
+    """Return the labels that run: those named in the file or by the user, and other methods.
+
+    wanted: what the user asks for, of which "all" stands for all rows and methods; None: nothing.
+    """
+    listed, asked = benchmark.methods, set(benchmark.on_request)
+    named = [row for row in listed if row not in asked] if wanted is None else list(wanted)
+    if EVERY in named:
+        named = [*listed, *(label for label in named if label != EVERY)]
+        return named, sorted(set(plugins) - set(named))
+    if wanted is None and benchmark.others:
+        return named, sorted(set(plugins) - set(named) - asked)
+    return named, []
+
+
 def resolve(
     benchmark: Benchmark, plugins: dict[str, registry.Plugin], wanted: Iterable[str] | None
 ) -> tuple[Benchmark, dict[str, str]]:
@@ -105,14 +122,7 @@ def resolve(
     out and returned with the reason.
     """
     listed = benchmark.methods
-    asked = set(benchmark.on_request)
-    named = [row for row in listed if row not in asked] if wanted is None else list(wanted)
-    others: list[str] = []
-    if EVERY in named:
-        named = [*listed, *(label for label in named if label != EVERY)]
-        others = sorted(set(plugins) - set(named))
-    elif wanted is None and benchmark.others:
-        others = sorted(set(plugins) - set(named) - asked)
+    named, others = entered(benchmark, plugins, wanted)
     rows: dict[str, Row] = {}
     broken: dict[str, str] = {}
     for label in dict.fromkeys([RETRAIN, *named, *others]):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import attrgetter
 from statistics import fmean, stdev
 from typing import Any
@@ -12,7 +13,7 @@ from unlearnbench.errors import UserError, unknown
 from unlearnbench.outline import settings_class
 from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
-from unlearnbench.planning.rows import EVERY
+from unlearnbench.planning.rows import entered
 from unlearnbench.seeds import seed_for
 from unlearnbench.tuning.ranges import Range, Settings, searched
 
@@ -142,9 +143,9 @@ def candidates(
         label: _source(label, rows, listed, plugins, first=benchmark.forget.requests == 1)
         for label in rows
     }
-    if wanted is not None and EVERY in wanted:
-        wanted = None
-    named = list(rows) if wanted is None else list(wanted)
+    asked, others = entered(benchmark, plugins, wanted)
+    named = [*asked, *others]
+    shown = {*named, *chain(*entered(benchmark, plugins, None))}
     for label in named:
         if label not in rows or rows[label].method not in plugins:
             raise unknown("method", rows[label].method if label in rows else label, rows)
@@ -158,7 +159,7 @@ def candidates(
             method = settings_class(plugins[rows[name].method])
             registry.build(method, name, fixed)
         except UserError as error:
-            if wanted is not None or name in benchmark.methods:
+            if name not in others:
                 raise
             left[name] = str(error)
             continue
@@ -174,7 +175,7 @@ def candidates(
             followers = {
                 label: benchmark.methods[label].table() if label in benchmark.methods else {}
                 for label, source in sources.items()
-                if source == name and label != name
+                if source == name and label != name and label in shown
             }
             one = Candidate(name, rows[name].method, spans, defaults, fixed, followers)
             tunable.append(one)
