@@ -55,7 +55,7 @@ class Lotus(Method):
         2.0,
         ge=0,
         help="how fast the temperature rises with the accuracy on D_F",
-        search=(1.0, 16.0),
+        search=(1.0, 64.0),
         source="paper; authors' code tries 2, 4, 8 and 16",
     )
     share: float = param(

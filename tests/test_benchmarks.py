@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from itertools import chain, product
@@ -137,9 +138,10 @@ def test_settings_that_are_taken_over_are_those_of_their_source(name: str) -> No
     raw = reading.read(reading.locate(name))
     methods = registry.find("methods")
     for words, labels in reading.validate(raw).tuning.borrowed.items():
-        source, _, row = words.partition(",")[0].partition("'s row ")
-        if source not in NAMES:  # a paper, or another's code
+        named = re.match(r"([\w-]+)(?:'s? row (\S+))?", words)
+        if named is None or named[1] not in NAMES:  # a paper, or another's code
             continue
+        source, row = named.groups()
         there = reading.read(reading.locate(source))["methods"]
         for label in labels:
             own, taken = raw["methods"][label], there[row or label]

@@ -173,7 +173,8 @@ def candidates(
             usual = {key: method.model_fields[key].default for key in spans}
             defaults = {key: usual[key] if usual[key] in spans[key] else own[key] for key in spans}
             followers = {
-                label: benchmark.methods[label].table() if label in benchmark.methods else {}
+                label: rows[label].settings
+                | ({} if label in plugins else {"method": rows[label].method})
                 for label, source in sources.items()
                 if source == name and label != name and label in shown
             }

@@ -161,9 +161,8 @@ def chosen_toml(tuned: Tuned, log: Path) -> str:
         method = {} if one.name == one.method else {"method": one.method}
         parts.append(_row(one.name, method | one.fixed | settings))
         for label, own in one.followers.items():
-            taken = {key: value for key, value in settings.items() if key not in own}
-            comment = f"# The settings of {one.name}, not tuned anew.\n"
-            parts.append(comment + _row(label, own | taken))
+            comment = f"# The settings of {one.name}: the search would be the same.\n"
+            parts.append(comment + _row(label, own | settings))
     said: dict[str, Any] = {
         "command": tuned.command,
         "trials": f"{tuned.limit} for every method, from its search ranges, the first being its"
