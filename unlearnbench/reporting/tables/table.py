@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pandas.io.formats.style import Styler
 
 from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.metrics.metric import COSTS, METRICS, Metric
@@ -117,6 +116,8 @@ class Table:
 
     def to_html(self) -> str:
         """Write a table for a notebook."""
+        from pandas.io.formats.style import Styler  # slow to import, and a terminal needs none
+
         text = pd.DataFrame(self.cells(), columns=range(len(self.columns)))
         sides = [SIDES[side] for side in self.sides]
         css = [list(map("".join, zip(row, sides, strict=True))) for row in self._marked(CSS, str)]
