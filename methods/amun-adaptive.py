@@ -37,7 +37,7 @@ class AmunAdaptive(Method):
         0.01,
         gt=0,
         help="learning rate",
-        search=(1e-3, 1e-1),
+        search=(1e-3, 1.0),
         source="authors' code, default; the paper searches 1e-6 to 1e-1",
     )
     epochs: int = param(10, ge=1, help="passes over all sets", source="paper, appendix C")
