@@ -58,6 +58,25 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(data)
 
 
+def test_a_store_that_is_kept_sees_what_happens_between_two_runs(
+    finished: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished / "results" / "tiny", tmp_path / "tiny")
+    store = Store(tmp_path / "tiny")
+    model = sorted((store.folder / "models").iterdir())[0]
+    run = model.stem
+    home, apart = store.runs()[run], tmp_path / "apart"
+    shutil.move(home, apart)
+    store.refresh()
+    assert run not in store.runs()
+    shutil.move(apart, home)
+    store.renew([run])
+    assert store.damage(run) is None
+    flip(model, 1000)
+    store.renew([run])
+    assert store.damage(run) == f"models/{model.name} is not what was written"
+
+
 @pytest.mark.slow
 def test_damage_is_named_and_undone(
     cli: Cli, inside: Cli, finished: Path, tiny: Path, tmp_path: Path

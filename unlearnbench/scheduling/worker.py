@@ -26,8 +26,6 @@ def work(job: Job, slot: Slot) -> Event:
     """Make one model and store it. A failure is written down and returned, never raised."""
     node, store = job.node, _store(job.results)
     run = node.spec.id
-    if not store.runs().keys() >= set(node.needs):
-        store.refresh()
     start = time.perf_counter()
 
     def on_epoch(epoch: int, epochs: int) -> None:
@@ -41,6 +39,7 @@ def work(job: Job, slot: Slot) -> Event:
 
     slot.busy(Activity(run, node.label))
     try:
+        store.renew(node.needs)
         if slot.device.startswith("cuda"):
             torch.cuda.set_device(slot.device)
         place = job.workplace

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -67,6 +67,15 @@ class Store:
     def refresh(self) -> None:
         """Look at the disk again: other processes write there too."""
         self._folders = None
+
+    def renew(self, needs: Collection[str]) -> None:
+        """Check files anew, and list folders anew unless all runs that are needed are known.
+
+        So a store can be kept from one run to the next without trusting what it saw before.
+        """
+        self._checked.clear()
+        if not self.runs().keys() >= set(needs):
+            self.refresh()
 
     def _path(self, run: str, name: str) -> Path:
         return self.runs().get(run, self.folder / "runs" / run) / name
