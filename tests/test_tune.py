@@ -16,12 +16,11 @@ import pytest
 from tests.conftest import TINY, Cli, Done, typed
 from unlearnbench import registry
 from unlearnbench.data.prepare import Data, DataSpec, draw_samples
-from unlearnbench.errors import UserError
 from unlearnbench.planning import reading
-from unlearnbench.planning.benchmark import Benchmark, End
+from unlearnbench.planning.benchmark import End
 from unlearnbench.tuning import outcome
-from unlearnbench.tuning.candidates import Candidate, Sampler, Trial, candidates, standard_error
-from unlearnbench.tuning.ranges import Range, unsearched
+from unlearnbench.tuning.candidates import Candidate, Sampler, Trial, standard_error
+from unlearnbench.tuning.ranges import Range
 from unlearnbench.tuning.trials import GAP, Tuned, blind
 
 SMALL = TINY.replace("test = 120", "test = 120\nvalidation = 50").replace(
@@ -269,75 +268,6 @@ def test_a_choice_near_an_end_is_told_and_written_for_the_report() -> None:
     assert outcome.notes(tuned) == []
 
 
-MASKED = (
-    SMALL
-    + """
-[methods.amun]
-lr = 0.018
-[methods.amun-closest]
-method = "amun"
-search = "closest"
-lr = 0.018
-[methods.amun-salun]
-method = "amun"
-keep = 0.5
-lr = 0.018
-"""
-)
-
-
-def listed(wanted: list[str], **kept: dict[str, float]) -> list[Candidate]:
-    """List what is tuned of the masked benchmark. kept: rows' settings given by --set."""
-    plugins = registry.find("methods")
-    raw = {"name": "masked"} | tomllib.loads(MASKED)
-    rows = Benchmark.model_validate(raw).methods
-    left = unsearched(rows, plugins)
-    left |= {label: left.get(label, {}) | own for label, own in kept.items()}
-    return candidates(Benchmark.model_validate(raw | {"methods": left}), rows, plugins, wanted)[0]
-
-
-def test_every_row_is_tuned_for_itself_and_a_masked_one_with_its_mask() -> None:
-    amun, closest, masked = listed(["amun", "amun-closest", "amun-salun"])
-    assert list(amun.ranges) == ["lr", "decay_every"], "without a mask there is none to search"
-    assert (closest.name, closest.method) == ("amun-closest", "amun")
-    assert closest.fixed == {"search": "closest"} and closest.ranges == amun.ranges
-    assert list(masked.ranges) == ["lr", "decay_every", "keep"] and masked.method == "amun"
-    assert masked.defaults["keep"] == 0.5 and masked.defaults["lr"] == 0.01
-    assert masked.name == "amun-salun" and not masked.followers and not masked.fixed
-    (salun,) = listed(["salun"])
-    assert list(salun.ranges) == ["lr", "keep"]
-
-
-def test_where_the_search_would_be_the_same_there_is_one() -> None:
-    (amun,) = listed(["amun-adaptive"])
-    assert amun.name == "amun" and amun.followers == {"amun-adaptive": {}}
-    adaptive, amun = listed(["amun-adaptive", "amun"], amun={"epochs": 5})
-    assert adaptive.name == "amun-adaptive" and not adaptive.fixed and not adaptive.followers
-    assert amun.fixed == {"epochs": 5} and not amun.followers
-
-
-def test_a_mask_under_set_stays_and_is_not_searched() -> None:
-    (masked,) = listed(["amun-salun"], **{"amun-salun": {"keep": 0.3}})
-    assert masked.name == "amun-salun" and masked.fixed == {"keep": 0.3}
-    assert list(masked.ranges) == ["lr", "decay_every"]
-
-
-def test_asking_for_a_row_of_an_unknown_method_names_it() -> None:
-    with pytest.raises(UserError, match="Unknown method 'amum'"):
-        listed(["amum"])
-
-
-def test_what_is_chosen_for_a_masked_row_names_its_method() -> None:
-    benchmark = reading.validate({"name": "masked"} | tomllib.loads(MASKED))
-    (masked,) = listed(["amun-salun"])
-    settings = {"lr": 0.02, "decay_every": 3, "keep": 0.4}
-    masked.trials.append(Trial(masked.name, 0, settings, {1001: 2.0}))
-    tuned = Tuned("tune", 1, [1001], benchmark, [masked], GAP)
-    written = tomllib.loads(outcome.chosen_toml(tuned, Path("trials.csv")))
-    assert written["methods"] == {"amun-salun": {"method": "amun"} | settings}
-    assert masked.trials[0].label == "amun-salun.00"
-
-
 def test_the_blind_criterion_by_hand() -> None:
     common = {"access": "full", "fraction": 0.1, "request": 1, "forget_seed": 1}
     rows = [
@@ -387,16 +317,3 @@ def test_more_trials_later_are_the_same_as_all_at_once(
     for folder in (apart, once):
         assert cli("tune", path, *WORDS, "--trials", "6", cwd=folder).code == 0
     assert log(apart).equals(log(once)) and len(log(once)) == 12
-
-
-def test_by_default_those_are_tuned_that_the_benchmark_runs() -> None:
-    raw = {"name": "few"} | tomllib.loads(SMALL) | {"others": False, "on_request": ["rl"]}
-    raw["methods"] = {"ft": {}, "rl": {}, "ga": {}}
-    benchmark, plugins = Benchmark.model_validate(raw), registry.find("methods")
-
-    def tuned(wanted: list[str] | None) -> list[str]:
-        found, _ = candidates(benchmark, benchmark.methods, plugins, wanted)
-        return [one.name for one in found]
-
-    assert tuned(None) == ["ft", "ga"] and tuned(["rl"]) == ["rl"]
-    assert {"ft", "rl", "ga", "ssd"} <= {*tuned(["all"])}

@@ -221,8 +221,12 @@ class Row(Strict):
 
     @model_serializer
     def table(self) -> dict[str, Any]:
-        """Return it as a file has it."""
+        """Return it as a file may have it, whatever the label."""
         return {"method": self.method} | self.settings
+
+    def under(self, label: str) -> dict[str, Any]:
+        """Return it as a file has it under a label, which may be the method's name."""
+        return self.settings if label == self.method else self.table()
 
 
 def _rows(tables: object) -> object:

@@ -131,11 +131,12 @@ def candidates(
     plugins: dict[str, registry.Plugin],
     wanted: Iterable[str] | None,
 ) -> tuple[list[Candidate], dict[str, str]]:
-    """List the rows to tune, and those that are not with the reason; `wanted` None means all.
+    """List the rows to tune, and those that are not with the reason.
 
-    benchmark: its rows hold the settings that stay; listed: the rows as the file has them. Each row
-    is tuned for itself; only of those among which the search would be the same, the first is, and
-    asking for another is asking for it. Raises UserError for unknown methods and wrong settings.
+    benchmark: its rows hold the settings that stay; listed: the rows as the file has them; wanted:
+    what the user asks for; None: what the benchmark runs. Each row is tuned for itself, but where
+    two would be searched alike one search serves both. Raises UserError for unknown methods and
+    wrong settings.
     """
     rows = dict(benchmark.methods)
     rows |= {name: Row(method=name) for name in plugins if name not in rows}
@@ -173,8 +174,7 @@ def candidates(
             usual = {key: method.model_fields[key].default for key in spans}
             defaults = {key: usual[key] if usual[key] in spans[key] else own[key] for key in spans}
             followers = {
-                label: rows[label].settings
-                | ({} if label in plugins else {"method": rows[label].method})
+                label: rows[label].under(label)
                 for label, source in sources.items()
                 if source == name and label != name and label in shown
             }
@@ -191,10 +191,10 @@ def _source(
     *,
     first: bool,
 ) -> str:
-    """Return the row whose settings a row takes, which may be its own.
+    """Return the row whose settings a row takes: its method's or its method's twin's, or its own.
 
-    That is its method, or where there is but a first request what its method is for that: if the
-    same is searched for both, beside the same settings that stay.
+    It takes those of another only if both are searched alike, with the same settings that stay.
+    first: whether there is only a first request, for which a twin is the same method.
     """
     row = rows[label]
     try:

@@ -10,7 +10,7 @@ import pandas as pd
 import tomli_w
 
 from unlearnbench.files import write_text
-from unlearnbench.planning.benchmark import TERMS, End
+from unlearnbench.planning.benchmark import TERMS, End, Row
 from unlearnbench.reporting import escape, summary
 from unlearnbench.reporting.tables.table import ABSENT, Column, Entry, Table, number, text
 from unlearnbench.tuning.candidates import Trial
@@ -158,8 +158,8 @@ def chosen_toml(tuned: Tuned, log: Path) -> str:
             parts.append(f"# {one.name}: every trial failed.\n")
             continue
         settings = one.chosen.settings
-        method = {} if one.name == one.method else {"method": one.method}
-        parts.append(_row(one.name, method | one.fixed | settings))
+        row = Row(method=one.method, settings=one.fixed | settings)
+        parts.append(_row(one.name, row.under(one.name)))
         for label, own in one.followers.items():
             comment = f"# The settings of {one.name}: the search would be the same.\n"
             parts.append(comment + _row(label, own | settings))
