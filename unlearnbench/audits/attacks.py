@@ -301,7 +301,7 @@ def _decide(model: "SVC", values: Floats) -> Floats:
     decided, stretch = np.empty(len(values)), np.floor(values / SVC_STRETCH)
     for number in np.unique(stretch):
         inside, ends = stretch == number, SVC_STRETCH * np.array([number, number + 1])
-        many = inside.sum() > SVC_DEGREE  # points that the polynomial is itself fitted to
+        many = inside.sum() > SVC_DEGREE  # it takes about as many sums to fit the polynomial
         decide = Chebyshev.interpolate(summed, SVC_DEGREE, ends) if many else summed
         decided[inside] = decide(values[inside])
     return decided + float(model.intercept_[0])
