@@ -322,13 +322,11 @@ for runs in (trainings, of_plugin):
 """
 
 
-def test_the_first_run_takes_no_longer_and_a_loop_of_its_own_is_counted(tmp_path: Path) -> None:
-    (tmp_path / "slow_import.py").write_text("import time\ntime.sleep(1)\n")
-    plugin = tmp_path / "own-loop.py"
-    plugin.write_text(OWN_LOOP)
+def in_a_fresh_process(folder: Path, plugin: Path) -> tuple[list[float], list[float]]:
+    """Return the seconds of four trainings, and of four runs of the plugin."""
     done = subprocess.run(
-        [sys.executable, "-c", FRESH, str(tmp_path), str(plugin)],
-        env={"PYTHONPATH": f"{Path(__file__).parents[1]}:{tmp_path}"},
+        [sys.executable, "-c", FRESH, str(folder), str(plugin)],
+        env={"PYTHONPATH": f"{Path(__file__).parents[1]}:{folder}"},
         capture_output=True,
         text=True,
         check=False,
@@ -336,9 +334,20 @@ def test_the_first_run_takes_no_longer_and_a_loop_of_its_own_is_counted(tmp_path
     assert done.returncode == 0, done.stderr
     (trainings, _), (own, gradients) = map(json.loads, done.stdout.splitlines())
     assert gradients == [R] * 4
-    assert trainings[0] < 3 * min(trainings[1:])
-    # Its import takes a second, that of the compiler one or more.
-    assert own[0] < min(own[1:]) + 0.8
+    return trainings, own
+
+
+def no_longer(trainings: list[float], own: list[float]) -> bool:
+    # The plugin's import takes a second, that of the compiler one or more.
+    return trainings[0] < 3 * min(trainings[1:]) and own[0] < min(own[1:]) + 0.8
+
+
+def test_the_first_run_takes_no_longer_and_a_loop_of_its_own_is_counted(tmp_path: Path) -> None:
+    """In one process of three: what others do on the machine is late once, an import each time."""
+    (tmp_path / "slow_import.py").write_text("import time\ntime.sleep(1)\n")
+    plugin = tmp_path / "own-loop.py"
+    plugin.write_text(OWN_LOOP)
+    assert any(no_longer(*in_a_fresh_process(tmp_path, plugin)) for _ in range(3))
 
 
 VECTORISED = """
