@@ -47,7 +47,7 @@ class FisherForgetting(Method):
         1e-3,
         gt=0,
         help="least F of a weight",
-        search=(1e-8, 1e-2),
+        search=(1e-10, 1e-2),
         source="authors' code: 1 / F is 1000 at most",
     )
 
