@@ -30,8 +30,8 @@ from unlearnbench.storage.store import Store
 from unlearnbench.tuning.ranges import ranges
 
 NAMES = sorted(reading.shipped_benchmarks())
-SIDES = {"digits": 8, "fashion-mnist": 28, "cifar10": 16, "tiny-imagenet": 64}
-"""Of the images that stand for a data set. CIFAR-10's are small: its nets take any."""
+SIDES = {"digits": 8, "fashion-mnist": 28, "cifar10": 16, "cifar100": 16, "tiny-imagenet": 64}
+"""Of the images that stand for a data set. CIFAR's are small: its nets take them."""
 
 
 def images(root: Path, side: int) -> None:

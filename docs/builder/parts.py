@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from docs.builder import markdown, parity, printed, published, rates, reference
+from docs.builder import markdown, parity, printed, published, rates, reference, weak_spots
 from unlearnbench import registry
 from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.evaluation.findings import Findings
@@ -97,6 +97,7 @@ PARTS: dict[str, markdown.Part] = {
     "tenth": lambda path: published.tenth(published.load(path)),
     "claims": lambda _: published.claims(),
     "experiments": lambda _: published.experiments(),
+    "weak-spots": lambda _: weak_spots.table(),
     "published": lambda path: printed.tables(validate(read(path))),
     "recomputed": recomputed,
     "rates": rates.table,

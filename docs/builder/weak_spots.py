@@ -1,0 +1,54 @@
+"""How far AMUN is from retraining with and without the forget set, condition by condition."""
+
+from __future__ import annotations
+
+import unlearnbench as ub
+from docs.builder import markdown
+from docs.builder.published import published
+from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+from unlearnbench.reporting.tables.table import ABSENT
+
+AMUN, NO_FORGET, RELABEL = "amun", "amun-no-forget", "amun-relabel"
+GAP = "avg_gap"
+
+
+def table() -> str:
+    """Tabulate the average gaps of published conditions that have AMUN without the forget set."""
+    rows = [
+        _row(results, condition)
+        for results in published()
+        for condition in results.conditions
+        if NO_FORGET in results.findings.benchmark.methods and _others(results)
+    ]
+    numbers = ["Original", "AMUN", "without D_F", "D_F relabelled", "Closest other", "Retrain"]
+    return markdown.table(["Forgotten", *numbers], rows, numbers)
+
+
+def _others(results: ub.Results) -> list[str]:
+    """List the rows that neither are AMUN nor build on it."""
+    listed = results.findings.benchmark.methods
+    return [
+        label
+        for label, row in listed.items()
+        if label != RETRAIN and not row.method.startswith(AMUN)
+    ]
+
+
+def _row(results: ub.Results, condition: ub.Condition) -> list[str]:
+    """Write one condition: mean ± standard deviation over runs, in points."""
+    found = condition.summary
+    gaps = found[found["metric"] == GAP].set_index("label")
+
+    def shown(label: str) -> str:
+        if label not in gaps.index:
+            return ABSENT
+        return f"{gaps.at[label, 'mean']:.1f} ±{gaps.at[label, 'std']:.1f}"
+
+    closest = gaps.loc[gaps.index.intersection(_others(results)), "mean"].idxmin()
+    link = f"[{results.findings.benchmark.name}](../../reports/{results.name}/report.md)"
+    return [
+        f"{link}: {condition.heading}",
+        *map(shown, (ORIGINAL, AMUN, NO_FORGET, RELABEL)),
+        f"{shown(closest)} ({closest})",
+        shown(RETRAIN),
+    ]
