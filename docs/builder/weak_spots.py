@@ -44,7 +44,7 @@ def _row(results: ub.Results, condition: ub.Condition) -> list[str]:
             return ABSENT
         return f"{gaps.at[label, 'mean']:.1f} ±{gaps.at[label, 'std']:.1f}"
 
-    closest = gaps.loc[gaps.index.intersection(_others(results)), "mean"].idxmin()
+    closest = str(gaps.loc[gaps.index.intersection(_others(results)), "mean"].idxmin())
     link = f"[{results.findings.benchmark.name}](../../reports/{results.name}/report.md)"
     return [
         f"{link}: {condition.heading}",
