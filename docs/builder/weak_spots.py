@@ -38,13 +38,12 @@ def _row(results: ub.Results, condition: ub.Condition) -> list[str]:
     """Write one condition: mean ± standard deviation over runs, in points."""
     found = condition.summary
     gaps = found[found["metric"] == GAP].set_index("label")
+    means, spreads = gaps["mean"].astype(float).to_dict(), gaps["std"].astype(float).to_dict()
 
     def shown(label: str) -> str:
-        if label not in gaps.index:
-            return ABSENT
-        return f"{gaps.at[label, 'mean']:.1f} ±{gaps.at[label, 'std']:.1f}"
+        return f"{means[label]:.1f} ±{spreads[label]:.1f}" if label in means else ABSENT
 
-    closest = str(gaps.loc[gaps.index.intersection(_others(results)), "mean"].idxmin())
+    closest = min(means.keys() & {*_others(results)}, key=lambda label: means[label])
     link = f"[{results.findings.benchmark.name}](../../reports/{results.name}/report.md)"
     return [
         f"{link}: {condition.heading}",
