@@ -38,7 +38,8 @@ def _row(results: ub.Results, condition: ub.Condition) -> list[str]:
     """Write one condition: mean ± standard deviation over runs, in points."""
     found = condition.summary
     gaps = found[found["metric"] == GAP].set_index("label")
-    means, spreads = gaps["mean"].astype(float).to_dict(), gaps["std"].astype(float).to_dict()
+    means = {str(label): float(mean) for label, mean in gaps["mean"].items()}
+    spreads = {str(label): float(std) for label, std in gaps["std"].items()}
 
     def shown(label: str) -> str:
         return f"{means[label]:.1f} ±{spreads[label]:.1f}" if label in means else ABSENT
