@@ -23,7 +23,7 @@ from unlearnbench.execution.execute import execute
 from unlearnbench.outline import settings_class
 from unlearnbench.planning import expansion, reading
 from unlearnbench.planning.plan import RETRAIN
-from unlearnbench.planning.rows import resolve, untuned
+from unlearnbench.planning.rows import resolve, titles, untuned
 from unlearnbench.reporting.tables.results import main_table
 from unlearnbench.scheduling.worker import save
 from unlearnbench.storage.store import Store
@@ -201,3 +201,11 @@ def test_a_row_is_untuned_that_nobody_chose_settings_for() -> None:
     assert of(rows, searched=["ft"]) == ["fast"]
     assert of(rows, borrowed={"elsewhere": ["fast"]}) == ["ft"]
     assert of({"amun": {}, "masked": {"method": "amun", "keep": 0.5}}) == ["amun"]
+
+
+def test_a_row_is_shown_under_the_names_of_the_methods_in_its_label() -> None:
+    methods = registry.find("methods")
+    benchmark, _ = resolve(reading.validate(reading.read(reading.locate("digits"))), methods, None)
+    shown = titles(benchmark, methods)
+    assert shown["neggrad-plus"] == "NegGrad+" and shown["amun-closest"] == "AMUN-closest"
+    assert shown["amun-salun"] == "AMUN-SalUn" and shown["amun-adaptive"] == "AMUN-adaptive"

@@ -63,16 +63,18 @@ def controls() -> dict[str, Expectation]:
 def titles(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> dict[str, str]:
     """Return the display names of a resolved benchmark's rows, of those that have one.
 
-    A method's own where the label is its name, "AMUN-closest" for amun-closest of the method amun.
+    A method's own where the label is its name, "AMUN-closest" for amun-closest of the method amun,
+    "AMUN-SalUn" for amun-salun where salun is compared as well.
     """
-    names: dict[str, str] = {}
-    for label, row in benchmark.methods.items():
-        plugin = plugins.get(row.method)
-        title = settings_class(plugin).title if plugin else ""
-        word = rf"(?<![a-z0-9]){re.escape(row.method)}(?![a-z0-9])"
-        if title and re.search(word, label):
-            names[label] = re.sub(word, title.replace("\\", r"\\"), label, count=1)
-    return names
+    used = {row.method for row in benchmark.methods.values()} & plugins.keys()
+    shown = {name: settings_class(plugins[name]).title for name in used}
+    known = sorted((name for name, title in shown.items() if title), key=len, reverse=True)
+    word = re.compile(rf"(?<![a-z0-9])({'|'.join(map(re.escape, known))})(?![a-z0-9])")
+    return {
+        label: word.sub(lambda name: shown[name[0]], label)
+        for label, row in benchmark.methods.items()
+        if row.method in word.findall(label)
+    }
 
 
 def untuned(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> list[str]:

@@ -31,7 +31,7 @@ class Confidences(ByMethod):
     title = "Confidence before and after"
     caption = (
         "Share of samples by confidence in the true label, mean over runs, each method on a line of"
-        " its own. Black: the original; coloured: the method; grey: retrain, 95 % by chance."
+        " its own. Thin line: the original; coloured: the method; grey: retrain, 95 % by chance."
     )
     place = 40
     panels, columns = "part", 3
