@@ -308,7 +308,8 @@ def build(kind: type[S], name: str, settings: dict[str, object]) -> S:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, (name, *first["loc"])))
-        raise UserError(f"{where} = {first['input']!r}: {first['msg']}.") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{where} = {first['input']!r}: {message}.") from error
 
 
 def told(error: Exception) -> str:
