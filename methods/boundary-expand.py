@@ -21,8 +21,8 @@ class BoundaryExpand(Method):
     Source: Chen et al. (arXiv 2303.11570): Boundary Expanding.
 
     Differences: the new output begins with Xavier's normal weights and no bias, and all weights
-    learn, as in the authors' code. SalUn's port goes on to measure the model with the extra logit;
-    it is dropped here, as in the authors' code.
+    learn, as in the authors' code. That code augments nothing; here the recipe says. SalUn's port
+    goes on to measure the model with the extra logit; it is dropped here, as in the authors' code.
     """
 
     title = "Boundary Expanding"

@@ -35,6 +35,7 @@ class FisherForgetting(Method):
     F_i = \mathbb{E}_{x \in D_R,\, y \sim p_x} (\partial \log p_x(y) / \partial \theta_i)^2
     """
     needs_retain = True
+    trains = False
 
     alpha: float = param(
         1e-9,

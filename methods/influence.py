@@ -35,6 +35,7 @@ class Influence(Method):
     H = \lambda I + \frac{1}{n} \sum_{i=1}^{n} g_i g_i^\top
     """
     needs_retain = True
+    trains = False
 
     alpha: float = param(
         1.0,

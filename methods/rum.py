@@ -1,5 +1,7 @@
 """RUM: a method for each part of the forget set, from the least to the most memorised."""
 
+from typing import Literal
+
 from torch import nn
 from torch.nn import functional
 
@@ -14,8 +16,8 @@ class Rum(Method):
 
     Nothing is done about the least memorised third, which a model knows without having seen it.
     `middle` unlearns the next third, the last one being in its D_R still; then `high` unlearns that
-    one. Rates and epochs of both are set here, all else is their own default. Needs the retain set,
-    as FT does.
+    one. Rates and epochs of both are set here, and from which labels `high` draws; all else is
+    their own default. Needs the retain set, as FT does.
 
     Source: Zhao et al. (arXiv 2406.01257): RUM by memorisation, with nothing, FT and SalUn.
 
@@ -23,8 +25,12 @@ class Rum(Method):
     take training too; here samples are in the order of the original's confidence in their labels,
     the most confident being the least memorised. The authors' forget sets were put together from
     samples of low, medium and high memorisation, a third each; of other forget sets a third may be
-    none of these. D_R of each step, rates and epochs are those of the authors' example; all else of
-    `middle` and `high` is as on their own pages.
+    none of these. D_R of each step, rates, epochs and labels are those of the authors' example; all
+    else of `middle` and `high` is as on their own pages. That example augments nothing and has
+    batches of 256; here the recipe says, or `batch_size`, which holds for both. It leaves open
+    which mask SalUn gets: the hard ones of the authors' script mark the weights with the smallest
+    gradients, of a model that climbs the loss from batch to batch; here those with the largest are
+    marked, of the model as it is handed on.
     """
 
     title = "RUM"
@@ -45,7 +51,7 @@ class Rum(Method):
         0.1,
         gt=0,
         help="its learning rate, if it has one",
-        search=(1e-4, 1e-1),
+        search=(1e-4, 1.0),
         source="authors' code",
     )
     middle_epochs: int = param(10, ge=1, help="its epochs, if it has any", source="authors' code")
@@ -56,10 +62,15 @@ class Rum(Method):
         0.1,
         gt=0,
         help="its learning rate, if it has one",
-        search=(5e-5, 1e-1),
+        search=(5e-5, 1.0),
         source="authors' code",
     )
     high_epochs: int = param(5, ge=1, help="its epochs, if it has any", source="authors' code")
+    high_labels: Literal["wrong", "any"] = param(
+        "any",
+        help="from which it draws one, if it draws any: the wrong ones, or all",
+        source="authors' code",
+    )
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Hand over the middle third, then the most memorised."""
@@ -76,12 +87,11 @@ class Rum(Method):
         return task.hand_to(method, model, forget=high, seed=seed_for(task.seed, "high"))
 
     def _method(self, part: str) -> Method:
-        """Return the method for a part, with our rate and epochs where it has them."""
-        name, settings = getattr(self, part), {}
+        """Return the method for a part, with our settings of it where it has them."""
+        name, prefix = getattr(self, part), f"{part}_"
         own = type(ub.method(name)).model_fields
-        for key in ("lr", "epochs"):
-            if key in own:
-                settings[key] = getattr(self, f"{part}_{key}")
-            else:
-                recorder().warn(f"{part}_{key} is not used: {name} has no {key}")
-        return ub.method(name, **settings)
+        given = {key.removeprefix(prefix): value for key, value in self if key.startswith(prefix)}
+        for key in given:
+            if key not in own:
+                recorder().warn(f"{prefix}{key} is not used: {name} has no {key}")
+        return ub.method(name, **{key: value for key, value in given.items() if key in own})

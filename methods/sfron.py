@@ -22,7 +22,10 @@ class SFRon(Method):
     Source: Huang et al. (arXiv 2409.19732), as in the authors' code for CIFAR-10.
 
     Differences: the slow weights of the paper are switched off in that code and left out here; its
-    1,500 steps are 4.3 passes, here 4. Its mask is of augmented batches, here of clean ones.
+    1,500 steps are 4.3 passes, here 4. Its mask is of augmented batches, here of clean ones. As in
+    that code F is of the mean gradients of batches, of b samples each (there 128, here as many as a
+    step takes), and depends on the size of the set: of |D_F| < b random samples F(D_F) is above
+    F(D_R), at most b / |D_F| times, so that one gamma does not mean the same for all sets.
     """
 
     title = "SFRon"

@@ -32,6 +32,7 @@ class SelectiveSynapticDampening(Method):
     F_i(D) = \mathbb{E} \left(\partial L / \partial \theta_i\right)^2
     """
     needs_retain = True
+    trains = False
 
     alpha: float = param(
         10.0,

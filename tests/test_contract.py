@@ -63,6 +63,34 @@ def test_broken_method_is_told_how(tmp_path: Path) -> None:
     ]
 
 
+CARELESS = '''
+"""A method that shows the model what is left over, and writes into what it was given."""
+from unlearnbench import Method
+
+class Careless(Method):
+    """Train in batches of its own, and zero what must stay."""
+    paper = "https://example.org"
+    def unlearn(self, model, task):
+        model.train()
+        for pixels, _ in task.forget.batches(task.recipe.batch_size):
+            model(pixels).sum().backward()
+        if task.validation:
+            task.validation.labels.zero_()
+        return model
+'''
+
+
+def test_a_lone_last_sample_and_changed_validation_samples_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "careless.py"
+    path.write_text(CARELESS)
+    problems = [problem for _, problem in examine(path) if problem]
+    assert problems == [
+        "the validation labels were changed",
+        "a model was trained on a batch of one: let it join another, as `shuffled` does"
+        " (careless.py, line 11)",
+    ]
+
+
 RAISING = '''
 """A method that raises."""
 from unlearnbench import Method

@@ -121,7 +121,19 @@ def test_rum_hands_a_rate_to_methods_that_have_one() -> None:
     assert np.abs(by_itself - flat(START)).max() > 1e-3
     with recording(Recorder()) as recorder:
         close(unlearn("rum", START, request, high="influence"), by_itself)
-    told = recorder.notes["warnings"]
-    assert told == [f"high_{key} is not used: influence has no {key}" for key in ("lr", "epochs")]
+    told, keys = recorder.notes["warnings"], ("lr", "epochs", "labels")
+    assert told == [f"high_{key} is not used: influence has no {key}" for key in keys]
     with pytest.raises(UserError, match="Unknown method 'influenca'"):
         unlearn("rum", START, request, high="influenca")
+
+
+def test_rum_is_by_default_as_its_authors_run_it() -> None:
+    """SalUn with labels from all classes, at .1 for five epochs: they may be the right ones."""
+    request = task(forget=1)  # the most memorised
+    handed = replace(request, seed=seed_for(3, "high"))
+    settings = {"lr": 0.1, "epochs": 5, "order": "mixed"}
+    made = unlearn("rum", START, request)
+    close(made, unlearn("salun", START, handed, labels="any", **settings))
+    wrong = unlearn("salun", START, handed, labels="wrong", **settings)
+    assert np.abs(made - wrong).max() > 1e-3
+    close(unlearn("rum", START, request, high_labels="wrong"), wrong)

@@ -268,6 +268,10 @@ def test_needs_come_before_what_waits_for_them() -> None:
         ({"data": {"name": "digit"}}, "Unknown dataset 'digit'. Did you mean 'digits'?"),
         ({"methods": {"ft": {"lrr": 1}}}, "hyperparameter of ft 'lrr'. Did you mean 'lr'?"),
         ({"methods": {"ft": {"lr": -1}}}, "ft.lr = -1: Input should be greater than 0."),
+        (
+            {"methods": {"ft": {"optimizer": "adam", "momentum": 0.5}}},
+            "ft.momentum = 0.5: it would have no effect, as only the optimizer sgd has it.",
+        ),
         ({"gap_terms": ["ft_auk"]}, "Unknown metric 'ft_auk'. Did you mean 'ft_auc'?"),
         ({"attacks": ["rmja"]}, "Unknown attack 'rmja'. Did you mean 'rmia'?"),
         ({"headline": "rmja"}, "Unknown attack 'rmja'. Did you mean 'rmia'?"),
@@ -303,6 +307,20 @@ def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as caught:
         expand(["ft"], **changes)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ssd", "fisher", "influence"])
+def test_settings_of_steps_are_refused_where_none_are_taken(name: str) -> None:
+    problem = f"{name}.weight_decay = 0.1: it would have no effect, as this method takes no steps."
+    with pytest.raises(UserError, match=problem):
+        expand([name], methods={name: {"weight_decay": 0.1}})
+
+
+def test_what_a_method_declares_itself_is_never_refused() -> None:
+    of_its_own = {"ssd": {"batch_size": 128}, "boundary-expand": {"optimizer": "adam"}}
+    benchmark, _ = expand([*of_its_own], methods=of_its_own)
+    assert benchmark.methods["boundary-expand"].settings["momentum"] == 0.9
+    expand([*of_its_own], methods={k: v.settings for k, v in benchmark.methods.items()})
 
 
 def test_limits_say_what_they_hold_for_and_how_they_were_set() -> None:

@@ -356,3 +356,24 @@ def test_features_are_what_the_last_layer_is_given() -> None:
     assert torch.allclose(layer(given), outputs(model, examples), atol=1e-6)
     with pytest.raises(MethodError, match="no linear layer"):
         last_layer(nn.Flatten())
+
+
+def test_features_of_a_named_layer_are_its_outputs() -> None:
+    """The ReLU after it works in place, on what it hands on."""
+    model, examples = contract.small_cnn(0), contract.examples(600)  # two batches
+    assert isinstance(model, nn.Sequential)
+    images = as_pixels(examples.images)
+    made = model.eval()[:2](images).flatten(1)
+    assert made.min() < 0
+    assert torch.allclose(features(model, examples, "1"), made, atol=1e-5)
+    assert not any(module._forward_hooks for module in model)
+    assert features(contract.small_cnn(0), examples, "10").shape == (600, 512)
+
+
+def test_a_layer_that_cannot_be_read_is_told() -> None:
+    relu = nn.ReLU()
+    model = nn.Sequential(nn.Flatten(), relu, nn.Linear(64, 3), relu)
+    with pytest.raises(MethodError, match=r"no layer 'fc'. Some that it has: 0, 1, 2.$"):
+        features(model, contract.examples(3), "fc")
+    with pytest.raises(MethodError, match="'1' is not called once a batch"):
+        features(model, contract.examples(3), "1")

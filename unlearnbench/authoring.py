@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import ValidationInfo, field_validator
+
 from unlearnbench.errors import MethodError
 from unlearnbench.recipe import Optimizer, Recipe, Strict, param
 
@@ -36,6 +38,9 @@ class Method(Strict):
     """Whether the method is undefined without the retain set; it is skipped under forget-only."""
     starts_from_original: ClassVar[bool] = True
     """False for what trains from scratch: its run is then shared by all originals."""
+    trains: ClassVar[bool] = True
+    """False for what takes no gradient steps: settings of theirs that it does not declare itself
+    (`optimizer`, `momentum`, `weight_decay`, `batch_size`) are refused, having no effect."""
     twin: ClassVar[str] = ""
     """A method that it equals on a first request, under the same settings and that one's defaults
     for the rest: both are tuned once, and their runs on a first request are made once."""
@@ -50,6 +55,17 @@ class Method(Strict):
     )
     weight_decay: float | None = param(None, ge=0, help="weight decay; by default the recipe's")
     batch_size: int | None = param(None, ge=1, help="samples a step; by default the recipe's")
+
+    @field_validator("optimizer", "momentum", "weight_decay", "batch_size")
+    @classmethod
+    def _has_effect(cls, value: Any, info: ValidationInfo) -> Any:
+        own = cls.model_fields[str(info.field_name)].default
+        if value not in (None, own):  # the class's own may wait for another optimiser
+            if own is None and not cls.trains:
+                raise ValueError("it would have no effect, as this method takes no steps")
+            if info.field_name == "momentum" and info.data.get("optimizer") in ("adam", "adamw"):
+                raise ValueError("it would have no effect, as only the optimizer sgd has it")
+        return value
 
     @property
     def needs_other(self) -> bool:

@@ -270,7 +270,8 @@ def source(spec: DataSpec, root: Path) -> Source:
 def require_side(model: str, side: int | None) -> None:
     """Raise DataError if images of this side, None if it is not known, are too small for a model.
 
-    A model whose `build` needs more than one pixel says so in its file: `SMALLEST = 32`.
+    A model that cannot be built for all sides, or not be trained on a single image of some, says so
+    in its file: `SMALLEST = 32`.
     """
     smallest = syntax.constant(get(find("models"), "model", model).source(), "SMALLEST") or 1
     if side is not None and side < smallest:
@@ -307,7 +308,8 @@ def build(kind: type[S], name: str, settings: dict[str, object]) -> S:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, (name, *first["loc"])))
-        raise UserError(f"{where} = {first['input']!r}: {first['msg']}.") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{where} = {first['input']!r}: {message}.") from error
 
 
 def told(error: Exception) -> str:

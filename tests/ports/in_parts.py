@@ -36,7 +36,7 @@ def rum(
     high_lr: float,
     high_epochs: int,
 ) -> Net:
-    """Zhao et al. (arXiv 2406.01257): nothing, FT, SalUn, by the original's confidence."""
+    """Zhao et al. (arXiv 2406.01257): nothing, FT, SalUn (any labels), by confidence."""
     x, y = case.forget
     with torch.no_grad():
         sure = case.original(x).double().softmax(1)[torch.arange(len(y)), y]
@@ -45,7 +45,7 @@ def rum(
     kept = joined(case.retain, first)
     net = fine_tuned(net, kept, lr=middle_lr, epochs=middle_epochs, seed=seed)
     rest = replace(case, forget=first, seed=seed_for(case.seed, "high"))
-    return salun(net, rest, lr=high_lr, epochs=high_epochs, keep=0.5, labels="wrong", order="mixed")
+    return salun(net, rest, lr=high_lr, epochs=high_epochs, keep=0.5, labels="any", order="mixed")
 
 
 @port("unsir", lr=2e-3, repair_lr=1e-3, epochs=2, share=0.5, noise_steps=5, batch_size=BATCH)

@@ -34,25 +34,27 @@ class Examination:
         """The original, trained on all samples."""
         return train(small_cnn(0), examples(48), seed=0)
 
-    def task(self, forget: int, *, retain: bool = True) -> Task:
-        """Make a request to forget the first `forget` samples."""
-        everything = examples(48)
-        where = torch.arange(48) < forget
+    def task(
+        self, forget: int, *, total: int = 48, retain: bool = True, validation: int = 0
+    ) -> Task:
+        """Make a request to forget the first `forget` of the first `total` samples."""
+        everything = examples(48 + validation)
+        where = torch.arange(len(everything))
         return Task(
-            forget=everything.select(where),
-            retain=everything.select(~where) if retain else None,
+            forget=everything.select(where < forget),
+            retain=everything.select(where[forget:total]) if retain else None,
             classes=CLASSES,
             seed=5,
             device=torch.device("cpu"),
             recipe=RECIPE,
             original=copy.deepcopy(self.model).eval(),
-            validation=None,
+            validation=everything.select(where[48:]) if validation else None,
             build=small_cnn,
         )
 
-    def unlearn(self, task: Task) -> dict[str, Tensor]:
+    def unlearn(self, task: Task, start: nn.Module | None = None) -> dict[str, Tensor]:
         """Run the method on a copy of the original; return the weights it made, checked."""
-        start = copy.deepcopy(self.model)
+        start = start or copy.deepcopy(self.model)
         shape = {name: value.shape for name, value in start.state_dict().items()}
         made = self.method.unlearn(start, task.given_to(self.method))
         verify_model(made, shape)
@@ -80,14 +82,17 @@ class Examination:
 
     def must_leave_original(self) -> None:
         """Leave the task's original and examples as they are."""
-        task = self.task(8)
-        before, forget = copy.deepcopy((task.original.state_dict(), task.forget))
+        task = self.task(8, validation=12)
+        sets = {"forget": task.forget, "retain": task.retain, "validation": task.validation}
+        before, kept = copy.deepcopy((task.original.state_dict(), sets))
         self.unlearn(task)
         after = task.original.state_dict()
         same = all(torch.equal(before[name], after[name]) for name in before)
         demand(same, "task.original was changed")
-        demand(torch.equal(forget.images, task.forget.images), "the forget images were changed")
-        demand(torch.equal(forget.labels, task.forget.labels), "the forget labels were changed")
+        for name, given in sets.items():
+            for part in ("images", "labels"):
+                same = torch.equal(getattr(kept[name], part), getattr(given, part))
+                demand(same, f"the {name} {part} were changed")
 
     def must_leave_random_state(self) -> None:
         """Leave the global random state alone, drawing from task.seed only."""
@@ -125,8 +130,11 @@ class Examination:
         self.unlearn(self.task(1))
 
     def must_forget_many(self) -> None:
-        """Forget more samples than fit a batch."""
-        self.unlearn(self.task(RECIPE.batch_size + 3))
+        """Forget one sample more than fits a batch, and train on no batch of one."""
+        count = RECIPE.batch_size + 1  # of either set one is left over
+        task = self.task(count, total=2 * count)
+        task = replace(task, build=lambda seed: never_alone(small_cnn(seed)))
+        self.unlearn(task, never_alone(copy.deepcopy(self.model)))
 
     def must_work_forget_only(self) -> None:
         """Work under forget-only access, or declare needs_retain."""
@@ -174,6 +182,17 @@ def examples(count: int) -> Examples:
 def small_cnn(seed: int) -> nn.Module:
     """Build the small CNN from a seed, leaving the global random state alone."""
     return build_model("small-cnn", seed, CLASSES, 1, SIDE)
+
+
+def never_alone(model: nn.Module) -> nn.Module:
+    """Have a model refuse to be trained on a single image, as BatchNorm over 1x1 maps does."""
+
+    def refuse(model: nn.Module, _: object, logits: Tensor) -> None:
+        problem = "a model was trained on a batch of one: let it join another, as `shuffled` does"
+        demand(len(logits) > 1 or not model.training, problem)
+
+    model.register_forward_hook(refuse)
+    return model
 
 
 def examine(file: Path) -> Iterator[tuple[str, str | None]]:

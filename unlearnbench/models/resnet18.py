@@ -5,6 +5,9 @@ from typing import Any, cast
 from torch import nn
 from torchvision.models import resnet18
 
+# from here on no map is 1x1, of which BatchNorm cannot train on a single image
+SMALLEST = 9
+
 
 def build(classes: int, channels: int, size: int) -> nn.Module:
     """Build torchvision's ResNet-18 with the CIFAR stem: 3x3 first convolution, no first pooling.

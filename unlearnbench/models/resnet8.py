@@ -3,6 +3,9 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+# from here on no map is 1x1, of which BatchNorm cannot train on a single image
+SMALLEST = 5
+
 
 class _Block(nn.Module):
     """Two 3x3 convolutions with BatchNorm and a shortcut, projected where the shape changes."""

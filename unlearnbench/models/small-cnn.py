@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-SMALLEST = 2
+# from here on no map is 1x1, of which BatchNorm cannot train on a single image
+SMALLEST = 4
 
 
 def channels_last(images: Tensor) -> Tensor:
