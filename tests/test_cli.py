@@ -247,6 +247,7 @@ def test_the_table_is_whole_in_a_narrow_terminal(width: int) -> None:
         (line,) = (one for one in rows if one.startswith(f"{label} "))
         assert line.rstrip().endswith((last, last.split()[0])), "spreads go first"
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= max(width, 80)
+    assert ("Left out, as the terminal is narrow: Surest audit, Its gap" in shown) == (width < 100)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -73,6 +74,16 @@ def test_ratios_are_of_the_same_round(scripts: None) -> None:
     assert order == ["a", "b"] * 3, "in turn, and the first round does not count"
 
 
+def named(path: Path) -> str:
+    """Return a file's text, names of clip paths by number: they hash a processor's last digits."""
+    names: dict[str, str] = {}
+    return re.sub(
+        r"\bp[0-9a-f]{10}\b",
+        lambda name: names.setdefault(name[0], f"clip{len(names)}"),
+        path.read_text(),
+    )
+
+
 def test_published_page_is_what_the_measurements_say(scripts: None, tmp_path: Path) -> None:
     published = ROOT / "docs" / "speed"
     for path in published.glob("*.json"):
@@ -81,4 +92,4 @@ def test_published_page_is_what_the_measurements_say(scripts: None, tmp_path: Pa
         assert all(row["ratio"][1] <= row["ratio"][0] <= row["ratio"][2] for row in found["rows"])
     imported("page").write(tmp_path)
     for path in [*tmp_path.glob("*.svg"), tmp_path / "README.md"]:
-        assert path.read_text() == (published / path.name).read_text(), path.name
+        assert named(path) == named(published / path.name), path.name

@@ -113,13 +113,24 @@ class Display(Listener):
         self.console.print(text, soft_wrap=True)
 
     def table(self, table: Table) -> None:
-        """Print a table of results with its caption below: whole, however narrow the terminal."""
-        rich = _laid_out(table)
-        unlimited = self.console.options.update(max_width=10 * PIPED)
-        if self.console.measure(rich, options=unlimited).maximum > self.console.width:
+        """Print a table of results with its caption below: whole lines, however narrow the terminal.
+
+        Cells are folded, and then spare columns left out, only where it would not fit otherwise.
+        """
+        rich, left_out = _laid_out(table), ""
+        if not self._fits(rich):
             rich = _laid_out(table, folded=True)
+        if not self._fits(rich):
+            rich = _laid_out(table.without_spares(), folded=True)
+            left_out = ", ".join(column.heading for column in table.columns if column.spare)
         self.console.print()
         self.console.print(rich, crop=False)
+        if left_out:
+            self.console.print(f"Left out, as the terminal is narrow: {left_out}.")
+
+    def _fits(self, rich: RichTable) -> bool:
+        unlimited = self.console.options.update(max_width=10 * PIPED)
+        return self.console.measure(rich, options=unlimited).maximum <= self.console.width
 
     def notes(self, notes: Iterable[str]) -> None:
         """Print what must be read with a table."""

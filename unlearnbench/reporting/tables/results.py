@@ -1,5 +1,6 @@
 """What every report shows of a condition: results, gaps, distances, costs; and of a benchmark."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,9 @@ def main_table(condition: Condition) -> Table:
     frame = frame.loc[sorted(frame.index, key=order.__getitem__)].reset_index(drop=True)
     columns = [LABEL, Column("Verdict", _word, side="l")]
     if not condition.old:
-        columns += [Column("Surest audit", _surest, side="l")]
-        columns += [interval("Its gap [95 %]", "surest_gap", "+", digits=0)]
+        surest = interval("Its gap [95 %]", "surest_gap", "+", digits=0)
+        columns += [Column("Surest audit", _surest, side="l", spare=True)]
+        columns += [replace(surest, spare=True)]
         columns += [interval("FT AUC leak left %", "share", digits=0)]
     columns += [averaged("ft_auc"), averaged("forget_accuracy", "Forget %")]
     columns += [averaged("test_accuracy", "Test %")]

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape as html
 from io import StringIO
@@ -35,13 +35,14 @@ class Column:
     """Hold a heading and what writes a cell from a row of the frame.
 
     key: the metric or cost that its cells sum up over runs, "" for none; side: l for text, r for
-    numbers.
+    numbers; spare: whether a narrow terminal may leave it out.
     """
 
     heading: str
     write: Callable[[Entry], str]
     key: str = ""
     side: Literal["l", "r"] = "r"
+    spare: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,16 @@ class Table:
     def labels(self) -> list[str]:
         """What each row is of, without marks."""
         return list(map(str, self.frame.iloc[:, 0]))
+
+    def without_spares(self) -> "Table":
+        """Return it without the columns that may be left out."""
+        kept = [place for place, column in enumerate(self.columns) if not column.spare]
+        marks = {
+            (row, kept.index(place)): mark
+            for (row, place), mark in self.marks.items()
+            if place in kept
+        }
+        return replace(self, columns=[self.columns[place] for place in kept], marks=marks)
 
     def cells(self) -> list[list[str]]:
         """Return its rows as text."""
