@@ -113,7 +113,7 @@ class Display(Listener):
         self.console.print(text, soft_wrap=True)
 
     def table(self, table: Table) -> None:
-        """Print a table of results with its caption below: whole lines, however narrow the terminal.
+        """Print a table of results, its caption below: whole lines, however narrow the terminal.
 
         Cells are folded, and then spare columns left out, only where it would not fit otherwise.
         """
