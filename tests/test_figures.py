@@ -21,7 +21,7 @@ from unlearnbench import registry
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.registry import discover
-from unlearnbench.reporting.figures import FIGURES, STYLE, Drawing, drawings, figure
+from unlearnbench.reporting.figures import FIGURES, STYLE, Drawing, drawings, export, figure
 from unlearnbench.reporting.figures.drawing import Gathered, looks
 from unlearnbench.reporting.figures.export import page_svg, tips, write_data, write_print
 from unlearnbench.reporting.figures.ranking import CriticalDifference, RankMap
@@ -165,7 +165,11 @@ def test_hovering_says_values_where_they_are(condition: Condition) -> None:
     assert any(abs(x - at_x) < 0.1 and abs(y - at_y) < 0.1 for at_x, at_y in shapes)
 
 
-def test_figures_are_written_as_csv_pdf_and_png(condition: Condition, tmp_path: Path) -> None:
+@pytest.mark.parametrize("few", [0, 20], ids=["in processes", "here"])
+def test_figures_are_written_as_csv_pdf_and_png(
+    condition: Condition, tmp_path: Path, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "FEW", few)
     drawn = [Drawing(FIGURES[name], condition) for name in ("roc", "classes")]
     write_data(drawn, tmp_path)
     write_print(drawn, tmp_path)

@@ -1,5 +1,6 @@
 """The command `report`: one benchmark, several ranked together, folders side by side, or live."""
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,9 @@ def report(
     """Write a page, tables and figures of what has been run."""
     from unlearnbench.api import reports as library
 
+    # Figures are many small objects, for which the collector would look at all modules again.
+    gc.freeze()
+    gc.set_threshold(50_000)
     asked, plugins = names or ["digits"], plugin or []
     known = list(dict.fromkeys(Path(name).stem for name in asked))
     if watch and (compare or len(known) > 1):

@@ -1,6 +1,7 @@
 """Distances to retraining, their summary over runs, and how much of them is noise."""
 
 from collections.abc import Mapping
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -44,13 +45,14 @@ def summarise(runs: pd.DataFrame, intervals: Mapping[tuple[Any, ...], Interval])
     for keys, of_group in runs.groupby(GROUP, sort=False, observed=True):
         known = of_group.columns[of_group.notna().any()]
         metrics = [name for name in METRICS if name in known]
+        band = cache(partial(noise_band, of_group))  # most rows have as many runs
         for label, group in of_group.groupby("label", sort=False, observed=True):
             for metric in metrics:
                 values = group[metric].dropna()
                 sets, *ends = set_interval(group, metric)
                 low, high = intervals.get((*keys, label, metric), ends)
                 gap = group[f"{metric}_gap"].mean() if f"{metric}_gap" in group else np.nan
-                bands = (noise_band(of_group, metric, max(n, 1)) for n in (len(values), 1))
+                bands = (band(metric, max(n, 1)) for n in (len(values), 1))
                 spread = (len(values), sets, values.mean(), values.std(ddof=1))
                 rows.append((label, *keys, metric, *spread, low, high, gap, *bands))
     columns = ["label", *GROUP, "metric", "n", "sets", "mean", "std", "low", "high", "gap"]

@@ -25,7 +25,7 @@ FONT = "DejaVu Sans, Liberation Sans, Arial, sans-serif"
 UNDATED = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 """Metadata that would make the bytes others each time."""
 DPI = 300
-PROCESSES = 4
+PROCESSES, FEW = 4, 20
 LONG = re.compile(r"-?\d+\.\d{3,}")
 
 
@@ -115,13 +115,15 @@ def write_data(drawings: Sequence[Drawing], folder: Path) -> None:
 
 
 def write_print(drawings: Sequence[Drawing], folder: Path) -> None:
-    """Write figures as PDF (fonts embedded) and PNG (300 dpi), drawn beside each other.
+    """Write figures as PDF (fonts embedded) and PNG (300 dpi); many of them beside each other.
 
-    In processes: Matplotlib is not made for threads. These may have begun in another folder.
+    That is in processes: Matplotlib is not made for threads. These may have begun in another
+    folder, and what they are handed costs nearly as much as drawing it, so few are drawn here.
     """
     folder = folder.resolve()
     jobs = [delayed(_print)(drawing.canvas, folder / drawing.name) for drawing in drawings]
-    Parallel(n_jobs=max(1, min(PROCESSES, cpu_count(), len(jobs))))(jobs)
+    many = min(PROCESSES, cpu_count()) if len(jobs) > FEW else 1
+    Parallel(n_jobs=many)(jobs)
 
 
 def _print(canvas: Figure, path: Path) -> None:
