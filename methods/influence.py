@@ -41,7 +41,7 @@ class Influence(Method):
         1.0,
         gt=0,
         help="length of the step, in Newton steps",
-        search=(0.1, 1000.0),
+        search=(0.01, 1000.0),
         source="ours: one Newton step; a replication of the authors' code took 1 to 20",
     )
     samples: int = param(

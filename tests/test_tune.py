@@ -224,6 +224,8 @@ def test_the_safest_within_one_standard_error_of_the_best_is_chosen() -> None:
     assert rate(made(far, best, near)) == 0.1
     assert rate(made((0.01, [1.0, 4.0]), best, near)) == 0.01, "0.5 behind, give or take 0.5"
     assert rate(made(near, best, (0.0001, [1.0, 3.5]))) == 0.1, "it is nearer on a log scale"
+    wild = 0.01, [0.0, 7.0]  # 1.5 behind, give or take 2.5, where the best is sure to 1.0
+    assert rate(made(wild, best)) == 1.0, "what scatters is not let in for it"
     assert rate(made((0.1, [2.0]), (1.0, [1.9]))) == 1.0, "one forget set has no standard error"
     assert rate(made((0.01, []), best)) == 1.0, "one that failed is not chosen"
     failed = made((0.01, []))

@@ -96,15 +96,19 @@ class Candidate:
         """The safest trial within one standard error of the best; None if all failed.
 
         The one-standard-error rule (Breiman et al. 1984, Classification and Regression Trees): what
-        can hardly be told from the best is as good; the standard error is that of the difference.
-        Safest is what is closest to the defaults; of two that are equally close, what has the
-        smaller value.
+        can hardly be told from the best is as good. The standard error is that of the difference,
+        and at most that of the best: what scatters widely is not let in for it. Safest is what is
+        closest to the defaults; of two that are equally close, what has the smaller value.
         """
         best = self.best
         if best is None:
             return None
         behind = [(trial, *trial.behind(best)) for trial in self.judged]
-        near = [trial for trial, points, error in behind if points <= (error or 0.0)]
+        near = [
+            trial
+            for trial, points, error in behind
+            if points <= min(error or 0.0, best.error or 0.0)
+        ]
         return min(near, key=lambda trial: (self.distance(trial), trial.value))
 
     def distance(self, trial: Trial) -> float:
