@@ -74,7 +74,8 @@ def reduced(name: str) -> dict[str, Any]:
     for label, row in raw["methods"].items():
         fields = settings_class(plugins[row.get("method", label)]).model_fields
         row |= {"epochs": 1} if "epochs" in fields else {}
-        row |= {"radius": side, "steps": 5} if "radius" in fields else {}  # next to all of [0, 1]
+        if "steps" in fields:  # of a search
+            row |= {"radius": side, "steps": 5}  # next to all of [0, 1]
     if "relearning" in raw.get("model_audits", {}):
         raw["model_audits"]["relearning"] |= {"epochs": 1}
     return raw
