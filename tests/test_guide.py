@@ -223,7 +223,7 @@ def test_formulas_become_mathml() -> None:
 
 def test_pages_are_put_together() -> None:
     page = site.page(Path("README.md"))
-    assert "| noise band | – |" in page, "the table of digits is taken in"
+    assert "| noise band | – | – | – | – | ±" in page, "the table of digits is taken in"
     recipe = site.page(Path("recipes/ga.md"))
     assert "class GradientAscent(Method):" in recipe and "(index.md)" in recipe
     assert "(../reports/digits@epyc-2/index.html)" in recipe

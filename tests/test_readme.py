@@ -57,7 +57,9 @@ def test_published_results_pass_their_own_audit(name: str) -> None:
         assert float(found["planted-leak", attack]["gap_low"]) > 0, "found by every attack"
         assert "no-op" in found["do-nothing", attack]["flags"]
         assert "utility lost" in found["destroyed", attack]["flags"]
-    # A small benchmark may have no power to call it equivalent; its gap is small all the same.
+    # Without power nothing may be called equivalent; the gap is small all the same.
+    if found["held-out retrain", "rmia"]["audit_power"] == "True":
+        assert found["held-out retrain", "rmia"]["verdict"] == "equivalent"
     gaps = {row: float(found[row, "rmia"]["gap"]) for row in ("held-out retrain", "original")}
     assert abs(gaps["held-out retrain"]) < gaps["original"] / 3
     assert found["original", "rmia"]["verdict"] == "different"

@@ -63,7 +63,7 @@ class Method(Strict):
         if value not in (None, own):  # the class's own may wait for another optimiser
             if own is None and not cls.trains:
                 raise ValueError("it would have no effect, as this method takes no steps")
-            if info.field_name == "momentum" and info.data.get("optimizer") in ("adam", "adamw"):
+            if info.field_name == "momentum" and info.data.get("optimizer") not in (None, "sgd"):
                 raise ValueError("it would have no effect, as only the optimizer sgd has it")
         return value
 

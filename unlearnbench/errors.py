@@ -30,6 +30,11 @@ class MethodError(UnlearnBenchError):
     """Report that a method returned something that cannot be evaluated."""
 
 
+def of_value(message: str) -> str:
+    """Return what a check of ours said, without what pydantic puts before it."""
+    return message.removeprefix("Value error, ")
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Build the error for a name that is not among `known`, with the nearest one as a hint."""
     names = sorted(known)

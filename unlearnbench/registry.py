@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import unlearnbench
 from unlearnbench import syntax
-from unlearnbench.errors import DataError, UnlearnBenchError, UserError, unknown
+from unlearnbench.errors import DataError, UnlearnBenchError, UserError, of_value, unknown
 
 if TYPE_CHECKING:
     from unlearnbench.authoring import Method, ModelAudit
@@ -308,7 +308,7 @@ def build(kind: type[S], name: str, settings: dict[str, object]) -> S:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, (name, *first["loc"])))
-        message = first["msg"].removeprefix("Value error, ")
+        message = of_value(first["msg"])
         raise UserError(f"{where} = {first['input']!r}: {message}.") from error
 
 

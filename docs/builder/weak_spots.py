@@ -5,8 +5,10 @@ from __future__ import annotations
 import unlearnbench as ub
 from docs.builder import markdown
 from docs.builder.published import published
+from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
-from unlearnbench.reporting.tables.table import ABSENT
+from unlearnbench.reporting.tables.rows import by_label
+from unlearnbench.reporting.tables.table import ABSENT, known, mean_std
 
 AMUN, NO_FORGET, RELABEL = "amun", "amun-no-forget", "amun-relabel"
 GAP = "avg_gap"
@@ -36,15 +38,12 @@ def _others(results: ub.Results) -> list[str]:
 
 def _row(results: ub.Results, condition: ub.Condition) -> list[str]:
     """Write one condition: mean ± standard deviation over runs, in points."""
-    found = condition.summary
-    gaps = found[found["metric"] == GAP].set_index("label")
-    means = {str(label): float(mean) for label, mean in gaps["mean"].items()}
-    spreads = {str(label): float(std) for label, std in gaps["std"].items()}
+    gaps = {str(row["label"]): row for row in as_rows(by_label(condition, [GAP], band=False))}
 
     def shown(label: str) -> str:
-        return f"{means[label]:.1f} ±{spreads[label]:.1f}" if label in means else ABSENT
+        return mean_std(gaps[label], GAP, known(GAP).digits) if label in gaps else ABSENT
 
-    closest = min(means.keys() & {*_others(results)}, key=lambda label: means[label])
+    closest = min(gaps.keys() & {*_others(results)}, key=lambda label: gaps[label][GAP])
     link = f"[{results.findings.benchmark.name}](../../reports/{results.name}/report.md)"
     return [
         f"{link}: {condition.heading}",

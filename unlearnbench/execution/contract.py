@@ -20,7 +20,7 @@ from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.training import train
 
 RECIPE = Recipe(epochs=6, lr=0.05, batch_size=16, crop=1, flip=True)
-CLASSES, SIDE = 3, 8
+CLASSES, SIDE, SAMPLES = 3, 8, 48
 
 
 @dataclass
@@ -32,13 +32,13 @@ class Examination:
     @cached_property
     def model(self) -> nn.Module:
         """The original, trained on all samples."""
-        return train(small_cnn(0), examples(48), seed=0)
+        return train(small_cnn(0), examples(SAMPLES), seed=0)
 
     def task(
-        self, forget: int, *, total: int = 48, retain: bool = True, validation: int = 0
+        self, forget: int, *, total: int = SAMPLES, retain: bool = True, validation: int = 0
     ) -> Task:
         """Make a request to forget the first `forget` of the first `total` samples."""
-        everything = examples(48 + validation)
+        everything = examples(SAMPLES + validation)
         where = torch.arange(len(everything))
         return Task(
             forget=everything.select(where < forget),
@@ -48,7 +48,7 @@ class Examination:
             device=torch.device("cpu"),
             recipe=RECIPE,
             original=copy.deepcopy(self.model).eval(),
-            validation=everything.select(where[48:]) if validation else None,
+            validation=everything.select(where[SAMPLES:]) if validation else None,
             build=small_cnn,
         )
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import tomli_w
 from pydantic import ValidationError
 
-from unlearnbench.errors import UserError, unknown
+from unlearnbench.errors import UserError, of_value, unknown
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.registry import shipped
 
@@ -87,7 +87,7 @@ def validate(raw: dict[str, Any]) -> Benchmark:
         path = [str(part) for part in first["loc"]]
         if first["type"] == "extra_forbidden":
             raise unknown(f"key in {where}", path[-1], _siblings(path)) from error
-        message = first["msg"].removeprefix("Value error, ")
+        message = of_value(first["msg"])
         text = ": ".join(filter(None, (where, ".".join(path), message)))
         raise UserError(text if text.endswith("?") else f"{text}.") from error
 

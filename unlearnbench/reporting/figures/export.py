@@ -26,6 +26,7 @@ UNDATED = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 """Metadata that would make the bytes others each time."""
 DPI = 300
 PROCESSES, FEW = 4, 20
+"""That draw for print at the most, and figures for which none is begun."""
 LONG = re.compile(r"-?\d+\.\d{3,}")
 
 
