@@ -20,25 +20,34 @@ def placements(positive: Floats, negative: Floats) -> tuple[Floats, Floats]:
     """Return where each score falls in the other group, in percent: DeLong's structural components.
 
     Of each positive the share of negatives below it, [m], and of each negative the share of
-    positives above it, [n]; ties count half. The mean of either is the AUC. By sorted search,
-    O((m + n) log(m + n)).
+    positives above it, [n]; ties count half. The mean of either is the AUC. By one sorted search,
+    O((m + n) log(m + n)): where positives fall among negatives says where negatives do.
     """
-    below, above = _share_below(positive, negative), 1 - _share_below(negative, positive)
-    return 100 * below, 100 * above
+    order = np.argsort(negative)
+    smaller, up_to = _counts(positive, negative[order])
+    at_positive = 100 * ((smaller + up_to) / (2 * len(negative)))
+    # A positive is below the negative in place i if at most i negatives are no larger than it.
+    counts = [np.bincount(found, minlength=len(negative) + 1) for found in (up_to, smaller)]
+    below = np.cumsum(counts[0] + counts[1])[:-1]
+    at_negative = np.empty(len(negative))
+    at_negative[order] = 100 * (1 - below / (2 * len(positive)))
+    return at_positive, at_negative
 
 
-def _share_below(scores: Floats, others: Floats) -> Floats:
-    ordered, order = np.sort(others), np.argsort(scores)
+def _counts(scores: Floats, ordered: Floats) -> tuple[Index, Index]:
+    """Count for each score which of the others, sorted, are smaller, and which are not larger."""
+    order = np.argsort(scores)
     ascending = scores[order]  # which are found several times faster than scores in any order
-    below = np.searchsorted(ordered, ascending, side="left")
-    share = np.empty(len(scores))
-    share[order] = below + np.searchsorted(ordered, ascending, side="right")
-    return share / (2 * len(others))
+    counts = np.empty((2, len(scores)), dtype=np.int64)
+    counts[0, order] = np.searchsorted(ordered, ascending, side="left")
+    counts[1, order] = np.searchsorted(ordered, ascending, side="right")
+    return counts[0], counts[1]
 
 
 def auc(positive: Floats, negative: Floats) -> float:
     """Return the ROC-AUC in percent: how often a positive scores above a negative, ties half."""
-    return float(100 * _share_below(positive, negative).mean())
+    smaller, up_to = _counts(positive, np.sort(negative))
+    return float(100 * ((smaller + up_to) / (2 * len(negative))).mean())
 
 
 @dataclass(frozen=True)
@@ -179,7 +188,8 @@ def balanced_accuracy(positive: Floats, negative: Floats) -> float:
 
 
 def _best_threshold(positive: Floats, negative: Floats) -> float:
-    candidates = np.sort(np.concatenate(([-np.inf], positive, negative)))
+    """Return the first best of all thresholds: a negative, or none, for only these find more."""
+    candidates = np.concatenate(([-np.inf], np.sort(negative)))
     above = 1 - np.searchsorted(np.sort(positive), candidates, side="right") / len(positive)
-    below = np.searchsorted(np.sort(negative), candidates, side="right") / len(negative)
+    below = np.arange(len(candidates)) / len(negative)  # of equal ones the last has them all
     return float(candidates[np.argmax(above + below)])
