@@ -215,8 +215,16 @@ def of_condition(condition: Condition) -> Iterator[str]:
         if verdict.flags:
             yield f"{verdict.label} is not ranked: {verdict.flags}."
     tested = [verdict for verdict in compared if verdict.gap is not None]
-    if tested and max(verdict.sets for verdict in tested) < FEWEST:
-        yield "fewer than three forget sets, so every verdict is inconclusive."
+    most, retrains = max((verdict.sets for verdict in tested), default=FEWEST), 0
+    if most == 1:
+        retrains = int((condition.every_run["label"] == RETRAIN).sum())
+        yield (
+            f"one forget set: verdicts are about it and these models alone. What is chance is known"
+            f" from {retrains} retrained models."
+        )
+    if max(most, retrains) < FEWEST:
+        few = "fewer than three forget sets, and no three retrains of a single one"
+        yield f"{few}: every verdict is inconclusive."
         return
     if condition.powerless:
         every = len(condition.powerless) == len(condition.audits) - 1

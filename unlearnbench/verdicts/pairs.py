@@ -5,8 +5,8 @@ from itertools import combinations
 from typing import Any
 
 from unlearnbench.audits.roc import Part
-from unlearnbench.verdicts.audit import Trials, differences
-from unlearnbench.verdicts.inference import FEWEST, LEVEL, Estimate, Joint, combine, holm, ranks
+from unlearnbench.verdicts.audit import Trials, differences, scatter
+from unlearnbench.verdicts.inference import LEVEL, Estimate, Joint, combine, holm, ranks
 
 
 def compare_pairs(
@@ -20,7 +20,7 @@ def compare_pairs(
     rows of `Findings.pairs`: the one that looks nearer, the other, by how much nearer it is, in
     points, with an interval, and p before and after that adjustment. null: see `differences`.
     """
-    apart = differences(trials, retrain, null)
+    apart, retrains = differences(trials, retrain, null), scatter(trials, retrain, null)
     parts = {label: own for label, own in apart.items() if label in labels}
     far = {label: combine(list(own.values())).value for label, own in parts.items() if own}
     pairs: list[tuple[str, str, Estimate, float]] = []
@@ -28,9 +28,9 @@ def compare_pairs(
         nearer, farther = sorted(pair, key=lambda label: abs(far[label]))
         shared = [seeds for seeds in parts[nearer] if seeds in parts[farther]]
         if shared:
-            distance, p = _nearer([(parts[nearer][s], parts[farther][s]) for s in shared])
+            distance, p = _nearer([(parts[nearer][s], parts[farther][s]) for s in shared], retrains)
             pairs.append((nearer, farther, distance, p))
-    raw = [p if apart.sets >= FEWEST else 1.0 for _, _, apart, p in pairs]
+    raw = [p if apart.decides else 1.0 for _, _, apart, p in pairs]
     return [
         {"nearer": nearer, "farther": farther, "difference": apart.value}
         | {"sampling_error": apart.sampling, "seed_error": apart.seeds}
@@ -40,12 +40,14 @@ def compare_pairs(
     ]
 
 
-def _nearer(shared: Sequence[tuple[Part, Part]]) -> tuple[Estimate, float]:
+def _nearer(
+    shared: Sequence[tuple[Part, Part]], retrains: Sequence[float]
+) -> tuple[Estimate, float]:
     """Return by how much nearer the first of two rows is, and the p-value of its being so.
 
     The distance is taken with the signs that the two gaps seem to have.
     """
-    joint = Joint.of(shared)
+    joint = Joint.of(shared, retrains)
     a, b = joint.values
     side = 1.0 if b >= 0 else -1.0
     difference, total = joint.along(-1.0, 1.0), joint.along(1.0, 1.0)
