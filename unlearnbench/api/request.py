@@ -11,6 +11,8 @@ import tomli_w
 
 from unlearnbench import registry
 from unlearnbench.authoring import Method
+from unlearnbench.data import lists
+from unlearnbench.data.lists import Entries
 from unlearnbench.errors import UserError
 from unlearnbench.planning import reading, rows
 from unlearnbench.planning.benchmark import Benchmark
@@ -53,6 +55,10 @@ class Setup:
             reading.repeat(changed, seeds)
         return type(self)(changed)
 
+    def forgetting(self, file: str | Path | None) -> Self:
+        """Return a copy whose forget set is what a file names; None leaves it as it is."""
+        return self if file is None else self.set("forget.list", str(file))
+
     @property
     def benchmark(self) -> Benchmark:
         """The benchmark, checked. Raises UserError naming the key that is wrong."""
@@ -79,11 +85,15 @@ def benchmark(source: str | Path | Mapping[str, Any], *, seeds: int | None = Non
 
 @dataclass(frozen=True)
 class Asked:
-    """Hold which rows are wanted, the methods there are, and the benchmark with their settings."""
+    """Hold which rows are wanted, the methods there are, and the benchmark with their settings.
+
+    lists: what the forget list names, by its digest; nothing where there is none.
+    """
 
     raw: dict[str, Any]
     plugins: dict[str, Plugin]
     labels: list[str] | None
+    lists: Mapping[str, Entries]
 
 
 @dataclass(frozen=True)
@@ -135,7 +145,17 @@ class Request:
                 table = raw.setdefault("methods", {}).setdefault(label, {})
                 table |= {"method": name} | settings
         reading.change(raw, self.assignments, plugins)
-        return Asked(raw, plugins, None if self.methods is None else list(items))
+        labels = None if self.methods is None else list(items)
+        return Asked(raw, plugins, labels, _read_list(raw.get("forget")))
+
+
+def _read_list(forget: object) -> dict[str, Entries]:
+    """Read the list of a forget set, if it has one, and note its digest there."""
+    if not (isinstance(forget, dict) and isinstance(forget.get("list"), str)):
+        return {}
+    entries = lists.read_list(Path(forget["list"]))
+    forget["listed"] = lists.digest(entries)
+    return {forget["listed"]: entries}
 
 
 def _items(methods: Methods | None) -> dict[str, Item]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from unlearnbench import registry
+from unlearnbench.api.samples import FILE
 from unlearnbench.authoring import Method
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.collect import collect
@@ -126,6 +127,15 @@ class Results:
                     frames.append(run[RUN].to_dict() | {"curve": curve, "x": x, "value": values})
         frame = pd.DataFrame(frames).explode(["x", "value"], ignore_index=True)
         return frame.astype({"x": float, "value": float})
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """One row a sample: position in all files, part, number in the data set, file, label.
+
+        Empty where none was noted: only benchmarks with a list, or with named files, have it.
+        """
+        path = self.folder / FILE
+        return pd.read_csv(path) if path.is_file() else pd.DataFrame()
 
     @cached_property
     def conditions(self) -> list[Condition]:

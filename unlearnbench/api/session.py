@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnbench import registry
+from unlearnbench.api import samples
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
 from unlearnbench.api.results import Results, whole
@@ -101,6 +102,7 @@ def run(
     *,
     methods: Methods | None = None,
     seeds: int | None = None,
+    forget: str | Path | None = None,
     devices: str = "auto",
     jobs_per_device: int | None = None,
     plugins: Sequence[str | Path] = (),
@@ -119,14 +121,16 @@ def run(
 
     benchmark: a name, a TOML file, or what `ub.benchmark` returns; methods: names, files, classes
     and instances, all that the benchmark has if None, or a mapping from labels of rows to them;
-    seeds: how often everything is repeated; devices, jobs_per_device, timeout, budget, address: as
-    `Request` has them; data, results: folders; listener: hears what happens, None for a bar in a
-    notebook and silence elsewhere. A method that fails is in `results.findings.failures` and harms
-    no other. Raises UserError for what is unknown, wrong or not there, and if no run has finished.
+    seeds: how often everything is repeated; forget: a file that names the samples to be forgotten,
+    by number or file name, in the place of those that the benchmark draws; devices,
+    jobs_per_device, timeout, budget, address: as `Request` has them; data, results: folders;
+    listener: hears what happens, None for a bar in a notebook and silence elsewhere. A method that
+    fails is in `results.findings.failures` and harms no other. Raises UserError for what is
+    unknown, wrong or not there, and if no run has finished.
     """
     setup = benchmark if isinstance(benchmark, Setup) else read_benchmark(benchmark)
     request = Request(
-        setup.repeated(seeds),
+        setup.repeated(seeds).forgetting(forget),
         Path(data),
         Path(results),
         methods,
@@ -167,6 +171,8 @@ def make(
     before = housekeeping.remembered(store)
     merged = reading.merge(planned.benchmark, before) if before else planned.benchmark
     write_text(store.folder / "benchmark.toml", reading.as_toml(merged))
+    if data := samples.looked_up(request, planned.benchmark):
+        samples.note(store, data)
     made = not outlook.state.open or _work_off(request, planned, store, outlook, listener)
     return made and not outlook.state.failed
 
@@ -188,6 +194,7 @@ def begin(request: Request, listener: Listener, *, dry_run: bool = False) -> tup
     """Expand a request, as far as fits in the time given, and open the store of its results."""
     planned = prepare(request)
     store = Store((request.results / planned.benchmark.name).resolve())
+    samples.looked_up(request, planned.benchmark, fetch=not dry_run)
     if request.budget is not None:
         planned = within_budget(request, store, listener, dry_run=dry_run)
     return planned, store
@@ -203,7 +210,8 @@ def _work_off(
     # Workers find those that are shipped or installed by themselves.
     every = planned.plugins.values()
     added = tuple(one for one in every if one.entry is None and one.path.parent != here)
-    workplace, failed = Workplace(request.data.resolve(), added, request.profile), 0
+    root, failed = request.data.resolve(), 0
+    workplace = Workplace(root, added, request.profile, lists=request.asked.lists)
     with opened as workers:
         scheduler = Scheduler(
             planned.plan,

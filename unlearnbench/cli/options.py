@@ -37,6 +37,10 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting: salun.keep=0.3, recipe.epochs=5; repeatable."),
 ]
+Forget = Annotated[
+    Path | None,
+    typer.Option(help="Forget what this file names, numbers or file names: .txt, .csv or .npy."),
+]
 Devices = Annotated[str, typer.Option(help="auto, or names: cpu, cuda:0,cuda:1.")]
 JobsPerDevice = Annotated[
     str,
@@ -65,6 +69,7 @@ def requested(
     results: Path,
     *,
     seeds: int | None = None,
+    forget: Path | None = None,
     **more: Any,
 ) -> Request:
     """Put together what a command asks for; more: as `Request` has it."""
@@ -72,7 +77,7 @@ def requested(
 
     names = [name.strip() for name in (methods or "").split(",") if name.strip()]
     return request.Request(
-        request.benchmark(benchmark, seeds=seeds),
+        request.benchmark(benchmark, seeds=seeds).forgetting(forget),
         data,
         results,
         None if methods is None else names,

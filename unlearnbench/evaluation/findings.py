@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -164,8 +165,12 @@ class Condition:
     @property
     def heading(self) -> str:
         """Its name for people."""
-        kind = FORGOTTEN[self.benchmark.forget.kind]
-        text = f"{100 * self.fraction:g} % {kind}forgotten, {self.access} access"
+        forget = self.benchmark.forget
+        if forget.list:
+            what = f"the list {Path(forget.list).name} "
+        else:
+            what = f"{100 * self.fraction:g} % {FORGOTTEN[forget.kind]}"
+        text = f"{what}forgotten, {self.access} access"
         return text if self.benchmark.forget.requests == 1 else f"{text}, request {self.request}"
 
     @property

@@ -1,6 +1,7 @@
 """Make one model, and read its signals. Knows no terminal and no folder."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearnbench.registry import Plugin
@@ -11,10 +12,12 @@ class Workplace:
     """Hold what all runs have in common: where data are, which methods were added.
 
     profile: note where the time of each run goes, at the price of a device that waits after each
-    step; digest: that the data must have, those of earlier runs, None if there are none.
+    step; digest: that the data must have, those of earlier runs, None if there are none; lists:
+    what lists of samples name, by their digest.
     """
 
     data_root: Path
     plugins: tuple[Plugin, ...] = ()
     profile: bool = False
     digest: str | None = None
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from unlearnbench import registry
 from unlearnbench.authoring import Case, Method, ModelAudit, Task
+from unlearnbench.data.lists import positions
 from unlearnbench.data.prepare import Data, DataSpec, Images, Labels, draw_samples
 from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_member
 from unlearnbench.errors import DataError, MethodError
@@ -159,6 +160,7 @@ class Material:
     def __init__(self, spec: Spec, workplace: Workplace, device: torch.device) -> None:
         """Read the data. Raises DataError if they are not those of earlier runs."""
         self.spec, self.root, self.device = spec, workplace.data_root, device
+        self.lists = workplace.lists
         self.data = load_data(spec.data, self.root)  # pyright: ignore[reportArgumentType]
         if workplace.digest not in (None, self.data.digest):
             raise DataError(
@@ -172,14 +174,17 @@ class Material:
     @cached_property
     def indices(self) -> Indices | None:
         """The forget set; None if the run has none."""
-        if self.spec.split is None:
+        split = self.spec.split
+        if split is None:
             return None
+        listed = positions(self.lists[split.listed], self.data) if split.listed else None
         return cut(
-            self.spec.split,
+            split,
             self.data.labels,
             len(self.data.train[1]),
             subclasses=self.data.subclasses,
             order=lambda count: memorisation_order(self.spec.data, self.root, count),  # pyright: ignore[reportArgumentType]
+            listed=listed,
         )
 
     def about(self) -> dict[str, Any]:

@@ -21,6 +21,8 @@ TERMS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
 """The paper's four terms of the average gap."""
 
 
+WHOLE_SETS = ("class", "subclass", "list")
+"""Kinds of forget sets that may be forgotten whole."""
 BEFORE = "Its margin is of a file of 0.1.0, which asked for no reason."
 """What is said of how the margin was set in files of then."""
 
@@ -42,11 +44,26 @@ class Forget(Strict):
         description="first class (or subclass) forgotten; by the forget seed if absent",
     )
     requests: int = Field(default=1, ge=1, description="how many forget sets are sent in a row")
+    list: str | None = Field(
+        default=None,
+        description="file that names the samples: .csv, .txt or .npy of numbers or of file names",
+    )
+    listed: str | None = Field(default=None, description="digest of that list, as it was when read")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_list(cls, forget: object) -> object:
+        """Forget all of a list: whatever a base file has of fractions is not of it."""
+        if isinstance(forget, dict) and forget.get("list") is not None:
+            return forget | {"kind": "list", "fractions": [1.0], "requests": 1}
+        return forget
 
     @model_validator(mode="after")
     def _in_range(self) -> Self:
+        if self.kind == "list" and self.list is None:
+            raise ValueError('kind = "list" needs list = "FILE" beside it')
         for fraction in self.fractions:
-            if not (0 < fraction < 1 or (fraction == 1 and self.kind in ("class", "subclass"))):
+            if not (0 < fraction < 1 or (fraction == 1 and self.kind in WHOLE_SETS)):
                 raise ValueError(f"fraction {fraction:g} is outside (0, 1)")
             total = fraction * self.requests
             if self.kind.endswith("-memorised") and total >= 0.5:
@@ -359,6 +376,16 @@ class Benchmark(Strict):
         default_factory=list, description='rows, or tables of a paper such as "amun: Table 1"'
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_list(cls, raw: Any) -> Any:
+        """Give all repetitions one seed of forget sets where a list names the only one."""
+        match raw:
+            case {"forget": {"list": str()}, "seeds": {"forget": [first, *rest]}}:
+                alike = [first] * (1 + len(rest))
+                return raw | {"seeds": raw["seeds"] | {"forget": alike}}
+        return raw
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         metrics = [*self.gap_terms, *(name for row in self.published for name in row.values)]
@@ -385,6 +412,8 @@ class Benchmark(Strict):
             )
         if self.forget.requests > 1 and (self.swap or self.ulira.shadows):
             raise ValueError("swap and ulira need forget.requests = 1")
+        if self.ulira.shadows and self.forget.list:
+            raise ValueError("ulira draws forget sets of its own: it does not go with forget.list")
         if self.swap and self.forget.kind != "random":
             raise ValueError('swap needs forget.kind = "random"')
         return self

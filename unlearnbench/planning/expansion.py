@@ -185,7 +185,7 @@ class _Expansion:
         return self._shared_work[key]
 
     def _new_split(self, fraction: float, seed: int, request: int, swap: bool = False) -> Split:
-        shared = self.benchmark.forget.model_dump(exclude={"fractions"})
+        shared = self.benchmark.forget.model_dump(exclude={"fractions", "list"})
         return Split(**shared, fraction=fraction, seed=seed, request=request, swap=swap)
 
     def _cell(self, label: str, access: Access, split: Split, seeds: RunSeeds, run: str) -> Cell:

@@ -42,6 +42,8 @@ def read(path: Path) -> dict[str, Any]:
     for file in reversed(chain(path)):
         merged["name"] = path.stem  # never a base's own
         for key, value in _parsed(file).items():
+            if key == "forget" and isinstance(value, dict) and isinstance(value.get("list"), str):
+                value["list"] = str(file.parent / value["list"])
             part = isinstance(value, dict) and key not in WHOLE
             merged[key] = {**merged.get(key, {}), **value} if part else value
     merged.pop(BASED_ON, None)

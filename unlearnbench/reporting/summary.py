@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,8 @@ def _what(b: Benchmark) -> str:
         return f"of the {b.forget.kind} {which}"
     if b.forget.kind == "random":
         return "at random"
+    if b.forget.list is not None:
+        return f"of the list {Path(b.forget.list).name}"
     end = b.forget.kind.removesuffix("-memorised")
     return f"at random from twice as many that are {end} memorised (by their neighbours' labels)"
 
