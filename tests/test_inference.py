@@ -17,6 +17,7 @@ from unlearnbench.verdicts.verdict import judge_rows
 
 RNG = np.random.default_rng
 INDEX = np.arange(10)
+ALONE = Rule(1 / 3, {}, "retrain", "original", "", "rmia", one_set=True)
 
 
 def world(
@@ -93,7 +94,7 @@ def test_on_one_forget_set_what_is_retrained_is_rarely_called_different(models: 
 
         trials: dict[str, Runs] = {"retrain": {(1, r): model(0).part for r in range(4)}}
         trials |= {"original": {(1, 1, 1): model(3).part}, "alike": {(1, 1, 1): model(0).part}}
-        found = look_for("rmia", trials, Rule(1 / 3, {}, "retrain", "original", "", "rmia"))
+        found = look_for("rmia", trials, ALONE)
         wrong += found["alike"].p < 0.05
         shown += found["original"].p < 0.05
     assert wrong / rounds <= 0.05 + 2.4 * np.sqrt(0.05 * 0.95 / rounds)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +14,7 @@ from unlearnbench.authoring import Method
 from unlearnbench.data import lists
 from unlearnbench.data.lists import Entries
 from unlearnbench.errors import UserError
+from unlearnbench.execution import GivenFile
 from unlearnbench.planning import reading, rows
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned, expand
@@ -104,7 +105,7 @@ class Request:
     devices: "auto", or names separated by commas; jobs_per_device: None on the CPU for one a core,
     on a GPU for what fits; timeout: seconds that a run may take; budget: seconds for as many whole
     repetitions as fit; address: of a Dask scheduler, None for this machine; keep_weights: of
-    unlearned models too.
+    unlearned models too; given: files of models made elsewhere, by their digest.
     """
 
     setup: Setup
@@ -122,6 +123,7 @@ class Request:
     address: str | None = None
     profile: bool = False
     keep_weights: bool = False
+    given: Mapping[str, GivenFile] = field(default_factory=dict)
 
     @cached_property
     def placement(self) -> Placement:

@@ -211,7 +211,8 @@ def _work_off(
     every = planned.plugins.values()
     added = tuple(one for one in every if one.entry is None and one.path.parent != here)
     root, failed = request.data.resolve(), 0
-    workplace = Workplace(root, added, request.profile, lists=request.asked.lists)
+    lists, given = request.asked.lists, request.given
+    workplace = Workplace(root, added, request.profile, lists=lists, given=given)
     with opened as workers:
         scheduler = Scheduler(
             planned.plan,

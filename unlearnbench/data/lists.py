@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ COLUMNS = ("id", "ids", "index", "file", "files", "filename", "file_name", "name
 """What the column of a table may be called."""
 FEW = 5
 """How many entries an error names."""
+NUMBER = re.compile(r"(test:)?\d+")
 HOW = "Give numbers (samples of the training set, from 0) or names of files, one a line."
 
 
@@ -72,21 +74,22 @@ def digest(entries: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(entries)).encode()).hexdigest()[:16]
 
 
-def positions(entries: Sequence[str], data: Data, count: int | None = None) -> Index:
+def positions(entries: Sequence[str], data: Data, *, everywhere: bool = False) -> Index:
     """Return where the samples of a list are in the pool, sorted: int64 [n].
 
-    Numbers count the samples of the source's training part, from 0; names are files as the source
-    has them, with or without the part's own folder before them, or without any where no other file
-    is called so. count: the first so many of the pool are looked through, by default the training
-    set. Raises DataError naming what is not found there.
+    Numbers count the samples of the source's training part, from 0, and with "test:" before them
+    those of its test part; names are files as the source has them, with or without the part's own
+    folder before them, or without any where no other file is called so. everywhere: not only among
+    the training samples. Raises DataError naming what is not found.
     """
-    count = len(data.train[1]) if count is None else count
-    own = ~data.of_test[:count]
-    numbers = dict(zip(data.ids[:count][own].tolist(), np.flatnonzero(own).tolist(), strict=True))
-    if all(entry.isdecimal() for entry in entries):
-        places = {entry: numbers.get(int(entry)) for entry in entries}
+    count = len(data.labels) if everywhere else len(data.train[1])
+    if all(NUMBER.fullmatch(entry) for entry in entries):
+        parts = np.where(data.of_test[:count], "test:", "").tolist()
+        drawn = zip(parts, data.ids[:count].tolist(), strict=True)
+        numbers = {f"{part}{number}": place for place, (part, number) in enumerate(drawn)}
+        places = {entry: numbers.get(re.sub(r"\b0+(?=\d)", "", entry)) for entry in entries}
     elif data.names is None:
-        first = next(entry for entry in entries if not entry.isdecimal())
+        first = next(entry for entry in entries if not NUMBER.fullmatch(entry))
         raise DataError(f"'{first}' is listed, but samples of this data set have no names.", HOW)
     else:
         known = _by_name(data.names[:count])
@@ -97,8 +100,8 @@ def positions(entries: Sequence[str], data: Data, count: int | None = None) -> I
     if lost:
         some = ", ".join(lost[:FEW]) + (", ..." if lost[FEW:] else "")
         raise DataError(
-            f"{len(lost)} of {len(places)} listed samples are not among the {count:,} training"
-            f" samples that the benchmark draws: {some}.",
+            f"{len(lost)} of {len(places)} listed samples are not among the {count:,}"
+            f"{'' if everywhere else ' training'} samples that the benchmark draws: {some}.",
             f"{HOW} The benchmark draws all where [data] has no train.",
         )
     return np.unique(np.array(list(places.values()), dtype=np.int64))

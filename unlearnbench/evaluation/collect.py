@@ -102,6 +102,8 @@ def stale_runs(planned: Planned, store: Store, records: Records | None = None) -
     methods = {node.spec.method for node in plan.nodes.values() if node.spec.method}
     codes = {method: Code.of_method(everything[method]) for method in methods}
     audit_codes = {name: Code.of_audit(audits[name]) for name in asked.model_audits}
+    if asked.outputs_only:  # there is nothing here that they were made by
+        return {}
     data = registry.get(registry.find("datasets"), "dataset", asked.data.name)
     model = registry.get(registry.find("models"), "model", asked.model)
     now = {
@@ -208,7 +210,8 @@ def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.Data
         row = run_columns(cell) | {"forget_seed": evaluated.forget_seed}
         row |= {"no_op": evaluated.no_op} | evaluated.values
         row |= {f"auc: {name}": found.part.value for name, found in evaluated.attacks.items()}
-        row |= {cost.name: cost.function(records[cell.run]) for cost in of_type(OfRecord)}
+        costs = {cost.name: cost.function(records[cell.run]) for cost in of_type(OfRecord)}
+        row |= {name: np.nan if value is None else value for name, value in costs.items()}
         for audit, again in measured.audited.items():
             if found := again.get(replace(cell, run="")):
                 row |= {f"{audit}: {name}": found.values.get(name) for name in AGAIN}

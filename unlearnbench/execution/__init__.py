@@ -8,12 +8,23 @@ from unlearnbench.registry import Plugin
 
 
 @dataclass(frozen=True)
+class GivenFile:
+    """Name a file of weights that were made elsewhere.
+
+    members: of a reference, what names the samples that it was trained on, test samples too.
+    """
+
+    path: Path
+    members: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Workplace:
     """Hold what all runs have in common: where data are, which methods were added.
 
     profile: note where the time of each run goes, at the price of a device that waits after each
     step; digest: that the data must have, those of earlier runs, None if there are none; lists:
-    what lists of samples name, by their digest.
+    what lists of samples name, by their digest; given: files of models made elsewhere, by theirs.
     """
 
     data_root: Path
@@ -21,3 +32,4 @@ class Workplace:
     profile: bool = False
     digest: str | None = None
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    given: Mapping[str, GivenFile] = field(default_factory=dict)

@@ -20,7 +20,8 @@ from unlearnbench.data.lists import positions
 from unlearnbench.data.prepare import Data, DataSpec, Images, Labels, draw_samples
 from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_member
 from unlearnbench.errors import DataError, MethodError
-from unlearnbench.execution import Workplace
+from unlearnbench.execution import GivenFile, Workplace
+from unlearnbench.execution.checkpoint import load_into, read_state
 from unlearnbench.execution.signals import finite, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
 from unlearnbench.planning.plan import Spec
@@ -160,7 +161,7 @@ class Material:
     def __init__(self, spec: Spec, workplace: Workplace, device: torch.device) -> None:
         """Read the data. Raises DataError if they are not those of earlier runs."""
         self.spec, self.root, self.device = spec, workplace.data_root, device
-        self.lists = workplace.lists
+        self.lists, self.files = workplace.lists, workplace.given
         self.data = load_data(spec.data, self.root)  # pyright: ignore[reportArgumentType]
         if workplace.digest not in (None, self.data.digest):
             raise DataError(
@@ -208,6 +209,9 @@ class Material:
                 member[np.concatenate((indices.forget, indices.earlier))] = True
         elif spec.kind == "original":
             member[: len(self.data.train[1])] = True
+        elif spec.given is not None:
+            listed = self.file.members or ()
+            member[positions(listed, self.data, everywhere=True)] = True
         else:
             member = reference_member(len(member), cast("int", spec.member), spec.seed)
         return member
@@ -228,6 +232,10 @@ class Material:
     ) -> nn.Module | NDArray[np.float32] | dict[str, Tensor]:
         """Return a model, the logits that an audit comes to, or the tensors of shared work."""
         spec, indices = self.spec, self.indices
+        if spec.given is not None:
+            model = self.model(spec.seed)
+            load_into(model, read_state(self.file.path), self.file.path)
+            return model
         if plugin is None or indices is None:
             world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
             seed = seed_for(spec.seed, spec.kind, spec.member or world)
@@ -244,6 +252,17 @@ class Material:
             return self.unlearn(method, task, weights, recorder)
         with recorder.timed("total", self.device):
             return shared_by(method, task)
+
+    @property
+    def file(self) -> GivenFile:
+        """The file that a model made elsewhere is from. Raises DataError if none is named now."""
+        digest = str(self.spec.given)
+        if digest not in self.files:
+            raise DataError(
+                "A model that was made elsewhere cannot be made here.",
+                "Type the audit again, with all of its files.",
+            )
+        return self.files[digest]
 
     def stored(self, model_id: str | None, seed: int, weights: Weights) -> nn.Module:
         """Load a model by its id; without one, draw its weights from `seed`."""

@@ -12,6 +12,7 @@ from unlearnbench.data.prepare import DataSpec
 from unlearnbench.data.splits import SplitKind
 from unlearnbench.errors import unknown
 from unlearnbench.metrics.metric import METRICS
+from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import Access
 from unlearnbench.recipe import Recipe, Strict
 from unlearnbench.registry import shipped
@@ -343,6 +344,9 @@ class Benchmark(Strict):
     curves: bool = Field(
         default=False, description="note accuracies after each epoch of unlearning"
     )
+    given: Given | None = Field(
+        default=None, description="Models made elsewhere, of which this is an audit."
+    )
     swap: bool = Field(
         default=False, description="run all again with forget and test samples exchanged"
     )
@@ -376,6 +380,19 @@ class Benchmark(Strict):
         default_factory=list, description='rows, or tables of a paper such as "amun: Table 1"'
     )
 
+    @property
+    def held_out(self) -> bool:
+        """Whether the last retrain of each forget set is judged apart, and no yardstick.
+
+        That of an audit needs three: their scatter is all that says what is chance.
+        """
+        return self.seeds.retrains >= (4 if self.given else 3)
+
+    @property
+    def outputs_only(self) -> bool:
+        """Whether all that is known of the models is their outputs."""
+        return self.given is not None and self.given.outputs
+
     @model_validator(mode="before")
     @classmethod
     def _one_list(cls, raw: Any) -> Any:
@@ -404,7 +421,8 @@ class Benchmark(Strict):
                 f"headline = '{self.headline}' does not score all samples, so there is no FR AUC:"
                 f" set it to another attack, such as {HEADLINE} or loss"
             )
-        if not self.references.count and ATTACKS[self.headline].references:
+        counted = self.references.count or (self.given and self.given.references)
+        if not counted and ATTACKS[self.headline].references:
             alone = [name for name in HEADLINES if not ATTACKS[name].references]
             raise ValueError(
                 f"headline = '{self.headline}' needs reference models: set references.count to 2 or"

@@ -11,6 +11,7 @@ from unlearnbench.data.splits import Split
 from unlearnbench.errors import unknown
 from unlearnbench.planning import plan as graph
 from unlearnbench.planning.benchmark import Benchmark, Row
+from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Access, Cell, Plan
 from unlearnbench.planning.rows import (
     Entrant,
@@ -45,8 +46,10 @@ def expand(
     table needs.
     keep_weights: of the models in the tables, beside those that others begin with.
     """
-    data = registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
-    registry.require_side(benchmark.model, benchmark.data.size or constant(data.source(), "SIDE"))
+    if not benchmark.outputs_only:
+        data = registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
+        side = benchmark.data.size or constant(data.source(), "SIDE")
+        registry.require_side(benchmark.model, side)
     plan = _Expansion(benchmark, plugins).plan
     if keep_weights:
         for run in {cell.run for cell in plan.cells}:
@@ -69,21 +72,31 @@ class _Expansion:
         axes = (seeds.originals, seeds.forget, seeds.runs)
         paired = zip(*axes, strict=True) if seeds.pairing == "zip" else product(*axes)
         self.paired: list[RunSeeds] = list(paired)
-        for seed in seeds.originals:
+        self.given = benchmark.given
+        for seed in seeds.originals if self.has_original else ():
             self._original(seed)
         self.plan.references = [
+            self._add("reference", kind="reference", seed=bank.seed, member=place, given=one.digest)
+            for place, one in enumerate(self.given.references if self.given else ())
+        ]
+        self.plan.references += [
             self._add("reference", kind="reference", seed=bank.seed, member=member)
             for member in range(bank.count)
         ]
         self.rows = list(entrants(benchmark, plugins))
+        if self.given:
+            self._add_given(self.given)
+            self.rows = [row for row in self.rows if row.label != RETRAIN]
         self.controls = controls() if benchmark.controls else {}
         self.rows += [entrant(name, Row(method=name), known) for name in self.controls]
         self._at_first = {row.label: at_first(row, plugins) for row in self.rows}
         for row in sorted(self.rows, key=lambda row: row.method.starts_from_original):
             for access in self._accesses(row):
                 self._add_row(row, access)
-        self._add_original_cells()
-        order = [ORIGINAL, RETRAIN, HELD_OUT, *(row.label for row in self.rows)]
+        if self.has_original:
+            self._add_original_cells()
+        order = [ORIGINAL, RETRAIN, HELD_OUT, *(self.given.unlearned if self.given else ())]
+        order += [row.label for row in self.rows]
         self.plan.cells.sort(key=lambda cell: order.index(cell.label))
         for name, audit in model_audits(benchmark).items():
             self.plan.audited[name] = self._audited(name, audit)
@@ -91,6 +104,32 @@ class _Expansion:
             self._add_swapped()
         if benchmark.ulira.shadows:
             self._add_shadows()
+
+    @property
+    def has_original(self) -> bool:
+        """Whether there are originals: not in every audit of models made elsewhere."""
+        return self.given is None or self.given.original is not None
+
+    def _add_given(self, given: Given) -> None:
+        """Add models made elsewhere, and retrains that are made here; all are of one forget set."""
+        fraction = self.benchmark.forget.fractions[0]
+        seed, forget = (self.benchmark.seeds.originals[0], self.benchmark.seeds.forget[0])
+        split = self._split(fraction, forget, 1)
+        original = self._original(seed) if given.original else None
+        made: dict[str, Any] = {"kind": "unlearn", "split": split}
+        for label, models in given.unlearned.items():
+            for number, model in enumerate(models, start=1):
+                own = made | {"given": model.digest, "original": original, "start": original}
+                run = self._add(label, seed=number, **own)
+                seeds = seed, forget, number
+                self.plan.cells.append(self._cell(label, "full", split, seeds, run))
+        for number in range(1, given.every_retrain + 1):
+            from_elsewhere = given.retrains[number - 1 : number]
+            digest = from_elsewhere[0].digest if from_elsewhere else None
+            run = self._add(RETRAIN, seed=number, method=RETRAIN, given=digest, **made)
+            held_out = self.benchmark.held_out and number == given.every_retrain
+            label = HELD_OUT if held_out else RETRAIN
+            self.plan.cells.append(self._cell(label, "full", split, (forget, number), run))
 
     def _accesses(self, row: Entrant) -> list[Access]:
         """List the accesses a row is run under, noting those it is skipped under."""
@@ -111,7 +150,10 @@ class _Expansion:
     def _original(self, seed: int, suffix: str = "", world: Split | None = None) -> str:
         """Add an original once, of the training set or of a world that a split describes."""
         if (seed, world) not in self._originals:
-            made = self._add(ORIGINAL + suffix, True, kind="original", seed=seed, split=world)
+            own: dict[str, Any] = {"seed": seed, "split": world}
+            if self.given and self.given.original:
+                own["given"] = self.given.original.digest
+            made = self._add(ORIGINAL + suffix, True, kind="original", **own)
             self._originals[seed, world] = made
         return self._originals[seed, world]
 
@@ -208,7 +250,8 @@ class _Expansion:
             some = set([*dict.fromkeys(seeds.forget)][: self.controls[row.label].sets])
             repetitions = [drawn for drawn in repetitions if drawn[-2] in some]
         for fraction, drawn in product(forget.fractions, repetitions):
-            held_out = row.label == RETRAIN and drawn[-1] == seeds.retrains >= 3
+            last = row.label == RETRAIN and drawn[-1] == seeds.retrains
+            held_out = last and self.benchmark.held_out
             start = None
             for request in range(1, forget.requests + 1):
                 split = self._split(fraction, drawn[-2], request)

@@ -136,7 +136,7 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
     counted = ", ".join(f"{count:,} {name}" for name, count in sizes.items() if count)
     shares = " and ".join(f"{100 * fraction:g} %" for fraction in b.forget.fractions)
     rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
-    held = "; the last of them is held out and judged apart" if seeds.retrains > 2 else ""
+    held = "; the last of them is held out and judged apart" if b.held_out else ""
     tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.words.items())
     recipe = flat(b.recipe.model_dump(exclude_none=True))
     enough = dict.fromkeys(references_said(one)[1] for one in findings.conditions)
@@ -219,11 +219,11 @@ def of_condition(condition: Condition) -> Iterator[str]:
             yield f"{verdict.label} is not ranked: {verdict.flags}."
     tested = [verdict for verdict in compared if verdict.gap is not None]
     most, retrains = max((verdict.sets for verdict in tested), default=FEWEST), 0
-    if most == 1:
+    if len(set(condition.benchmark.seeds.forget)) == 1:
         retrains = int((condition.every_run["label"] == RETRAIN).sum())
         yield (
-            f"one forget set: verdicts are about it and these models alone. What is chance is known"
-            f" from {retrains} retrained models."
+            "one forget set: verdicts are about it and these models alone. What is chance is known"
+            f" from {retrains} of the models retrained without it."
         )
     if max(most, retrains) < FEWEST:
         few = "fewer than three forget sets, and no three retrains of a single one"

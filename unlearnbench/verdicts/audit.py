@@ -140,7 +140,8 @@ class Rule:
     share: of the original's gap under an audit that counts; margins: by audit, in points, in its
     place; retrain, original, held_out: labels of the yardstick, of what leaks, and of the retrain
     that is judged as a method is; headline: the audit that must have power for "equivalent";
-    relearning: whether models are asked to relearn, which then must have power too.
+    relearning: whether models are asked to relearn, which then must have power too; one_set:
+    whether there is but one forget set, by intent: then retrains say what is chance.
     """
 
     share: float
@@ -150,6 +151,7 @@ class Rule:
     held_out: str
     headline: str
     relearning: bool = True
+    one_set: bool = False
 
 
 def differences(
@@ -185,13 +187,11 @@ def differences(
 
 
 def scatter(trials: Trials, retrain: str, null: float | None = None) -> list[float]:
-    """Return what an audit finds of each retrain, where all runs of a row are on one forget set.
+    """Return what an audit finds of each retrain, of which there is but one forget set.
 
-    Nothing where they are on several, whose own scatter counts, or where no retrain is compared.
+    Nothing where no retrain is compared with.
     """
-    parts = trials.get(retrain, {}).values()
-    alone = null is None and len({part.forget_set for part in parts}) == 1
-    return [part.value for part in parts] if alone else []
+    return [part.value for part in trials.get(retrain, {}).values()] if null is None else []
 
 
 def _with_originals(own: Runs, originals: Runs) -> list[tuple[Part, Part]]:
@@ -218,7 +218,8 @@ def look_for(
 ) -> dict[str, Finding]:
     """Return what an audit finds of every row that has retrains to be compared with, by label."""
     apart = differences(trials, rule.retrain, null)
-    originals, retrains = apart.get(rule.original, {}), scatter(trials, rule.retrain, null)
+    originals = apart.get(rule.original, {})
+    retrains = scatter(trials, rule.retrain, null) if rule.one_set else []
     margin, found = rule.margins.get(audit), {}
     for label, own in apart.items():
         paired = _with_originals(own, originals)

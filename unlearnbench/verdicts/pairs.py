@@ -10,7 +10,12 @@ from unlearnbench.verdicts.inference import LEVEL, Estimate, Joint, combine, hol
 
 
 def compare_pairs(
-    trials: Trials, retrain: str, labels: Sequence[str], null: float | None = None
+    trials: Trials,
+    retrain: str,
+    labels: Sequence[str],
+    null: float | None = None,
+    *,
+    one_set: bool = False,
 ) -> list[dict[str, Any]]:
     """Compare rows in pairs on the runs and samples they share, by their distance to retrain.
 
@@ -18,9 +23,11 @@ def compare_pairs(
     sign: |b| > |a| says just that, whichever side of retrain the two are on. The p-value of a pair
     is the larger of the two (intersection-union), Holm-adjusted for the number of pairs. Returns
     rows of `Findings.pairs`: the one that looks nearer, the other, by how much nearer it is, in
-    points, with an interval, and p before and after that adjustment. null: see `differences`.
+    points, with an interval, and p before and after that adjustment. null: see `differences`;
+    one_set: see `Rule`.
     """
-    apart, retrains = differences(trials, retrain, null), scatter(trials, retrain, null)
+    apart = differences(trials, retrain, null)
+    retrains = scatter(trials, retrain, null) if one_set else []
     parts = {label: own for label, own in apart.items() if label in labels}
     far = {label: combine(list(own.values())).value for label, own in parts.items() if own}
     pairs: list[tuple[str, str, Estimate, float]] = []
