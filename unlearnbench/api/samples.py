@@ -2,12 +2,11 @@
 
 import pandas as pd
 
-from unlearnbench import registry
+from unlearnbench import files, registry
 from unlearnbench.api.request import Request
 from unlearnbench.data import lists
 from unlearnbench.data.prepare import Data, draw_samples
 from unlearnbench.errors import DataError
-from unlearnbench.files import write
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.storage.store import Store
 
@@ -38,8 +37,12 @@ def looked_up(request: Request, benchmark: Benchmark, *, fetch: bool = True) -> 
 
 def note(store: Store, data: Data) -> None:
     """Write beside results which sample of the data set each position in their files is."""
-    frame = table(data)
-    write(store.folder / FILE, lambda draft: frame.to_csv(draft, index=False))
+    write(store, table(data))
+
+
+def write(store: Store, frame: pd.DataFrame) -> None:
+    """Write such a table."""
+    files.write(store.folder / FILE, lambda draft: frame.to_csv(draft, index=False))
 
 
 def table(data: Data) -> pd.DataFrame:

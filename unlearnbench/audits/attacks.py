@@ -218,6 +218,29 @@ SHOWN = [name for name in ATTACKS if name != "rmia-clamped"]
 """The attacks of a benchmark that names none."""
 
 
+OFFLINE, ALONE = "rmia-offline", "loss"
+"""The headline attack where references are not of halves, and where there are none."""
+
+
+def usable(raw: Mapping[str, Any], *, references: bool, online: bool) -> dict[str, Any]:
+    """Return the headline attack and the attacks of a benchmark, those that are not possible out.
+
+    references: whether there are any; online: whether each sample is in half of them.
+    """
+    possible = [
+        name
+        for name, attack in ATTACKS.items()
+        if (references or not attack.references) and (online or not attack.online)
+    ]
+    headline = raw.get("headline", HEADLINE)
+    instead = OFFLINE if references else ALONE
+    shown = [name for name in raw.get("attacks", SHOWN) if name in possible]
+    return {
+        "headline": headline if headline in possible else instead,
+        "attacks": shown or [instead],
+    }
+
+
 def score(name: str, view: View, references: ReferenceModels | None) -> Floats:
     """Return an attack's membership scores of the pool, [n]; higher is likelier a member."""
     return ATTACKS[name].score(view, references)

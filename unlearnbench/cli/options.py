@@ -41,6 +41,17 @@ Forget = Annotated[
     Path | None,
     typer.Option(help="Forget what this file names, numbers or file names: .txt, .csv or .npy."),
 ]
+OwnBenchmark = Annotated[
+    str | None, typer.Option(help="A benchmark, by name or file, that says data, model and recipe.")
+]
+OwnModel = Annotated[str | None, typer.Option(help="What the weights are of, by name.")]
+OwnDataset = Annotated[
+    str | None, typer.Option(help="What it was trained on, by name; folder if absent.")
+]
+OwnPath = Annotated[
+    str | None, typer.Option(help="Folder of the images, below --data (data set folder).")
+]
+OwnName = Annotated[str | None, typer.Option(help="Name of the folders of results and report.")]
 Devices = Annotated[str, typer.Option(help="auto, or names: cpu, cuda:0,cuda:1.")]
 JobsPerDevice = Annotated[
     str,

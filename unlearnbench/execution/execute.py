@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from unlearnbench.execution import GivenFile, Workplace
 from unlearnbench.execution.checkpoint import load_into, read_state
 from unlearnbench.execution.signals import finite, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
+from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import Spec
 from unlearnbench.planning.sources import Code
 from unlearnbench.recipe import Recipe
@@ -153,6 +154,28 @@ def warm(
     """Warm this process up for runs of one kind, before the first of them is timed."""
     channels, _, side = image
     warm_up(build_model(architecture, 0, classes, channels, side).to(device), image, recipe)
+
+
+def members_of_files(
+    benchmark: Benchmark, root: Path, files: Sequence[GivenFile]
+) -> NDArray[np.bool_]:
+    """Return which samples of the pool references made elsewhere were trained on, bool [k, n].
+
+    All files are tried: raises UserError for the first that cannot be used.
+    """
+    spec = benchmark.data
+    registry.source(spec, root).fetch()
+    data = load_data(spec, root)  # pyright: ignore[reportArgumentType]
+    _, channels, _, side = data.train[0].shape
+    registry.require_side(benchmark.model, side)
+    model = build_model(benchmark.model, 0, data.classes, channels, side)
+    trained = []
+    for file in files:
+        load_into(model, read_state(file.path), file.path)
+        if file.members is not None:
+            listed = positions(file.members, data, everywhere=True)
+            trained.append(np.isin(np.arange(len(data.labels)), listed))
+    return np.array(trained, dtype=np.bool_)
 
 
 class Material:

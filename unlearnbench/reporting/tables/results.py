@@ -194,8 +194,10 @@ def distance_table(condition: Condition) -> Table:
 
 
 @register("cost", "Cost", place=80)
-def cost_table(condition: Condition) -> Table:
-    """Show time, its largest part, gradients and memory of every row."""
+def cost_table(condition: Condition) -> Table | None:
+    """Show time, its largest part, gradients and memory of every row, if any was made here."""
+    if condition.runs["seconds"].isna().all():
+        return None
     frame = by_label(condition, ["seconds", "time_ratio", "gradients"], band=False)
     frame["memory"] = frame["label"].map(condition.runs.groupby("label")["memory"].max())
     parts = [_largest_part(condition.details(label)) for label in frame["label"]]
@@ -222,7 +224,7 @@ def cost_table(condition: Condition) -> Table:
 def _largest_part(details: list[dict[str, Any]]) -> tuple[str | None, float | None]:
     """Return what takes most of the time beside training (a search, a mask), and its share."""
     seconds = pd.DataFrame([detail["seconds"] for detail in details]).sum()
-    total = seconds.pop("total")
+    total = seconds.pop("total") if "total" in seconds else 0.0
     if seconds.empty or not total:
         return None, None
     return str(seconds.idxmax()), 100 * float(seconds.max()) / total
