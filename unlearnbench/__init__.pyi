@@ -1,3 +1,6 @@
+from .api.apply import Applied as Applied
+from .api.apply import apply as apply
+from .api.audit import audit as audit
 from .api.reports import Review as Review
 from .api.reports import compare as compare
 from .api.reports import rank as rank

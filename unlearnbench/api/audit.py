@@ -124,11 +124,14 @@ def _paths(files: Files) -> list[Path]:
     return [Path(files)] if isinstance(files, (str, Path)) else [Path(file) for file in files]
 
 
-def by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
-    """Label unlearned models by their files' names. Raises UserError where two are called alike."""
+def by_stem(paths: Iterable[Path], others: Iterable[str] = ()) -> dict[str, list[Path]]:
+    """Label unlearned models by their files' names.
+
+    Raises UserError where two are called alike, or one as a role or one of `others`.
+    """
     files: dict[str, list[Path]] = {}
     for path in paths:
-        if path.stem in files or path.stem in ROLES:
+        if path.stem in {*files, *ROLES, *others}:
             raise UserError(
                 f"{path} cannot be the row '{path.stem}', which is taken.",
                 "Give it a label: --unlearned LABEL=FILE.",
@@ -146,7 +149,7 @@ def follow(asked: Audit, results: str | Path, listener: Listener) -> Results:
         return whole(
             measured(asked.files, asked.parts, asked.name or "audit", title, Path(results))
         )
-    given, files = _given(asked)
+    given, files = given_files(asked.files, asked.train_retrains)
     setup = asked.own.setup("audit", asked.name, title)
     raw = setup.raw | {"given": given.model_dump(mode="json", exclude_none=True)}
     raw["seeds"] = raw["seeds"] | {"retrains": max(given.every_retrain, 1)}
@@ -159,7 +162,7 @@ def follow(asked: Audit, results: str | Path, listener: Listener) -> Results:
         return asked.own.request(Setup(raw | shown), results, **more)
 
     # Which attacks there are rests on what references were trained on, which only the data tell.
-    online = _tried(request(references=False, online=False), files) is not False
+    online = try_files(request(references=False, online=False), files) is not False
     references = bool(given.references or asked.train_references)
     made = request(references=references, online=online)
     planned = prepare(made)
@@ -168,8 +171,13 @@ def follow(asked: Audit, results: str | Path, listener: Listener) -> Results:
     return whole(Results(collect(planned, store), store.folder))
 
 
-def _given(asked: Audit) -> tuple[Given, dict[str, GivenFile]]:
-    """Tell files by what is in them; a reference also by what it was trained on."""
+def given_files(
+    files: Mapping[str, Sequence[Path]], train_retrains: int = 0
+) -> tuple[Given, dict[str, GivenFile]]:
+    """Tell files by what is in them, and a reference also by what it was trained on.
+
+    files: by role or label. Returns also which file each digest stands for.
+    """
     named: dict[str, GivenFile] = {}
 
     def told(path: Path, members: lists.Entries | None = None) -> GivenModel:
@@ -180,16 +188,19 @@ def _given(asked: Audit) -> tuple[Given, dict[str, GivenFile]]:
         named[which] = GivenFile(path.resolve(), members)
         return GivenModel(file=path.name, digest=which)
 
-    originals = [told(path) for path in asked.files.get(ORIGINAL, ())]
+    originals = [told(path) for path in files.get(ORIGINAL, ())]
     if len(originals) > 1:
         raise UserError("An audit has one original.", "Audit models of another one by themselves.")
-    references = [told(path, _members(path)) for path in asked.files.get(REFERENCE, ())]
     given = Given(
         original=originals[0] if originals else None,
-        unlearned={label: [told(path) for path in asked.files[label]] for label in asked.labels},
-        retrains=[told(path) for path in asked.files.get(RETRAIN, ())],
-        references=references,
-        trained_retrains=asked.train_retrains,
+        unlearned={
+            label: [told(path) for path in of_row]
+            for label, of_row in files.items()
+            if label not in ROLES
+        },
+        retrains=[told(path) for path in files.get(RETRAIN, ())],
+        references=[told(path, _members(path)) for path in files.get(REFERENCE, ())],
+        trained_retrains=train_retrains,
     )
     return given, named
 
@@ -207,7 +218,7 @@ def _members(path: Path) -> lists.Entries:
     return lists.read_list(found[0])
 
 
-def _tried(request: Request, files: Mapping[str, GivenFile]) -> bool | None:
+def try_files(request: Request, files: Mapping[str, GivenFile]) -> bool | None:
     """Try all files before anything is made; say whether each sample is in half of references.
 
     None without given references. Raises UserError for the first file that cannot be used.

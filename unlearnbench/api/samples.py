@@ -14,12 +14,12 @@ FILE = "samples.csv"
 
 
 def looked_up(request: Request, benchmark: Benchmark, *, fetch: bool = True) -> Data | None:
-    """Return the data of a benchmark that has a list, having looked its samples up; else None.
+    """Return the data of a benchmark that has a list, having looked its samples up.
 
-    Raises DataError naming samples that are not there. fetch: get the data first; without, None
-    where they are not there either.
+    Also those of models made elsewhere; else None. Raises DataError naming samples that are not
+    there. fetch: get the data first; without, None where they are not there either.
     """
-    if not request.asked.lists:
+    if not request.asked.lists and not request.given:
         return None
     source = registry.source(benchmark.data, request.data)
     try:

@@ -86,10 +86,13 @@ def audit(
     files |= {RETRAIN: retrain or [], REFERENCE: reference or []}
     for role, file in _labelled(logits or []):
         files.setdefault(role or file.stem, []).append(file)
-    for label, file in _labelled(unlearned or []):
+    audited = _labelled(unlearned or [])
+    for label, file in audited:
         if label in library.ROLES:
             raise UserError(f"No model to audit can be called '{label}'.", "Give another label.")
-        files.setdefault(label or file.stem, []).append(file)
+        if label:
+            files.setdefault(label, []).append(file)
+    files |= library.by_stem((file for label, file in audited if not label), files)
     own = Own(benchmark, model, dataset, path, forget, plugin or [], set_ or [], data)
     parts = Parts(forget, retain, test, labels)
     trained = train_retrains, train_references

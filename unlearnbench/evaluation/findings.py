@@ -359,6 +359,8 @@ class Condition:
         That is label, what must come out, and problems; none: it came out.
         """
         outcomes = []
+        if RETRAIN not in self.verdicts():  # by which all of them are measured
+            return []
         for label, expected in (EXPECTED | self.findings.controls).items():
             if main := self.verdicts().get(label):
                 made = {name: self.verdicts(name).get(label) for name in self.attacks}

@@ -8,7 +8,7 @@ from typing import Any
 from unlearnbench import registry
 from unlearnbench.authoring import ModelAudit
 from unlearnbench.data.splits import Split
-from unlearnbench.errors import unknown
+from unlearnbench.errors import UserError, unknown
 from unlearnbench.planning import plan as graph
 from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.given import Given
@@ -162,6 +162,11 @@ class _Expansion:
 
         The next one of the benchmark, which it has anyway, or one more where it has only one.
         """
+        if self.given:
+            raise UserError(
+                "This method needs a second original, and models made elsewhere have one.",
+                "Take another method, or other settings of it.",
+            )
         seeds = self.benchmark.seeds.originals
         following = dict(zip(seeds, [*seeds[1:], seeds[0]], strict=True)).get(seed, seed)
         return self._original(following if following != seed else seed + 1, " (other)", world)

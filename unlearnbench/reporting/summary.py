@@ -15,6 +15,7 @@ from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import as_rows, flat
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark, End
+from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.outcome import outcome
 from unlearnbench.reporting.tables.papers import claims_tables
@@ -143,6 +144,7 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
     listed = (seeds.originals, seeds.forget, seeds.runs)
     originals, forget, runs = (", ".join(map(str, numbers)) for numbers in listed)
     return [
+        *([("Made elsewhere", "; ".join(b.given.said()))] if b.given else []),
         ("Data", f"{b.data.name}" + (f": {counted} samples" if counted else "")),
         ("Model", f"{b.model}; " + ", ".join(f"{key} {value}" for key, value in recipe)),
         ("Forget sets", f"{shares} {_what(b)}, {rows}, seeds {forget}"),
@@ -168,12 +170,35 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
 def warnings(findings: Findings) -> list[str]:
     """Say what is missing, skipped, failed, stale or broken, and what is not to be used."""
     lines = [*findings.broken, *_of_runs(findings)]
+    if findings.benchmark.given:
+        lines += _not_given(findings.benchmark.given, findings.references)
     if not findings.attacks.empty:
         every = findings.conditions
         for condition in every:
             where = f"{condition.heading}: " if len(every) > 1 else ""
             lines += [f"{where}{line}" for line in of_condition(condition)]
     return [*lines, *at_ends(_ends_in_use(findings.benchmark))]
+
+
+def _not_given(given: Given, references: int) -> Iterator[str]:
+    """Say what cannot be said of models made elsewhere, for want of others."""
+    if given.original is None:
+        yield (
+            "no original is given: how much there was to find is not known, so nothing can be"
+            " called equivalent."
+        )
+    if not given.every_retrain:
+        yield (
+            "no retrained model is given: there is nothing to compare with, and no verdict. Give"
+            " four or more, or have them trained."
+        )
+    if not references:
+        yield "no reference models are given: the strongest attacks on membership are left out."
+    if given.trained_retrains or references > len(given.references):
+        yield (
+            "some of the models compared with were trained here. They are a fair measure only if"
+            " the models given were trained by the same recipe."
+        )
 
 
 def _ends_in_use(benchmark: Benchmark) -> list[End]:
@@ -199,6 +224,8 @@ def at_ends(ends: Sequence[End]) -> Iterator[str]:
 def of_condition(condition: Condition) -> Iterator[str]:
     """Say what takes from the worth of one table's verdicts."""
     verdicts = condition.verdicts()
+    if RETRAIN not in verdicts:
+        return
     if ORIGINAL in verdicts and not verdicts[ORIGINAL].power:
         yield (
             f"{attack_title(condition.benchmark.headline)} cannot tell the original's members, so"

@@ -53,6 +53,9 @@ SURE = (
 )
 
 
+TIME = " Time: a share of retraining's."
+
+
 @register("main", "Results", place=10)
 def main_table(condition: Condition) -> Table:
     """Show who is how near to retrain, then FT AUC, accuracies, confidences, gap and cost."""
@@ -83,13 +86,15 @@ def main_table(condition: Condition) -> Table:
     columns += [averaged("ft_auc"), averaged("forget_accuracy", "Forget %")]
     columns += [averaged("test_accuracy", "Test %")]
     columns += [_mean_gap("forget_confidence", "Conf F"), _mean_gap("test_confidence", "Conf T")]
-    columns += [averaged("avg_gap"), averaged("time_ratio", "Time ↓")]
+    columns += [averaged("avg_gap")]
+    timed = bool(frame["time_ratio"].notna().any())  # none of models that were made elsewhere
+    columns += [averaged("time_ratio", "Time ↓")] * timed
     terms = ", ".join(METRICS[term].heading.removesuffix(" %") for term in benchmark.gap_terms)
     caption = (
         f"{condition.heading}. {voided(condition)}{OLD if condition.old else SURE} FT AUC, Forget,"
         f" Test (accuracies): mean ± std over {_runs_said(frame)}; closest to retrain is best. Conf"
         f" F, T: mean confidence on forget and test samples minus retrain's. Avg gap: of {terms}."
-        f" Time: a share of retraining's. {noise_said(condition)}"
+        f"{TIME if timed else ''} {noise_said(condition)}"
     )
     table = marked(condition, Table(caption, frame, columns))
     return footnoted(table, condition.findings)
