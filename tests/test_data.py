@@ -96,6 +96,53 @@ def test_images_shrink_by_averaging(tmp_path: Path) -> None:
         draw_samples(Squares(tmp_path), DataSpec(name="squares", size=3))
 
 
+class Named(Squares):
+    """The same, each sample with a name."""
+
+    def load(self) -> Pool:
+        """Make them."""
+        pool = super().load()
+        names = [f"train/{i}.png" for i in range(8)], [f"test/{i}.png" for i in range(4)]
+        return Pool(pool.train, pool.test, names)
+
+
+def test_samples_can_be_traced_to_their_source(tmp_path: Path) -> None:
+    spec = DataSpec(name="named", train=3, test=2, held_out=2, validation=1)
+    source = Named(tmp_path)
+    pool, data = source.load(), draw_samples(source, spec)
+    assert data.of_test.tolist() == [False] * 3 + [True] * 2 + [False] * 2
+    parts = [pool.test if test else pool.train for test in data.of_test]
+    found = [part[0][i] for part, i in zip(parts, data.ids, strict=True)]
+    assert np.array_equal(found, data.images)
+    where = ["test" if test else "train" for test in data.of_test]
+    assert data.names == [f"{part}/{i}.png" for part, i in zip(where, data.ids, strict=True)]
+    plain = draw_samples(Squares(tmp_path), spec)
+    assert plain.names is None and plain.digest == data.digest, "names are no part of the data"
+
+
+def test_validation_samples_in_place_of_the_test_set_are_of_train(tmp_path: Path) -> None:
+    spec = DataSpec(name="named", train=4, validation=2, evaluate="validation")
+    data = draw_samples(Named(tmp_path), spec)
+    assert not data.of_test.any() and len(data.ids) == 6
+    assert data.names is not None and all(name.startswith("train/") for name in data.names)
+
+
+def test_a_source_without_a_test_set_gives_test_samples_of_train(tmp_path: Path) -> None:
+    data = load(DataSpec(name="digits", train=500, test=500), tmp_path)
+    assert not data.of_test.any() and len(np.unique(data.ids)) == 1000
+
+
+class Misnamed(Squares):
+    def load(self) -> Pool:
+        pool = super().load()
+        return Pool(pool.train, pool.test, (["a"] * 8, ["b"] * 3))
+
+
+def test_a_source_names_each_sample_or_none(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="gives 3 names for the 4 samples of test"):
+        draw_samples(Misnamed(tmp_path), DataSpec(name="misnamed"))
+
+
 def image_folder(root: Path, parts: tuple[str, str] = ("train", "test")) -> None:
     draw = np.random.default_rng(0)
     for part, count in zip(parts, (6, 3), strict=True):

@@ -25,11 +25,13 @@ class Pool:
     """Hold a data set as its source gives it.
 
     images: uint8 [n, C, H, W]; labels: int64 [n]; a source without a test set of its own gives
-    everything as train and an empty test set.
+    everything as train and an empty test set. names: of the samples of train and of test, where
+    they have any: files relative to the folder of the data set, with `/` (`train/cat/001.png`).
     """
 
     train: Labelled
     test: Labelled
+    names: tuple[list[str], list[str]] | None = None
 
 
 class Source(ABC):
@@ -104,6 +106,12 @@ class Data:
     """16 hex digits that change when any pixel or label does."""
     subclasses: Labels
     """Labels of the pool before any were merged."""
+    ids: Labels
+    """Which sample of its part of the source, train or test, each of the pool is, from 0."""
+    of_test: NDArray[np.bool_]
+    """Whether that part is the source's test set, of each of the pool."""
+    names: list[str] | None
+    """Names of the pool as its source gives them; None if it gives none."""
 
     @property
     def images(self) -> Images:
@@ -138,9 +146,12 @@ def draw_samples(source: Source, spec: DataSpec) -> Data:
     test = test[:n_test]
     if spec.evaluate == "validation":
         test_from, test = pool.train, validation
-    drawn = (pool.train, train), (test_from, test), (pool.train, held_out), (pool.train, validation)
     # In the order of the source: with all samples asked for, index i is the source's sample i.
-    parts = [_take(part, np.sort(index), spec.size) for part, index in drawn]
+    indices = [np.sort(index) for index in (train, test, held_out, validation)]
+    drawn = zip((pool.train, test_from, pool.train, pool.train), indices, strict=True)
+    parts = [_take(part, index, spec.size) for part, index in drawn]
+    ids, of_test = np.concatenate(indices[:3]), np.zeros(sum(map(len, indices[:3])), dtype=np.bool_)
+    of_test[len(train) :][: len(test)] = test_from is pool.test
     subclasses = np.concatenate([labels for _, labels in parts[:3]])
     classes = int(max(labels.max(initial=0) for _, labels in (pool.train, pool.test))) + 1
     if spec.superclasses:
@@ -152,7 +163,18 @@ def draw_samples(source: Source, spec: DataSpec) -> Data:
         digest.update(images.tobytes())
         digest.update(labels.tobytes())
     kept, tested, apart, validated = parts
-    return Data(kept, tested, apart, validated, classes, digest.hexdigest()[:16], subclasses)
+    return Data(
+        kept,
+        tested,
+        apart,
+        validated,
+        classes,
+        digest.hexdigest()[:16],
+        subclasses,
+        ids,
+        of_test,
+        _named(pool, ids, of_test),
+    )
 
 
 def _check(pool: Pool, name: str) -> None:
@@ -165,6 +187,19 @@ def _check(pool: Pool, name: str) -> None:
                 f" labels {labels.dtype} {list(labels.shape)}.",
                 "They must be uint8 [n, channels, height, width], 0 to 255, and whole numbers [n].",
             )
+        if pool.names is not None and len(pool.names[part == "test"]) != len(labels):
+            raise DataError(
+                f"Data set '{name}' gives {len(pool.names[part == 'test'])} names for the"
+                f" {len(labels)} samples of {part}.",
+                "It must name each of them, or none.",
+            )
+
+
+def _named(pool: Pool, ids: Labels, of_test: NDArray[np.bool_]) -> list[str] | None:
+    """Return the name of each sample drawn; None if its source gives none."""
+    if pool.names is None:
+        return None
+    return [pool.names[test][i] for i, test in zip(ids.tolist(), of_test.tolist(), strict=True)]
 
 
 def _superclass(groups: Sequence[Sequence[int]], classes: int, name: str) -> Labels:
