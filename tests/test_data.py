@@ -139,7 +139,7 @@ class Misnamed(Squares):
 
 
 def test_a_source_names_each_sample_or_none(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="gives 3 names for the 4 samples of test"):
+    with pytest.raises(DataError, match="3 names for 4 samples of test"):
         draw_samples(Misnamed(tmp_path), DataSpec(name="misnamed"))
 
 

@@ -15,7 +15,9 @@ from unlearnbench import registry
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
 from unlearnbench.api.results import Results, whole
-from unlearnbench.errors import UserError
+from unlearnbench.data.copies import said
+from unlearnbench.data.prepare import draw_samples
+from unlearnbench.errors import DataError, UnlearnBenchError, UserError
 from unlearnbench.evaluation.collect import collect, stale_runs
 from unlearnbench.execution import Workplace
 from unlearnbench.files import write_text
@@ -163,6 +165,8 @@ def make(
     listener.planned(outlook)
     if outlook.state.open and not request.address:
         request.placement.require()
+    if outlook.state.open:
+        look_over_data(request, planned, listener)
     store.prepare()
     before = housekeeping.remembered(store)
     merged = reading.merge(planned.benchmark, before) if before else planned.benchmark
@@ -193,12 +197,49 @@ def begin(request: Request, listener: Listener, *, dry_run: bool = False) -> tup
     return planned, store
 
 
+def rehearse(request: Request, listener: Listener) -> Outlook:
+    """Say what a request comes to; its data are looked over if they are there."""
+    planned, store = begin(request, listener, dry_run=True)
+    outlook = look(request, planned, store)
+    listener.planned(outlook)
+    if outlook.state.open:
+        look_over_data(request, planned, listener, dry_run=True)
+    return outlook
+
+
+def look_over_data(
+    request: Request, planned: Planned, listener: Listener, *, dry_run: bool = False
+) -> None:
+    """Download data that are missing, and find what is wrong with them before workers start.
+
+    A dry run downloads nothing, and looks only at what is there. Raises DataError with all faults.
+    """
+    asked = planned.benchmark
+    source = registry.source(asked.data, request.data)
+    if dry_run and not source.there():
+        listener.told(f"Data set '{asked.data.name}' is not there yet: it was not looked at.")
+        return
+    try:
+        if not dry_run:
+            source.fetch()
+        for line in source.check():
+            listener.told(line)
+        data = draw_samples(source, asked.data)
+    except UnlearnBenchError:
+        raise
+    except Exception as error:  # the boundary: the file of a data set may raise anything
+        problem = f"Data set '{asked.data.name}' cannot be read: {registry.told(error)}."
+        raise DataError(problem) from error
+    registry.require_side(asked.model, data.train[0].shape[-1])
+    if copied := said(data.copies):
+        listener.told(copied)
+
+
 def _work_off(
     request: Request, planned: Planned, store: Store, outlook: Outlook, listener: Listener
 ) -> bool:
     """Make the open nodes; say whether all could be made."""
     address, placement, here = request.address, request.placement, registry.shipped("methods")
-    registry.source(planned.benchmark.data, request.data).fetch()  # before any worker starts
     opened = open_cluster(address) if address else open_workers(placement.devices, placement.jobs)
     # Workers find those that are shipped or installed by themselves.
     every = planned.plugins.values()
@@ -245,6 +286,7 @@ def within_budget(
         listener.told("Nothing is known of the time yet: run it, and the first model tells.")
         return prepare(request)
     if not known.rates:
+        look_over_data(request, first, listener)
         store.prepare()
         listener.told("Making the first model, to learn how long they take.")
         alone = Progress([], [], [next(iter(first.plan.nodes))])

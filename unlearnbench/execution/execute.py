@@ -192,6 +192,7 @@ class Material:
             "test": len(self.data.test[1]),
             "classes": self.data.classes,
             "image": list(self.data.train[0].shape[1:]),
+            "copies": self.data.copies,
         }
 
     def member(self) -> NDArray[np.bool_]:

@@ -46,7 +46,8 @@ def expand(
     keep_weights: of the models in the tables, beside those that others begin with.
     """
     data = registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
-    registry.require_side(benchmark.model, benchmark.data.size or constant(data.source(), "SIDE"))
+    side = benchmark.data.fit.side or constant(data.source(), "SIDE")
+    registry.require_side(benchmark.model, side)
     plan = _Expansion(benchmark, plugins).plan
     if keep_weights:
         for run in {cell.run for cell in plan.cells}:
