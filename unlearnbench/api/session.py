@@ -166,7 +166,9 @@ def make(
     if outlook.state.open and not request.address:
         request.placement.require()
     if outlook.state.open:
-        look_over_data(request, planned, listener)
+        odd = look_over_data(request, planned, outlook.state.data)
+        for line in odd if not heading else ():  # not anew for every part of a search
+            listener.told(line)
     store.prepare()
     before = housekeeping.remembered(store)
     merged = reading.merge(planned.benchmark, before) if before else planned.benchmark
@@ -203,36 +205,35 @@ def rehearse(request: Request, listener: Listener) -> Outlook:
     outlook = look(request, planned, store)
     listener.planned(outlook)
     if outlook.state.open:
-        look_over_data(request, planned, listener, dry_run=True)
+        for line in look_over_data(request, planned, outlook.state.data, dry_run=True):
+            listener.told(line)
     return outlook
 
 
 def look_over_data(
-    request: Request, planned: Planned, listener: Listener, *, dry_run: bool = False
-) -> None:
+    request: Request, planned: Planned, earlier: str | None = None, *, dry_run: bool = False
+) -> list[str]:
     """Download data that are missing, and find what is wrong with them before workers start.
 
-    A dry run downloads nothing, and looks only at what is there. Raises DataError with all faults.
+    earlier: digest of the data that runs were made of before. A dry run downloads nothing, and
+    looks only at what is there. Returns what is odd, in lines; raises DataError with all faults.
     """
     asked = planned.benchmark
     source = registry.source(asked.data, request.data)
     if dry_run and not source.there():
-        listener.told(f"Data set '{asked.data.name}' is not there yet: it was not looked at.")
-        return
+        return [f"Data set '{asked.data.name}' is not here yet, so it was not looked at."]
     try:
-        if not dry_run:
-            source.fetch()
-        for line in source.check():
-            listener.told(line)
+        source.fetch()  # which downloads nothing of what is there
+        odd = source.check()
         data = draw_samples(source, asked.data)
     except UnlearnBenchError:
         raise
     except Exception as error:  # the boundary: the file of a data set may raise anything
         problem = f"Data set '{asked.data.name}' cannot be read: {registry.told(error)}."
         raise DataError(problem) from error
+    data.require(earlier, asked.data.name)
     registry.require_side(asked.model, data.train[0].shape[-1])
-    if copied := said(data.copies):
-        listener.told(copied)
+    return [*odd, *filter(None, [said(data.copies)])]
 
 
 def _work_off(
@@ -286,7 +287,7 @@ def within_budget(
         listener.told("Nothing is known of the time yet: run it, and the first model tells.")
         return prepare(request)
     if not known.rates:
-        look_over_data(request, first, listener)
+        look_over_data(request, first)
         store.prepare()
         listener.told("Making the first model, to learn how long they take.")
         alone = Progress([], [], [next(iter(first.plan.nodes))])

@@ -55,7 +55,8 @@ class Cache:
 
         batches = [names[at : at + BATCH] for at in range(0, len(names), BATCH)]
         with Parallel(n_jobs=cpu_count(), require="sharedmem") as pool:
-            looked = [known for made in pool(map(delayed(look), batches)) for known in made]
+            made: list[list[Known | str]] = pool(map(delayed(look), batches))  # pyright: ignore[reportAssignmentType]
+        looked = [known for some in made for known in some]
         every = zip(names, looked, strict=True)
         found = {name: known for name, known in every if not isinstance(known, str)}
         if found != stored and len(found) == len(names):

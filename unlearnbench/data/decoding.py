@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from unlearnbench.data.fitting import Fit, Images
+from unlearnbench.errors import DataError
 
 BATCH = 16
 """Images that a thread decodes in one go."""
-ROOM = 2**27
+ROOM = 2**26
 """Bytes of decoded images that are held at a time."""
 
 
@@ -34,18 +35,19 @@ class Decoder:
         """
         from joblib import Parallel, cpu_count, delayed  # slow to import
 
-        todo, some = list(hashes.items()), BATCH
+        todo, many = list(hashes.items()), BATCH
         with Parallel(n_jobs=cpu_count(), require="sharedmem") as pool:
             while todo:
-                now, todo = todo[:some], todo[some:]
+                now, todo = todo[:many], todo[many:]
                 batches = [now[at : at + BATCH] for at in range(0, len(now), BATCH)]
-                images = [one for made in pool(map(delayed(self._batch), batches)) for one in made]
+                made: list[list[Images | str]] = pool(map(delayed(self._batch), batches))  # pyright: ignore[reportAssignmentType]
+                images = [image for some in made for image in some]
                 for (name, _), image in zip(now, images, strict=True):
                     self._note(name, image)
                 if not self.faults:
                     sound = np.stack([image for image in images if not isinstance(image, str)])
                     yield np.ascontiguousarray(sound.transpose(0, 3, 1, 2))
-                    some = max(BATCH, ROOM // sound[0].nbytes)
+                    many = max(BATCH, ROOM // sound[0].nbytes)
 
     @property
     def faults(self) -> list[str]:
@@ -77,6 +79,8 @@ class Decoder:
                 return np.asarray(self.fit.image(rgb(image)))
         except UnidentifiedImageError:
             return f"{name} is no image, or of an unknown kind"
+        except DataError as error:
+            return f"{name} {error}"
         except Exception as error:  # the boundary: on broken files Pillow raises many things
             return f"{name} cannot be decoded ({error or type(error).__name__})"
 

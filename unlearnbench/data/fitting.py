@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from unlearnbench.errors import DataError
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -40,7 +42,7 @@ class Fit:
     def image(self, image: Image.Image) -> Image.Image:
         """Resize and cut an image, to the pixel as torchvision's Resize and CenterCrop do.
 
-        Raises ValueError if it is smaller than what is to be cut from it.
+        Raises DataError if it is smaller than what is to be cut from it.
         """
         width, height = image.size
         if self.resize and self.resize != min(width, height):
@@ -49,7 +51,7 @@ class Fit:
             image = image.resize((width, height), resample=2)  # bilinear
         if self.cut and (width, height) != (self.cut, self.cut):
             if min(width, height) < self.cut:
-                raise ValueError(f"is {width}x{height}, smaller than data.crop = {self.cut}")
+                raise DataError(f"is {width}x{height}, smaller than data.crop = {self.cut}")
             left, top = (round((side - self.cut) / 2) for side in (width, height))
             image = image.crop((left, top, left + self.cut, top + self.cut))
         return image
@@ -66,13 +68,15 @@ class Fit:
         return ""
 
     def resized(self, images: Images) -> Images:
-        """Resize and cut an array of images [n, C, H, W]. Raises ValueError as `image` does."""
-        if not self.cut or not len(images):
+        """Resize and cut an array of images [n, C, H, W]. Raises DataError as `image` does."""
+        if not self.cut:
             return images
         from PIL import Image
 
-        planes = (np.asarray(self.image(Image.fromarray(plane))) for one in images for plane in one)
-        return np.stack(list(planes)).reshape(*images.shape[:2], self.cut, self.cut)
+        made = np.empty((*images.shape[:2], self.cut, self.cut), dtype=np.uint8)
+        for place in np.ndindex(images.shape[:2]):
+            made[place] = np.asarray(self.image(Image.fromarray(images[place])))
+        return made
 
     def averaged(self, images: Images) -> Images:
         """Average blocks of the pixels of square images [n, C, H, H]."""

@@ -160,6 +160,15 @@ class Data:
     copies: dict[str, int]
     """How many images equal another one, as `count_copies` says."""
 
+    def require(self, digest: str | None, name: str) -> None:
+        """Raise DataError unless this is the data set `name` with that digest; None: whatever."""
+        if digest not in (None, self.digest):
+            raise DataError(
+                f"Data set '{name}' is not what earlier runs of this benchmark were made of: other"
+                " images or labels.",
+                "Put those back, or keep new results apart: --results DIR.",
+            )
+
     @property
     def images(self) -> Images:
         """Images of the pool."""

@@ -18,7 +18,7 @@ from unlearnbench import registry
 from unlearnbench.authoring import Case, Method, ModelAudit, Task
 from unlearnbench.data.prepare import Data, DataSpec, Images, Labels, draw_samples
 from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_member
-from unlearnbench.errors import DataError, MethodError
+from unlearnbench.errors import MethodError
 from unlearnbench.execution import Workplace
 from unlearnbench.execution.signals import finite, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
@@ -160,12 +160,7 @@ class Material:
         """Read the data. Raises DataError if they are not those of earlier runs."""
         self.spec, self.root, self.device = spec, workplace.data_root, device
         self.data = load_data(spec.data, self.root)  # pyright: ignore[reportArgumentType]
-        if workplace.digest not in (None, self.data.digest):
-            raise DataError(
-                f"Data set '{spec.data.name}' is not what earlier runs of this benchmark were made"
-                " of: other images or labels.",
-                "Put those back, or keep new results apart: --results DIR.",
-            )
+        self.data.require(workplace.digest, spec.data.name)
         registry.require_side(spec.model, self.data.train[0].shape[-1])
         self.pool = resident(spec.data, self.root, spec.recipe, device)  # pyright: ignore[reportArgumentType]
 
