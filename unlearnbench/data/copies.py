@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from unlearnbench.data.fitting import Images
 
-Labels = NDArray[np.int64]
 
-
-def count_copies(train: tuple[Images, Labels], others: tuple[Images, Labels]) -> dict[str, int]:
+def count_copies(
+    train: tuple[Images, NDArray[np.int64]], others: tuple[Images, NDArray[np.int64]]
+) -> dict[str, int]:
     """Count images that equal another one in every pixel.
 
     others: those that no model of the benchmark is trained on. train: training images that equal

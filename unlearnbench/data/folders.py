@@ -23,7 +23,7 @@ NOTES = {".csv", ".db", ".ini", ".json", ".md", ".txt", ".xml", ".yaml", ".yml"}
 
 
 @dataclass
-class Part:
+class Listing:
     """List the images of one part, in order: names relative to the data set, and their classes.
 
     classes: all there are, those without an image too; passed: files that are no images.
@@ -76,14 +76,14 @@ class FolderSource(Source):
         """Take what was decoded before, of files that have not changed since, or decode them."""
         return self._pool(self.listed(), thorough=False)
 
-    def listed(self) -> tuple[Part, Part]:
+    def listed(self) -> tuple[Listing, Listing]:
         """List the images of both parts."""
         train, test = map(self.list_part, self.parts)
         return train, test
 
-    def list_part(self, part: str) -> Part:
+    def list_part(self, part: str) -> Listing:
         """List `part`/<class>/*, by class and name, folders inside a class included."""
-        made = Part()
+        made = Listing()
         with os.scandir(self.folder / part) as entries:
             made.classes = sorted(one.name for one in entries if one.is_dir() and _seen(one.name))
         for name in made.classes:
@@ -96,7 +96,7 @@ class FolderSource(Source):
                     made.passed.append(relative)
         return made
 
-    def _pool(self, listed: tuple[Part, Part], *, thorough: bool) -> Pool:
+    def _pool(self, listed: tuple[Listing, Listing], *, thorough: bool) -> Pool:
         """Read all images. Raises DataError with all faults there are."""
         train, test = listed
         names, cache = [*train.names, *test.names], Cache(self.folder)
@@ -116,7 +116,7 @@ class FolderSource(Source):
         parts = (images[:cut], labels[:cut]), (images[cut:], labels[cut:])
         return Pool(*parts, (train.names, test.names))
 
-    def _of_classes(self, *parts: Part) -> Iterator[str]:
+    def _of_classes(self, *parts: Listing) -> Iterator[str]:
         """Say which classes lack images, and in which the parts differ."""
         for where, part in zip(self.parts, parts, strict=True):
             if not part.classes:

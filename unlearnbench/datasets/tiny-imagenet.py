@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from unlearnbench.data.folders import FolderSource, Part
+from unlearnbench.data.folders import FolderSource, Listing
 from unlearnbench.errors import DataError
 
 SIDE = 64
@@ -23,7 +23,7 @@ class TinyImageNet(FolderSource):
         """Say whether it is unpacked."""
         return self.folder.is_dir()
 
-    def list_part(self, part: str) -> Part:
+    def list_part(self, part: str) -> Listing:
         """List train/ by folders, val/ by its list of annotations."""
         if part == "train":
             return super().list_part(part)
@@ -34,4 +34,4 @@ class TinyImageNet(FolderSource):
             raise DataError(f"Cannot read {file}: {error.strerror}.", self.layout) from error
         named = [line.split("\t")[:2] for line in lines if "\t" in line]
         names, classes = [f"val/images/{name}" for name, _ in named], [of for _, of in named]
-        return Part(names, classes, sorted({*classes}))
+        return Listing(names, classes, sorted({*classes}))
