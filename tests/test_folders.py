@@ -348,7 +348,7 @@ class Labelled(Source):
 @pytest.mark.parametrize(
     ("train", "test", "said"),
     [
-        ([0, 1, -1], [0, -2], "2 faults: 1 labels below 0 in train, first -1 of sample 2"),
+        ([0, 1, -1], [0, -2], "2 faults: labels below 0 in train: 1, first -1 of sample 2;"),
         ([0, 1], [0, 2, 3], "classes of test that train has no sample of: 2, 3"),
         ([0.5, 1], [0], "labels float64 .* must be .* whole numbers"),
     ],
@@ -414,7 +414,7 @@ def test_a_run_tells_of_copies_and_refuses_other_images_at_once(
     words: list[str | Path] = [toml, "--methods", "ft", "--data", tmp_path]
     done = cli("run", *words, "--seeds", "1")
     assert done.code == 0, done.err
-    line = "Exact copies: 2 training images equal another training image (2 with another label)."
+    line = "Images with an exact copy in the training set: 2 of the training set (2 with another"
     assert f"\n{line}" in done.out and f"\n! {line}" in done.out
     page = cli("report", "own")
     assert page.code == 0, page.err

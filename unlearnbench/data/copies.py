@@ -41,18 +41,17 @@ def _hashes(images: Images) -> list[bytes]:
 
 def said(copies: Mapping[str, int]) -> str:
     """Say what was counted, in a sentence or two; "" if there are no copies, or none are known."""
-    parts = [
-        f"{number:,} {images} ({other:,} with another label)"
-        for part, images in (
-            ("train", "training images equal another training image"),
-            ("test", "test images equal a training image"),
-        )
-        if (number := copies.get(part, 0))
-        for other in (copies[f"{part}, of another label"],)
-    ]
+    parts = []
+    for part in ("train", "test"):
+        if number := copies.get(part, 0):
+            other = copies[f"{part}, of another label"]
+            labels = f" ({other:,} with another label)" if other else ""
+            parts.append(
+                f"{number:,} of the {'training' if part == 'train' else 'test'} set{labels}"
+            )
     if not parts:
         return ""
     return (
-        f"Exact copies: {'; '.join(parts)}. What a copy teaches is not forgotten with the other:"
-        " AUCs and forget accuracy of such samples say less."
+        f"Images with an exact copy in the training set: {' and '.join(parts)}. A model that"
+        " forgets one may still know its copy."
     )

@@ -249,8 +249,8 @@ def _check(pool: Pool, name: str, fit: Fit) -> None:
         elif (negative := labels < 0).any():
             first = int(np.flatnonzero(negative)[0])
             faults.append(
-                f"{negative.sum()} labels below 0 in {part}, first {labels[first]} of sample"
-                f" {first}: labels count from 0"
+                f"labels below 0 in {part}: {negative.sum()}, first {labels[first]} of sample"
+                f" {first}"
             )
         if pool.names is not None and len(named := pool.names[part == "test"]) != len(labels):
             faults.append(
