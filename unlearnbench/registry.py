@@ -264,7 +264,9 @@ def _unpickled(pickled: bytes) -> type[Method]:
 
 def source(spec: DataSpec, root: Path) -> Source:
     """Make the source of a benchmark's data, looking below `root`."""
-    return source_class(get(find("datasets"), "dataset", spec.name))(root, spec.path)
+    made = source_class(get(find("datasets"), "dataset", spec.name))(root, spec.path)
+    made.fit = spec.fit
+    return made
 
 
 def require_side(model: str, side: int | None) -> None:

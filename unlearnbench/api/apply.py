@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from unlearnbench.api.session import Listener, make
 from unlearnbench.audits.attacks import usable
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.files import checksum, write, write_text
+from unlearnbench.files import checksum, write_text
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.applied import NO_GUARANTEE, NOT_MEASURED, measures, write_page
 from unlearnbench.storage.store import Store
@@ -26,7 +25,6 @@ from unlearnbench.storage.store import Store
 if TYPE_CHECKING:
     from torch import nn
 
-WEIGHTS = ("model.safetensors", "model.pt")
 RECORD = "record.json"
 
 
@@ -104,8 +102,10 @@ def follow(
         failed = results.findings.failures[0]
         raise UserError(f"{failed['label']} failed: {failed['error']}", f"See {store.folder}.")
     run = next(cell.run for cell in planned.plan.cells if cell.label == labels[0])
+    from unlearnbench.execution.checkpoint import hand_out  # torch, which is slow to import
+
     record = _record(request, results, store, run, original) | {"row": labels[0]}
-    record["files"] = _weights(store.model_path(run), out)
+    record["files"] = hand_out(store.model_path(run), out)
     write_text(out / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
     write_page(f"{record['title']} applied to {original.name}", record, out)
     return Applied(out, record, results)
@@ -146,17 +146,4 @@ def _record(
         "measured": measures(results.runs),
         "not measured": NOT_MEASURED,
         "guarantee": f"none. {NO_GUARANTEE}",
-    }
-
-
-def _weights(path: Path, out: Path) -> dict[str, str]:
-    """Write weights for other programs; return the checksum of each file."""
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    state = load_file(path)
-    savers: tuple[Callable[..., object], ...] = (save_file, torch.save)
-    return {
-        name: write(out / name, partial(save, state))
-        for name, save in zip(WEIGHTS, savers, strict=True)
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearnbench.api import samples
 from unlearnbench.api.outputs import REFERENCE, measured
 from unlearnbench.api.own import Own
 from unlearnbench.api.request import Setup, prepare
@@ -225,7 +226,11 @@ def try_files(request: Request, files: Mapping[str, GivenFile]) -> bool | None:
     """
     from unlearnbench.execution.execute import members_of_files
 
-    member = members_of_files(prepare(request).benchmark, request.data, list(files.values()))
+    benchmark = prepare(request).benchmark
+    data = samples.look_over(request, benchmark).data
+    if data is None:  # which only a dry run has
+        return None
+    member = members_of_files(benchmark.model, data, files.values())
     if not len(member):
         return None
     if member.all(0).any():

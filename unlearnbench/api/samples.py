@@ -1,47 +1,69 @@
-"""Which samples a benchmark has: where each is in the data set, and whether a list is of them."""
+"""Which samples a benchmark has: looked over before anything is made, and noted beside results."""
+
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from unlearnbench import files, registry
 from unlearnbench.api.request import Request
 from unlearnbench.data import lists
+from unlearnbench.data.copies import said
 from unlearnbench.data.prepare import Data, draw_samples
-from unlearnbench.errors import DataError
+from unlearnbench.errors import DataError, UnlearnBenchError
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.storage.store import Store
 
 FILE = "samples.csv"
 
 
-def looked_up(request: Request, benchmark: Benchmark, *, fetch: bool = True) -> Data | None:
-    """Return the data of a benchmark that has a list, having looked its samples up.
+@dataclass(frozen=True)
+class Seen:
+    """Hold what was seen of data: themselves, if they are there, and what is odd, in lines.
 
-    Also those of models made elsewhere; else None. Raises DataError naming samples that are not
-    there. fetch: get the data first; without, None where they are not there either.
+    named: whether samples are meant by name or by number, so that results must tell them.
     """
-    if not request.asked.lists and not request.given:
-        return None
-    source = registry.source(benchmark.data, request.data)
+
+    data: Data | None = None
+    odd: list[str] = field(default_factory=list)
+    named: bool = False
+
+    def note(self, store: Store) -> None:
+        """Write beside results which sample of the data set each position in their files is."""
+        if self.data is not None and (self.named or self.data.names):
+            write(store, table(self.data))
+
+
+def look_over(
+    request: Request, benchmark: Benchmark, earlier: str | None = None, *, dry_run: bool = False
+) -> Seen:
+    """Download data that are missing, and find what is wrong with them before workers start.
+
+    Also with lists of them. earlier: digest of the data that runs were made of before. A dry run
+    downloads nothing, and looks only at what is there. Raises DataError with all faults.
+    """
+    asked = benchmark.data
+    source = registry.source(asked, request.data)
+    if dry_run and not source.there():
+        return Seen(odd=[f"Data set '{asked.name}' is not here yet, so it was not looked at."])
     try:
-        if fetch:
-            source.fetch()
-        data = draw_samples(source, benchmark.data)
-    except DataError:
-        if fetch:
-            raise
-        return None
+        source.fetch()  # which downloads nothing of what is there
+        odd = source.check()
+        data = draw_samples(source, asked)
+    except UnlearnBenchError:
+        raise
+    except Exception as error:  # the boundary: the file of a data set may raise anything
+        problem = f"Data set '{asked.name}' cannot be read: {registry.told(error)}."
+        raise DataError(problem) from error
+    data.require(earlier, asked.name)
+    registry.require_side(benchmark.model, data.train[0].shape[-1])
     for entries in request.asked.lists.values():
         lists.positions(entries, data)
-    return data
-
-
-def note(store: Store, data: Data) -> None:
-    """Write beside results which sample of the data set each position in their files is."""
-    write(store, table(data))
+    lines = [*odd, *filter(None, [said(data.copies)])]
+    return Seen(data, lines, bool(request.asked.lists or request.given))
 
 
 def write(store: Store, frame: pd.DataFrame) -> None:
-    """Write such a table."""
+    """Write a table of samples beside results."""
     files.write(store.folder / FILE, lambda draft: frame.to_csv(draft, index=False))
 
 

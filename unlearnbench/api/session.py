@@ -167,12 +167,16 @@ def make(
     listener.planned(outlook)
     if outlook.state.open and not request.address:
         request.placement.require()
+    seen = samples.Seen()
+    if outlook.state.open:
+        seen = samples.look_over(request, planned.benchmark, outlook.state.data)
+        for line in seen.odd if not heading else ():  # not anew for every part of a search
+            listener.told(line)
     store.prepare()
     before = housekeeping.remembered(store)
     merged = reading.merge(planned.benchmark, before) if before else planned.benchmark
     write_text(store.folder / "benchmark.toml", reading.as_toml(merged))
-    if data := samples.looked_up(request, planned.benchmark):
-        samples.note(store, data)
+    seen.note(store)
     made = not outlook.state.open or _work_off(request, planned, store, outlook, listener)
     return made and not outlook.state.failed
 
@@ -194,10 +198,21 @@ def begin(request: Request, listener: Listener, *, dry_run: bool = False) -> tup
     """Expand a request, as far as fits in the time given, and open the store of its results."""
     planned = prepare(request)
     store = Store((request.results / planned.benchmark.name).resolve())
-    samples.looked_up(request, planned.benchmark, fetch=not dry_run)
     if request.budget is not None:
         planned = within_budget(request, store, listener, dry_run=dry_run)
     return planned, store
+
+
+def rehearse(request: Request, listener: Listener) -> Outlook:
+    """Say what a request comes to; its data are looked over if they are there."""
+    planned, store = begin(request, listener, dry_run=True)
+    outlook = look(request, planned, store)
+    listener.planned(outlook)
+    if outlook.state.open:
+        asked = planned.benchmark
+        for line in samples.look_over(request, asked, outlook.state.data, dry_run=True).odd:
+            listener.told(line)
+    return outlook
 
 
 def _work_off(
@@ -205,7 +220,6 @@ def _work_off(
 ) -> bool:
     """Make the open nodes; say whether all could be made."""
     address, placement, here = request.address, request.placement, registry.shipped("methods")
-    registry.source(planned.benchmark.data, request.data).fetch()  # before any worker starts
     opened = open_cluster(address) if address else open_workers(placement.devices, placement.jobs)
     # Workers find those that are shipped or installed by themselves.
     every = planned.plugins.values()
@@ -254,6 +268,7 @@ def within_budget(
         listener.told("Nothing is known of the time yet: run it, and the first model tells.")
         return prepare(request)
     if not known.rates:
+        samples.look_over(request, first.benchmark)
         store.prepare()
         listener.told("Making the first model, to learn how long they take.")
         alone = Progress([], [], [next(iter(first.plan.nodes))])

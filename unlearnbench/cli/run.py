@@ -92,14 +92,12 @@ def run(
 
 def _run(request: Request, *, dry_run: bool = False) -> int:
     """Do what is requested and show its tables, or what it would take; return the exit code."""
-    from unlearnbench.api.session import begin, follow, look
+    from unlearnbench.api.session import follow, rehearse
     from unlearnbench.cli.display import Display
 
     display = Display()
     if dry_run:
-        outlook = look(request, *begin(request, display, dry_run=True))
-        display.planned(outlook)
-        display.graph(outlook)
+        display.graph(rehearse(request, display))
         return options.OK
     results, succeeded = follow(request, display)
     if not results.runs.empty:

@@ -162,7 +162,7 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
 
 def _details(record: dict[str, Any]) -> dict[str, Any]:
     """Keep of a record what reports show beside numbers."""
-    names = ("seconds", "source", "environment", "profile")
+    names = ("seconds", "source", "environment", "profile", "copies")
     kept, noted = {name: record[name] for name in names if name in record}, record["trace"]
     if "warnings" in record["notes"]:
         kept["warnings"] = record["notes"]["warnings"]

@@ -3,17 +3,19 @@
 import pickle
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from packaging.version import Version
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from unlearnbench.errors import UserError
+from unlearnbench.files import write
 
 SAFE = Version("2.6")
 """The first PyTorch whose `weights_only` holds what it says (CVE-2025-32434)."""
@@ -158,3 +160,16 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
 
 def _few(entries: Mapping[object, object]) -> str:
     return ", ".join(map(str, list(entries)[:NAMED])) + (", ..." if len(entries) > NAMED else "")
+
+
+def hand_out(weights: Path, folder: Path) -> dict[str, str]:
+    """Write a .safetensors for programs of others, as `model`, also as torch.save writes it.
+
+    Returns the checksum of each file, by name.
+    """
+    state = load_file(weights)
+    savers: dict[str, Callable[..., object]] = {"safetensors": save_file, "pt": torch.save}
+    return {
+        f"model.{end}": write(folder / f"model.{end}", partial(save, state))
+        for end, save in savers.items()
+    }

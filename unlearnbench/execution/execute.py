@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -24,7 +24,6 @@ from unlearnbench.execution import GivenFile, Workplace
 from unlearnbench.execution.checkpoint import load_into, read_state
 from unlearnbench.execution.signals import finite, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
-from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import Spec
 from unlearnbench.planning.sources import Code
 from unlearnbench.recipe import Recipe
@@ -157,18 +156,14 @@ def warm(
 
 
 def members_of_files(
-    benchmark: Benchmark, root: Path, files: Sequence[GivenFile]
+    architecture: str, data: Data, files: Iterable[GivenFile]
 ) -> NDArray[np.bool_]:
     """Return which samples of the pool references made elsewhere were trained on, bool [k, n].
 
     All files are tried: raises UserError for the first that cannot be used.
     """
-    spec = benchmark.data
-    registry.source(spec, root).fetch()
-    data = load_data(spec, root)  # pyright: ignore[reportArgumentType]
     _, channels, _, side = data.train[0].shape
-    registry.require_side(benchmark.model, side)
-    model = build_model(benchmark.model, 0, data.classes, channels, side)
+    model = build_model(architecture, 0, data.classes, channels, side)
     trained = []
     for file in files:
         load_into(model, read_state(file.path), file.path)
@@ -186,12 +181,7 @@ class Material:
         self.spec, self.root, self.device = spec, workplace.data_root, device
         self.lists, self.files = workplace.lists, workplace.given
         self.data = load_data(spec.data, self.root)  # pyright: ignore[reportArgumentType]
-        if workplace.digest not in (None, self.data.digest):
-            raise DataError(
-                f"Data set '{spec.data.name}' is not what earlier runs of this benchmark were made"
-                " of: other images or labels.",
-                "Put those back, or keep new results apart: --results DIR.",
-            )
+        self.data.require(workplace.digest, spec.data.name)
         registry.require_side(spec.model, self.data.train[0].shape[-1])
         self.pool = resident(spec.data, self.root, spec.recipe, device)  # pyright: ignore[reportArgumentType]
 
@@ -221,6 +211,7 @@ class Material:
             "test": len(self.data.test[1]),
             "classes": self.data.classes,
             "image": list(self.data.train[0].shape[1:]),
+            "copies": self.data.copies,
         }
 
     def member(self) -> NDArray[np.bool_]:

@@ -48,7 +48,7 @@ def expand(
     """
     if not benchmark.outputs_only:
         data = registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
-        side = benchmark.data.size or constant(data.source(), "SIDE")
+        side = benchmark.data.fit.side or constant(data.source(), "SIDE")
         registry.require_side(benchmark.model, side)
     plan = _Expansion(benchmark, plugins).plan
     if keep_weights:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from unlearnbench.audits.attacks import attack_title
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.references import reference_counts
+from unlearnbench.data.copies import said
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import as_rows, flat
 from unlearnbench.metrics.metric import METRICS
@@ -282,6 +283,7 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     warned = Counter((label, text) for label, kept in made for text in kept.get("warnings", ()))
     for (label, text), count in warned.items():
         yield f"{label}: {text} (in {count} of {counts[label]} runs)."
+    yield from dict.fromkeys(filter(None, (said(kept.get("copies", {})) for _, kept in made)))
     if findings.stale:
         rows = ", ".join(
             f"{label} ({count} run{'s' * (count > 1)})" for label, count in findings.stale.items()

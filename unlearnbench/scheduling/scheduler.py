@@ -21,12 +21,16 @@ LOOK = 0.5
 
 @dataclass(frozen=True)
 class Progress:
-    """Say what the store holds of a plan; damaged: what is wrong with runs that are made again."""
+    """Say what the store holds of a plan.
+
+    damaged: what is wrong with runs that are made again; data: digest of what those done are of.
+    """
 
     done: list[str]
     failed: list[str]
     open: list[str]
     damaged: dict[str, str] = field(default_factory=dict)
+    data: str | None = None
 
 
 def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
@@ -51,7 +55,7 @@ def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
             state.damaged[run] = damage
         lacks = node.keep_weights and damage is None and not store.has_weights(run)
         (state.open if damage or lacks else state.done).append(run)
-    return state
+    return replace(state, data=store.digest(state.done[0])) if state.done else state
 
 
 class Agenda:
@@ -179,8 +183,7 @@ class Scheduler:
         """
         nodes = {run: self.plan.nodes[run] for run in state.open}
         self.before = {run: self.store.marks(node.spec) for run, node in nodes.items()}
-        if state.done:
-            self.workplace = replace(self.workplace, digest=self.store.digest(state.done[0]))
+        self.workplace = replace(self.workplace, digest=state.data)
         agenda = Agenda(nodes, set(state.done), self.length)
         try:
             for run in state.failed:
