@@ -157,7 +157,7 @@ def test_what_settings_name_is_part_of_the_source(tmp_path: Path) -> None:
     one, two = tmp_path / "one.pt", tmp_path / "two.csv"
     one.write_bytes(b"1")
     two.write_bytes(b"2")
-    code = Code.of_method(plugin)
+    code = Code(plugin, settings_class(plugin))
     assert code.under({}) == plugin.source_hash()
     settings = {"first": "rl", "weights": str(one), "tables": [str(one), str(two)]}
     hashes = {code.under({"first": name}) for name in ("rl", "ft")} | {code.under(settings)}
@@ -195,7 +195,7 @@ def test_what_a_setting_names_is_asked_for_before_a_run_and_stale_after(
         changed.write_text(text)
         assert "4 done; 1 to make" in inside(*words, "--dry-run", "--retry-stale").out
         told = inside(*words).out
-        assert "stale, made before their source changed: mine (1 run)" in told
+        assert "stale (‡), made before the method changed: mine (1 run)" in told
         changed.write_text(before)
     weights.unlink()
     shown = inside("report", "small")

@@ -100,21 +100,33 @@ class Plugin:
         except OSError as error:
             raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
 
-    def sources(self) -> list[str]:
-        """Return its source text, then those of helpers beside it and of methods it builds on."""
+    @property
+    def home(self) -> tuple[Path, str | None]:
+        """Where imports by name may find its own code, and the package that this is in, if any."""
         own = self.path.resolve()
-        texts, waiting = {own: self.source()}, [(own, own.parent)]
+        if self.entry is None:
+            return own.parent, None
+        package, *below = self.entry.module.split(".")
+        return own.parents[len(below) + (own.name == "__init__.py")], package
+
+    def sources(self) -> list[str]:
+        """Return its source text, then those of helpers beside it and of methods it builds on.
+
+        The helpers of one from an installed package are the modules of that which it imports.
+        """
+        own = self.path.resolve()
+        texts, waiting = {own: self.source()}, [(own, self.home)]
         while waiting:
-            file, root = waiting.pop()
-            more = [(found, root) for found in syntax.beside(texts[file], file.parent, root)]
+            file, home = waiting.pop()
+            more = [(found, home) for found in syntax.beside(texts[file], file.parent, *home)]
             if asked := syntax.methods_asked(texts[file]):
                 known = find("methods")
-                paths = [known[name].path.resolve() for name in asked & known.keys()]
-                more += [(path, path.parent) for path in paths]
-            for found, root in more:
+                built_on = [known[name] for name in asked & known.keys()]
+                more += [(plugin.path.resolve(), plugin.home) for plugin in built_on]
+            for found, home in more:
                 if found not in texts:
                     texts[found] = found.read_text()
-                    waiting.append((found, root))
+                    waiting.append((found, home))
         return [texts.pop(own), *sorted(texts.values())]
 
     def source_hash(self) -> str:

@@ -16,7 +16,8 @@ from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
 from unlearnbench.api.results import Results, whole
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.collect import collect, stale_runs
+from unlearnbench.evaluation.collect import collect
+from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.execution import Workplace
 from unlearnbench.files import write_text
 from unlearnbench.planning import reading

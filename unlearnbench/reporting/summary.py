@@ -17,10 +17,12 @@ from unlearnbench.planning.benchmark import Benchmark, End
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.outcome import outcome
 from unlearnbench.reporting.tables.papers import claims_tables
-from unlearnbench.reporting.tables.rows import OLD, audits_said
+from unlearnbench.reporting.tables.rows import OLD, STALE, audits_said
 from unlearnbench.verdicts.inference import FEWEST
 from unlearnbench.verdicts.verdict import LOST, NO_OP, OVER
 
+PACKAGES = ("torch", "numpy")
+"""Those whose versions may change what comes out of a run."""
 NEAR = 1.0
 """Points of AUC by which more references may move the original's and still be called enough."""
 
@@ -244,8 +246,29 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     warned = Counter((label, text) for label, kept in made for text in kept.get("warnings", ()))
     for (label, text), count in warned.items():
         yield f"{label}: {text} (in {count} of {counts[label]} runs)."
-    if findings.stale:
-        rows = ", ".join(
-            f"{label} ({count} run{'s' * (count > 1)})" for label, count in findings.stale.items()
-        )
-        yield f"stale, made before their source changed: {rows}. --retry-stale makes them anew."
+    yield from _of_stale(findings)
+    yield from _of_versions(findings)
+
+
+def _of_stale(findings: Findings) -> Iterator[str]:
+    """Say what has changed since which rows were made."""
+    rows: dict[str, list[str]] = {}
+    for label, counts in findings.stale.items():
+        for what, count in counts.items():
+            rows.setdefault(what, []).append(f"{label} ({count} run{'s' * (count > 1)})")
+    for what, labels in rows.items():
+        made = f"stale ({STALE}), made before {what} changed: {', '.join(labels)}"
+        yield f"{made}. --retry-stale makes them anew."
+
+
+def _of_versions(findings: Findings) -> Iterator[str]:
+    """Say which rows were made with which versions of a package, where these differ."""
+    environments = {run: kept.get("environment", {}) for run, kept in findings.details.items()}
+    for package in PACKAGES:
+        rows: dict[str, dict[str, None]] = {}
+        for row in as_rows(findings.runs):
+            if version := environments.get(row["run"], {}).get(package):
+                rows.setdefault(str(version), {})[row["label"]] = None
+        if len(rows) > 1:
+            of = "; ".join(f"{version}: {', '.join(labels)}" for version, labels in rows.items())
+            yield f"made with different versions of {package}, which may tell in the numbers: {of}."
