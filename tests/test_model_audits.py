@@ -219,7 +219,7 @@ def test_what_an_audit_leaves_is_what_a_run_leaves(made: tuple[Planned, Store]) 
     kept = {path.stem for path in store.folder.glob("models/*")}
     wanted = {run for run, node in asked.plan.nodes.items() if node.keep_weights}
     assert kept == wanted
-    assert not housekeeping.superfluous(store, asked.plan)
+    assert not housekeeping.leftovers(store, [asked.plan])
     found = collect(asked, store)
     assert not found.broken and not found.stale and found.open == 0
 

@@ -56,6 +56,9 @@ class Plugin:
     """A class of a script or a notebook by value: so it can be made again in another process."""
     text: str = ""
     """Source of such a class."""
+    facts: str = ""
+    """What plans and reports need to know of it, as JSON: enough where its file is not here, and
+    all that may be used of one that a results folder names."""
 
     @classmethod
     def of(cls, given: Path | type[Method] | Plugin) -> Plugin:
@@ -234,6 +237,8 @@ def method_class(plugin: Plugin) -> type[Method]:
     """Import a method and return its class. Raises UserError unless the file defines just one."""
     from unlearnbench.authoring import Method
 
+    if plugin.facts:
+        raise UserError(f"The method '{plugin.name}' is not here.", "Name its file with --plugin.")
     if plugin.pickled:
         return _unpickled(plugin.pickled)
     return only_subclass(plugin, plugin.load(), Method)

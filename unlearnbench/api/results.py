@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +24,8 @@ from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.reporting.summary import warnings
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.table import Table
-from unlearnbench.storage import housekeeping
+from unlearnbench.storage import asked
+from unlearnbench.storage.apart import apart, apart_said
 from unlearnbench.storage.store import Store
 
 if TYPE_CHECKING:
@@ -222,7 +224,8 @@ def load(
     if planned is None:
         hint = f"Run it first: unlearnbench run {path.name}."
         raise UserError(f"There are no results of '{path.name}' in {path.parent}.", hint)
-    return whole(Results(collect(planned, store), path))
+    beside = apart_said(apart(store, planned.benchmark, planned.plan.nodes))
+    return whole(Results(replace(collect(planned, store), apart=beside), path))
 
 
 def whole(results: Results) -> Results:
@@ -235,8 +238,21 @@ def whole(results: Results) -> Results:
 
 
 def planned_of(store: Store, added: Iterable[Path | type[Method]] = ()) -> Planned | None:
-    """Expand the benchmark that a store was made by, with methods added; None if there is none."""
-    benchmark = housekeeping.remembered(store)
-    if benchmark is None:
-        return None
-    return expand(benchmark, registry.find("methods", [*map(Path, benchmark.plugins), *added]))
+    """Expand the benchmark of a store's tables, with methods added; None if there is none.
+
+    Of methods that are neither shipped nor installed nor added, it is enough what the store knows:
+    no file that it names is loaded.
+    """
+    benchmark = asked.shown(store)
+    return None if benchmark is None else expand(benchmark, methods_of(store, added))
+
+
+def methods_of(
+    store: Store, added: Iterable[Path | type[Method]] = ()
+) -> dict[str, registry.Plugin]:
+    """Return the methods that a store's runs may have been made with, by name."""
+    known = {
+        name: registry.Plugin(name, Path(told["path"]), facts=json.dumps(told))
+        for name, told in asked.known_methods(store).items()
+    }
+    return known | registry.find("methods", added)

@@ -54,6 +54,8 @@ def collect(planned: Planned, store: Store) -> Findings:
         stored = json.loads(text)
     looked = _audited(plan, store)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
+    nodes = plan.nodes.items()
+    unmade = Counter(n.label for run, n in nodes if not store.done(run) and run not in errors)
     runs, attacks, pairs, verdicts, intervals = (frame(stored[name]) for name in FRAMES)
     return Findings(
         benchmark,
@@ -82,7 +84,8 @@ def collect(planned: Planned, store: Store) -> Findings:
         untuned=untuned(benchmark, plugins),
         references=len(plan.references),
         models=len(plan.nodes),
-        open=sum(not store.done(run) and run not in errors for run in plan.nodes),
+        open=sum(unmade.values()),
+        unmade=dict(unmade),
         lacking=sum(not store.done(run) for run in plan.references),
         stale=stale_rows(plan, stale_runs(planned, store, records)),
         broken=stored["broken"],

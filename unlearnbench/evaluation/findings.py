@@ -54,7 +54,8 @@ class Findings:
     what must come out of them; references, models: how many the plan has; open: how many models are
     still to be made; broken: what cannot be used and why; offline_a: the constant chosen for RMIA's
     offline form; lacking: references still to be made, without which there is no membership AUC;
-    stale: by row, how many of its runs were made before what changed; untuned: rows at defaults.
+    stale: by row, how many of its runs were made before what changed; untuned: rows at defaults;
+    unmade: of `open`, by row; apart: what else the folder holds.
     """
 
     benchmark: Benchmark
@@ -78,6 +79,8 @@ class Findings:
     lacking: int = 0
     stale: dict[str, dict[str, int]] = field(default_factory=dict)
     untuned: list[str] = field(default_factory=list)
+    unmade: dict[str, int] = field(default_factory=dict)
+    apart: list[str] = field(default_factory=list)
 
     @cached_property
     def summary(self) -> pd.DataFrame:

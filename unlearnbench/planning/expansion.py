@@ -10,7 +10,7 @@ from unlearnbench.authoring import ModelAudit
 from unlearnbench.data.splits import Split
 from unlearnbench.errors import unknown
 from unlearnbench.planning import plan as graph
-from unlearnbench.planning.benchmark import Benchmark, Row
+from unlearnbench.planning.benchmark import Benchmark, Row, Seeds
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Access, Cell, Plan
 from unlearnbench.planning.rows import (
     Entrant,
@@ -45,13 +45,23 @@ def expand(
     table needs.
     keep_weights: of the models in the tables, beside those that others begin with.
     """
-    data = registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
-    registry.require_side(benchmark.model, benchmark.data.size or constant(data.source(), "SIDE"))
     plan = _Expansion(benchmark, plugins).plan
     if keep_weights:
         for run in {cell.run for cell in plan.cells}:
             plan.keep(run)
     return Planned(benchmark, plan, plugins)
+
+
+def repetitions(seeds: Seeds) -> list[RunSeeds]:
+    """List the seeds of original, forget set and run of each repetition."""
+    axes = (seeds.originals, seeds.forget, seeds.runs)
+    return list(zip(*axes, strict=True) if seeds.pairing == "zip" else product(*axes))
+
+
+def require_parts(benchmark: Benchmark) -> None:
+    """Raise UserError where data set or model are not there, or the images too small for it."""
+    data = registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
+    registry.require_side(benchmark.model, benchmark.data.size or constant(data.source(), "SIDE"))
 
 
 class _Expansion:
@@ -66,9 +76,7 @@ class _Expansion:
         known, seeds, bank = registry.find("controls"), benchmark.seeds, benchmark.references
         # Yardstick and controls are the same whatever the methods are given.
         self.given_all = {RETRAIN, *known}
-        axes = (seeds.originals, seeds.forget, seeds.runs)
-        paired = zip(*axes, strict=True) if seeds.pairing == "zip" else product(*axes)
-        self.paired: list[RunSeeds] = list(paired)
+        self.paired = repetitions(seeds)
         for seed in seeds.originals:
             self._original(seed)
         self.plan.references = [

@@ -235,7 +235,9 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     if findings.failures:
         yield "error.txt in a failed run's folder has all of it; --retry-failed tries again."
     if findings.open:
-        yield f"Not complete: {findings.open} of {findings.models} models are still to be made."
+        rows = ", ".join(f"{label} ({count})" for label, count in findings.unmade.items())
+        left = f"{findings.open} of {findings.models} models are still to be made"
+        yield f"Not complete: {left}{rows and f': {rows}'}."
     if findings.lacking:
         yield (
             f"No membership AUC yet: {findings.lacking} of {findings.references} reference models"
@@ -246,6 +248,7 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     warned = Counter((label, text) for label, kept in made for text in kept.get("warnings", ()))
     for (label, text), count in warned.items():
         yield f"{label}: {text} (in {count} of {counts[label]} runs)."
+    yield from findings.apart
     yield from _of_stale(findings)
     yield from _of_versions(findings)
 

@@ -155,7 +155,8 @@ class Store:
 
     def weights_checksum(self, run: str) -> str | None:
         """Return the checksum of a finished run's weights; None if they were not kept."""
-        return self.record(run)["files"].get("weights")
+        files: dict[str, str] = self.record(run)["files"]
+        return files.get("weights")
 
     def stamp(self, run: str) -> int:
         """Return a number that changes whenever a run is made anew."""
