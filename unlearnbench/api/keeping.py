@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from unlearnbench.api.results import methods_of
+from unlearnbench.api.results import methods_of, stored_plan
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.expansion import expand
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.storage import asked, housekeeping
 from unlearnbench.storage.apart import apart
@@ -61,10 +60,12 @@ def _asked(store: Store) -> list[Benchmark]:
 def _superfluous(store: Store, benchmarks: list[Benchmark], plugins: Iterable[Path]) -> Removal:
     """List what none of these benchmarks needs; the first is what is shown."""
     methods = methods_of(store, plugins)
-    plans = [expand(one, methods).plan for one in benchmarks]
+    plans = [stored_plan(one, store, methods).plan for one in benchmarks]
     needed = {run for plan in plans for run in plan.nodes}
     rows = {
-        f"{one.row}: {count(len(one.runs), 'run')} {one.why}": [store.runs()[run] for run in one.runs]
+        f"{one.row}: {count(len(one.runs), 'run')} {one.why}": [
+            store.runs()[run] for run in one.runs
+        ]
         for one in apart(store, benchmarks[0], needed)
     }
     rest = housekeeping.leftovers(store, plans)

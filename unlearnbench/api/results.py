@@ -31,6 +31,7 @@ from unlearnbench.storage.store import Store
 if TYPE_CHECKING:
     from torch import nn
 
+    from unlearnbench.planning.benchmark import Benchmark
     from unlearnbench.reporting.figures import Drawing
 
 
@@ -244,7 +245,24 @@ def planned_of(store: Store, added: Iterable[Path | type[Method]] = ()) -> Plann
     no file that it names is loaded.
     """
     benchmark = asked.shown(store)
-    return None if benchmark is None else expand(benchmark, methods_of(store, added))
+    return None if benchmark is None else stored_plan(benchmark, store, methods_of(store, added))
+
+
+def stored_plan(benchmark: Benchmark, store: Store, methods: dict[str, registry.Plugin]) -> Planned:
+    """Expand a benchmark as a store has it: with the references of version 0.1 where it has those.
+
+    Their halves depended on how many there were, so that they have other ids.
+    """
+    planned = expand(benchmark, methods)
+    plan, count = planned.plan, benchmark.references.count
+    nodes = [plan.nodes[run] for run in plan.references]
+    before = [replace(node, spec=node.spec.model_copy(update={"bank": count})) for node in nodes]
+    made = bool(before) and all(store.exists(node.spec.id) for node in before)
+    if made and not any(map(store.exists, plan.references)):
+        for run in plan.references:
+            del plan.nodes[run]
+        plan.references = [plan.add(node) for node in before]
+    return planned
 
 
 def methods_of(

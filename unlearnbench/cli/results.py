@@ -95,12 +95,13 @@ def _remove(removal: dict[str, list[Path]], *, yes: bool) -> None:
     for what, paths in removal.items():
         typer.echo(f"{what}, {size(housekeeping.size_of(paths))}")
     every = [path for paths in removal.values() for path in paths]
+    if not every:
+        typer.echo("There is nothing to remove.")
+        return
     told = f"{len(every)} files and folders, {size(housekeeping.size_of(every))}"
     if yes:
         housekeeping.remove(every)
-    typer.echo(
-        f"Removed {told}." if yes else f"{told}; --yes removes them." if every else "Nothing."
-    )
+    typer.echo(f"Removed {told}." if yes else f"{told}; --yes removes them.")
 
 
 @app.command("merge")

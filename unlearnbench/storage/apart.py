@@ -42,8 +42,8 @@ def _told(store: Store, benchmark: Benchmark, run: str) -> tuple[str, str]:
     unlike = _unlike(spec, benchmark)
     if unlike:
         return label, f"with {said(unlike)}"
-    if spec.id != run:
-        return label, "of version 0.1, or renamed"
+    if spec.bank is not None or spec.id != run:
+        return label, "of version 0.1" if spec.id == run else "whose folder has another's name"
     if spec.method is None:
         return label, "with other seeds"
     return label, _row_said(spec, benchmark)
