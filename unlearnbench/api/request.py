@@ -17,7 +17,7 @@ from unlearnbench.errors import UserError
 from unlearnbench.execution import GivenFile
 from unlearnbench.planning import reading, rows
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.expansion import Planned, expand
+from unlearnbench.planning.expansion import Planned, expand, require_parts
 from unlearnbench.planning.sources import named_by
 from unlearnbench.registry import Plugin
 from unlearnbench.scheduling.placement import Placement, choose
@@ -197,6 +197,7 @@ def prepare(request: Request, repetitions: int | None = None) -> Planned:
     resolved, broken = rows.resolve(benchmark, asked.plugins, asked.labels)
     for row in rows.entrants(resolved, asked.plugins):
         list(named_by(row.label, type(row.method), row.row.settings))  # or say what is not there
+    require_parts(resolved)
     planned = expand(resolved, asked.plugins, keep_weights=request.keep_weights)
     for label, reason in broken.items():
         planned.plan.skipped |= {(label, access): reason for access in resolved.access}

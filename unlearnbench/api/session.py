@@ -17,17 +17,16 @@ from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
 from unlearnbench.api.results import Results, whole
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.collect import collect, stale_runs
+from unlearnbench.evaluation.collect import collect
+from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.execution import Workplace
-from unlearnbench.files import write_text
-from unlearnbench.planning import reading
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Plan
 from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.cluster import open_cluster
 from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
 from unlearnbench.scheduling.slots import Event, Slot, open_workers
-from unlearnbench.storage import housekeeping
+from unlearnbench.storage import asked, housekeeping
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count, duration
 
@@ -173,9 +172,9 @@ def make(
         for line in seen.odd if not heading else ():  # not anew for every part of a search
             listener.told(line)
     store.prepare()
-    before = housekeeping.remembered(store)
-    merged = reading.merge(planned.benchmark, before) if before else planned.benchmark
-    write_text(store.folder / "benchmark.toml", reading.as_toml(merged))
+    for line in asked.remember(store, planned.benchmark):
+        listener.told(line)
+    asked.note_methods(store, asked.facts_of(planned.benchmark, planned.plugins))
     seen.note(store)
     made = not outlook.state.open or _work_off(request, planned, store, outlook, listener)
     return made and not outlook.state.failed
@@ -273,13 +272,13 @@ def within_budget(
         listener.told("Making the first model, to learn how long they take.")
         alone = Progress([], [], [next(iter(first.plan.nodes))])
         _work_off(request, first, store, replace(outlook, state=alone), listener)
-    needs, asked = 0.0, len(prepare(request).benchmark.seeds.forget)
-    for repetitions in range(asked, 0, -1):
+    needs, most = 0.0, len(prepare(request).benchmark.seeds.forget)
+    for repetitions in range(most, 0, -1):
         planned = prepare(request, repetitions)
         todo = [node for run, node in planned.plan.nodes.items() if not store.done(run)]
         needs = known.total(todo, request.placement.slots) or 0.0
         if needs <= seconds:
-            listener.told(f"{repetitions} of {asked} repetitions fit in {duration(seconds)}.")
+            listener.told(f"{repetitions} of {most} repetitions fit in {duration(seconds)}.")
             return planned
     raise UserError(
         f"One repetition takes about {duration(needs)}, which is more than {duration(seconds)}.",

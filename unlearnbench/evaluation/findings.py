@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from unlearnbench import registry
 from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.errors import unknown
+from unlearnbench.evaluation.before import as_now
 from unlearnbench.evaluation.frames import RUN, as_rows, frame, listed
 from unlearnbench.metrics.curves import Curves
 from unlearnbench.metrics.gaps import noise_band, summarise, usual_number
@@ -54,7 +55,8 @@ class Findings:
     what must come out of them; references, models: how many the plan has; open: how many models are
     still to be made; broken: what cannot be used and why; offline_a: the constant chosen for RMIA's
     offline form; lacking: references still to be made, without which there is no membership AUC;
-    stale: by row, how many runs have an older source of their method; untuned: rows at defaults.
+    stale: by row, how many of its runs were made before what changed; untuned: rows at defaults;
+    unmade: of `open`, by row; apart: what else the folder holds.
     """
 
     benchmark: Benchmark
@@ -76,8 +78,10 @@ class Findings:
     broken: list[str] = field(default_factory=list)
     offline_a: float | None = None
     lacking: int = 0
-    stale: dict[str, int] = field(default_factory=dict)
+    stale: dict[str, dict[str, int]] = field(default_factory=dict)
     untuned: list[str] = field(default_factory=list)
+    unmade: dict[str, int] = field(default_factory=dict)
+    apart: list[str] = field(default_factory=list)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -130,9 +134,7 @@ class Findings:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read what `as_json` wrote."""
-        content = json.loads(text)
-        if "headline" not in content["benchmark"]:  # from before rmia-paper was as in AMUN's code
-            content = json.loads(text.replace("rmia-paper", "rmia-clamped"))
+        content = as_now(text)
         content |= {name: frame(content.get(name, {})) for name in FRAMES}
         content["benchmark"] = benchmark = validate(content["benchmark"])
         if "controls" in content:

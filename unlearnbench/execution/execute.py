@@ -25,7 +25,7 @@ from unlearnbench.execution.checkpoint import load_into, read_state
 from unlearnbench.execution.signals import finite, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
 from unlearnbench.planning.plan import Spec
-from unlearnbench.planning.sources import Code
+from unlearnbench.planning.sources import behind
 from unlearnbench.recipe import Recipe
 from unlearnbench.registry import Plugin
 from unlearnbench.seeds import seed_for
@@ -108,7 +108,9 @@ def execute(
     recorder = Recorder(on_epoch=on_epoch, profile={} if workplace.profile else None)
     with recorder.part("reading data", place):
         material = Material(spec, workplace, place)
-    indices, about, member = material.indices, material.about(), material.member()
+    plugin = plugin_of(spec, workplace)
+    about = material.about() | {name: now() for name, now in behind(spec, plugin).items()}
+    indices, member = material.indices, material.member()
     image, classes = material.pool.images.shape[1:], material.data.classes
     warm(spec.model, image, classes, spec.recipe, place)  # pyright: ignore[reportArgumentType]
     if place.type == "cuda":
@@ -116,9 +118,7 @@ def execute(
     with recording(recorder):
         if curve and indices is not None:
             recorder.probe = material.accuracies(indices.forget)
-        if plugin := plugin_of(spec, workplace):
-            code = Code.of_audit(plugin) if spec.audit else Code.of_method(plugin)
-            about["source"] = code.under(spec.settings)
+        if plugin:
             for text in plugin.sources():
                 import_early(text)
         made = material.make(plugin, weights, records, recorder)
@@ -205,8 +205,6 @@ class Material:
         """Say which data these are, for the record."""
         return {
             "data": self.data.digest,
-            "data source": registry.find("datasets")[self.spec.data.name].source_hash(),
-            "model source": registry.find("models")[self.spec.model].source_hash(),
             "train": len(self.data.train[1]),
             "test": len(self.data.test[1]),
             "classes": self.data.classes,

@@ -10,7 +10,7 @@ from unlearnbench.authoring import ModelAudit
 from unlearnbench.data.splits import Split
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.planning import plan as graph
-from unlearnbench.planning.benchmark import Benchmark, Row
+from unlearnbench.planning.benchmark import Benchmark, Row, Seeds
 from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Access, Cell, Plan
 from unlearnbench.planning.rows import (
@@ -46,15 +46,26 @@ def expand(
     table needs.
     keep_weights: of the models in the tables, beside those that others begin with.
     """
-    if not benchmark.outputs_only:
-        data = registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
-        side = benchmark.data.fit.side or constant(data.source(), "SIDE")
-        registry.require_side(benchmark.model, side)
     plan = _Expansion(benchmark, plugins).plan
     if keep_weights:
         for run in {cell.run for cell in plan.cells}:
             plan.keep(run)
     return Planned(benchmark, plan, plugins)
+
+
+def repetitions(seeds: Seeds) -> list[RunSeeds]:
+    """List the seeds of original, forget set and run of each repetition."""
+    axes = (seeds.originals, seeds.forget, seeds.runs)
+    return list(zip(*axes, strict=True) if seeds.pairing == "zip" else product(*axes))
+
+
+def require_parts(benchmark: Benchmark) -> None:
+    """Raise UserError where data set or model are not there, or the images too small for it."""
+    if benchmark.outputs_only:
+        return
+    data = registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
+    side = benchmark.data.fit.side or constant(data.source(), "SIDE")
+    registry.require_side(benchmark.model, side)
 
 
 class _Expansion:
@@ -69,9 +80,7 @@ class _Expansion:
         known, seeds, bank = registry.find("controls"), benchmark.seeds, benchmark.references
         # Yardstick and controls are the same whatever the methods are given.
         self.given_all = {RETRAIN, *known}
-        axes = (seeds.originals, seeds.forget, seeds.runs)
-        paired = zip(*axes, strict=True) if seeds.pairing == "zip" else product(*axes)
-        self.paired: list[RunSeeds] = list(paired)
+        self.paired = repetitions(seeds)
         self.given = benchmark.given
         for seed in seeds.originals if self.has_original else ():
             self._original(seed)

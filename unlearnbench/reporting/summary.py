@@ -20,10 +20,12 @@ from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.outcome import outcome
 from unlearnbench.reporting.tables.papers import claims_tables
-from unlearnbench.reporting.tables.rows import OLD, audits_said
+from unlearnbench.reporting.tables.rows import OLD, STALE, audits_said
 from unlearnbench.verdicts.inference import FEWEST
 from unlearnbench.verdicts.verdict import LOST, NO_OP, OVER
 
+PACKAGES = ("torch", "numpy")
+"""Those whose versions may change what comes out of a run."""
 NEAR = 1.0
 """Points of AUC by which more references may move the original's and still be called enough."""
 
@@ -272,7 +274,9 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     if findings.failures:
         yield "error.txt in a failed run's folder has all of it; --retry-failed tries again."
     if findings.open:
-        yield f"Not complete: {findings.open} of {findings.models} models are still to be made."
+        rows = ", ".join(f"{label} ({count})" for label, count in findings.unmade.items())
+        left = f"{findings.open} of {findings.models} models are still to be made"
+        yield f"Not complete: {left}{rows and f': {rows}'}."
     if findings.lacking:
         yield (
             f"No membership AUC yet: {findings.lacking} of {findings.references} reference models"
@@ -284,8 +288,30 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     for (label, text), count in warned.items():
         yield f"{label}: {text} (in {count} of {counts[label]} runs)."
     yield from dict.fromkeys(filter(None, (said(kept.get("copies", {})) for _, kept in made)))
-    if findings.stale:
-        rows = ", ".join(
-            f"{label} ({count} run{'s' * (count > 1)})" for label, count in findings.stale.items()
-        )
-        yield f"stale, made before their source changed: {rows}. --retry-stale makes them anew."
+    yield from findings.apart
+    yield from _of_stale(findings)
+    yield from _of_versions(findings)
+
+
+def _of_stale(findings: Findings) -> Iterator[str]:
+    """Say what has changed since which rows were made."""
+    rows: dict[str, list[str]] = {}
+    for label, counts in findings.stale.items():
+        for what, count in counts.items():
+            rows.setdefault(what, []).append(f"{label} ({count} run{'s' * (count > 1)})")
+    for what, labels in rows.items():
+        made = f"stale ({STALE}), made before {what} changed: {', '.join(labels)}"
+        yield f"{made}. --retry-stale makes them anew."
+
+
+def _of_versions(findings: Findings) -> Iterator[str]:
+    """Say which rows were made with which versions of a package, where these differ."""
+    environments = {run: kept.get("environment", {}) for run, kept in findings.details.items()}
+    for package in PACKAGES:
+        rows: dict[str, dict[str, None]] = {}
+        for row in as_rows(findings.runs):
+            if version := environments.get(row["run"], {}).get(package):
+                rows.setdefault(str(version), {})[row["label"]] = None
+        if len(rows) > 1:
+            of = "; ".join(f"{version}: {', '.join(labels)}" for version, labels in rows.items())
+            yield f"made with different versions of {package}, which may tell in the numbers: {of}."

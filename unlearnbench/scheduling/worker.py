@@ -84,6 +84,7 @@ def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
         "trace": recorder.trace,
         "notes": recorder.notes,
         "environment": describe(device),
+        "made from": {need: store.weights_checksum(need) for need in node.needs},
         **outcome.about,
     }
     if spec.shared is not None:

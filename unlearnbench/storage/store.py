@@ -151,7 +151,12 @@ class Store:
 
     def has_weights(self, run: str) -> bool:
         """Say whether the weights of a finished run were kept."""
-        return "weights" in self.record(run)["files"]
+        return self.weights_checksum(run) is not None
+
+    def weights_checksum(self, run: str) -> str | None:
+        """Return the checksum of a finished run's weights; None if they were not kept."""
+        files: dict[str, str] = self.record(run)["files"]
+        return files.get("weights")
 
     def stamp(self, run: str) -> int:
         """Return a number that changes whenever a run is made anew."""
