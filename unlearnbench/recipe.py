@@ -74,15 +74,18 @@ Optimizer = Literal["sgd", "adam", "adamw"]
 class Recipe(Strict):
     """Describe the training shared by originals, references and retrains.
 
-    Fine-tuning follows it for augmentation and precision, and for optimiser, momentum, weight decay
-    and batch size unless the method has its own; learning rate, epochs, decay and loss belong to
-    the unlearning method.
+    Fine-tuning follows it for augmentation, precision and gradient clipping, and for optimiser,
+    momentum, weight decay and batch size unless the method has its own. Learning rate with its
+    warm-up and decay, epochs, and loss with its label smoothing belong to the unlearning method.
     """
 
     later: ClassVar[dict[str, Any]] = {
         "trades": None,
         "augment_training": True,
         "optimizer": "sgd",
+        "warm_up": 0,
+        "label_smoothing": 0.0,
+        "clip_norm": None,
     }
 
     epochs: int = param(30, ge=1, help="passes over the training set")
@@ -93,11 +96,23 @@ class Recipe(Strict):
         " 0 along half a cosine",
     )
     decay_every: int | None = param(None, ge=1, help="epochs between two decays (step)")
+    warm_up: int = param(
+        0,
+        ge=0,
+        help="epochs in which the rate first rises from 0 in a line; the schedule follows (step,"
+        " cosine)",
+    )
     batch_size: int = param(128, ge=1, help="samples a step")
     optimizer: Optimizer = param("sgd", help="sgd, adam or adamw, as in PyTorch")
     momentum: float = param(0.9, ge=0, lt=1, help="momentum of SGD; Adam's own is 0.9")
     weight_decay: float = param(
         5e-4, ge=0, help="weight decay, part of the gradient but with adamw"
+    )
+    clip_norm: float | None = param(
+        None, gt=0, help="gradients whose norm is longer, all taken together, are shortened to it"
+    )
+    label_smoothing: float = param(
+        0.0, ge=0, lt=1, help="share of each label that is spread evenly over all classes"
     )
     crop: int = param(0, ge=0, help="random shift by up to this many pixels, zeros outside")
     flip: bool = param(False, help="random horizontal flip")
@@ -119,3 +134,12 @@ class Recipe(Strict):
     @classmethod
     def _of_step_only(cls, value: int | None, info: ValidationInfo) -> int | None:
         return value if info.data.get("schedule") == "step" else None  # a base file may have set it
+
+    @field_validator("warm_up")
+    @classmethod
+    def _before_the_schedule(cls, value: int, info: ValidationInfo) -> int:
+        if value and info.data.get("schedule") == "one-cycle":
+            raise ValueError("one-cycle rises by itself: set schedule to cosine or step")
+        if value and value >= info.data.get("epochs", value + 1):
+            raise ValueError("it must be less than epochs")
+        return value

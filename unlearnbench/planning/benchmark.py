@@ -296,7 +296,7 @@ class Benchmark(Strict):
     recipe: Recipe = Field(
         default=Recipe(),
         description="How originals, references and retrains are trained; fine-tuning follows it for"
-        " batch size, momentum, weight decay, augmentation and precision.",
+        " optimiser, batch size, momentum, weight decay, clipping, augmentation and precision.",
     )
     access: list[Access] = Field(
         default=["full"], min_length=1, description="whether methods are given the retain set"
