@@ -10,7 +10,9 @@ from typing import Any, Self
 import tomli_w
 
 from unlearnbench import registry
+from unlearnbench.audits.attacks import SHOWN
 from unlearnbench.authoring import Method
+from unlearnbench.entries import enter
 from unlearnbench.errors import UserError
 from unlearnbench.planning import reading, rows
 from unlearnbench.planning.benchmark import Benchmark
@@ -79,7 +81,10 @@ def benchmark(source: str | Path | Mapping[str, Any], *, seeds: int | None = Non
 
 @dataclass(frozen=True)
 class Asked:
-    """Hold which rows are wanted, the methods there are, and the benchmark with their settings."""
+    """Hold which rows are wanted, the methods there are, and the benchmark with their settings.
+
+    raw: names the files of the user's plugins, of all kinds; plugins: methods alone.
+    """
 
     raw: dict[str, Any]
     plugins: dict[str, Plugin]
@@ -128,8 +133,10 @@ class Request:
         every = list(dict.fromkeys(file.resolve() for file in files))
         plugins = registry.find("methods", [*every, *(one for one in own if one.pickled)])
         for file in every:
-            registry.method_class(plugins[file.stem])  # the user named it: must import here and now
+            registry.require(Plugin.of(file))
         raw["plugins"] = [str(file) for file in every]
+        if attacks := enter(every):  # an attack that is named is made
+            raw["attacks"] = list(dict.fromkeys([*raw.get("attacks", SHOWN), *attacks]))
         for label, (name, _, settings) in items.items():
             if label != name or settings:
                 table = raw.setdefault("methods", {}).setdefault(label, {})

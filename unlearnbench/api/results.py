@@ -13,6 +13,7 @@ import pandas as pd
 
 from unlearnbench import registry
 from unlearnbench.authoring import Method
+from unlearnbench.entries import enter
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.findings import Condition as Judged
@@ -20,6 +21,7 @@ from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.frames import RUN
 from unlearnbench.metrics.curves import abscissa
 from unlearnbench.planning.expansion import Planned, expand
+from unlearnbench.registry import Own
 from unlearnbench.reporting.summary import warnings
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.table import Table
@@ -199,7 +201,7 @@ class Results:
                 f"The weights of {label}, seed {seed}, were not kept.",
                 "Run it again with keep_weights=True (--keep-weights).",
             )
-        return stored_model(store, ids[0], Path(data))
+        return stored_model(store, ids[0], Path(data), self.findings.benchmark.plugins)
 
     def _repr_html_(self) -> str:
         """Show the main table of each condition in a notebook."""
@@ -211,7 +213,8 @@ def load(
 ) -> Results:
     """Read a results folder: its runs, or the findings where it holds those alone.
 
-    methods, plugins: classes and files of those not shipped. Raises UserError if there is nothing.
+    methods, plugins: classes and files of what is not shipped. Raises UserError if there is
+    nothing.
     """
     path = Path(folder)
     store = Store(path)
@@ -234,9 +237,16 @@ def whole(results: Results) -> Results:
     return results
 
 
-def planned_of(store: Store, added: Iterable[Path | type[Method]] = ()) -> Planned | None:
-    """Expand the benchmark that a store was made by, with methods added; None if there is none."""
+def planned_of(store: Store, added: Iterable[Own] = ()) -> Planned | None:
+    """Expand the benchmark that a store was made by; None if there is none.
+
+    added: plugins beside those that it was run with.
+    """
+    own = list(added)
+    enter(own)
     benchmark = housekeeping.remembered(store)
     if benchmark is None:
         return None
-    return expand(benchmark, registry.find("methods", [*map(Path, benchmark.plugins), *added]))
+    files = [str(one) for one in own if isinstance(one, (str, Path))]
+    benchmark = benchmark.model_copy(update={"plugins": [*benchmark.plugins, *files]})
+    return expand(benchmark, registry.find("methods", [*benchmark.plugins, *own]))

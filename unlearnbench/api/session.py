@@ -22,6 +22,7 @@ from unlearnbench.files import write_text
 from unlearnbench.planning import reading
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Plan
+from unlearnbench.registry import Plugin
 from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.cluster import open_cluster
 from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
@@ -197,12 +198,12 @@ def _work_off(
     request: Request, planned: Planned, store: Store, outlook: Outlook, listener: Listener
 ) -> bool:
     """Make the open nodes; say whether all could be made."""
-    address, placement, here = request.address, request.placement, registry.shipped("methods")
-    registry.source(planned.benchmark.data, request.data).fetch()  # before any worker starts
+    address, placement, asked = request.address, request.placement, planned.benchmark
+    registry.source(asked.data, request.data, asked.plugins).fetch()  # before any worker starts
     opened = open_cluster(address) if address else open_workers(placement.devices, placement.jobs)
     # Workers find those that are shipped or installed by themselves.
-    every = planned.plugins.values()
-    added = tuple(one for one in every if one.entry is None and one.path.parent != here)
+    classes = [plugin for plugin in planned.plugins.values() if plugin.pickled]
+    added = (*map(Plugin.of, asked.plugins), *classes)
     workplace, failed = Workplace(request.data.resolve(), added, request.profile), 0
     with opened as workers:
         scheduler = Scheduler(

@@ -2,9 +2,9 @@
 
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from unlearnbench import registry
+from unlearnbench import architectures, registry
 from unlearnbench.authoring import Case, Method, ModelAudit, Task
-from unlearnbench.data.prepare import Data, DataSpec, Images, Labels, draw_samples
-from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_member
+from unlearnbench.data.splits import Indices, cut, reference_member
 from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution import Workplace
+from unlearnbench.execution.pool import examples_of, load_data, memorisation_order, resident
 from unlearnbench.execution.signals import finite, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
 from unlearnbench.planning.plan import Spec
 from unlearnbench.planning.sources import Code
 from unlearnbench.recipe import Recipe
-from unlearnbench.registry import Plugin
+from unlearnbench.registry import Own, Plugin
 from unlearnbench.seeds import seed_for
 from unlearnbench.storage.store import Store
 from unlearnbench.toolkit.bounded import settle
@@ -33,34 +33,6 @@ from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import Examples, outputs
 from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.training import train
-
-
-@lru_cache(maxsize=2)
-def load_data(spec: DataSpec, root: Path) -> Data:
-    """Read a data set once a worker."""
-    return draw_samples(registry.source(spec, root), spec)
-
-
-@lru_cache(maxsize=2)
-def memorisation_order(spec: DataSpec, root: Path, count: int) -> NDArray[np.int64]:
-    """Order the first samples of the pool once a worker: all pairs are compared."""
-    data = load_data(spec, root)  # pyright: ignore[reportArgumentType]
-    return by_memorisation(data.images[:count], data.labels[:count])
-
-
-@lru_cache(maxsize=1)
-def resident(spec: DataSpec, root: Path, recipe: Recipe, device: torch.device) -> Examples:
-    """Keep the pool of one benchmark on the device, as uint8."""
-    data = load_data(spec, root)  # pyright: ignore[reportArgumentType]
-    test, held_out = (examples_of(part, recipe, device) for part in (data.test, data.held_out))
-    return examples_of(data.train, recipe, device) + test + held_out
-
-
-def examples_of(part: tuple[Images, Labels], recipe: Recipe, device: torch.device) -> Examples:
-    """Move arrays to the device."""
-    images, labels = (torch.from_numpy(array).to(device) for array in part)
-    return Examples(images, labels, torch.ones_like(labels, dtype=torch.bool), recipe)
-
 
 Weights = Callable[[str], Mapping[str, Tensor]]
 """Loads the weights of the model with a given id."""
@@ -108,7 +80,7 @@ def execute(
         material = Material(spec, workplace, place)
     indices, about, member = material.indices, material.about(), material.member()
     image, classes = material.pool.images.shape[1:], material.data.classes
-    warm(spec.model, image, classes, spec.recipe, place)  # pyright: ignore[reportArgumentType]
+    warm(spec.model, workplace.plugins, image, classes, spec.recipe, place)  # pyright: ignore[reportArgumentType]
     if place.type == "cuda":
         torch.cuda.reset_peak_memory_stats(place)
     with recording(recorder):
@@ -138,7 +110,8 @@ def execute(
 def plugin_of(spec: Spec, workplace: Workplace) -> Plugin | None:
     """Return the file of the method or audit that a spec names; None if it names none."""
     if spec.audit is not None:
-        return registry.get(registry.find("model_audits"), "audit of models", spec.audit)
+        known = registry.find("model_audits", workplace.plugins)
+        return registry.get(known, "audit of models", spec.audit)
     if spec.method is not None:
         return registry.get(registry.runnable(workplace.plugins), "method", spec.method)
     return None
@@ -146,11 +119,16 @@ def plugin_of(spec: Spec, workplace: Workplace) -> Plugin | None:
 
 @cache
 def warm(
-    architecture: str, image: torch.Size, classes: int, recipe: Recipe, device: torch.device
+    architecture: str,
+    plugins: tuple[Plugin, ...],
+    image: torch.Size,
+    classes: int,
+    recipe: Recipe,
+    device: torch.device,
 ) -> None:
     """Warm this process up for runs of one kind, before the first of them is timed."""
-    channels, _, side = image
-    warm_up(build_model(architecture, 0, classes, channels, side).to(device), image, recipe)
+    model = build_model(architecture, 0, classes, image[0], image[-1], plugins)
+    warm_up(model.to(device), image, recipe)
 
 
 class Material:
@@ -159,15 +137,16 @@ class Material:
     def __init__(self, spec: Spec, workplace: Workplace, device: torch.device) -> None:
         """Read the data. Raises DataError if they are not those of earlier runs."""
         self.spec, self.root, self.device = spec, workplace.data_root, device
-        self.data = load_data(spec.data, self.root)  # pyright: ignore[reportArgumentType]
+        self.plugins = workplace.plugins
+        self.data = load_data(spec.data, self.root, self.plugins)  # pyright: ignore[reportArgumentType]
         if workplace.digest not in (None, self.data.digest):
             raise DataError(
                 f"Data set '{spec.data.name}' is not what earlier runs of this benchmark were made"
                 " of: other images or labels.",
                 "Put those back, or keep new results apart: --results DIR.",
             )
-        registry.require_side(spec.model, self.data.train[0].shape[-1])
-        self.pool = resident(spec.data, self.root, spec.recipe, device)  # pyright: ignore[reportArgumentType]
+        architectures.require_side(spec.model, self.data.train[0].shape[-1], self.plugins)
+        self.pool = resident(spec.data, self.root, self.plugins, spec.recipe, device)  # pyright: ignore[reportArgumentType]
 
     @cached_property
     def indices(self) -> Indices | None:
@@ -179,15 +158,20 @@ class Material:
             self.data.labels,
             len(self.data.train[1]),
             subclasses=self.data.subclasses,
-            order=lambda count: memorisation_order(self.spec.data, self.root, count),  # pyright: ignore[reportArgumentType]
+            order=self._memorisation,
         )
+
+    def _memorisation(self, count: int) -> NDArray[np.int64]:
+        spec, root, own = self.spec.data, self.root, self.plugins
+        return memorisation_order(spec, root, own, count)  # pyright: ignore[reportArgumentType]
 
     def about(self) -> dict[str, Any]:
         """Say which data these are, for the record."""
+        sets = registry.find("datasets", self.plugins)
         return {
             "data": self.data.digest,
-            "data source": registry.find("datasets")[self.spec.data.name].source_hash(),
-            "model source": registry.find("models")[self.spec.model].source_hash(),
+            "data source": sets[self.spec.data.name].source_hash(),
+            "model source": architectures.find(self.spec.model, self.plugins).source_hash(),
             "train": len(self.data.train[1]),
             "test": len(self.data.test[1]),
             "classes": self.data.classes,
@@ -215,7 +199,8 @@ class Material:
         """Build the benchmark's architecture, laid out as images are, with weights from `seed`."""
         _, channels, _, side = self.data.train[0].shape
         initial = seed_for(seed, "initialisation")
-        model = build_model(self.spec.model, initial, self.data.classes, channels, side)
+        classes, plugins = self.data.classes, self.plugins
+        model = build_model(self.spec.model, initial, classes, channels, side, plugins)
         return counted(model.to(self.device).to(memory_format=torch.channels_last))
 
     def make(
@@ -363,9 +348,19 @@ def verify_model(model: object, shape: Mapping[str, torch.Size]) -> None:
             raise MethodError(f"unlearn returned non-finite weights in {name}: it diverged.")
 
 
-def build_model(architecture: str, seed: int, classes: int, channels: int, side: int) -> nn.Module:
-    """Build a model with weights drawn from `seed`; the global random state is left alone."""
-    plugin = registry.get(registry.find("models"), "model", architecture)
+def build_model(
+    architecture: str,
+    seed: int,
+    classes: int,
+    channels: int,
+    side: int,
+    plugins: Iterable[Own] = (),
+) -> nn.Module:
+    """Build a model with weights drawn from `seed`; the global random state is left alone.
+
+    plugins: the user's, in which it may be.
+    """
+    plugin = architectures.find(architecture, plugins)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = plugin.load().build(classes, channels, side)
@@ -380,10 +375,11 @@ def peak_memory(device: torch.device) -> int:
     return peak // (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def stored_model(store: Store, run: str, root: Path) -> nn.Module:
+def stored_model(store: Store, run: str, root: Path, plugins: Iterable[Own] = ()) -> nn.Module:
     """Return a model whose weights were kept, on the CPU and in eval mode.
 
-    root: of data sets, which are read only for a record of a version that did not note their shape.
+    root: of data sets, which are read only for a record of a version that did not note their shape;
+    plugins: the user's, in which the model may be.
     """
     record = store.record(run)
     spec = Spec.model_validate(record["spec"])
@@ -392,6 +388,6 @@ def stored_model(store: Store, run: str, root: Path) -> nn.Module:
     else:
         data = load_data(spec.data, root)  # pyright: ignore[reportArgumentType]
         classes, (channels, _, side) = data.classes, data.train[0].shape[1:]
-    model = build_model(spec.model, 0, classes, channels, side)
+    model = build_model(spec.model, 0, classes, channels, side, plugins)
     model.load_state_dict(load_file(store.model_path(run)))
     return model.eval()

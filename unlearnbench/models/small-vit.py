@@ -56,7 +56,8 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, n, d] to the same shape."""
         x = x + self.attention(self.norm1(x))
-        return x + self.linear2(nn.functional.gelu(self.linear1(self.norm2(x))))
+        added: Tensor = self.linear2(nn.functional.gelu(self.linear1(self.norm2(x))))
+        return x + added
 
 
 class _Mean(nn.Module):

@@ -5,7 +5,7 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-from unlearnbench import registry
+from unlearnbench import architectures, registry
 from unlearnbench.authoring import ModelAudit
 from unlearnbench.data.splits import Split
 from unlearnbench.errors import unknown
@@ -45,8 +45,10 @@ def expand(
     table needs.
     keep_weights: of the models in the tables, beside those that others begin with.
     """
-    data = registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
-    registry.require_side(benchmark.model, benchmark.data.size or constant(data.source(), "SIDE"))
+    own = benchmark.plugins
+    data = registry.get(registry.find("datasets", own), "dataset", benchmark.data.name)
+    side = benchmark.data.size or constant(data.source(), "SIDE")
+    architectures.require_side(benchmark.model, side, own)
     plan = _Expansion(benchmark, plugins).plan
     if keep_weights:
         for run in {cell.run for cell in plan.cells}:

@@ -12,7 +12,7 @@ from unlearnbench.errors import UserError, of_value, unknown
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.registry import shipped
 
-BASED_ON = "based_on"
+BASED_ON, PLUGINS = "based_on", "plugins"
 WHOLE = ("methods", "tuning")
 """Tables of a file that replace those of the files it is based on."""
 
@@ -36,7 +36,8 @@ def read(path: Path) -> dict[str, Any]:
     """Read a benchmark file on top of those that it is based on, the first of them lowest.
 
     Tables are merged key by key, but for rows of methods and words about tuning, which stand whole
-    or not at all. Raises UserError with the line that is broken.
+    or not at all. Paths of plugins are seen from the file that names them. Raises UserError with
+    the line that is broken.
     """
     merged: dict[str, Any] = {}
     for file in reversed(chain(path)):
@@ -44,6 +45,8 @@ def read(path: Path) -> dict[str, Any]:
         for key, value in _parsed(file).items():
             part = isinstance(value, dict) and key not in WHOLE
             merged[key] = {**merged.get(key, {}), **value} if part else value
+            if key == PLUGINS and isinstance(value, list):
+                merged[key] = [str(file.parent / str(name)) for name in value]
     merged.pop(BASED_ON, None)
     return merged
 

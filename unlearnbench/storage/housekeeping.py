@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
+from unlearnbench.entries import enter
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.files import DRAFT, write
 from unlearnbench.planning import reading
@@ -30,9 +31,16 @@ def open_store(results: Path, name: str) -> Store:
 
 
 def remembered(store: Store) -> Benchmark | None:
-    """Return the benchmark that a store was made by; None if it does not say which."""
+    """Return the benchmark that a store was made by; None if it does not say which.
+
+    The metrics and attacks in its plugins are entered, which it may name.
+    """
     path = store.folder / "benchmark.toml"
-    return reading.validate(reading.read(path)) if path.exists() else None
+    if not path.exists():
+        return None
+    raw = reading.read(path)
+    enter(raw.get("plugins", ()))
+    return reading.validate(raw)
 
 
 def verify(store: Store) -> dict[str, str]:

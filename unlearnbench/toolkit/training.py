@@ -283,13 +283,9 @@ def by_recipe(recipe: Recipe, batches: int) -> Schedule:
     """Return the learning rate of a recipe by step; batches: steps of an epoch."""
     rising = recipe.warm_up * batches
     steps = recipe.epochs * batches - rising
-    if recipe.schedule == "step":
-        decayed = step_decay(recipe.lr, recipe.decay_every or recipe.epochs)
-
-        def rate(step: int) -> float:
-            return decayed(step // batches)
-    else:
-        rate = {"one-cycle": one_cycle, "cosine": cosine}[recipe.schedule](recipe.lr, steps)
+    decayed = step_decay(recipe.lr, recipe.decay_every or recipe.epochs)
+    by_step = {"one-cycle": one_cycle, "cosine": cosine}.get(recipe.schedule)
+    rate = by_step(recipe.lr, steps) if by_step else lambda step: decayed(step // batches)
     return warmed_up(rate, recipe.lr, rising) if rising else rate
 
 
