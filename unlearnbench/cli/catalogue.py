@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unlearnbench.cli.options import Plugins
+from unlearnbench.cli.options import Data, Plugins
 from unlearnbench.errors import unknown
 
 if TYPE_CHECKING:
@@ -97,12 +97,15 @@ def models(plugin: Plugins = None) -> None:
     _list(listed)
 
 
-def check(file: Annotated[Path, typer.Argument(help="The file of a method.")]) -> None:
-    """Hold a method to the contract that every method keeps."""
+def check(
+    file: Annotated[Path, typer.Argument(help="The file of a method, a model or a data set.")],
+    data: Data = Path("data"),
+) -> None:
+    """Hold a method, a model or a data set to the contract that all of its kind keep."""
     from unlearnbench.execution.contract import examine
 
     told = set()
-    for rule, problem in examine(file):
+    for rule, problem in examine(file, data):
         typer.echo(f"{'ok    ' if problem is None else 'FAILED'} {rule}")
         if problem is not None:
             typer.echo(f"       {'(as above)' if problem in told else problem}")
