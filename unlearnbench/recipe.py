@@ -1,9 +1,19 @@
 """How models of a benchmark are trained, and how such settings are declared."""
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from unlearnbench.files import checksum
 
 
 class Strict(BaseModel):
@@ -17,6 +27,11 @@ class Strict(BaseModel):
     def unused(self) -> set[str]:
         """Settings that came later and are not used: what was made before keeps its id."""
         return {name for name, absent in self.later.items() if getattr(self, name) == absent}
+
+    @cached_property
+    def undecisive(self) -> dict[str, Any]:
+        """What ids leave out: settings that are not used, and where files are."""
+        return dict.fromkeys(self.unused, True)
 
 
 def param(
@@ -68,6 +83,27 @@ class Trades(Strict):
     step: float = param(0.0062, gt=0, help="length of each")
 
 
+class Pretrained(Strict):
+    """Name the weights that training begins with; `pretrained = "weights.pt"` names the file alone.
+
+    What is in the file decides what is made, and where it is does not.
+    """
+
+    file: str = param(..., help="path of a .pt, .pth or .safetensors file, weights only")
+    digest: str = param("", help="first 16 hex digits of its SHA-256; read off the file if absent")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        named = {"file": value} if isinstance(value, str) else value
+        if not isinstance(named, dict) or "file" not in named or named.get("digest"):
+            return named
+        path = Path(named["file"]).resolve()
+        if not path.is_file() or (found := checksum(path)) is None:
+            raise ValueError(f"there is no file {path}")
+        return named | {"file": str(path), "digest": found[:16]}
+
+
 Optimizer = Literal["sgd", "adam", "adamw"]
 
 
@@ -86,9 +122,10 @@ class Recipe(Strict):
         "warm_up": 0,
         "label_smoothing": 0.0,
         "clip_norm": None,
+        "pretrained": None,
     }
 
-    epochs: int = param(30, ge=1, help="passes over the training set")
+    epochs: int = param(30, ge=0, help="passes over the training set; 0 needs pretrained weights")
     lr: float = param(0.1, gt=0, help="highest learning rate")
     schedule: Literal["step", "one-cycle", "cosine"] = param(
         "one-cycle",
@@ -126,6 +163,12 @@ class Recipe(Strict):
         None, help="Train to keep predictions nearby (TRADES); plainly if there is no such table."
     )
 
+    pretrained: Pretrained | None = param(
+        None,
+        help="Weights that originals, references and retrains begin with; fresh ones if absent."
+        " What they were trained on, forgotten samples may have been among.",
+    )
+
     def but(self, **changes: Any) -> Self:
         """Return the same recipe with some settings changed; those that are None stay."""
         return self.model_copy(update={k: v for k, v in changes.items() if v is not None})
@@ -143,3 +186,14 @@ class Recipe(Strict):
         if value and value >= info.data.get("epochs", value + 1):
             raise ValueError("it must be less than epochs")
         return value
+
+    @model_validator(mode="after")
+    def _trained(self) -> Self:
+        if not self.epochs and self.pretrained is None:
+            raise ValueError("epochs = 0 leaves weights as they were drawn: name pretrained ones")
+        return self
+
+    @cached_property
+    def undecisive(self) -> dict[str, Any]:
+        """What ids leave out: settings that are not used, and where files are."""
+        return {"pretrained": {"file"}} | super().undecisive

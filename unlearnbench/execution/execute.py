@@ -1,9 +1,7 @@
 """Make one model as its spec says, and read its signals. Knows no terminal and no folder."""
 
-import resource
-import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -17,8 +15,10 @@ from torch import Tensor, nn
 from unlearnbench import architectures, registry
 from unlearnbench.authoring import Case, Method, ModelAudit, Task
 from unlearnbench.data.splits import Indices, cut, reference_member
+from unlearnbench.environment import peak_memory
 from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution import Workplace
+from unlearnbench.execution.checkpoint import begin_with, beginning
 from unlearnbench.execution.pool import examples_of, load_data, memorisation_order, resident
 from unlearnbench.execution.signals import finite, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
@@ -83,7 +83,9 @@ def execute(
     warm(spec.model, workplace.plugins, image, classes, spec.recipe, place)  # pyright: ignore[reportArgumentType]
     if place.type == "cuda":
         torch.cuda.reset_peak_memory_stats(place)
-    with recording(recorder):
+    # what dropout draws; nothing of ours draws from it
+    with recording(recorder), torch.random.fork_rng([place] if place.type == "cuda" else []):
+        torch.manual_seed(seed_for(spec.seed, "layers", spec.id))
         if curve and indices is not None:
             recorder.probe = material.accuracies(indices.forget)
         if plugin := plugin_of(spec, workplace):
@@ -94,14 +96,14 @@ def execute(
         made = material.make(plugin, weights, records, recorder)
 
     if isinstance(made, dict):  # work that is shared, of which there is nothing to evaluate
-        about["peak memory MB"] = peak_memory(place)
+        about["peak memory MB"] = peak_memory(device)
         return Outcome({}, None, made, indices, recorder, about)
     with recorder.part("evaluation", place):
         logits = read_logits(made, material.pool) if isinstance(made, nn.Module) else made
         read = signals(logits, material.data.labels, member)
         if spec.data.superclasses is not None:
             read["subclass"] = material.data.subclasses.astype(np.int16)
-    about["peak memory MB"] = peak_memory(place)
+    about["peak memory MB"] = peak_memory(device)
     state = made.state_dict() if isinstance(made, nn.Module) else {}
     kept = {name: value.detach().cpu() for name, value in state.items()}
     return Outcome(read, logits, kept, indices, recorder, about)
@@ -138,6 +140,8 @@ class Material:
         """Read the data. Raises DataError if they are not those of earlier runs."""
         self.spec, self.root, self.device = spec, workplace.data_root, device
         self.plugins = workplace.plugins
+        if start := spec.recipe.pretrained:
+            beginning(start)  # here, where nothing is timed
         self.data = load_data(spec.data, self.root, self.plugins)  # pyright: ignore[reportArgumentType]
         if workplace.digest not in (None, self.data.digest):
             raise DataError(
@@ -203,6 +207,11 @@ class Material:
         model = build_model(self.spec.model, initial, classes, channels, side, plugins)
         return counted(model.to(self.device).to(memory_format=torch.channels_last))
 
+    def begun(self, seed: int) -> nn.Module:
+        """Build a model as training begins: from `seed`, or with the weights the recipe names."""
+        model, start = self.model(seed), self.spec.recipe.pretrained
+        return begin_with(model, start) if start else model
+
     def make(
         self, plugin: Plugin | None, weights: Weights, records: Loads, recorder: Recorder
     ) -> nn.Module | NDArray[np.float32] | dict[str, Tensor]:
@@ -211,7 +220,7 @@ class Material:
         if plugin is None or indices is None:
             world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
             seed = seed_for(spec.seed, spec.kind, spec.member or world)
-            model, examples = self.model(seed), self.part(self.member())
+            model, examples = self.begun(seed), self.part(self.member())
             with recorder.timed("total", self.device):
                 settle(train(model, examples, seed=seed))
             return model
@@ -220,6 +229,8 @@ class Material:
             return self.audit(audit, indices, weights, records, recorder)
         method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
         task = self.task(indices, weights)
+        if not method.starts_from_original:
+            task = replace(task, build=self.begun)
         if spec.kind == "unlearn":
             return self.unlearn(method, task, weights, recorder)
         with recorder.timed("total", self.device):
@@ -365,14 +376,6 @@ def build_model(
         torch.manual_seed(seed)
         model: nn.Module = plugin.load().build(classes, channels, side)
     return model
-
-
-def peak_memory(device: torch.device) -> int:
-    """Return the peak memory in MB: of this run on a GPU, of the whole worker so far on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) // 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def stored_model(store: Store, run: str, root: Path, plugins: Iterable[Own] = ()) -> nn.Module:

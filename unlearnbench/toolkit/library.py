@@ -29,10 +29,10 @@ def build(library: str, name: str, classes: int, channels: int, size: int) -> nn
             _try(copy.deepcopy(model), classes, channels, size)
             _tried.add(key)
     except Exception as error:  # whatever a library raises for sizes that it cannot take
-        said = str(error).partition("\n")[0] or type(error).__name__
+        said = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         raise DataError(
             f"{library}:{name} cannot be trained on images of {channels}x{size}x{size} in"
-            f" {classes} classes: {said}",
+            f" {classes} classes: {said}.",
             "Name another model, or images of another size.",
         ) from error
     return model
@@ -91,4 +91,4 @@ def _try(model: nn.Module, classes: int, channels: int, size: int) -> None:
         outputs: object = model.train()(torch.zeros(2, channels, size, size))
     if not isinstance(outputs, torch.Tensor) or outputs.shape != (2, classes):
         shape = list(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-        raise TypeError(f"it returns {shape} for two images, not [2, {classes}].")
+        raise TypeError(f"it returns {shape} for two images, not [2, {classes}]")

@@ -283,7 +283,7 @@ def by_recipe(recipe: Recipe, batches: int) -> Schedule:
     """Return the learning rate of a recipe by step; batches: steps of an epoch."""
     rising = recipe.warm_up * batches
     steps = recipe.epochs * batches - rising
-    decayed = step_decay(recipe.lr, recipe.decay_every or recipe.epochs)
+    decayed = step_decay(recipe.lr, recipe.decay_every or max(1, recipe.epochs))
     by_step = {"one-cycle": one_cycle, "cosine": cosine}.get(recipe.schedule)
     rate = by_step(recipe.lr, steps) if by_step else lambda step: decayed(step // batches)
     return warmed_up(rate, recipe.lr, rising) if rising else rate
