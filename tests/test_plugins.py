@@ -143,9 +143,10 @@ def entered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     kept = METRICS.copy(), ATTACKS.copy(), HEADLINES.copy()
     monkeypatch.setattr("unlearnbench.entries._entered", {})
     yield
-    for there, before in zip((METRICS, ATTACKS), kept, strict=False):
-        for name in there.keys() - before.keys():
-            del there[name]  # type: ignore[attr-defined]
+    for name in METRICS.keys() - kept[0].keys():
+        del METRICS[name]
+    for name in ATTACKS.keys() - kept[1].keys():
+        del ATTACKS[name]
     HEADLINES[:] = kept[2]
 
 
