@@ -16,7 +16,7 @@ from torchvision.models import list_models
 
 from tests.conftest import Cli
 from unlearnbench import architectures, environment
-from unlearnbench.architectures import find, names_of
+from unlearnbench.architectures import architecture, names_of
 from unlearnbench.errors import DataError, UserError
 from unlearnbench.execution.execute import build_model
 from unlearnbench.registry import Plugin
@@ -151,9 +151,9 @@ def test_a_first_convolution_of_other_channels_varies_as_much(channels: int) -> 
 def test_a_model_of_a_library_is_what_it_is_by_the_librarys_version(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plugin = find("torchvision:resnet18")
+    plugin = architecture("torchvision:resnet18")
     first = plugin.source_hash()
-    assert first == find("torchvision:resnet50").source_hash(), "its name is in every spec"
+    assert first == architecture("torchvision:resnet50").source_hash(), "its name is in every spec"
     monkeypatch.setattr(architectures, "installed", lambda library: "0.0.1")
     assert plugin.source_hash() != first and "torchvision 0.0.1" in plugin.source()
 
@@ -165,9 +165,9 @@ def test_models_of_timm_are_there_when_it_is_installed(name: str) -> None:
     model = build_model(f"timm:{name}", 0, 7, 1, 8)
     assert model(torch.rand(2, 1, 8, 8)).shape == (2, 7)
     assert ("positions" in model.state_dict()) == (name == "tinyvit")
-    assert "timm 1.2.3" in find(f"timm:{name}").source()
+    assert "timm 1.2.3" in architecture(f"timm:{name}").source()
     with pytest.raises(UserError, match="Unknown model of timm 'tinyne'"):
-        find("timm:tinyne")
+        architecture("timm:tinyne")
 
 
 def test_timm_that_is_not_installed_is_said(inside: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -279,7 +279,7 @@ def test_a_plugin_is_named_by_the_command_or_in_python_too(tmp_path: Path) -> No
     raw = request.asked.raw
     assert raw["plugins"] == [str(file) for file in files]
     assert reading.validate(raw).attacks[-1] == "entropy"
-    assert architectures.find("mlp", raw["plugins"]).path == files[0]
+    assert architectures.architecture("mlp", raw["plugins"]).path == files[0]
 
 
 @pytest.mark.parametrize(
@@ -298,6 +298,12 @@ def test_a_model_that_is_not_there_is_said_before_any_run(
 ) -> None:
     done = inside("run", "digits", "--set", f"model={name}", "--dry-run")
     assert done.code == 2 and problem in done.err and done.err.count("\n") == 1
+
+
+def test_a_benchmark_may_name_metrics_of_its_plugins_wherever_it_is_read(own: Path) -> None:
+    setup = ub.benchmark(own)
+    assert setup.benchmark.gap_terms[-1] == "forget_sure"
+    assert setup.set("recipe.epochs", 1).benchmark.headline == "entropy"
 
 
 def test_listing_and_checking_take_files_of_ones_own(inside: Cli, tmp_path: Path) -> None:

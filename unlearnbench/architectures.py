@@ -37,11 +37,11 @@ class OfLibrary(Plugin):
         from unlearnbench.toolkit import library
 
         module, (_, _, name) = ModuleType(self.name), self.name.partition(":")
-        module.build = partial(library.build, self.path.name, name)  # type: ignore[attr-defined]
+        module.build = partial(library.of_library, self.path.name, name)  # type: ignore[attr-defined]
         return module
 
 
-def find(name: str, more: Iterable[Own] = ()) -> Plugin:
+def architecture(name: str, more: Iterable[Own] = ()) -> Plugin:
     """Return a model by its name; more: the user's plugins.
 
     Raises UserError for an unknown one, and for one of a library that is not installed.
@@ -80,7 +80,7 @@ def require_side(model: str, side: int | None, more: Iterable[Own] = ()) -> None
     A model that cannot be built for all sides, or not be trained on a single image of some, says so
     in its file: `SMALLEST = 32`. more: the user's plugins.
     """
-    smallest = syntax.constant(find(model, more).source(), "SMALLEST") or 1
+    smallest = syntax.constant(architecture(model, more).source(), "SMALLEST") or 1
     if side is not None and side < smallest:
         raise DataError(
             f"Images of {side}x{side} are too small for the model {model}, which takes"

@@ -104,7 +104,7 @@ class Plugin:
         if self.pickled:
             return "methods"
         with suppress(SyntaxError):  # which importing it tells better
-            if told := syntax.kind(self.source()):
+            if told := syntax.kind_of(self.source()):
                 return told
         module = self.load()
         for value in vars(module).values():

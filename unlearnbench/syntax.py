@@ -39,7 +39,7 @@ KINDS = {
 
 
 @lru_cache(maxsize=1024)
-def kind(text: str) -> str | None:
+def kind_of(text: str) -> str | None:
     """Return which kind of plugin a text is of, such as "methods"; None if its own lines tell not.
 
     A class with a base of ours tells it, then an entry, then a function `build` of a model.

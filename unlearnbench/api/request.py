@@ -57,7 +57,11 @@ class Setup:
 
     @property
     def benchmark(self) -> Benchmark:
-        """The benchmark, checked. Raises UserError naming the key that is wrong."""
+        """The benchmark, checked, which may name metrics and attacks of its plugins.
+
+        Raises UserError naming the key that is wrong.
+        """
+        enter(self.raw.get("plugins", ()))
         return reading.validate(self.raw)
 
     @property

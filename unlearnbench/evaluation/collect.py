@@ -104,7 +104,7 @@ def stale_runs(planned: Planned, store: Store, records: Records | None = None) -
     codes = {method: Code.of_method(everything[method]) for method in methods}
     audit_codes = {name: Code.of_audit(audits[name]) for name in asked.model_audits}
     data = registry.get(registry.find("datasets", asked.plugins), "dataset", asked.data.name)
-    model = architectures.find(asked.model, asked.plugins)
+    model = architectures.architecture(asked.model, asked.plugins)
     now = {
         f"data set {data.name}": ("data source", data.source_hash()),
         f"model {model.name}": ("model source", model.source_hash()),

@@ -175,7 +175,7 @@ class Material:
         return {
             "data": self.data.digest,
             "data source": sets[self.spec.data.name].source_hash(),
-            "model source": architectures.find(self.spec.model, self.plugins).source_hash(),
+            "model source": architectures.architecture(self.spec.model, self.plugins).source_hash(),
             "train": len(self.data.train[1]),
             "test": len(self.data.test[1]),
             "classes": self.data.classes,
@@ -371,7 +371,7 @@ def build_model(
 
     plugins: the user's, in which it may be.
     """
-    plugin = architectures.find(architecture, plugins)
+    plugin = architectures.architecture(architecture, plugins)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = plugin.load().build(classes, channels, side)

@@ -14,7 +14,7 @@ IN_PARTS = {"googlenet", "inception_v3"}
 _tried: set[tuple[str, str, int, int, int]] = set()
 
 
-def build(library: str, name: str, classes: int, channels: int, size: int) -> nn.Module:
+def of_library(library: str, name: str, classes: int, channels: int, size: int) -> nn.Module:
     """Build a model of a library with fresh weights. The caller has seeded torch.
 
     Where the library has no setting for the number of channels, the first convolution is made
