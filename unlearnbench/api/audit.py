@@ -230,7 +230,7 @@ def try_files(request: Request, files: Mapping[str, GivenFile]) -> bool | None:
     data = samples.look_over(request, benchmark).data
     if data is None:  # which only a dry run has
         return None
-    member = members_of_files(benchmark.model, data, files.values())
+    member = members_of_files(benchmark.model, data, files.values(), benchmark.plugins)
     if not len(member):
         return None
     if member.all(0).any():

@@ -10,9 +10,11 @@ from typing import Any, Self
 import tomli_w
 
 from unlearnbench import registry
+from unlearnbench.audits.attacks import SHOWN
 from unlearnbench.authoring import Method
 from unlearnbench.data import lists
 from unlearnbench.data.lists import Entries
+from unlearnbench.entries import enter
 from unlearnbench.errors import UserError
 from unlearnbench.execution import GivenFile
 from unlearnbench.planning import reading, rows
@@ -62,7 +64,11 @@ class Setup:
 
     @property
     def benchmark(self) -> Benchmark:
-        """The benchmark, checked. Raises UserError naming the key that is wrong."""
+        """The benchmark, checked, which may name metrics and attacks of its plugins.
+
+        Raises UserError naming the key that is wrong.
+        """
+        enter(self.raw.get("plugins", ()))
         return reading.validate(self.raw)
 
     @property
@@ -88,7 +94,8 @@ def benchmark(source: str | Path | Mapping[str, Any], *, seeds: int | None = Non
 class Asked:
     """Hold which rows are wanted, the methods there are, and the benchmark with their settings.
 
-    lists: what the forget list names, by its digest; nothing where there is none.
+    raw: names the files of the user's plugins, of all kinds; plugins: methods alone; lists: what
+    the forget list names, by its digest, nothing where there is none.
     """
 
     raw: dict[str, Any]
@@ -140,8 +147,10 @@ class Request:
         every = list(dict.fromkeys(file.resolve() for file in files))
         plugins = registry.find("methods", [*every, *(one for one in own if one.pickled)])
         for file in every:
-            registry.method_class(plugins[file.stem])  # the user named it: must import here and now
+            registry.require(Plugin.of(file))
         raw["plugins"] = [str(file) for file in every]
+        if attacks := enter(every):  # an attack that is named is made
+            raw["attacks"] = list(dict.fromkeys([*raw.get("attacks", SHOWN), *attacks]))
         for label, (name, _, settings) in items.items():
             if label != name or settings:
                 table = raw.setdefault("methods", {}).setdefault(label, {})

@@ -15,6 +15,7 @@ import pandas as pd
 from unlearnbench import registry
 from unlearnbench.api.samples import FILE
 from unlearnbench.authoring import Method
+from unlearnbench.entries import enter
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.findings import Condition as Judged
@@ -22,6 +23,7 @@ from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.frames import RUN
 from unlearnbench.metrics.curves import abscissa
 from unlearnbench.planning.expansion import Planned, expand
+from unlearnbench.registry import Own
 from unlearnbench.reporting.summary import warnings
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.table import Table
@@ -212,7 +214,7 @@ class Results:
                 f"The weights of {label}, seed {seed}, were not kept.",
                 "Run it again with keep_weights=True (--keep-weights).",
             )
-        return stored_model(store, ids[0], Path(data))
+        return stored_model(store, ids[0], Path(data), self.findings.benchmark.plugins)
 
     def _repr_html_(self) -> str:
         """Show the main table of each condition in a notebook."""
@@ -224,7 +226,8 @@ def load(
 ) -> Results:
     """Read a results folder: its runs, or the findings where it holds those alone.
 
-    methods, plugins: classes and files of those not shipped. Raises UserError if there is nothing.
+    methods, plugins: classes and files of what is not shipped. Raises UserError if there is
+    nothing.
     """
     path = Path(folder)
     store = Store(path)
@@ -248,14 +251,25 @@ def whole(results: Results) -> Results:
     return results
 
 
-def planned_of(store: Store, added: Iterable[Path | type[Method]] = ()) -> Planned | None:
-    """Expand the benchmark of a store's tables, with methods added; None if there is none.
+def planned_of(store: Store, added: Iterable[Own] = ()) -> Planned | None:
+    """Expand the benchmark of a store's tables; None if there is none.
 
-    Of methods that are neither shipped nor installed nor added, it is enough what the store knows:
-    no file that it names is loaded.
+    added: the user's plugins, of which metrics and attacks are entered. Of methods that are neither
+    shipped nor installed nor added, it is enough what the store knows: no file that it names is
+    loaded.
     """
-    benchmark = asked.shown(store)
-    return None if benchmark is None else stored_plan(benchmark, store, methods_of(store, added))
+    own = list(added)
+    enter(own)
+    try:
+        benchmark = asked.shown(store)
+        if benchmark is None:
+            return None
+        files = [str(one) for one in own if isinstance(one, (str, Path))]
+        benchmark = benchmark.model_copy(update={"plugins": files})
+        return stored_plan(benchmark, store, methods_of(store, own))
+    except UserError as error:
+        hint = "If it is in a file of yours, name that with --plugin: no file is loaded because a"
+        raise UserError(f"{store.folder.name}: {error}", f"{hint} folder names it.") from error
 
 
 def stored_plan(benchmark: Benchmark, store: Store, methods: dict[str, registry.Plugin]) -> Planned:
@@ -275,9 +289,7 @@ def stored_plan(benchmark: Benchmark, store: Store, methods: dict[str, registry.
     return planned
 
 
-def methods_of(
-    store: Store, added: Iterable[Path | type[Method]] = ()
-) -> dict[str, registry.Plugin]:
+def methods_of(store: Store, added: Iterable[Own] = ()) -> dict[str, registry.Plugin]:
     """Return the methods that a store's runs may have been made with, by name."""
     known = {
         name: registry.Plugin(name, Path(told["path"]), facts=json.dumps(told))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from unlearnbench import files, registry
+from unlearnbench import architectures, files, registry
 from unlearnbench.api.request import Request
 from unlearnbench.data import lists
 from unlearnbench.data.copies import said
@@ -42,7 +42,7 @@ def look_over(
     downloads nothing, and looks only at what is there. Raises DataError with all faults.
     """
     asked = benchmark.data
-    source = registry.source(asked, request.data)
+    source = registry.source(asked, request.data, benchmark.plugins)
     if dry_run and not source.there():
         return Seen(odd=[f"Data set '{asked.name}' is not here yet, so it was not looked at."])
     try:
@@ -55,7 +55,7 @@ def look_over(
         problem = f"Data set '{asked.name}' cannot be read: {registry.told(error)}."
         raise DataError(problem) from error
     data.require(earlier, asked.name)
-    registry.require_side(benchmark.model, data.train[0].shape[-1])
+    architectures.require_side(benchmark.model, data.train[0].shape[-1], benchmark.plugins)
     for entries in request.asked.lists.values():
         lists.positions(entries, data)
     lines = [*odd, *filter(None, [said(data.copies)])]

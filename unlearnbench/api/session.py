@@ -11,7 +11,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from unlearnbench import registry
 from unlearnbench.api import samples
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
@@ -22,6 +21,7 @@ from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.execution import Workplace
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Plan
+from unlearnbench.registry import Plugin
 from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.cluster import open_cluster
 from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
@@ -218,11 +218,11 @@ def _work_off(
     request: Request, planned: Planned, store: Store, outlook: Outlook, listener: Listener
 ) -> bool:
     """Make the open nodes; say whether all could be made."""
-    address, placement, here = request.address, request.placement, registry.shipped("methods")
+    address, placement, asked = request.address, request.placement, planned.benchmark
     opened = open_cluster(address) if address else open_workers(placement.devices, placement.jobs)
     # Workers find those that are shipped or installed by themselves.
-    every = planned.plugins.values()
-    added = tuple(one for one in every if one.entry is None and one.path.parent != here)
+    classes = [plugin for plugin in planned.plugins.values() if plugin.pickled]
+    added = (*map(Plugin.of, asked.plugins), *classes)
     root, failed = request.data.resolve(), 0
     lists, given = request.asked.lists, request.given
     workplace = Workplace(root, added, request.profile, lists=lists, given=given)

@@ -22,7 +22,10 @@ BenchmarkName = Annotated[
 ]
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", help="A file with one more method; may be repeated."),
+    typer.Option(
+        "--plugin",
+        help="A file with one more method, model, data set, metric or attack; may be repeated.",
+    ),
 ]
 Results = Annotated[Path, typer.Option(help="Folder that results are kept in.")]
 Methods = Annotated[

@@ -20,7 +20,7 @@ class GivenFile:
 
 @dataclass(frozen=True)
 class Workplace:
-    """Hold what all runs have in common: where data are, which methods were added.
+    """Hold what all runs have in common: where data are, and the user's plugins.
 
     profile: note where the time of each run goes, at the price of a device that waits after each
     step; digest: that the data must have, those of earlier runs, None if there are none; lists:

@@ -4,7 +4,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from unlearnbench.errors import UserError
-from unlearnbench.files import write
+from unlearnbench.errors import DataError, UserError
+from unlearnbench.files import checksum, write
+from unlearnbench.recipe import Pretrained
+from unlearnbench.toolkit.recorder import recorder
 
 SAFE = Version("2.6")
 """The first PyTorch whose `weights_only` holds what it says (CVE-2025-32434)."""
@@ -90,6 +92,44 @@ def load_into(
     fitting = {names[name]: value for name, value in state.items() if name not in head}
     model.load_state_dict(own | fitting)
     return [names[name] for name in head]
+
+
+def begin_with(model: nn.Module, start: Pretrained) -> nn.Module:
+    """Give a model the weights that its training begins with; returns it, changed in place.
+
+    Its head stays as it was drawn where the file's is for another number of classes, which the
+    run's record then says. Raises DataError as `beginning` does, and if the file is of another
+    model.
+    """
+    path = Path(start.file)
+    try:
+        drawn = load_into(model, beginning(start), path, new_head=True)
+    except UserError as error:
+        raise DataError(str(error)) from error
+    if drawn:
+        recorder().warn(f"{path.name} is of other classes, so {', '.join(drawn)} began anew")
+    return model
+
+
+@lru_cache(maxsize=1)
+def _beginning(path: Path, digest: str) -> dict[str, Tensor]:
+    if path.is_file() and not str(checksum(path)).startswith(digest):
+        raise UserError(
+            f"{path} is not the file that recipe.pretrained was: its SHA-256 is not {digest}...",
+            "Put that one back, or name the new one in its place.",
+        )
+    return read_state(path)
+
+
+def beginning(start: Pretrained) -> dict[str, Tensor]:
+    """Read the weights that training begins with, once a worker.
+
+    Raises DataError if the file is not the one that was named, or cannot be read.
+    """
+    try:
+        return _beginning(Path(start.file), start.digest)
+    except UserError as error:
+        raise DataError(str(error)) from error
 
 
 def _same_but_outputs(found: Tensor, own: Tensor) -> bool:

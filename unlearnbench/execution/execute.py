@@ -1,10 +1,8 @@
 """Make one model as its spec says, and read its signals. Knows no terminal and no folder."""
 
-import resource
-import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,20 +12,22 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from unlearnbench import registry
+from unlearnbench import architectures, registry
 from unlearnbench.authoring import Case, Method, ModelAudit, Task
 from unlearnbench.data.lists import positions
-from unlearnbench.data.prepare import Data, DataSpec, Images, Labels, draw_samples
-from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_member
+from unlearnbench.data.prepare import Data
+from unlearnbench.data.splits import Indices, cut, reference_member
+from unlearnbench.environment import peak_memory
 from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution import GivenFile, Workplace
-from unlearnbench.execution.checkpoint import load_into, read_state
+from unlearnbench.execution.checkpoint import begin_with, beginning, load_into, read_state
+from unlearnbench.execution.pool import examples_of, load_data, memorisation_order, resident
 from unlearnbench.execution.signals import finite, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
 from unlearnbench.planning.plan import Spec
 from unlearnbench.planning.sources import behind
 from unlearnbench.recipe import Recipe
-from unlearnbench.registry import Plugin
+from unlearnbench.registry import Own, Plugin
 from unlearnbench.seeds import seed_for
 from unlearnbench.storage.store import Store
 from unlearnbench.toolkit.bounded import settle
@@ -35,34 +35,6 @@ from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import Examples, outputs
 from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.training import train
-
-
-@lru_cache(maxsize=2)
-def load_data(spec: DataSpec, root: Path) -> Data:
-    """Read a data set once a worker."""
-    return draw_samples(registry.source(spec, root), spec)
-
-
-@lru_cache(maxsize=2)
-def memorisation_order(spec: DataSpec, root: Path, count: int) -> NDArray[np.int64]:
-    """Order the first samples of the pool once a worker: all pairs are compared."""
-    data = load_data(spec, root)  # pyright: ignore[reportArgumentType]
-    return by_memorisation(data.images[:count], data.labels[:count])
-
-
-@lru_cache(maxsize=1)
-def resident(spec: DataSpec, root: Path, recipe: Recipe, device: torch.device) -> Examples:
-    """Keep the pool of one benchmark on the device, as uint8."""
-    data = load_data(spec, root)  # pyright: ignore[reportArgumentType]
-    test, held_out = (examples_of(part, recipe, device) for part in (data.test, data.held_out))
-    return examples_of(data.train, recipe, device) + test + held_out
-
-
-def examples_of(part: tuple[Images, Labels], recipe: Recipe, device: torch.device) -> Examples:
-    """Move arrays to the device."""
-    images, labels = (torch.from_numpy(array).to(device) for array in part)
-    return Examples(images, labels, torch.ones_like(labels, dtype=torch.bool), recipe)
-
 
 Weights = Callable[[str], Mapping[str, Tensor]]
 """Loads the weights of the model with a given id."""
@@ -109,13 +81,17 @@ def execute(
     with recorder.part("reading data", place):
         material = Material(spec, workplace, place)
     plugin = plugin_of(spec, workplace)
-    about = material.about() | {name: now() for name, now in behind(spec, plugin).items()}
+    about = material.about() | {
+        name: now() for name, now in behind(spec, plugin, workplace.plugins).items()
+    }
     indices, member = material.indices, material.member()
     image, classes = material.pool.images.shape[1:], material.data.classes
-    warm(spec.model, image, classes, spec.recipe, place)  # pyright: ignore[reportArgumentType]
+    warm(spec.model, workplace.plugins, image, classes, spec.recipe, place)  # pyright: ignore[reportArgumentType]
     if place.type == "cuda":
         torch.cuda.reset_peak_memory_stats(place)
-    with recording(recorder):
+    # what dropout draws; nothing of ours draws from it
+    with recording(recorder), torch.random.fork_rng([place] if place.type == "cuda" else []):
+        torch.manual_seed(seed_for(spec.seed, "layers", spec.id))
         if curve and indices is not None:
             recorder.probe = material.accuracies(indices.forget)
         if plugin:
@@ -124,14 +100,14 @@ def execute(
         made = material.make(plugin, weights, records, recorder)
 
     if isinstance(made, dict):  # work that is shared, of which there is nothing to evaluate
-        about["peak memory MB"] = peak_memory(place)
+        about["peak memory MB"] = peak_memory(device)
         return Outcome({}, None, made, indices, recorder, about)
     with recorder.part("evaluation", place):
         logits = read_logits(made, material.pool) if isinstance(made, nn.Module) else made
         read = signals(logits, material.data.labels, member)
         if spec.data.superclasses is not None:
             read["subclass"] = material.data.subclasses.astype(np.int16)
-    about["peak memory MB"] = peak_memory(place)
+    about["peak memory MB"] = peak_memory(device)
     state = made.state_dict() if isinstance(made, nn.Module) else {}
     kept = {name: value.detach().cpu() for name, value in state.items()}
     return Outcome(read, logits, kept, indices, recorder, about)
@@ -140,7 +116,8 @@ def execute(
 def plugin_of(spec: Spec, workplace: Workplace) -> Plugin | None:
     """Return the file of the method or audit that a spec names; None if it names none."""
     if spec.audit is not None:
-        return registry.get(registry.find("model_audits"), "audit of models", spec.audit)
+        known = registry.find("model_audits", workplace.plugins)
+        return registry.get(known, "audit of models", spec.audit)
     if spec.method is not None:
         return registry.get(registry.runnable(workplace.plugins), "method", spec.method)
     return None
@@ -148,22 +125,27 @@ def plugin_of(spec: Spec, workplace: Workplace) -> Plugin | None:
 
 @cache
 def warm(
-    architecture: str, image: torch.Size, classes: int, recipe: Recipe, device: torch.device
+    architecture: str,
+    plugins: tuple[Plugin, ...],
+    image: torch.Size,
+    classes: int,
+    recipe: Recipe,
+    device: torch.device,
 ) -> None:
     """Warm this process up for runs of one kind, before the first of them is timed."""
-    channels, _, side = image
-    warm_up(build_model(architecture, 0, classes, channels, side).to(device), image, recipe)
+    model = build_model(architecture, 0, classes, image[0], image[-1], plugins)
+    warm_up(model.to(device), image, recipe)
 
 
 def members_of_files(
-    architecture: str, data: Data, files: Iterable[GivenFile]
+    architecture: str, data: Data, files: Iterable[GivenFile], plugins: Iterable[Own] = ()
 ) -> NDArray[np.bool_]:
     """Return which samples of the pool references made elsewhere were trained on, bool [k, n].
 
     All files are tried: raises UserError for the first that cannot be used.
     """
     _, channels, _, side = data.train[0].shape
-    model = build_model(architecture, 0, data.classes, channels, side)
+    model = build_model(architecture, 0, data.classes, channels, side, plugins)
     trained = []
     for file in files:
         load_into(model, read_state(file.path), file.path)
@@ -180,10 +162,13 @@ class Material:
         """Read the data. Raises DataError if they are not those of earlier runs."""
         self.spec, self.root, self.device = spec, workplace.data_root, device
         self.lists, self.files = workplace.lists, workplace.given
-        self.data = load_data(spec.data, self.root)  # pyright: ignore[reportArgumentType]
+        self.plugins = workplace.plugins
+        if start := spec.recipe.pretrained:
+            beginning(start)  # here, where nothing is timed
+        self.data = load_data(spec.data, self.root, self.plugins)  # pyright: ignore[reportArgumentType]
         self.data.require(workplace.digest, spec.data.name)
-        registry.require_side(spec.model, self.data.train[0].shape[-1])
-        self.pool = resident(spec.data, self.root, spec.recipe, device)  # pyright: ignore[reportArgumentType]
+        architectures.require_side(spec.model, self.data.train[0].shape[-1], self.plugins)
+        self.pool = resident(spec.data, self.root, self.plugins, spec.recipe, device)  # pyright: ignore[reportArgumentType]
 
     @cached_property
     def indices(self) -> Indices | None:
@@ -197,9 +182,13 @@ class Material:
             self.data.labels,
             len(self.data.train[1]),
             subclasses=self.data.subclasses,
-            order=lambda count: memorisation_order(self.spec.data, self.root, count),  # pyright: ignore[reportArgumentType]
+            order=self._memorisation,
             listed=listed,
         )
+
+    def _memorisation(self, count: int) -> NDArray[np.int64]:
+        spec, root, own = self.spec.data, self.root, self.plugins
+        return memorisation_order(spec, root, own, count)  # pyright: ignore[reportArgumentType]
 
     def about(self) -> dict[str, Any]:
         """Say which data these are, for the record."""
@@ -236,8 +225,14 @@ class Material:
         """Build the benchmark's architecture, laid out as images are, with weights from `seed`."""
         _, channels, _, side = self.data.train[0].shape
         initial = seed_for(seed, "initialisation")
-        model = build_model(self.spec.model, initial, self.data.classes, channels, side)
+        classes, plugins = self.data.classes, self.plugins
+        model = build_model(self.spec.model, initial, classes, channels, side, plugins)
         return counted(model.to(self.device).to(memory_format=torch.channels_last))
+
+    def begun(self, seed: int) -> nn.Module:
+        """Build a model as training begins: from `seed`, or with the weights the recipe names."""
+        model, start = self.model(seed), self.spec.recipe.pretrained
+        return begin_with(model, start) if start else model
 
     def make(
         self, plugin: Plugin | None, weights: Weights, records: Loads, recorder: Recorder
@@ -251,7 +246,7 @@ class Material:
         if plugin is None or indices is None:
             world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
             seed = seed_for(spec.seed, spec.kind, spec.member or world)
-            model, examples = self.model(seed), self.part(self.member())
+            model, examples = self.begun(seed), self.part(self.member())
             with recorder.timed("total", self.device):
                 settle(train(model, examples, seed=seed))
             return model
@@ -260,6 +255,8 @@ class Material:
             return self.audit(audit, indices, weights, records, recorder)
         method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
         task = self.task(indices, weights)
+        if not method.starts_from_original:
+            task = replace(task, build=self.begun)
         if spec.kind == "unlearn":
             return self.unlearn(method, task, weights, recorder)
         with recorder.timed("total", self.device):
@@ -399,27 +396,30 @@ def verify_model(model: object, shape: Mapping[str, torch.Size]) -> None:
             raise MethodError(f"unlearn returned non-finite weights in {name}: it diverged.")
 
 
-def build_model(architecture: str, seed: int, classes: int, channels: int, side: int) -> nn.Module:
-    """Build a model with weights drawn from `seed`; the global random state is left alone."""
-    plugin = registry.get(registry.find("models"), "model", architecture)
+def build_model(
+    architecture: str,
+    seed: int,
+    classes: int,
+    channels: int,
+    side: int,
+    plugins: Iterable[Own] = (),
+) -> nn.Module:
+    """Build a model with weights drawn from `seed`; the global random state is left alone.
+
+    plugins: the user's, in which it may be.
+    """
+    plugin = architectures.architecture(architecture, plugins)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = plugin.load().build(classes, channels, side)
     return model
 
 
-def peak_memory(device: torch.device) -> int:
-    """Return the peak memory in MB: of this run on a GPU, of the whole worker so far on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) // 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def stored_model(store: Store, run: str, root: Path) -> nn.Module:
+def stored_model(store: Store, run: str, root: Path, plugins: Iterable[Own] = ()) -> nn.Module:
     """Return a model whose weights were kept, on the CPU and in eval mode.
 
-    root: of data sets, which are read only for a record of a version that did not note their shape.
+    root: of data sets, which are read only for a record of a version that did not note their shape;
+    plugins: the user's, in which the model may be.
     """
     record = store.record(run)
     spec = Spec.model_validate(record["spec"])
@@ -428,6 +428,6 @@ def stored_model(store: Store, run: str, root: Path) -> nn.Module:
     else:
         data = load_data(spec.data, root)  # pyright: ignore[reportArgumentType]
         classes, (channels, _, side) = data.classes, data.train[0].shape[1:]
-    model = build_model(spec.model, 0, classes, channels, side)
+    model = build_model(spec.model, 0, classes, channels, side, plugins)
     model.load_state_dict(load_file(store.model_path(run)))
     return model.eval()

@@ -310,11 +310,13 @@ class Benchmark(Strict):
     )
     title: str = Field(description="what its report is called")
     data: DataSpec = Field(description="Which samples are used, and as what.")
-    model: str = Field(description="a model of `unlearnbench models`")
+    model: str = Field(
+        description="a model of `unlearnbench models`, or of a library: torchvision:vit_b_16"
+    )
     recipe: Recipe = Field(
         default=Recipe(),
         description="How originals, references and retrains are trained; fine-tuning follows it for"
-        " batch size, momentum, weight decay, augmentation and precision.",
+        " optimiser, batch size, momentum, weight decay, clipping, augmentation and precision.",
     )
     access: list[Access] = Field(
         default=["full"], min_length=1, description="whether methods are given the retain set"
@@ -370,7 +372,11 @@ class Benchmark(Strict):
         default_factory=list,
         description="rows and methods that run only if they are named, or with --methods all",
     )
-    plugins: list[str] = Field(default_factory=list, description="files of further methods")
+    plugins: list[str] = Field(
+        default_factory=list,
+        description="files of further methods, models, data sets, metrics, attacks and audits, as"
+        " seen from this file",
+    )
     tuning: Tuning = Field(
         default=Tuning(),
         description="How the settings were chosen, for the reader, under keys of the file's own;"

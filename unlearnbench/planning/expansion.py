@@ -5,7 +5,7 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-from unlearnbench import registry
+from unlearnbench import architectures, registry
 from unlearnbench.authoring import ModelAudit
 from unlearnbench.data.splits import Split
 from unlearnbench.errors import UserError, unknown
@@ -63,9 +63,10 @@ def require_parts(benchmark: Benchmark) -> None:
     """Raise UserError where data set or model are not there, or the images too small for it."""
     if benchmark.outputs_only:
         return
-    data = registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
+    own = benchmark.plugins
+    data = registry.get(registry.find("datasets", own), "dataset", benchmark.data.name)
     side = benchmark.data.fit.side or constant(data.source(), "SIDE")
-    registry.require_side(benchmark.model, side)
+    architectures.require_side(benchmark.model, side, own)
 
 
 class _Expansion:

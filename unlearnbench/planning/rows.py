@@ -186,7 +186,7 @@ def model_audits(benchmark: Benchmark) -> dict[str, ModelAudit]:
 
     Raises UserError for one that is unknown, and for wrong settings.
     """
-    known = registry.find("model_audits")
+    known = registry.find("model_audits", benchmark.plugins)
     return {
         name: registry.build(
             audit_settings(registry.get(known, "audit of models", name)), name, row.settings

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,8 @@ def about(findings: Findings) -> dict[str, Any]:
         "references": findings.references or "no",
         "headline": attack_title(benchmark.headline),
         "machines": [machines[key] for key in sorted(machines, key=repr)],
-        "recipe": dict(flat(benchmark.recipe.model_dump(exclude_none=True))),
+        "recipe": dict(_recipe(benchmark)),
+        "start": [said for _, said in _start(benchmark)],
         "settings": {label: row.settings for label, row in benchmark.methods.items()},
         "searches": _searches(findings),
         "outcome": [line for condition in findings.conditions for line in outcome(condition)],
@@ -128,9 +129,15 @@ def _what(b: Benchmark) -> str:
     if b.forget.kind == "random":
         return "at random"
     if b.forget.list is not None:
-        return f"of the list {Path(b.forget.list).name}"
+        return f"of the list {PurePath(b.forget.list).name}"
     end = b.forget.kind.removesuffix("-memorised")
     return f"at random from twice as many that are {end} memorised (by their neighbours' labels)"
+
+
+def _recipe(b: Benchmark) -> Iterator[tuple[str, Any]]:
+    """Yield the settings of a recipe that say something; of pretrained weights more is said."""
+    apart = {"pretrained", *b.recipe.unused.intersection(("warm_up", "label_smoothing"))}
+    return flat(b.recipe.model_dump(exclude=apart, exclude_none=True))
 
 
 def _procedure(findings: Findings) -> list[tuple[str, str]]:
@@ -142,7 +149,7 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
     rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
     held = "; the last of them is held out and judged apart" if b.held_out else ""
     tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.words.items())
-    recipe = flat(b.recipe.model_dump(exclude_none=True))
+    recipe = _recipe(b)
     enough = dict.fromkeys(references_said(one)[1] for one in findings.conditions)
     listed = (seeds.originals, seeds.forget, seeds.runs)
     originals, forget, runs = (", ".join(map(str, numbers)) for numbers in listed)
@@ -150,6 +157,7 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
         *([("Made elsewhere", "; ".join(b.given.said()))] if b.given else []),
         ("Data", f"{b.data.name}" + (f": {counted} samples" if counted else "")),
         ("Model", f"{b.model}; " + ", ".join(f"{key} {value}" for key, value in recipe)),
+        *_start(b),
         ("Forget sets", f"{shares} {_what(b)}, {rows}, seeds {forget}"),
         ("Access", ", ".join(b.access)),
         ("Repetitions", f"originals {originals}, runs {runs}, combined by {seeds.pairing}"),
@@ -168,6 +176,20 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
         ),
         ("Tuning", f"{tuning} (said by the file, of its own rows)" if tuning else "none is said"),
     ]
+
+
+def _start(b: Benchmark) -> list[tuple[str, str]]:
+    """Say what pretrained weights mean, if models begin with any."""
+    start = b.recipe.pretrained
+    if start is None:
+        return []
+    name = PurePath(start.file).name
+    said = (
+        f"originals, retrains and references begin with the weights in {name} ({start.digest}). A"
+        " pretrained start knows what it knows: samples of the forget set may have been in what it"
+        " was pretrained on, and retraining without them does not take that away"
+    )
+    return [("Pretrained", said)]
 
 
 def warnings(findings: Findings) -> list[str]:

@@ -30,7 +30,7 @@ def expected(node: Node) -> float:
     epochs = spec.settings.get("epochs")
     if not isinstance(epochs, int):
         return FINE_TUNING
-    return epochs / spec.recipe.epochs * (1.0 if spec.access == "full" else 2 * forgotten)
+    return epochs / max(1, spec.recipe.epochs) * (1.0 if spec.access == "full" else 2 * forgotten)
 
 
 @dataclass
@@ -88,8 +88,8 @@ def _similar(plan: Plan, store: Store) -> Iterator[float]:
         record = other.record(run)
         spec = record["spec"]
         if (spec["data"]["name"], spec["model"]) == (asked.data.name, asked.model):
-            passes = record["train"] * spec["recipe"]["epochs"]
-            ours = (asked.data.train or record["train"]) * asked.recipe.epochs
+            passes = record["train"] * max(1, spec["recipe"]["epochs"])
+            ours = (asked.data.train or record["train"]) * max(1, asked.recipe.epochs)
             yield record["seconds"]["total"] * ours / passes
 
 
