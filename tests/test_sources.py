@@ -16,7 +16,8 @@ from unlearnbench import registry
 from unlearnbench.data.prepare import DataSpec
 from unlearnbench.errors import DataError, UserError
 from unlearnbench.execution.contract import examine
-from unlearnbench.execution.execute import build_model, load_data
+from unlearnbench.execution.execute import build_model
+from unlearnbench.execution.pool import load_data
 from unlearnbench.outline import settings_class
 from unlearnbench.planning.sources import Code
 from unlearnbench.registry import Plugin

@@ -58,6 +58,12 @@ def run(
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Keep the weights of unlearned models too.")
     ] = False,
+    images: Annotated[
+        Literal["auto", "resident", "streamed"],
+        typer.Option(
+            help="All on the device, or streamed to it from host memory or a file; auto: by size."
+        ),
+    ] = "auto",
     profile: Annotated[
         bool, typer.Option("--profile", help="Note where the time of each run goes.")
     ] = False,
@@ -84,6 +90,7 @@ def run(
         budget=None if budget is None else read_duration(budget),
         address=_address(backend, address, budget),
         keep_weights=keep_weights,
+        images=images,
         profile=profile,
     )
     with options.stoppable("Stopped. Finished runs are kept; the same command goes on."):

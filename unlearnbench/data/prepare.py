@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,36 @@ from unlearnbench.recipe import Strict
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Labelled = tuple[Images, Labels]
+BLOCK = 1024
+"""Images that are read from a file at a time, where all of them are looked at."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Stand for an array of images, rows `index` of a file that is mapped into memory.
+
+    They are read when they are asked for, as in `images[:8]`, and may be more than memory holds.
+    """
+
+    file: Images
+    index: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.index)
+
+    def __getitem__(self, index: slice | NDArray[np.int64]) -> Images:
+        """Read some of the images."""
+        return np.asarray(self.file[self.index[index]])
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> Images:
+        """Read them all."""
+        return self[:]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape, as an array's."""
+        return len(self), *self.file.shape[1:]
 
 
 @dataclass(frozen=True)
@@ -25,8 +55,9 @@ class Pool:
     """Hold a data set as its source gives it.
 
     images: uint8 [n, C, H, W]; labels: int64 [n]; a source without a test set of its own gives
-    everything as train and an empty test set. names: of the samples of train and of test, where
-    they have any: files relative to the folder of the data set, with `/` (`train/cat/001.png`).
+    everything as train and an empty test set. Images that are a `np.memmap` stay in their file.
+    names: of the samples of train and of test, where they have any: files relative to the folder of
+    the data set, with `/` (`train/cat/001.png`).
     """
 
     train: Labelled
@@ -160,7 +191,8 @@ def draw_samples(source: Source, spec: DataSpec) -> Data:
         classes = len(spec.superclasses)
     digest = hashlib.sha256()
     for images, labels in parts if spec.evaluate == "test" else parts[:3]:  # each sample once
-        digest.update(images.tobytes())
+        for start in range(0, len(images), BLOCK):
+            digest.update(images[start : start + BLOCK].tobytes())
         digest.update(labels.tobytes())
     kept, tested, apart, validated = parts
     return Data(
@@ -216,12 +248,14 @@ def _superclass(groups: Sequence[Sequence[int]], classes: int, name: str) -> Lab
 
 
 def _take(part: Labelled, index: NDArray[np.int64], size: int | None) -> Labelled:
+    labels, side = part[1][index].astype(np.int64), part[0].shape[-1]
+    if isinstance(part[0], np.memmap) and size in (None, side):
+        return cast("Images", Drawn(part[0], index)), labels
     images = part[0][index]
-    side = images.shape[-1]
     if size and size != side:
         if side % size:
             raise DataError(f"Images of side {side} cannot be averaged to side {size}.")
         block = side // size
         shape = (*images.shape[:2], size, block, size, block)
         images = images.reshape(shape).mean(axis=(3, 5)).round().astype(np.uint8)
-    return np.ascontiguousarray(images), part[1][index].astype(np.int64)
+    return np.ascontiguousarray(images), labels

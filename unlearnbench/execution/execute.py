@@ -4,7 +4,7 @@ import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from unlearnbench import registry
 from unlearnbench.authoring import Case, Method, ModelAudit, Task
 from unlearnbench.data.lists import positions
-from unlearnbench.data.prepare import Data, DataSpec, Images, Labels, draw_samples
-from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_member
+from unlearnbench.data.splits import Indices, cut, reference_member
 from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution import GivenFile, Workplace
 from unlearnbench.execution.checkpoint import load_into, read_state
+from unlearnbench.execution.pool import examples_of, load_data, memorisation_order, pooled
 from unlearnbench.execution.signals import finite, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
 from unlearnbench.planning.benchmark import Benchmark
@@ -35,35 +35,8 @@ from unlearnbench.toolkit.bounded import settle
 from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import Examples, outputs
 from unlearnbench.toolkit.recorder import Recorder, recording
+from unlearnbench.toolkit.stored import Stored
 from unlearnbench.toolkit.training import train
-
-
-@lru_cache(maxsize=2)
-def load_data(spec: DataSpec, root: Path) -> Data:
-    """Read a data set once a worker."""
-    return draw_samples(registry.source(spec, root), spec)
-
-
-@lru_cache(maxsize=2)
-def memorisation_order(spec: DataSpec, root: Path, count: int) -> NDArray[np.int64]:
-    """Order the first samples of the pool once a worker: all pairs are compared."""
-    data = load_data(spec, root)  # pyright: ignore[reportArgumentType]
-    return by_memorisation(data.images[:count], data.labels[:count])
-
-
-@lru_cache(maxsize=1)
-def resident(spec: DataSpec, root: Path, recipe: Recipe, device: torch.device) -> Examples:
-    """Keep the pool of one benchmark on the device, as uint8."""
-    data = load_data(spec, root)  # pyright: ignore[reportArgumentType]
-    test, held_out = (examples_of(part, recipe, device) for part in (data.test, data.held_out))
-    return examples_of(data.train, recipe, device) + test + held_out
-
-
-def examples_of(part: tuple[Images, Labels], recipe: Recipe, device: torch.device) -> Examples:
-    """Move arrays to the device."""
-    images, labels = (torch.from_numpy(array).to(device) for array in part)
-    return Examples(images, labels, torch.ones_like(labels, dtype=torch.bool), recipe)
-
 
 Weights = Callable[[str], Mapping[str, Tensor]]
 """Loads the weights of the model with a given id."""
@@ -179,7 +152,7 @@ def members_of_files(
 
 
 class Material:
-    """Hold what one run is made of: its data, which of them it forgets, all on the device."""
+    """Hold what one run is made of: its data, which of them it forgets."""
 
     def __init__(self, spec: Spec, workplace: Workplace, device: torch.device) -> None:
         """Read the data. Raises DataError if they are not those of earlier runs."""
@@ -193,7 +166,8 @@ class Material:
                 "Put those back, or keep new results apart: --results DIR.",
             )
         registry.require_side(spec.model, self.data.train[0].shape[-1])
-        self.pool = resident(spec.data, self.root, spec.recipe, device)  # pyright: ignore[reportArgumentType]
+        pool = pooled(spec.data, self.root, spec.recipe, device, workplace.images)  # pyright: ignore[reportArgumentType]
+        self.pool, self.streamed = pool, isinstance(pool.images, Stored)
 
     @cached_property
     def indices(self) -> Indices | None:
@@ -221,6 +195,7 @@ class Material:
             "test": len(self.data.test[1]),
             "classes": self.data.classes,
             "image": list(self.data.train[0].shape[1:]),
+            "images": "streamed" if self.streamed else "resident",
         }
 
     def member(self) -> NDArray[np.bool_]:
@@ -301,10 +276,10 @@ class Material:
         def fixed(model_id: str | None) -> nn.Module:
             return _fixed(self.stored(model_id, seed, weights))
 
-        validation = examples_of(self.data.validation, spec.recipe, self.device)
+        validation = examples_of(self.data.validation, spec.recipe, self.device, self.streamed)
         given_all = spec.kind == "unlearn" and spec.access == "full"
         return Task(
-            forget=self.part(indices.forget),
+            forget=self.part(indices.forget).resident(),
             retain=self.part(indices.retain) if given_all else None,
             classes=self.data.classes,
             seed=seed,
