@@ -54,7 +54,7 @@ class Listener:
         return nullcontext()
 
     def ended(self, event: Event) -> None:
-        """Hear that a model was made, has failed, or cannot be made."""
+        """Hear that a model was made, with its training curve, has failed, or cannot be made."""
 
     def told(self, text: str) -> None:
         """Hear a line about anything else."""

@@ -58,12 +58,7 @@ def run(
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Keep the weights of unlearned models too.")
     ] = False,
-    images: Annotated[
-        Literal["auto", "resident", "streamed"],
-        typer.Option(
-            help="All on the device, or streamed to it from host memory or a file; auto: by size."
-        ),
-    ] = "auto",
+    images: options.Images = "auto",
     profile: Annotated[
         bool, typer.Option("--profile", help="Note where the time of each run goes.")
     ] = False,

@@ -18,7 +18,7 @@ from unlearnbench.recipe import Strict
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Labelled = tuple[Images, Labels]
-BLOCK = 1024
+BLOCK = 256
 """Images that are read from a file at a time, where all of them are looked at."""
 
 
