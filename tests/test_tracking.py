@@ -81,7 +81,7 @@ def test_what_is_lacking_is_said_in_a_line(
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     with pytest.raises(UserError, match="pip install tensorboard; or take a table"):
         ub.load(finished / "results" / "tiny").write_training("tensorboard", tmp_path)
-    with pytest.raises(UserError, match="make them: unlearnbench run digits"):
+    with pytest.raises(UserError, match="Make them: unlearnbench run digits"):
         ub.load(PUBLISHED).training  # noqa: B018
 
 

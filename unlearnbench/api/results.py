@@ -149,8 +149,8 @@ class Results:
         store = Store(self.folder)
         if not store.runs():
             raise UserError(
-                f"The runs of '{self.name}', which have the training curves, are not there.",
-                f"Only their findings are; make them: unlearnbench run {self.findings.benchmark.name}.",
+                f"Of '{self.name}' there are findings alone: its runs have the training curves.",
+                f"Make them: unlearnbench run {self.findings.benchmark.name}.",
             )
         return training(store, dict(zip(self.runs["run"], self.runs["label"], strict=True)))
 
