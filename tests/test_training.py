@@ -31,7 +31,7 @@ from unlearnbench.toolkit import (
     training,
 )
 from unlearnbench.toolkit.counting import counted
-from unlearnbench.toolkit.examples import Loss, as_pixels, augmented
+from unlearnbench.toolkit.examples import Loss, augmented
 from unlearnbench.toolkit.optimisers import Schedule
 from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.training import faster_form, with_cuda_graphs
@@ -56,7 +56,7 @@ def some(count: int = 8, recipe: Recipe = PLAIN) -> Examples:
 @pytest.mark.parametrize("sign", [1, -1])
 def test_one_step_is_gradient_descent_or_ascent(sign: int) -> None:
     model, examples = linear(), some()
-    loss = functional.cross_entropy(model(as_pixels(examples.images)), examples.labels)
+    loss = functional.cross_entropy(model(examples.pixels), examples.labels)
     gradients = torch.autograd.grad(loss, list(model.parameters()))
     expected = [p - sign * 0.1 * g for p, g in zip(model.parameters(), gradients, strict=True)]
     trainer = Trainer(model, PLAIN, lr=0.1, seed=0)
@@ -92,9 +92,7 @@ def test_masked_weights_stay_bit_equal_under_momentum_and_weight_decay() -> None
 
 def test_saliency_mask_keeps_the_largest_gradients_of_all_parameters_together() -> None:
     model, examples = linear(), some(20)
-    loss = functional.cross_entropy(
-        model(as_pixels(examples.images)), examples.labels, reduction="sum"
-    )
+    loss = functional.cross_entropy(model(examples.pixels), examples.labels, reduction="sum")
     gradients = torch.autograd.grad(loss, list(model.parameters()))
     flat = torch.cat([g.abs().flatten() for g in gradients])
     mask = saliency_mask(model, examples, keep=0.25)
@@ -182,7 +180,7 @@ def test_wrong_labels_are_wrong_and_uniform() -> None:
 
 def test_joining_bytes_and_floats_keeps_the_pixels() -> None:
     examples = some(4)
-    floats = Examples(as_pixels(examples.images), examples.labels, examples.augment, PLAIN)
+    floats = Examples(examples.pixels, examples.labels, examples.augment, PLAIN)
     both = examples + floats.unaugmented()
     assert both.images.dtype == torch.float32 and len(both) == 8
     assert torch.equal(both.images[:4], both.images[4:])
@@ -265,7 +263,7 @@ def test_fast_and_plain_paths_agree_on_gradients() -> None:
         compiler(trainer.eager)(pixels, labels).backward()
         gradients.append([p.grad for p in model.parameters()])
     plain = contract.small_cnn(0)
-    functional.cross_entropy(plain(as_pixels(some(8).images)), some(8).labels).backward()  # type: ignore[no-untyped-call]
+    functional.cross_entropy(plain(some(8).pixels), some(8).labels).backward()  # type: ignore[no-untyped-call]
     gradients.append([p.grad for p in plain.parameters()])
     for other in gradients[1:]:
         for one, two in zip(gradients[0], other, strict=True):
@@ -324,7 +322,7 @@ def test_a_loss_knows_which_samples_of_a_mixed_batch_are_marked() -> None:
 
     model = linear()
     finetune(model, mixed, lr=0.1, epochs=1, loss=loss, seed=0)
-    of_forget = {p.numpy().tobytes() for p in as_pixels(forget.images)}
+    of_forget = {p.numpy().tobytes() for p in forget.pixels}
     assert {one for one, mark in seen.items() if mark} == of_forget and len(seen) == 8
 
 
@@ -367,7 +365,7 @@ def test_features_of_a_named_layer_are_its_outputs() -> None:
     """The ReLU after it works in place, on what it hands on."""
     model, examples = contract.small_cnn(0), contract.examples(600)  # two batches
     assert isinstance(model, nn.Sequential)
-    images = as_pixels(examples.images)
+    images = examples.pixels
     made = model.eval()[:2](images).flatten(1)
     assert made.min() < 0
     assert torch.allclose(features(model, examples, "1"), made, atol=1e-5)

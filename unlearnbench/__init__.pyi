@@ -11,6 +11,7 @@ from .api.results import Condition as Condition
 from .api.results import Results as Results
 from .api.results import load as load
 from .api.session import Listener as Listener
+from .api.session import Outlook as Outlook
 from .api.session import run as run
 from .authoring import Method as Method
 from .authoring import Task as Task
@@ -18,5 +19,6 @@ from .errors import UserError as UserError
 from .recipe import Optimizer as Optimizer
 from .recipe import param as param
 from .registry import method as method
+from .scheduling.slots import Event as Event
 
 __version__: str

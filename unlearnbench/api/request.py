@@ -16,7 +16,7 @@ from unlearnbench.data import lists
 from unlearnbench.data.lists import Entries
 from unlearnbench.entries import enter
 from unlearnbench.errors import UserError
-from unlearnbench.execution import GivenFile
+from unlearnbench.execution import Feeding, GivenFile
 from unlearnbench.planning import reading, rows
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned, expand, require_parts
@@ -112,7 +112,9 @@ class Request:
     devices: "auto", or names separated by commas; jobs_per_device: None on the CPU for one a core,
     on a GPU for what fits; timeout: seconds that a run may take; budget: seconds for as many whole
     repetitions as fit; address: of a Dask scheduler, None for this machine; keep_weights: of
-    unlearned models too; given: files of models made elsewhere, by their digest.
+    unlearned models too; given: files of models made elsewhere, by their digest; images: resident
+    on the device, streamed to it from host memory or a file, or as memory allows, which changes no
+    result.
     """
 
     setup: Setup
@@ -131,6 +133,7 @@ class Request:
     profile: bool = False
     keep_weights: bool = False
     given: Mapping[str, GivenFile] = field(default_factory=dict)
+    images: Feeding = "auto"
 
     @cached_property
     def placement(self) -> Placement:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -21,6 +21,8 @@ from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.findings import Condition as Judged
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.frames import RUN
+from unlearnbench.evaluation.training import training
+from unlearnbench.files import write_text
 from unlearnbench.metrics.curves import abscissa
 from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.registry import Own
@@ -141,6 +143,38 @@ class Results:
         """
         path = self.folder / FILE
         return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+
+    @cached_property
+    def training(self) -> pd.DataFrame:
+        """One row a run and epoch: loss, and accuracies if the benchmark asked for `curves`.
+
+        Of every run in the folder: originals, reference models and retrains too. Raises UserError
+        where there are only findings, without the runs.
+        """
+        store = Store(self.folder)
+        if not store.runs():
+            raise UserError(
+                f"Of '{self.name}' there are findings alone: its runs have the training curves.",
+                f"Make them: unlearnbench run {self.findings.benchmark.name}.",
+            )
+        return training(store, dict(zip(self.runs["run"], self.runs["label"], strict=True)))
+
+    def write_training(self, form: Literal["csv", "tensorboard"], folder: str | Path) -> Path:
+        """Write the training curves below a report's folder; return the file or the folder.
+
+        csv: tables/training.csv; tensorboard: tensorboard/, a folder a run, for which TensorBoard
+        must be installed. Raises UserError where it is not, or there are no runs.
+        """
+        from unlearnbench.reporting import escape
+        from unlearnbench.reporting.tensorboard import write_events
+
+        if form == "tensorboard":
+            path = Path(folder, "tensorboard")
+            write_events(self.training, path)
+        else:
+            path = Path(folder, "tables", "training.csv")
+            write_text(path, escape.csv_text(self.training))
+        return path
 
     @cached_property
     def conditions(self) -> list[Condition]:

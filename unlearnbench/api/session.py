@@ -18,7 +18,7 @@ from unlearnbench.api.results import Results, whole
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
-from unlearnbench.execution import Workplace
+from unlearnbench.execution import Feeding, Workplace
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Plan
 from unlearnbench.registry import Plugin
@@ -53,7 +53,7 @@ class Listener:
         return nullcontext()
 
     def ended(self, event: Event) -> None:
-        """Hear that a model was made, has failed, or cannot be made."""
+        """Hear that a model was made, with its training curve, has failed, or cannot be made."""
 
     def told(self, text: str) -> None:
         """Hear a line about anything else."""
@@ -113,6 +113,7 @@ def run(
     retry_stale: bool = False,
     keep_weights: bool = False,
     profile: bool = False,
+    images: Feeding = "auto",
     address: str | None = None,
     listener: Listener | None = None,
 ) -> Results:
@@ -122,10 +123,10 @@ def run(
     and instances, all that the benchmark has if None, or a mapping from labels of rows to them;
     seeds: how often everything is repeated; forget: a file that names the samples to be forgotten,
     by number or file name, in the place of those that the benchmark draws; devices,
-    jobs_per_device, timeout, budget, address: as `Request` has them; data, results: folders;
-    listener: hears what happens, None for a bar in a notebook and silence elsewhere. A method that
-    fails is in `results.findings.failures` and harms no other. Raises UserError for what is
-    unknown, wrong or not there, and if no run has finished.
+    jobs_per_device, timeout, budget, images, address: as `Request` has them; data, results:
+    folders; listener: hears what happens, None for a bar in a notebook and silence elsewhere. A
+    method that fails is in `results.findings.failures` and harms no other. Raises UserError for
+    what is unknown, wrong or not there, and if no run has finished.
     """
     setup = benchmark if isinstance(benchmark, Setup) else read_benchmark(benchmark)
     request = Request(
@@ -143,6 +144,7 @@ def run(
         address=address,
         profile=profile,
         keep_weights=keep_weights,
+        images=images,
     )
     if listener is None:
         listener = _NotebookBar() if "ipykernel" in sys.modules else Listener()
@@ -225,7 +227,9 @@ def _work_off(
     added = (*map(Plugin.of, asked.plugins), *classes)
     root, failed = request.data.resolve(), 0
     lists, given = request.asked.lists, request.given
-    workplace = Workplace(root, added, request.profile, lists=lists, given=given)
+    workplace = Workplace(
+        root, added, request.profile, lists=lists, given=given, images=request.images
+    )
     with opened as workers:
         scheduler = Scheduler(
             planned.plan,

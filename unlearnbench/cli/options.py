@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -59,6 +59,12 @@ Devices = Annotated[str, typer.Option(help="auto, or names: cpu, cuda:0,cuda:1."
 JobsPerDevice = Annotated[
     str,
     typer.Option(help="Runs at once on a device; auto: on the CPU one a core, on a GPU what fits."),
+]
+Images = Annotated[
+    Literal["auto", "resident", "streamed"],
+    typer.Option(
+        help="All on the device, or streamed to it from host memory or a file; auto: by size."
+    ),
 ]
 Reports = Annotated[Path, typer.Option(help="Folder that reports are written to.")]
 Data = Annotated[Path, typer.Option(help="Folder that data sets are found in.")]

@@ -2,7 +2,7 @@
 
 import gc
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +23,10 @@ def report(
     watch: Annotated[
         bool, typer.Option("--watch", help="Write it again while a run goes on.")
     ] = False,
+    training: Annotated[
+        Literal["csv", "tensorboard"] | None,
+        typer.Option(help="Write the training curves of all runs, too."),
+    ] = None,
     plugin: Plugins = None,
     results: Results = Path("results"),
     reports: Reports = Path("reports"),
@@ -37,6 +41,8 @@ def report(
     known = list(dict.fromkeys(Path(name).stem for name in asked))
     if watch and (compare or len(known) > 1):
         raise UserError("--watch takes one benchmark.")
+    if training and (compare or watch):
+        raise UserError("--training goes with neither --compare nor --watch.")
     if compare:
         review = library.compare(*asked, results=results, plugins=plugins)
         folder = "-".join(["compare", *review.names]).replace("/", "-")
@@ -46,6 +52,9 @@ def report(
             page = library.watch(known[0], plugins, results, reports, typer.echo)
     else:
         loaded = [library.loaded(name, results, plugins) for name in known]
+        if training is not None:
+            for single in loaded:
+                typer.echo(f"Training: {single.write_training(training, reports / single.name)}")
         pages = [single.report(reports / single.name) for single in loaded]
         page = pages[0]
         if len(loaded) > 1:

@@ -58,6 +58,7 @@ def run(
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Keep the weights of unlearned models too.")
     ] = False,
+    images: options.Images = "auto",
     profile: Annotated[
         bool, typer.Option("--profile", help="Note where the time of each run goes.")
     ] = False,
@@ -84,6 +85,7 @@ def run(
         budget=None if budget is None else read_duration(budget),
         address=_address(backend, address, budget),
         keep_weights=keep_weights,
+        images=images,
         profile=profile,
     )
     with options.stoppable("Stopped. Finished runs are kept; the same command goes on."):

@@ -1,17 +1,19 @@
 """Exact copies among the samples of a benchmark: what is forgotten may stay under another name."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unlearnbench.data.fitting import Images
 
+Part = tuple[Images, NDArray[np.int64]]
+BLOCK = 256
+"""Images that are read at a time, where they lie in a file."""
 
-def count_copies(
-    train: tuple[Images, NDArray[np.int64]], others: tuple[Images, NDArray[np.int64]]
-) -> dict[str, int]:
+
+def count_copies(train: Part, others: Sequence[Part]) -> dict[str, int]:
     """Count images that equal another one in every pixel.
 
     others: those that no model of the benchmark is trained on. train: training images that equal
@@ -19,8 +21,7 @@ def count_copies(
     those of them that equal one with another label.
     """
     labels: dict[bytes, list[int]] = {}
-    hashes = [_hashes(images) for images, _ in (train, others)]
-    for key, label in zip(hashes[0], train[1].tolist(), strict=True):
+    for key, label in _hashed(train):
         labels.setdefault(key, []).append(label)
     found = dict.fromkeys(("train", "train, of another label"), 0)
     for same in labels.values():
@@ -28,15 +29,18 @@ def count_copies(
             found["train"] += len(same)
             found["train, of another label"] += len(same) * (len(set(same)) > 1)
     met = [
-        {*labels[key]} - {label}
-        for key, label in zip(hashes[1], others[1].tolist(), strict=True)
-        if key in labels
+        {*labels[key]} - {label} for part in others for key, label in _hashed(part) if key in labels
     ]
     return found | {"test": len(met), "test, of another label": sum(map(bool, met))}
 
 
-def _hashes(images: Images) -> list[bytes]:
-    return [hashlib.sha256(image).digest() for image in np.ascontiguousarray(images)]
+def _hashed(part: Part) -> Iterator[tuple[bytes, int]]:
+    """Yield a hash of each image, and its label."""
+    images, labels = part
+    for start in range(0, len(images), BLOCK):
+        block = np.ascontiguousarray(images[start : start + BLOCK])
+        for image, label in zip(block, labels[start : start + BLOCK].tolist(), strict=True):
+            yield hashlib.sha256(image).digest(), label
 
 
 def said(copies: Mapping[str, int]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,36 @@ from unlearnbench.recipe import Strict
 
 Labels = NDArray[np.int64]
 Labelled = tuple[Images, Labels]
+BLOCK = 256
+"""Images that are read from a file at a time, where all of them are looked at."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Stand for an array of images, rows `index` of a file that is mapped into memory.
+
+    They are read when they are asked for, as in `images[:8]`, and may be more than memory holds.
+    """
+
+    file: Images
+    index: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.index)
+
+    def __getitem__(self, index: slice | NDArray[np.int64]) -> Images:
+        """Read some of the images."""
+        return np.asarray(self.file[self.index[index]])
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> Images:
+        """Read them all."""
+        return self[:]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape, as an array's."""
+        return len(self), *self.file.shape[1:]
 
 
 @dataclass(frozen=True)
@@ -28,8 +58,9 @@ class Pool:
     """Hold a data set as its source gives it.
 
     images: uint8 [n, C, H, W]; labels: int64 [n]; a source without a test set of its own gives
-    everything as train and an empty test set. names: of the samples of train and of test, where
-    they have any: files relative to the folder of the data set, with `/` (`train/cat/001.png`).
+    everything as train and an empty test set. Images that are a `np.memmap` stay in their file.
+    names: of the samples of train and of test, where they have any: files relative to the folder of
+    the data set, with `/` (`train/cat/001.png`).
     """
 
     train: Labelled
@@ -216,10 +247,10 @@ def draw_samples(source: Source, spec: DataSpec) -> Data:
         classes = len(spec.superclasses)
     digest = hashlib.sha256()
     for images, labels in parts if spec.evaluate == "test" else parts[:3]:  # each sample once
-        digest.update(images.tobytes())
+        for start in range(0, len(images), BLOCK):
+            digest.update(images[start : start + BLOCK].tobytes())
         digest.update(labels.tobytes())
     kept, tested, apart, validated = parts
-    others = np.concatenate((tested[0], apart[0])), np.concatenate((tested[1], apart[1]))
     return Data(
         kept,
         tested,
@@ -231,7 +262,7 @@ def draw_samples(source: Source, spec: DataSpec) -> Data:
         ids,
         of_test,
         _named(pool, ids, of_test),
-        count_copies(kept, others),
+        count_copies(kept, [tested, apart]),
     )
 
 
@@ -293,7 +324,11 @@ def _superclass(groups: Sequence[Sequence[int]], classes: int, name: str) -> Lab
 
 
 def _take(part: Labelled, index: NDArray[np.int64], fit: Fit, *, fitted: bool) -> Labelled:
+    labels, side = part[1][index].astype(np.int64), part[0].shape[-1]
+    whole = (fitted or not fit.cut) and fit.size in (None, side)
+    if isinstance(part[0], np.memmap) and whole:
+        return cast("Images", Drawn(part[0], index)), labels
     images = part[0][index]
     if not fitted:
         images = fit.resized(images)
-    return np.ascontiguousarray(fit.averaged(images)), part[1][index].astype(np.int64)
+    return np.ascontiguousarray(fit.averaged(images)), labels

@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from unlearnbench.registry import Plugin
+
+Feeding = Literal["auto", "resident", "streamed"]
+"""Where images are: all on the device, or in host memory or a file; auto: as memory allows."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class Workplace:
 
     profile: note where the time of each run goes, at the price of a device that waits after each
     step; digest: that the data must have, those of earlier runs, None if there are none; lists:
-    what lists of samples name, by their digest; given: files of models made elsewhere, by theirs.
+    what lists of samples name, by their digest; given: files of models made elsewhere, by theirs;
+    images: where they are, which changes no result.
     """
 
     data_root: Path
@@ -33,3 +38,4 @@ class Workplace:
     digest: str | None = None
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     given: Mapping[str, GivenFile] = field(default_factory=dict)
+    images: Feeding = "auto"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from unlearnbench.execution.parts import Rules, of_data_set, of_model
 from unlearnbench.planning.rows import written
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit.examples import Examples
+from unlearnbench.toolkit.stored import as_stored
 from unlearnbench.toolkit.training import train
 
 RECIPE = Recipe(epochs=6, lr=0.05, batch_size=16, crop=1, flip=True)
@@ -118,6 +120,18 @@ class Examination:
             raise MethodError(f"{error}: is it in shared_settings?") from error
         given = self.unlearn(replace(self.task(8), shared=made))
         demand_equal(self.unlearn(self.task(8)), given, "runs with and without shared work")
+
+    def must_stream(self) -> None:
+        """Give the same weights where the retain set is too large for the device."""
+        task = self.task(8)
+        retain = task.require_retain()
+        large = replace(retain, images=cast("Tensor", as_stored(retain.images)))
+        try:
+            streamed = self.unlearn(replace(task, retain=large))
+        except (AttributeError, TypeError) as error:
+            hint = "of a large retain set's images, take `batches` or `shuffled`, or index them"
+            raise MethodError(f"{error}: {hint}") from error
+        demand_equal(self.unlearn(task), streamed, "runs with a small and a large retain set")
 
     def must_equal_twin(self) -> None:
         """Give the same weights as its twin under the same settings, if it names one."""

@@ -21,7 +21,7 @@ from unlearnbench.environment import peak_memory
 from unlearnbench.errors import DataError, MethodError
 from unlearnbench.execution import GivenFile, Workplace
 from unlearnbench.execution.checkpoint import begin_with, beginning, load_into, read_state
-from unlearnbench.execution.pool import examples_of, load_data, memorisation_order, resident
+from unlearnbench.execution.pool import examples_of, load_data, memorisation_order, pooled
 from unlearnbench.execution.signals import finite, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
 from unlearnbench.planning.plan import Spec
@@ -34,6 +34,7 @@ from unlearnbench.toolkit.bounded import settle
 from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import Examples, outputs
 from unlearnbench.toolkit.recorder import Recorder, recording
+from unlearnbench.toolkit.stored import Stored
 from unlearnbench.toolkit.training import train
 
 Weights = Callable[[str], Mapping[str, Tensor]]
@@ -156,7 +157,7 @@ def members_of_files(
 
 
 class Material:
-    """Hold what one run is made of: its data, which of them it forgets, all on the device."""
+    """Hold what one run is made of: its data, which of them it forgets."""
 
     def __init__(self, spec: Spec, workplace: Workplace, device: torch.device) -> None:
         """Read the data. Raises DataError if they are not those of earlier runs."""
@@ -168,7 +169,9 @@ class Material:
         self.data = load_data(spec.data, self.root, self.plugins)  # pyright: ignore[reportArgumentType]
         self.data.require(workplace.digest, spec.data.name)
         architectures.require_side(spec.model, self.data.train[0].shape[-1], self.plugins)
-        self.pool = resident(spec.data, self.root, self.plugins, spec.recipe, device)  # pyright: ignore[reportArgumentType]
+        of = spec.data, self.root, self.plugins, spec.recipe, device, workplace.images
+        self.pool = pooled(*of)  # pyright: ignore[reportArgumentType]
+        self.streamed = isinstance(self.pool.images, Stored)
 
     @cached_property
     def indices(self) -> Indices | None:
@@ -199,6 +202,7 @@ class Material:
             "classes": self.data.classes,
             "image": list(self.data.train[0].shape[1:]),
             "copies": self.data.copies,
+            "images": "streamed" if self.streamed else "resident",
         }
 
     def member(self) -> NDArray[np.bool_]:
@@ -287,10 +291,10 @@ class Material:
         def fixed(model_id: str | None) -> nn.Module:
             return _fixed(self.stored(model_id, seed, weights))
 
-        validation = examples_of(self.data.validation, spec.recipe, self.device)
+        validation = examples_of(self.data.validation, spec.recipe, self.device, self.streamed)
         given_all = spec.kind == "unlearn" and spec.access == "full"
         return Task(
-            forget=self.part(indices.forget),
+            forget=self.part(indices.forget).resident(),
             retain=self.part(indices.retain) if given_all else None,
             classes=self.data.classes,
             seed=seed,

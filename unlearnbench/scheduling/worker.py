@@ -61,8 +61,9 @@ def work(job: Job, slot: Slot) -> Event:
         return Event("failed", run, node.label, seconds, message, exhausted=exhausted)
     finally:
         slot.idle()
-    memory = outcome.about["peak memory MB"]
-    return Event("done", run, node.label, time.perf_counter() - start, memory=memory)
+    memory, trace = outcome.about["peak memory MB"], outcome.recorder.trace
+    seconds = time.perf_counter() - start
+    return Event("done", run, node.label, seconds, memory=memory, trace=trace)
 
 
 @lru_cache(maxsize=1)
