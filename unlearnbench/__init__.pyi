@@ -1,3 +1,6 @@
+from .api.board import board as board
+from .api.packs import pack as pack
+from .api.packs import unpack as unpack
 from .api.reports import Review as Review
 from .api.reports import compare as compare
 from .api.reports import rank as rank

@@ -78,8 +78,13 @@ class Contents(Strict):
     files: dict[str, Packed]
 
 
-class Broken(UserError):
+class PackError(UserError):
     """Say that a file is no pack, or not as it was written: nothing of it is taken over."""
+
+    def __init__(self, file: str, why: str) -> None:
+        """Keep the reason apart for those who name the file themselves."""
+        super().__init__(f"{file}: {why}.", "Nothing of it was taken over.")
+        self.why = f"{why[0].upper()}{why[1:]}."
 
 
 def model_place(run: str) -> str:
@@ -103,14 +108,15 @@ class PackedRun:
     @property
     def signals(self) -> str | None:
         """The checksum of its signals; None for what is shared, and has none."""
-        return self.record["files"].get("signals.npz")
+        digest: str | None = self.record["files"].get("signals.npz")
+        return digest
 
 
 class Pack:
     """Read a pack, and check whatever is read of it."""
 
     def __init__(self, path: Path) -> None:
-        """Open it and check its list of contents. Raises Broken, or UserError if it is not there.
+        """Open it and check its list of contents. Raises PackError, or UserError if it is not there.
 
         So far nothing else has been unpacked.
         """
@@ -134,9 +140,9 @@ class Pack:
         """Close it."""
         self._zip.close()
 
-    def broken(self, why: str) -> Broken:
+    def broken(self, why: str) -> PackError:
         """Return the error that says why nothing of it is taken over."""
-        return Broken(f"{self.path.name}: {why}.", "Nothing of it was taken over.")
+        return PackError(self.path.name, why)
 
     def _listed(self) -> Contents:
         one = self._members.get(CONTENTS)
@@ -156,8 +162,8 @@ class Pack:
             raise self.broken(f"{where} of its {CONTENTS}: {first['msg']}") from error
 
     def _require_bounds(self) -> None:
-        """Raise Broken where there is anything but the files listed, of the sizes listed."""
-        files, there = self.contents.files, [one for one in self._zip.infolist()]
+        """Raise PackError where there is anything but the files listed, of the sizes listed."""
+        files, there = self.contents.files, self._zip.infolist()
         for one in there:
             name, mode = one.filename, one.external_attr >> 16
             if name != CONTENTS and not MEMBER.fullmatch(name):
@@ -176,7 +182,7 @@ class Pack:
             raise self.broken(f"it would unpack to more than {TIMES} times its size")
 
     def read(self, name: str) -> bytes:
-        """Return a file of it. Raises Broken where it is missing, or not what was written."""
+        """Return a file of it. Raises PackError where it is missing, or not what was written."""
         if name not in self.contents.files:
             raise self.broken(f"{name} is missing")
         try:
@@ -207,7 +213,7 @@ class Pack:
     def runs(self) -> Iterator[PackedRun]:
         """Yield the runs that are in this part, all that is small of them checked.
 
-        Raises Broken where one is not what was written, or not of this benchmark.
+        Raises PackError where one is not what was written, or not of this benchmark.
         """
         for folder in self.folders:
             try:

@@ -97,8 +97,9 @@ def _from_places(data: bytes, dtype: str) -> NDArray[Any]:
 
 def _beside_margin(confidence: NDArray[Any], margin: NDArray[Any] | None) -> bool:
     """Say whether a confidence can be kept as what its margin lacks of it."""
-    of = (np.float32, confidence.shape)
-    return margin is not None and (confidence.dtype, margin.dtype, margin.shape) == (of[0], *of)
+    if margin is None or margin.shape != confidence.shape:
+        return False
+    return confidence.dtype == np.float32 and margin.dtype == np.float32
 
 
 def _expected(margin: NDArray[Any]) -> NDArray[np.int32]:

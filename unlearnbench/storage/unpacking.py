@@ -36,7 +36,7 @@ class Taken:
 def take_over_pack(path: Path, results: Path) -> Taken:
     """Copy the runs of a pack that a results folder lacks.
 
-    Raises Broken where the pack is not as it was written, and UserError where the folder has
+    Raises PackError where the pack is not as it was written, and UserError where the folder has
     results of other settings or of other data; nothing is written then.
     """
     with Pack(path) as pack:
@@ -83,7 +83,7 @@ def _benchmark(pack: Pack, store: Store) -> Benchmark | None:
 def _wanted(pack: Pack, store: Store, taken: Taken) -> set[str]:
     """Check all of a pack, models too; return the runs that the folder lacks, or their weights.
 
-    Raises Broken, and UserError where they are made of other data than those that are there.
+    Raises PackError, and UserError where they are made of other data than those that are there.
     """
     digest = next(filter(None, map(store.digest, filter(store.done, store.runs()))), None)
     wanted = set()
