@@ -51,7 +51,9 @@ def board(folder: str | Path) -> Review:
                     _add(banks.setdefault(about.benchmark, _Bank()), pack)
                     continue
                 whole = about.model_copy(update={"files": {}, "part": None})
-                packs.setdefault(whole.model_dump_json(), (whole, []))[1].append(file)
+                alone = "" if about.part else file.name  # only parts are looked for elsewhere
+                key = f"{alone}{whole.model_dump_json()}"
+                packs.setdefault(key, (whole, []))[1].append(file)
         except UserError as error:
             refused[file.name] = _why(error)
     entries = []
@@ -79,7 +81,7 @@ def _add(bank: _Bank, pack: Pack) -> None:
 def _entered(
     place: Path, contents: Contents, parts: Iterable[Path], banks: dict[str, _Bank]
 ) -> Entered:
-    """Check and judge one pack, out of sight of any results. Raises UserError if it cannot stand."""
+    """Check and judge one pack, apart from any results. Raises UserError if it cannot stand."""
     files = list(parts)
     bank = banks.get(contents.benchmark, _Bank())
     with TemporaryDirectory() as results:
@@ -176,9 +178,7 @@ def _shared(planned: Planned, store: Store, bank: _Bank) -> str:
         )
 
     references = planned.plan.references
-    originals = [
-        run for run, node in planned.plan.nodes.items() if node.spec.kind == "original"
-    ]
+    originals = [run for run, node in planned.plan.nodes.items() if node.spec.kind == "original"]
     if (same := alike(references)) < len(references):
-        return f"its own ({same} of {len(references)} the bank's)"
-    return "bank, originals too" if alike(originals) == len(originals) else "bank"
+        return f"others ({same} of {len(references)} the bank's)"
+    return "bank" if alike(originals) == len(originals) else "references"

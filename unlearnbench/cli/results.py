@@ -143,8 +143,8 @@ def import_(
             )
         if taken.weightless:
             typer.echo(
-                f"{count(taken.weightless, 'run')} came without weights, which are made again where"
-                " others begin with them"
+                f"{count(taken.weightless, 'model')} came without weights: made again where others"
+                " begin with them"
             )
         if taken.missing:
             typer.echo(

@@ -83,8 +83,11 @@ def described(plugin: Plugin) -> Description:
     kind = settings_class(plugin)
     defaults = registry.build(kind, plugin.name, {}).model_dump(mode="json")
     settings = {
-        name: {"default": defaults[name]}
-        | {key: value for key, value in extra(field).items() if key in ("search", "names")}
+        name: Setting(
+            default=defaults[name],
+            search=extra(field).get("search"),
+            names=extra(field).get("names"),
+        )
         for name, field in kind.model_fields.items()
     }
     said = {name: getattr(kind, name) for name in SAID}

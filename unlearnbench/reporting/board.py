@@ -21,13 +21,14 @@ from unlearnbench.verdicts.audit import columns_of
 
 RULES = (
     "Each line is a method of a pack that was checked: its checksums, its settings against the"
-    " benchmark's file, and that none of its runs is missing. All numbers are computed anew from the"
-    " signals of the pack, by the rule of one version. Checksums show that a pack is whole, not that"
-    " it is true: what it takes to make it again stands below."
+    " benchmark's file, and that none of its runs is missing. All numbers are computed anew from"
+    " the signals of the pack, by the rule of one version. Checksums show that a pack is whole, not"
+    " that it is true: settings, and the hash of code that does not ship, stand below for those who"
+    " make it again."
 )
 ALONE = (
     "No line is tested against another, since packs may differ in originals and references. Where"
-    " two share those of the bank, `unlearnbench results import` puts them into one folder, whose"
+    " two share those of the bank, import both into one folder (unlearnbench results import): its"
     " report tests them in pairs."
 )
 
@@ -74,6 +75,8 @@ class Entered:
             if name == label or name.startswith((f"{label} (", "data set ", "model ")):
                 yield "stale", f"made by another version of {name} than is known here"
         details = condition.details(label)
+        if (one := condition.same.get(label)) is not None:
+            yield f"as {one}", f"its runs are those of {one}, by definition"
         if len(sources := {str(one.get("source")) for one in details}) > 1:
             yield "mixed", f"its runs are of {len(sources)} versions of its code"
         made = {str(one["environment"].get("unlearnbench")) for one in details}
@@ -148,7 +151,7 @@ def _line(entry: Entered, condition: Condition, label: str) -> dict[str, Any]:
     line |= {"by": entry.by, "made": entry.contents.made, "n": len(runs)}
     words = dict.fromkeys(word for word, _ in entry.notes(condition, label))
     line |= {"notes": ", ".join(words), "digest": digest(row.model_dump(mode="json"))}
-    line |= {"method": row.method, "code": entry.own.get(row.method, "shipped")}
+    line["code"] = " ".join(filter(None, [row.method, entry.own.get(row.method)]))
     line["settings"] = ", ".join(f"{key} = {value}" for key, value in row.settings.items())
     return line | {"place": (place, abs(gap.value) if gap else float("inf"), entry.by)}
 
@@ -157,8 +160,8 @@ def _ranking(frame: pd.DataFrame, heading: str, name: str) -> table.Table:
     columns = [
         LABEL,
         table.text("Verdict", "verdict"),
-        table.interval("Gap in FT AUC [95 %]", "gap", "+"),
-        table.interval("Gap in test % [95 %]", "test", "+"),
+        table.interval("FT AUC gap [95 %]", "gap", "+"),
+        table.interval("Test gap [95 %]", "test", "+"),
         table.number("Time ↓", "time", ".2f"),
         table.text("Tuned", "tuned"),
         table.text("References", "bank"),
@@ -168,10 +171,11 @@ def _ranking(frame: pd.DataFrame, heading: str, name: str) -> table.Table:
         table.text("Notes", "notes"),
     ]
     caption = (
-        f"{heading}. Sorted by verdict over all audits, then by distance to retrain in FT AUC. Gaps"
-        " to the retrains of the same pack, in points. Time: a share of retraining's. Tuned: for"
-        " this benchmark, for another, since changed, the method's defaults, or not said."
-        " References: whether they are the bank's, to the last bit."
+        f"{heading}. Sorted by verdict over all audits, then by distance to retrain in FT AUC."
+        " Gaps: to the retrains of the same pack, in points; Test: in test accuracy. Time: a share"
+        " of retraining's. Tuned: for this benchmark, for another, since changed, the method's"
+        " defaults, or not said. References: bank, if they and the originals are the bank's to the"
+        " last bit; references, if they alone are."
     )
     return table.Table(caption, frame, columns, f"board-{name}", "Ranking")
 
@@ -180,11 +184,12 @@ def _settings(frame: pd.DataFrame, name: str) -> table.Table:
     columns = [
         LABEL,
         table.text("Settings", "digest"),
-        table.text("Method", "method"),
         table.text("Code", "code"),
-        table.text("All of them", "settings"),
+        table.text("Values", "settings"),
     ]
-    caption = "Each row's settings; code: shipped with unlearnbench, or else the hash of its file."
+    caption = (
+        "Each row's settings. Code: the method, and the hash of its file where it does not ship."
+    )
     once = frame.drop_duplicates(["label", "digest", "code"], ignore_index=True)
     return table.Table(caption, once, columns, f"settings-{name}", "Settings")
 

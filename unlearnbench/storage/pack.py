@@ -84,7 +84,8 @@ class PackError(UserError):
     def __init__(self, file: str, why: str) -> None:
         """Keep the reason apart for those who name the file themselves."""
         super().__init__(f"{file}: {why}.", "Nothing of it was taken over.")
-        self.why = f"{why[0].upper()}{why[1:]}."
+        word = why.partition(" ")[0]
+        self.why = f"{word.title() if word.isalpha() else word}{why[len(word) :]}."
 
 
 def model_place(run: str) -> str:
@@ -116,9 +117,9 @@ class Pack:
     """Read a pack, and check whatever is read of it."""
 
     def __init__(self, path: Path) -> None:
-        """Open it and check its list of contents. Raises PackError, or UserError if it is not there.
+        """Open it and check its list of contents; nothing else of it is unpacked so far.
 
-        So far nothing else has been unpacked.
+        Raises PackError, or UserError if it is not there.
         """
         self.path = path
         if not path.is_file():
@@ -165,10 +166,10 @@ class Pack:
         """Raise PackError where there is anything but the files listed, of the sizes listed."""
         files, there = self.contents.files, self._zip.infolist()
         for one in there:
-            name, mode = one.filename, one.external_attr >> 16
+            name, kind = one.filename, stat.S_IFMT(one.external_attr >> 16)
             if name != CONTENTS and not MEMBER.fullmatch(name):
                 raise self.broken(f"no file of a pack is called {name!r}")
-            if one.is_dir() or (mode and not stat.S_ISREG(mode)) or one.flag_bits & 1:
+            if one.is_dir() or kind not in (0, stat.S_IFREG) or one.flag_bits & 1:
                 raise self.broken(f"{name} is no regular file")
             if name != CONTENTS and (name not in files or files[name].size != one.file_size):
                 raise self.broken(f"{name} is not what was written")
