@@ -14,7 +14,7 @@ from tests.conftest import Cli
 from tests.test_packs import Files, changed, edited, record_of
 from unlearnbench import registry
 from unlearnbench.errors import UserError
-from unlearnbench.planning.described import described
+from unlearnbench.planning.described import describe_method
 
 FEW = "unlearnbench: There are no packs in"
 
@@ -142,7 +142,7 @@ def test_parts_are_one_pack_and_other_references_are_said(own: Path, finished: P
 def test_a_method_whose_code_is_not_here_is_judged(
     own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    about = described(registry.find("methods")["rl"]).model_dump(mode="json")
+    about = describe_method(registry.find("methods")["rl"]).model_dump(mode="json")
     find = registry.find
 
     def methods_but_one(kind: registry.Kind, more: Iterable[registry.Plugin] = ()) -> object:

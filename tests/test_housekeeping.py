@@ -23,7 +23,7 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_listing_and_verifying(inside: Cli, copied: Path) -> None:
-    assert re.fullmatch(r"tiny +14 runs, \d MB\n", inside("results", "ls").out)
+    assert re.fullmatch(r"tiny +14 runs, \d+ kB\n", inside("results", "ls").out)
     good = inside("results", "verify", "tiny")
     assert good.code == 0 and good.out == "14 runs, 0 damaged\n"
     run = next(copied.glob("runs/ft-*"))

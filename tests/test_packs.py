@@ -24,7 +24,7 @@ from unlearnbench.errors import UserError
 from unlearnbench.files import seal, unseal
 from unlearnbench.outline import settings_class
 from unlearnbench.planning.benchmark import Row
-from unlearnbench.planning.described import SAID, Absent, Description, described
+from unlearnbench.planning.described import SAID, Absent, Description, describe_method
 from unlearnbench.planning.reading import as_toml
 from unlearnbench.scheduling.scheduler import progress
 from unlearnbench.storage.housekeeping import remembered
@@ -414,7 +414,7 @@ def test_sizes_are_read() -> None:
 
 def test_a_description_plans_as_the_method_does() -> None:
     for name, plugin in registry.find("methods").items():
-        text = described(plugin).model_dump_json()
+        text = describe_method(plugin).model_dump_json()
         absent = Absent.of_description(name, Description.model_validate_json(text))
         one, other = settings_class(absent), settings_class(plugin)
         assert [getattr(one, key) for key in SAID] == [getattr(other, key) for key in SAID]

@@ -7,7 +7,7 @@ from pathlib import Path
 import unlearnbench
 from unlearnbench.api.results import planned_of
 from unlearnbench.errors import UserError
-from unlearnbench.planning.described import Description, described
+from unlearnbench.planning.described import Description, describe_method
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.registry import shipped
 from unlearnbench.storage import housekeeping
@@ -65,7 +65,7 @@ def _own(planned: Planned) -> dict[str, Description]:
     used = {row.method for row in planned.benchmark.methods.values()} & planned.plugins.keys()
     own = {name: planned.plugins[name] for name in sorted(used)}
     return {
-        name: described(plugin)
+        name: describe_method(plugin)
         for name, plugin in own.items()
         if plugin.path.parent != shipped("methods")
     }

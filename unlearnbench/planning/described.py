@@ -78,7 +78,7 @@ class Description(Strict):
         return other_if
 
 
-def described(plugin: Plugin) -> Description:
+def describe_method(plugin: Plugin) -> Description:
     """Describe a method. Raises UserError where a default of it cannot be written down."""
     kind = settings_class(plugin)
     defaults = registry.build(kind, plugin.name, {}).model_dump(mode="json")
