@@ -14,8 +14,8 @@ import pytest
 
 from tests.conftest import command
 from unlearnbench import registry
-from unlearnbench.evaluation.collect import stale_runs
 from unlearnbench.evaluation.measure import Measurement
+from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.metrics import distances
 from unlearnbench.metrics.metric import METRICS, OfModels
 from unlearnbench.planning.expansion import expand
@@ -165,7 +165,7 @@ def test_a_run_of_other_data_is_left_out_and_named(audited: Path) -> None:
     assert measured.broken == {
         cell: "it was made of other data than the rest (unlearnbench run makes it again)"
     }
-    assert stale == {cell.run: "data set digits"}
+    assert stale == {cell.run: "the data set digits"}
     assert damaged == {cell.run: "it was made of other data than the rest"}
 
 
@@ -184,5 +184,5 @@ def test_a_run_of_a_net_whose_file_has_changed_is_stale(audited: Path) -> None:
         unknown = stale_runs(planned, store)
     finally:
         store.save(spec, record | {"model source": source}, *kept)
-    assert changed == {cell.run: "model small-cnn"}
+    assert changed == {cell.run: "the model small-cnn"}
     assert unknown == {}, "version 0.1 did not note it"

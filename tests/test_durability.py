@@ -8,12 +8,16 @@ import pickle
 import random
 import shutil
 import signal
+import stat
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from tests.conftest import DIGITS, TWO, Cli, command
 from unlearnbench.files import DRAFT, checksum, seal, unseal, write, write_text
@@ -165,6 +169,20 @@ def test_what_is_written_is_whole_or_absent(tmp_path: Path) -> None:
     write_text(tmp_path / "a", "whole")
     assert write(tmp_path / "a", lambda draft: draft.write_text("new")) == checksum(tmp_path / "a")
     assert checksum(tmp_path / "b") is None
+
+
+def test_who_may_read_a_file_the_umask_says(finished: Path, tmp_path: Path) -> None:
+    files = [path for path in finished.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} >= {".safetensors", ".npz", ".json", ".csv", ".png"}
+    (tmp_path / "plain").touch()
+    assert {path.stat().st_mode for path in files} == {(tmp_path / "plain").stat().st_mode}
+    before = os.umask(0o027)
+    try:
+        save = partial(save_file, {"x": torch.zeros(1)})
+        write(tmp_path / "x.safetensors", save)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x.safetensors").stat().st_mode) == 0o640
 
 
 def test_a_record_knows_itself() -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import Cli
 from tests.test_durability import contents, flip
 from unlearnbench.api.results import planned_of
+from unlearnbench.files import seal, unseal
 from unlearnbench.storage.housekeeping import adopt
 from unlearnbench.storage.store import Store
 
@@ -23,7 +24,7 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_listing_and_verifying(inside: Cli, copied: Path) -> None:
-    assert re.fullmatch(r"tiny +14 runs, \d+ kB\n", inside("results", "ls").out)
+    assert re.fullmatch(r"tiny +14 runs, \d+ KB\n", inside("results", "ls").out)
     good = inside("results", "verify", "tiny")
     assert good.code == 0 and good.out == "14 runs, 0 damaged\n"
     run = next(copied.glob("runs/ft-*"))
@@ -36,19 +37,26 @@ def test_listing_and_verifying(inside: Cli, copied: Path) -> None:
     assert absent.code == 2 and "Did you mean 'tiny'?" in absent.err
 
 
-def test_pruning_removes_what_is_not_asked_for_any_more(
-    inside: Cli, copied: Path, tiny: Path, finished: Path
-) -> None:
+def test_pruning_removes_what_was_left_over(inside: Cli, copied: Path, finished: Path) -> None:
     before = contents(finished / "results" / "tiny")
-    assert "0 files and folders" in inside("results", "prune", "tiny").out
+    assert inside("results", "prune", "tiny").out == "There is nothing to remove.\n"
     old = next(copied.glob("runs/ft-*"))
     shutil.copytree(old, old.with_name("ft-s9f9r1-0123456789ab"))
+    unfinished = old.with_name("rl-s9f9r1-ab0123456789")
+    unfinished.mkdir()
+    (unfinished / "error.txt").write_text("why")
     (copied / "models" / ".draft-x-1.safetensors").write_text("half")
-    shown = inside("results", "prune", "tiny")
-    assert "ft-s9f9r1-0123456789ab" in shown.out and "2 files and folders" in shown.out
-    assert "--yes removes them" in shown.out and len(list(copied.glob("runs/ft-*"))) == 3
-    assert "Removed 2 files and folders" in inside("results", "prune", "tiny", "--yes").out
-    assert contents(copied) == before
+    shown = inside("results", "prune", "tiny").out
+    for line in (
+        "ft: 1 run whose folder has another's name, ",
+        "rl: 1 run never finished, ",
+        "1 file left half written, ",
+        "3 files and folders, ",
+    ):
+        assert line in shown
+    assert "--yes removes them" in shown and len(list(copied.glob("runs/ft-*"))) == 3
+    assert "Removed 3 files and folders" in inside("results", "prune", "tiny", "--yes").out
+    assert contents(copied) == before and not unfinished.exists()
 
 
 def test_merging_brings_in_what_is_lacking_and_whole(
@@ -87,6 +95,20 @@ def test_originals_and_references_of_other_benchmarks_are_taken_over(
     for run in shared[1:]:
         assert own.model_path(run).exists() == other.model_path(run).exists()
     assert adopt(own, plan) == {}, "nothing is taken twice"
+
+
+@pytest.mark.parametrize("what", ["toolkit", "model source", "data source"])
+def test_what_was_made_before_something_changed_is_not_taken_over(
+    copied: Path, tmp_path: Path, what: str
+) -> None:
+    known = planned_of(Store(copied))
+    assert known is not None
+    plan, other, own = known.plan, Store(copied), Store(tmp_path / "results" / "half")
+    run = plan.references[0]
+    path = other.runs()[run] / "record.json"
+    path.write_text(seal(unseal(path.read_text()) | {what: "0" * 16}))
+    shared = sum(node.spec.kind != "unlearn" for node in plan.nodes.values())
+    assert adopt(own, plan) == {"tiny": shared - 1} and not own.exists(run)
 
 
 def test_a_slurm_script_is_made_from_the_plan(inside: Cli, tmp_path: Path) -> None:

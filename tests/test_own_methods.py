@@ -48,7 +48,7 @@ def test_they_run_beside_the_others_and_are_stored_with_their_settings(
     stored = again.findings.benchmark.methods["configured"].settings
     assert stored.items() >= settings.items()
     Path("scales.json").write_text(json.dumps({"9": 0.25}))
-    assert ub.load("results/bench").findings.stale == {"configured": 1}
+    assert ub.load("results/bench").findings.stale == {"configured": {"the method": 1}}
 
 
 def test_planning_reads_their_settings_without_importing_them() -> None:

@@ -22,12 +22,12 @@ from unlearnbench import registry
 from unlearnbench.api.results import planned_of
 from unlearnbench.errors import UserError
 from unlearnbench.files import seal, unseal
-from unlearnbench.outline import settings_class
+from unlearnbench.outline import facts
 from unlearnbench.planning.benchmark import Row
-from unlearnbench.planning.described import SAID, Absent, Description, describe_method
+from unlearnbench.planning.facts import MethodFacts
 from unlearnbench.planning.reading import as_toml
 from unlearnbench.scheduling.scheduler import progress
-from unlearnbench.storage.housekeeping import remembered
+from unlearnbench.storage.asked import earlier, shown
 from unlearnbench.storage.pack import Pack, PackError
 from unlearnbench.storage.packing import Written
 from unlearnbench.storage.reduction import npz, reduced, restored
@@ -374,20 +374,23 @@ def test_other_settings_and_other_data_are_refused(
 def test_rows_and_seeds_of_two_packs_are_joined(made: Path, finished: Path, tmp_path: Path) -> None:
     ub.unpack(made / "tiny.zip", results=tmp_path)
     store = Store(tmp_path / "tiny")
-    known = remembered(store)
+    known = shown(store)
     assert known is not None
     rows = {"retrain": known.methods["retrain"], "more": Row(method="ga")}
     one = {"originals": [1], "forget": [1], "runs": [1], "retrains": 1}
     fewer = known.model_copy(update={"methods": rows, "seeds": known.seeds.model_copy(update=one)})
     (store.folder / "benchmark.toml").write_text(as_toml(fewer))
     ub.unpack(made / "tiny.zip", results=tmp_path)
-    joined = remembered(store)
+    joined = shown(store)
     assert joined is not None and joined.seeds == known.seeds
     assert set(joined.methods) == {"retrain", "ft", "rl", "more"}
-    other = known.model_copy(update={"seeds": known.seeds.model_copy(update={"runs": [3, 4]})})
+    ft = joined.methods["ft"].model_copy(update={"settings": {"epochs": 9}})
+    other = joined.model_copy(update={"methods": joined.methods | {"ft": ft}})
     (store.folder / "benchmark.toml").write_text(as_toml(other))
-    with pytest.raises(UserError, match=r"here seeds\.runs is \[3, 4\], not \[1, 2\]"):
-        ub.unpack(made / "tiny.zip", results=tmp_path)
+    ub.unpack(made / "tiny.zip", results=tmp_path)
+    now, (apart,) = shown(store), earlier(store).values()
+    assert now is not None and now.methods["ft"] == ft, "what is here is shown"
+    assert apart.methods["ft"] == known.methods["ft"], "the other is kept"
 
 
 def test_a_damaged_run_is_left_out_by_name(inside: Cli, finished: Path, tmp_path: Path) -> None:
@@ -412,22 +415,25 @@ def test_sizes_are_read() -> None:
             read_size(wrong)
 
 
-def test_a_description_plans_as_the_method_does() -> None:
-    for name, plugin in registry.find("methods").items():
-        text = describe_method(plugin).model_dump_json()
-        absent = Absent.of_description(name, Description.model_validate_json(text))
-        one, other = settings_class(absent), settings_class(plugin)
-        assert [getattr(one, key) for key in SAID] == [getattr(other, key) for key in SAID]
-        assert one().model_dump(mode="json") == other().model_dump(mode="json"), name
-        assert absent.source_hash() == plugin.source_hash()
-    with pytest.raises(UserError, match=f"The code of the method '{name}' is not here"):
-        absent.load()
+def test_what_is_known_of_methods_passes_and_what_is_more_than_data_does_not() -> None:
+    for plugin in registry.find("methods").values():
+        MethodFacts.model_validate(facts(plugin) | {"path": plugin.path.name})
+    known = facts(registry.find("methods")["ft"]) | {"path": "ft.py"}
+    odd: list[dict[str, Any]] = [
+        {"settings": {"a b": {}}},
+        {"settings": {"import": {}}},
+        {"settings": {"__x": {}}},
+        {"settings": {"x": {"default": float("inf")}}},
+        {"path": "../ft.py"},
+        {"other_if": {"x": [float("nan")]}},
+        {"code": "print(1)"},
+    ]
+    for one in odd:
+        with pytest.raises(ValueError, match="MethodFacts"):
+            MethodFacts.model_validate(known | one)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [{"a b": {}}, {"import": {}}, {"__x": {}}, {"x": {"default": float("inf")}}],
-)
-def test_a_description_is_data(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"setting|default"):
-        Description.model_validate({"source": "0" * 16, "settings": settings})
+def test_no_folder_of_the_machine_is_told(made: Path) -> None:
+    with zipfile.ZipFile(made / "tiny.zip") as archive:
+        for name in ("pack.json", "benchmark.toml"):
+            assert str(Path(ub.__file__).parent.parent) not in archive.read(name).decode()

@@ -16,6 +16,7 @@ from unlearnbench.errors import UserError
 from unlearnbench.outline import settings_class
 from unlearnbench.planning import expansion, reading
 from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.joining import differing, together
 from unlearnbench.planning.plan import Plan, split_id
 from unlearnbench.planning.rows import resolve
 
@@ -45,6 +46,7 @@ def raw(**changes: Any) -> dict[str, Any]:
 
 def expand(wanted: list[str] | None = None, **changes: Any) -> tuple[Benchmark, Plan]:
     benchmark, _ = resolve(reading.validate(raw(**changes)), METHODS, wanted)
+    expansion.require_parts(benchmark)
     return benchmark, expansion.expand(benchmark, METHODS).plan
 
 
@@ -346,6 +348,11 @@ def test_set_changes_settings() -> None:
         reading.change(raw(), ["salum.keep=0.3"], METHODS)
     with pytest.raises(UserError, match=r"Write it with its table or row: recipe.epochs=5"):
         reading.change(raw(), ["keep"], METHODS)
+    for wrong in ('ft.x={"a": 1}', "access=['full'", "ft.x={a: 1}"):
+        with pytest.raises(UserError, match=r"it is not TOML. Write a table as {a = 1, b = 'two'}"):
+            reading.change(raw(), [wrong], METHODS)
+    reading.change(changed, ["ft.x={a = 1}"], METHODS)
+    assert changed["methods"]["ft"] == {"x": {"a": 1}}
 
 
 def test_repetitions_are_the_first_seeds_counted_on() -> None:
@@ -354,12 +361,87 @@ def test_repetitions_are_the_first_seeds_counted_on() -> None:
     assert changed["seeds"]["forget"] == [1, 10, 11] and changed["seeds"]["runs"] == [1, 2, 3]
 
 
-def test_rows_asked_for_before_are_kept_unless_the_benchmark_changed() -> None:
-    first, _ = expand(["ft"])
-    second, _ = expand(["amun"])
-    assert list(reading.merge(second, first).methods) == ["retrain", "ft", "amun"]
-    other, _ = expand(["amun"], recipe={"epochs": 9})
-    assert reading.merge(other, first) == other
+def test_what_is_asked_of_one_folder_is_added_up() -> None:
+    first, plan = expand(["ft"], access=["full"])
+    more = {"seeds": seeds_to(3), "forget": {"fractions": [0.2]}, "references": {"count": 2}}
+    second, asked = expand(["amun"], access=["forget-only"], controls=True, **more)
+    merged, apart = together(second, [first])
+    assert not apart and list(merged.methods) == ["retrain", "ft", "amun"]
+    assert merged.access == ["full", "forget-only"] and merged.forget.fractions == [0.1, 0.2]
+    assert merged.seeds.forget == [1, 2, 3] and merged.references.count == 4 and merged.controls
+    whole = expansion.expand(merged, METHODS).plan
+    assert whole.nodes.keys() >= plan.nodes.keys() | asked.nodes.keys(), "no run is lost"
+    again, _ = together(first, [merged])
+    assert expansion.expand(again, METHODS).plan.nodes.keys() == whole.nodes.keys()
+
+
+def seeds_to(last: int) -> dict[str, Any]:
+    return {key: list(range(1, last + 1)) for key in ("originals", "forget", "runs")}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (seeds_to(2), seeds_to(5)),
+        ({**seeds_to(2), "pairing": "product"}, {**seeds_to(3), "pairing": "product"}),
+        ({**seeds_to(2), "pairing": "product"}, seeds_to(3)),
+        (seeds_to(2), {"originals": [7, 7], "forget": [1, 8], "runs": [3, 3]}),
+        ({**seeds_to(2), "retrains": 3}, {**seeds_to(1), "retrains": 1}),
+    ],
+)
+def test_seeds_of_both_are_those_of_each_and_no_others(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    (first, _), (second, _) = expand(["ft"], seeds=one), expand(["ft"], seeds=other)
+    merged, _ = together(second, [first])
+    each = [set(expansion.repetitions(each.seeds)) for each in (first, second)]
+    assert set(expansion.repetitions(merged.seeds)) == each[0] | each[1]
+    assert merged.seeds.retrains == max(first.seeds.retrains, second.seeds.retrains)
+
+
+def test_audits_and_shadow_worlds_of_both_are_made() -> None:
+    relearning = {"relearning": {"sets": 1}}
+    first, _ = expand(["ft"], model_audits=relearning, ulira={"shadows": 4, "methods": ["ft"]})
+    second, _ = expand(["rl"], model_audits={"relearning": {"sets": 2}, "probe": {}})
+    merged, apart = together(second, [first])
+    assert not apart and list(merged.model_audits) == ["relearning", "probe"]
+    assert merged.model_audits["relearning"].sets == 2 and merged.ulira == first.ulira
+    third, _ = expand(["rl"], ulira={"shadows": 4, "methods": ["rl"]})
+    assert together(third, [first])[0].ulira.methods == ["ft", "rl"]
+    other, _ = expand(["rl"], model_audits={"relearning": {"epochs": 9}})
+    assert differing(other, first) == {"model_audits.relearning.epochs": (9, 5)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "key"),
+    [
+        ({"recipe": {"epochs": 9}}, "recipe.epochs"),
+        ({"model": "resnet8"}, "model"),
+        ({"data": {"name": "digits", "train": 90, "test": 100}}, "data.train"),
+        ({"forget": {"fractions": [0.1], "requests": 2}}, "forget.requests"),
+        ({"references": {"count": 4, "seed": 5}}, "references.seed"),
+        ({"ulira": {"shadows": 8}}, "ulira.shadows"),
+    ],
+)
+def test_what_cannot_stand_in_one_table_is_kept_apart(changed: dict[str, Any], key: str) -> None:
+    worlds = {"ulira": {"shadows": 4}} if "ulira" in changed else {}
+    first, _ = expand(["ft", "rl"], **worlds)
+    second, _ = expand(["amun"], **changed)
+    merged, apart = together(second, [first])
+    assert (merged, apart) == (second, [first]) and list(differing(second, first)) == [key]
+    back, other = together(expand(["ft"], **worlds)[0], [merged, *apart])
+    assert list(back.methods) == ["retrain", "ft", "rl"] and other == [second]
+
+
+def test_a_row_of_other_settings_is_kept_apart_alone() -> None:
+    first, _ = expand(["ft", "rl"])
+    second, _ = expand(["ft"], methods={"ft": {"lr": 0.5}})
+    merged, (apart,) = together(second, [first])
+    assert list(merged.methods) == ["retrain", "ft", "rl"]
+    assert merged.methods["ft"] == second.methods["ft"]
+    assert apart.methods == {"ft": first.methods["ft"]}
+    back, (other,) = together(expand(["ft"])[0], [merged, apart])
+    assert back.methods == first.methods and other.methods == {"ft": second.methods["ft"]}
 
 
 def test_settings_are_read_without_importing_the_method(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from textwrap import dedent
 
@@ -18,6 +20,7 @@ from unlearnbench.errors import DataError, UserError
 from unlearnbench.execution.contract import examine
 from unlearnbench.execution.execute import build_model, load_data
 from unlearnbench.outline import settings_class
+from unlearnbench.planning import sources
 from unlearnbench.planning.sources import Code
 from unlearnbench.registry import Plugin
 from unlearnbench.syntax import constant
@@ -124,6 +127,74 @@ def test_a_method_without_any_has_the_hash_that_it_had_in_stored_results() -> No
             assert plugin.source_hash() == hashlib.sha256(text).hexdigest()[:16]
 
 
+def test_of_a_package_a_method_has_the_modules_that_it_imports(tmp_path: Path) -> None:
+    """And no other: a change to another method's file makes nothing of this one's stale."""
+    site = tmp_path / "site-packages"
+    files = {
+        "yours/__init__": "",
+        "yours/maths": "from yours.deep import nested",
+        "yours/deep/__init__": "",
+        "yours/deep/nested": "X = 1",
+        "yours/methods/__init__": "",
+        "yours/methods/helper": "from ..units import Y",
+        "yours/units": "Y = 1",
+        "yours/methods/other": "Z = 1",
+        "others/__init__": "",
+    }
+    text = "import others\nfrom yours.maths import nested\nfrom .helper import Y\n"
+    write(site, files | {"yours/methods/one": text}, "")
+    entry = EntryPoint("one", "yours.methods.one", "unlearnbench.methods")
+    plugin = Plugin("one", site / "yours/methods/one.py", entry)
+    whole = Plugin("all", site / "yours/__init__.py", EntryPoint("all", "yours", "x"))
+    assert whole.home == plugin.home == (site, "yours")
+    changed, first = set(), plugin.source_hash()
+    for name in files:
+        before = (site / f"{name}.py").read_text()
+        (site / f"{name}.py").write_text(f"{before}\n# changed")
+        if plugin.source_hash() != first:
+            changed.add(name.removeprefix("yours/"))
+        (site / f"{name}.py").write_text(before)
+    assert changed == {"__init__", "maths", "deep/__init__", "deep/nested"} | {
+        "methods/helper",
+        "units",
+    }
+
+
+def test_the_toolkit_behind_a_run_is_what_its_method_uses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    package = tmp_path / "unlearnbench"
+    for room in ("toolkit", "execution", "data", "planning", "reporting"):
+        shutil.copytree(sources.PACKAGE / room, package / room)
+    for name in ("authoring", "recipe", "seeds", "registry", "errors"):
+        shutil.copy(sources.PACKAGE / f"{name}.py", package)
+    monkeypatch.setattr(sources, "PACKAGE", package)
+    monkeypatch.setattr(sources, "FIRST", package / "execution" / "execute.py")
+    known = registry.find("methods")
+
+    def hashes() -> list[str]:
+        """Of what trains from scratch, of a method without a search, and of one with it."""
+        return [sources.toolkit(plugins) for plugins in ([], [known["ft"]], [known["amun"]])]
+
+    def unlike(name: str, old: str, new: str) -> list[bool]:
+        before, file = hashes(), package / f"{name}.py"
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+        found = [one != other for one, other in zip(before, hashes(), strict=True)]
+        file.write_text(text)
+        return found
+
+    assert unlike("toolkit/training", "return ", "return not ") == [True, True, True]
+    assert unlike("recipe", "0.1", "0.2") == [True, True, True]
+    assert unlike("data/splits", "return ", "return 1 + ") == [True, True, True]
+    assert unlike("toolkit/adversarial", "return ", "return not ") == [False, False, True]
+    assert unlike("reporting/summary", "return ", "return not ") == [False] * 3
+    assert unlike("planning/rows", "return ", "return not ") == [False] * 3
+    words = 'import torch\n# A comment.\n"""And words\nof two lines."""\n\n'
+    assert unlike("toolkit/training", "import torch\n", words) == [False] * 3
+
+
 def test_a_helper_imported_as_if_installed_is_told_how(tmp_path: Path) -> None:
     plugin = Plugin.of(write(tmp_path, {"helper_of_mine": ""}, "import helper_of_mine"))
     with pytest.raises(
@@ -157,7 +228,7 @@ def test_what_settings_name_is_part_of_the_source(tmp_path: Path) -> None:
     one, two = tmp_path / "one.pt", tmp_path / "two.csv"
     one.write_bytes(b"1")
     two.write_bytes(b"2")
-    code = Code.of_method(plugin)
+    code = Code(plugin, settings_class(plugin))
     assert code.under({}) == plugin.source_hash()
     settings = {"first": "rl", "weights": str(one), "tables": [str(one), str(two)]}
     hashes = {code.under({"first": name}) for name in ("rl", "ft")} | {code.under(settings)}
@@ -195,7 +266,7 @@ def test_what_a_setting_names_is_asked_for_before_a_run_and_stale_after(
         changed.write_text(text)
         assert "4 done; 1 to make" in inside(*words, "--dry-run", "--retry-stale").out
         told = inside(*words).out
-        assert "stale, made before their source changed: mine (1 run)" in told
+        assert "stale (‡), made before the method changed: mine (1 run)" in told
         changed.write_text(before)
     weights.unlink()
     shown = inside("report", "small")

@@ -24,12 +24,17 @@ NO_ROOM = {
 def write(path: Path, save: Callable[[Path], object]) -> str:
     """Write a file under a draft's name and rename it; return its checksum.
 
-    Readers see all of it or nothing, also when the power goes.
+    Readers see all of it or nothing, also when the power goes. Who may read it the umask says: some
+    libraries, such as safetensors, would let nobody but the owner.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{DRAFT}{uuid.uuid4().hex}-{path.name}")
     try:
+        draft.touch()
+        mode = draft.stat().st_mode
         save(draft)
+        if draft.stat().st_mode != mode:
+            draft.chmod(mode)
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
             found = hashlib.file_digest(file, "sha256").hexdigest()

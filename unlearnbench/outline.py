@@ -7,15 +7,18 @@ its declarations alone, with functions that do nothing; one that is a subclass o
 """
 
 import ast
+import json
 import sys
 from functools import cache
 from types import ModuleType
 from typing import Any
 
+from pydantic import create_model
 from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
 from unlearnbench.authoring import Method, ModelAudit
-from unlearnbench.errors import UserError
+from unlearnbench.errors import MethodError, UserError
 from unlearnbench.registry import Plugin, audit_class, find, get, method_class, only_subclass
 from unlearnbench.syntax import method_asked
 
@@ -26,8 +29,58 @@ def settings_class(plugin: Plugin) -> type[Method]:
     Where its declarations need more than `unlearnbench`, `pathlib` and `typing`, the method is
     imported after all.
     """
+    if plugin.facts:
+        return _of_facts(plugin.name, plugin.facts)
     declared = None if plugin.pickled else _declared(plugin, Method)
     return declared or method_class(plugin)
+
+
+TOLD = ("title", "paper", "needs_retain", "starts_from_original", "trains", "twin", "other_if")
+"""What plans and reports ask of a method's class, beside its settings and what its runs share."""
+
+
+def facts(plugin: Plugin) -> dict[str, Any]:
+    """Return what plans and reports need to know of a method, in plain values.
+
+    With it they can do without its file, see `Plugin.facts`.
+    """
+    method = settings_class(plugin)
+    told = {name: getattr(method, name) for name in TOLD}
+    shared = None if method.shared_settings is None else list(method.shared_settings)
+    settings = {
+        key: {"default": _default(field), "extra": extra(field)}
+        for key, field in method.model_fields.items()
+    }
+    return told | {"path": str(plugin.path), "shared_settings": shared, "settings": settings}
+
+
+def _default(field: FieldInfo) -> Any:
+    """Return a hyperparameter's default in plain values, None where it has none."""
+    return None if field.is_required() else to_jsonable_python(field.get_default())
+
+
+class _Unseen(Method):
+    """Stand for a method whose file is not here, as far as plans and reports go."""
+
+    def unlearn(self, model: Any, task: Any) -> Any:
+        """Refuse to."""
+        raise MethodError("This method's file is not here.")
+
+
+@cache
+def _of_facts(name: str, text: str) -> type[Method]:
+    """Make a class of what is known of a method."""
+    known = json.loads(text)
+    fields: Any = {
+        key: (Any, FieldInfo(default=one["default"], json_schema_extra=one["extra"] or None))
+        for key, one in known["settings"].items()
+    }
+    made = create_model(name, __base__=_Unseen, **fields)
+    for key in TOLD:
+        setattr(made, key, known[key])
+    shared = known["shared_settings"]
+    made.shared_settings = None if shared is None else tuple(shared)
+    return made
 
 
 def audit_settings(plugin: Plugin) -> type[ModelAudit]:

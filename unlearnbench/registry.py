@@ -56,6 +56,9 @@ class Plugin:
     """A class of a script or a notebook by value: so it can be made again in another process."""
     text: str = ""
     """Source of such a class."""
+    facts: str = ""
+    """What plans and reports need to know of it, as JSON: enough where its file is not here, and
+    all that may be used of one that a results folder names."""
 
     @classmethod
     def of(cls, given: Path | type[Method] | Plugin) -> Plugin:
@@ -100,21 +103,33 @@ class Plugin:
         except OSError as error:
             raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
 
-    def sources(self) -> list[str]:
-        """Return its source text, then those of helpers beside it and of methods it builds on."""
+    @property
+    def home(self) -> tuple[Path, str | None]:
+        """Where imports by name may find its own code, and the package that this is in, if any."""
         own = self.path.resolve()
-        texts, waiting = {own: self.source()}, [(own, own.parent)]
+        if self.entry is None:
+            return own.parent, None
+        package, *below = self.entry.module.split(".")
+        return own.parents[len(below) + (own.name == "__init__.py")], package
+
+    def sources(self) -> list[str]:
+        """Return its source text, then those of helpers beside it and of methods it builds on.
+
+        The helpers of one from an installed package are the modules of that which it imports.
+        """
+        own = self.path.resolve()
+        texts, waiting = {own: self.source()}, [(own, self.home)]
         while waiting:
-            file, root = waiting.pop()
-            more = [(found, root) for found in syntax.beside(texts[file], file.parent, root)]
+            file, home = waiting.pop()
+            more = [(found, home) for found in syntax.beside(texts[file], file.parent, *home)]
             if asked := syntax.methods_asked(texts[file]):
                 known = find("methods")
-                paths = [known[name].path.resolve() for name in asked & known.keys()]
-                more += [(path, path.parent) for path in paths]
-            for found, root in more:
+                built_on = [known[name] for name in asked & known.keys()]
+                more += [(plugin.path.resolve(), plugin.home) for plugin in built_on]
+            for found, home in more:
                 if found not in texts:
                     texts[found] = found.read_text()
-                    waiting.append((found, root))
+                    waiting.append((found, home))
         return [texts.pop(own), *sorted(texts.values())]
 
     def source_hash(self) -> str:
@@ -222,6 +237,8 @@ def method_class(plugin: Plugin) -> type[Method]:
     """Import a method and return its class. Raises UserError unless the file defines just one."""
     from unlearnbench.authoring import Method
 
+    if plugin.facts:
+        raise UserError(f"The method '{plugin.name}' is not here.", "Name its file with --plugin.")
     if plugin.pickled:
         return _unpickled(plugin.pickled)
     return only_subclass(plugin, plugin.load(), Method)
@@ -264,7 +281,9 @@ def _unpickled(pickled: bytes) -> type[Method]:
 
 def source(spec: DataSpec, root: Path) -> Source:
     """Make the source of a benchmark's data, looking below `root`."""
-    return source_class(get(find("datasets"), "dataset", spec.name))(root, spec.path)
+    made = source_class(get(find("datasets"), "dataset", spec.name))(root, spec.path)
+    made.fit = spec.fit
+    return made
 
 
 def require_side(model: str, side: int | None) -> None:

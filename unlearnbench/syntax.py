@@ -1,11 +1,13 @@
 """What a plugin's text says, read without running it."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 from textwrap import dedent
+from tokenize import COMMENT, generate_tokens
 from typing import Any
 
 Imported = tuple[int, tuple[str, ...]]
@@ -38,14 +40,59 @@ def methods_asked(text: str) -> frozenset[str]:
     return frozenset(name for node in _nodes(text) if (name := method_asked(node)))
 
 
-def beside(text: str, folder: Path, root: Path) -> set[Path]:
+@lru_cache(maxsize=1024)
+def bare(text: str) -> str:
+    """Return a text without comments, docstrings and blank lines, which change nothing it does."""
+    lines = text.split("\n")
+    for token in generate_tokens(StringIO(text).readline):
+        if token.type == COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in _nodes(text):
+        match node:
+            case ast.Expr(ast.Constant(str()), lineno=first, end_lineno=int() as last):
+                lines[first - 1 : last] = [""] * (last - first + 1)
+    return "\n".join(filter(None, map(str.rstrip, lines)))
+
+
+def of_package(text: str, package: Path) -> set[Path]:
+    """Return the files of a package that a text imports by name: `from package.room import f`.
+
+    What a room only passes on is looked for in the file that it is from.
+    """
+    named = [names for level, names in _imports(text) if not level and names[0] == package.name]
+    return {file for _, *names in named if names and (file := _defining(package, names))}
+
+
+def _defining(package: Path, names: Sequence[str]) -> Path | None:
+    """Return the file of a package that defines what is imported by `names`; None for no file."""
+    place = package
+    for name in names:
+        if (place / f"{name}.py").is_file():
+            return place / f"{name}.py"
+        if not (place / name).is_dir():
+            break
+        place /= name
+    room = place / "__init__.py"
+    if not room.is_file():
+        return None
+    for level, (first, *others) in _imports(room.read_text()):
+        if not level and first == package.name and others[-1:] == [names[-1]]:
+            return _defining(package, others)
+    return room
+
+
+def beside(text: str, folder: Path, root: Path, package: str | None = None) -> set[Path]:
     """Return the files that a text imports out of its own folder, or of that of its plugin, `root`.
 
     Such as `from .helper import f` or `import helper`. What lies elsewhere is installed, and has
-    a version; so has this package, beside which a plugin lies in a checkout.
+    a version; so has this package, beside which a plugin lies in a checkout. package: of a plugin
+    that is installed itself, the only one below `root` that is its own.
     """
     found = set()
     for level, names in _imports(text):
+        if not level and (names[0] == "unlearnbench" or package not in (None, names[0])):
+            continue
         place = folder.joinpath(*[".."] * (level - 1)) if level else root
         for name in names:
             place /= name
@@ -66,7 +113,7 @@ def _imports(text: str) -> frozenset[Imported]:
         elif isinstance(node, ast.ImportFrom):
             module = node.module.split(".") if node.module else []
             found |= {(node.level, (*module, alias.name)) for alias in node.names}
-    return frozenset(one for one in found if (one[0], one[1][0]) != (0, "unlearnbench"))
+    return frozenset(found)
 
 
 def _nodes(text: str) -> Iterator[ast.AST]:

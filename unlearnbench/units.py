@@ -42,7 +42,7 @@ def duration(seconds: float) -> str:
 def size(count: int) -> str:
     """Write a number of bytes for people."""
     if count < 2**20:
-        return f"{count / 2**10:.0f} kB"
+        return f"{count / 2**10:.0f} KB"
     return f"{count / 2**20:.0f} MB" if count < 2**30 else f"{count / 2**30:.1f} GB"
 
 

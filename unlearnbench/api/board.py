@@ -7,18 +7,22 @@ from tempfile import TemporaryDirectory
 
 from unlearnbench import registry
 from unlearnbench.api.reports import Review
+from unlearnbench.api.results import planned_of
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.planning import reading, settings
+from unlearnbench.evaluation.frames import flat
+from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.described import Absent
-from unlearnbench.planning.expansion import Planned, expand
+from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.planning.rows import resolve
 from unlearnbench.reporting.board import Entered, leaderboard
 from unlearnbench.storage.pack import Contents, Pack, PackError
 from unlearnbench.storage.store import Store
 from unlearnbench.storage.unpacking import take_over_pack
+
+APART = {"title", "tuning", "published", "plugins", "methods", "others", "on_request", "against"}
+"""Parts of a benchmark that are words, or say which rows it has: these are the entrants'."""
 
 
 @dataclass
@@ -88,8 +92,8 @@ def _entered(
         for file in files:
             take_over_pack(file, Path(results))
         store = Store(Path(results, contents.benchmark))
-        with Pack(files[0]) as pack:
-            planned = _planned(pack)
+        planned = planned_of(store)
+        assert planned is not None  # packs of results bring their benchmark
         standard = _standard(place, planned.benchmark)
         unfit = _unfit(planned, store)
         data = store.digest(next(iter(planned.plan.nodes)))
@@ -102,24 +106,9 @@ def _entered(
             findings=findings,
             standard=standard,
             bank=_shared(planned, store, bank),
-            own={
-                name: plugin.source_hash()
-                for name, plugin in planned.plugins.items()
-                if isinstance(plugin, Absent)
-            },
+            unseen={name for name, plugin in planned.plugins.items() if plugin.facts},
             unfit=unfit,
         )
-
-
-def _planned(pack: Pack) -> Planned:
-    """Expand a pack's benchmark, methods that are not here by their descriptions."""
-    known = registry.find("methods")
-    own = [
-        Absent.of_description(name, description)
-        for name, description in pack.contents.methods.items()
-        if name not in known
-    ]
-    return expand(pack.benchmark, registry.find("methods", own))
 
 
 def _standard(place: Path, entered: Benchmark) -> Benchmark:
@@ -132,8 +121,14 @@ def _standard(place: Path, entered: Benchmark) -> Benchmark:
         )
     asked = reading.validate(reading.read(path))
     standard, _ = resolve(asked, registry.find("methods"), [])
-    apart = settings.WORDS | settings.ROWS | {"against"}
-    against = settings.differing(standard, entered, apart)
+    first, second = (
+        dict(flat(one.model_dump(mode="json", exclude=APART))) for one in (standard, entered)
+    )
+    against = [
+        f"{key} is {first.get(key)!r}, not {second.get(key)!r}"
+        for key in dict.fromkeys([*first, *second])
+        if first.get(key) != second.get(key)
+    ]
     if standard.methods[RETRAIN] != entered.methods.get(RETRAIN):
         against.append("retrain has other settings")
     if against:

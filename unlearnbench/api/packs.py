@@ -7,10 +7,9 @@ from pathlib import Path
 import unlearnbench
 from unlearnbench.api.results import planned_of
 from unlearnbench.errors import UserError
-from unlearnbench.planning.described import Description, describe_method
 from unlearnbench.planning.expansion import Planned
-from unlearnbench.registry import shipped
-from unlearnbench.storage import housekeeping
+from unlearnbench.planning.facts import MethodFacts
+from unlearnbench.storage import asked, housekeeping
 from unlearnbench.storage.pack import Contents
 from unlearnbench.storage.packing import Written, to_pack, write_packs
 from unlearnbench.storage.unpacking import Taken, take_over_pack
@@ -51,7 +50,7 @@ def pack(
         made=date.today().isoformat(),
         version=unlearnbench.__version__,
         runs=[store.runs()[run].name for run in runs],
-        methods={} if bank else _own(planned),
+        methods={} if bank else _facts(planned),
         files={},
     )
     named = planned.benchmark.model_copy(update={"name": store.folder.name})
@@ -60,14 +59,12 @@ def pack(
     return written
 
 
-def _own(planned: Planned) -> dict[str, Description]:
-    """Describe the methods that others do not have, so that their rows can be judged elsewhere."""
-    used = {row.method for row in planned.benchmark.methods.values()} & planned.plugins.keys()
-    own = {name: planned.plugins[name] for name in sorted(used)}
+def _facts(planned: Planned) -> dict[str, MethodFacts]:
+    """Return what others need to know of the methods, so that rows can be judged without them."""
+    known = asked.facts_of(planned.benchmark, planned.plugins)
     return {
-        name: describe_method(plugin)
-        for name, plugin in own.items()
-        if plugin.path.parent != shipped("methods")
+        name: MethodFacts.model_validate(told | {"path": Path(told["path"]).name})
+        for name, told in known.items()
     }
 
 

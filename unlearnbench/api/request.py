@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -11,10 +11,13 @@ import tomli_w
 
 from unlearnbench import registry
 from unlearnbench.authoring import Method
+from unlearnbench.data import lists
+from unlearnbench.data.lists import Entries
 from unlearnbench.errors import UserError
+from unlearnbench.execution import GivenFile
 from unlearnbench.planning import reading, rows
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.expansion import Planned, expand
+from unlearnbench.planning.expansion import Planned, expand, require_parts
 from unlearnbench.planning.sources import named_by
 from unlearnbench.registry import Plugin
 from unlearnbench.scheduling.placement import Placement, choose
@@ -53,6 +56,10 @@ class Setup:
             reading.repeat(changed, seeds)
         return type(self)(changed)
 
+    def forgetting(self, file: str | Path | None) -> Self:
+        """Return a copy whose forget set is what a file names; None leaves it as it is."""
+        return self if file is None else self.set("forget.list", str(file))
+
     @property
     def benchmark(self) -> Benchmark:
         """The benchmark, checked. Raises UserError naming the key that is wrong."""
@@ -79,11 +86,15 @@ def benchmark(source: str | Path | Mapping[str, Any], *, seeds: int | None = Non
 
 @dataclass(frozen=True)
 class Asked:
-    """Hold which rows are wanted, the methods there are, and the benchmark with their settings."""
+    """Hold which rows are wanted, the methods there are, and the benchmark with their settings.
+
+    lists: what the forget list names, by its digest; nothing where there is none.
+    """
 
     raw: dict[str, Any]
     plugins: dict[str, Plugin]
     labels: list[str] | None
+    lists: Mapping[str, Entries]
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,7 @@ class Request:
     devices: "auto", or names separated by commas; jobs_per_device: None on the CPU for one a core,
     on a GPU for what fits; timeout: seconds that a run may take; budget: seconds for as many whole
     repetitions as fit; address: of a Dask scheduler, None for this machine; keep_weights: of
-    unlearned models too.
+    unlearned models too; given: files of models made elsewhere, by their digest.
     """
 
     setup: Setup
@@ -112,6 +123,7 @@ class Request:
     address: str | None = None
     profile: bool = False
     keep_weights: bool = False
+    given: Mapping[str, GivenFile] = field(default_factory=dict)
 
     @cached_property
     def placement(self) -> Placement:
@@ -135,7 +147,17 @@ class Request:
                 table = raw.setdefault("methods", {}).setdefault(label, {})
                 table |= {"method": name} | settings
         reading.change(raw, self.assignments, plugins)
-        return Asked(raw, plugins, None if self.methods is None else list(items))
+        labels = None if self.methods is None else list(items)
+        return Asked(raw, plugins, labels, _read_list(raw.get("forget")))
+
+
+def _read_list(forget: object) -> dict[str, Entries]:
+    """Read the list of a forget set, if it has one, and note its digest there."""
+    if not (isinstance(forget, dict) and isinstance(forget.get("list"), str)):
+        return {}
+    entries = lists.read_list(Path(forget["list"]))
+    forget["listed"] = lists.digest(entries)
+    return {forget["listed"]: entries}
 
 
 def _items(methods: Methods | None) -> dict[str, Item]:
@@ -175,6 +197,7 @@ def prepare(request: Request, repetitions: int | None = None) -> Planned:
     resolved, broken = rows.resolve(benchmark, asked.plugins, asked.labels)
     for row in rows.entrants(resolved, asked.plugins):
         list(named_by(row.label, type(row.method), row.row.settings))  # or say what is not there
+    require_parts(resolved)
     planned = expand(resolved, asked.plugins, keep_weights=request.keep_weights)
     for label, reason in broken.items():
         planned.plan.skipped |= {(label, access): reason for access in resolved.access}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from unlearnbench import registry
+from unlearnbench.api.samples import FILE
 from unlearnbench.authoring import Method
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.collect import collect
@@ -23,12 +25,14 @@ from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.reporting.summary import warnings
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.table import Table
-from unlearnbench.storage import housekeeping
+from unlearnbench.storage import asked
+from unlearnbench.storage.apart import apart, apart_said
 from unlearnbench.storage.store import Store
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from unlearnbench.planning.benchmark import Benchmark
     from unlearnbench.reporting.figures import Drawing
 
 
@@ -127,6 +131,15 @@ class Results:
         frame = pd.DataFrame(frames).explode(["x", "value"], ignore_index=True)
         return frame.astype({"x": float, "value": float})
 
+    @property
+    def samples(self) -> pd.DataFrame:
+        """One row a sample: position in all files, part, number in the data set, file, label.
+
+        Empty where none was noted: only benchmarks with a list, or with named files, have it.
+        """
+        path = self.folder / FILE
+        return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+
     @cached_property
     def conditions(self) -> list[Condition]:
         """The conditions that have runs: access x fraction x request."""
@@ -222,7 +235,8 @@ def load(
     if planned is None:
         hint = f"Run it first: unlearnbench run {path.name}."
         raise UserError(f"There are no results of '{path.name}' in {path.parent}.", hint)
-    return whole(Results(collect(planned, store), path))
+    beside = apart_said(apart(store, planned.benchmark, planned.plan.nodes))
+    return whole(Results(replace(collect(planned, store), apart=beside), path))
 
 
 def whole(results: Results) -> Results:
@@ -235,8 +249,38 @@ def whole(results: Results) -> Results:
 
 
 def planned_of(store: Store, added: Iterable[Path | type[Method]] = ()) -> Planned | None:
-    """Expand the benchmark that a store was made by, with methods added; None if there is none."""
-    benchmark = housekeeping.remembered(store)
-    if benchmark is None:
-        return None
-    return expand(benchmark, registry.find("methods", [*map(Path, benchmark.plugins), *added]))
+    """Expand the benchmark of a store's tables, with methods added; None if there is none.
+
+    Of methods that are neither shipped nor installed nor added, it is enough what the store knows:
+    no file that it names is loaded.
+    """
+    benchmark = asked.shown(store)
+    return None if benchmark is None else stored_plan(benchmark, store, methods_of(store, added))
+
+
+def stored_plan(benchmark: Benchmark, store: Store, methods: dict[str, registry.Plugin]) -> Planned:
+    """Expand a benchmark as a store has it: with the references of version 0.1 where it has those.
+
+    Their halves depended on how many there were, so that they have other ids.
+    """
+    planned = expand(benchmark, methods)
+    plan, count = planned.plan, benchmark.references.count
+    nodes = [plan.nodes[run] for run in plan.references]
+    before = [replace(node, spec=node.spec.model_copy(update={"bank": count})) for node in nodes]
+    made = bool(before) and all(store.exists(node.spec.id) for node in before)
+    if made and not any(map(store.exists, plan.references)):
+        for run in plan.references:
+            del plan.nodes[run]
+        plan.references = [plan.add(node) for node in before]
+    return planned
+
+
+def methods_of(
+    store: Store, added: Iterable[Path | type[Method]] = ()
+) -> dict[str, registry.Plugin]:
+    """Return the methods that a store's runs may have been made with, by name."""
+    known = {
+        name: registry.Plugin(name, Path(told["path"]), facts=json.dumps(told))
+        for name, told in asked.known_methods(store).items()
+    }
+    return known | registry.find("methods", added)

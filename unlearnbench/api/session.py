@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from unlearnbench import registry
+from unlearnbench.api import samples
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
 from unlearnbench.api.results import Results, whole
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.collect import collect, stale_runs
+from unlearnbench.evaluation.collect import collect
+from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.execution import Workplace
-from unlearnbench.files import write_text
-from unlearnbench.planning import reading
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Plan
 from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.cluster import open_cluster
 from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
 from unlearnbench.scheduling.slots import Event, Slot, open_workers
-from unlearnbench.storage import housekeeping
+from unlearnbench.storage import asked, housekeeping
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count, duration
 
@@ -101,6 +101,7 @@ def run(
     *,
     methods: Methods | None = None,
     seeds: int | None = None,
+    forget: str | Path | None = None,
     devices: str = "auto",
     jobs_per_device: int | None = None,
     plugins: Sequence[str | Path] = (),
@@ -119,14 +120,16 @@ def run(
 
     benchmark: a name, a TOML file, or what `ub.benchmark` returns; methods: names, files, classes
     and instances, all that the benchmark has if None, or a mapping from labels of rows to them;
-    seeds: how often everything is repeated; devices, jobs_per_device, timeout, budget, address: as
-    `Request` has them; data, results: folders; listener: hears what happens, None for a bar in a
-    notebook and silence elsewhere. A method that fails is in `results.findings.failures` and harms
-    no other. Raises UserError for what is unknown, wrong or not there, and if no run has finished.
+    seeds: how often everything is repeated; forget: a file that names the samples to be forgotten,
+    by number or file name, in the place of those that the benchmark draws; devices,
+    jobs_per_device, timeout, budget, address: as `Request` has them; data, results: folders;
+    listener: hears what happens, None for a bar in a notebook and silence elsewhere. A method that
+    fails is in `results.findings.failures` and harms no other. Raises UserError for what is
+    unknown, wrong or not there, and if no run has finished.
     """
     setup = benchmark if isinstance(benchmark, Setup) else read_benchmark(benchmark)
     request = Request(
-        setup.repeated(seeds),
+        setup.repeated(seeds).forgetting(forget),
         Path(data),
         Path(results),
         methods,
@@ -169,10 +172,16 @@ def make(
     listener.planned(outlook)
     if outlook.state.open and not request.address:
         request.placement.require()
+    seen = samples.Seen()
+    if outlook.state.open:
+        seen = samples.look_over(request, planned.benchmark, outlook.state.data)
+        for line in seen.odd if not heading else ():  # not anew for every part of a search
+            listener.told(line)
     store.prepare()
-    before = housekeeping.remembered(store)
-    merged = reading.merge(planned.benchmark, before) if before else planned.benchmark
-    write_text(store.folder / "benchmark.toml", reading.as_toml(merged))
+    for line in asked.remember(store, planned.benchmark):
+        listener.told(line)
+    asked.note_methods(store, asked.facts_of(planned.benchmark, planned.plugins))
+    seen.note(store)
     made = not outlook.state.open or _work_off(request, planned, store, outlook, listener)
     return made and not outlook.state.failed
 
@@ -201,17 +210,30 @@ def begin(request: Request, listener: Listener, *, dry_run: bool = False) -> tup
     return planned, store
 
 
+def rehearse(request: Request, listener: Listener) -> Outlook:
+    """Say what a request comes to; its data are looked over if they are there."""
+    planned, store = begin(request, listener, dry_run=True)
+    outlook = look(request, planned, store)
+    listener.planned(outlook)
+    if outlook.state.open:
+        asked = planned.benchmark
+        for line in samples.look_over(request, asked, outlook.state.data, dry_run=True).odd:
+            listener.told(line)
+    return outlook
+
+
 def _work_off(
     request: Request, planned: Planned, store: Store, outlook: Outlook, listener: Listener
 ) -> bool:
     """Make the open nodes; say whether all could be made."""
     address, placement, here = request.address, request.placement, registry.shipped("methods")
-    registry.source(planned.benchmark.data, request.data).fetch()  # before any worker starts
     opened = open_cluster(address) if address else open_workers(placement.devices, placement.jobs)
     # Workers find those that are shipped or installed by themselves.
     every = planned.plugins.values()
     added = tuple(one for one in every if one.entry is None and one.path.parent != here)
-    workplace, failed = Workplace(request.data.resolve(), added, request.profile), 0
+    root, failed = request.data.resolve(), 0
+    lists, given = request.asked.lists, request.given
+    workplace = Workplace(root, added, request.profile, lists=lists, given=given)
     with opened as workers:
         scheduler = Scheduler(
             planned.plan,
@@ -253,17 +275,18 @@ def within_budget(
         listener.told("Nothing is known of the time yet: run it, and the first model tells.")
         return prepare(request)
     if not known.rates:
+        samples.look_over(request, first.benchmark)
         store.prepare()
         listener.told("Making the first model, to learn how long they take.")
         alone = Progress([], [], [next(iter(first.plan.nodes))])
         _work_off(request, first, store, replace(outlook, state=alone), listener)
-    needs, asked = 0.0, len(prepare(request).benchmark.seeds.forget)
-    for repetitions in range(asked, 0, -1):
+    needs, most = 0.0, len(prepare(request).benchmark.seeds.forget)
+    for repetitions in range(most, 0, -1):
         planned = prepare(request, repetitions)
         todo = [node for run, node in planned.plan.nodes.items() if not store.done(run)]
         needs = known.total(todo, request.placement.slots) or 0.0
         if needs <= seconds:
-            listener.told(f"{repetitions} of {asked} repetitions fit in {duration(seconds)}.")
+            listener.told(f"{repetitions} of {most} repetitions fit in {duration(seconds)}.")
             return planned
     raise UserError(
         f"One repetition takes about {duration(needs)}, which is more than {duration(seconds)}.",

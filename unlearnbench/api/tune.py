@@ -8,7 +8,7 @@ from unlearnbench.api.session import Listener, make
 from unlearnbench.errors import UserError
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Row
-from unlearnbench.planning.expansion import Planned, expand
+from unlearnbench.planning.expansion import Planned, expand, require_parts
 from unlearnbench.planning.plan import RETRAIN, Plan
 from unlearnbench.planning.rows import resolve
 from unlearnbench.storage.store import Store
@@ -82,6 +82,7 @@ def _planned(request: Request, tuned: Tuned, start: int, behind: dict[str, Any])
     if tuned.criterion is trials.BLIND:
         kept = {label: row for label, row in benchmark.methods.items() if label != RETRAIN}
         benchmark = benchmark.model_copy(update={"methods": kept})
+    require_parts(benchmark)
     return expand(benchmark, plugins)
 
 

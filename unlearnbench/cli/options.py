@@ -37,6 +37,21 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting: salun.keep=0.3, recipe.epochs=5; repeatable."),
 ]
+Forget = Annotated[
+    Path | None,
+    typer.Option(help="Forget what this file names, numbers or file names: .txt, .csv or .npy."),
+]
+OwnBenchmark = Annotated[
+    str | None, typer.Option(help="A benchmark, by name or file, that says data, model and recipe.")
+]
+OwnModel = Annotated[str | None, typer.Option(help="What the weights are of, by name.")]
+OwnDataset = Annotated[
+    str | None, typer.Option(help="What it was trained on, by name; folder if absent.")
+]
+OwnPath = Annotated[
+    str | None, typer.Option(help="Folder of the images, below --data (data set folder).")
+]
+OwnName = Annotated[str | None, typer.Option(help="Name of the folders of results and report.")]
 Devices = Annotated[str, typer.Option(help="auto, or names: cpu, cuda:0,cuda:1.")]
 JobsPerDevice = Annotated[
     str,
@@ -65,6 +80,7 @@ def requested(
     results: Path,
     *,
     seeds: int | None = None,
+    forget: Path | None = None,
     **more: Any,
 ) -> Request:
     """Put together what a command asks for; more: as `Request` has it."""
@@ -72,7 +88,7 @@ def requested(
 
     names = [name.strip() for name in (methods or "").split(",") if name.strip()]
     return request.Request(
-        request.benchmark(benchmark, seeds=seeds),
+        request.benchmark(benchmark, seeds=seeds).forgetting(forget),
         data,
         results,
         None if methods is None else names,

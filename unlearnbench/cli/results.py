@@ -10,18 +10,22 @@ from unlearnbench.errors import UserError
 from unlearnbench.units import count, read_size, size
 
 app = typer.Typer(
-    help="List, verify, prune, merge, export or import what has been run.", no_args_is_help=True
+    help="List, verify, prune, remove, merge, export or import what has been run.",
+    no_args_is_help=True,
 )
 
 
 @app.command("ls")
 def ls(results: Results = Path("results")) -> None:
-    """List the benchmarks that have results, with their number of runs and their size."""
-    from unlearnbench.storage import housekeeping
+    """List the benchmarks that have results: runs, size, and what is kept and not shown."""
+    from unlearnbench.storage import asked, housekeeping
+    from unlearnbench.storage.store import Store
 
     for name, done, failed, taken in housekeeping.stock(results):
         also = f", {failed} failed" if failed else ""
         typer.echo(f"{name:<20} {done} runs{also}, {size(taken)}")
+        for line in asked.kept_said(Store(results / name)):
+            typer.echo(f"  {line}")
 
 
 @app.command("verify")
@@ -37,28 +41,68 @@ def verify(benchmark: BenchmarkName = "digits", results: Results = Path("results
     raise typer.Exit(1 if damaged else 0)
 
 
+Yes = Annotated[bool, typer.Option("--yes", help="Remove it; otherwise only list it.")]
+
+
 @app.command("prune")
 def prune(
     benchmark: BenchmarkName = "digits",
     plugin: Plugins = None,
     results: Results = Path("results"),
-    yes: Annotated[bool, typer.Option("--yes", help="Remove it; otherwise only list it.")] = False,
+    yes: Yes = False,
 ) -> None:
-    """Remove runs of settings that are not asked for any more, and what was left half made."""
-    from unlearnbench.api.results import planned_of
+    """Remove what no command asked for, row by row, and what was left half made.
+
+    What was asked for with other settings before is kept: see `results ls` and `results rm`.
+    """
+    from unlearnbench.api import keeping
     from unlearnbench.storage import housekeeping
 
     store = housekeeping.open_store(results, Path(benchmark).stem)
-    planned = planned_of(store, plugin or [])
-    if planned is None:
-        raise UserError(f"{store.folder} has no benchmark.toml.", "Run the benchmark once more.")
-    paths = housekeeping.superfluous(store, planned.plan)
-    for path in paths:
-        typer.echo(str(path))
-    what = f"{len(paths)} files and folders, {size(housekeeping.size_of(paths))}"
+    _remove(keeping.prunable(store, plugin or []), yes=yes)
+
+
+@app.command("rm")
+def rm(
+    benchmark: BenchmarkName = "digits",
+    row: Annotated[
+        list[str] | None, typer.Option(help="A row to remove, by its label; may be repeated.")
+    ] = None,
+    earlier: Annotated[
+        str, typer.Option(help="Of what is kept and not shown: its name in `results ls`.")
+    ] = "",
+    plugin: Plugins = None,
+    results: Results = Path("results"),
+    yes: Yes = False,
+) -> None:
+    """Remove rows with their runs, or all that was asked for earlier under a name."""
+    from unlearnbench.api import keeping
+    from unlearnbench.storage import asked, housekeeping
+
+    if not row and not earlier:
+        hint = "Name it: --row LABEL, or --earlier NAME; see unlearnbench results ls."
+        raise UserError("Nothing was named to remove.", hint)
+    store = housekeeping.open_store(results, Path(benchmark).stem)
+    removal, left = keeping.removable(store, row or [], earlier, plugin or [])
     if yes:
-        housekeeping.remove(paths)
-    typer.echo(f"Removed {what}." if yes else f"{what}; --yes removes them.")
+        asked.keep(store, left[0], left[1:])
+    _remove(removal, yes=yes)
+
+
+def _remove(removal: dict[str, list[Path]], *, yes: bool) -> None:
+    """Say what is removed, or would be."""
+    from unlearnbench.storage import housekeeping
+
+    for what, paths in removal.items():
+        typer.echo(f"{what}, {size(housekeeping.size_of(paths))}")
+    every = [path for paths in removal.values() for path in paths]
+    if not every:
+        typer.echo("There is nothing to remove.")
+        return
+    told = f"{len(every)} files and folders, {size(housekeeping.size_of(every))}"
+    if yes:
+        housekeeping.remove(every)
+    typer.echo(f"Removed {told}." if yes else f"{told}; --yes removes them.")
 
 
 @app.command("merge")
@@ -129,6 +173,8 @@ def import_(
 ) -> None:
     """Take over the runs of packs that are lacking here; a pack is checked before it is written."""
     from unlearnbench.api.packs import unpack
+    from unlearnbench.storage import asked
+    from unlearnbench.storage.store import Store
 
     for file in files:
         (taken,) = unpack(file, results=results)
@@ -151,3 +197,5 @@ def import_(
                 f"{count(taken.missing, 'run')} of this pack are not here yet: import its other"
                 " parts, or run the benchmark"
             )
+        for line in asked.kept_said(Store(results / taken.benchmark)):
+            typer.echo(f"kept, and not shown: {line}")

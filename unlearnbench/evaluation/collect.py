@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlearnbench import audits, evaluation, metrics, registry, verdicts
+from unlearnbench import audits, evaluation, metrics, verdicts
 from unlearnbench.audits.attacks import attack_title
-from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import FRAMES, Findings
 from unlearnbench.evaluation.frames import flat, frame, listed, run_columns
 from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.measure import Measured, Measurement
+from unlearnbench.evaluation.stale import Records, stale_rows, stale_runs
 from unlearnbench.files import write_text
 from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.metrics.metric import GROUP, METRICS, OfRecord, of_type
@@ -25,7 +25,6 @@ from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles, untuned
-from unlearnbench.planning.sources import Code
 from unlearnbench.storage.store import Store
 
 AGAIN = {"forget_accuracy": "accuracy", "forget_confidence": "confidence", "ft_auc": "auc"}
@@ -33,7 +32,6 @@ AGAIN = {"forget_accuracy": "accuracy", "forget_confidence": "confidence", "ft_a
 
 And what of them is compared with retrain's, if the audit asks for it.
 """
-Records = dict[str, dict[str, Any]]  # by run
 
 
 def collect(planned: Planned, store: Store) -> Findings:
@@ -56,6 +54,8 @@ def collect(planned: Planned, store: Store) -> Findings:
         stored = json.loads(text)
     looked = _audited(plan, store)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
+    nodes = plan.nodes.items()
+    unmade = Counter(n.label for run, n in nodes if not store.done(run) and run not in errors)
     runs, attacks, pairs, verdicts, intervals = (frame(stored[name]) for name in FRAMES)
     return Findings(
         benchmark,
@@ -84,50 +84,13 @@ def collect(planned: Planned, store: Store) -> Findings:
         untuned=untuned(benchmark, plugins),
         references=len(plan.references),
         models=len(plan.nodes),
-        open=sum(not store.done(run) and run not in errors for run in plan.nodes),
+        open=sum(unmade.values()),
+        unmade=dict(unmade),
         lacking=sum(not store.done(run) for run in plan.references),
-        stale=dict(Counter(stale_runs(planned, store, records).values())),
+        stale=stale_rows(plan, stale_runs(planned, store, records)),
         broken=stored["broken"],
         offline_a=stored["offline_a"],
     )
-
-
-def stale_runs(planned: Planned, store: Store, records: Records | None = None) -> dict[str, str]:
-    """Name, of each finished run that would come out otherwise now, what has another source.
-
-    That is its row, whose method or audit has changed, its data set or its model.
-    """
-    known, plan, asked = records or {}, planned.plan, planned.benchmark
-    everything, audits = planned.plugins | registry.find("controls"), registry.find("model_audits")
-    methods = {node.spec.method for node in plan.nodes.values() if node.spec.method}
-    codes = {method: Code.of_method(everything[method]) for method in methods}
-    audit_codes = {name: Code.of_audit(audits[name]) for name in asked.model_audits}
-    data = registry.get(registry.find("datasets"), "dataset", asked.data.name)
-    model = registry.get(registry.find("models"), "model", asked.model)
-    now = {
-        f"data set {data.name}": ("data source", data.source_hash()),
-        f"model {model.name}": ("model source", model.source_hash()),
-    }
-    stale: dict[str, str] = {}
-    for run, node in plan.nodes.items():
-        if not store.done(run):
-            continue
-        spec, record = node.spec, known[run] if run in known else store.record(run)
-        others = [name for name, (key, source) in now.items() if record.get(key, source) != source]
-        code = audit_codes[spec.audit] if spec.audit else codes.get(str(spec.method))
-        looked_at = {spec.start, spec.other} if spec.audit else set()
-        if others:
-            stale[run] = others[0]
-        elif (code and _changed(code, record)) or looked_at & stale.keys():
-            stale[run] = node.label
-    return stale
-
-
-def _changed(code: Code, record: dict[str, Any]) -> bool:
-    """Say whether a run would have another source now; not if what it names is not here."""
-    with suppress(UserError):
-        return code.under(record["spec"]["settings"]) != record.get("source")
-    return False
 
 
 def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dict[str, Any]:
@@ -160,7 +123,7 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
 
 def _details(record: dict[str, Any]) -> dict[str, Any]:
     """Keep of a record what reports show beside numbers."""
-    names = ("seconds", "source", "environment", "profile")
+    names = ("seconds", "source", "environment", "profile", "copies")
     kept, noted = {name: record[name] for name in names if name in record}, record["trace"]
     if "warnings" in record["notes"]:
         kept["warnings"] = record["notes"]["warnings"]
@@ -208,7 +171,8 @@ def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.Data
         row = run_columns(cell) | {"forget_seed": evaluated.forget_seed}
         row |= {"no_op": evaluated.no_op} | evaluated.values
         row |= {f"auc: {name}": found.part.value for name, found in evaluated.attacks.items()}
-        row |= {cost.name: cost.function(records[cell.run]) for cost in of_type(OfRecord)}
+        costs = {cost.name: cost.function(records[cell.run]) for cost in of_type(OfRecord)}
+        row |= {name: np.nan if value is None else value for name, value in costs.items()}
         for audit, again in measured.audited.items():
             if found := again.get(replace(cell, run="")):
                 row |= {f"{audit}: {name}": found.values.get(name) for name in AGAIN}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from unlearnbench import registry
 from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.errors import unknown
+from unlearnbench.evaluation.before import as_now
 from unlearnbench.evaluation.frames import RUN, as_rows, frame, listed
 from unlearnbench.metrics.curves import Curves
 from unlearnbench.metrics.gaps import noise_band, summarise, usual_number
@@ -53,7 +55,8 @@ class Findings:
     what must come out of them; references, models: how many the plan has; open: how many models are
     still to be made; broken: what cannot be used and why; offline_a: the constant chosen for RMIA's
     offline form; lacking: references still to be made, without which there is no membership AUC;
-    stale: by row, how many runs have an older source of their method; untuned: rows at defaults.
+    stale: by row, how many of its runs were made before what changed; untuned: rows at defaults;
+    unmade: of `open`, by row; apart: what else the folder holds.
     """
 
     benchmark: Benchmark
@@ -75,8 +78,10 @@ class Findings:
     broken: list[str] = field(default_factory=list)
     offline_a: float | None = None
     lacking: int = 0
-    stale: dict[str, int] = field(default_factory=dict)
+    stale: dict[str, dict[str, int]] = field(default_factory=dict)
     untuned: list[str] = field(default_factory=list)
+    unmade: dict[str, int] = field(default_factory=dict)
+    apart: list[str] = field(default_factory=list)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -129,9 +134,7 @@ class Findings:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read what `as_json` wrote."""
-        content = json.loads(text)
-        if "headline" not in content["benchmark"]:  # from before rmia-paper was as in AMUN's code
-            content = json.loads(text.replace("rmia-paper", "rmia-clamped"))
+        content = as_now(text)
         content |= {name: frame(content.get(name, {})) for name in FRAMES}
         content["benchmark"] = benchmark = validate(content["benchmark"])
         if "controls" in content:
@@ -164,8 +167,12 @@ class Condition:
     @property
     def heading(self) -> str:
         """Its name for people."""
-        kind = FORGOTTEN[self.benchmark.forget.kind]
-        text = f"{100 * self.fraction:g} % {kind}forgotten, {self.access} access"
+        forget = self.benchmark.forget
+        if forget.list:
+            what = f"the list {Path(forget.list).name} "
+        else:
+            what = f"{100 * self.fraction:g} % {FORGOTTEN[forget.kind]}"
+        text = f"{what}forgotten, {self.access} access"
         return text if self.benchmark.forget.requests == 1 else f"{text}, request {self.request}"
 
     @property
@@ -354,6 +361,8 @@ class Condition:
         That is label, what must come out, and problems; none: it came out.
         """
         outcomes = []
+        if RETRAIN not in self.verdicts():  # by which all of them are measured
+            return []
         for label, expected in (EXPECTED | self.findings.controls).items():
             if main := self.verdicts().get(label):
                 made = {name: self.verdicts(name).get(label) for name in self.attacks}

@@ -90,7 +90,7 @@ def evaluate(
             groups = parts.of_groups(view.samples, scores, str(forget_set))
         others = ATTACKS[attack].others(view)
         found[attack] = attacked(scores, view.samples.forget, others, forget_set)
-        if attack == headline and references is not None:
+        if attack == headline and references is not None and references.halves:
             auc, memorisation = found[attack].part, references.memorisation
             memorised = parts.of_memorised(auc, scores, memorisation)
     known = {name: value for name, value in values.items() if value is not None}

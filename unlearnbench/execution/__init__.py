@@ -1,9 +1,21 @@
 """Make one model, and read its signals. Knows no terminal and no folder."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearnbench.registry import Plugin
+
+
+@dataclass(frozen=True)
+class GivenFile:
+    """Name a file of weights that were made elsewhere.
+
+    members: of a reference, what names the samples that it was trained on, test samples too.
+    """
+
+    path: Path
+    members: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -11,10 +23,13 @@ class Workplace:
     """Hold what all runs have in common: where data are, which methods were added.
 
     profile: note where the time of each run goes, at the price of a device that waits after each
-    step; digest: that the data must have, those of earlier runs, None if there are none.
+    step; digest: that the data must have, those of earlier runs, None if there are none; lists:
+    what lists of samples name, by their digest; given: files of models made elsewhere, by theirs.
     """
 
     data_root: Path
     plugins: tuple[Plugin, ...] = ()
     profile: bool = False
     digest: str | None = None
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    given: Mapping[str, GivenFile] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from unlearnbench import registry
 from unlearnbench.authoring import Method, Task
 from unlearnbench.errors import MethodError
 from unlearnbench.execution.execute import build_model, shared_by, verify_model
+from unlearnbench.planning.rows import written
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.training import train
@@ -70,6 +71,7 @@ class Examination:
         """Have hyperparameters that survive JSON."""
         again = type(self.method).model_validate_json(self.method.model_dump_json())
         demand(again == self.method, "hyperparameters changed on the way through JSON")
+        written("hyperparameters", self.method)
 
     def must_keep_architecture(self) -> None:
         """Return a model of the same architecture with finite weights."""

@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -16,14 +16,16 @@ from torch import Tensor, nn
 
 from unlearnbench import registry
 from unlearnbench.authoring import Case, Method, ModelAudit, Task
+from unlearnbench.data.lists import positions
 from unlearnbench.data.prepare import Data, DataSpec, Images, Labels, draw_samples
 from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_member
 from unlearnbench.errors import DataError, MethodError
-from unlearnbench.execution import Workplace
+from unlearnbench.execution import GivenFile, Workplace
+from unlearnbench.execution.checkpoint import load_into, read_state
 from unlearnbench.execution.signals import finite, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
 from unlearnbench.planning.plan import Spec
-from unlearnbench.planning.sources import Code
+from unlearnbench.planning.sources import behind
 from unlearnbench.recipe import Recipe
 from unlearnbench.registry import Plugin
 from unlearnbench.seeds import seed_for
@@ -106,7 +108,9 @@ def execute(
     recorder = Recorder(on_epoch=on_epoch, profile={} if workplace.profile else None)
     with recorder.part("reading data", place):
         material = Material(spec, workplace, place)
-    indices, about, member = material.indices, material.about(), material.member()
+    plugin = plugin_of(spec, workplace)
+    about = material.about() | {name: now() for name, now in behind(spec, plugin).items()}
+    indices, member = material.indices, material.member()
     image, classes = material.pool.images.shape[1:], material.data.classes
     warm(spec.model, image, classes, spec.recipe, place)  # pyright: ignore[reportArgumentType]
     if place.type == "cuda":
@@ -114,9 +118,7 @@ def execute(
     with recording(recorder):
         if curve and indices is not None:
             recorder.probe = material.accuracies(indices.forget)
-        if plugin := plugin_of(spec, workplace):
-            code = Code.of_audit(plugin) if spec.audit else Code.of_method(plugin)
-            about["source"] = code.under(spec.settings)
+        if plugin:
             for text in plugin.sources():
                 import_early(text)
         made = material.make(plugin, weights, records, recorder)
@@ -153,45 +155,61 @@ def warm(
     warm_up(build_model(architecture, 0, classes, channels, side).to(device), image, recipe)
 
 
+def members_of_files(
+    architecture: str, data: Data, files: Iterable[GivenFile]
+) -> NDArray[np.bool_]:
+    """Return which samples of the pool references made elsewhere were trained on, bool [k, n].
+
+    All files are tried: raises UserError for the first that cannot be used.
+    """
+    _, channels, _, side = data.train[0].shape
+    model = build_model(architecture, 0, data.classes, channels, side)
+    trained = []
+    for file in files:
+        load_into(model, read_state(file.path), file.path)
+        if file.members is not None:
+            listed = positions(file.members, data, everywhere=True)
+            trained.append(np.isin(np.arange(len(data.labels)), listed))
+    return np.array(trained, dtype=np.bool_)
+
+
 class Material:
     """Hold what one run is made of: its data, which of them it forgets, all on the device."""
 
     def __init__(self, spec: Spec, workplace: Workplace, device: torch.device) -> None:
         """Read the data. Raises DataError if they are not those of earlier runs."""
         self.spec, self.root, self.device = spec, workplace.data_root, device
+        self.lists, self.files = workplace.lists, workplace.given
         self.data = load_data(spec.data, self.root)  # pyright: ignore[reportArgumentType]
-        if workplace.digest not in (None, self.data.digest):
-            raise DataError(
-                f"Data set '{spec.data.name}' is not what earlier runs of this benchmark were made"
-                " of: other images or labels.",
-                "Put those back, or keep new results apart: --results DIR.",
-            )
+        self.data.require(workplace.digest, spec.data.name)
         registry.require_side(spec.model, self.data.train[0].shape[-1])
         self.pool = resident(spec.data, self.root, spec.recipe, device)  # pyright: ignore[reportArgumentType]
 
     @cached_property
     def indices(self) -> Indices | None:
         """The forget set; None if the run has none."""
-        if self.spec.split is None:
+        split = self.spec.split
+        if split is None:
             return None
+        listed = positions(self.lists[split.listed], self.data) if split.listed else None
         return cut(
-            self.spec.split,
+            split,
             self.data.labels,
             len(self.data.train[1]),
             subclasses=self.data.subclasses,
             order=lambda count: memorisation_order(self.spec.data, self.root, count),  # pyright: ignore[reportArgumentType]
+            listed=listed,
         )
 
     def about(self) -> dict[str, Any]:
         """Say which data these are, for the record."""
         return {
             "data": self.data.digest,
-            "data source": registry.find("datasets")[self.spec.data.name].source_hash(),
-            "model source": registry.find("models")[self.spec.model].source_hash(),
             "train": len(self.data.train[1]),
             "test": len(self.data.test[1]),
             "classes": self.data.classes,
             "image": list(self.data.train[0].shape[1:]),
+            "copies": self.data.copies,
         }
 
     def member(self) -> NDArray[np.bool_]:
@@ -203,6 +221,9 @@ class Material:
                 member[np.concatenate((indices.forget, indices.earlier))] = True
         elif spec.kind == "original":
             member[: len(self.data.train[1])] = True
+        elif spec.given is not None:
+            listed = self.file.members or ()
+            member[positions(listed, self.data, everywhere=True)] = True
         else:
             member = reference_member(len(member), cast("int", spec.member), spec.seed)
         return member
@@ -223,6 +244,10 @@ class Material:
     ) -> nn.Module | NDArray[np.float32] | dict[str, Tensor]:
         """Return a model, the logits that an audit comes to, or the tensors of shared work."""
         spec, indices = self.spec, self.indices
+        if spec.given is not None:
+            model = self.model(spec.seed)
+            load_into(model, read_state(self.file.path), self.file.path)
+            return model
         if plugin is None or indices is None:
             world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
             seed = seed_for(spec.seed, spec.kind, spec.member or world)
@@ -239,6 +264,17 @@ class Material:
             return self.unlearn(method, task, weights, recorder)
         with recorder.timed("total", self.device):
             return shared_by(method, task)
+
+    @property
+    def file(self) -> GivenFile:
+        """The file that a model made elsewhere is from. Raises DataError if none is named now."""
+        digest = str(self.spec.given)
+        if digest not in self.files:
+            raise DataError(
+                "A model that was made elsewhere cannot be made here.",
+                "Type the audit again, with all of its files.",
+            )
+        return self.files[digest]
 
     def stored(self, model_id: str | None, seed: int, weights: Weights) -> nn.Module:
         """Load a model by its id; without one, draw its weights from `seed`."""

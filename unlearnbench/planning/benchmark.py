@@ -12,6 +12,7 @@ from unlearnbench.data.prepare import DataSpec
 from unlearnbench.data.splits import SplitKind
 from unlearnbench.errors import unknown
 from unlearnbench.metrics.metric import METRICS
+from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import Access
 from unlearnbench.recipe import Recipe, Strict
 from unlearnbench.registry import shipped
@@ -21,6 +22,8 @@ TERMS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
 """The paper's four terms of the average gap."""
 
 
+WHOLE_SETS = ("class", "subclass", "list")
+"""Kinds of forget sets that may be forgotten whole."""
 BEFORE = "Its margin is of a file of 0.1.0, which asked for no reason."
 """What is said of how the margin was set in files of then."""
 
@@ -42,11 +45,26 @@ class Forget(Strict):
         description="first class (or subclass) forgotten; by the forget seed if absent",
     )
     requests: int = Field(default=1, ge=1, description="how many forget sets are sent in a row")
+    list: str | None = Field(
+        default=None,
+        description="file that names the samples: .csv, .txt or .npy of numbers or of file names",
+    )
+    listed: str | None = Field(default=None, description="digest of that list, as it was when read")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_list(cls, forget: object) -> object:
+        """Forget all of a list: whatever a base file has of fractions is not of it."""
+        if isinstance(forget, dict) and forget.get("list") is not None:
+            return forget | {"kind": "list", "fractions": [1.0], "requests": 1}
+        return forget
 
     @model_validator(mode="after")
     def _in_range(self) -> Self:
+        if self.kind == "list" and self.list is None:
+            raise ValueError('kind = "list" needs list = "FILE" beside it')
         for fraction in self.fractions:
-            if not (0 < fraction < 1 or (fraction == 1 and self.kind in ("class", "subclass"))):
+            if not (0 < fraction < 1 or (fraction == 1 and self.kind in WHOLE_SETS)):
                 raise ValueError(f"fraction {fraction:g} is outside (0, 1)")
             total = fraction * self.requests
             if self.kind.endswith("-memorised") and total >= 0.5:
@@ -326,6 +344,9 @@ class Benchmark(Strict):
     curves: bool = Field(
         default=False, description="note accuracies after each epoch of unlearning"
     )
+    given: Given | None = Field(
+        default=None, description="Models made elsewhere, of which this is an audit."
+    )
     swap: bool = Field(
         default=False, description="run all again with forget and test samples exchanged"
     )
@@ -359,6 +380,29 @@ class Benchmark(Strict):
         default_factory=list, description='rows, or tables of a paper such as "amun: Table 1"'
     )
 
+    @property
+    def held_out(self) -> bool:
+        """Whether the last retrain of each forget set is judged apart, and no yardstick.
+
+        That of an audit needs three: their scatter is all that says what is chance.
+        """
+        return self.seeds.retrains >= (4 if self.given else 3)
+
+    @property
+    def outputs_only(self) -> bool:
+        """Whether all that is known of the models is their outputs."""
+        return self.given is not None and self.given.outputs
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_list(cls, raw: Any) -> Any:
+        """Give all repetitions one seed of forget sets where a list names the only one."""
+        match raw:
+            case {"forget": {"list": str()}, "seeds": {"forget": [first, *rest]}}:
+                alike = [first] * (1 + len(rest))
+                return raw | {"seeds": raw["seeds"] | {"forget": alike}}
+        return raw
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         metrics = [*self.gap_terms, *(name for row in self.published for name in row.values)]
@@ -377,7 +421,8 @@ class Benchmark(Strict):
                 f"headline = '{self.headline}' does not score all samples, so there is no FR AUC:"
                 f" set it to another attack, such as {HEADLINE} or loss"
             )
-        if not self.references.count and ATTACKS[self.headline].references:
+        counted = self.references.count or (self.given and self.given.references)
+        if not counted and ATTACKS[self.headline].references:
             alone = [name for name in HEADLINES if not ATTACKS[name].references]
             raise ValueError(
                 f"headline = '{self.headline}' needs reference models: set references.count to 2 or"
@@ -385,6 +430,8 @@ class Benchmark(Strict):
             )
         if self.forget.requests > 1 and (self.swap or self.ulira.shadows):
             raise ValueError("swap and ulira need forget.requests = 1")
+        if self.ulira.shadows and self.forget.list:
+            raise ValueError("ulira draws forget sets of its own: it does not go with forget.list")
         if self.swap and self.forget.kind != "random":
             raise ValueError('swap needs forget.kind = "random"')
         return self

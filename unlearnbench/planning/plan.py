@@ -53,6 +53,9 @@ class Spec(Strict):
     shared: str | None = Field(
         default=None, description="id of the work that the run shares with others of its method"
     )
+    given: str | None = Field(
+        default=None, description="digest of the file that the model is from, made elsewhere"
+    )
 
     @field_validator("settings")
     @classmethod
@@ -65,7 +68,7 @@ class Spec(Strict):
         parts = {"recipe": self.recipe, "data": self.data, "split": self.split}
         later = {name: part.unused for name, part in parts.items() if part}
         absent = {"other": self.other is None, "audit": self.audit is None}
-        absent["shared"] = self.shared is None
+        absent |= {"shared": self.shared is None, "given": self.given is None}
         return _short(self.model_dump_json(exclude={**later, **absent}))
 
     @property

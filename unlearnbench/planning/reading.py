@@ -42,6 +42,8 @@ def read(path: Path) -> dict[str, Any]:
     for file in reversed(chain(path)):
         merged["name"] = path.stem  # never a base's own
         for key, value in _parsed(file).items():
+            if key == "forget" and isinstance(value, dict) and isinstance(value.get("list"), str):
+                value["list"] = str(file.parent / value["list"])
             part = isinstance(value, dict) and key not in WHOLE
             merged[key] = {**merged.get(key, {}), **value} if part else value
     merged.pop(BASED_ON, None)
@@ -110,8 +112,13 @@ def change(raw: dict[str, Any], assignments: Iterable[str], methods: Iterable[st
             raise _unreadable(assignment)
         try:
             value = tomllib.loads(f"value = {text.strip()}")["value"]
-        except tomllib.TOMLDecodeError:
+        except tomllib.TOMLDecodeError as error:
             value = text.strip()  # an unquoted word
+            if value[:1] in ("{", "["):
+                raise UserError(
+                    f"Cannot read --set {assignment}: it is not TOML.",
+                    "Write a table as {a = 1, b = 'two'}, a list as [1, 2].",
+                ) from error
         put(raw, key.strip(), value, methods)
 
 
@@ -151,17 +158,6 @@ def repeat(raw: dict[str, Any], count: int) -> None:
         while len(listed) < count:
             listed.append(listed[-1] + 1)
         seeds[name] = listed
-
-
-def merge(asked: Benchmark, stored: Benchmark) -> Benchmark:
-    """Keep the rows that were run before beside those asked for now, if all else is the same."""
-    rows = {"methods", "others", "on_request", "plugins", "title", "tuning", "published"}
-    # Nothing of which changes a row's runs.
-    apart = rows | {"against", "attacks", "headline", "limits", "model_audits"}
-    if asked.model_dump(exclude=apart) != stored.model_dump(exclude=apart):
-        return asked
-    plugins = list(dict.fromkeys([*stored.plugins, *asked.plugins]))
-    return asked.model_copy(update={"methods": stored.methods | asked.methods, "plugins": plugins})
 
 
 def as_toml(benchmark: Benchmark) -> str:

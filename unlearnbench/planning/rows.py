@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from unlearnbench import registry
 from unlearnbench.authoring import Method, ModelAudit
@@ -28,8 +29,28 @@ class Entrant:
 def entrant(label: str, row: Row, plugins: dict[str, registry.Plugin]) -> Entrant:
     """Make the method of a row. Raises UserError for wrong settings."""
     method = registry.build(settings_class(plugins[row.method]), label, row.settings)
-    settings = method.model_dump(mode="json", exclude_none=True)  # TOML has nothing for None
-    return Entrant(label, Row(method=row.method, settings=settings), method)
+    return Entrant(label, Row(method=row.method, settings=written(label, method)), method)
+
+
+def written(label: str, method: Method) -> dict[str, Any]:
+    """Return a method's settings as a file has them: without those that are None by default.
+
+    Raises UserError for any other None, for which TOML has nothing.
+    """
+    settings = method.model_dump(mode="json")
+    for key, value in settings.items():
+        default = type(method).model_fields[key].default
+        if _has_none(value) and not (value is None and default is None):
+            raise UserError(
+                f"{label}.{key} = {value!r} cannot be kept in a file, which has nothing for None.",
+                "Leave it out, or have another value stand for it.",
+            )
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def _has_none(value: Any) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is None or any(map(_has_none, inside))
 
 
 def at_first(row: Entrant, plugins: dict[str, registry.Plugin]) -> Entrant:

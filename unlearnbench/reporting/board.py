@@ -3,7 +3,7 @@
 Rows of different packs are not tested against each other: that takes runs of both in one folder.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.gaps import set_interval
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.plan import digest
+from unlearnbench.planning.plan import RETRAIN, digest
 from unlearnbench.reporting.tables import table
 from unlearnbench.reporting.tables.rows import LABEL, WORDS
 from unlearnbench.reporting.write import Section
@@ -38,7 +38,7 @@ class Entered:
     """Hold a pack that was checked, and what came of it.
 
     files: names of its parts; standard: the benchmark that it was held to; bank: whether its
-    references are those of the bank; own: hashes of the code of methods that are not shipped;
+    references are those of the bank; unseen: methods whose code is not here;
     unfit: labels of rows that cannot stand here, and why.
     """
 
@@ -47,7 +47,7 @@ class Entered:
     findings: Findings
     standard: Benchmark
     bank: str
-    own: Mapping[str, str] = field(default_factory=dict)
+    unseen: Collection[str] = ()
     unfit: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -66,14 +66,21 @@ class Entered:
             return f"for {min(of)}" if of else "for it"
         return "defaults" if label in self.findings.untuned else "not said"
 
+    def code(self, condition: Condition, label: str) -> str:
+        """Name a row's method, with the hash of its code in the records where it is not here."""
+        method = self.findings.benchmark.methods[label].method
+        sources = {str(one.get("source")) for one in condition.details(label)}
+        return f"{method} ({', '.join(sorted(sources))})" if method in self.unseen else method
+
     def notes(self, condition: Condition, label: str) -> Iterator[tuple[str, str]]:
         """Yield in a word and in a sentence what takes from the worth of a row."""
         if condition.voided:
             yield "void", f"its controls failed ({', '.join(condition.voided)}): no verdict"
-        stale = self.findings.stale
-        for name in stale:
-            if name == label or name.startswith((f"{label} (", "data set ", "model ")):
-                yield "stale", f"made by another version of {name} than is known here"
+        rows = self.findings.benchmark.methods.keys() - {RETRAIN}
+        for name, counts in self.findings.stale.items():
+            if name == label or name not in rows:
+                of = "" if name == label else f"{name}: "
+                yield "stale", f"{of}made before {' and '.join(counts)} changed"
         details = condition.details(label)
         if (one := condition.same.get(label)) is not None:
             yield f"as {one}", f"its runs are those of {one}, by definition"
@@ -151,7 +158,7 @@ def _line(entry: Entered, condition: Condition, label: str) -> dict[str, Any]:
     line |= {"by": entry.by, "made": entry.contents.made, "n": len(runs)}
     words = dict.fromkeys(word for word, _ in entry.notes(condition, label))
     line |= {"notes": ", ".join(words), "digest": digest(row.model_dump(mode="json"))}
-    line["code"] = " ".join(filter(None, [row.method, entry.own.get(row.method)]))
+    line["code"] = entry.code(condition, label)
     line["settings"] = ", ".join(f"{key} = {value}" for key, value in row.settings.items())
     return line | {"place": (place, abs(gap.value) if gap else float("inf"), entry.by)}
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,21 @@ from markupsafe import Markup
 from unlearnbench.audits.attacks import attack_title
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.references import reference_counts
+from unlearnbench.data.copies import said
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import as_rows, flat
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark, End
+from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.outcome import outcome
 from unlearnbench.reporting.tables.papers import claims_tables
-from unlearnbench.reporting.tables.rows import OLD, audits_said
+from unlearnbench.reporting.tables.rows import OLD, STALE, audits_said
 from unlearnbench.verdicts.inference import FEWEST
 from unlearnbench.verdicts.verdict import LOST, NO_OP, OVER
 
+PACKAGES = ("torch", "numpy")
+"""Those whose versions may change what comes out of a run."""
 NEAR = 1.0
 """Points of AUC by which more references may move the original's and still be called enough."""
 
@@ -122,6 +127,8 @@ def _what(b: Benchmark) -> str:
         return f"of the {b.forget.kind} {which}"
     if b.forget.kind == "random":
         return "at random"
+    if b.forget.list is not None:
+        return f"of the list {Path(b.forget.list).name}"
     end = b.forget.kind.removesuffix("-memorised")
     return f"at random from twice as many that are {end} memorised (by their neighbours' labels)"
 
@@ -133,13 +140,14 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
     counted = ", ".join(f"{count:,} {name}" for name, count in sizes.items() if count)
     shares = " and ".join(f"{100 * fraction:g} %" for fraction in b.forget.fractions)
     rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
-    held = "; the last of them is held out and judged apart" if seeds.retrains > 2 else ""
+    held = "; the last of them is held out and judged apart" if b.held_out else ""
     tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.words.items())
     recipe = flat(b.recipe.model_dump(exclude_none=True))
     enough = dict.fromkeys(references_said(one)[1] for one in findings.conditions)
     listed = (seeds.originals, seeds.forget, seeds.runs)
     originals, forget, runs = (", ".join(map(str, numbers)) for numbers in listed)
     return [
+        *([("Made elsewhere", "; ".join(b.given.said()))] if b.given else []),
         ("Data", f"{b.data.name}" + (f": {counted} samples" if counted else "")),
         ("Model", f"{b.model}; " + ", ".join(f"{key} {value}" for key, value in recipe)),
         ("Forget sets", f"{shares} {_what(b)}, {rows}, seeds {forget}"),
@@ -165,12 +173,35 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
 def warnings(findings: Findings) -> list[str]:
     """Say what is missing, skipped, failed, stale or broken, and what is not to be used."""
     lines = [*findings.broken, *_of_runs(findings)]
+    if findings.benchmark.given:
+        lines += _not_given(findings.benchmark.given, findings.references)
     if not findings.attacks.empty:
         every = findings.conditions
         for condition in every:
             where = f"{condition.heading}: " if len(every) > 1 else ""
             lines += [f"{where}{line}" for line in of_condition(condition)]
     return [*lines, *at_ends(_ends_in_use(findings.benchmark))]
+
+
+def _not_given(given: Given, references: int) -> Iterator[str]:
+    """Say what cannot be said of models made elsewhere, for want of others."""
+    if given.original is None:
+        yield (
+            "no original is given: how much there was to find is not known, so nothing can be"
+            " called equivalent."
+        )
+    if not given.every_retrain:
+        yield (
+            "no retrained model is given: there is nothing to compare with, and no verdict. Give"
+            " four or more, or have them trained."
+        )
+    if not references:
+        yield "no reference models are given: the strongest attacks on membership are left out."
+    if given.trained_retrains or references > len(given.references):
+        yield (
+            "some of the models compared with were trained here. They are a fair measure only if"
+            " the models given were trained by the same recipe."
+        )
 
 
 def _ends_in_use(benchmark: Benchmark) -> list[End]:
@@ -196,6 +227,8 @@ def at_ends(ends: Sequence[End]) -> Iterator[str]:
 def of_condition(condition: Condition) -> Iterator[str]:
     """Say what takes from the worth of one table's verdicts."""
     verdicts = condition.verdicts()
+    if RETRAIN not in verdicts:
+        return
     if ORIGINAL in verdicts and not verdicts[ORIGINAL].power:
         yield (
             f"{attack_title(condition.benchmark.headline)} cannot tell the original's members, so"
@@ -215,8 +248,16 @@ def of_condition(condition: Condition) -> Iterator[str]:
         if verdict.flags:
             yield f"{verdict.label} is not ranked: {verdict.flags}."
     tested = [verdict for verdict in compared if verdict.gap is not None]
-    if tested and max(verdict.sets for verdict in tested) < FEWEST:
-        yield "fewer than three forget sets, so every verdict is inconclusive."
+    most, retrains = max((verdict.sets for verdict in tested), default=FEWEST), 0
+    if len(set(condition.benchmark.seeds.forget)) == 1:
+        retrains = int((condition.every_run["label"] == RETRAIN).sum())
+        yield (
+            "one forget set: verdicts are about it and these models alone. What is chance is known"
+            f" from {retrains} of the models retrained without it."
+        )
+    if max(most, retrains) < FEWEST:
+        few = "fewer than three forget sets, and no three retrains of a single one"
+        yield f"{few}: every verdict is inconclusive."
         return
     if condition.powerless:
         every = len(condition.powerless) == len(condition.audits) - 1
@@ -233,7 +274,9 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     if findings.failures:
         yield "error.txt in a failed run's folder has all of it; --retry-failed tries again."
     if findings.open:
-        yield f"Not complete: {findings.open} of {findings.models} models are still to be made."
+        rows = ", ".join(f"{label} ({count})" for label, count in findings.unmade.items())
+        left = f"{findings.open} of {findings.models} models are still to be made"
+        yield f"Not complete: {left}{rows and f': {rows}'}."
     if findings.lacking:
         yield (
             f"No membership AUC yet: {findings.lacking} of {findings.references} reference models"
@@ -244,8 +287,31 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     warned = Counter((label, text) for label, kept in made for text in kept.get("warnings", ()))
     for (label, text), count in warned.items():
         yield f"{label}: {text} (in {count} of {counts[label]} runs)."
-    if findings.stale:
-        rows = ", ".join(
-            f"{label} ({count} run{'s' * (count > 1)})" for label, count in findings.stale.items()
-        )
-        yield f"stale, made before their source changed: {rows}. --retry-stale makes them anew."
+    yield from dict.fromkeys(filter(None, (said(kept.get("copies", {})) for _, kept in made)))
+    yield from findings.apart
+    yield from _of_stale(findings)
+    yield from _of_versions(findings)
+
+
+def _of_stale(findings: Findings) -> Iterator[str]:
+    """Say what has changed since which rows were made."""
+    rows: dict[str, list[str]] = {}
+    for label, counts in findings.stale.items():
+        for what, count in counts.items():
+            rows.setdefault(what, []).append(f"{label} ({count} run{'s' * (count > 1)})")
+    for what, labels in rows.items():
+        made = f"stale ({STALE}), made before {what} changed: {', '.join(labels)}"
+        yield f"{made}. --retry-stale makes them anew."
+
+
+def _of_versions(findings: Findings) -> Iterator[str]:
+    """Say which rows were made with which versions of a package, where these differ."""
+    environments = {run: kept.get("environment", {}) for run, kept in findings.details.items()}
+    for package in PACKAGES:
+        rows: dict[str, dict[str, None]] = {}
+        for row in as_rows(findings.runs):
+            if version := environments.get(row["run"], {}).get(package):
+                rows.setdefault(str(version), {})[row["label"]] = None
+        if len(rows) > 1:
+            of = "; ".join(f"{version}: {', '.join(labels)}" for version, labels in rows.items())
+            yield f"made with different versions of {package}, which may tell in the numbers: {of}."

@@ -21,9 +21,10 @@ LOOK = 0.5
 
 @dataclass(frozen=True)
 class Progress:
-    """Say what the store holds of a plan; damaged: what is wrong with runs that are made again.
+    """Say what the store holds of a plan.
 
-    weightless: runs that are made again since they came without the weights that others begin with.
+    damaged: what is wrong with runs that are made again; weightless: those made again since they
+    came without the weights that others begin with; data: digest of what those done are of.
     """
 
     done: list[str]
@@ -31,6 +32,7 @@ class Progress:
     open: list[str]
     damaged: dict[str, str] = field(default_factory=dict)
     weightless: list[str] = field(default_factory=list)
+    data: str | None = None
 
 
 def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
@@ -57,6 +59,8 @@ def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
         lacks = node.keep_weights and damage is None and not store.has_weights(run)
         lacks = lacks and not store.pruned(run)
         (state.open if damage or lacks else state.done).append(run)
+    if state.done:
+        state = replace(state, data=store.digest(state.done[0]))
     return _with_weights(state, plan, store)
 
 
@@ -199,8 +203,7 @@ class Scheduler:
         """
         nodes = {run: self.plan.nodes[run] for run in state.open}
         self.before = {run: self.store.marks(node.spec) for run, node in nodes.items()}
-        if state.done:
-            self.workplace = replace(self.workplace, digest=self.store.digest(state.done[0]))
+        self.workplace = replace(self.workplace, digest=state.data)
         agenda = Agenda(nodes, set(state.done), self.length)
         try:
             for run in state.failed:

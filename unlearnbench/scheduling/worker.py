@@ -80,10 +80,11 @@ def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
         "spec": spec.model_dump(mode="json"),
         "forget hash": digest(split["forget"].tolist()) if split else None,
         "seconds": recorder.seconds,
-        "gradients": recorder.gradients,
+        "gradients": recorder.gradients if spec.given is None else None,
         "trace": recorder.trace,
         "notes": recorder.notes,
         "environment": describe(device),
+        "made from": {need: store.weights_checksum(need) for need in node.needs},
         **outcome.about,
     }
     if spec.shared is not None:

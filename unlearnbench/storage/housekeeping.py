@@ -1,16 +1,17 @@
 """What is in a results folder: list it, verify it, prune it, merge another into it."""
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.files import DRAFT, write
-from unlearnbench.planning import reading
-from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import Plan
+from unlearnbench.planning.sources import Now
+from unlearnbench.storage.asked import take_in
 from unlearnbench.storage.store import Store
+from unlearnbench.units import count
 
 
 def stock(results: Path) -> Iterator[tuple[str, int, int, int]]:
@@ -29,12 +30,6 @@ def open_store(results: Path, name: str) -> Store:
     return Store(results / name)
 
 
-def remembered(store: Store) -> Benchmark | None:
-    """Return the benchmark that a store was made by; None if it does not say which."""
-    path = store.folder / "benchmark.toml"
-    return reading.validate(reading.read(path)) if path.exists() else None
-
-
 def verify(store: Store) -> dict[str, str]:
     """Say what is wrong with which run, by its folder's name; nothing if all is as written."""
     return {
@@ -44,16 +39,17 @@ def verify(store: Store) -> dict[str, str]:
     }
 
 
-def superfluous(store: Store, plan: Plan) -> list[Path]:
-    """List what a benchmark does not need: runs of other settings, and what was left half made."""
-    splits = {node.spec.split_id for node in plan.nodes.values()}
-    needed = {run for node in plan.nodes.values() for run in node.needs}
-    needed |= {run for run, node in plan.nodes.items() if node.keep_weights}
-    paths = [folder for run, folder in store.runs().items() if run not in plan.nodes]
-    paths += [p for p in store.folder.glob("models/*") if p.stem not in needed]
-    paths += [p for p in store.folder.glob("splits/*") if p.stem not in splits]
-    paths += store.folder.rglob(f"{DRAFT}*")
-    return sorted(set(paths))
+def leftovers(store: Store, plans: Iterable[Plan]) -> dict[str, list[Path]]:
+    """List files beside runs that none of these plans is about: by what they are."""
+    nodes = {run: node for plan in plans for run, node in plan.nodes.items()}
+    splits = {node.spec.split_id for node in nodes.values()}
+    weights, sets = store.folder.glob("models/[!.]*"), store.folder.glob("splits/[!.]*")
+    files = {
+        "with weights of no run": [path for path in weights if path.stem not in nodes],
+        "with forget sets of no run": [path for path in sets if path.stem not in splits],
+        "left half written": list(store.folder.rglob(f"{DRAFT}*")),
+    }
+    return {f"{count(len(paths), 'file')} {what}": paths for what, paths in files.items() if paths}
 
 
 def remove(paths: Iterable[Path]) -> None:
@@ -80,9 +76,8 @@ def merge_runs(source: Path, store: Store) -> tuple[int, list[str]]:
     if not (source / "runs").is_dir():
         raise UserError(f"There are no results in {source}.", "Name a folder like results/digits.")
     store.prepare()
-    if not (store.folder / "benchmark.toml").exists():
-        shutil.copy(source / "benchmark.toml", store.folder / "benchmark.toml")
     other = Store(source)
+    take_in(store, other)
     return _take_over(other, store, {run: False for run in other.runs() if not store.done(run)})
 
 
@@ -90,8 +85,10 @@ def adopt(store: Store, plan: Plan) -> dict[str, int]:
     """Copy the originals and references of a plan that benchmarks beside this one have made.
 
     Models of one data set, net and recipe, and one seed, are the same whatever is forgotten of
-    them. Returns how many come from which benchmark; what is damaged there is left there.
+    them. Returns how many come from which benchmark; what is damaged there, or was made before
+    data set, model or toolkit changed, is left there.
     """
+    now = Now({})
     wanted = {
         run: node.keep_weights
         for run, node in plan.nodes.items()
@@ -101,16 +98,28 @@ def adopt(store: Store, plan: Plan) -> dict[str, int]:
     # Nothing is wanted whenever a command is typed again: other folders are not looked through.
     for runs in sorted(store.folder.parent.glob("*/runs")) if wanted else ():
         other = Store(runs.parent)
-        if other.folder != store.folder and (copied := _take_over(other, store, wanted)[0]):
+        if other.folder == store.folder:
+            continue
+
+        def fresh(run: str, other: Store = other) -> bool:
+            return now.changed(plan.nodes[run].spec, other.record(run)) is None
+
+        if copied := _take_over(other, store, wanted, fresh)[0]:
             adopted[other.folder.name] = copied
     store.refresh()
     return adopted
 
 
-def _take_over(other: Store, store: Store, wanted: dict[str, bool]) -> tuple[int, list[str]]:
+def _take_over(
+    other: Store,
+    store: Store,
+    wanted: dict[str, bool],
+    fits: Callable[[str], bool] = lambda run: True,
+) -> tuple[int, list[str]]:
     """Copy the wanted runs that another store has, with their weights where these are needed.
 
-    Returns how many were copied, which are wanted no more, and what is damaged there.
+    fits: says of a run that is whole whether it may be copied. Returns how many were copied, which
+    are wanted no more, and what is damaged there.
     """
     copied, damaged = 0, []
     for run, folder in other.runs().items():
@@ -118,7 +127,9 @@ def _take_over(other: Store, store: Store, wanted: dict[str, bool]) -> tuple[int
             continue
         if damage := other.damage(run) or other.split_damage(run):
             damaged.append(f"{folder.name}: {damage}")
-        elif (other.has_weights(run) or not wanted[run]) and store.leases.take(run):
+        elif not other.has_weights(run) and wanted[run]:
+            continue
+        elif fits(run) and store.leases.take(run):
             _copy(run, other, store)
             store.leases.drop(run)
             del wanted[run]

@@ -24,7 +24,7 @@ from unlearnbench.errors import UserError
 from unlearnbench.files import unseal
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.described import Description
+from unlearnbench.planning.facts import MethodFacts
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Strict
 from unlearnbench.storage.reduction import npz, restored
@@ -61,8 +61,8 @@ class Packed(Strict):
 class Contents(Strict):
     """Say what a pack holds, and who made it.
 
-    runs: names of the folders of all that was packed, in the other parts too; methods: descriptions
-    of those that are not shipped; files: those of this part, by name.
+    runs: names of the folders of all that was packed, in the other parts too; methods: what plans
+    and reports need to know of those that were run; files: those of this part, by name.
     """
 
     format: Literal[1] = 1
@@ -74,7 +74,7 @@ class Contents(Strict):
     version: str = Field(max_length=40)
     part: int | None = None
     runs: list[str]
-    methods: dict[str, Description] = Field(default_factory=dict)
+    methods: dict[str, MethodFacts] = Field(default_factory=dict)
     files: dict[str, Packed]
 
 

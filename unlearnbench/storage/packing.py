@@ -78,7 +78,7 @@ def write_packs(
     at least. Parts are called NAME-1.zip, NAME-2.zip and so on, and each can be read alone.
     """
     waiting, written = list(runs), Written()
-    text = as_toml(benchmark.model_copy(update={"plugins": []})).encode()
+    text = as_toml(_without_paths(benchmark)).encode()
     while waiting:
         part = len(written.paths) + 1 if part_size else None
         place = path.with_stem(f"{path.stem}-{part}") if part else path
@@ -87,6 +87,14 @@ def write_packs(
         write(place, partial(packing.fill, about, _File(text)))
         written.paths.append(place)
     return written
+
+
+def _without_paths(benchmark: Benchmark) -> Benchmark:
+    """Return a benchmark that says nothing of the folders of this machine."""
+    forget = benchmark.forget
+    if forget.list is not None:
+        forget = forget.model_copy(update={"list": Path(forget.list).name})
+    return benchmark.model_copy(update={"plugins": [], "forget": forget})
 
 
 class _Packing:

@@ -152,8 +152,14 @@ class Store:
         return f"{path.relative_to(self.folder)} {what}"
 
     def has_weights(self, run: str) -> bool:
-        """Say whether the weights of a finished run were kept."""
+        """Say whether the weights of a finished run were kept, and are here."""
         return "weights" in self.record(run)["files"]
+
+    def weights_checksum(self, run: str) -> str | None:
+        """Return the checksum of a finished run's weights, if only that is here; None for none."""
+        record = self.record(run)
+        files: dict[str, str] = record.get(PRUNED, {}) | record["files"]
+        return files.get("weights")
 
     def pruned(self, run: str) -> bool:
         """Say whether a finished run has been taken over without the weights that it had."""

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from unlearnbench.errors import UserError
 from unlearnbench.files import seal, write_bytes, write_text
-from unlearnbench.planning import settings
-from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.reading import as_toml
-from unlearnbench.storage import housekeeping
+from unlearnbench.planning import joining
+from unlearnbench.storage import asked
 from unlearnbench.storage.pack import Pack, PackedRun, model_place
 from unlearnbench.storage.store import PRUNED, Store
 
+BANK = ("data", "model", "recipe", "references")
+"""Tables that originals and references depend on."""
 ELSEWHERE = "Take it over elsewhere: --results DIR."
 
 
@@ -41,12 +41,11 @@ def take_over_pack(path: Path, results: Path) -> Taken:
     """
     with Pack(path) as pack:
         store = Store(results / pack.contents.benchmark)
-        benchmark = _benchmark(pack, store)
+        _require_same_settings(pack, store)
         taken = Taken(pack.contents.what, pack.contents.benchmark)
         wanted = _wanted(pack, store, taken)
         store.prepare()
-        if benchmark:
-            write_text(store.folder / "benchmark.toml", as_toml(benchmark))
+        _note(pack, store)
         for run in pack.runs():
             if run.id in wanted and store.leases.take(run.id):
                 _write(run, pack, store)
@@ -58,26 +57,28 @@ def take_over_pack(path: Path, results: Path) -> Taken:
     return taken
 
 
-def _benchmark(pack: Pack, store: Store) -> Benchmark | None:
-    """Return what is to be written as the folder's benchmark; a bank brings none.
-
-    Raises UserError where its results are of other settings.
-    """
-    here, own = housekeeping.remembered(store), pack.benchmark
+def _require_same_settings(pack: Pack, store: Store) -> None:
+    """Raise UserError where the folder's tables are of other settings: of a bank, what it is of."""
+    here, own = asked.shown(store), pack.benchmark
+    unlike = joining.differing(here, own) if here else {}
     if pack.contents.what == "bank":
-        parts = settings.WORDS | settings.ROWS | settings.SHOWN
-        parts |= Benchmark.model_fields.keys() - {"data", "model", "recipe"}
-        against = settings.differing(here, own, parts) if here else []
-        benchmark = None
-    else:
-        benchmark, against = settings.joined(here, own) if here else (own, [])
-    if against:
+        unlike = {key: both for key, both in unlike.items() if key.partition(".")[0] in BANK}
+    if unlike:
+        (key, (now, packed)), *more = unlike.items()
         raise UserError(
-            f"{pack.path.name} is of other settings than {store.folder}: here {against[0]}"
-            f"{f', and {len(against) - 1} more' if against[1:] else ''}.",
+            f"{pack.path.name} is of other settings than {store.folder}: here {key} is {now!r}, not"
+            f" {packed!r}{f', and {len(more)} more' if more else ''}.",
             ELSEWHERE,
         )
-    return benchmark
+
+
+def _note(pack: Pack, store: Store) -> None:
+    """Note what the pack's tables show, and what is known of its methods; a bank has neither."""
+    if pack.contents.what == "results":
+        first, *more = [*asked.every(store), pack.benchmark]
+        asked.keep(store, *joining.together(first, more))
+        packed = {name: one.model_dump() for name, one in pack.contents.methods.items()}
+        asked.note_methods(store, packed | asked.known_methods(store))
 
 
 def _wanted(pack: Pack, store: Store, taken: Taken) -> set[str]:

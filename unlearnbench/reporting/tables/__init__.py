@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.registry import discover
+from unlearnbench.reporting.tables.rows import stale_marked
 from unlearnbench.reporting.tables.table import Table
 
 Make = Callable[[Condition], Table | None]
@@ -27,7 +28,10 @@ class Design:
     def __call__(self, condition: Condition) -> Table | None:
         """Make the table of a condition; None where there is nothing to show."""
         made = self.make(condition)
-        return made and replace(made, name=f"{self.name}{condition.suffix}", title=self.title)
+        if made is None:
+            return None
+        marked = stale_marked(made, condition.findings)
+        return replace(marked, name=f"{self.name}{condition.suffix}", title=self.title)
 
 
 TABLES: dict[str, Design] = {}

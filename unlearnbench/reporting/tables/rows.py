@@ -16,6 +16,8 @@ from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero
 
 BAND = "noise band"
 LABEL = text("Method", "label")
+STALE = "‡"
+"""What stands behind the labels of rows that were made before something behind them changed."""
 CAPTION = (
     "Bold: best; underlined: not shown to be worse (paired t-test over forget sets, Holm,"
     " 5 %{as_ranked}) and not different from retrain. No marks where nothing is told from the best."
@@ -159,6 +161,26 @@ def footnoted(table: Table, findings: Findings) -> Table:
             sign = "†" * (len(notes) + 1)
             signs |= dict.fromkeys(here, sign)
             notes.append(f"{sign} Settings not tuned here: {origin}.")
+    return _signed(table, signs, notes)
+
+
+def stale_marked(table: Table, findings: Findings) -> Table:
+    """Mark with ‡ the rows that were made before something behind them changed; say what it is.
+
+    In a table of pairs, whose rows are no labels, those that are stale are named.
+    """
+    labels = {*table.labels, *table.frame.get("farther", ())}
+    here = {label: list(counts) for label, counts in findings.stale.items() if label in labels}
+    if not here:
+        return table
+    changed = ", ".join(dict.fromkeys(what for each in here.values() for what in each))
+    of = f" ({', '.join(here)})" if "farther" in table.frame else ""
+    note = f"{STALE} Stale{of}: made, all or some of its runs, before this changed: {changed}."
+    return _signed(table, {} if of else dict.fromkeys(here, STALE), [note])
+
+
+def _signed(table: Table, signs: Mapping[str, str], notes: Sequence[str]) -> Table:
+    """Put signs behind the labels of rows, and what they mean into the caption."""
     if not notes:
         return table
     first, *others = table.columns

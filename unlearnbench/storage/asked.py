@@ -1,0 +1,154 @@
+"""What the commands typed so far have asked of a results folder, so that none of it is lost.
+
+benchmark.toml says what the folder's tables show: all that was asked for and can stand in one
+table. What cannot, as rows of another recipe, is in earlier/, a file each, and shown again as soon
+as it is asked for again. methods.json says of each method what reports need to know.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from unlearnbench.files import write_text
+from unlearnbench.outline import facts
+from unlearnbench.planning import reading
+from unlearnbench.planning.benchmark import Benchmark, Row
+from unlearnbench.planning.joining import differing, together
+from unlearnbench.planning.plan import RETRAIN, digest
+from unlearnbench.registry import Plugin
+from unlearnbench.storage.store import Store
+
+FILE, EARLIER, METHODS = "benchmark.toml", "earlier", "methods.json"
+
+
+def shown(store: Store) -> Benchmark | None:
+    """Return the benchmark of a folder's tables; None if it does not say which."""
+    path = store.folder / FILE
+    return reading.validate(reading.read(path)) if path.exists() else None
+
+
+def earlier(store: Store) -> dict[str, Benchmark]:
+    """Return what was asked for and is not shown, by a name of six letters and digits."""
+    files = sorted((store.folder / EARLIER).glob("*.toml"))
+    return {
+        path.stem: reading.validate(reading.read(path) | {"name": store.folder.name})
+        for path in files
+    }
+
+
+def every(store: Store) -> list[Benchmark]:
+    """Return all that was asked for: first what is shown."""
+    first = shown(store)
+    return [*([first] if first else []), *earlier(store).values()]
+
+
+def remember(store: Store, asked: Benchmark) -> list[str]:
+    """Note what is asked for now; say what is not shown from now on."""
+    known = every(store)
+    merged, apart = together(asked, known)
+    keep(store, merged, apart)
+    hidden = [one for one in apart if one not in known[1:]]
+    return [line for one in hidden for line in _hidden(store, merged, one)]
+
+
+def _hidden(store: Store, now: Benchmark, one: Benchmark) -> Iterator[str]:
+    """Say why something that was asked for cannot be shown beside what is."""
+    kept = "kept apart, and shown again when that is asked for"
+    if unlike := differing(now, one):
+        was = said({key: value for key, (_, value) in unlike.items()})
+        yield (
+            f"What {store.folder.name} showed so far was made with {was}. It is {kept};"
+            " --results DIR keeps both in view."
+        )
+        return
+    for label, row in one.methods.items():
+        was = said(other_settings(row, now.methods[label]))
+        yield f"{label} was made with {was} before. Those runs are {kept}."
+
+
+def other_settings(row: Row, now: Row) -> dict[str, Any]:
+    """Return in what a row differs from what it is now: its values, None for what it lacks."""
+    was, is_ = row.table(), now.table()
+    return {key: was.get(key) for key in {**was, **is_} if was.get(key) != is_.get(key)}
+
+
+def said(settings: Mapping[str, Any]) -> str:
+    """Write settings for people."""
+    return ", ".join(
+        f"{key} = {value}" if value is not None else f"no {key}" for key, value in settings.items()
+    )
+
+
+def kept_said(store: Store) -> list[str]:
+    """Say of what was asked for earlier and is not shown its name, in what it differs, its rows."""
+    now, lines = shown(store), []
+    for name, one in earlier(store).items():
+        unlike = {key: value for key, (_, value) in differing(now, one).items()} if now else {}
+        rows = [label for label in one.methods if label != RETRAIN or len(one.methods) == 1]
+        if now and not unlike:
+            each = [said(other_settings(one.methods[n], now.methods[n])) for n in rows]
+            rows = [f"{label} with {other}" for label, other in zip(rows, each, strict=True)]
+        lines.append(": ".join(filter(None, [f"earlier {name}", said(unlike), ", ".join(rows)])))
+    return lines
+
+
+def keep(store: Store, benchmark: Benchmark, apart: Iterable[Benchmark]) -> None:
+    """Write down what is shown, and what else was asked for; nothing is lost if this is ended."""
+    texts = {digest(one.model_dump(mode="json"))[:6]: reading.as_toml(one) for one in apart}
+    for name, text in texts.items():
+        _write(store.folder / EARLIER / f"{name}.toml", text)
+    _write(store.folder / FILE, reading.as_toml(benchmark))
+    for path in (store.folder / EARLIER).glob("*.toml"):
+        if path.stem not in texts:
+            path.unlink(missing_ok=True)
+
+
+def take_in(store: Store, other: Store) -> None:
+    """Note what was asked of another folder of the same benchmark, whose runs are taken over."""
+    asked = [one.model_copy(update={"name": store.folder.name}) for one in every(other)]
+    own = every(store)
+    if own or asked:
+        first, *more = [*own, *asked]
+        keep(store, *together(first, more))
+    note_methods(store, known_methods(other) | known_methods(store))
+
+
+def known_methods(store: Store) -> dict[str, dict[str, Any]]:
+    """Return what reports need to know of the methods that were run, by name."""
+    path = store.folder / METHODS
+    found: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def note_methods(store: Store, known: dict[str, dict[str, Any]]) -> None:
+    """Note what reports need to know of methods, in addition to those noted before."""
+    if known:
+        text = json.dumps(known_methods(store) | known, indent=1, sort_keys=True) + "\n"
+        _write(store.folder / METHODS, text)
+
+
+def facts_of(benchmark: Benchmark, plugins: dict[str, Plugin]) -> dict[str, dict[str, Any]]:
+    """Return what reports need to know of a benchmark's methods, by name."""
+    used = {row.method for row in benchmark.methods.values()}
+    known = {name: facts(plugins[name]) for name in sorted(used)}
+    twins = {known[name]["twin"] for name in used} - used - {""}
+    return known | {name: facts(plugins[name]) for name in twins}
+
+
+def without(benchmark: Benchmark, labels: Iterable[str]) -> Benchmark:
+    """Return a benchmark without some of its rows."""
+    gone = set(labels)
+    audited = [label for label in benchmark.ulira.methods if label not in gone]
+    return benchmark.model_copy(
+        update={
+            "methods": {n: row for n, row in benchmark.methods.items() if n not in gone},
+            "ulira": benchmark.ulira.model_copy(update={"methods": audited}),
+            "against": None if benchmark.against in gone else benchmark.against,
+        }
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text() != text:
+        write_text(path, text)
