@@ -1,6 +1,9 @@
 from .api.apply import Applied as Applied
 from .api.apply import apply as apply
 from .api.audit import audit as audit
+from .api.board import board as board
+from .api.packs import pack as pack
+from .api.packs import unpack as unpack
 from .api.reports import Review as Review
 from .api.reports import compare as compare
 from .api.reports import rank as rank

@@ -165,6 +165,12 @@ def make(
     for name, copied in housekeeping.adopt(store, planned.plan).items():
         listener.told(f"{copied} models are the same as in {name}: copied from there.")
     outlook = look(request, planned, store, heading)
+    if lacking := [planned.plan.nodes[run].label for run in outlook.state.weightless]:
+        listener.told(
+            f"{count(len(lacking), 'model')} ({', '.join(sorted(set(lacking)))}) came without"
+            " weights, which others begin with: made again. On another machine they may differ in"
+            " the last digits."
+        )
     listener.planned(outlook)
     if outlook.state.open and not request.address:
         request.placement.require()
@@ -188,6 +194,8 @@ def look(request: Request, planned: Planned, store: Store, heading: str = "") ->
     retry = set(stale_runs(planned, store)) if request.retry_stale else set()
     if request.retry_failed:
         retry |= {run for run in plan.nodes if store.error(run) is not None}
+    if request.keep_weights:
+        retry |= {c.run for c in plan.cells if store.exists(c.run) and store.pruned(c.run)}
     state = progress(plan, store, retry)
     known = estimate.from_store(plan, store)
     placement = None if request.address else request.placement

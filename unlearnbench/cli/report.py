@@ -20,6 +20,10 @@ def report(
     compare: Annotated[
         bool, typer.Option("--compare", help="Put results folders side by side, by path or name.")
     ] = False,
+    board: Annotated[
+        Path | None,
+        typer.Option(help="Make a leaderboard of the packs in this folder."),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Write it again while a run goes on.")
     ] = False,
@@ -43,7 +47,13 @@ def report(
         raise UserError("--watch takes one benchmark.")
     if training and (compare or watch):
         raise UserError("--training goes with neither --compare nor --watch.")
-    if compare:
+    if board and (names or compare or watch or training):
+        raise UserError("--board takes a folder of packs, and nothing beside it.")
+    if board:
+        from unlearnbench.api.board import board as entered
+
+        page = entered(board).report(reports / f"board-{board.resolve().name}")
+    elif compare:
         review = library.compare(*asked, results=results, plugins=plugins)
         folder = "-".join(["compare", *review.names]).replace("/", "-")
         page = review.report(reports / folder)
