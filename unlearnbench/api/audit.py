@@ -112,8 +112,8 @@ def audit(
     UserError for what cannot be used.
     """
     by_label = unlearned if isinstance(unlearned, Mapping) else by_stem(_paths(unlearned))
-    files = {ORIGINAL: _paths([] if original is None else original)}
-    files |= {label: _paths(given) for label, given in by_label.items()}
+    files: dict[str, list[Path]] = {ORIGINAL: _paths([] if original is None else original)}
+    files |= {str(label): _paths(given) for label, given in by_label.items()}
     files |= {RETRAIN: _paths(retrains), REFERENCE: _paths(references)}
     own = Own(benchmark, model, dataset, path, forget, plugins, assignments, data)
     parts = Parts(*(one if one is None else Path(one) for one in (forget, retain, test, labels)))
@@ -224,7 +224,7 @@ def try_files(request: Request, files: Mapping[str, GivenFile]) -> bool | None:
 
     None without given references. Raises UserError for the first file that cannot be used.
     """
-    from unlearnbench.execution.execute import members_of_files
+    from unlearnbench.execution.kept import members_of_files
 
     benchmark = prepare(request).benchmark
     data = samples.look_over(request, benchmark).data

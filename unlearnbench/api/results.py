@@ -232,7 +232,7 @@ class Results:
         there are several. Weights of unlearned models are kept with `keep_weights=True`. Raises
         UserError where there is no such run, or its weights were not kept.
         """
-        from unlearnbench.execution.execute import stored_model
+        from unlearnbench.execution.kept import stored_model
 
         runs = self.condition(access=access, fraction=fraction, request=request).every_run
         own = runs[runs["label"] == label]

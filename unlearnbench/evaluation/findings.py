@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -29,13 +28,6 @@ from unlearnbench.verdicts.pairs import against
 from unlearnbench.verdicts.verdict import Expectation, Verdict
 
 FRAMES = ("runs", "attacks", "pairs", "verdicts", "intervals")
-FORGOTTEN = {
-    "random": "",
-    "class": "of a class ",
-    "subclass": "of a subclass ",
-    "most-memorised": "(of the most memorised) ",
-    "least-memorised": "(of the least memorised) ",
-}
 EXPECTED = {ORIGINAL: Expectation("told"), HELD_OUT: Expectation("alike")}
 """What must come out of rows that every benchmark has; `Findings.controls` has the others."""
 
@@ -168,12 +160,8 @@ class Condition:
     def heading(self) -> str:
         """Its name for people."""
         forget = self.benchmark.forget
-        if forget.list:
-            what = f"the list {Path(forget.list).name} "
-        else:
-            what = f"{100 * self.fraction:g} % {FORGOTTEN[forget.kind]}"
-        text = f"{what}forgotten, {self.access} access"
-        return text if self.benchmark.forget.requests == 1 else f"{text}, request {self.request}"
+        text = f"{forget.said(self.fraction)}, {self.access} access"
+        return text if forget.requests == 1 else f"{text}, request {self.request}"
 
     @property
     def suffix(self) -> str:

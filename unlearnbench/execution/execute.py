@@ -3,19 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from unlearnbench import architectures, registry
 from unlearnbench.authoring import Case, Method, ModelAudit, Task
 from unlearnbench.data.lists import positions
-from unlearnbench.data.prepare import Data
 from unlearnbench.data.splits import Indices, cut, reference_member
 from unlearnbench.environment import peak_memory
 from unlearnbench.errors import DataError, MethodError
@@ -29,7 +26,6 @@ from unlearnbench.planning.sources import behind
 from unlearnbench.recipe import Recipe
 from unlearnbench.registry import Own, Plugin
 from unlearnbench.seeds import seed_for
-from unlearnbench.storage.store import Store
 from unlearnbench.toolkit.bounded import settle
 from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import Examples, outputs
@@ -136,24 +132,6 @@ def warm(
     """Warm this process up for runs of one kind, before the first of them is timed."""
     model = build_model(architecture, 0, classes, image[0], image[-1], plugins)
     warm_up(model.to(device), image, recipe)
-
-
-def members_of_files(
-    architecture: str, data: Data, files: Iterable[GivenFile], plugins: Iterable[Own] = ()
-) -> NDArray[np.bool_]:
-    """Return which samples of the pool references made elsewhere were trained on, bool [k, n].
-
-    All files are tried: raises UserError for the first that cannot be used.
-    """
-    _, channels, _, side = data.train[0].shape
-    model = build_model(architecture, 0, data.classes, channels, side, plugins)
-    trained = []
-    for file in files:
-        load_into(model, read_state(file.path), file.path)
-        if file.members is not None:
-            listed = positions(file.members, data, everywhere=True)
-            trained.append(np.isin(np.arange(len(data.labels)), listed))
-    return np.array(trained, dtype=np.bool_)
 
 
 class Material:
@@ -417,21 +395,3 @@ def build_model(
         torch.manual_seed(seed)
         model: nn.Module = plugin.load().build(classes, channels, side)
     return model
-
-
-def stored_model(store: Store, run: str, root: Path, plugins: Iterable[Own] = ()) -> nn.Module:
-    """Return a model whose weights were kept, on the CPU and in eval mode.
-
-    root: of data sets, which are read only for a record of a version that did not note their shape;
-    plugins: the user's, in which the model may be.
-    """
-    record = store.record(run)
-    spec = Spec.model_validate(record["spec"])
-    if "image" in record:
-        classes, (channels, _, side) = record["classes"], record["image"]
-    else:
-        data = load_data(spec.data, root)  # pyright: ignore[reportArgumentType]
-        classes, (channels, _, side) = data.classes, data.train[0].shape[1:]
-    model = build_model(spec.model, 0, classes, channels, side, plugins)
-    model.load_state_dict(load_file(store.model_path(run)))
-    return model.eval()

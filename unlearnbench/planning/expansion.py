@@ -10,7 +10,7 @@ from unlearnbench.authoring import ModelAudit
 from unlearnbench.data.splits import Split
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.planning import plan as graph
-from unlearnbench.planning.benchmark import Benchmark, Row, Seeds
+from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Access, Cell, Plan
 from unlearnbench.planning.rows import (
@@ -21,6 +21,7 @@ from unlearnbench.planning.rows import (
     entrants,
     model_audits,
 )
+from unlearnbench.planning.tables import Seeds
 from unlearnbench.syntax import constant
 
 RunSeeds = tuple[int, ...]

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from unlearnbench.planning.benchmark import AuditRow, Benchmark, References, Seeds, ULira
+from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import repetitions
+from unlearnbench.planning.tables import AuditRow, References, Seeds, ULira
 
 T = TypeVar("T")
 

@@ -9,8 +9,9 @@ from unlearnbench import registry
 from unlearnbench.authoring import Method, ModelAudit
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.outline import audit_settings, extra, settings_class
-from unlearnbench.planning.benchmark import AuditRow, Benchmark, Row
+from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+from unlearnbench.planning.tables import AuditRow
 from unlearnbench.verdicts.verdict import Expectation
 
 EVERY = "all"
