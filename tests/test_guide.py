@@ -58,6 +58,7 @@ ELSEWHERE = {
     "unlearnbench tune digits --trials 16 --seeds 10": TUNING,
     "unlearnbench tune": TUNING,
     "pip install 'unlearnbench[dask]'": CLUSTER,
+    "pip install '.[tensorboard]'": "test_tracking.py::test_tensorboard_has_a_folder_a_run",
     "dask scheduler": CLUSTER,
     "CUDA_VISIBLE_DEVICES=0 dask worker tcp://HOST:8786 --nthreads 1 --resources 'slot=1'": CLUSTER,
     "sbatch job.sh": "test_housekeeping.py::test_a_slurm_script_is_made_from_the_plan",
@@ -129,7 +130,9 @@ def test_every_key_of_a_benchmark_file_is_described() -> None:
     assert described.keys() == tables.keys()
     for name, keys in tables.items():
         known = re.findall(r"^\| `(\w+)` \| \S.* \| \S.* \| .*\|$", described[name], re.M)
-        apart = {"At the top": inside.keys(), "recipe": {"trades", "pretrained"}}.get(name, set())
+        apart = {"At the top": {*inside, "given"}, "recipe": {"trades", "pretrained"}}.get(
+            name, set()
+        )
         assert set(known) == keys.keys() - apart
         assert "| None |" not in described[name]
 
@@ -197,7 +200,7 @@ def test_the_example_benchmark_is_planned(workshop: Path) -> None:
 
 def test_the_example_method_keeps_the_contract(workshop: Path) -> None:
     kept = [problem for _, problem in contract.examine(workshop / "methods" / "noisy-ft.py")]
-    assert len(kept) == 11 and not any(kept)
+    assert len(kept) == 12 and not any(kept)
 
 
 def test_entry_points_are_those_that_are_looked_for() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import unlearnbench as ub
 from tests.conftest import Cli
-from unlearnbench.data.lists import digest, positions, read_list
+from unlearnbench.data.lists import list_digest, positions, read_list
 from unlearnbench.data.prepare import Data, DataSpec, Pool, Source, draw_samples
 from unlearnbench.errors import DataError, UserError
 from unlearnbench.planning import reading
@@ -53,7 +53,7 @@ def test_an_array_of_numbers_or_of_names_is_a_list(tmp_path: Path) -> None:
     np.save(tmp_path / "names.npy", np.array(["a/1.png", "b/0.png"]))
     assert read_list(tmp_path / "numbers.npy") == ("7", "3")
     assert read_list(tmp_path / "names.npy") == ("a/1.png", "b/0.png")
-    assert digest(["7", "3"]) == digest(["3", "7"]) != digest(["3"])
+    assert list_digest(["7", "3"]) == list_digest(["3", "7"]) != list_digest(["3"])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -154,8 +153,8 @@ def test_large_data_are_streamed_unless_one_says_otherwise(
     images: Feeding, share: float, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "SHARE", share)
-    pooled = partial(pool.pooled.__wrapped__, DataSpec(name="digits", train=50, test=50), tmp_path)
-    made = pooled(RECIPE, CPU, images)
+    data = DataSpec(name="digits", train=50, test=50)
+    made = pool.pooled.__wrapped__(data, tmp_path, (), RECIPE, CPU, images)
     assert isinstance(made.images, Stored) == expected and len(made) == 100
 
 

@@ -45,6 +45,8 @@ def _tables(model: type[Strict], path: list[str], about: str) -> Iterator[str]:
     """Describe a table of the file, and then those inside it."""
     rows, inside = [], []
     for key, field in model.model_fields.items():
+        if key == "given":  # which `audit` fills in, and nobody writes
+            continue
         kind = _parts(field.annotation)[0]
         if isinstance(kind, type) and issubclass(kind, Strict):
             inside.append(_tables(kind, [*path, key], str(field.description)))

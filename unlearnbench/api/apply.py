@@ -66,10 +66,10 @@ def apply(
     cannot be used, or if the method fails.
     """
     own = Own(benchmark, model, dataset, path, forget, plugins, assignments, data)
-    return follow(own, method, Path(original), Path(out), listener or Listener(), seed, devices)
+    return carry_out(own, method, Path(original), Path(out), listener or Listener(), seed, devices)
 
 
-def follow(
+def carry_out(
     own: Own,
     method: Wanted,
     original: Path,

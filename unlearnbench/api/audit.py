@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearnbench.api import samples
-from unlearnbench.api.outputs import REFERENCE, measured
+from unlearnbench.api.outputs import REFERENCE, measured_outputs
 from unlearnbench.api.own import Own
 from unlearnbench.api.request import Setup, prepare
 from unlearnbench.api.results import Results, whole
@@ -118,7 +118,7 @@ def audit(
     own = Own(benchmark, model, dataset, path, forget, plugins, assignments, data)
     parts = Parts(*(one if one is None else Path(one) for one in (forget, retain, test, labels)))
     asked = Audit(own, files, parts, train_retrains, train_references, name, devices)
-    return follow(asked, results, listener or Listener())
+    return look_into(asked, results, listener or Listener())
 
 
 def _paths(files: Files) -> list[Path]:
@@ -141,14 +141,14 @@ def by_stem(paths: Iterable[Path], others: Iterable[str] = ()) -> dict[str, list
     return files
 
 
-def follow(asked: Audit, results: str | Path, listener: Listener) -> Results:
+def look_into(asked: Audit, results: str | Path, listener: Listener) -> Results:
     """Do what an audit asks for; return what came out. Raises UserError for what cannot be used."""
     if not asked.labels:
         raise UserError("There is no model to audit.", "Name it: --unlearned FILE.")
     title = f"Audit of {', '.join(asked.labels)}"
     if asked.outputs:
         return whole(
-            measured(asked.files, asked.parts, asked.name or "audit", title, Path(results))
+            measured_outputs(asked.files, asked.parts, asked.name or "audit", title, Path(results))
         )
     given, files = given_files(asked.files, asked.train_retrains)
     setup = asked.own.setup("audit", asked.name, title)

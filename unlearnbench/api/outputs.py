@@ -15,7 +15,7 @@ from unlearnbench.api.request import Request, Setup, prepare
 from unlearnbench.api.results import Results
 from unlearnbench.audits.attacks import usable
 from unlearnbench.audits.references import halves
-from unlearnbench.data.outputs import HOW, Parts, Table, gathered
+from unlearnbench.data.outputs import HOW, Aligned, Parts, gathered
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.files import checksum, write_text
@@ -29,7 +29,7 @@ UNKNOWN = "unknown"
 """What stands for data set and model, of which nothing is known but outputs."""
 
 
-def measured(
+def measured_outputs(
     files: Mapping[str, list[Path]], parts: Parts, name: str, title: str, results: Path
 ) -> Results:
     """Store what files of outputs say, as runs store it, and measure it as theirs is measured.
@@ -73,11 +73,11 @@ def measured(
     frame = pd.DataFrame({"id": table.ids, "label": table.labels})
     train = np.arange(len(frame)) < table.train
     frame.insert(0, "part", np.where(train, "train", "test"))
-    samples.write(store, frame.rename_axis("position").reset_index())
+    samples.write_samples(store, frame.rename_axis("position").reset_index())
     return Results(collect(planned, store), store.folder)
 
 
-def _members(table: Table, references: list[Path]) -> bool:
+def _members(table: Aligned, references: list[Path]) -> bool:
     """Say whether each sample is in half of the references, as far as there are any."""
     member = [table.files[path].member for path in references]
     for path, one in zip(references, member, strict=True):
@@ -93,7 +93,7 @@ def _members(table: Table, references: list[Path]) -> bool:
     return bool(len(stacked)) and halves(stacked[:, table.order])
 
 
-def _save(store: Store, node: Node, table: Table, path: Path) -> None:
+def _save(store: Store, node: Node, table: Aligned, path: Path) -> None:
     """Store one file's outputs as a run's."""
     from unlearnbench.data.splits import Indices
     from unlearnbench.execution.execute import Outcome

@@ -168,7 +168,7 @@ def _read_list(forget: object) -> dict[str, Entries]:
     if not (isinstance(forget, dict) and isinstance(forget.get("list"), str)):
         return {}
     entries = lists.read_list(Path(forget["list"]))
-    forget["listed"] = lists.digest(entries)
+    forget["listed"] = lists.list_digest(entries)
     return {forget["listed"]: entries}
 
 

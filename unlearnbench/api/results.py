@@ -295,7 +295,7 @@ def planned_of(store: Store, added: Iterable[Own] = ()) -> Planned | None:
     own = list(added)
     enter(own)
     try:
-        benchmark = asked.shown(store)
+        benchmark = asked.shown_benchmark(store)
         if benchmark is None:
             return None
         files = [str(one) for one in own if isinstance(one, (str, Path))]

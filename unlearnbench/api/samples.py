@@ -7,7 +7,7 @@ import pandas as pd
 from unlearnbench import architectures, files, registry
 from unlearnbench.api.request import Request
 from unlearnbench.data import lists
-from unlearnbench.data.copies import said
+from unlearnbench.data.copies import copies_said
 from unlearnbench.data.prepare import Data, draw_samples
 from unlearnbench.errors import DataError, UnlearnBenchError
 from unlearnbench.planning.benchmark import Benchmark
@@ -17,7 +17,7 @@ FILE = "samples.csv"
 
 
 @dataclass(frozen=True)
-class Seen:
+class DataSeen:
     """Hold what was seen of data: themselves, if they are there, and what is odd, in lines.
 
     named: whether samples are meant by name or by number, so that results must tell them.
@@ -30,12 +30,12 @@ class Seen:
     def note(self, store: Store) -> None:
         """Write beside results which sample of the data set each position in their files is."""
         if self.data is not None and (self.named or self.data.names):
-            write(store, table(self.data))
+            write_samples(store, sample_table(self.data))
 
 
 def look_over(
     request: Request, benchmark: Benchmark, earlier: str | None = None, *, dry_run: bool = False
-) -> Seen:
+) -> DataSeen:
     """Download data that are missing, and find what is wrong with them before workers start.
 
     Also with lists of them. earlier: digest of the data that runs were made of before. A dry run
@@ -44,7 +44,7 @@ def look_over(
     asked = benchmark.data
     source = registry.source(asked, request.data, benchmark.plugins)
     if dry_run and not source.there():
-        return Seen(odd=[f"Data set '{asked.name}' is not here yet, so it was not looked at."])
+        return DataSeen(odd=[f"Data set '{asked.name}' is not here yet, so it was not looked at."])
     try:
         source.fetch()  # which downloads nothing of what is there
         odd = source.check()
@@ -58,16 +58,16 @@ def look_over(
     architectures.require_side(benchmark.model, data.train[0].shape[-1], benchmark.plugins)
     for entries in request.asked.lists.values():
         lists.positions(entries, data)
-    lines = [*odd, *filter(None, [said(data.copies)])]
-    return Seen(data, lines, bool(request.asked.lists or request.given))
+    lines = [*odd, *filter(None, [copies_said(data.copies)])]
+    return DataSeen(data, lines, bool(request.asked.lists or request.given))
 
 
-def write(store: Store, frame: pd.DataFrame) -> None:
+def write_samples(store: Store, frame: pd.DataFrame) -> None:
     """Write a table of samples beside results."""
     files.write(store.folder / FILE, lambda draft: frame.to_csv(draft, index=False))
 
 
-def table(data: Data) -> pd.DataFrame:
+def sample_table(data: Data) -> pd.DataFrame:
     """Return one row a sample of the pool.
 
     position: in the pool, from 0; part: train, test or held-out; of_test: whether the source has it

@@ -174,7 +174,7 @@ def make(
     listener.planned(outlook)
     if outlook.state.open and not request.address:
         request.placement.require()
-    seen = samples.Seen()
+    seen = samples.DataSeen()
     if outlook.state.open:
         seen = samples.look_over(request, planned.benchmark, outlook.state.data)
         for line in seen.odd if not heading else ():  # not anew for every part of a search

@@ -32,7 +32,7 @@ def apply(
     own = Own(benchmark, model, dataset, path, forget, plugin or [], set_ or [], data)
     display = Display()
     with options.stoppable("Stopped. The same command goes on."):
-        made = library.follow(own, method, original, out, display, seed, devices)
+        made = library.carry_out(own, method, original, out, display, seed, devices)
     measured = made.record["measured"]
     for name, after in measured["after"].items():
         display.told(f"{METRICS[name].title}: {measured['before'][name]:.3f} -> {after:.3f}")

@@ -12,6 +12,7 @@ from unlearnbench.cli import options
 from unlearnbench.errors import UserError
 
 if TYPE_CHECKING:
+    from unlearnbench.api.audit import Audit
     from unlearnbench.api.results import Condition, Results
 
 NOT_MET = 1
@@ -20,52 +21,65 @@ GOOD = {"equivalent": ("equivalent",), "no-difference": ("equivalent", "no diffe
 """By what may be required, the verdicts that meet it."""
 
 
+_UNLEARNED = Annotated[
+    list[str] | None,
+    typer.Option(help="The model to audit: FILE, or LABEL=FILE; repeatable."),
+]
+_ORIGINAL = Annotated[Path | None, typer.Option(help="The model before it forgot.")]
+_RETRAIN = Annotated[
+    list[Path] | None,
+    typer.Option(help="A model trained from scratch without the forget set; repeatable."),
+]
+_REFERENCE = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="A model for attacks to compare with; beside r.pt lies r.txt, a list of what it"
+        " was trained on. Repeatable."
+    ),
+]
+_LOGITS = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Outputs in place of a model: ROLE=FILE (.npz, .csv); ROLE is original, retrain,"
+        " reference, or the label of a model to audit. Repeatable."
+    ),
+]
+_TRAIN_RETRAINS = Annotated[
+    int, typer.Option(min=0, help="Train so many more retrains, by the recipe.")
+]
+_TRAIN_REFERENCES = Annotated[
+    int, typer.Option(min=0, help="Train so many reference models, by the recipe.")
+]
+_RETAIN = Annotated[
+    Path | None, typer.Option(help="Of outputs: list of retained rows; all others if absent.")
+]
+_TEST = Annotated[Path | None, typer.Option(help="Of outputs: list of test rows.")]
+_LABELS = Annotated[
+    Path | None, typer.Option(help="Of outputs: true labels, if the files have none.")
+]
+_REQUIRE = Annotated[
+    Literal["equivalent", "no-difference"] | None,
+    typer.Option(help="End with exit code 1 unless every model audited is found to be so."),
+]
+
+
 def audit(
-    unlearned: Annotated[
-        list[str] | None,
-        typer.Option(help="The model to audit: FILE, or LABEL=FILE; repeatable."),
-    ] = None,
-    original: Annotated[Path | None, typer.Option(help="The model before it forgot.")] = None,
-    retrain: Annotated[
-        list[Path] | None,
-        typer.Option(help="A model trained from scratch without the forget set; repeatable."),
-    ] = None,
-    reference: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="A model for attacks to compare with; beside r.pt lies r.txt, a list of what it"
-            " was trained on. Repeatable."
-        ),
-    ] = None,
-    logits: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Outputs in place of a model: ROLE=FILE (.npz, .csv); ROLE is original, retrain,"
-            " reference, or the label of a model to audit. Repeatable."
-        ),
-    ] = None,
-    train_retrains: Annotated[
-        int, typer.Option(min=0, help="Train so many more retrains, by the recipe.")
-    ] = 0,
-    train_references: Annotated[
-        int, typer.Option(min=0, help="Train so many reference models, by the recipe.")
-    ] = 0,
+    unlearned: _UNLEARNED = None,
+    original: _ORIGINAL = None,
+    retrain: _RETRAIN = None,
+    reference: _REFERENCE = None,
+    logits: _LOGITS = None,
+    train_retrains: _TRAIN_RETRAINS = 0,
+    train_references: _TRAIN_REFERENCES = 0,
     benchmark: options.OwnBenchmark = None,
     model: options.OwnModel = None,
     dataset: options.OwnDataset = None,
     path: options.OwnPath = None,
     forget: options.Forget = None,
-    retain: Annotated[
-        Path | None, typer.Option(help="Of outputs: list of retained rows; all others if absent.")
-    ] = None,
-    test: Annotated[Path | None, typer.Option(help="Of outputs: list of test rows.")] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Of outputs: true labels, if the files have none.")
-    ] = None,
-    require: Annotated[
-        Literal["equivalent", "no-difference"] | None,
-        typer.Option(help="End with exit code 1 unless every model audited is found to be so."),
-    ] = None,
+    retain: _RETAIN = None,
+    test: _TEST = None,
+    labels: _LABELS = None,
+    require: _REQUIRE = None,
     name: options.OwnName = None,
     set_: options.Changes = None,
     plugin: options.Plugins = None,
@@ -75,31 +89,47 @@ def audit(
     reports: options.Reports = Path("reports"),
 ) -> None:
     """Audit models that were made elsewhere: tables, a verdict, a page."""
-    from unlearnbench.api import audit as library
+    from unlearnbench.api.audit import Audit
     from unlearnbench.api.outputs import REFERENCE
     from unlearnbench.api.own import Own
-    from unlearnbench.cli.display import Display
     from unlearnbench.data.outputs import Parts
     from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 
-    files = {ORIGINAL: [original] if original else []}
-    files |= {RETRAIN: retrain or [], REFERENCE: reference or []}
-    for role, file in _labelled(logits or []):
+    files = {ORIGINAL: [original] if original else [], RETRAIN: retrain or []}
+    files = _files(files | {REFERENCE: reference or []}, logits or [], unlearned or [])
+    own = Own(benchmark, model, dataset, path, forget, plugin or [], set_ or [], data)
+    parts, trained = Parts(forget, retain, test, labels), (train_retrains, train_references)
+    asked = Audit(own, files, parts, *trained, name, devices)
+    words = _look_into(asked, results, reports)
+    if require and not set(words) <= set(GOOD[require]):
+        raise typer.Exit(NOT_MET)
+
+
+def _files(
+    files: dict[str, list[Path]], logits: Iterable[str], unlearned: Iterable[str]
+) -> dict[str, list[Path]]:
+    """Add to files by role those that are typed with a role or label, or with none."""
+    from unlearnbench.api.audit import ROLES, by_stem
+
+    for role, file in _labelled(logits):
         files.setdefault(role or file.stem, []).append(file)
-    audited = _labelled(unlearned or [])
+    audited = _labelled(unlearned)
     for label, file in audited:
-        if label in library.ROLES:
+        if label in ROLES:
             raise UserError(f"No model to audit can be called '{label}'.", "Give another label.")
         if label:
             files.setdefault(label, []).append(file)
-    files |= library.by_stem((file for label, file in audited if not label), files)
-    own = Own(benchmark, model, dataset, path, forget, plugin or [], set_ or [], data)
-    parts = Parts(forget, retain, test, labels)
-    trained = train_retrains, train_references
-    asked = library.Audit(own, files, parts, *trained, name, devices)
+    return files | by_stem((file for label, file in audited if not label), files)
+
+
+def _look_into(asked: Audit, results: Path, reports: Path) -> list[str]:
+    """Do what is asked, and show it; return the word of each model's verdict."""
+    from unlearnbench.api.audit import look_into
+    from unlearnbench.cli.display import Display
+
     display = Display()
     with options.stoppable("Stopped. What was made is kept; the same command goes on."):
-        found = library.follow(asked, results, display)
+        found = look_into(asked, results, display)
     for condition in found.conditions:
         display.table(condition.table())
     display.notes(found.warnings)
@@ -107,8 +137,7 @@ def audit(
     for line in lines:
         display.told(line)
     display.told(f"Report: {found.report(reports / found.name)}")
-    if require and not set(words) <= set(GOOD[require]):
-        raise typer.Exit(NOT_MET)
+    return words
 
 
 def _labelled(given: Iterable[str]) -> list[tuple[str, Path]]:

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from unlearnbench.data.fitting import Images
 
-Part = tuple[Images, NDArray[np.int64]]
+_Part = tuple[Images, NDArray[np.int64]]
 BLOCK = 256
 """Images that are read at a time, where they lie in a file."""
 
 
-def count_copies(train: Part, others: Sequence[Part]) -> dict[str, int]:
+def count_copies(train: _Part, others: Sequence[_Part]) -> dict[str, int]:
     """Count images that equal another one in every pixel.
 
     others: those that no model of the benchmark is trained on. train: training images that equal
@@ -34,7 +34,7 @@ def count_copies(train: Part, others: Sequence[Part]) -> dict[str, int]:
     return found | {"test": len(met), "test, of another label": sum(map(bool, met))}
 
 
-def _hashed(part: Part) -> Iterator[tuple[bytes, int]]:
+def _hashed(part: _Part) -> Iterator[tuple[bytes, int]]:
     """Yield a hash of each image, and its label."""
     images, labels = part
     for start in range(0, len(images), BLOCK):
@@ -43,7 +43,7 @@ def _hashed(part: Part) -> Iterator[tuple[bytes, int]]:
             yield hashlib.sha256(image).digest(), label
 
 
-def said(copies: Mapping[str, int]) -> str:
+def copies_said(copies: Mapping[str, int]) -> str:
     """Say what was counted, in a sentence or two; "" if there are no copies, or none are known."""
     parts = []
     for part in ("train", "test"):

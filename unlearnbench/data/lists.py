@@ -69,7 +69,7 @@ def _of_table(path: Path) -> list[str]:
     return [row[place] for row in rows[bool(named) :] if len(row) > place]
 
 
-def digest(entries: Iterable[str]) -> str:
+def list_digest(entries: Iterable[str]) -> str:
     """Return 16 hex digits that are the same for the same entries, in whatever order."""
     return hashlib.sha256("\n".join(sorted(entries)).encode()).hexdigest()[:16]
 

@@ -55,7 +55,7 @@ class Outputs:
     member: NDArray[np.bool_] | None = None
 
 
-def read(path: Path) -> Outputs:
+def read_outputs(path: Path) -> Outputs:
     """Read a file of outputs; rows that are probabilities become their logarithms.
 
     Raises UserError for what it cannot be.
@@ -114,7 +114,7 @@ def _whole(labels: NDArray[Any]) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Table:
+class Aligned:
     """Hold the outputs of all models over the same samples, in an order of ours.
 
     The training set comes first, then the test set. order: rows of the files; forget: indices into
@@ -137,9 +137,9 @@ class Table:
         return hashed.hexdigest()[:16]
 
 
-def gathered(paths: Sequence[Path], parts: Parts) -> Table:
+def gathered(paths: Sequence[Path], parts: Parts) -> Aligned:
     """Read all files, and say which row is what. Raises UserError where they do not fit."""
-    files = {path: read(path) for path in paths}
+    files = {path: read_outputs(path) for path in paths}
     first, shape = paths[0], files[paths[0]].logits.shape
     for path, one in files.items():
         if one.logits.shape != shape:
@@ -164,7 +164,7 @@ def gathered(paths: Sequence[Path], parts: Parts) -> Table:
     train = np.sort(np.concatenate((forget, retain)))
     order = np.concatenate((train, test))
     names = list(known)
-    return Table(
+    return Aligned(
         files,
         order,
         np.flatnonzero(np.isin(order, forget)),

@@ -43,10 +43,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
     state = _weights(content)
     if state is None:
         state = _unwrapped(content, path)
-    return dict(zip(bare(state), state.values(), strict=True))
+    return dict(zip(plain_names(state), state.values(), strict=True))
 
 
-def bare(names: Iterable[str]) -> list[str]:
+def plain_names(names: Iterable[str]) -> list[str]:
     """Return names of entries without what wrappers of a model put before them."""
     plain = [re.sub(r"(^|\.)_orig_mod\.", r"\1", name) for name in names]
     while plain and all(name.startswith("module.") for name in plain):
@@ -64,7 +64,7 @@ def load_into(
     nothing, if entries are missing, left over, or of another shape.
     """
     own = model.state_dict()
-    names = dict(zip(bare(own), own, strict=True))
+    names = dict(zip(plain_names(own), own, strict=True))
     # older checkpoints do not count batches, and nothing here reads the count
     missing = [
         name for name in names.keys() - state.keys() if not name.endswith("num_batches_tracked")

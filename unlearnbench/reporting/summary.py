@@ -11,7 +11,7 @@ from markupsafe import Markup
 from unlearnbench.audits.attacks import attack_title
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.references import reference_counts
-from unlearnbench.data.copies import said
+from unlearnbench.data.copies import copies_said
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import as_rows, flat
 from unlearnbench.metrics.metric import METRICS
@@ -309,7 +309,9 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     warned = Counter((label, text) for label, kept in made for text in kept.get("warnings", ()))
     for (label, text), count in warned.items():
         yield f"{label}: {text} (in {count} of {counts[label]} runs)."
-    yield from dict.fromkeys(filter(None, (said(kept.get("copies", {})) for _, kept in made)))
+    yield from dict.fromkeys(
+        filter(None, (copies_said(kept.get("copies", {})) for _, kept in made))
+    )
     yield from findings.apart
     yield from _of_stale(findings)
     yield from _of_versions(findings)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unlearnbench.recipe import Recipe
-from unlearnbench.toolkit.stored import as_pixels, each, joined, pick, whole
+from unlearnbench.toolkit.stored import all_of, as_pixels, each, joined, pick
 
 Batch = tuple[Tensor, ...]
 """float32 images [b, C, H, W] in [0, 1], labels [b], and marks [b] of examples that have any."""
@@ -156,11 +156,11 @@ class Examples:
     @property
     def pixels(self) -> Tensor:
         """All images, float32 in [0, 1] on the device."""
-        return as_pixels(whole(self.images))
+        return as_pixels(all_of(self.images))
 
     def resident(self) -> Self:
         """Return the same examples, all their images on the device."""
-        return replace(self, images=whole(self.images))
+        return replace(self, images=all_of(self.images))
 
 
 def rows(values: Tensor) -> Tensor:

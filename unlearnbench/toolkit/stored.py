@@ -137,7 +137,7 @@ def pick(images: Tensor, index: Tensor) -> Tensor:
     return images[index]
 
 
-def whole(images: Tensor) -> Tensor:
+def all_of(images: Tensor) -> Tensor:
     """Return a tensor on the device."""
     return images[:] if isinstance(images, Stored) else images
 

@@ -186,7 +186,7 @@ def differences(
     }
 
 
-def scatter(trials: Trials, retrain: str, null: float | None = None) -> list[float]:
+def retrain_values(trials: Trials, retrain: str, null: float | None = None) -> list[float]:
     """Return what an audit finds of each retrain, of which there is but one forget set.
 
     Nothing where no retrain is compared with.
@@ -219,7 +219,7 @@ def look_for(
     """Return what an audit finds of every row that has retrains to be compared with, by label."""
     apart = differences(trials, rule.retrain, null)
     originals = apart.get(rule.original, {})
-    retrains = scatter(trials, rule.retrain, null) if rule.one_set else []
+    retrains = retrain_values(trials, rule.retrain, null) if rule.one_set else []
     margin, found = rule.margins.get(audit), {}
     for label, own in apart.items():
         paired = _with_originals(own, originals)

@@ -5,7 +5,7 @@ from itertools import combinations
 from typing import Any
 
 from unlearnbench.audits.roc import Part
-from unlearnbench.verdicts.audit import Trials, differences, scatter
+from unlearnbench.verdicts.audit import Trials, differences, retrain_values
 from unlearnbench.verdicts.inference import LEVEL, Estimate, Joint, combine, holm, ranks
 
 
@@ -27,7 +27,7 @@ def compare_pairs(
     one_set: see `Rule`.
     """
     apart = differences(trials, retrain, null)
-    retrains = scatter(trials, retrain, null) if one_set else []
+    retrains = retrain_values(trials, retrain, null) if one_set else []
     parts = {label: own for label, own in apart.items() if label in labels}
     far = {label: combine(list(own.values())).value for label, own in parts.items() if own}
     pairs: list[tuple[str, str, Estimate, float]] = []
