@@ -82,7 +82,10 @@ def understood(inside: Cli, words: list[str]) -> None:
         assert done.code == 2 and "There are no packs in" in done.err
     elif words[0] == "report":
         assert done.code == 2 and "Run it first: unlearnbench run " in done.err
-    elif words[:2] == ["results", "import"]:
+    elif words[0] in ("audit", "apply") or words[:2] == [
+        "results",
+        "import",
+    ]:  # tests/test_stories.py does it where the files are
         assert done.code == 2 and "There is no file" in done.err
     elif words[:2] in (["results", "prune"], ["results", "export"]):
         assert done.code == 2 and "benchmark with results in results 'digits'" in done.err

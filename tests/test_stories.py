@@ -1,0 +1,119 @@
+"""The three stories of the guide's page on one's own models, done as they are written."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from docs.builder.markdown import DOCS
+from tests.conftest import Cli
+from tests.guide import FENCE
+
+PAGE = (DOCS / "guide" / "own.md").read_text()
+FILES = {
+    titled[1]: body
+    for _, about, body in FENCE.findall(PAGE)
+    if (titled := re.search(r'title="([^"]+)"', about))
+}
+COMMANDS = [
+    shlex.split(body.replace("\\\n", " "))[1:]
+    for kind, _, body in FENCE.findall(PAGE)
+    if kind == "bash"
+]
+"""What is typed in the three stories, after the program's name."""
+ANIMALS = ["bird", "cat", "cow", "deer", "dog", "fish", "fox", "frog", "hen", "pig"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with photos, here of digits, and the files of the page, `train.py` run."""
+    folder = tmp_path_factory.mktemp("story")
+    digits = load_digits()
+    for part, places in {"train": range(300), "test": range(300, 500)}.items():
+        for place in places:
+            pixels = (digits.images[place] * (255 / 16)).astype(np.uint8)
+            kind = folder / "data" / "pets" / part / ANIMALS[digits.target[place]]
+            kind.mkdir(parents=True, exist_ok=True)
+            photo = Image.fromarray(pixels).convert("RGB").resize((32, 32))
+            photo.save(kind / f"{place:04}.jpg", quality=90)
+    for name, body in FILES.items():
+        (folder / name).write_text(body.replace("EPOCHS = 12", "EPOCHS = 3"))
+    typed(folder, "train.py")
+    return folder
+
+
+def typed(folder: Path, script: str) -> None:
+    done = subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_model_unlearned_by_ones_own_program_is_audited(folder: Path, cli: Cli) -> None:
+    words = [word.replace("epochs=12", "epochs=3") for word in COMMANDS[0]]
+    assert words[0] == "audit" and words.count("--retrain") == 4
+    done = cli(*words, cwd=folder)
+    assert done.code == 0, done.err
+    assert re.search(r"^Verdict on unlearned: \S", done.out, re.M)
+    assert "Report: reports/audit/index.html" in done.out
+    page = (folder / "reports" / "audit" / "index.html").read_text()
+    assert "the list forget.txt forgotten" in page and "unlearned: unlearned.pt" in page
+    required = cli(*words, "--require", "equivalent", cwd=folder)
+    assert required.code == 1, "three epochs on so few images show nothing"
+
+
+def test_a_request_by_file_names_is_applied_and_loaded_in_plain_pytorch(
+    folder: Path, cli: Cli
+) -> None:
+    cat = sorted((folder / "data" / "pets" / "train" / "cat").iterdir())[:9]
+    lines = [f"cat/{path.name},2026-11-02" for path in cat]
+    (folder / "removed.csv").write_text("\n".join(["file,asked on", *lines]) + "\n")
+    done = cli(*COMMANDS[1], cwd=folder)
+    assert done.code == 0, done.err
+    record = json.loads((folder / "unlearned" / "record.json").read_text())
+    assert record["forget"]["file"] == [f"train/cat/{path.name}" for path in cat]
+    (folder / "load.py").write_text(
+        FILES["load.py"] + "print(sum(map(torch.numel, model.parameters())))\n"
+    )
+    typed(folder, "load.py")
+    before = torch.load(folder / "original.pt", weights_only=True)
+    after = torch.load(folder / "unlearned" / "model.pt", weights_only=True)
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+OUTPUTS = """
+import numpy as np, torch
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import ToTensor
+from small import build
+
+parts = [ImageFolder(f"data/pets/{part}", ToTensor()) for part in ("train", "test")]
+pixels = torch.stack([x for part in parts for x, _ in part])
+labels = np.array([y for part in parts for y in part.targets])
+for name in ("original", "unlearned", "retrain1", "retrain2", "retrain3", "retrain4"):
+    model = build(10, 3, 32)
+    model.load_state_dict(torch.load(f"{name}.pt"))
+    with torch.no_grad():
+        np.savez(f"{name}.npz", logits=model.eval()(pixels).numpy(), labels=labels)
+np.savetxt("rows.txt", np.arange(0, len(parts[0]), 10), fmt="%d")
+np.savetxt("test.txt", len(parts[0]) + np.arange(len(parts[1])), fmt="%d")
+"""
+
+
+def test_outputs_alone_are_audited(folder: Path, cli: Cli) -> None:
+    (folder / "outputs.py").write_text(OUTPUTS)
+    typed(folder, "outputs.py")
+    done = cli(*COMMANDS[2], cwd=folder)
+    assert done.code == 0, done.err
+    assert re.search(r"^Verdict on unlearned: \S", done.out, re.M)
+    assert "no reference models are given" in done.out
+    assert (folder / "reports" / "outputs" / "index.html").is_file()
