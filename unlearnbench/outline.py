@@ -10,6 +10,8 @@ import ast
 import json
 import sys
 from functools import cache
+from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -51,7 +53,16 @@ def facts(plugin: Plugin) -> dict[str, Any]:
         key: {"default": _default(field), "extra": extra(field)}
         for key, field in method.model_fields.items()
     }
-    return told | {"path": str(plugin.path), "shared_settings": shared, "settings": settings}
+    module = plugin.entry.module if plugin.entry else ""
+    where = {"path": str(plugin.path), "module": module}
+    return told | where | {"shared_settings": shared, "settings": settings}
+
+
+def known_by(name: str, told: dict[str, Any]) -> Plugin:
+    """Return a method as far as its facts tell of it."""
+    group = "unlearnbench.methods"
+    entry = EntryPoint(name, told["module"], group) if told["module"] else None
+    return Plugin(name, Path(told["path"]), entry, facts=json.dumps(told))
 
 
 def _default(field: FieldInfo) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +19,7 @@ from unlearnbench.evaluation.findings import Condition as Judged
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.frames import RUN
 from unlearnbench.metrics.curves import abscissa
+from unlearnbench.outline import known_by
 from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.reporting.summary import warnings
 from unlearnbench.reporting.tables import TABLES
@@ -269,8 +269,5 @@ def methods_of(
     store: Store, added: Iterable[Path | type[Method]] = ()
 ) -> dict[str, registry.Plugin]:
     """Return the methods that a store's runs may have been made with, by name."""
-    known = {
-        name: registry.Plugin(name, Path(told["path"]), facts=json.dumps(told))
-        for name, told in asked.known_methods(store).items()
-    }
+    known = {name: known_by(name, told) for name, told in asked.known_methods(store).items()}
     return known | registry.find("methods", added)
