@@ -80,7 +80,7 @@ def understood(inside: Cli, words: list[str]) -> None:
         assert done.code == 2 and "has no validation samples" in done.err
     elif words[0] == "report":
         assert done.code == 2 and "Run it first: unlearnbench run " in done.err
-    elif words[:2] == ["results", "prune"]:
+    elif words[:2] in (["results", "prune"], ["results", "rm"]):
         assert done.code == 2 and "benchmark with results in results 'digits'" in done.err
     elif words[0] == "doctor":  # this machine may be ill
         assert done.code == ("PROBLEM" in done.out) and "torchvision" in done.out

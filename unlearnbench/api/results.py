@@ -244,7 +244,7 @@ def planned_of(store: Store, added: Iterable[Path | type[Method]] = ()) -> Plann
     Of methods that are neither shipped nor installed nor added, it is enough what the store knows:
     no file that it names is loaded.
     """
-    benchmark = asked.shown(store)
+    benchmark = asked.in_view(store)
     return None if benchmark is None else stored_plan(benchmark, store, methods_of(store, added))
 
 

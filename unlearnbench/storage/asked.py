@@ -14,7 +14,7 @@ from unlearnbench.files import write_text
 from unlearnbench.outline import facts
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark, Row
-from unlearnbench.planning.joining import differing, together
+from unlearnbench.planning.joining import added_up, differing
 from unlearnbench.planning.plan import RETRAIN, digest
 from unlearnbench.registry import Plugin
 from unlearnbench.storage.store import Store
@@ -22,7 +22,7 @@ from unlearnbench.storage.store import Store
 FILE, EARLIER, METHODS = "benchmark.toml", "earlier", "methods.json"
 
 
-def shown(store: Store) -> Benchmark | None:
+def in_view(store: Store) -> Benchmark | None:
     """Return the benchmark of a folder's tables; None if it does not say which."""
     path = store.folder / FILE
     return reading.validate(reading.read(path)) if path.exists() else None
@@ -39,14 +39,14 @@ def earlier(store: Store) -> dict[str, Benchmark]:
 
 def every(store: Store) -> list[Benchmark]:
     """Return all that was asked for: first what is shown."""
-    first = shown(store)
+    first = in_view(store)
     return [*([first] if first else []), *earlier(store).values()]
 
 
 def remember(store: Store, asked: Benchmark) -> list[str]:
     """Note what is asked for now; say what is not shown from now on."""
     known = every(store)
-    merged, apart = together(asked, known)
+    merged, apart = added_up(asked, known)
     keep(store, merged, apart)
     hidden = [one for one in apart if one not in known[1:]]
     return [line for one in hidden for line in _hidden(store, merged, one)]
@@ -82,7 +82,7 @@ def said(settings: Mapping[str, Any]) -> str:
 
 def kept_said(store: Store) -> list[str]:
     """Say of what was asked for earlier and is not shown its name, in what it differs, its rows."""
-    now, lines = shown(store), []
+    now, lines = in_view(store), []
     for name, one in earlier(store).items():
         unlike = {key: value for key, (_, value) in differing(now, one).items()} if now else {}
         rows = [label for label in one.methods if label != RETRAIN or len(one.methods) == 1]
@@ -110,7 +110,7 @@ def take_in(store: Store, other: Store) -> None:
     own = every(store)
     if own or asked:
         first, *more = [*own, *asked]
-        keep(store, *together(first, more))
+        keep(store, *added_up(first, more))
     note_methods(store, known_methods(other) | known_methods(store))
 
 
