@@ -78,9 +78,13 @@ def understood(inside: Cli, words: list[str]) -> None:
     done = inside(*words)
     if words[0] == "tune":
         assert done.code == 2 and "has no validation samples" in done.err
+    elif words[0] == "report" and "--board" in words:
+        assert done.code == 2 and "There are no packs in" in done.err
     elif words[0] == "report":
         assert done.code == 2 and "Run it first: unlearnbench run " in done.err
-    elif words[:2] in (["results", "prune"], ["results", "rm"]):
+    elif words[:2] == ["results", "import"]:
+        assert done.code == 2 and "There is no file" in done.err
+    elif words[:2] in (["results", "prune"], ["results", "rm"], ["results", "export"]):
         assert done.code == 2 and "benchmark with results in results 'digits'" in done.err
     elif words[0] == "doctor":  # this machine may be ill
         assert done.code == ("PROBLEM" in done.out) and "torchvision" in done.out

@@ -46,7 +46,7 @@ def one_line(text: str) -> str:
             ["run", "--plugin", "bad.py"],
             "does not import: ModuleNotFoundError: No module named 'x1'",
         ),
-        (["run", "--plugin", "empty.py"], "defines no class with base Method"),
+        (["run", "--plugin", "empty.py"], "empty.py is no plugin. It must hold one class with"),
         (["report"], "There are no results of 'digits' in results. Run it first"),
         (["methods", "amum"], "Did you mean 'amun'?"),
         (["benchmarks", "digit"], "Did you mean 'digits'?"),

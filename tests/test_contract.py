@@ -63,6 +63,31 @@ def test_broken_method_is_told_how(tmp_path: Path) -> None:
     ]
 
 
+GREEDY = '''
+"""A method that takes all images of the retain set at once."""
+from unlearnbench import Method
+
+class Greedy(Method):
+    """Brighten the first layer by the retain set's mean."""
+    paper = "https://example.org"
+    needs_retain = True
+    def unlearn(self, model, task):
+        next(model.parameters()).data.add_(task.retain.images.float().mean() / 1e6)
+        return model
+'''
+
+
+def test_a_method_that_takes_all_images_at_once_is_told_what_to_take(tmp_path: Path) -> None:
+    path = tmp_path / "greedy.py"
+    path.write_text(GREEDY)
+    problems = {rule: problem for rule, problem in examine(path) if problem}
+    (told,) = problems.values()
+    assert list(problems) == [
+        "Give the same weights where the retain set is too large for the device"
+    ]
+    assert "take `batches` or `shuffled`, or index them" in told
+
+
 CARELESS = '''
 """A method that shows the model what is left over, and writes into what it was given."""
 from unlearnbench import Method

@@ -96,6 +96,53 @@ def test_images_shrink_by_averaging(tmp_path: Path) -> None:
         draw_samples(Squares(tmp_path), DataSpec(name="squares", size=3))
 
 
+class Named(Squares):
+    """The same, each sample with a name."""
+
+    def load(self) -> Pool:
+        """Make them."""
+        pool = super().load()
+        names = [f"train/{i}.png" for i in range(8)], [f"test/{i}.png" for i in range(4)]
+        return Pool(pool.train, pool.test, names)
+
+
+def test_samples_can_be_traced_to_their_source(tmp_path: Path) -> None:
+    spec = DataSpec(name="named", train=3, test=2, held_out=2, validation=1)
+    source = Named(tmp_path)
+    pool, data = source.load(), draw_samples(source, spec)
+    assert data.of_test.tolist() == [False] * 3 + [True] * 2 + [False] * 2
+    parts = [pool.test if test else pool.train for test in data.of_test]
+    found = [part[0][i] for part, i in zip(parts, data.ids, strict=True)]
+    assert np.array_equal(found, data.images)
+    where = ["test" if test else "train" for test in data.of_test]
+    assert data.names == [f"{part}/{i}.png" for part, i in zip(where, data.ids, strict=True)]
+    plain = draw_samples(Squares(tmp_path), spec)
+    assert plain.names is None and plain.digest == data.digest, "names are no part of the data"
+
+
+def test_validation_samples_in_place_of_the_test_set_are_of_train(tmp_path: Path) -> None:
+    spec = DataSpec(name="named", train=4, validation=2, evaluate="validation")
+    data = draw_samples(Named(tmp_path), spec)
+    assert not data.of_test.any() and len(data.ids) == 6
+    assert data.names is not None and all(name.startswith("train/") for name in data.names)
+
+
+def test_a_source_without_a_test_set_gives_test_samples_of_train(tmp_path: Path) -> None:
+    data = load(DataSpec(name="digits", train=500, test=500), tmp_path)
+    assert not data.of_test.any() and len(np.unique(data.ids)) == 1000
+
+
+class Misnamed(Squares):
+    def load(self) -> Pool:
+        pool = super().load()
+        return Pool(pool.train, pool.test, (["a"] * 8, ["b"] * 3))
+
+
+def test_a_source_names_each_sample_or_none(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="3 names for 4 samples of test"):
+        draw_samples(Misnamed(tmp_path), DataSpec(name="misnamed"))
+
+
 def image_folder(root: Path, parts: tuple[str, str] = ("train", "test")) -> None:
     draw = np.random.default_rng(0)
     for part, count in zip(parts, (6, 3), strict=True):
@@ -114,7 +161,7 @@ def test_folder_of_images_is_decoded_once_and_cached(tmp_path: Path) -> None:
     assert data.train[1].tolist() == [0] * 6 + [1] * 6
     first = np.asarray(Image.open(tmp_path / "pets/train/cat/0.png")).transpose(2, 0, 1)
     assert np.array_equal(data.train[0][0], first)
-    cache = tmp_path / "pets" / ".unlearnbench.npz"
+    (cache,) = (tmp_path / "pets" / ".unlearnbench").glob("*.npy")
     stamp = cache.stat().st_mtime_ns
     assert load(spec, tmp_path).digest == data.digest
     assert cache.stat().st_mtime_ns == stamp
@@ -137,6 +184,12 @@ def test_tiny_imagenet_layout(tmp_path: Path) -> None:
     (root / "val" / "val_annotations.txt").write_text("\n".join(lines))
     data = load(DataSpec(name="tiny-imagenet"), tmp_path)
     assert data.test[1].tolist() == [1, 0, 1] and data.test[0].shape == (3, 3, 8, 8)
+    assert data.names is not None
+    assert data.names[0] == "train/cat/0.png" and data.names[-1] == "val/images/val_2.png"
+    lines[0] = lines[0].replace("dog", "cow")
+    (root / "val" / "val_annotations.txt").write_text("\n".join(lines))
+    with pytest.raises(DataError, match="only val has cow"):
+        load(DataSpec(name="tiny-imagenet"), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "svhn", "fashion-mnist"])

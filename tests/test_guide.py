@@ -29,6 +29,7 @@ from unlearnbench import registry
 from unlearnbench.execution import contract
 from unlearnbench.planning.benchmark import Tuning
 from unlearnbench.planning.reading import locate, read, validate
+from unlearnbench.recipe import Pretrained
 from unlearnbench.reporting.tables import TABLES
 
 CI = ".ci/run"
@@ -119,6 +120,7 @@ def test_every_key_of_a_benchmark_file_is_described() -> None:
     described = {part.split("\n")[0].strip("#`[] "): part for part in parts}
     written = validate(read(locate("digits-trades"))).model_dump(mode="json")
     tables = {"At the top": written, "recipe.trades": written["recipe"]["trades"]}
+    tables["recipe.pretrained"] = Pretrained.model_fields
     # Rows have keys of their own; of what is said of tuning two keys are understood.
     free = {"methods", "model_audits"}
     inside = {n: v for n, v in written.items() if isinstance(v, dict) and n not in free}
@@ -127,7 +129,7 @@ def test_every_key_of_a_benchmark_file_is_described() -> None:
     assert described.keys() == tables.keys()
     for name, keys in tables.items():
         known = re.findall(r"^\| `(\w+)` \| \S.* \| \S.* \| .*\|$", described[name], re.M)
-        apart = {"At the top": inside.keys(), "recipe": {"trades"}}.get(name, set())
+        apart = {"At the top": inside.keys(), "recipe": {"trades", "pretrained"}}.get(name, set())
         assert set(known) == keys.keys() - apart
         assert "| None |" not in described[name]
 

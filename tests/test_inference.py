@@ -10,12 +10,14 @@ import pytest
 from tests.toys import part
 from unlearnbench.audits.attacks import Attacked, attacked
 from unlearnbench.audits.roc import Part, mean_part
-from unlearnbench.verdicts.audit import Finding, Rule, look_for, worded
-from unlearnbench.verdicts.inference import combine, half_width, holm, ranks
+from unlearnbench.verdicts.audit import Finding, Rule, Runs, look_for, worded
+from unlearnbench.verdicts.inference import Joint, combine, half_width, holm, ranks
 from unlearnbench.verdicts.pairs import compare_pairs, places
 from unlearnbench.verdicts.verdict import judge_rows
 
 RNG = np.random.default_rng
+INDEX = np.arange(10)
+ALONE = Rule(1 / 3, {}, "retrain", "original", "", "rmia", one_set=True)
 
 
 def world(
@@ -55,6 +57,48 @@ def test_listing_a_forget_set_twice_brings_nothing() -> None:
     assert twice.value == pytest.approx(once.value) and twice.sets == once.sets == 4
     assert twice.sampling == pytest.approx(once.sampling)
     assert twice.error == pytest.approx(once.error) and twice.freedom == pytest.approx(once.freedom)
+
+
+def test_on_one_forget_set_a_model_may_be_as_far_off_as_a_retrain() -> None:
+    """By hand: AUCs 50, 52, 54 of retrains have variance 4; one model's gap, 4 (1 + 1/3) = 16/3."""
+    flat = np.zeros(10)
+    retrains = [Part("a", INDEX, INDEX, flat + value, flat + value) for value in (50, 52, 54)]
+    one, other = (Part("a", INDEX, INDEX, flat + value, flat + value) for value in (58.0, 62.0))
+    ideal = mean_part(retrains)
+    parts = [part.minus(ideal) for part in (one, other)]
+    values = [part.value for part in retrains]
+    single = combine(parts[:1], values)
+    assert single.value == 6 and single.seeds**2 == pytest.approx(16 / 3)
+    assert single.freedom == 2 and single.decides and single.sets == 1
+    assert combine(parts, values).seeds ** 2 == pytest.approx(4 * (1 / 2 + 1 / 3))
+    # what is left of one gap when the same one is taken off is nothing, without any error
+    same = Joint.of([[parts[0], parts[0]]], values).along(1.0, -1.0)
+    assert same.value == 0 and same.seeds == 0
+    between = Joint.of([parts], values).along(1.0, -1.0)
+    assert between.seeds**2 == pytest.approx(2 * 4)  # the retrains' mean drops out
+    assert not combine(parts[:1], values[:2]).decides and not combine(parts[:1]).decides
+
+
+@pytest.mark.parametrize("models", [0.02, 0.3])
+def test_on_one_forget_set_what_is_retrained_is_rarely_called_different(models: float) -> None:
+    """models: standard deviation between models, in that of samples; the retrains are four."""
+    draw, rounds, wrong, shown = RNG(9), 400, 0, 0
+    index = np.arange(60), 60 + np.arange(200)
+    for _ in range(rounds):
+        own, level = draw.normal(size=60), draw.normal(size=200)
+
+        def model(gap: float, own: np.ndarray = own, level: np.ndarray = level) -> Attacked:
+            moved = own + 0.3 * draw.normal(size=60) + gap + models * draw.normal()
+            pool = np.concatenate((moved, level + 0.3 * draw.normal(size=200)))
+            return attacked(pool, *index, "a")
+
+        trials: dict[str, Runs] = {"retrain": {(1, r): model(0).part for r in range(4)}}
+        trials |= {"original": {(1, 1, 1): model(3).part}, "alike": {(1, 1, 1): model(0).part}}
+        found = look_for("rmia", trials, ALONE)
+        wrong += found["alike"].p < 0.05
+        shown += found["original"].p < 0.05
+    assert wrong / rounds <= 0.05 + 2.4 * np.sqrt(0.05 * 0.95 / rounds)
+    assert shown / rounds > 0.8
 
 
 def test_a_sample_listed_twice_brings_nothing() -> None:

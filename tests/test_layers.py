@@ -23,7 +23,7 @@ LAYERS = [
     {"audits"},
     {"verdicts"},
     {"metrics"},
-    {"registry", "outline", "environment"},
+    {"registry", "outline", "environment", "entries", "architectures"},
     {"planning"},
     {"storage"},
     {"execution", "evaluation"},
@@ -37,7 +37,7 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 WITH_TORCH = {"authoring", "toolkit", "execution"}
 """Rooms that import torch, and of the others the files that do so when they are asked to."""
-ASKING_TORCH = {"environment", "cluster", "worker", "doctor"}
+ASKING_TORCH = {"environment", "cluster", "worker", "doctor", "tensorboard"}
 LONGEST = 400
 """Lines that a file may have; a function may have 60."""
 

@@ -12,11 +12,13 @@ from unlearnbench.toolkit import last_layer, layers, only_last_layers
 from unlearnbench.toolkit.recorder import Recorder, recording
 
 COUNTS = {
+    "mobilenet-v2": 53,
     "resnet18": 21,
     "resnet18-lipschitz": 21,
     "resnet8": 10,
     "small-cnn": 4,
     "small-lipschitz": 14,
+    "small-vit": 26,
     "vgg19-bn": 17,
 }
 """Convolutions and linear layers of each model that is shipped, the shortcuts' included."""

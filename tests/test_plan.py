@@ -189,7 +189,7 @@ def test_worlds_audit_such_samples_as_are_forgotten() -> None:
 
 def test_a_method_cannot_have_a_controls_name(tmp_path: Path) -> None:
     path = tmp_path / "destroyed.py"
-    path.write_text("")
+    path.write_text("class Own(Method): ...")
     with pytest.raises(UserError, match=r"'destroyed' is the name of a control"):
         registry.runnable(registry.find("methods", [path]).values())
 
@@ -470,7 +470,7 @@ def test_settings_are_read_without_importing_the_method(tmp_path: Path) -> None:
 
 def test_a_name_claimed_twice_names_both(tmp_path: Path) -> None:
     path = tmp_path / "amun.py"
-    path.write_text("")
+    path.write_text("class Own(Method): ...")
     with pytest.raises(UserError, match=r"methods/amun.py and .*amun.py"):
         registry.find("methods", [path])
 

@@ -42,7 +42,7 @@ def test_small_p_values_are_as_rare_as_they_say(sets: int, models: float) -> Non
     shared, p = draw.normal(0, 0.2, rounds), []
     for value, between in zip(runs.mean(1) + shared, runs.var(1, ddof=1) / sets, strict=True):
         of_forget, of_others, of_sets = (np.array([[one]]) for one in (1.0, 0.04, between))
-        joint = Joint(np.array([value]), of_forget, of_others, of_sets, sets)
+        joint = Joint(np.array([value]), of_forget, of_others, of_sets, sets, sets)
         p.append(joint.along(1.0).p_zero)
     for level in (0.05, 0.001):
         rate = float(np.mean(np.array(p) < level))

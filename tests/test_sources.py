@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from tests.conftest import TINY, Cli
-from unlearnbench import registry
+from unlearnbench import architectures, registry
 from unlearnbench.data.prepare import DataSpec
 from unlearnbench.errors import DataError, UserError
 from unlearnbench.execution.contract import examine
-from unlearnbench.execution.execute import build_model, load_data
+from unlearnbench.execution.execute import build_model
+from unlearnbench.execution.pool import load_data
 from unlearnbench.outline import settings_class
 from unlearnbench.planning import sources
 from unlearnbench.planning.sources import Code
@@ -302,10 +303,10 @@ def test_models_take_the_smallest_images_that_they_say(name: str) -> None:
             net.train()(shown).sum().backward()
         outputs = net.eval()(images)
         assert outputs.shape == (2, 3) and outputs.isfinite().all()
-    registry.require_side(name, smallest)
+    architectures.require_side(name, smallest)
     if smallest > 1:
         with pytest.raises(DataError, match=f"too small for the model {name}, which takes"):
-            registry.require_side(name, smallest - 1)
+            architectures.require_side(name, smallest - 1)
         with pytest.raises((RuntimeError, ValueError, UserWarning)):
             build_model(name, 0, 3, 1, smallest - 1)(torch.rand(1, 1, smallest - 1, smallest - 1))
 

@@ -10,8 +10,8 @@ import torch
 from unlearnbench.errors import MethodError
 from unlearnbench.execution import contract
 from unlearnbench.toolkit import Examples, stand_in
-from unlearnbench.toolkit.examples import as_pixels
 from unlearnbench.toolkit.stand_ins import StandIn
+from unlearnbench.toolkit.stored import as_pixels
 
 CLASSES, N = 5, 400
 
@@ -24,7 +24,7 @@ def pairs() -> tuple[Examples, Examples]:
     step = torch.zeros(clean.images.shape)
     step[:, 0, 0, :4] = 0.25
     adversarial = Examples(
-        as_pixels(clean.images) + step, (clean.labels + 1) % CLASSES, clean.augment, clean.recipe
+        clean.pixels + step, (clean.labels + 1) % CLASSES, clean.augment, clean.recipe
     )
     return adversarial.unaugmented(), clean
 
@@ -49,7 +49,7 @@ def test_each_differs_from_the_adversarial_set_in_one_thing(
     assert torch.equal(made.images, again.images) and torch.equal(made.labels, again.labels)
     assert not made.augment.any(), "D_A is not augmented"
 
-    images, start = as_pixels(made.images), as_pixels(clean.images)
+    images, start = made.pixels, clean.pixels
     if image == "sphere":
         away = images - start
         assert torch.allclose(away.flatten(1).norm(dim=1), torch.tensor(0.5), atol=1e-5)

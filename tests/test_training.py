@@ -6,14 +6,17 @@ import copy
 import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
 from unlearnbench.errors import MethodError
 from unlearnbench.execution import contract
 from unlearnbench.recipe import Recipe
+from unlearnbench.seeds import seed_for
 from unlearnbench.toolkit import (
     Examples,
     Trainer,
@@ -28,7 +31,7 @@ from unlearnbench.toolkit import (
     training,
 )
 from unlearnbench.toolkit.counting import counted
-from unlearnbench.toolkit.examples import Loss, as_pixels, augmented
+from unlearnbench.toolkit.examples import Loss, augmented
 from unlearnbench.toolkit.optimisers import Schedule
 from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.training import faster_form, with_cuda_graphs
@@ -53,7 +56,7 @@ def some(count: int = 8, recipe: Recipe = PLAIN) -> Examples:
 @pytest.mark.parametrize("sign", [1, -1])
 def test_one_step_is_gradient_descent_or_ascent(sign: int) -> None:
     model, examples = linear(), some()
-    loss = functional.cross_entropy(model(as_pixels(examples.images)), examples.labels)
+    loss = functional.cross_entropy(model(examples.pixels), examples.labels)
     gradients = torch.autograd.grad(loss, list(model.parameters()))
     expected = [p - sign * 0.1 * g for p, g in zip(model.parameters(), gradients, strict=True)]
     trainer = Trainer(model, PLAIN, lr=0.1, seed=0)
@@ -89,9 +92,7 @@ def test_masked_weights_stay_bit_equal_under_momentum_and_weight_decay() -> None
 
 def test_saliency_mask_keeps_the_largest_gradients_of_all_parameters_together() -> None:
     model, examples = linear(), some(20)
-    loss = functional.cross_entropy(
-        model(as_pixels(examples.images)), examples.labels, reduction="sum"
-    )
+    loss = functional.cross_entropy(model(examples.pixels), examples.labels, reduction="sum")
     gradients = torch.autograd.grad(loss, list(model.parameters()))
     flat = torch.cat([g.abs().flatten() for g in gradients])
     mask = saliency_mask(model, examples, keep=0.25)
@@ -179,7 +180,7 @@ def test_wrong_labels_are_wrong_and_uniform() -> None:
 
 def test_joining_bytes_and_floats_keeps_the_pixels() -> None:
     examples = some(4)
-    floats = Examples(as_pixels(examples.images), examples.labels, examples.augment, PLAIN)
+    floats = Examples(examples.pixels, examples.labels, examples.augment, PLAIN)
     both = examples + floats.unaugmented()
     assert both.images.dtype == torch.float32 and len(both) == 8
     assert torch.equal(both.images[:4], both.images[4:])
@@ -187,7 +188,9 @@ def test_joining_bytes_and_floats_keeps_the_pixels() -> None:
     assert (examples + None) is examples
 
 
-@pytest.mark.parametrize("name", ["small-cnn", "resnet8", "resnet18", "vgg19-bn"])
+@pytest.mark.parametrize(
+    "name", ["small-cnn", "resnet8", "resnet18", "vgg19-bn", "mobilenet-v2", "small-vit"]
+)
 def test_models_map_images_to_classes(name: str) -> None:
     from unlearnbench import registry
 
@@ -260,7 +263,7 @@ def test_fast_and_plain_paths_agree_on_gradients() -> None:
         compiler(trainer.eager)(pixels, labels).backward()
         gradients.append([p.grad for p in model.parameters()])
     plain = contract.small_cnn(0)
-    functional.cross_entropy(plain(as_pixels(some(8).images)), some(8).labels).backward()  # type: ignore[no-untyped-call]
+    functional.cross_entropy(plain(some(8).pixels), some(8).labels).backward()  # type: ignore[no-untyped-call]
     gradients.append([p.grad for p in plain.parameters()])
     for other in gradients[1:]:
         for one, two in zip(gradients[0], other, strict=True):
@@ -319,7 +322,7 @@ def test_a_loss_knows_which_samples_of_a_mixed_batch_are_marked() -> None:
 
     model = linear()
     finetune(model, mixed, lr=0.1, epochs=1, loss=loss, seed=0)
-    of_forget = {p.numpy().tobytes() for p in as_pixels(forget.images)}
+    of_forget = {p.numpy().tobytes() for p in forget.pixels}
     assert {one for one, mark in seen.items() if mark} == of_forget and len(seen) == 8
 
 
@@ -362,7 +365,7 @@ def test_features_of_a_named_layer_are_its_outputs() -> None:
     """The ReLU after it works in place, on what it hands on."""
     model, examples = contract.small_cnn(0), contract.examples(600)  # two batches
     assert isinstance(model, nn.Sequential)
-    images = as_pixels(examples.images)
+    images = examples.pixels
     made = model.eval()[:2](images).flatten(1)
     assert made.min() < 0
     assert torch.allclose(features(model, examples, "1"), made, atol=1e-5)
@@ -377,3 +380,94 @@ def test_a_layer_that_cannot_be_read_is_told() -> None:
         features(model, contract.examples(3), "fc")
     with pytest.raises(MethodError, match="'1' is not called once a batch"):
         features(model, contract.examples(3), "1")
+
+
+def by_hand(
+    recipe: Recipe, model: nn.Module, examples: Examples, clip: float | None
+) -> list[float]:
+    """Train in plain PyTorch, batches in the order of the toolkit; return the rates."""
+    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=recipe.weight_decay)
+    draw = torch.Generator().manual_seed(seed_for(3, "batches"))
+    rates, steps, rising = [], 2 * recipe.epochs, 2 * recipe.warm_up
+    for step in range(steps):
+        if step % 2 == 0:
+            batches = examples.shuffled(draw)
+        falling = (step - rising) / (steps - rising)
+        rates.append(
+            recipe.lr * ((step + 1) / rising if falling < 0 else (1 + np.cos(np.pi * falling)) / 2)
+        )
+        optimiser.param_groups[0]["lr"] = rates[-1]
+        pixels, labels = next(batches)[:2]
+        target = functional.one_hot(labels, 3) * (1 - 0.2) + 0.2 / 3
+        loss = -(target * functional.log_softmax(model(pixels), dim=1)).sum(1).mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+        if clip is not None and norm > clip:
+            for gradient in gradients:
+                gradient *= clip / norm
+        optimiser.step()
+    return rates
+
+
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_warm_up_smoothing_and_clipping_are_what_plain_torch_does(clip: float | None) -> None:
+    recipe = Recipe(
+        epochs=4,
+        lr=0.01,
+        schedule="cosine",
+        warm_up=2,
+        batch_size=8,
+        optimizer="adamw",
+        weight_decay=0.05,
+        label_smoothing=0.2,
+        clip_norm=clip,
+    )
+    ours, theirs, examples = linear(), linear(), some(16, recipe)
+    train(ours, examples, seed=3)
+    rates = by_hand(recipe, theirs, examples, clip)
+    assert rates[:5] == pytest.approx([0.0025, 0.005, 0.0075, 0.01, 0.01])
+    for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=1e-6)
+
+
+def test_steps_of_decay_are_counted_from_the_end_of_the_warm_up() -> None:
+    recipe = Recipe(epochs=5, lr=1.0, schedule="step", decay_every=2, warm_up=1)
+    rate = training.by_recipe(recipe, 2)
+    assert [rate(step) for step in range(10)] == pytest.approx([0.5, 1, 1, 1, 1, 1, *[0.1] * 4])
+
+
+def test_fine_tuning_clips_gradients_of_what_is_trained_and_smooths_no_labels() -> None:
+    """Steps of SGD without momentum are gradients: their length is the norm they are clipped to."""
+    recipe = PLAIN.but(clip_norm=0.01, label_smoothing=0.5)
+    model, plain = linear(), linear()
+    mask = {name: torch.rand(p.shape) < 0.5 for name, p in model.named_parameters()}
+    before = [p.detach().clone() for p in model.parameters()]
+    finetune(model, some(8, recipe), lr=1.0, epochs=1, seed=0, mask=mask)
+    moved = [(p - old).flatten() for p, old in zip(model.parameters(), before, strict=True)]
+    assert float(torch.cat(moved).detach().norm()) == pytest.approx(0.01, rel=1e-3)
+    finetune(plain, some(8, PLAIN), lr=1.0, epochs=1, seed=0, mask=mask)
+    apart = torch.cat([(p - o).flatten() for p, o in zip(plain.parameters(), before, strict=True)])
+    assert torch.allclose(torch.cat(moved), apart * (0.01 / apart.norm()), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"warm_up": 1}, "one-cycle rises by itself: set schedule to cosine or step"),
+        ({"warm_up": 4, "schedule": "cosine"}, "it must be less than epochs"),
+        ({"label_smoothing": 1.0}, "less than 1"),
+        ({"clip_norm": 0.0}, "greater than 0"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused(changes: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Recipe.model_validate({"epochs": 4} | changes)
+
+
+def test_settings_that_came_later_leave_ids_as_they_were() -> None:
+    recipe = Recipe(schedule="cosine")
+    assert recipe.unused >= {"warm_up", "label_smoothing", "clip_norm"}
+    given = Recipe(schedule="cosine", warm_up=1, label_smoothing=0.1, clip_norm=1.0)
+    assert not given.unused & {"warm_up", "label_smoothing", "clip_norm"}

@@ -1,3 +1,9 @@
+from .api.apply import Applied as Applied
+from .api.apply import apply as apply
+from .api.audit import audit as audit
+from .api.board import board as board
+from .api.packs import pack as pack
+from .api.packs import unpack as unpack
 from .api.reports import Review as Review
 from .api.reports import compare as compare
 from .api.reports import rank as rank
@@ -8,6 +14,7 @@ from .api.results import Condition as Condition
 from .api.results import Results as Results
 from .api.results import load as load
 from .api.session import Listener as Listener
+from .api.session import Outlook as Outlook
 from .api.session import run as run
 from .authoring import Method as Method
 from .authoring import Task as Task
@@ -15,5 +22,6 @@ from .errors import UserError as UserError
 from .recipe import Optimizer as Optimizer
 from .recipe import param as param
 from .registry import method as method
+from .scheduling.slots import Event as Event
 
 __version__: str

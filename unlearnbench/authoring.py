@@ -124,7 +124,11 @@ class Task:
     """What `shared_work` returned; empty where the method is to do that work itself."""
 
     def untrained(self, seed: int) -> nn.Module:
-        """Build a freshly initialised model of the same architecture on `device`."""
+        """Build a freshly initialised model of the same architecture on `device`.
+
+        To a method that does not start from the original it is what the original's training began
+        with, which a recipe may have taken from a file.
+        """
         return self.build(seed)
 
     def following(self, recipe: Recipe) -> Task:

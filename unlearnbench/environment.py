@@ -2,8 +2,10 @@
 
 import os
 import platform
+import resource
 import shutil
 import subprocess
+import sys
 from functools import cache, partial
 from pathlib import Path
 
@@ -85,3 +87,13 @@ def gpus() -> list[str]:
     import torch
 
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+
+
+def peak_memory(device: str) -> int:
+    """Return the peak memory in MB: of this run on a GPU, of the whole worker so far on a CPU."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated(device) // 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (2**20 if sys.platform == "darwin" else 2**10)

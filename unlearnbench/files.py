@@ -49,6 +49,11 @@ def write_text(path: Path, text: str) -> None:
     write(path, lambda draft: draft.write_text(text))
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    write(path, lambda draft: draft.write_bytes(data))
+
+
 def checksum(path: Path) -> str | None:
     """Return a file's SHA-256 in hex; None if there is no such file."""
     with suppress(FileNotFoundError), path.open("rb") as file:

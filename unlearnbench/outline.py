@@ -61,8 +61,12 @@ def facts(plugin: Plugin) -> dict[str, Any]:
 def known_by(name: str, told: dict[str, Any]) -> Plugin:
     """Return a method as far as its facts tell of it."""
     group = "unlearnbench.methods"
-    entry = EntryPoint(name, told["module"], group) if told["module"] else None
-    return Plugin(name, Path(told["path"]), entry, facts=json.dumps(told))
+    module = told.get("module")  # which older packs lack
+    entry = EntryPoint(name, module, group) if module else None
+    path = Path(told["path"])
+    if not path.is_absolute():  # of a pack, which tells no folder: no file here is meant
+        path = Path(f"<{path}>")
+    return Plugin(name, path, entry, facts=json.dumps(told))
 
 
 def _default(field: FieldInfo) -> Any:

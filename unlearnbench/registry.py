@@ -1,5 +1,7 @@
 """Find methods, data sets, models, audits: shipped files, entry points, files named by the user.
 
+A user's file may hold metrics or an attack as well: these are entries, see `enter`.
+
 Listing them must be fast: NumPy and pydantic are imported when a plugin is.
 """
 
@@ -21,11 +23,12 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import unlearnbench
 from unlearnbench import syntax
-from unlearnbench.errors import DataError, UnlearnBenchError, UserError, of_value, unknown
+from unlearnbench.errors import UnlearnBenchError, UserError, of_value, unknown
+from unlearnbench.syntax import KINDS
 
 if TYPE_CHECKING:
     from unlearnbench.authoring import Method, ModelAudit
@@ -33,6 +36,10 @@ if TYPE_CHECKING:
     from unlearnbench.recipe import Strict
 
 Kind = Literal["methods", "controls", "datasets", "models", "model_audits"]
+NO_PLUGIN = (
+    "It must hold one class with base Method, Source or ModelAudit, a function"
+    " build(classes, channels, size), metrics such as OfModel(...), or one Attack(...)."
+)
 S = TypeVar("S", bound="Strict")
 LOADED = "unlearnbench_plugin_"
 """What the names of plugins' modules begin with."""
@@ -61,18 +68,19 @@ class Plugin:
     all that may be used of one that a results folder names."""
 
     @classmethod
-    def of(cls, given: Path | type[Method] | Plugin) -> Plugin:
+    def of(cls, given: Own) -> Plugin:
         """Name a file or a class of the user's, a class by the file that it was loaded from if any.
 
         Raises UserError for a file that is not there, or a class that cannot be pickled.
         """
         if isinstance(given, Plugin):
             return given
-        if isinstance(given, Path):
-            if not given.is_file():
+        if isinstance(given, (str, Path)):
+            path = Path(given)
+            if not path.is_file():
                 hint = "--plugin takes the path of a Python file."
-                raise UserError(f"There is no file {given}.", hint)
-            return cls(given.stem, given.resolve())
+                raise UserError(f"There is no file {path}.", hint)
+            return cls(path.stem, path.resolve())
         if given.__module__.startswith(LOADED):
             file = Path(str(sys.modules[given.__module__].__file__))
             return cls(file.stem, file)
@@ -88,6 +96,28 @@ class Plugin:
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", given.__name__)
         path = Path(f"<class {given.__name__}>")
         return cls(words.lower(), path, pickled=pickled, text=_class_source(given))
+
+    @property
+    def kind(self) -> str:
+        """What it is: "methods", "models", "datasets", "model_audits", "metrics" or "attacks".
+
+        Told from its text, or where that does not say it, as under bases of its own, by importing
+        it. Raises UserError for a file that is none of these.
+        """
+        if self.pickled:
+            return "methods"
+        with suppress(SyntaxError):  # which importing it tells better
+            if told := syntax.kind_of(self.source()):
+                return told
+        module = self.load()
+        for value in vars(module).values():
+            if not inspect.isclass(value) or value.__module__ == module.__name__:
+                lineage = (value if inspect.isclass(value) else type(value)).__mro__
+                if known := [KINDS[base.__name__] for base in lineage if base.__name__ in KINDS]:
+                    return known[0]
+        if callable(getattr(module, "build", None)):
+            return "models"
+        raise UserError(f"{self.path} is no plugin.", NO_PLUGIN)
 
     @property
     def origin(self) -> str:
@@ -110,7 +140,8 @@ class Plugin:
         if self.entry is None:
             return own.parent, None
         package, *below = self.entry.module.split(".")
-        return own.parents[len(below) + (own.name == "__init__.py")], package
+        up = len(below) + (own.name == "__init__.py")
+        return own.parents[min(up, len(own.parents) - 1)], package
 
     def sources(self) -> list[str]:
         """Return its source text, then those of helpers beside it and of methods it builds on.
@@ -175,22 +206,28 @@ class Plugin:
         return module
 
 
+Own: TypeAlias = "str | Path | type[Method] | Plugin"
+"""What a user may have beside what is shipped or installed: a file, by its path, or a class."""
+
+
 @cache
 def _installed(kind: Kind, path: tuple[str, ...]) -> list[EntryPoint]:
     """List the entry points of a kind, of all packages on `path`: they are read from disk."""
     return list(entry_points(group=f"unlearnbench.{kind}"))
 
 
-def find(kind: Kind, more: Iterable[Path | type[Method] | Plugin] = ()) -> dict[str, Plugin]:
+def find(kind: Kind, more: Iterable[Own] = ()) -> dict[str, Plugin]:
     """List what there is of a kind, by name; nothing is imported.
 
-    more: the user's own. Raises UserError where two claim one name, and as `Plugin.of` does.
+    more: the user's own, of any kind. Raises UserError where two claim one name, and as `Plugin.of`
+    and `Plugin.kind` do.
     """
     files = sorted(shipped(kind).glob("[!_]*.py"), key=lambda path: path.stem)
     found = [Plugin(path.stem, path) for path in files]
     found += map(_from_entry, _installed(kind, tuple(sys.path)))
     plugins: dict[str, Plugin] = {}
-    for plugin in [*found, *map(Plugin.of, more)]:
+    own = [plugin for plugin in map(Plugin.of, more) if plugin.kind == kind]
+    for plugin in [*found, *own]:
         other = plugins.setdefault(plugin.name, plugin)
         if other.path != plugin.path:
             raise UserError(
@@ -231,6 +268,18 @@ def get(plugins: dict[str, Plugin], kind: str, name: str) -> Plugin:
     if name not in plugins:
         raise unknown(kind, name, plugins)
     return plugins[name]
+
+
+def require(plugin: Plugin) -> None:
+    """Import what a user named, here and now. Raises UserError unless it is what its kind is."""
+    if plugin.kind == "methods":
+        method_class(plugin)
+    elif plugin.kind == "datasets":
+        source_class(plugin)
+    elif plugin.kind == "model_audits":
+        audit_class(plugin)
+    else:
+        plugin.load()
 
 
 def method_class(plugin: Plugin) -> type[Method]:
@@ -279,24 +328,11 @@ def _unpickled(pickled: bytes) -> type[Method]:
     return method
 
 
-def source(spec: DataSpec, root: Path) -> Source:
-    """Make the source of a benchmark's data, looking below `root`."""
-    return source_class(get(find("datasets"), "dataset", spec.name))(root, spec.path)
-
-
-def require_side(model: str, side: int | None) -> None:
-    """Raise DataError if images of this side, None if it is not known, are too small for a model.
-
-    A model that cannot be built for all sides, or not be trained on a single image of some, says so
-    in its file: `SMALLEST = 32`.
-    """
-    smallest = syntax.constant(get(find("models"), "model", model).source(), "SMALLEST") or 1
-    if side is not None and side < smallest:
-        raise DataError(
-            f"Images of {side}x{side} are too small for the model {model}, which takes"
-            f" {smallest}x{smallest} and larger.",
-            "Name another model.",
-        )
+def source(spec: DataSpec, root: Path, more: Iterable[Own] = ()) -> Source:
+    """Make the source of a benchmark's data, looking below `root`; more: the user's plugins."""
+    made = source_class(get(find("datasets", more), "dataset", spec.name))(root, spec.path)
+    made.fit = spec.fit
+    return made
 
 
 def source_class(plugin: Plugin) -> type[Source]:

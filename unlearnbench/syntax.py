@@ -23,6 +23,55 @@ def constant(text: str, name: str) -> Any:
     return None
 
 
+KINDS = {
+    "Method": "methods",
+    "ModelAudit": "model_audits",
+    "Source": "datasets",
+    "TorchvisionSource": "datasets",
+    "FolderSource": "datasets",
+    "OfModel": "metrics",
+    "OfScores": "metrics",
+    "ToRetrain": "metrics",
+    "OfModels": "metrics",
+    "OfRuns": "metrics",
+    "OfRecord": "metrics",
+    "Attack": "attacks",
+}
+"""What a plugin is that has a class with this base, or a line such as `mine = Attack(...)`."""
+
+
+@lru_cache(maxsize=1024)
+def kind_of(text: str) -> str | None:
+    """Return which kind of plugin a text is of, such as "methods"; None if its own lines tell not.
+
+    A class with a base of ours tells it, then an entry, then a function `build` of a model.
+    """
+    tree = ast.parse(text)
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    bases = [base for node in classes for base in node.bases]
+    values = [n.value for n in tree.body if isinstance(n, (ast.Assign, ast.AnnAssign)) and n.value]
+    names = [_name_of(base) for base in bases]
+    names += [_name_of(one.func) for value in values for one in _calls(value)]
+    if known := [KINDS[name] for name in names if name in KINDS]:
+        return known[0]
+    builds = any(isinstance(n, ast.FunctionDef) and n.name == "build" for n in tree.body)
+    return "models" if builds else None
+
+
+def _name_of(node: ast.expr) -> str:
+    """Return the last part of a name such as `ub.Method`; of `type(ub.method("rl"))` that base."""
+    match node:
+        case ast.Call(func=ast.Name("type"), args=[asked]) if method_asked(asked):
+            return "Method"
+    return ast.unparse(node).rpartition(".")[2]
+
+
+def _calls(value: ast.expr) -> list[ast.Call]:
+    """Return the calls that a value is, or a list of."""
+    several = value.elts if isinstance(value, (ast.List, ast.Tuple)) else [value]
+    return [one for one in several if isinstance(one, ast.Call)]
+
+
 def method_asked(node: ast.AST) -> str | None:
     """Return the name in a call such as `ub.method("rl", lr=0.1)`, None for anything else."""
     match node:

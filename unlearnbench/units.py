@@ -3,6 +3,7 @@
 from unlearnbench.errors import UserError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+SIZES = {"KB": 2**10, "MB": 2**20, "GB": 2**30}
 
 
 def read_duration(text: str) -> float:
@@ -15,6 +16,18 @@ def read_duration(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise UserError(f"Cannot read the time '{text}'.", "Write it as 90s, 30m, 2h or 1d.")
     return seconds
+
+
+def read_size(text: str) -> int:
+    """Read a size such as 50MB, 1.5GB or 800kB, in bytes. Raises UserError."""
+    number, unit = text[:-2], SIZES.get(text[-2:].upper(), 0)
+    try:
+        count = float(number) * unit
+    except ValueError:
+        count = 0.0
+    if not 1 <= count < float("inf"):
+        raise UserError(f"Cannot read the size '{text}'.", "Write it as 800kB, 50MB or 2GB.")
+    return int(count)
 
 
 def duration(seconds: float) -> str:

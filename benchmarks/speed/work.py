@@ -10,7 +10,7 @@ from torch import nn
 
 from unlearnbench import registry
 from unlearnbench.data.prepare import Data
-from unlearnbench.execution.execute import load_data, resident
+from unlearnbench.execution.pool import load_data, pooled
 from unlearnbench.planning import reading
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit import Examples
@@ -43,7 +43,7 @@ def load(name: str, root: Path, **data: object) -> Work:
     source = registry.source(asked.data, root)
     source.fetch()
     loaded = load_data(asked.data, root)
-    pool = resident(asked.data, root, asked.recipe, torch.device("cpu"))
+    pool = pooled(asked.data, root, (), asked.recipe, torch.device("cpu"), "resident")
     count, _, side, _ = loaded.train[0].shape
     train = pool.select(torch.arange(count))
     title = f"{name} {side}x{side}, {count:,} images, {asked.model}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -10,8 +10,13 @@ from typing import Any, Self
 import tomli_w
 
 from unlearnbench import registry
+from unlearnbench.audits.attacks import SHOWN
 from unlearnbench.authoring import Method
+from unlearnbench.data import lists
+from unlearnbench.data.lists import Entries
+from unlearnbench.entries import enter
 from unlearnbench.errors import UserError
+from unlearnbench.execution import Feeding, GivenFile
 from unlearnbench.planning import reading, rows
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned, expand, require_parts
@@ -53,9 +58,17 @@ class Setup:
             reading.repeat(changed, seeds)
         return type(self)(changed)
 
+    def forgetting(self, file: str | Path | None) -> Self:
+        """Return a copy whose forget set is what a file names; None leaves it as it is."""
+        return self if file is None else self.set("forget.list", str(file))
+
     @property
     def benchmark(self) -> Benchmark:
-        """The benchmark, checked. Raises UserError naming the key that is wrong."""
+        """The benchmark, checked, which may name metrics and attacks of its plugins.
+
+        Raises UserError naming the key that is wrong.
+        """
+        enter(self.raw.get("plugins", ()))
         return reading.validate(self.raw)
 
     @property
@@ -79,11 +92,16 @@ def benchmark(source: str | Path | Mapping[str, Any], *, seeds: int | None = Non
 
 @dataclass(frozen=True)
 class Asked:
-    """Hold which rows are wanted, the methods there are, and the benchmark with their settings."""
+    """Hold which rows are wanted, the methods there are, and the benchmark with their settings.
+
+    raw: names the files of the user's plugins, of all kinds; plugins: methods alone; lists: what
+    the forget list names, by its digest, nothing where there is none.
+    """
 
     raw: dict[str, Any]
     plugins: dict[str, Plugin]
     labels: list[str] | None
+    lists: Mapping[str, Entries]
 
 
 @dataclass(frozen=True)
@@ -94,7 +112,9 @@ class Request:
     devices: "auto", or names separated by commas; jobs_per_device: None on the CPU for one a core,
     on a GPU for what fits; timeout: seconds that a run may take; budget: seconds for as many whole
     repetitions as fit; address: of a Dask scheduler, None for this machine; keep_weights: of
-    unlearned models too.
+    unlearned models too; given: files of models made elsewhere, by their digest; images: resident
+    on the device, streamed to it from host memory or a file, or as memory allows, which changes no
+    result.
     """
 
     setup: Setup
@@ -112,6 +132,8 @@ class Request:
     address: str | None = None
     profile: bool = False
     keep_weights: bool = False
+    given: Mapping[str, GivenFile] = field(default_factory=dict)
+    images: Feeding = "auto"
 
     @cached_property
     def placement(self) -> Placement:
@@ -128,14 +150,26 @@ class Request:
         every = list(dict.fromkeys(file.resolve() for file in files))
         plugins = registry.find("methods", [*every, *(one for one in own if one.pickled)])
         for file in every:
-            registry.method_class(plugins[file.stem])  # the user named it: must import here and now
+            registry.require(Plugin.of(file))
         raw["plugins"] = [str(file) for file in every]
+        if attacks := enter(every):  # an attack that is named is made
+            raw["attacks"] = list(dict.fromkeys([*raw.get("attacks", SHOWN), *attacks]))
         for label, (name, _, settings) in items.items():
             if label != name or settings:
                 table = raw.setdefault("methods", {}).setdefault(label, {})
                 table |= {"method": name} | settings
         reading.change(raw, self.assignments, plugins)
-        return Asked(raw, plugins, None if self.methods is None else list(items))
+        labels = None if self.methods is None else list(items)
+        return Asked(raw, plugins, labels, _read_list(raw.get("forget")))
+
+
+def _read_list(forget: object) -> dict[str, Entries]:
+    """Read the list of a forget set, if it has one, and note its digest there."""
+    if not (isinstance(forget, dict) and isinstance(forget.get("list"), str)):
+        return {}
+    entries = lists.read_list(Path(forget["list"]))
+    forget["listed"] = lists.digest(entries)
+    return {forget["listed"]: entries}
 
 
 def _items(methods: Methods | None) -> dict[str, Item]:

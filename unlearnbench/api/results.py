@@ -7,20 +7,25 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 from unlearnbench import registry
+from unlearnbench.api.samples import FILE
 from unlearnbench.authoring import Method
+from unlearnbench.entries import enter
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.findings import Condition as Judged
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.frames import RUN
+from unlearnbench.evaluation.training import training
+from unlearnbench.files import write_text
 from unlearnbench.metrics.curves import abscissa
 from unlearnbench.outline import known_by
 from unlearnbench.planning.expansion import Planned, expand
+from unlearnbench.registry import Own
 from unlearnbench.reporting.summary import warnings
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.table import Table
@@ -130,6 +135,47 @@ class Results:
         frame = pd.DataFrame(frames).explode(["x", "value"], ignore_index=True)
         return frame.astype({"x": float, "value": float})
 
+    @property
+    def samples(self) -> pd.DataFrame:
+        """One row a sample: position in all files, part, number in the data set, file, label.
+
+        Empty where none was noted: only benchmarks with a list, or with named files, have it.
+        """
+        path = self.folder / FILE
+        return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+
+    @cached_property
+    def training(self) -> pd.DataFrame:
+        """One row a run and epoch: loss, and accuracies if the benchmark asked for `curves`.
+
+        Of every run in the folder: originals, reference models and retrains too. Raises UserError
+        where there are only findings, without the runs.
+        """
+        store = Store(self.folder)
+        if not store.runs():
+            raise UserError(
+                f"Of '{self.name}' there are findings alone: its runs have the training curves.",
+                f"Make them: unlearnbench run {self.findings.benchmark.name}.",
+            )
+        return training(store, dict(zip(self.runs["run"], self.runs["label"], strict=True)))
+
+    def write_training(self, form: Literal["csv", "tensorboard"], folder: str | Path) -> Path:
+        """Write the training curves below a report's folder; return the file or the folder.
+
+        csv: tables/training.csv; tensorboard: tensorboard/, a folder a run, for which TensorBoard
+        must be installed. Raises UserError where it is not, or there are no runs.
+        """
+        from unlearnbench.reporting import escape
+        from unlearnbench.reporting.tensorboard import write_events
+
+        if form == "tensorboard":
+            path = Path(folder, "tensorboard")
+            write_events(self.training, path)
+        else:
+            path = Path(folder, "tables", "training.csv")
+            write_text(path, escape.csv_text(self.training))
+        return path
+
     @cached_property
     def conditions(self) -> list[Condition]:
         """The conditions that have runs: access x fraction x request."""
@@ -186,7 +232,7 @@ class Results:
         there are several. Weights of unlearned models are kept with `keep_weights=True`. Raises
         UserError where there is no such run, or its weights were not kept.
         """
-        from unlearnbench.execution.execute import stored_model
+        from unlearnbench.execution.kept import stored_model
 
         runs = self.condition(access=access, fraction=fraction, request=request).every_run
         own = runs[runs["label"] == label]
@@ -202,7 +248,7 @@ class Results:
                 f"The weights of {label}, seed {seed}, were not kept.",
                 "Run it again with keep_weights=True (--keep-weights).",
             )
-        return stored_model(store, ids[0], Path(data))
+        return stored_model(store, ids[0], Path(data), self.findings.benchmark.plugins)
 
     def _repr_html_(self) -> str:
         """Show the main table of each condition in a notebook."""
@@ -214,7 +260,8 @@ def load(
 ) -> Results:
     """Read a results folder: its runs, or the findings where it holds those alone.
 
-    methods, plugins: classes and files of those not shipped. Raises UserError if there is nothing.
+    methods, plugins: classes and files of what is not shipped. Raises UserError if there is
+    nothing.
     """
     path = Path(folder)
     store = Store(path)
@@ -238,14 +285,25 @@ def whole(results: Results) -> Results:
     return results
 
 
-def planned_of(store: Store, added: Iterable[Path | type[Method]] = ()) -> Planned | None:
-    """Expand the benchmark of a store's tables, with methods added; None if there is none.
+def planned_of(store: Store, added: Iterable[Own] = ()) -> Planned | None:
+    """Expand the benchmark of a store's tables; None if there is none.
 
-    Of methods that are neither shipped nor installed nor added, it is enough what the store knows:
-    no file that it names is loaded.
+    added: the user's plugins, of which metrics and attacks are entered. Of methods that are neither
+    shipped nor installed nor added, it is enough what the store knows: no file that it names is
+    loaded.
     """
-    benchmark = asked.in_view(store)
-    return None if benchmark is None else stored_plan(benchmark, store, methods_of(store, added))
+    own = list(added)
+    enter(own)
+    try:
+        benchmark = asked.in_view(store)
+        if benchmark is None:
+            return None
+        files = [str(one) for one in own if isinstance(one, (str, Path))]
+        benchmark = benchmark.model_copy(update={"plugins": files})
+        return stored_plan(benchmark, store, methods_of(store, own))
+    except UserError as error:
+        hint = "If it is in a file of yours, name that with --plugin: no file is loaded because a"
+        raise UserError(f"{store.folder.name}: {error}", f"{hint} folder names it.") from error
 
 
 def stored_plan(benchmark: Benchmark, store: Store, methods: dict[str, registry.Plugin]) -> Planned:
@@ -265,9 +323,7 @@ def stored_plan(benchmark: Benchmark, store: Store, methods: dict[str, registry.
     return planned
 
 
-def methods_of(
-    store: Store, added: Iterable[Path | type[Method]] = ()
-) -> dict[str, registry.Plugin]:
+def methods_of(store: Store, added: Iterable[Own] = ()) -> dict[str, registry.Plugin]:
     """Return the methods that a store's runs may have been made with, by name."""
     known = {name: known_by(name, told) for name, told in asked.known_methods(store).items()}
     return known | registry.find("methods", added)

@@ -11,16 +11,17 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from unlearnbench import registry
+from unlearnbench.api import samples
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
 from unlearnbench.api.results import Results, whole
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
-from unlearnbench.execution import Workplace
+from unlearnbench.execution import Feeding, Workplace
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Plan
+from unlearnbench.registry import Plugin
 from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.cluster import open_cluster
 from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
@@ -52,7 +53,7 @@ class Listener:
         return nullcontext()
 
     def ended(self, event: Event) -> None:
-        """Hear that a model was made, has failed, or cannot be made."""
+        """Hear that a model was made, with its training curve, has failed, or cannot be made."""
 
     def told(self, text: str) -> None:
         """Hear a line about anything else."""
@@ -100,6 +101,7 @@ def run(
     *,
     methods: Methods | None = None,
     seeds: int | None = None,
+    forget: str | Path | None = None,
     devices: str = "auto",
     jobs_per_device: int | None = None,
     plugins: Sequence[str | Path] = (),
@@ -111,6 +113,7 @@ def run(
     retry_stale: bool = False,
     keep_weights: bool = False,
     profile: bool = False,
+    images: Feeding = "auto",
     address: str | None = None,
     listener: Listener | None = None,
 ) -> Results:
@@ -118,14 +121,16 @@ def run(
 
     benchmark: a name, a TOML file, or what `ub.benchmark` returns; methods: names, files, classes
     and instances, all that the benchmark has if None, or a mapping from labels of rows to them;
-    seeds: how often everything is repeated; devices, jobs_per_device, timeout, budget, address: as
-    `Request` has them; data, results: folders; listener: hears what happens, None for a bar in a
-    notebook and silence elsewhere. A method that fails is in `results.findings.failures` and harms
-    no other. Raises UserError for what is unknown, wrong or not there, and if no run has finished.
+    seeds: how often everything is repeated; forget: a file that names the samples to be forgotten,
+    by number or file name, in the place of those that the benchmark draws; devices,
+    jobs_per_device, timeout, budget, images, address: as `Request` has them; data, results:
+    folders; listener: hears what happens, None for a bar in a notebook and silence elsewhere. A
+    method that fails is in `results.findings.failures` and harms no other. Raises UserError for
+    what is unknown, wrong or not there, and if no run has finished.
     """
     setup = benchmark if isinstance(benchmark, Setup) else read_benchmark(benchmark)
     request = Request(
-        setup.repeated(seeds),
+        setup.repeated(seeds).forgetting(forget),
         Path(data),
         Path(results),
         methods,
@@ -139,6 +144,7 @@ def run(
         address=address,
         profile=profile,
         keep_weights=keep_weights,
+        images=images,
     )
     if listener is None:
         listener = _NotebookBar() if "ipykernel" in sys.modules else Listener()
@@ -159,13 +165,25 @@ def make(
     for name, copied in housekeeping.adopt(store, planned.plan).items():
         listener.told(f"{copied} models are the same as in {name}: copied from there.")
     outlook = look(request, planned, store, heading)
+    if lacking := [planned.plan.nodes[run].label for run in outlook.state.weightless]:
+        listener.told(
+            f"{count(len(lacking), 'model')} ({', '.join(sorted(set(lacking)))}) came without"
+            " weights, which others begin with: made again. On another machine they may differ in"
+            " the last digits."
+        )
     listener.planned(outlook)
     if outlook.state.open and not request.address:
         request.placement.require()
+    seen = samples.Seen()
+    if outlook.state.open:
+        seen = samples.look_over(request, planned.benchmark, outlook.state.data)
+        for line in seen.odd if not heading else ():  # not anew for every part of a search
+            listener.told(line)
     store.prepare()
     for line in asked.remember(store, planned.benchmark):
         listener.told(line)
     asked.note_methods(store, asked.facts_of(planned.benchmark, planned.plugins))
+    seen.note(store)
     made = not outlook.state.open or _work_off(request, planned, store, outlook, listener)
     return made and not outlook.state.failed
 
@@ -176,6 +194,8 @@ def look(request: Request, planned: Planned, store: Store, heading: str = "") ->
     retry = set(stale_runs(planned, store)) if request.retry_stale else set()
     if request.retry_failed:
         retry |= {run for run in plan.nodes if store.error(run) is not None}
+    if request.keep_weights:
+        retry |= {c.run for c in plan.cells if store.exists(c.run) and store.pruned(c.run)}
     state = progress(plan, store, retry)
     known = estimate.from_store(plan, store)
     placement = None if request.address else request.placement
@@ -192,17 +212,32 @@ def begin(request: Request, listener: Listener, *, dry_run: bool = False) -> tup
     return planned, store
 
 
+def rehearse(request: Request, listener: Listener) -> Outlook:
+    """Say what a request comes to; its data are looked over if they are there."""
+    planned, store = begin(request, listener, dry_run=True)
+    outlook = look(request, planned, store)
+    listener.planned(outlook)
+    if outlook.state.open:
+        asked = planned.benchmark
+        for line in samples.look_over(request, asked, outlook.state.data, dry_run=True).odd:
+            listener.told(line)
+    return outlook
+
+
 def _work_off(
     request: Request, planned: Planned, store: Store, outlook: Outlook, listener: Listener
 ) -> bool:
     """Make the open nodes; say whether all could be made."""
-    address, placement, here = request.address, request.placement, registry.shipped("methods")
-    registry.source(planned.benchmark.data, request.data).fetch()  # before any worker starts
+    address, placement, asked = request.address, request.placement, planned.benchmark
     opened = open_cluster(address) if address else open_workers(placement.devices, placement.jobs)
     # Workers find those that are shipped or installed by themselves.
-    every = planned.plugins.values()
-    added = tuple(one for one in every if one.entry is None and one.path.parent != here)
-    workplace, failed = Workplace(request.data.resolve(), added, request.profile), 0
+    classes = [plugin for plugin in planned.plugins.values() if plugin.pickled]
+    added = (*map(Plugin.of, asked.plugins), *classes)
+    root, failed = request.data.resolve(), 0
+    lists, given = request.asked.lists, request.given
+    workplace = Workplace(
+        root, added, request.profile, lists=lists, given=given, images=request.images
+    )
     with opened as workers:
         scheduler = Scheduler(
             planned.plan,
@@ -244,6 +279,7 @@ def within_budget(
         listener.told("Nothing is known of the time yet: run it, and the first model tells.")
         return prepare(request)
     if not known.rates:
+        samples.look_over(request, first.benchmark)
         store.prepare()
         listener.told("Making the first model, to learn how long they take.")
         alone = Progress([], [], [next(iter(first.plan.nodes))])

@@ -27,7 +27,7 @@ def tune(
     many each is tried; blind: without retrained models. Raises UserError where there is nothing to
     tune, or tuning would see what is reported.
     """
-    listed = reading.validate(request.setup.raw).methods
+    listed = request.setup.benchmark.methods
     raw = _changed(request, listed)
     tried_on = list(range(trials.FIRST_SEED, trials.FIRST_SEED + seeds))
     benchmark, plugins = reading.validate(raw), request.asked.plugins

@@ -115,7 +115,8 @@ class Attack:
     """Describe an attack: title, what it does in a line, and what it needs.
 
     references: whether that is reference models; signal: what it reads of a model, and of them;
-    of_class: whether it is a forgotten class, with whose non-members alone it compares, and logits.
+    of_class: whether it is a forgotten class, with whose non-members alone it compares, and logits;
+    online: whether it needs half of the references to be trained on each sample.
     """
 
     title: str
@@ -124,6 +125,7 @@ class Attack:
     references: bool = True
     signal: str = "margin"
     of_class: bool = False
+    online: bool = False
 
     def possible(self, view: View, references: ReferenceModels | None) -> bool:
         """Say whether there is all that it needs: old runs have not stored every signal."""
@@ -134,6 +136,8 @@ class Attack:
         ):
             return False
         if self.references and getattr(references, self.signal, None) is None:
+            return False
+        if self.online and not (references and references.halves):
             return False
         return self.signal in view.signals
 
@@ -147,7 +151,10 @@ _AS_AMUN = "SM-Taylor, T = 2, m = 0.6, n = 4, gamma = 2, all other samples as po
 
 ATTACKS: dict[str, Attack] = {
     "rmia": Attack(
-        "RMIA", "likelihood ratio against references, online", lambda v, r: v.confidence / r.online
+        "RMIA",
+        "likelihood ratio against references, online",
+        lambda v, r: v.confidence / r.online,
+        online=True,
     ),
     PAPER: Attack(
         "RMIA, AMUN's",
@@ -156,6 +163,7 @@ ATTACKS: dict[str, Attack] = {
         " 0, not a member",
         partial(_sm_taylor, "sm_taylor_exact"),
         signal="sm_taylor_exact",
+        online=True,
     ),
     "rmia-clamped": Attack(
         "RMIA, AMUN's, clamped",
@@ -163,6 +171,7 @@ ATTACKS: dict[str, Attack] = {
         " at 1e-6 or more",
         partial(_sm_taylor, "sm_taylor"),
         signal="sm_taylor",
+        online=True,
     ),
     "rmia-offline": Attack(
         "RMIA offline",
@@ -173,11 +182,12 @@ ATTACKS: dict[str, Attack] = {
         "LiRA",
         "Gaussians of the margin with and without the sample",
         lambda v, r: lira.online(v.margin, r.gaussians),
+        online=True,
     ),
     "lira-offline": Attack(
         "LiRA offline",
         "how far above its distribution without the sample",
-        lambda v, r: lira.offline(v.margin, r.gaussians.outside),
+        lambda v, r: lira.offline(v.margin, r.without),
     ),
     "lira-offline-code": Attack(
         "LiRA offline, code",
@@ -206,6 +216,29 @@ HEADLINES = [name for name in ATTACKS if name not in ("svc", "class")]
 """Those that score all samples of any benchmark, as FR and RT AUC need; the SVC learns of some."""
 SHOWN = [name for name in ATTACKS if name != "rmia-clamped"]
 """The attacks of a benchmark that names none."""
+
+
+OFFLINE, ALONE = "rmia-offline", "loss"
+"""The headline attack where references are not of halves, and where there are none."""
+
+
+def usable(raw: Mapping[str, Any], *, references: bool, online: bool) -> dict[str, Any]:
+    """Return the headline attack and the attacks of a benchmark, those that are not possible out.
+
+    references: whether there are any; online: whether each sample is in half of them.
+    """
+    possible = [
+        name
+        for name, attack in ATTACKS.items()
+        if (references or not attack.references) and (online or not attack.online)
+    ]
+    headline = raw.get("headline", HEADLINE)
+    instead = OFFLINE if references else ALONE
+    shown = [name for name in raw.get("attacks", SHOWN) if name in possible]
+    return {
+        "headline": headline if headline in possible else instead,
+        "attacks": shown or [instead],
+    }
 
 
 def score(name: str, view: View, references: ReferenceModels | None) -> Floats:

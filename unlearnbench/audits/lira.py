@@ -36,10 +36,11 @@ def fit(margin: Floats, member: Bools) -> Gaussians:
     The pooled variance is the mean squared residual within samples, so that differences between
     samples do not widen it (LiRA's code takes the standard deviation of everything).
     """
-    return Gaussians(_normal(margin, member), _normal(margin, ~member))
+    return Gaussians(normal(margin, member), normal(margin, ~member))
 
 
-def _normal(margin: Floats, chosen: Bools) -> Normal:
+def normal(margin: Floats, chosen: Bools) -> Normal:
+    """Fit each sample's margin over the models chosen for it; margin, chosen: [k, n]."""
     count = chosen.sum(0)
     mean = np.where(chosen, margin, 0).sum(0) / count
     squares = np.where(chosen, (margin - mean) ** 2, 0).sum(0)

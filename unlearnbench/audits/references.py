@@ -29,13 +29,18 @@ def reference_counts(references: int) -> list[int]:
     return sorted({2**power for power in range(1, references.bit_length())} | {references})
 
 
+def halves(member: Bools) -> bool:
+    """Say whether every sample is in exactly half of the models; member: bool [k, n]."""
+    return bool((2 * member.sum(0) == len(member)).all())
+
+
 @dataclass(frozen=True)
 class ReferenceModels:
     """Hold what k reference models say of n samples.
 
     margin, sm_taylor, sm_taylor_exact: float64 [k, n]; member: bool [k, n], who was trained on
-    what. Every sample must be in exactly half of the models. References stored before
-    sm_taylor_exact was read have none.
+    what. Every sample is in exactly half of the models, but of those made elsewhere, see `halves`.
+    References stored before sm_taylor_exact was read have none.
     """
 
     margin: Floats
@@ -53,6 +58,11 @@ class ReferenceModels:
             if all(name in signals for signals in references)
         }
         return cls(member=member, **values)
+
+    @cached_property
+    def halves(self) -> bool:
+        """Whether every sample is in exactly half of the models, as online attacks need it."""
+        return halves(self.member)
 
     @cached_property
     def confidence(self) -> Floats:
@@ -98,7 +108,7 @@ class ReferenceModels:
         0, 0.1, ... 1 wins, the smaller value at a tie. The model under attack is never looked at.
         """
         models = np.arange(len(self.member))
-        if len(models) <= ATTACKED:
+        if len(models) <= ATTACKED or not self.halves:
             return DEFAULT_A
         grid = np.linspace(0, 1, 11)
         found = np.zeros(len(grid))
@@ -119,6 +129,11 @@ class ReferenceModels:
     def gaussians(self) -> lira.Gaussians:
         """LiRA's Gaussians of the margin with and without each sample."""
         return lira.fit(self.margin, self.member)
+
+    @cached_property
+    def without(self) -> lira.Normal:
+        """LiRA's Gaussians of the margin without each sample, alone."""
+        return lira.normal(self.margin, ~self.member)
 
     @cached_property
     def code(self) -> lira.Normal:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from unlearnbench.cli import catalogue, doctor, report, results, run, tune
+from unlearnbench.cli import apply, audit, catalogue, doctor, report, results, run, tune
 from unlearnbench.errors import UserError
 from unlearnbench.files import no_room
 
@@ -22,6 +22,8 @@ for command in (
     run.run,
     tune.tune,
     report.report,
+    audit.audit,
+    apply.apply,
     catalogue.methods,
     catalogue.benchmarks,
     catalogue.datasets,

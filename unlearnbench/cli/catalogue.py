@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unlearnbench.cli.options import Plugins
+from unlearnbench.cli.options import Data, Plugins
 from unlearnbench.errors import unknown
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ def benchmarks(name: Name = None) -> None:
     typer.echo("\n\n".join([own.read_text().rstrip(), *below]))
 
 
-def datasets(name: Name = None) -> None:
+def datasets(name: Name = None, plugin: Plugins = None) -> None:
     """List the data sets there are, or explain one."""
     from unlearnbench import registry
 
-    known = registry.find("datasets")
+    known = registry.find("datasets", plugin or [])
     if not name:
         _list({one: found.summary() for one, found in known.items()})
         return
@@ -84,19 +84,28 @@ def datasets(name: Name = None) -> None:
     typer.echo("\n\n".join(told))
 
 
-def models() -> None:
-    """List the models there are."""
+def models(plugin: Plugins = None) -> None:
+    """List the models there are, and the libraries that have more."""
     from unlearnbench import registry
+    from unlearnbench.architectures import LIBRARIES, names_of
 
-    _list({one: found.summary() for one, found in registry.find("models").items()})
+    listed = {one: found.summary() for one, found in registry.find("models", plugin or []).items()}
+    for library, installs in LIBRARIES.items():
+        count = len(names_of(library))
+        there = f"Any of its {count} classifiers, by its name there." if count else ""
+        listed[f"{library}:NAME"] = there or f"(not installed: {installs})"
+    _list(listed)
 
 
-def check(file: Annotated[Path, typer.Argument(help="The file of a method.")]) -> None:
-    """Hold a method to the contract that every method keeps."""
+def check(
+    file: Annotated[Path, typer.Argument(help="The file of a method, a model or a data set.")],
+    data: Data = Path("data"),
+) -> None:
+    """Hold a method, a model or a data set to the contract that all of its kind keep."""
     from unlearnbench.execution.contract import examine
 
     told = set()
-    for rule, problem in examine(file):
+    for rule, problem in examine(file, data):
         typer.echo(f"{'ok    ' if problem is None else 'FAILED'} {rule}")
         if problem is not None:
             typer.echo(f"       {'(as above)' if problem in told else problem}")

@@ -156,7 +156,8 @@ def writable(folder: Path) -> list[Finding]:
 def data_sets(data: Path) -> list[Finding]:
     """Say which of the shipped data sets are below a folder; nothing is downloaded."""
     from unlearnbench import registry
-    from unlearnbench.data.vision import FolderSource, TorchvisionSource
+    from unlearnbench.data.folders import FolderSource
+    from unlearnbench.data.vision import TorchvisionSource
 
     findings = []
     for plugin in [p for p in registry.find("datasets").values() if not p.entry]:

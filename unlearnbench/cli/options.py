@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,7 +22,10 @@ BenchmarkName = Annotated[
 ]
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", help="A file with one more method; may be repeated."),
+    typer.Option(
+        "--plugin",
+        help="A file with one more method, model, data set, metric or attack; may be repeated.",
+    ),
 ]
 Results = Annotated[Path, typer.Option(help="Folder that results are kept in.")]
 Methods = Annotated[
@@ -37,10 +40,31 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting: salun.keep=0.3, recipe.epochs=5; repeatable."),
 ]
+Forget = Annotated[
+    Path | None,
+    typer.Option(help="Forget what this file names, numbers or file names: .txt, .csv or .npy."),
+]
+OwnBenchmark = Annotated[
+    str | None, typer.Option(help="A benchmark, by name or file, that says data, model and recipe.")
+]
+OwnModel = Annotated[str | None, typer.Option(help="What the weights are of, by name.")]
+OwnDataset = Annotated[
+    str | None, typer.Option(help="What it was trained on, by name; folder if absent.")
+]
+OwnPath = Annotated[
+    str | None, typer.Option(help="Folder of the images, below --data (data set folder).")
+]
+OwnName = Annotated[str | None, typer.Option(help="Name of the folders of results and report.")]
 Devices = Annotated[str, typer.Option(help="auto, or names: cpu, cuda:0,cuda:1.")]
 JobsPerDevice = Annotated[
     str,
     typer.Option(help="Runs at once on a device; auto: on the CPU one a core, on a GPU what fits."),
+]
+Images = Annotated[
+    Literal["auto", "resident", "streamed"],
+    typer.Option(
+        help="All on the device, or streamed to it from host memory or a file; auto: by size."
+    ),
 ]
 Reports = Annotated[Path, typer.Option(help="Folder that reports are written to.")]
 Data = Annotated[Path, typer.Option(help="Folder that data sets are found in.")]
@@ -65,6 +89,7 @@ def requested(
     results: Path,
     *,
     seeds: int | None = None,
+    forget: Path | None = None,
     **more: Any,
 ) -> Request:
     """Put together what a command asks for; more: as `Request` has it."""
@@ -72,7 +97,7 @@ def requested(
 
     names = [name.strip() for name in (methods or "").split(",") if name.strip()]
     return request.Request(
-        request.benchmark(benchmark, seeds=seeds),
+        request.benchmark(benchmark, seeds=seeds).forgetting(forget),
         data,
         results,
         None if methods is None else names,

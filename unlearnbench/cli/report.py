@@ -2,7 +2,7 @@
 
 import gc
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,9 +20,17 @@ def report(
     compare: Annotated[
         bool, typer.Option("--compare", help="Put results folders side by side, by path or name.")
     ] = False,
+    board: Annotated[
+        Path | None,
+        typer.Option(help="Make a leaderboard of the packs in this folder."),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Write it again while a run goes on.")
     ] = False,
+    training: Annotated[
+        Literal["csv", "tensorboard"] | None,
+        typer.Option(help="Write the training curves of all runs, too."),
+    ] = None,
     plugin: Plugins = None,
     results: Results = Path("results"),
     reports: Reports = Path("reports"),
@@ -37,7 +45,15 @@ def report(
     known = list(dict.fromkeys(Path(name).stem for name in asked))
     if watch and (compare or len(known) > 1):
         raise UserError("--watch takes one benchmark.")
-    if compare:
+    if training and (compare or watch):
+        raise UserError("--training goes with neither --compare nor --watch.")
+    if board and (names or compare or watch or training):
+        raise UserError("--board takes a folder of packs, and nothing beside it.")
+    if board:
+        from unlearnbench.api.board import board as entered
+
+        page = entered(board).report(reports / f"board-{board.resolve().name}")
+    elif compare:
         review = library.compare(*asked, results=results, plugins=plugins)
         folder = "-".join(["compare", *review.names]).replace("/", "-")
         page = review.report(reports / folder)
@@ -46,6 +62,9 @@ def report(
             page = library.watch(known[0], plugins, results, reports, typer.echo)
     else:
         loaded = [library.loaded(name, results, plugins) for name in known]
+        if training is not None:
+            for single in loaded:
+                typer.echo(f"Training: {single.write_training(training, reports / single.name)}")
         pages = [single.report(reports / single.name) for single in loaded]
         page = pages[0]
         if len(loaded) > 1:

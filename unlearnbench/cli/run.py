@@ -36,6 +36,7 @@ def run(
     methods: options.Methods = None,
     seeds: options.Seeds = None,
     set_: options.Changes = None,
+    forget: options.Forget = None,
     devices: options.Devices = "auto",
     jobs_per_device: options.JobsPerDevice = "auto",
     plugin: options.Plugins = None,
@@ -57,6 +58,7 @@ def run(
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Keep the weights of unlearned models too.")
     ] = False,
+    images: options.Images = "auto",
     profile: Annotated[
         bool, typer.Option("--profile", help="Note where the time of each run goes.")
     ] = False,
@@ -77,6 +79,7 @@ def run(
         data,
         results,
         seeds=seeds,
+        forget=forget,
         devices=devices,
         jobs_per_device=options.job_count(jobs_per_device),
         retry_failed=retry_failed,
@@ -85,6 +88,7 @@ def run(
         budget=None if budget is None else read_duration(budget),
         address=_address(backend, address, budget),
         keep_weights=keep_weights,
+        images=images,
         profile=profile,
     )
     with options.stoppable("Stopped. Finished runs are kept; the same command goes on."):
@@ -93,14 +97,12 @@ def run(
 
 def _run(request: Request, *, dry_run: bool = False) -> int:
     """Do what is requested and show its tables, or what it would take; return the exit code."""
-    from unlearnbench.api.session import begin, follow, look
+    from unlearnbench.api.session import follow, rehearse
     from unlearnbench.cli.display import Display
 
     display = Display()
     if dry_run:
-        outlook = look(request, *begin(request, display, dry_run=True))
-        display.planned(outlook)
-        display.graph(outlook)
+        display.graph(rehearse(request, display))
         return options.OK
     results, succeeded = follow(request, display)
     if not results.runs.empty:
@@ -129,6 +131,7 @@ def plan(
     methods: options.Methods = None,
     seeds: options.Seeds = None,
     set_: options.Changes = None,
+    forget: options.Forget = None,
     plugin: options.Plugins = None,
     data: options.Data = Path("data"),
     results: options.Results = Path("results"),
@@ -138,7 +141,9 @@ def plan(
     from unlearnbench.cli.display import Display
     from unlearnbench.scheduling.placement import MOST_ON_A_GPU
 
-    request = options.requested(benchmark, methods, set_, plugin, data, results, seeds=seeds)
+    request = options.requested(
+        benchmark, methods, set_, plugin, data, results, seeds=seeds, forget=forget
+    )
     if not slurm:
         raise typer.Exit(_run(request, dry_run=True))
     outlook = look(request, *begin(request, Display()))
@@ -147,7 +152,8 @@ def plan(
     # Of what is known, time to start and some to spare.
     hours = 24.0 if seconds is None else 1.5 * seconds / 3600 / tasks + 0.25
     minutes = math.ceil(60 * hours)
-    asked = {"methods": methods, "seeds": seeds, "set": set_, "plugin": plugin}
+    asked: dict[str, object] = {"methods": methods, "seeds": seeds, "set": set_, "forget": forget}
+    asked |= {"plugin": plugin}
     places = {"data": data, "results": results, "devices": "cuda:0"}
     script = SCRIPT.format(
         name=outlook.heading,

@@ -2,22 +2,55 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from unlearnbench.data.copies import count_copies
+from unlearnbench.data.faults import refuse
+from unlearnbench.data.fitting import Fit
+from unlearnbench.data.fitting import Images as Images
 from unlearnbench.errors import DataError
 from unlearnbench.recipe import Strict
 
-Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Labelled = tuple[Images, Labels]
+BLOCK = 256
+"""Images that are read from a file at a time, where all of them are looked at."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Stand for an array of images, rows `index` of a file that is mapped into memory.
+
+    They are read when they are asked for, as in `images[:8]`, and may be more than memory holds.
+    """
+
+    file: Images
+    index: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.index)
+
+    def __getitem__(self, index: slice | NDArray[np.int64]) -> Images:
+        """Read some of the images."""
+        return np.asarray(self.file[self.index[index]])
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> Images:
+        """Read them all."""
+        return self[:]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape, as an array's."""
+        return len(self), *self.file.shape[1:]
 
 
 @dataclass(frozen=True)
@@ -25,15 +58,23 @@ class Pool:
     """Hold a data set as its source gives it.
 
     images: uint8 [n, C, H, W]; labels: int64 [n]; a source without a test set of its own gives
-    everything as train and an empty test set.
+    everything as train and an empty test set. Images that are a `np.memmap` stay in their file.
+    names: of the samples of train and of test, where they have any: files relative to the folder of
+    the data set, with `/` (`train/cat/001.png`).
     """
 
     train: Labelled
     test: Labelled
+    names: tuple[list[str], list[str]] | None = None
 
 
 class Source(ABC):
     """Stand for one data set; a subclass lives in a file named as the data set."""
+
+    fit: Fit = Fit()
+    """What the benchmark wants done to images."""
+    fits: ClassVar[bool] = False
+    """Whether `load` resizes and cuts images by itself, as where their sizes differ."""
 
     def __init__(self, root: Path, path: str | None = None) -> None:
         """Look below `root`, the folder given as --data; `path` is for sources that need one."""
@@ -46,6 +87,21 @@ class Source(ABC):
         Runs once, before any worker starts. Raises DataError saying where to put what.
         """
 
+    def there(self) -> bool:
+        """Say whether all can be read without `fetch`, as a dry run does, which downloads nothing.
+
+        What cannot be fetched but must be there is looked at all the same: its lack is a fault.
+        """
+        return type(self).fetch is Source.fetch
+
+    def check(self) -> list[str]:
+        """Look for faults before anything is made of the data; return what else to tell, in lines.
+
+        Runs once, after `fetch`. Raises DataError naming all faults. A source whose `load` finds
+        them needs none of its own.
+        """
+        return []
+
     @abstractmethod
     def load(self) -> Pool:
         """Read everything."""
@@ -54,7 +110,7 @@ class Source(ABC):
 class DataSpec(Strict):
     """Say which data set a benchmark uses, and how much of it."""
 
-    later: ClassVar[dict[str, Any]] = {"superclasses": None}
+    later: ClassVar[dict[str, Any]] = {"superclasses": None, "resize": None, "crop": None}
 
     name: str = Field(description="a data set of `unlearnbench datasets`")
     path: str | None = Field(
@@ -78,6 +134,17 @@ class DataSpec(Strict):
     superclasses: tuple[tuple[int, ...], ...] | None = Field(
         default=None, description="classes that are merged into one label each, in this order"
     )
+    resize: int | None = Field(
+        default=None,
+        ge=1,
+        description="resize images to this many pixels of their shorter side, and cut a square from"
+        " the centre",
+    )
+    crop: int | None = Field(
+        default=None,
+        ge=1,
+        description="side of the square that is cut from the centre, if not `resize`",
+    )
     size: int | None = Field(
         default=None, ge=1, description="shrink images to this side by averaging"
     )
@@ -85,6 +152,17 @@ class DataSpec(Strict):
     evaluate: Literal["test", "validation"] = Field(
         default="test", description="which samples play the test set: 'validation' when tuning"
     )
+
+    @model_validator(mode="after")
+    def _cuts_what_is_there(self) -> Self:
+        if self.resize and self.crop and self.crop > self.resize:
+            raise ValueError(f"crop = {self.crop} is larger than resize = {self.resize}")
+        return self
+
+    @property
+    def fit(self) -> Fit:
+        """What is done to its images."""
+        return Fit(self.resize, self.crop, self.size)
 
 
 @dataclass(frozen=True)
@@ -104,6 +182,23 @@ class Data:
     """16 hex digits that change when any pixel or label does."""
     subclasses: Labels
     """Labels of the pool before any were merged."""
+    ids: Labels
+    """Which sample of its part of the source, train or test, each of the pool is, from 0."""
+    of_test: NDArray[np.bool_]
+    """Whether that part is the source's test set, of each of the pool."""
+    names: list[str] | None
+    """Names of the pool as its source gives them; None if it gives none."""
+    copies: dict[str, int]
+    """How many images equal another one, as `count_copies` says."""
+
+    def require(self, digest: str | None, name: str) -> None:
+        """Raise DataError unless this is the data set `name` with that digest; None: whatever."""
+        if digest not in (None, self.digest):
+            raise DataError(
+                f"Data set '{name}' is not what earlier runs of this benchmark were made of: other"
+                " images or labels.",
+                "Put those back, or keep new results apart: --results DIR.",
+            )
 
     @property
     def images(self) -> Images:
@@ -119,7 +214,7 @@ class Data:
 def draw_samples(source: Source, spec: DataSpec) -> Data:
     """Draw a benchmark's samples from a source. Raises DataError if there are too few."""
     pool = source.load()
-    _check(pool, spec.name)
+    _check(pool, spec.name, Fit(size=spec.size) if source.fits else spec.fit)
     draw = np.random.default_rng(spec.seed)
     order = draw.permutation(len(pool.train[1]))
     n_train = spec.train or len(order) - spec.validation - spec.held_out
@@ -138,9 +233,12 @@ def draw_samples(source: Source, spec: DataSpec) -> Data:
     test = test[:n_test]
     if spec.evaluate == "validation":
         test_from, test = pool.train, validation
-    drawn = (pool.train, train), (test_from, test), (pool.train, held_out), (pool.train, validation)
     # In the order of the source: with all samples asked for, index i is the source's sample i.
-    parts = [_take(part, np.sort(index), spec.size) for part, index in drawn]
+    indices = [np.sort(index) for index in (train, test, held_out, validation)]
+    drawn = zip((pool.train, test_from, pool.train, pool.train), indices, strict=True)
+    parts = [_take(part, index, spec.fit, fitted=source.fits) for part, index in drawn]
+    ids, of_test = np.concatenate(indices[:3]), np.zeros(sum(map(len, indices[:3])), dtype=np.bool_)
+    of_test[len(train) :][: len(test)] = test_from is pool.test
     subclasses = np.concatenate([labels for _, labels in parts[:3]])
     classes = int(max(labels.max(initial=0) for _, labels in (pool.train, pool.test))) + 1
     if spec.superclasses:
@@ -149,22 +247,67 @@ def draw_samples(source: Source, spec: DataSpec) -> Data:
         classes = len(spec.superclasses)
     digest = hashlib.sha256()
     for images, labels in parts if spec.evaluate == "test" else parts[:3]:  # each sample once
-        digest.update(images.tobytes())
+        for start in range(0, len(images), BLOCK):
+            digest.update(images[start : start + BLOCK].tobytes())
         digest.update(labels.tobytes())
     kept, tested, apart, validated = parts
-    return Data(kept, tested, apart, validated, classes, digest.hexdigest()[:16], subclasses)
+    return Data(
+        kept,
+        tested,
+        apart,
+        validated,
+        classes,
+        digest.hexdigest()[:16],
+        subclasses,
+        ids,
+        of_test,
+        _named(pool, ids, of_test),
+        count_copies(kept, [tested, apart]),
+    )
 
 
-def _check(pool: Pool, name: str) -> None:
-    """Raise DataError unless a source gives what it must."""
+def _check(pool: Pool, name: str, fit: Fit) -> None:
+    """Raise DataError, with all that is wrong, unless a source gives what it must."""
+    faults: list[str] = []
     for part, (images, labels) in (("train", pool.train), ("test", pool.test)):
         fine = images.dtype == np.uint8 and images.ndim == 4 and labels.ndim == 1
         if not (fine and len(images) == len(labels) and np.issubdtype(labels.dtype, np.integer)):
-            raise DataError(
-                f"Data set '{name}' gives for {part} images {images.dtype} {list(images.shape)} and"
-                f" labels {labels.dtype} {list(labels.shape)}.",
-                "They must be uint8 [n, channels, height, width], 0 to 255, and whole numbers [n].",
+            faults.append(
+                f"images {images.dtype} {list(images.shape)} and labels {labels.dtype}"
+                f" {list(labels.shape)} for {part}, which must be uint8 [n, channels, height,"
+                " width], 0 to 255, and whole numbers [n]"
             )
+        elif (negative := labels < 0).any():
+            first = int(np.flatnonzero(negative)[0])
+            faults.append(
+                f"labels below 0 in {part}: {negative.sum()}, first {labels[first]} of sample"
+                f" {first}"
+            )
+        if pool.names is not None and len(named := pool.names[part == "test"]) != len(labels):
+            faults.append(
+                f"{len(named)} names for {len(labels)} samples of {part}: it must name each or none"
+            )
+    if not faults:
+        faults += _misfits(pool, fit)
+    refuse(f"Data set '{name}'", faults)
+
+
+def _misfits(pool: Pool, fit: Fit) -> Iterator[str]:
+    """Say what does not go together: shapes, classes of the two parts."""
+    shapes = pool.train[0].shape[1:], pool.test[0].shape[1:]
+    if len(pool.test[1]) and shapes[0] != shapes[1]:
+        yield f"images {list(shapes[0])} for train and {list(shapes[1])} for test"
+    if fault := fit.fault(*shapes[0][1:]):
+        yield fault
+    if unknown := sorted({*pool.test[1].tolist()} - {*pool.train[1].tolist()}):
+        yield f"classes of test that train has no sample of: {', '.join(map(str, unknown))}"
+
+
+def _named(pool: Pool, ids: Labels, of_test: NDArray[np.bool_]) -> list[str] | None:
+    """Return the name of each sample drawn; None if its source gives none."""
+    if pool.names is None:
+        return None
+    return [pool.names[test][i] for i, test in zip(ids.tolist(), of_test.tolist(), strict=True)]
 
 
 def _superclass(groups: Sequence[Sequence[int]], classes: int, name: str) -> Labels:
@@ -180,13 +323,12 @@ def _superclass(groups: Sequence[Sequence[int]], classes: int, name: str) -> Lab
     return merged
 
 
-def _take(part: Labelled, index: NDArray[np.int64], size: int | None) -> Labelled:
+def _take(part: Labelled, index: NDArray[np.int64], fit: Fit, *, fitted: bool) -> Labelled:
+    labels, side = part[1][index].astype(np.int64), part[0].shape[-1]
+    whole = (fitted or not fit.cut) and fit.size in (None, side)
+    if isinstance(part[0], np.memmap) and whole:
+        return cast("Images", Drawn(part[0], index)), labels
     images = part[0][index]
-    side = images.shape[-1]
-    if size and size != side:
-        if side % size:
-            raise DataError(f"Images of side {side} cannot be averaged to side {size}.")
-        block = side // size
-        shape = (*images.shape[:2], size, block, size, block)
-        images = images.reshape(shape).mean(axis=(3, 5)).round().astype(np.uint8)
-    return np.ascontiguousarray(images), part[1][index].astype(np.int64)
+    if not fitted:
+        images = fit.resized(images)
+    return np.ascontiguousarray(fit.averaged(images)), labels

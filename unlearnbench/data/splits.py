@@ -46,7 +46,7 @@ def by_memorisation(images: Images, labels: Labels) -> Index:
     return np.lexsort((ratios, strangers))
 
 
-SplitKind = Literal["random", "class", "subclass", "most-memorised", "least-memorised"]
+SplitKind = Literal["random", "class", "subclass", "most-memorised", "least-memorised", "list"]
 """Of forget sets: how their samples are found."""
 
 
@@ -57,13 +57,13 @@ class Split(Strict):
     `fraction` each; class: `fraction` of one class a request, beginning with class `target`, or
     with the seed modulo the number of classes; subclass: the same of one of the classes that
     `data.superclasses` merges; most-memorised, least-memorised: drawn like random from the twice as
-    many samples that come last or first in `by_memorisation`;
+    many samples that come last or first in `by_memorisation`; list: those that a list names;
     shadow: one of `requests` worlds for U-LiRA, in which training set and forget set are drawn
     from the whole pool; `audited` is the kind of forget set that it stands for. swap: as many test
     samples take the place of the forget set.
     """
 
-    later: ClassVar[dict[str, Any]] = {"audited": "random"}
+    later: ClassVar[dict[str, Any]] = {"audited": "random", "listed": None}
 
     kind: SplitKind | Literal["shadow"] = "random"
     audited: SplitKind = "random"
@@ -73,6 +73,7 @@ class Split(Strict):
     requests: int = Field(default=1, ge=1)
     request: int = Field(default=1, ge=1, description="which of them, from 1")
     swap: bool = False
+    listed: str | None = Field(default=None, description="digest of the list, see `lists`")
 
     @field_serializer("target")
     def _of_classes_only(self, target: int | None) -> int | None:
@@ -99,19 +100,22 @@ def cut(
     *,
     subclasses: Labels | None = None,
     order: Callable[[int], Index] | None = None,
+    listed: Index | None = None,
 ) -> Indices:
     """Draw a forget set from a pool with these labels, its first `train` being the training set.
 
     subclasses: what the labels of the pool were before they were merged; order: returns that many
-    samples, the first of the pool, from the least to the most memorised. Raises DataError if the
-    set is empty or leaves nothing.
+    samples, the first of the pool, from the least to the most memorised; listed: where the samples
+    of a list are in the pool. Raises DataError if the set is empty or leaves nothing.
     """
     of = labels
     if subclasses is not None and "subclass" in (split.kind, split.audited):
         of = subclasses
     if split.kind == "shadow":
         return _shadow(split, of, train, order)
-    if split.kind in ("class", "subclass"):
+    if split.kind == "list":
+        parts = [np.empty(0, dtype=np.int64) if listed is None else listed]
+    elif split.kind in ("class", "subclass"):
         wanted = np.arange(split.requests) + _first_class(split, of)
         if split.target is None:
             wanted %= int(of.max()) + 1

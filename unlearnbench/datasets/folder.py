@@ -1,7 +1,7 @@
 """Any folder of image files."""
 
-from unlearnbench.data.vision import FolderSource
+from unlearnbench.data.folders import FolderSource
 
 
 class Folder(FolderSource):
-    """Your own images: train/<class>/* and test/<class>/* below --data, all of one size."""
+    """Your own images: train/<class>/* and test/<class>/* below --data."""

@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from unlearnbench.data import Images, Labels
-from unlearnbench.data.vision import FolderSource, stack
+from unlearnbench.data.folders import FolderSource, Listing
+from unlearnbench.errors import DataError
 
 SIDE = 64
 
@@ -22,13 +19,19 @@ class TinyImageNet(FolderSource):
         """Where the archive unpacks to."""
         return self.root / (self.path or "tiny-imagenet-200")
 
-    def decode(self, part: str) -> tuple[Images, Labels]:
-        """Decode train/ by folders, val/ by its list of annotations."""
+    def there(self) -> bool:
+        """Say whether it is unpacked."""
+        return self.folder.is_dir()
+
+    def list_part(self, part: str) -> Listing:
+        """List train/ by folders, val/ by its list of annotations."""
         if part == "train":
-            return super().decode(part)
-        classes = sorted(folder.name for folder in (self.folder / "train").iterdir())
-        lines = (self.folder / "val" / "val_annotations.txt").read_text().splitlines()
-        names, labels = zip(*(line.split("\t")[:2] for line in lines), strict=True)
-        paths = [self.folder / "val" / "images" / name for name in names]
-        images = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
-        return stack(images, self.folder / part), np.array([classes.index(c) for c in labels])
+            return super().list_part(part)
+        file = self.folder / "val" / "val_annotations.txt"
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise DataError(f"Cannot read {file}: {error.strerror}.", self.layout) from error
+        named = [line.split("\t")[:2] for line in lines if "\t" in line]
+        names, classes = [f"val/images/{name}" for name, _ in named], [of for _, of in named]
+        return Listing(names, classes, sorted({*classes}))

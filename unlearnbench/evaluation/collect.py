@@ -1,6 +1,5 @@
 """Gather what the store holds of a benchmark into data frames."""
 
-import inspect
 import json
 from collections import Counter
 from contextlib import suppress
@@ -12,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from unlearnbench import audits, evaluation, metrics, verdicts
-from unlearnbench.audits.attacks import attack_title
+from unlearnbench.audits.attacks import ATTACKS, attack_title
+from unlearnbench.entries import version
 from unlearnbench.evaluation.findings import FRAMES, Findings
 from unlearnbench.evaluation.frames import flat, frame, listed, run_columns
 from unlearnbench.evaluation.judge import judge_all
@@ -40,15 +40,15 @@ def collect(planned: Planned, store: Store) -> Findings:
     Kept in a file until anything it depends on changes: a run, a setting, or the code.
     """
     benchmark, plan, plugins = planned.benchmark, planned.plan, planned.plugins
-    measurement = Measurement(plan, store, benchmark.attacks, benchmark.headline)
+    measurement = Measurement(plan, store, benchmark.attacks, benchmark.headline, benchmark.plugins)
     records = {cell.run: store.record(cell.run) for cell in measurement.finished()}
     path = store.folder / "metrics.json"
-    version = _version(benchmark, plan, store)
+    made_of = _version(benchmark, plan, store)
     stored: Any = None
     with suppress(OSError, ValueError):  # what is torn or absent is computed again
         stored = json.loads(path.read_text())
-    if not isinstance(stored, dict) or stored.get("version") != version:
-        text = json.dumps({"version": version} | _measured(benchmark, measurement.run(), records))
+    if not isinstance(stored, dict) or stored.get("version") != made_of:
+        text = json.dumps({"version": made_of} | _measured(benchmark, measurement.run(), records))
         write_text(path, text)
         # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
@@ -123,7 +123,7 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
 
 def _details(record: dict[str, Any]) -> dict[str, Any]:
     """Keep of a record what reports show beside numbers."""
-    names = ("seconds", "source", "environment", "profile")
+    names = ("seconds", "source", "environment", "profile", "copies")
     kept, noted = {name: record[name] for name in names if name in record}, record["trace"]
     if "warnings" in record["notes"]:
         kept["warnings"] = record["notes"]["warnings"]
@@ -171,7 +171,8 @@ def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.Data
         row = run_columns(cell) | {"forget_seed": evaluated.forget_seed}
         row |= {"no_op": evaluated.no_op} | evaluated.values
         row |= {f"auc: {name}": found.part.value for name, found in evaluated.attacks.items()}
-        row |= {cost.name: cost.function(records[cell.run]) for cost in of_type(OfRecord)}
+        costs = {cost.name: cost.function(records[cell.run]) for cost in of_type(OfRecord)}
+        row |= {name: np.nan if value is None else value for name, value in costs.items()}
         for audit, again in measured.audited.items():
             if found := again.get(replace(cell, run="")):
                 row |= {f"{audit}: {name}": found.values.get(name) for name in AGAIN}
@@ -186,15 +187,7 @@ def _version(benchmark: Benchmark, plan: Plan, store: Store) -> str:
     source = [path.read_text() for folder in folders for path in sorted(folder.glob("*.py"))]
     stamps = {run: store.stamp(run) for run in plan.nodes if store.done(run)}
     asked = benchmark.model_dump(mode="json", exclude={"title", "tuning", "published"})
-    return digest([source, [_entered(*entry) for entry in METRICS.items()], stamps, asked])
-
-
-def _entered(name: str, metric: Any) -> list[str]:
-    """Return a metric's name, and the source of its function if that is not of this package."""
-    function = metric.function
-    if function.__module__.startswith("unlearnbench."):
-        return [name]
-    try:
-        return [name, inspect.getsource(function)]
-    except OSError:  # typed at a prompt
-        return [name, repr(function)]
+    entries: dict[str, Any] = {f"attack {name}": one.score for name, one in ATTACKS.items()}
+    entries |= {name: getattr(metric, "function", None) for name, metric in METRICS.items()}
+    entered = [[name, version(function)] for name, function in entries.items()]
+    return digest([source, entered, stamps, asked])

@@ -27,13 +27,6 @@ from unlearnbench.verdicts.pairs import against
 from unlearnbench.verdicts.verdict import Expectation, Verdict
 
 FRAMES = ("runs", "attacks", "pairs", "verdicts", "intervals")
-FORGOTTEN = {
-    "random": "",
-    "class": "of a class ",
-    "subclass": "of a subclass ",
-    "most-memorised": "(of the most memorised) ",
-    "least-memorised": "(of the least memorised) ",
-}
 EXPECTED = {ORIGINAL: Expectation("told"), HELD_OUT: Expectation("alike")}
 """What must come out of rows that every benchmark has; `Findings.controls` has the others."""
 
@@ -163,9 +156,9 @@ class Condition:
     @property
     def heading(self) -> str:
         """Its name for people."""
-        kind = FORGOTTEN[self.benchmark.forget.kind]
-        text = f"{100 * self.fraction:g} % {kind}forgotten, {self.access} access"
-        return text if self.benchmark.forget.requests == 1 else f"{text}, request {self.request}"
+        forget = self.benchmark.forget
+        text = f"{forget.said(self.fraction)}, {self.access} access"
+        return text if forget.requests == 1 else f"{text}, request {self.request}"
 
     @property
     def suffix(self) -> str:
@@ -353,6 +346,8 @@ class Condition:
         That is label, what must come out, and problems; none: it came out.
         """
         outcomes = []
+        if RETRAIN not in self.verdicts():  # by which all of them are measured
+            return []
         for label, expected in (EXPECTED | self.findings.controls).items():
             if main := self.verdicts().get(label):
                 made = {name: self.verdicts(name).get(label) for name in self.attacks}

@@ -61,7 +61,9 @@ def judge_all(
             judged = verdict.judge_rows(found, told)
             void = {v.label: _flags(benchmark, by_row.get((*key, v.label)), v) for v in judged}
             sound = [n for n in found if n in told and n not in no_methods and not void[n]]
-            compared = compare_pairs(trials[attack], RETRAIN, sound, NULLS.get(attack))
+            compared = compare_pairs(
+                trials[attack], RETRAIN, sound, NULLS.get(attack), one_set=rule.one_set
+            )
             far = {label: abs(finding.gap.value) for label, finding in told.items()}
             ranks = places(far, compared, sound)
             power = verdict.has_power(next((v for v in judged if v.label == ORIGINAL), None))
@@ -105,7 +107,9 @@ def _rule(benchmark: Benchmark) -> Rule:
     limits = benchmark.limits
     main = benchmark.headline
     relearning = RELEARNING in benchmark.model_audits
-    return Rule(limits.share, limits.margins, RETRAIN, ORIGINAL, HELD_OUT, main, relearning)
+    one_set = len(set(benchmark.seeds.forget)) == 1 and benchmark.forget.requests == 1
+    names = RETRAIN, ORIGINAL, HELD_OUT, main
+    return Rule(limits.share, limits.margins, *names, relearning, one_set)
 
 
 Attacks = dict[str, dict[str, dict[tuple[int, ...], Attacked]]]

@@ -1,7 +1,7 @@
 """From stored signals to metrics: every finished cell against every attack and every retrain."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, groupby
@@ -90,7 +90,7 @@ def evaluate(
             groups = parts.of_groups(view.samples, scores, str(forget_set))
         others = ATTACKS[attack].others(view)
         found[attack] = attacked(scores, view.samples.forget, others, forget_set)
-        if attack == headline and references is not None:
+        if attack == headline and references is not None and references.halves:
             auc, memorisation = found[attack].part, references.memorisation
             memorised = parts.of_memorised(auc, scores, memorisation)
     known = {name: value for name, value in values.items() if value is not None}
@@ -118,10 +118,12 @@ class Measured:
     same: list[tuple[int, ...]] = field(default_factory=list)
     """Forget seeds that draw the same samples."""
     headline: str = HEADLINE
+    plugins: Sequence[str] = ()
+    """Files of the user's, which audits of models may be in."""
 
     def parts(self) -> Iterator[tuple[Cell, dict[str, Part]]]:
         """Yield what audits bring of each cell, those of models under names of their own."""
-        known = registry.find("model_audits")
+        known = registry.find("model_audits", self.plugins)
         for cell, found in self.cells.items():
             yield cell, {name: part for name, part in found.parts.items() if name != ACCURACY}
         for audit, cells in self.audited.items():
@@ -138,10 +140,16 @@ class Measurement:
     """Read the store and measure. Arrays are read where they are needed and not kept."""
 
     def __init__(
-        self, plan: Plan, store: Store, attacks: list[str], headline: str = HEADLINE
+        self,
+        plan: Plan,
+        store: Store,
+        attacks: list[str],
+        headline: str = HEADLINE,
+        plugins: Sequence[str] = (),
     ) -> None:
-        """Measure what `plan` describes and `store` holds."""
+        """Measure what `plan` describes and `store` holds; plugins: as `Measured` has them."""
         self.plan, self.store, self.attacks, self.headline = plan, store, attacks, headline
+        self.plugins = plugins
         self._samples: dict[tuple[str, int], Samples] = {}
 
     def finished(self, cells: Iterable[Cell] | None = None) -> list[Cell]:
@@ -193,7 +201,7 @@ class Measurement:
     def run(self) -> Measured:
         """Measure everything, on all cores: nearly all of the work lets go of Python's lock."""
         offline_a = self.references.offline_a if self.references else None
-        measured = Measured(offline_a=offline_a, headline=self.headline)
+        measured = Measured(offline_a=offline_a, headline=self.headline, plugins=self.plugins)
         for cell, damage in self._damage.items():
             if damage is not None:
                 measured.broken[cell] = f"{damage} (unlearnbench run makes it again)"

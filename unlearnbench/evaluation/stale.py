@@ -20,7 +20,7 @@ def stale_runs(planned: Planned, store: Store, records: Records | None = None) -
     That is its data set, its model, its method or audit, the toolkit, or a run that it began with.
     """
     known, plan = records or {}, planned.plan
-    now = Now(planned.plugins | registry.find("controls"))
+    now = Now(planned.plugins | registry.find("controls"), planned.benchmark.plugins)
     stale: dict[str, str] = {}
     for run, node in plan.nodes.items():  # needs come before what waits for them
         if not store.done(run):

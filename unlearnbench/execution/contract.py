@@ -1,11 +1,12 @@
-"""The contract that every method keeps, tried on a problem of a few seconds."""
+"""The contract that every method keeps, tried on a problem of a few seconds; `check`."""
 
 import copy
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,9 +16,11 @@ from unlearnbench import registry
 from unlearnbench.authoring import Method, Task
 from unlearnbench.errors import MethodError
 from unlearnbench.execution.execute import build_model, shared_by, verify_model
+from unlearnbench.execution.parts import Rules, of_data_set, of_model
 from unlearnbench.planning.rows import written
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit.examples import Examples
+from unlearnbench.toolkit.stored import as_stored
 from unlearnbench.toolkit.training import train
 
 RECIPE = Recipe(epochs=6, lr=0.05, batch_size=16, crop=1, flip=True)
@@ -118,6 +121,18 @@ class Examination:
         given = self.unlearn(replace(self.task(8), shared=made))
         demand_equal(self.unlearn(self.task(8)), given, "runs with and without shared work")
 
+    def must_stream(self) -> None:
+        """Give the same weights where the retain set is too large for the device."""
+        task = self.task(8)
+        retain = task.require_retain()
+        large = replace(retain, images=cast("Tensor", as_stored(retain.images)))
+        try:
+            streamed = self.unlearn(replace(task, retain=large))
+        except (AttributeError, TypeError) as error:
+            hint = "of a large retain set's images, take `batches` or `shuffled`, or index them"
+            raise MethodError(f"{error}: {hint}") from error
+        demand_equal(self.unlearn(task), streamed, "runs with a small and a large retain set")
+
     def must_equal_twin(self) -> None:
         """Give the same weights as its twin under the same settings, if it names one."""
         name, settings = type(self.method).twin, self.method.model_dump()
@@ -143,7 +158,7 @@ class Examination:
         if not self.method.needs_retain:
             self.unlearn(self.task(8, retain=False))
 
-    def rules(self) -> Iterator[tuple[str, Callable[[], None]]]:
+    def rules(self) -> Rules:
         """Yield each rule, as a docstring says it, with the function that tries it."""
         for name, function in vars(Examination).items():
             if name.startswith("must_"):
@@ -197,18 +212,30 @@ def never_alone(model: nn.Module) -> nn.Module:
     return model
 
 
-def examine(file: Path) -> Iterator[tuple[str, str | None]]:
-    """Yield each rule with how the method in `file` breaks it, None if it does not.
+def examine(file: Path, data: Path = Path("data")) -> Iterator[tuple[str, str | None]]:
+    """Yield each rule with how the plugin in `file` breaks it, None if it does not.
 
-    Raises UserError if the file does not import.
+    data: the folder that a data set looks in. Of metrics, attacks and audits of models no more is
+    asked than that they import. Raises UserError if the file does not.
     """
-    plugin = registry.Plugin(file.stem, file)
-    examination = Examination(registry.build(registry.method_class(plugin), plugin.name, {}))
+    plugin = registry.Plugin.of(file)
+    registry.require(plugin)
     torch.set_num_threads(1)
-    for rule, try_it in examination.rules():
+    for rule, try_it in _rules(plugin, data):
         problem = None
         try:
             try_it()
         except Exception as error:  # the boundary: a method may raise anything
             problem = registry.told(error)
         yield rule, problem
+
+
+def _rules(plugin: registry.Plugin, data: Path) -> Rules:
+    if plugin.kind == "methods":
+        method = registry.build(registry.method_class(plugin), plugin.name, {})
+        return Examination(method).rules()
+    if plugin.kind == "models":
+        return of_model(plugin)
+    if plugin.kind == "datasets":
+        return of_data_set(plugin, data)
+    return iter([(f"Import, as one of {plugin.kind.replace('_', ' ')}", lambda: None)])

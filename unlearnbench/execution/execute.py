@@ -1,66 +1,37 @@
 """Make one model as its spec says, and read its signals. Knows no terminal and no folder."""
 
-import resource
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from unlearnbench import registry
+from unlearnbench import architectures, registry
 from unlearnbench.authoring import Case, Method, ModelAudit, Task
-from unlearnbench.data.prepare import Data, DataSpec, Images, Labels, draw_samples
-from unlearnbench.data.splits import Indices, by_memorisation, cut, reference_member
+from unlearnbench.data.lists import positions
+from unlearnbench.data.splits import Indices, cut, reference_member
+from unlearnbench.environment import peak_memory
 from unlearnbench.errors import DataError, MethodError
-from unlearnbench.execution import Workplace
+from unlearnbench.execution import GivenFile, Workplace
+from unlearnbench.execution.checkpoint import begin_with, beginning, load_into, read_state
+from unlearnbench.execution.pool import examples_of, load_data, memorisation_order, pooled
 from unlearnbench.execution.signals import finite, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
 from unlearnbench.planning.plan import Spec
 from unlearnbench.planning.sources import behind
 from unlearnbench.recipe import Recipe
-from unlearnbench.registry import Plugin
+from unlearnbench.registry import Own, Plugin
 from unlearnbench.seeds import seed_for
-from unlearnbench.storage.store import Store
 from unlearnbench.toolkit.bounded import settle
 from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import Examples, outputs
 from unlearnbench.toolkit.recorder import Recorder, recording
+from unlearnbench.toolkit.stored import Stored
 from unlearnbench.toolkit.training import train
-
-
-@lru_cache(maxsize=2)
-def load_data(spec: DataSpec, root: Path) -> Data:
-    """Read a data set once a worker."""
-    return draw_samples(registry.source(spec, root), spec)
-
-
-@lru_cache(maxsize=2)
-def memorisation_order(spec: DataSpec, root: Path, count: int) -> NDArray[np.int64]:
-    """Order the first samples of the pool once a worker: all pairs are compared."""
-    data = load_data(spec, root)  # pyright: ignore[reportArgumentType]
-    return by_memorisation(data.images[:count], data.labels[:count])
-
-
-@lru_cache(maxsize=1)
-def resident(spec: DataSpec, root: Path, recipe: Recipe, device: torch.device) -> Examples:
-    """Keep the pool of one benchmark on the device, as uint8."""
-    data = load_data(spec, root)  # pyright: ignore[reportArgumentType]
-    test, held_out = (examples_of(part, recipe, device) for part in (data.test, data.held_out))
-    return examples_of(data.train, recipe, device) + test + held_out
-
-
-def examples_of(part: tuple[Images, Labels], recipe: Recipe, device: torch.device) -> Examples:
-    """Move arrays to the device."""
-    images, labels = (torch.from_numpy(array).to(device) for array in part)
-    return Examples(images, labels, torch.ones_like(labels, dtype=torch.bool), recipe)
-
 
 Weights = Callable[[str], Mapping[str, Tensor]]
 """Loads the weights of the model with a given id."""
@@ -107,13 +78,17 @@ def execute(
     with recorder.part("reading data", place):
         material = Material(spec, workplace, place)
     plugin = plugin_of(spec, workplace)
-    about = material.about() | {name: now() for name, now in behind(spec, plugin).items()}
+    about = material.about() | {
+        name: now() for name, now in behind(spec, plugin, workplace.plugins).items()
+    }
     indices, member = material.indices, material.member()
     image, classes = material.pool.images.shape[1:], material.data.classes
-    warm(spec.model, image, classes, spec.recipe, place)  # pyright: ignore[reportArgumentType]
+    warm(spec.model, workplace.plugins, image, classes, spec.recipe, place)  # pyright: ignore[reportArgumentType]
     if place.type == "cuda":
         torch.cuda.reset_peak_memory_stats(place)
-    with recording(recorder):
+    # what dropout draws; nothing of ours draws from it
+    with recording(recorder), torch.random.fork_rng([place] if place.type == "cuda" else []):
+        torch.manual_seed(seed_for(spec.seed, "layers", spec.id))
         if curve and indices is not None:
             recorder.probe = material.accuracies(indices.forget)
         if plugin:
@@ -122,14 +97,14 @@ def execute(
         made = material.make(plugin, weights, records, recorder)
 
     if isinstance(made, dict):  # work that is shared, of which there is nothing to evaluate
-        about["peak memory MB"] = peak_memory(place)
+        about["peak memory MB"] = peak_memory(device)
         return Outcome({}, None, made, indices, recorder, about)
     with recorder.part("evaluation", place):
         logits = read_logits(made, material.pool) if isinstance(made, nn.Module) else made
         read = signals(logits, material.data.labels, member)
         if spec.data.superclasses is not None:
             read["subclass"] = material.data.subclasses.astype(np.int16)
-    about["peak memory MB"] = peak_memory(place)
+    about["peak memory MB"] = peak_memory(device)
     state = made.state_dict() if isinstance(made, nn.Module) else {}
     kept = {name: value.detach().cpu() for name, value in state.items()}
     return Outcome(read, logits, kept, indices, recorder, about)
@@ -138,7 +113,8 @@ def execute(
 def plugin_of(spec: Spec, workplace: Workplace) -> Plugin | None:
     """Return the file of the method or audit that a spec names; None if it names none."""
     if spec.audit is not None:
-        return registry.get(registry.find("model_audits"), "audit of models", spec.audit)
+        known = registry.find("model_audits", workplace.plugins)
+        return registry.get(known, "audit of models", spec.audit)
     if spec.method is not None:
         return registry.get(registry.runnable(workplace.plugins), "method", spec.method)
     return None
@@ -146,41 +122,54 @@ def plugin_of(spec: Spec, workplace: Workplace) -> Plugin | None:
 
 @cache
 def warm(
-    architecture: str, image: torch.Size, classes: int, recipe: Recipe, device: torch.device
+    architecture: str,
+    plugins: tuple[Plugin, ...],
+    image: torch.Size,
+    classes: int,
+    recipe: Recipe,
+    device: torch.device,
 ) -> None:
     """Warm this process up for runs of one kind, before the first of them is timed."""
-    channels, _, side = image
-    warm_up(build_model(architecture, 0, classes, channels, side).to(device), image, recipe)
+    model = build_model(architecture, 0, classes, image[0], image[-1], plugins)
+    warm_up(model.to(device), image, recipe)
 
 
 class Material:
-    """Hold what one run is made of: its data, which of them it forgets, all on the device."""
+    """Hold what one run is made of: its data, which of them it forgets."""
 
     def __init__(self, spec: Spec, workplace: Workplace, device: torch.device) -> None:
         """Read the data. Raises DataError if they are not those of earlier runs."""
         self.spec, self.root, self.device = spec, workplace.data_root, device
-        self.data = load_data(spec.data, self.root)  # pyright: ignore[reportArgumentType]
-        if workplace.digest not in (None, self.data.digest):
-            raise DataError(
-                f"Data set '{spec.data.name}' is not what earlier runs of this benchmark were made"
-                " of: other images or labels.",
-                "Put those back, or keep new results apart: --results DIR.",
-            )
-        registry.require_side(spec.model, self.data.train[0].shape[-1])
-        self.pool = resident(spec.data, self.root, spec.recipe, device)  # pyright: ignore[reportArgumentType]
+        self.lists, self.files = workplace.lists, workplace.given
+        self.plugins = workplace.plugins
+        if start := spec.recipe.pretrained:
+            beginning(start)  # here, where nothing is timed
+        self.data = load_data(spec.data, self.root, self.plugins)  # pyright: ignore[reportArgumentType]
+        self.data.require(workplace.digest, spec.data.name)
+        architectures.require_side(spec.model, self.data.train[0].shape[-1], self.plugins)
+        of = spec.data, self.root, self.plugins, spec.recipe, device, workplace.images
+        self.pool = pooled(*of)  # pyright: ignore[reportArgumentType]
+        self.streamed = isinstance(self.pool.images, Stored)
 
     @cached_property
     def indices(self) -> Indices | None:
         """The forget set; None if the run has none."""
-        if self.spec.split is None:
+        split = self.spec.split
+        if split is None:
             return None
+        listed = positions(self.lists[split.listed], self.data) if split.listed else None
         return cut(
-            self.spec.split,
+            split,
             self.data.labels,
             len(self.data.train[1]),
             subclasses=self.data.subclasses,
-            order=lambda count: memorisation_order(self.spec.data, self.root, count),  # pyright: ignore[reportArgumentType]
+            order=self._memorisation,
+            listed=listed,
         )
+
+    def _memorisation(self, count: int) -> NDArray[np.int64]:
+        spec, root, own = self.spec.data, self.root, self.plugins
+        return memorisation_order(spec, root, own, count)  # pyright: ignore[reportArgumentType]
 
     def about(self) -> dict[str, Any]:
         """Say which data these are, for the record."""
@@ -190,6 +179,8 @@ class Material:
             "test": len(self.data.test[1]),
             "classes": self.data.classes,
             "image": list(self.data.train[0].shape[1:]),
+            "copies": self.data.copies,
+            "images": "streamed" if self.streamed else "resident",
         }
 
     def member(self) -> NDArray[np.bool_]:
@@ -201,6 +192,9 @@ class Material:
                 member[np.concatenate((indices.forget, indices.earlier))] = True
         elif spec.kind == "original":
             member[: len(self.data.train[1])] = True
+        elif spec.given is not None:
+            listed = self.file.members or ()
+            member[positions(listed, self.data, everywhere=True)] = True
         else:
             member = reference_member(len(member), cast("int", spec.member), spec.seed)
         return member
@@ -213,18 +207,28 @@ class Material:
         """Build the benchmark's architecture, laid out as images are, with weights from `seed`."""
         _, channels, _, side = self.data.train[0].shape
         initial = seed_for(seed, "initialisation")
-        model = build_model(self.spec.model, initial, self.data.classes, channels, side)
+        classes, plugins = self.data.classes, self.plugins
+        model = build_model(self.spec.model, initial, classes, channels, side, plugins)
         return counted(model.to(self.device).to(memory_format=torch.channels_last))
+
+    def begun(self, seed: int) -> nn.Module:
+        """Build a model as training begins: from `seed`, or with the weights the recipe names."""
+        model, start = self.model(seed), self.spec.recipe.pretrained
+        return begin_with(model, start) if start else model
 
     def make(
         self, plugin: Plugin | None, weights: Weights, records: Loads, recorder: Recorder
     ) -> nn.Module | NDArray[np.float32] | dict[str, Tensor]:
         """Return a model, the logits that an audit comes to, or the tensors of shared work."""
         spec, indices = self.spec, self.indices
+        if spec.given is not None:
+            model = self.model(spec.seed)
+            load_into(model, read_state(self.file.path), self.file.path)
+            return model
         if plugin is None or indices is None:
             world = spec.split.request if spec.split and spec.split.kind == "shadow" else 0
             seed = seed_for(spec.seed, spec.kind, spec.member or world)
-            model, examples = self.model(seed), self.part(self.member())
+            model, examples = self.begun(seed), self.part(self.member())
             with recorder.timed("total", self.device):
                 settle(train(model, examples, seed=seed))
             return model
@@ -233,10 +237,23 @@ class Material:
             return self.audit(audit, indices, weights, records, recorder)
         method = registry.build(registry.method_class(plugin), plugin.name, spec.settings)
         task = self.task(indices, weights)
+        if not method.starts_from_original:
+            task = replace(task, build=self.begun)
         if spec.kind == "unlearn":
             return self.unlearn(method, task, weights, recorder)
         with recorder.timed("total", self.device):
             return shared_by(method, task)
+
+    @property
+    def file(self) -> GivenFile:
+        """The file that a model made elsewhere is from. Raises DataError if none is named now."""
+        digest = str(self.spec.given)
+        if digest not in self.files:
+            raise DataError(
+                "A model that was made elsewhere cannot be made here.",
+                "Type the audit again, with all of its files.",
+            )
+        return self.files[digest]
 
     def stored(self, model_id: str | None, seed: int, weights: Weights) -> nn.Module:
         """Load a model by its id; without one, draw its weights from `seed`."""
@@ -252,10 +269,10 @@ class Material:
         def fixed(model_id: str | None) -> nn.Module:
             return _fixed(self.stored(model_id, seed, weights))
 
-        validation = examples_of(self.data.validation, spec.recipe, self.device)
+        validation = examples_of(self.data.validation, spec.recipe, self.device, self.streamed)
         given_all = spec.kind == "unlearn" and spec.access == "full"
         return Task(
-            forget=self.part(indices.forget),
+            forget=self.part(indices.forget).resident(),
             retain=self.part(indices.retain) if given_all else None,
             classes=self.data.classes,
             seed=seed,
@@ -361,35 +378,20 @@ def verify_model(model: object, shape: Mapping[str, torch.Size]) -> None:
             raise MethodError(f"unlearn returned non-finite weights in {name}: it diverged.")
 
 
-def build_model(architecture: str, seed: int, classes: int, channels: int, side: int) -> nn.Module:
-    """Build a model with weights drawn from `seed`; the global random state is left alone."""
-    plugin = registry.get(registry.find("models"), "model", architecture)
+def build_model(
+    architecture: str,
+    seed: int,
+    classes: int,
+    channels: int,
+    side: int,
+    plugins: Iterable[Own] = (),
+) -> nn.Module:
+    """Build a model with weights drawn from `seed`; the global random state is left alone.
+
+    plugins: the user's, in which it may be.
+    """
+    plugin = architectures.architecture(architecture, plugins)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = plugin.load().build(classes, channels, side)
     return model
-
-
-def peak_memory(device: torch.device) -> int:
-    """Return the peak memory in MB: of this run on a GPU, of the whole worker so far on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) // 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def stored_model(store: Store, run: str, root: Path) -> nn.Module:
-    """Return a model whose weights were kept, on the CPU and in eval mode.
-
-    root: of data sets, which are read only for a record of a version that did not note their shape.
-    """
-    record = store.record(run)
-    spec = Spec.model_validate(record["spec"])
-    if "image" in record:
-        classes, (channels, _, side) = record["classes"], record["image"]
-    else:
-        data = load_data(spec.data, root)  # pyright: ignore[reportArgumentType]
-        classes, (channels, _, side) = data.classes, data.train[0].shape[1:]
-    model = build_model(spec.model, 0, classes, channels, side)
-    model.load_state_dict(load_file(store.model_path(run)))
-    return model.eval()

@@ -29,7 +29,7 @@ def warm_up(model: nn.Module, image: torch.Size, recipe: Recipe) -> None:
     images = torch.zeros(size, *image, dtype=torch.uint8, device=device)
     labels = torch.zeros(size, dtype=torch.int64, device=device)
     blank = Examples(images, labels, torch.ones_like(labels, dtype=torch.bool), recipe)
-    with recording(Recorder()):
+    with recording(Recorder()), torch.random.fork_rng([device] if device.type == "cuda" else []):
         Trainer(model, recipe, lr=recipe.lr, seed=0).epoch(blank)
         squared_gradients(model, blank)
 

@@ -37,7 +37,7 @@ def curves(view: View, references: ReferenceModels | None, headline: str = HEADL
         scores = score(headline, view, references)
         positive, negative = scores[samples.forget], scores[samples.others]
         made["roc"] = true_positive_rates(positive, negative)
-        if references is not None:
+        if references is not None and references.halves:
             decile = deciles(references.memorisation[samples.forget])
             made["decile_accuracy"] = mean_by(100.0 * correct[samples.forget], decile, DECILES)
             # The mean placement of some positives is their AUC against all negatives.

@@ -363,7 +363,7 @@ _METRICS: list[Metric] = [
 METRICS = {metric.name: metric for metric in _METRICS}
 """By name, in the order of summary.csv."""
 _COSTS: list[Metric] = [
-    OfRecord("seconds", "Time", unit="s", function=lambda run: run["seconds"]["total"]),
+    OfRecord("seconds", "Time", unit="s", function=lambda run: run["seconds"].get("total")),
     OfRuns(
         "time_ratio",
         "Share of retraining",

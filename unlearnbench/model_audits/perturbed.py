@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from unlearnbench import param
 from unlearnbench.authoring import Case, ModelAudit
 from unlearnbench.toolkit import Examples, outputs, recorder
-from unlearnbench.toolkit.examples import as_pixels, rows, unit
+from unlearnbench.toolkit.examples import rows, unit
 
 
 class Perturbed(ModelAudit):
@@ -62,7 +62,7 @@ class Perturbed(ModelAudit):
 
 def nearby(examples: Examples, radii: Tensor, seed: int) -> Examples:
     """Draw a point from the l2 ball of each image, uniformly; what leaves [0, 1] is cut off."""
-    clean, device = as_pixels(examples.images), radii.device
+    clean, device = examples.pixels, radii.device
     generator = torch.Generator(device).manual_seed(seed)
     directions = unit(torch.randn(clean.shape, generator=generator, device=device))
     share = torch.rand(len(clean), generator=generator, device=device)

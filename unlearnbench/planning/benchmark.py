@@ -2,175 +2,24 @@
 
 import csv
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
 from unlearnbench.audits.attacks import ATTACKS, HEADLINE, HEADLINES, SHOWN
-from unlearnbench.audits.parts import audit_names, audit_title
+from unlearnbench.audits.parts import audit_names
 from unlearnbench.data.prepare import DataSpec
-from unlearnbench.data.splits import SplitKind
 from unlearnbench.errors import unknown
 from unlearnbench.metrics.metric import METRICS
+from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import Access
+from unlearnbench.planning.tables import AuditRow, Forget, Limits, References, Seeds, ULira
 from unlearnbench.recipe import Recipe, Strict
 from unlearnbench.registry import shipped
 
 PAPERS = shipped("papers")
 TERMS = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc")
 """The paper's four terms of the average gap."""
-
-
-BEFORE = "Its margin is of a file of 0.1.0, which asked for no reason."
-"""What is said of how the margin was set in files of then."""
-
-
-class Forget(Strict):
-    """Say what is forgotten."""
-
-    kind: SplitKind = Field(
-        default="random",
-        description="where its samples are drawn from: everywhere, one class, or what models"
-        " memorise most or least, by a proxy",
-    )
-    fractions: list[float] = Field(
-        min_length=1, description="of the training set (or of the class) that is forgotten"
-    )
-    target: int | None = Field(
-        default=None,
-        ge=0,
-        description="first class (or subclass) forgotten; by the forget seed if absent",
-    )
-    requests: int = Field(default=1, ge=1, description="how many forget sets are sent in a row")
-
-    @model_validator(mode="after")
-    def _in_range(self) -> Self:
-        for fraction in self.fractions:
-            if not (0 < fraction < 1 or (fraction == 1 and self.kind in ("class", "subclass"))):
-                raise ValueError(f"fraction {fraction:g} is outside (0, 1)")
-            total = fraction * self.requests
-            if self.kind.endswith("-memorised") and total >= 0.5:
-                raise ValueError(
-                    f"{self.requests} x {fraction:g} is drawn from twice as many samples, which is"
-                    f" all of them: not {self.kind}; take less than 0.5"
-                )
-        return self
-
-
-class Seeds(Strict):
-    """Say how often everything is repeated."""
-
-    originals: list[int] = Field(min_length=1, description="one is trained for each seed")
-    forget: list[int] = Field(min_length=1, description="a set is drawn for each seed")
-    runs: list[int] = Field(min_length=1, description="seeds of what methods draw")
-    pairing: Literal["zip", "product"] = Field(
-        default="zip",
-        description="zip: repetition i takes the i-th original, forget set and run; product: every"
-        " combination",
-    )
-    retrains: int = Field(
-        default=1,
-        ge=1,
-        description="models retrained for each forget set; of three or more, the last is held out"
-        " of the yardstick and judged apart: no correction for the number of methods",
-    )
-
-    @model_validator(mode="after")
-    def _pairs(self) -> Self:
-        lengths = {len(self.originals), len(self.forget), len(self.runs)}
-        if self.pairing == "zip" and len(lengths) > 1:
-            raise ValueError("originals, forget and runs must be equally long to be zipped")
-        return self
-
-
-class References(Strict):
-    """Size the bank of reference models for membership attacks."""
-
-    count: int = Field(
-        default=16,
-        ge=0,
-        multiple_of=2,
-        description="how many are trained; an even number, or 0 for attacks that need none",
-    )
-    seed: int = Field(default=0, ge=0, description="of their draws and their training")
-
-
-class ULira(Strict):
-    """Size U-LiRA: shadow models passed through the very methods that are compared."""
-
-    shadows: int = Field(
-        default=0,
-        ge=0,
-        multiple_of=4,
-        description="worlds, each with an original and a run a method; a multiple of four",
-    )
-    seed: int = Field(default=0, ge=0, description="of the worlds' draws")
-    methods: list[str] = Field(default_factory=list, description="rows audited; all if empty")
-
-
-class AuditRow(Strict):
-    """Say how much one audit of models looks at.
-
-    In a file it is one table: `sets`, and the audit's settings beside it.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    sets: int = Field(
-        default=3, ge=1, description="audit the runs on the first so many forget seeds"
-    )
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The audit's own settings."""
-        return dict(self.model_extra or {})
-
-
-class Limits(Strict):
-    """Say what a difference to retrain must not exceed, and how that was set."""
-
-    share: float = Field(
-        default=1 / 3,
-        gt=0,
-        lt=1,
-        description="of the original's own gap under an audit, what may be left when equivalent",
-    )
-    margins: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default_factory=dict, description="by audit, in points, in the place of that share"
-    )
-    because: str = Field(
-        default="",
-        description="how the margins were set, for the reader; compulsory with `margins`",
-    )
-    utility: float = Field(
-        default=5.0, gt=0, description="test accuracy, in points, a method may lose and be ranked"
-    )
-
-    @property
-    def said(self) -> str:
-        """Say for people how large a gap may be and be called equivalent."""
-        declared = [f"{m:g} points of {audit_title(audit)}" for audit, m in self.margins.items()]
-        each = "every other" if declared else "each"
-        share = f"{100 * self.share:.0f} % of the original's own gap under {each} audit"
-        return "; ".join([*declared, share])
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_before(cls, limits: object) -> object:
-        """Read the one margin that 0.1.0 had, of FT AUC."""
-        if isinstance(limits, dict) and "equivalence" in limits:
-            rest = {name: value for name, value in limits.items() if name != "equivalence"}
-            return {"because": BEFORE, "margins": {HEADLINE: limits["equivalence"]}} | rest
-        return limits
-
-    @model_validator(mode="after")
-    def _with_reason(self) -> Self:
-        if self.margins and not self.because:
-            raise ValueError(
-                "margins needs because beside it: a sentence on how these points were set, and"
-                " whether results had been seen by then"
-            )
-        return self
 
 
 class End(Strict):
@@ -292,11 +141,13 @@ class Benchmark(Strict):
     )
     title: str = Field(description="what its report is called")
     data: DataSpec = Field(description="Which samples are used, and as what.")
-    model: str = Field(description="a model of `unlearnbench models`")
+    model: str = Field(
+        description="a model of `unlearnbench models`, or of a library: torchvision:vit_b_16"
+    )
     recipe: Recipe = Field(
         default=Recipe(),
         description="How originals, references and retrains are trained; fine-tuning follows it for"
-        " batch size, momentum, weight decay, augmentation and precision.",
+        " optimiser, batch size, momentum, weight decay, clipping, augmentation and precision.",
     )
     access: list[Access] = Field(
         default=["full"], min_length=1, description="whether methods are given the retain set"
@@ -326,6 +177,9 @@ class Benchmark(Strict):
     curves: bool = Field(
         default=False, description="note accuracies after each epoch of unlearning"
     )
+    given: Given | None = Field(
+        default=None, description="Models made elsewhere, of which this is an audit."
+    )
     swap: bool = Field(
         default=False, description="run all again with forget and test samples exchanged"
     )
@@ -349,7 +203,11 @@ class Benchmark(Strict):
         default_factory=list,
         description="rows and methods that run only if they are named, or with --methods all",
     )
-    plugins: list[str] = Field(default_factory=list, description="files of further methods")
+    plugins: list[str] = Field(
+        default_factory=list,
+        description="files of further methods, models, data sets, metrics, attacks and audits, as"
+        " seen from this file",
+    )
     tuning: Tuning = Field(
         default=Tuning(),
         description="How the settings were chosen, for the reader, under keys of the file's own;"
@@ -358,6 +216,29 @@ class Benchmark(Strict):
     published: Annotated[list[Published], BeforeValidator(looked_up)] = Field(
         default_factory=list, description='rows, or tables of a paper such as "amun: Table 1"'
     )
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the last retrain of each forget set is judged apart, and no yardstick.
+
+        That of an audit needs three: their scatter is all that says what is chance.
+        """
+        return self.seeds.retrains >= (4 if self.given else 3)
+
+    @property
+    def outputs_only(self) -> bool:
+        """Whether all that is known of the models is their outputs."""
+        return self.given is not None and self.given.outputs
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_list(cls, raw: Any) -> Any:
+        """Give all repetitions one seed of forget sets where a list names the only one."""
+        match raw:
+            case {"forget": {"list": str()}, "seeds": {"forget": [first, *rest]}}:
+                alike = [first] * (1 + len(rest))
+                return raw | {"seeds": raw["seeds"] | {"forget": alike}}
+        return raw
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -377,7 +258,8 @@ class Benchmark(Strict):
                 f"headline = '{self.headline}' does not score all samples, so there is no FR AUC:"
                 f" set it to another attack, such as {HEADLINE} or loss"
             )
-        if not self.references.count and ATTACKS[self.headline].references:
+        counted = self.references.count or (self.given and self.given.references)
+        if not counted and ATTACKS[self.headline].references:
             alone = [name for name in HEADLINES if not ATTACKS[name].references]
             raise ValueError(
                 f"headline = '{self.headline}' needs reference models: set references.count to 2 or"
@@ -385,6 +267,8 @@ class Benchmark(Strict):
             )
         if self.forget.requests > 1 and (self.swap or self.ulira.shadows):
             raise ValueError("swap and ulira need forget.requests = 1")
+        if self.ulira.shadows and self.forget.list:
+            raise ValueError("ulira draws forget sets of its own: it does not go with forget.list")
         if self.swap and self.forget.kind != "random":
             raise ValueError('swap needs forget.kind = "random"')
         return self

@@ -5,12 +5,13 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-from unlearnbench import registry
+from unlearnbench import architectures, registry
 from unlearnbench.authoring import ModelAudit
 from unlearnbench.data.splits import Split
-from unlearnbench.errors import unknown
+from unlearnbench.errors import UserError, unknown
 from unlearnbench.planning import plan as graph
-from unlearnbench.planning.benchmark import Benchmark, Row, Seeds
+from unlearnbench.planning.benchmark import Benchmark, Row
+from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Access, Cell, Plan
 from unlearnbench.planning.rows import (
     Entrant,
@@ -20,6 +21,7 @@ from unlearnbench.planning.rows import (
     entrants,
     model_audits,
 )
+from unlearnbench.planning.tables import Seeds
 from unlearnbench.syntax import constant
 
 RunSeeds = tuple[int, ...]
@@ -60,8 +62,12 @@ def repetitions(seeds: Seeds) -> list[RunSeeds]:
 
 def require_parts(benchmark: Benchmark) -> None:
     """Raise UserError where data set or model are not there, or the images too small for it."""
-    data = registry.get(registry.find("datasets"), "dataset", benchmark.data.name)
-    registry.require_side(benchmark.model, benchmark.data.size or constant(data.source(), "SIDE"))
+    if benchmark.outputs_only:
+        return
+    own = benchmark.plugins
+    data = registry.get(registry.find("datasets", own), "dataset", benchmark.data.name)
+    side = benchmark.data.fit.side or constant(data.source(), "SIDE")
+    architectures.require_side(benchmark.model, side, own)
 
 
 class _Expansion:
@@ -77,21 +83,31 @@ class _Expansion:
         # Yardstick and controls are the same whatever the methods are given.
         self.given_all = {RETRAIN, *known}
         self.paired = repetitions(seeds)
-        for seed in seeds.originals:
+        self.given = benchmark.given
+        for seed in seeds.originals if self.has_original else ():
             self._original(seed)
         self.plan.references = [
+            self._add("reference", kind="reference", seed=bank.seed, member=place, given=one.digest)
+            for place, one in enumerate(self.given.references if self.given else ())
+        ]
+        self.plan.references += [
             self._add("reference", kind="reference", seed=bank.seed, member=member)
             for member in range(bank.count)
         ]
         self.rows = list(entrants(benchmark, plugins))
+        if self.given:
+            self._add_given(self.given)
+            self.rows = [row for row in self.rows if row.label != RETRAIN]
         self.controls = controls() if benchmark.controls else {}
         self.rows += [entrant(name, Row(method=name), known) for name in self.controls]
         self._at_first = {row.label: at_first(row, plugins) for row in self.rows}
         for row in sorted(self.rows, key=lambda row: row.method.starts_from_original):
             for access in self._accesses(row):
                 self._add_row(row, access)
-        self._add_original_cells()
-        order = [ORIGINAL, RETRAIN, HELD_OUT, *(row.label for row in self.rows)]
+        if self.has_original:
+            self._add_original_cells()
+        order = [ORIGINAL, RETRAIN, HELD_OUT, *(self.given.unlearned if self.given else ())]
+        order += [row.label for row in self.rows]
         self.plan.cells.sort(key=lambda cell: order.index(cell.label))
         for name, audit in model_audits(benchmark).items():
             self.plan.audited[name] = self._audited(name, audit)
@@ -99,6 +115,32 @@ class _Expansion:
             self._add_swapped()
         if benchmark.ulira.shadows:
             self._add_shadows()
+
+    @property
+    def has_original(self) -> bool:
+        """Whether there are originals: not in every audit of models made elsewhere."""
+        return self.given is None or self.given.original is not None
+
+    def _add_given(self, given: Given) -> None:
+        """Add models made elsewhere, and retrains that are made here; all are of one forget set."""
+        fraction = self.benchmark.forget.fractions[0]
+        seed, forget = (self.benchmark.seeds.originals[0], self.benchmark.seeds.forget[0])
+        split = self._split(fraction, forget, 1)
+        original = self._original(seed) if given.original else None
+        made: dict[str, Any] = {"kind": "unlearn", "split": split}
+        for label, models in given.unlearned.items():
+            for number, model in enumerate(models, start=1):
+                own = made | {"given": model.digest, "original": original, "start": original}
+                run = self._add(label, seed=number, **own)
+                seeds = seed, forget, number
+                self.plan.cells.append(self._cell(label, "full", split, seeds, run))
+        for number in range(1, given.every_retrain + 1):
+            from_elsewhere = given.retrains[number - 1 : number]
+            digest = from_elsewhere[0].digest if from_elsewhere else None
+            run = self._add(RETRAIN, seed=number, method=RETRAIN, given=digest, **made)
+            held_out = self.benchmark.held_out and number == given.every_retrain
+            label = HELD_OUT if held_out else RETRAIN
+            self.plan.cells.append(self._cell(label, "full", split, (forget, number), run))
 
     def _accesses(self, row: Entrant) -> list[Access]:
         """List the accesses a row is run under, noting those it is skipped under."""
@@ -119,7 +161,10 @@ class _Expansion:
     def _original(self, seed: int, suffix: str = "", world: Split | None = None) -> str:
         """Add an original once, of the training set or of a world that a split describes."""
         if (seed, world) not in self._originals:
-            made = self._add(ORIGINAL + suffix, True, kind="original", seed=seed, split=world)
+            own: dict[str, Any] = {"seed": seed, "split": world}
+            if self.given and self.given.original:
+                own["given"] = self.given.original.digest
+            made = self._add(ORIGINAL + suffix, True, kind="original", **own)
             self._originals[seed, world] = made
         return self._originals[seed, world]
 
@@ -128,6 +173,11 @@ class _Expansion:
 
         The next one of the benchmark, which it has anyway, or one more where it has only one.
         """
+        if self.given:
+            raise UserError(
+                "This method needs a second original, and models made elsewhere have one.",
+                "Take another method, or other settings of it.",
+            )
         seeds = self.benchmark.seeds.originals
         following = dict(zip(seeds, [*seeds[1:], seeds[0]], strict=True)).get(seed, seed)
         return self._original(following if following != seed else seed + 1, " (other)", world)
@@ -193,7 +243,7 @@ class _Expansion:
         return self._shared_work[key]
 
     def _new_split(self, fraction: float, seed: int, request: int, swap: bool = False) -> Split:
-        shared = self.benchmark.forget.model_dump(exclude={"fractions"})
+        shared = self.benchmark.forget.model_dump(exclude={"fractions", "list"})
         return Split(**shared, fraction=fraction, seed=seed, request=request, swap=swap)
 
     def _cell(self, label: str, access: Access, split: Split, seeds: RunSeeds, run: str) -> Cell:
@@ -216,7 +266,8 @@ class _Expansion:
             some = set([*dict.fromkeys(seeds.forget)][: self.controls[row.label].sets])
             repetitions = [drawn for drawn in repetitions if drawn[-2] in some]
         for fraction, drawn in product(forget.fractions, repetitions):
-            held_out = row.label == RETRAIN and drawn[-1] == seeds.retrains >= 3
+            last = row.label == RETRAIN and drawn[-1] == seeds.retrains
+            held_out = last and self.benchmark.held_out
             start = None
             for request in range(1, forget.requests + 1):
                 split = self._split(fraction, drawn[-2], request)

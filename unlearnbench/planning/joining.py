@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from unlearnbench.planning.benchmark import AuditRow, Benchmark, References, Seeds, ULira
+from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import repetitions
+from unlearnbench.planning.tables import AuditRow, References, Seeds, ULira
 
 T = TypeVar("T")
 
@@ -47,7 +48,8 @@ def _settled(benchmark: Benchmark) -> dict[str, Any]:
     audits = benchmark.model_audits.items()
     tables |= {f"model_audits.{name}": row.settings for name, row in audits}
     flat = {f"{name}.{key}": value for name, one in tables.items() for key, value in one.items()}
-    return {"model": benchmark.model} | flat
+    given = {"given": "; ".join(benchmark.given.said())} if benchmark.given else {}
+    return {"model": benchmark.model} | given | flat
 
 
 def _joined(asked: Benchmark, other: Benchmark) -> Benchmark:

@@ -53,6 +53,9 @@ class Spec(Strict):
     shared: str | None = Field(
         default=None, description="id of the work that the run shares with others of its method"
     )
+    given: str | None = Field(
+        default=None, description="digest of the file that the model is from, made elsewhere"
+    )
 
     @field_validator("settings")
     @classmethod
@@ -63,9 +66,9 @@ class Spec(Strict):
     def id(self) -> str:
         """12 hex digits."""
         parts = {"recipe": self.recipe, "data": self.data, "split": self.split}
-        later = {name: part.unused for name, part in parts.items() if part}
+        later = {name: part.undecisive for name, part in parts.items() if part}
         absent = {"other": self.other is None, "audit": self.audit is None}
-        absent["shared"] = self.shared is None
+        absent |= {"shared": self.shared is None, "given": self.given is None}
         return _short(self.model_dump_json(exclude={**later, **absent}))
 
     @property
@@ -76,7 +79,7 @@ class Spec(Strict):
 
 def split_id(data: DataSpec, split: Split) -> str:
     """Name the file of a forget set: 12 hex digits."""
-    return _short("".join(part.model_dump_json(exclude=part.unused) for part in (data, split)))
+    return _short("".join(part.model_dump_json(exclude=part.undecisive) for part in (data, split)))
 
 
 def digest(value: object) -> str:

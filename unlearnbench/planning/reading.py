@@ -12,7 +12,7 @@ from unlearnbench.errors import UserError, of_value, unknown
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.registry import shipped
 
-BASED_ON = "based_on"
+BASED_ON, PLUGINS = "based_on", "plugins"
 WHOLE = ("methods", "tuning")
 """Tables of a file that replace those of the files it is based on."""
 
@@ -36,14 +36,22 @@ def read(path: Path) -> dict[str, Any]:
     """Read a benchmark file on top of those that it is based on, the first of them lowest.
 
     Tables are merged key by key, but for rows of methods and words about tuning, which stand whole
-    or not at all. Raises UserError with the line that is broken.
+    or not at all. Paths of plugins and of weights are seen from the file that names them. Raises
+    UserError with the line that is broken.
     """
     merged: dict[str, Any] = {}
     for file in reversed(chain(path)):
         merged["name"] = path.stem  # never a base's own
         for key, value in _parsed(file).items():
+            if key == "forget" and isinstance(value, dict) and isinstance(value.get("list"), str):
+                value["list"] = str(file.parent / value["list"])
             part = isinstance(value, dict) and key not in WHOLE
             merged[key] = {**merged.get(key, {}), **value} if part else value
+            if key == PLUGINS and isinstance(value, list):
+                merged[key] = [str(file.parent / str(name)) for name in value]
+            start = value.get("pretrained") if key == "recipe" and isinstance(value, dict) else None
+            if isinstance(start, str):
+                merged[key]["pretrained"] = str(file.parent / start)
     merged.pop(BASED_ON, None)
     return merged
 

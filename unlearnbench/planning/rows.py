@@ -9,8 +9,9 @@ from unlearnbench import registry
 from unlearnbench.authoring import Method, ModelAudit
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.outline import audit_settings, extra, settings_class
-from unlearnbench.planning.benchmark import AuditRow, Benchmark, Row
+from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+from unlearnbench.planning.tables import AuditRow
 from unlearnbench.verdicts.verdict import Expectation
 
 EVERY = "all"
@@ -186,7 +187,7 @@ def model_audits(benchmark: Benchmark) -> dict[str, ModelAudit]:
 
     Raises UserError for one that is unknown, and for wrong settings.
     """
-    known = registry.find("model_audits")
+    known = registry.find("model_audits", benchmark.plugins)
     return {
         name: registry.build(
             audit_settings(registry.get(known, "audit of models", name)), name, row.settings

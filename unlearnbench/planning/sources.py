@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import unlearnbench
-from unlearnbench import registry, syntax
+from unlearnbench import architectures, registry, syntax
 from unlearnbench.errors import UserError
 from unlearnbench.files import checksum
 from unlearnbench.outline import audit_settings, extra, settings_class
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Strict
-from unlearnbench.registry import Plugin
+from unlearnbench.registry import Own, Plugin
 
 PACKAGE = Path(unlearnbench.__file__).parent
 FIRST = PACKAGE / "execution" / "execute.py"
@@ -23,18 +23,21 @@ DECISIVE = ("authoring", "data", "execution", "recipe", "seeds", "toolkit")
 """Rooms and files of this package that may decide a model; the rest plans, judges and shows."""
 
 
-def behind(spec: Spec, plugin: Plugin | None) -> dict[str, Callable[[], str]]:
+def behind(
+    spec: Spec, plugin: Plugin | None, more: Iterable[Own] = ()
+) -> dict[str, Callable[[], str]]:
     """Return what a run is made by beside its settings: by its name in records, what hashes it.
 
-    plugin: of its method or audit. A hash is 16 hex digits; UserError where something of it is not
-    there.
+    plugin: of its method or audit; more: the user's plugins. A hash is 16 hex digits; UserError
+    where something of it is not there.
     """
+    own = tuple(more)
 
     def data() -> Plugin:
-        return registry.get(registry.find("datasets"), "dataset", spec.data.name)
+        return registry.get(registry.find("datasets", own), "dataset", spec.data.name)
 
     def model() -> Plugin:
-        return registry.get(registry.find("models"), "model", spec.model)
+        return architectures.architecture(spec.model, own)
 
     hashes = {
         "data source": lambda: data().source_hash(),
@@ -51,9 +54,10 @@ def behind(spec: Spec, plugin: Plugin | None) -> dict[str, Callable[[], str]]:
 class Now:
     """Say of stored runs what they would be made by now, looking once for all that are alike."""
 
-    def __init__(self, methods: Mapping[str, Plugin]) -> None:
-        """Look for methods in `methods`, which need not have every one."""
-        self._methods, self._audits = methods, registry.find("model_audits")
+    def __init__(self, methods: Mapping[str, Plugin], more: Iterable[Own] = ()) -> None:
+        """Look for methods in `methods`, which need not have every one; more: other plugins."""
+        self._own = tuple(more)
+        self._methods, self._audits = methods, registry.find("model_audits", self._own)
         self._hashes: dict[tuple[str, ...], dict[str, str]] = {}
 
     def changed(self, spec: Spec, record: Mapping[str, Any]) -> str | None:
@@ -71,7 +75,7 @@ class Now:
     def _here(self, spec: Spec) -> Iterator[tuple[str, str]]:
         known, name = (self._audits, spec.audit) if spec.audit else (self._methods, spec.method)
         plugin = known.get(str(name))
-        for part, hashed in behind(spec, plugin).items() if plugin or not name else ():
+        for part, hashed in behind(spec, plugin, self._own).items() if plugin or not name else ():
             with suppress(UserError):
                 yield part, hashed()
 

@@ -96,8 +96,9 @@ def _smallest(condition: Condition) -> Iterator[str]:
         return
     first, *others = sorted(gaps, key=lambda label: abs(gaps[label]))
     times = condition.runs.groupby("label")["time_ratio"].mean()
+    cost = {label: f", {t:.2f} x retraining's time" for label, t in times.dropna().items()}
     near = [
-        f"{label} ({gaps[label]:+.1f} points, {times[label]:.2f} x retraining's time)"
+        f"{label} ({gaps[label]:+.1f} points{cost.get(label, '')})"
         for label in (first, *others[:1])
     ]
     versus = condition.versus()

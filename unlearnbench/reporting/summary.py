@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ from markupsafe import Markup
 from unlearnbench.audits.attacks import attack_title
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.references import reference_counts
+from unlearnbench.data.copies import said
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import as_rows, flat
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark, End
+from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.outcome import outcome
 from unlearnbench.reporting.tables.papers import claims_tables
@@ -43,7 +46,8 @@ def about(findings: Findings) -> dict[str, Any]:
         "references": findings.references or "no",
         "headline": attack_title(benchmark.headline),
         "machines": [machines[key] for key in sorted(machines, key=repr)],
-        "recipe": dict(flat(benchmark.recipe.model_dump(exclude_none=True))),
+        "recipe": dict(_recipe(benchmark)),
+        "start": [said for _, said in _start(benchmark)],
         "settings": {label: row.settings for label, row in benchmark.methods.items()},
         "searches": _searches(findings),
         "outcome": [line for condition in findings.conditions for line in outcome(condition)],
@@ -124,8 +128,16 @@ def _what(b: Benchmark) -> str:
         return f"of the {b.forget.kind} {which}"
     if b.forget.kind == "random":
         return "at random"
+    if b.forget.list is not None:
+        return f"of the list {PurePath(b.forget.list).name}"
     end = b.forget.kind.removesuffix("-memorised")
     return f"at random from twice as many that are {end} memorised (by their neighbours' labels)"
+
+
+def _recipe(b: Benchmark) -> Iterator[tuple[str, Any]]:
+    """Yield the settings of a recipe that say something; of pretrained weights more is said."""
+    apart = {"pretrained", *b.recipe.unused.intersection(("warm_up", "label_smoothing"))}
+    return flat(b.recipe.model_dump(exclude=apart, exclude_none=True))
 
 
 def _procedure(findings: Findings) -> list[tuple[str, str]]:
@@ -135,15 +147,17 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
     counted = ", ".join(f"{count:,} {name}" for name, count in sizes.items() if count)
     shares = " and ".join(f"{100 * fraction:g} %" for fraction in b.forget.fractions)
     rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
-    held = "; the last of them is held out and judged apart" if seeds.retrains > 2 else ""
+    held = "; the last of them is held out and judged apart" if b.held_out else ""
     tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.words.items())
-    recipe = flat(b.recipe.model_dump(exclude_none=True))
+    recipe = _recipe(b)
     enough = dict.fromkeys(references_said(one)[1] for one in findings.conditions)
     listed = (seeds.originals, seeds.forget, seeds.runs)
     originals, forget, runs = (", ".join(map(str, numbers)) for numbers in listed)
     return [
+        *([("Made elsewhere", "; ".join(b.given.said()))] if b.given else []),
         ("Data", f"{b.data.name}" + (f": {counted} samples" if counted else "")),
         ("Model", f"{b.model}; " + ", ".join(f"{key} {value}" for key, value in recipe)),
+        *_start(b),
         ("Forget sets", f"{shares} {_what(b)}, {rows}, seeds {forget}"),
         ("Access", ", ".join(b.access)),
         ("Repetitions", f"originals {originals}, runs {runs}, combined by {seeds.pairing}"),
@@ -164,15 +178,52 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
     ]
 
 
+def _start(b: Benchmark) -> list[tuple[str, str]]:
+    """Say what pretrained weights mean, if models begin with any."""
+    start = b.recipe.pretrained
+    if start is None:
+        return []
+    name = PurePath(start.file).name
+    said = (
+        f"originals, retrains and references begin with the weights in {name} ({start.digest}). A"
+        " pretrained start knows what it knows: samples of the forget set may have been in what it"
+        " was pretrained on, and retraining without them does not take that away"
+    )
+    return [("Pretrained", said)]
+
+
 def warnings(findings: Findings) -> list[str]:
     """Say what is missing, skipped, failed, stale or broken, and what is not to be used."""
     lines = [*findings.broken, *_of_runs(findings)]
+    if findings.benchmark.given:
+        lines += _not_given(findings.benchmark.given, findings.references)
     if not findings.attacks.empty:
         every = findings.conditions
         for condition in every:
             where = f"{condition.heading}: " if len(every) > 1 else ""
             lines += [f"{where}{line}" for line in of_condition(condition)]
     return [*lines, *at_ends(_ends_in_use(findings.benchmark))]
+
+
+def _not_given(given: Given, references: int) -> Iterator[str]:
+    """Say what cannot be said of models made elsewhere, for want of others."""
+    if given.original is None:
+        yield (
+            "no original is given: how much there was to find is not known, so nothing can be"
+            " called equivalent."
+        )
+    if not given.every_retrain:
+        yield (
+            "no retrained model is given: there is nothing to compare with, and no verdict. Give"
+            " four or more, or have them trained."
+        )
+    if not references:
+        yield "no reference models are given: the strongest attacks on membership are left out."
+    if given.trained_retrains or references > len(given.references):
+        yield (
+            "some of the models compared with were trained here. They are a fair measure only if"
+            " the models given were trained by the same recipe."
+        )
 
 
 def _ends_in_use(benchmark: Benchmark) -> list[End]:
@@ -198,6 +249,8 @@ def at_ends(ends: Sequence[End]) -> Iterator[str]:
 def of_condition(condition: Condition) -> Iterator[str]:
     """Say what takes from the worth of one table's verdicts."""
     verdicts = condition.verdicts()
+    if RETRAIN not in verdicts:
+        return
     if ORIGINAL in verdicts and not verdicts[ORIGINAL].power:
         yield (
             f"{attack_title(condition.benchmark.headline)} cannot tell the original's members, so"
@@ -217,8 +270,16 @@ def of_condition(condition: Condition) -> Iterator[str]:
         if verdict.flags:
             yield f"{verdict.label} is not ranked: {verdict.flags}."
     tested = [verdict for verdict in compared if verdict.gap is not None]
-    if tested and max(verdict.sets for verdict in tested) < FEWEST:
-        yield "fewer than three forget sets, so every verdict is inconclusive."
+    most, retrains = max((verdict.sets for verdict in tested), default=FEWEST), 0
+    if len(set(condition.benchmark.seeds.forget)) == 1:
+        retrains = int((condition.every_run["label"] == RETRAIN).sum())
+        yield (
+            "one forget set: verdicts are about it and these models alone. What is chance is known"
+            f" from {retrains} of the models retrained without it."
+        )
+    if max(most, retrains) < FEWEST:
+        few = "fewer than three forget sets, and no three retrains of a single one"
+        yield f"{few}: every verdict is inconclusive."
         return
     if condition.powerless:
         every = len(condition.powerless) == len(condition.audits) - 1
@@ -248,6 +309,7 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     warned = Counter((label, text) for label, kept in made for text in kept.get("warnings", ()))
     for (label, text), count in warned.items():
         yield f"{label}: {text} (in {count} of {counts[label]} runs)."
+    yield from dict.fromkeys(filter(None, (said(kept.get("copies", {})) for _, kept in made)))
     yield from findings.apart
     yield from _of_stale(findings)
     yield from _of_versions(findings)

@@ -10,6 +10,7 @@ from unlearnbench.scheduling.placement import Placement
 from unlearnbench.storage.housekeeping import size_of
 from unlearnbench.storage.store import Store
 
+OF_A_LIST = 0.1
 FINE_TUNING = 0.3
 """Share of an original's time that a method takes of which nothing is known yet."""
 
@@ -22,12 +23,14 @@ def expected(node: Node) -> float:
     if spec.kind == "reference":
         return (1 + data.test / data.train) / 2 if data.train and data.test else 0.6
     forgotten = spec.split.fraction if spec.split else 0.0
+    if forgotten == 1:  # of a class or of a list, and nobody knows how much that is
+        forgotten = OF_A_LIST
     if spec.kind == "unlearn" and spec.original is None:
         return 1 - forgotten
     epochs = spec.settings.get("epochs")
     if not isinstance(epochs, int):
         return FINE_TUNING
-    return epochs / spec.recipe.epochs * (1.0 if spec.access == "full" else 2 * forgotten)
+    return epochs / max(1, spec.recipe.epochs) * (1.0 if spec.access == "full" else 2 * forgotten)
 
 
 @dataclass
@@ -38,20 +41,25 @@ class Pace:
     rates: list[float] = field(default_factory=list)
 
     def learn(self, node: Node, seconds: float) -> None:
-        """Note how long a node took."""
+        """Note how long a node took; reading one that was made elsewhere says nothing."""
+        if node.spec.given is not None:
+            return
         self.seconds[node.label].append(seconds)
         if expected(node) >= FINE_TUNING:  # what takes no time says nothing of the machine
             self.rates.append(seconds / expected(node))
 
     def length(self, node: Node) -> float:
         """Return the seconds a node will take or, of what nothing is known yet, a guess."""
+        if node.spec.given is not None:
+            return 0.0
         if node.label in self.seconds:
             return mean(self.seconds[node.label])
         return expected(node) * median(self.rates or [1.0])
 
     def total(self, nodes: Collection[Node], slots: int = 1) -> float | None:
         """Return the seconds that nodes will take on so many slots; None if nothing is known."""
-        if not self.rates and any(node.label not in self.seconds for node in nodes):
+        made = [node.label for node in nodes if node.spec.given is None]
+        if not self.rates and any(label not in self.seconds for label in made):
             return None
         return sum(map(self.length, nodes)) / slots
 
@@ -63,7 +71,7 @@ def from_store(plan: Plan, store: Store) -> Pace:
         if store.done(run):
             record = store.record(run)
             charged = record.get("shared", {}).get("seconds", 0.0)
-            pace.learn(node, record["seconds"]["total"] - charged)
+            pace.learn(node, record["seconds"].get("total", 0.0) - charged)
     if not pace.rates:
         pace.rates = list(_similar(plan, store))
     return pace
@@ -80,8 +88,8 @@ def _similar(plan: Plan, store: Store) -> Iterator[float]:
         record = other.record(run)
         spec = record["spec"]
         if (spec["data"]["name"], spec["model"]) == (asked.data.name, asked.model):
-            passes = record["train"] * spec["recipe"]["epochs"]
-            ours = (asked.data.train or record["train"]) * asked.recipe.epochs
+            passes = record["train"] * max(1, spec["recipe"]["epochs"])
+            ours = (asked.data.train or record["train"]) * max(1, asked.recipe.epochs)
             yield record["seconds"]["total"] * ours / passes
 
 

@@ -21,12 +21,18 @@ LOOK = 0.5
 
 @dataclass(frozen=True)
 class Progress:
-    """Say what the store holds of a plan; damaged: what is wrong with runs that are made again."""
+    """Say what the store holds of a plan.
+
+    damaged: what is wrong with runs that are made again; weightless: those made again since they
+    came without the weights that others begin with; data: digest of what those done are of.
+    """
 
     done: list[str]
     failed: list[str]
     open: list[str]
     damaged: dict[str, str] = field(default_factory=dict)
+    weightless: list[str] = field(default_factory=list)
+    data: str | None = None
 
 
 def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
@@ -34,7 +40,8 @@ def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
 
     `retry` is done again, and so is what is damaged, was made of other data than the first that is
     done, or lacks weights that are wanted; a damaged split is brought back by one of the runs that
-    share it.
+    share it. A run that was taken over without its weights is made again only if one that is still
+    to do needs them.
     """
     state = Progress([], [], [])
     for run, node in plan.nodes.items():
@@ -50,7 +57,24 @@ def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
         if damage is not None:
             state.damaged[run] = damage
         lacks = node.keep_weights and damage is None and not store.has_weights(run)
+        lacks = lacks and not store.pruned(run)
         (state.open if damage or lacks else state.done).append(run)
+    if state.done:
+        state = replace(state, data=store.digest(state.done[0]))
+    return _with_weights(state, plan, store)
+
+
+def _with_weights(state: Progress, plan: Plan, store: Store) -> Progress:
+    """Move what came without weights from done to open where an open run needs them."""
+    done, todo, needed = set(state.done), set(state.open), set[str]()
+    for run in reversed(plan.nodes):  # needs come before what waits for them
+        if run in needed and run in done and not store.has_weights(run):
+            state.weightless.append(run)
+            todo.add(run)
+        if run in todo:
+            needed.update(plan.nodes[run].needs)
+    state.done[:] = [run for run in state.done if run not in todo]
+    state.open[:] = [run for run in plan.nodes if run in todo]
     return state
 
 
@@ -179,8 +203,7 @@ class Scheduler:
         """
         nodes = {run: self.plan.nodes[run] for run in state.open}
         self.before = {run: self.store.marks(node.spec) for run, node in nodes.items()}
-        if state.done:
-            self.workplace = replace(self.workplace, digest=self.store.digest(state.done[0]))
+        self.workplace = replace(self.workplace, digest=state.data)
         agenda = Agenda(nodes, set(state.done), self.length)
         try:
             for run in state.failed:

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -38,7 +38,8 @@ class Event:
 
     done; failed; blocked by the failure of one it needs; again: to be tried once more, alone on its
     device. memory: peak in MB, None if not known; exhausted: it failed for want of memory; fatal:
-    for want of room to write, or of its data, so that no other run can be made either.
+    for want of room to write, or of its data, so that no other run can be made either; trace: the
+    mean loss of each epoch, and accuracies if the benchmark asks for `curves`.
     """
 
     status: Literal["done", "failed", "blocked", "again"]
@@ -49,6 +50,7 @@ class Event:
     memory: int | None = None
     exhausted: bool = False
     fatal: bool = False
+    trace: Sequence[Mapping[str, float]] = ()
 
 
 R = TypeVar("R")

@@ -61,8 +61,9 @@ def work(job: Job, slot: Slot) -> Event:
         return Event("failed", run, node.label, seconds, message, exhausted=exhausted)
     finally:
         slot.idle()
-    memory = outcome.about["peak memory MB"]
-    return Event("done", run, node.label, time.perf_counter() - start, memory=memory)
+    memory, trace = outcome.about["peak memory MB"], outcome.recorder.trace
+    seconds = time.perf_counter() - start
+    return Event("done", run, node.label, seconds, memory=memory, trace=trace)
 
 
 @lru_cache(maxsize=1)
@@ -80,7 +81,7 @@ def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
         "spec": spec.model_dump(mode="json"),
         "forget hash": digest(split["forget"].tolist()) if split else None,
         "seconds": recorder.seconds,
-        "gradients": recorder.gradients,
+        "gradients": recorder.gradients if spec.given is None else None,
         "trace": recorder.trace,
         "notes": recorder.notes,
         "environment": describe(device),

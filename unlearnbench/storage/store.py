@@ -18,6 +18,8 @@ from unlearnbench.files import DRAFT, checksum, seal, unseal, write, write_text
 from unlearnbench.planning.plan import Spec
 
 SCHEMA = 3
+PRUNED = "pruned"
+"""What a record has in the place of `files` for those that were left behind: their checksums."""
 OTHER_DATA = "it was made of other data than the rest"
 Arrays = dict[str, NDArray[Any]]
 
@@ -150,13 +152,18 @@ class Store:
         return f"{path.relative_to(self.folder)} {what}"
 
     def has_weights(self, run: str) -> bool:
-        """Say whether the weights of a finished run were kept."""
-        return self.weights_checksum(run) is not None
+        """Say whether the weights of a finished run were kept, and are here."""
+        return "weights" in self.record(run)["files"]
 
     def weights_checksum(self, run: str) -> str | None:
-        """Return the checksum of a finished run's weights; None if they were not kept."""
-        files: dict[str, str] = self.record(run)["files"]
+        """Return the checksum of a finished run's weights, if only that is here; None for none."""
+        record = self.record(run)
+        files: dict[str, str] = record.get(PRUNED, {}) | record["files"]
         return files.get("weights")
+
+    def pruned(self, run: str) -> bool:
+        """Say whether a finished run has been taken over without the weights that it had."""
+        return "weights" in self.record(run).get(PRUNED, {})
 
     def stamp(self, run: str) -> int:
         """Return a number that changes whenever a run is made anew."""
@@ -164,15 +171,15 @@ class Store:
 
     def signals(self, run: str, *names: str) -> Arrays:
         """Return a run's signals, one number a sample each: those named that it has, or all."""
-        return _load(self._path(run, "signals.npz"), *names)
+        return load_arrays(self._path(run, "signals.npz"), *names)
 
     def logits(self, run: str) -> NDArray[Any]:
         """Return a run's logits, float16 [n, classes], up to a constant a sample."""
-        return _load(self._path(run, "logits.npz"))["logits"]
+        return load_arrays(self._path(run, "logits.npz"))["logits"]
 
     def split(self, split: str) -> Arrays:
         """Return the indices of a split: forget and earlier, into the training set."""
-        return _load(self.folder / "splits" / f"{split}.npz")
+        return load_arrays(self.folder / "splits" / f"{split}.npz")
 
     def has_split(self, split: str) -> bool:
         """Say whether a split has been stored."""
@@ -232,7 +239,8 @@ _reading = Lock()
 """NumPy parses headers as Python, whose parser counts wrong where two threads use it (3.11)."""
 
 
-def _load(path: Path, *names: str) -> Arrays:
+def load_arrays(path: Path, *names: str) -> Arrays:
+    """Return the arrays of a file: those named that it has, or all; nothing is unpickled."""
     with _reading, np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in names or stored.files if name in stored.files}
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unlearnbench.seeds import seed_for
-from unlearnbench.toolkit.examples import Examples, as_pixels, norms, rows, shortened, unit
+from unlearnbench.toolkit.examples import Examples, norms, rows, shortened, unit
 from unlearnbench.toolkit.recorder import recorder
 
 STEPS = 50
@@ -53,7 +53,7 @@ class Found:
 
 def nothing(examples: Examples) -> Found:
     """Return what is known before any search: the clean images, and nothing flipped."""
-    clean, truth = as_pixels(examples.images), examples.labels
+    clean, truth = examples.pixels, examples.labels
     radius = torch.zeros(len(truth), device=truth.device)
     return Found(clean, truth, clean.clone(), truth.clone(), radius)
 
@@ -258,9 +258,9 @@ def one_step_search(
     misclassified as it is stays as it is; what the whole of [0, 1] does not flip is given up.
     """
     generator = torch.Generator(examples.labels.device).manual_seed(seed)
-    cap = examples.images[0].numel() ** 0.5
     with frozen(model):
         found = _as_they_are(model, examples, batch)
+        cap = found.clean[0].numel() ** 0.5
         while radius <= cap:
             for index in torch.split(found.left, batch):
                 image = _step(model, found, index, radius / cap, generator)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unlearnbench.recipe import Recipe
+from unlearnbench.toolkit.stored import as_pixels, each, joined, pick, whole
 
 Batch = tuple[Tensor, ...]
 """float32 images [b, C, H, W] in [0, 1], labels [b], and marks [b] of examples that have any."""
@@ -47,8 +48,9 @@ def augmented(pixels: Tensor, where: Tensor, recipe: Recipe, generator: torch.Ge
 class Examples:
     """Hold images, labels and whether training may augment each of them.
 
-    images: [n, C, H, W], uint8 in 0..255 or float32 in [0, 1]; labels: int64 [n];
-    augment: bool [n]. All on one device. `recipe` says how training feeds them. marks: [n],
+    images: [n, C, H, W], uint8 in 0..255 or float32 in [0, 1]; labels: int64 [n]; augment: bool
+    [n]. All on one device; but images that would not fit are `Stored`, can be indexed and split
+    alone, and are sent there in batches. `recipe` says how training feeds them. marks: [n],
     whatever a loss has to know of each, such as whether it is to be forgotten; see `marked`.
     """
 
@@ -66,21 +68,19 @@ class Examples:
         """Join two sets; an absent one (a retain set under forget-only access) adds nothing."""
         if other is None:
             return self
-        images = self.images, other.images
-        if images[0].dtype != images[1].dtype:
-            images = as_pixels(images[0]), as_pixels(images[1])
+        images = joined(self.images, other.images)
         labels = torch.cat((self.labels, other.labels))
         augment = torch.cat((self.augment, other.augment))
         marks = None
         if self.marks is not None or other.marks is not None:
             marks = torch.cat((self.marks_or_zeros(), other.marks_or_zeros()))
-        return replace(self, images=torch.cat(images), labels=labels, augment=augment, marks=marks)
+        return replace(self, images=images, labels=labels, augment=augment, marks=marks)
 
     def select(self, index: Tensor) -> Self:
         """Return the examples at `index` (int64 positions or a bool mask)."""
         return replace(
             self,
-            images=self.images[index],
+            images=pick(self.images, index),
             labels=self.labels[index],
             augment=self.augment[index],
             marks=None if self.marks is None else self.marks[index],
@@ -117,8 +117,9 @@ class Examples:
         left over joins the batch before it: BatchNorm makes nothing of a single one.
         """
         order = torch.randperm(len(self), generator=generator, device=self.labels.device)
-        for index in torch.split(order, self.sizes):
-            pixels = as_pixels(self.images[index])
+        parts = torch.split(order, self.sizes)
+        for index, images in zip(parts, each(self.images, parts), strict=True):
+            pixels = as_pixels(images)
             if self.recipe.crop or self.recipe.flip:
                 pixels = augmented(pixels, self.augment[index], self.recipe, generator)
             batch = pixels, self.labels[index]
@@ -148,15 +149,18 @@ class Examples:
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (float32 images in [0, 1], labels) in order, without augmentation."""
-        parts = torch.split(self.images, size), torch.split(self.labels, size)
+        parts = self.images.split(size), self.labels.split(size)  # type: ignore[no-untyped-call]
         for images, labels in zip(*parts, strict=True):
             yield as_pixels(images), labels
 
+    @property
+    def pixels(self) -> Tensor:
+        """All images, float32 in [0, 1] on the device."""
+        return as_pixels(whole(self.images))
 
-def as_pixels(images: Tensor) -> Tensor:
-    """Turn stored images into float32 in [0, 1]; channels_last, which CPU and GPU both prefer."""
-    pixels = images.float().div_(255) if images.dtype == torch.uint8 else images
-    return pixels.contiguous(memory_format=torch.channels_last)
+    def resident(self) -> Self:
+        """Return the same examples, all their images on the device."""
+        return replace(self, images=whole(self.images))
 
 
 def rows(values: Tensor) -> Tensor:

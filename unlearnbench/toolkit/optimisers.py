@@ -145,6 +145,11 @@ def cosine(peak: float, steps: int) -> Schedule:
     return lambda step: peak * (1 + math.cos(math.pi * step / steps)) / 2
 
 
+def warmed_up(rate: Schedule, peak: float, steps: int) -> Schedule:
+    """Rise in a line from 0 to `peak`, which the last of `steps` has; then begin with `rate`."""
+    return lambda step: peak * (step + 1) / steps if step < steps else rate(step - steps)
+
+
 def step_decay(lr: float, every: int) -> Schedule:
     """Multiply `lr` by 0.1 after `every` epochs, again and again; a function of the epoch."""
     return lambda epoch: math.prod([0.1] * (epoch // every), start=lr)

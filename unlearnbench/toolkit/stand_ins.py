@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 
 from unlearnbench.errors import MethodError
-from unlearnbench.toolkit.examples import Examples, as_pixels, norms, rows, unit
+from unlearnbench.toolkit.examples import Examples, norms, rows, unit
 
 StandIn = Literal["adv", "orig", "adv-rs", "adv-rl", "orig-rl", "orig-advl"]
 DRAWN = ("adv-rs", "adv-rl", "orig-rl")
@@ -37,8 +37,8 @@ def stand_in(
     device = found.device
     generator = torch.Generator(device).manual_seed(seed)
     if kind == "adv-rs":
-        start = as_pixels(clean.images)
-        radius = norms(as_pixels(adversarial.images) - start)
+        start = clean.pixels
+        radius = norms(adversarial.pixels - start)
         away = unit(torch.randn(start.shape, generator=generator, device=device))
         points = (start + rows(radius) * away).clamp_(0.0, 1.0)
         return Examples(points, found, clean.augment, clean.recipe)

@@ -15,7 +15,14 @@ from unlearnbench.seeds import seed_for
 from unlearnbench.toolkit.bounded import bounded_layers
 from unlearnbench.toolkit.counting import tally
 from unlearnbench.toolkit.examples import Batch, Examples, Loss, divergence, shortened, unit
-from unlearnbench.toolkit.optimisers import Schedule, cosine, one_cycle, optimiser, step_decay
+from unlearnbench.toolkit.optimisers import (
+    Schedule,
+    cosine,
+    one_cycle,
+    optimiser,
+    step_decay,
+    warmed_up,
+)
 from unlearnbench.toolkit.recorder import recorder, synchronise
 from unlearnbench.toolkit.saliency import Mask
 
@@ -95,13 +102,18 @@ class Trainer:
         lr: float,
         seed: int,
         mask: Mask | None = None,
+        smoothing: float = 0.0,
     ) -> None:
-        """Prepare to train all parameters of `model`, or only those that `mask` marks."""
+        """Prepare to train all parameters of `model`, or only those that `mask` marks.
+
+        smoothing: of labels, in the cross-entropy.
+        """
         self.device = device = next(model.parameters()).device
         self.model = model.to(memory_format=torch.channels_last)
         self.loss: Loss = self.eager
         self.recipe = recipe
         self.lr = lr
+        self.smoothing = smoothing
         self.steps = 0
         self.mean_loss = math.nan
         """Of the last epoch, without a penalty."""
@@ -123,7 +135,8 @@ class Trainer:
             if loss is not None:
                 return loss(*batch)
             pixels, labels = batch[:2]
-            return functional.cross_entropy(self.model(pixels), labels)
+            logits = self.model(pixels)
+            return functional.cross_entropy(logits, labels, label_smoothing=self.smoothing)
 
     def compile(self, examples: Examples, steps: int) -> None:
         """On a GPU, use compiled steps for full batches if they are faster; note what was chosen.
@@ -194,14 +207,24 @@ class Trainer:
     def update(self, lr: float) -> None:
         """Take one step along the gradients; what the mask does not mark stays as it was.
 
-        Layers with a bound on their norm are then put back within it, frozen weights and all.
+        Gradients of what is trained are clipped first if the recipe says so. Layers with a bound on
+        their norm are put back within it at last, frozen weights and all.
         """
+        if self.recipe.clip_norm is not None:
+            self.clip(self.recipe.clip_norm)
         self.optimizer.step(lr)
         self.steps += 1
         for parameter, freed, value in self.frozen:
             parameter.data.copy_(torch.where(freed, parameter.data, value))
         for layer in self.bounded:
             layer.project()
+
+    def clip(self, longest: float) -> None:
+        """Shorten the gradients of all that is trained to this norm if they are longer together."""
+        for parameter, freed, _ in self.frozen:
+            if parameter.grad is not None:
+                parameter.grad *= freed
+        nn.utils.clip_grad_norm_(self.optimizer.parameters, longest)
 
 
 def finetune(
@@ -243,26 +266,39 @@ def train(model: nn.Module, examples: Examples, *, seed: int) -> nn.Module:
     recipe = examples.recipe
     if not recipe.augment_training:
         examples = examples.unaugmented()
-    trainer = Trainer(model, recipe, lr=recipe.lr, seed=seed_for(seed, "batches"))
-    steps = recipe.epochs * len(examples.sizes)
-    robust = trades_loss(model, recipe.trades, trainer.generator) if recipe.trades else None
-    if robust is None:
-        trainer.compile(examples, steps)
-    by_step = {"one-cycle": one_cycle, "cosine": cosine}.get(recipe.schedule)
-    rate = by_step(recipe.lr, steps) if by_step else None
-    decayed = step_decay(recipe.lr, recipe.decay_every or recipe.epochs)
-    for epoch in trainer.epochs(recipe.epochs):
-        trainer.lr = decayed(epoch)
+    smoothing, batches = recipe.label_smoothing, seed_for(seed, "batches")
+    trainer = Trainer(model, recipe, lr=recipe.lr, seed=batches, smoothing=smoothing)
+    robust = None
+    if recipe.trades:
+        robust = trades_loss(model, recipe.trades, trainer.generator, smoothing)
+    else:
+        trainer.compile(examples, recipe.epochs * len(examples.sizes))
+    rate = by_recipe(recipe, len(examples.sizes))
+    for _ in trainer.epochs(recipe.epochs):
         trainer.epoch(examples, loss=robust, rate=rate)
     return model
+
+
+def by_recipe(recipe: Recipe, batches: int) -> Schedule:
+    """Return the learning rate of a recipe by step; batches: steps of an epoch."""
+    rising = recipe.warm_up * batches
+    steps = recipe.epochs * batches - rising
+    decayed = step_decay(recipe.lr, recipe.decay_every or max(1, recipe.epochs))
+    by_step = {"one-cycle": one_cycle, "cosine": cosine}.get(recipe.schedule)
+    rate = by_step(recipe.lr, steps) if by_step else lambda step: decayed(step // batches)
+    return warmed_up(rate, recipe.lr, rising) if rising else rate
 
 
 START = 1e-3
 """Standard deviation of the noise a search begins at: at the image itself nothing pulls away."""
 
 
-def trades_loss(model: nn.Module, trades: Trades, generator: torch.Generator) -> Loss:
+def trades_loss(
+    model: nn.Module, trades: Trades, generator: torch.Generator, smoothing: float = 0.0
+) -> Loss:
     """Return the mean TRADES loss of a batch, as a function of images and labels.
+
+    smoothing: of labels, in its cross-entropy.
 
     Source: Zhang et al. (arXiv 1901.08573), equation 5 and algorithm 1: the cross-entropy of the
     images plus `weight` times the divergence, KL(f(x) || f(x')), of the predictions nearby from
@@ -278,7 +314,8 @@ def trades_loss(model: nn.Module, trades: Trades, generator: torch.Generator) ->
         nearby = worst_nearby(model, pixels, trades, generator)
         model.train(training)
         logits, moved = model(pixels).float(), model(nearby).float()
-        return functional.cross_entropy(logits, labels) + trades.weight * divergence(moved, logits)
+        plain = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+        return plain + trades.weight * divergence(moved, logits)
 
     return loss
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from unlearnbench.audits.roc import Part, mean_part
 from unlearnbench.verdicts.inference import (
-    FEWEST,
     LEVEL,
     Estimate,
     Joint,
@@ -67,7 +66,8 @@ class Finding:
     large a gap counts, in points; attainable: the smallest margin that so many samples and seeds
     can show; small: whether the gap is shown to be within the margin; p: of no gap, p_all: adjusted
     for all audits and methods (Holm); power: whether a perfect retrain would pass the audit four
-    times in five; strongest: of the verdict over all audits, the audit that its numbers are of.
+    times in five; strongest: of the verdict over all audits, the audit that its numbers are of;
+    decides: while it is judged, whether there are sets or retrains enough.
     """
 
     audit: str
@@ -83,6 +83,7 @@ class Finding:
     power: bool = False
     word: str = "inconclusive"
     strongest: str = ""
+    decides: bool = False
 
     @classmethod
     def of(cls, row: Mapping[str, Any], audit: str) -> Self | None:
@@ -139,7 +140,8 @@ class Rule:
     share: of the original's gap under an audit that counts; margins: by audit, in points, in its
     place; retrain, original, held_out: labels of the yardstick, of what leaks, and of the retrain
     that is judged as a method is; headline: the audit that must have power for "equivalent";
-    relearning: whether models are asked to relearn, which then must have power too.
+    relearning: whether models are asked to relearn, which then must have power too; one_set:
+    whether there is but one forget set, by intent: then retrains say what is chance.
     """
 
     share: float
@@ -149,6 +151,7 @@ class Rule:
     held_out: str
     headline: str
     relearning: bool = True
+    one_set: bool = False
 
 
 def differences(
@@ -183,6 +186,14 @@ def differences(
     }
 
 
+def scatter(trials: Trials, retrain: str, null: float | None = None) -> list[float]:
+    """Return what an audit finds of each retrain, of which there is but one forget set.
+
+    Nothing where no retrain is compared with.
+    """
+    return [part.value for part in trials.get(retrain, {}).values()] if null is None else []
+
+
 def _with_originals(own: Runs, originals: Runs) -> list[tuple[Part, Part]]:
     """Return each run's part with that of the original which it began with.
 
@@ -208,15 +219,16 @@ def look_for(
     """Return what an audit finds of every row that has retrains to be compared with, by label."""
     apart = differences(trials, rule.retrain, null)
     originals = apart.get(rule.original, {})
+    retrains = scatter(trials, rule.retrain, null) if rule.one_set else []
     margin, found = rule.margins.get(audit), {}
     for label, own in apart.items():
         paired = _with_originals(own, originals)
         if not own:
             continue
         if not paired:
-            found[label] = _alone(audit, label, combine(list(own.values())), margin)
+            found[label] = _alone(audit, label, combine(list(own.values()), retrains), margin)
             continue
-        joint = Joint.of(paired)
+        joint = Joint.of(paired, retrains)
         gap = joint.along(1.0, 0.0)
         small, attainable = within(joint, margin, rule.share)
         leaks = joint.along(0.0, 1.0).p_zero < LEVEL
@@ -229,8 +241,9 @@ def look_for(
             Uncertain(left, *ratio_interval(joint)) if leaks else None,
             rule.share * abs(float(joint.values[1])) if margin is None else margin,
             attainable,
-            small and gap.sets >= FEWEST,
-            gap.p_zero if gap.sets >= FEWEST else 1.0,
+            small and gap.decides,
+            gap.p_zero if gap.decides else 1.0,
+            decides=gap.decides,
         )
     return _with_power(found, rule)
 
@@ -238,11 +251,10 @@ def look_for(
 def _alone(audit: str, label: str, gap: Estimate, margin: float | None) -> Finding:
     """Return a finding without an original to compare with: only a declared margin counts."""
     low, high = gap.interval(2 * LEVEL)
-    enough = gap.sets >= FEWEST
-    small = margin is not None and enough and -margin < low and high < margin
-    p = gap.p_zero if enough else 1.0
-    shown = Uncertain.of(gap)
-    return Finding(audit, label, gap.sets, shown, None, margin, gap.attainable, small, p)
+    small = margin is not None and gap.decides and -margin < low and high < margin
+    p = gap.p_zero if gap.decides else 1.0
+    shown = Uncertain.of(gap), None, margin, gap.attainable
+    return Finding(audit, label, gap.sets, *shown, small, p, decides=gap.decides)
 
 
 def _with_power(found: dict[str, Finding], rule: Rule) -> dict[str, Finding]:
@@ -256,7 +268,7 @@ def _with_power(found: dict[str, Finding], rule: Rule) -> dict[str, Finding]:
     power = (
         told
         and perfect is not None
-        and perfect.sets >= FEWEST
+        and perfect.decides
         and perfect.margin is not None
         and perfect.attainable is not None
         and perfect.attainable <= perfect.margin

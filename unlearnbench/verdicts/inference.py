@@ -19,7 +19,10 @@ LEVEL = 0.05
 FARTHEST = 100.0
 """Ratios are not sought farther out than this."""
 FEWEST = 3
-"""Forget sets without which nothing is decided: two hardly say how much the next one may differ."""
+"""Forget sets without which nothing is decided: two hardly say how much the next one may differ.
+
+Of a single one, models retrained without it: their scatter stands for that between sets.
+"""
 
 
 def half_width(error: float, freedom: float, level: float = LEVEL) -> float:
@@ -44,8 +47,9 @@ class Estimate:
     """Hold a mean over runs and how sure it is. Percent, or points for a difference.
 
     sets: forget sets it rests on; sampling: standard error from samples, models given; seeds:
-    standard error from the scatter between forget sets (NaN for one); error: of both together;
-    freedom: degrees of freedom of `error`.
+    standard error from the scatter between forget sets, or on one between retrains (NaN where there
+    are none); error: of both together; freedom: degrees of freedom of `error`; replicates: how many
+    that scatter is of.
 
     What is shown must be shown by t-tests with either error. Where few sets happen to agree, the
     sampling variance stands in with degrees of freedom that are too many: by `error` alone a true
@@ -58,12 +62,18 @@ class Estimate:
     seeds: float
     error: float
     freedom: float
+    replicates: int
+
+    @property
+    def decides(self) -> bool:
+        """Whether it rests on enough sets, or on enough retrains of one, to decide anything."""
+        return self.replicates >= FEWEST
 
     @property
     def _errors(self) -> list[tuple[float, float]]:
         """The standard errors to be reckoned with, and their degrees of freedom."""
-        both = [(self.error, self.freedom), (self.seeds, self.sets - 1)]
-        return both if self.sets > 1 else both[:1]
+        both = [(self.error, self.freedom), (self.seeds, self.replicates - 1)]
+        return both if self.replicates > 1 else both[:1]
 
     def half(self, level: float = LEVEL) -> float:
         """Return half the width of the 1 - level confidence interval."""
@@ -93,7 +103,8 @@ class Joint:
     """Hold k means over the same runs and samples, of which any weighted sum can be estimated.
 
     values: [k]; of_forget, of_others: their covariances that come from forget samples and from
-    non-members, between: from forget sets, [k, k] each; sets: how many those are.
+    non-members, between: from forget sets, [k, k] each; sets: how many those are; replicates: the
+    same, or on one set the number of retrains that `between` is from.
     """
 
     values: Floats
@@ -101,10 +112,16 @@ class Joint:
     of_others: Floats
     between: Floats
     sets: int
+    replicates: int
 
     @classmethod
-    def of(cls, runs: Sequence[Sequence[Part]]) -> Self:
+    def of(cls, runs: Sequence[Sequence[Part]], retrains: Sequence[float] = ()) -> Self:
         """Average over runs, each counting alike; runs: of each its k parts, on the same samples.
+
+        retrains: what the same estimate is of each retrain that the parts are compared with, which
+        counts where all runs are on one forget set. A model that is as good as retrained is then
+        as far from their mean as one of them: their variance stands for that of each model, and
+        the variance of their mean is common to all.
 
         Sampling variance: a sample that several runs share is one sample, so each sample's
         influence is added up over runs before it is squared; a forget set that is listed twice
@@ -124,9 +141,12 @@ class Joint:
         count, means = len(sets), np.array([np.mean(own, axis=0) for own in sets.values()])
         centred = means - means.mean(axis=0)
         between = centred.T @ centred / max(count - 1, 1) / count
+        replicates = count
         if count == 1:
-            between = np.full_like(between, np.nan)
-        return cls(values.mean(axis=0), of_forget, of_others, between, count)
+            # a model that several runs are compared with, such as an original, is one model
+            models = [set(map(id, of_kind)) for of_kind in zip(*runs, strict=True)]
+            between, replicates = _by_chance(retrains, models), len(retrains)
+        return cls(values.mean(axis=0), of_forget, of_others, between, count, replicates)
 
     def along(self, *weights: float) -> Estimate:
         """Estimate a weighted sum of the means.
@@ -144,16 +164,29 @@ class Joint:
         )
         scatter = float(np.fmax(between, of_forget))
         total = scatter + of_others
-        known = self.sets > 1 and between > 0
-        freedom = (self.sets - 1) * (total / between) ** 2 if known else np.inf
+        known = self.replicates > 1 and between > 0
+        freedom = (self.replicates - 1) * (total / between) ** 2 if known else np.inf
         sampling, seeds, error = np.sqrt([of_forget + of_others, between, total])
         value = float(w @ self.values)
-        return Estimate(value, self.sets, float(sampling), float(seeds), float(error), freedom)
+        errors = float(sampling), float(seeds), float(error)
+        return Estimate(value, self.sets, *errors, freedom, self.replicates)
 
 
-def combine(parts: Sequence[Part]) -> Estimate:
+def _by_chance(retrains: Sequence[float], models: Sequence[set[int]]) -> Floats:
+    """Return the covariance [k, k] of k means over models, each less the mean of the retrains.
+
+    models: whose mean each is. NaN where there are not two retrains.
+    """
+    if len(retrains) < 2:
+        return np.full((len(models), len(models)), np.nan)
+    common = [[len(a & b) / (len(a) * len(b)) for b in models] for a in models]
+    covariance: Floats = np.var(retrains, ddof=1) * (np.array(common) + 1 / len(retrains))
+    return covariance
+
+
+def combine(parts: Sequence[Part], retrains: Sequence[float] = ()) -> Estimate:
     """Average one estimate over runs, see `Joint`."""
-    return Joint.of([[part] for part in parts]).along(1.0)
+    return Joint.of([[part] for part in parts], retrains).along(1.0)
 
 
 def _covariance(samples: Sequence[Index], influences: Sequence[Sequence[Floats]]) -> Floats:

@@ -5,12 +5,17 @@ from itertools import combinations
 from typing import Any
 
 from unlearnbench.audits.roc import Part
-from unlearnbench.verdicts.audit import Trials, differences
-from unlearnbench.verdicts.inference import FEWEST, LEVEL, Estimate, Joint, combine, holm, ranks
+from unlearnbench.verdicts.audit import Trials, differences, scatter
+from unlearnbench.verdicts.inference import LEVEL, Estimate, Joint, combine, holm, ranks
 
 
 def compare_pairs(
-    trials: Trials, retrain: str, labels: Sequence[str], null: float | None = None
+    trials: Trials,
+    retrain: str,
+    labels: Sequence[str],
+    null: float | None = None,
+    *,
+    one_set: bool = False,
 ) -> list[dict[str, Any]]:
     """Compare rows in pairs on the runs and samples they share, by their distance to retrain.
 
@@ -18,9 +23,11 @@ def compare_pairs(
     sign: |b| > |a| says just that, whichever side of retrain the two are on. The p-value of a pair
     is the larger of the two (intersection-union), Holm-adjusted for the number of pairs. Returns
     rows of `Findings.pairs`: the one that looks nearer, the other, by how much nearer it is, in
-    points, with an interval, and p before and after that adjustment. null: see `differences`.
+    points, with an interval, and p before and after that adjustment. null: see `differences`;
+    one_set: see `Rule`.
     """
     apart = differences(trials, retrain, null)
+    retrains = scatter(trials, retrain, null) if one_set else []
     parts = {label: own for label, own in apart.items() if label in labels}
     far = {label: combine(list(own.values())).value for label, own in parts.items() if own}
     pairs: list[tuple[str, str, Estimate, float]] = []
@@ -28,9 +35,9 @@ def compare_pairs(
         nearer, farther = sorted(pair, key=lambda label: abs(far[label]))
         shared = [seeds for seeds in parts[nearer] if seeds in parts[farther]]
         if shared:
-            distance, p = _nearer([(parts[nearer][s], parts[farther][s]) for s in shared])
+            distance, p = _nearer([(parts[nearer][s], parts[farther][s]) for s in shared], retrains)
             pairs.append((nearer, farther, distance, p))
-    raw = [p if apart.sets >= FEWEST else 1.0 for _, _, apart, p in pairs]
+    raw = [p if apart.decides else 1.0 for _, _, apart, p in pairs]
     return [
         {"nearer": nearer, "farther": farther, "difference": apart.value}
         | {"sampling_error": apart.sampling, "seed_error": apart.seeds}
@@ -40,12 +47,14 @@ def compare_pairs(
     ]
 
 
-def _nearer(shared: Sequence[tuple[Part, Part]]) -> tuple[Estimate, float]:
+def _nearer(
+    shared: Sequence[tuple[Part, Part]], retrains: Sequence[float]
+) -> tuple[Estimate, float]:
     """Return by how much nearer the first of two rows is, and the p-value of its being so.
 
     The distance is taken with the signs that the two gaps seem to have.
     """
-    joint = Joint.of(shared)
+    joint = Joint.of(shared, retrains)
     a, b = joint.values
     side = 1.0 if b >= 0 else -1.0
     difference, total = joint.along(-1.0, 1.0), joint.along(1.0, 1.0)

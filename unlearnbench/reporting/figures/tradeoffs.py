@@ -79,7 +79,9 @@ class TimeGap(Figure):
         if RETRAIN not in subject.labels or not subject.runs["avg_gap"].notna().any():
             return None
         data = means(subject, "time_ratio", "avg_gap")
-        data = data[data["method"] != ORIGINAL]
+        data = data[(data["method"] != ORIGINAL) & data["time_ratio"].notna()]
+        if data.empty:
+            return None
         front = pareto(data["time_ratio"].tolist(), data["avg_gap"].tolist())
         points = zip(data["time_ratio"], data["avg_gap"], strict=True)
         return data.assign(best=[point in front for point in points])

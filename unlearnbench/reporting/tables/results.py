@@ -53,6 +53,9 @@ SURE = (
 )
 
 
+TIME = " Time: a share of retraining's."
+
+
 @register("main", "Results", place=10)
 def main_table(condition: Condition) -> Table:
     """Show who is how near to retrain, then FT AUC, accuracies, confidences, gap and cost."""
@@ -83,13 +86,15 @@ def main_table(condition: Condition) -> Table:
     columns += [averaged("ft_auc"), averaged("forget_accuracy", "Forget %")]
     columns += [averaged("test_accuracy", "Test %")]
     columns += [_mean_gap("forget_confidence", "Conf F"), _mean_gap("test_confidence", "Conf T")]
-    columns += [averaged("avg_gap"), averaged("time_ratio", "Time ↓")]
+    columns += [averaged("avg_gap")]
+    timed = bool(frame["time_ratio"].notna().any())  # none of models that were made elsewhere
+    columns += [averaged("time_ratio", "Time ↓")] * timed
     terms = ", ".join(METRICS[term].heading.removesuffix(" %") for term in benchmark.gap_terms)
     caption = (
         f"{condition.heading}. {voided(condition)}{OLD if condition.old else SURE} FT AUC, Forget,"
         f" Test (accuracies): mean ± std over {_runs_said(frame)}; closest to retrain is best. Conf"
         f" F, T: mean confidence on forget and test samples minus retrain's. Avg gap: of {terms}."
-        f" Time: a share of retraining's. {noise_said(condition)}"
+        f"{TIME if timed else ''} {noise_said(condition)}"
     )
     table = marked(condition, Table(caption, frame, columns))
     return footnoted(table, condition.findings)
@@ -194,8 +199,10 @@ def distance_table(condition: Condition) -> Table:
 
 
 @register("cost", "Cost", place=80)
-def cost_table(condition: Condition) -> Table:
-    """Show time, its largest part, gradients and memory of every row."""
+def cost_table(condition: Condition) -> Table | None:
+    """Show time, its largest part, gradients and memory of every row, if any was made here."""
+    if condition.runs["seconds"].isna().all():
+        return None
     frame = by_label(condition, ["seconds", "time_ratio", "gradients"], band=False)
     frame["memory"] = frame["label"].map(condition.runs.groupby("label")["memory"].max())
     parts = [_largest_part(condition.details(label)) for label in frame["label"]]
@@ -222,7 +229,7 @@ def cost_table(condition: Condition) -> Table:
 def _largest_part(details: list[dict[str, Any]]) -> tuple[str | None, float | None]:
     """Return what takes most of the time beside training (a search, a mask), and its share."""
     seconds = pd.DataFrame([detail["seconds"] for detail in details]).sum()
-    total = seconds.pop("total")
+    total = seconds.pop("total") if "total" in seconds else 0.0
     if seconds.empty or not total:
         return None, None
     return str(seconds.idxmax()), 100 * float(seconds.max()) / total

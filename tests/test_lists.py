@@ -1,0 +1,146 @@
+"""A deletion request: samples named by number or by file, found, forgotten, and written back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import unlearnbench as ub
+from tests.conftest import Cli
+from unlearnbench.data.lists import digest, positions, read_list
+from unlearnbench.data.prepare import Data, DataSpec, Pool, Source, draw_samples
+from unlearnbench.errors import DataError, UserError
+from unlearnbench.planning import reading
+
+
+class Named(Source):
+    """Twelve training and four test images, each a file; two folders have a 1.png."""
+
+    def load(self) -> Pool:
+        images = np.arange(16, dtype=np.uint8)[:, None, None, None] * np.ones(
+            (1, 1, 4, 4), np.uint8
+        )
+        labels = np.arange(16) % 2
+        names = [f"train/{'ab'[i % 2]}/{i // 2}.png" for i in range(12)]
+        names += [f"test/{'ab'[i % 2]}/{i}.png" for i in range(4)]
+        train, test = (images[:12], labels[:12]), (images[12:], labels[12:])
+        return Pool(train, test, (names[:12], names[12:]))
+
+
+def named(**settings: int) -> Data:
+    return draw_samples(Named(Path()), DataSpec(name="named", **settings))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.txt", "# asked for by mail\n7\n\n3\n7\n"),
+        ("list.csv", "id,why\n7,moved\n3,left\n7,again\n"),
+        ("bare.csv", "7\n3\n"),
+        ("bom.csv", "\ufeffID\n7\n3\n"),
+    ],
+)
+def test_a_list_is_read_however_it_is_written(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert read_list(tmp_path / name) == ("7", "3")
+
+
+def test_an_array_of_numbers_or_of_names_is_a_list(tmp_path: Path) -> None:
+    np.save(tmp_path / "numbers.npy", np.array([7, 3]))
+    np.save(tmp_path / "names.npy", np.array(["a/1.png", "b/0.png"]))
+    assert read_list(tmp_path / "numbers.npy") == ("7", "3")
+    assert read_list(tmp_path / "names.npy") == ("a/1.png", "b/0.png")
+    assert digest(["7", "3"]) == digest(["3", "7"]) != digest(["3"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("gone.txt", None, "There is no list"),
+        ("empty.txt", b"# nothing\n", "names no sample"),
+        ("wide.csv", b"x,y\n1,2\n", "none of its columns is called id"),
+        ("bytes.txt", b"\xff\xfe\x00", "Cannot read the list"),
+        ("torn.npy", b"\x93NUMPY", "Cannot read the list"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_told(
+    tmp_path: Path, name: str, content: bytes | None, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        read_list(tmp_path / name)
+
+
+def test_an_array_of_pickles_is_not_opened(tmp_path: Path) -> None:
+    np.save(tmp_path / "evil.npy", np.array([object()]), allow_pickle=True)
+    with pytest.raises(UserError, match="Cannot read the list"):
+        read_list(tmp_path / "evil.npy")
+
+
+def test_samples_are_found_by_number_and_by_any_name_that_is_theirs_alone() -> None:
+    data = named()
+    assert positions(["5", "0"], data).tolist() == [0, 5]
+    for name in ("train/b/2.png", "b/2.png", "./train/b/2.png", "train\\b\\2.png"):
+        assert positions([name], data).tolist() == [5], name
+    with pytest.raises(DataError, match=r"1 of 2 listed samples .* 2\.png"):
+        positions(["2.png", "a/1.png"], data)  # of both classes there is a 2.png
+
+
+def test_numbers_are_those_of_the_data_set_whichever_samples_are_drawn() -> None:
+    data = named(train=6)
+    number = int(data.ids[2])
+    assert positions([str(number)], data).tolist() == [2]
+    left_out = next(i for i in range(12) if i not in data.ids[:6])
+    with pytest.raises(DataError, match=f"among the 6 training samples .*: {left_out}"):
+        positions([str(left_out)], data)
+
+
+def test_test_samples_and_strangers_are_named_not_forgotten() -> None:
+    with pytest.raises(DataError, match=r"2 of 3 .*: test/a/0\.png, x\.png"):
+        positions(["test/a/0.png", "x.png", "a/0.png"], named())
+    with pytest.raises(DataError, match="12"):
+        positions(["12"], named())
+
+
+def test_a_benchmark_with_a_list_forgets_just_that(tmp_path: Path, cli: Cli) -> None:
+    setup = ub.benchmark("digits").benchmark
+    data = draw_samples(_source(setup.data), setup.data)
+    wanted = sorted(data.ids[[4, 8, 15, 16, 23, 42]].tolist())
+    request = tmp_path / "request.csv"
+    pd.DataFrame({"id": wanted}).to_csv(request, index=False)
+    small = ["recipe.epochs=1", "references.count=2", "model_audits={}", "controls=false"]
+    words = ["run", "digits", "--methods", "ft", "--seeds", "2", "--forget", request]
+    ran = cli(*words, *(word for one in small for word in ("--set", one)))
+    assert ran.code == 0, ran.err
+    results = ub.load(tmp_path / "results/digits")
+    condition = results.condition()
+    assert condition.heading == "the list request.csv forgotten, full access"
+    for file in Path(results.folder, "splits").glob("*.npz"):
+        forgotten = np.load(file)["forget"]
+        told = results.samples.set_index("position").loc[forgotten]
+        assert sorted(told["id"]) == wanted
+    made = list(results.folder.glob("runs/retrain-*"))
+    assert len(made) == setup.seeds.retrains, "one forget set is retrained without once"
+    assert results.runs["forget_seed"].nunique() == 1
+
+
+def _source(spec: DataSpec) -> Source:
+    from unlearnbench import registry
+
+    return registry.source(spec, Path("data"))
+
+
+def test_a_list_in_a_file_lies_where_the_file_says(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("3\n")
+    (tmp_path / "own.toml").write_text('based_on = "digits"\n[forget]\nlist = "mine.txt"\n')
+    raw = reading.read(tmp_path / "own.toml")
+    benchmark = reading.validate(raw)
+    assert benchmark.forget.list == str(tmp_path / "mine.txt")
+    assert benchmark.forget.kind == "list" and benchmark.forget.fractions == [1.0]
+    assert len(set(benchmark.seeds.forget)) == 1
+    with pytest.raises(UserError, match="ulira"):
+        reading.validate(raw | {"ulira": {"shadows": 4}})

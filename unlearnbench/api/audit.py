@@ -1,0 +1,241 @@
+"""Audit models that were made elsewhere: the tables, verdicts and page that a run has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearnbench.api import samples
+from unlearnbench.api.outputs import REFERENCE, measured
+from unlearnbench.api.own import Own
+from unlearnbench.api.request import Setup, prepare
+from unlearnbench.api.results import Results, whole
+from unlearnbench.api.session import Listener, make
+from unlearnbench.audits.attacks import usable
+from unlearnbench.audits.references import halves
+from unlearnbench.data import lists
+from unlearnbench.data.outputs import SUFFIXES, Parts
+from unlearnbench.errors import UserError
+from unlearnbench.evaluation.collect import collect
+from unlearnbench.execution import GivenFile
+from unlearnbench.files import checksum
+from unlearnbench.planning.given import Given, GivenModel
+from unlearnbench.planning.plan import ORIGINAL, RETRAIN, digest
+from unlearnbench.storage.store import Store
+from unlearnbench.verdicts.audit import RELEARNING
+
+if TYPE_CHECKING:
+    from unlearnbench.api.request import Request
+
+ROLES = (ORIGINAL, RETRAIN, REFERENCE)
+"""What a file may stand for; any other word is the label of an unlearned model's row."""
+MEMBERS = (".txt", ".csv", ".npy")
+"""What the list beside a reference may end with."""
+Files = str | Path | Iterable[str | Path]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Hold what is audited: files by what they stand for, see `ROLES`.
+
+    own: what they are models of; parts: of outputs, which samples are which; train_retrains,
+    train_references: how many more are trained by the recipe.
+    """
+
+    own: Own
+    files: Mapping[str, list[Path]]
+    parts: Parts
+    train_retrains: int = 0
+    train_references: int = 0
+    name: str | None = None
+    devices: str = "auto"
+
+    @property
+    def labels(self) -> list[str]:
+        """The rows that are audited."""
+        return [label for label in self.files if label not in ROLES]
+
+    @property
+    def outputs(self) -> bool:
+        """Whether the files hold outputs. Raises UserError where some do and some do not."""
+        every = [path for paths in self.files.values() for path in paths]
+        kinds = {path.suffix in SUFFIXES for path in every}
+        if len(kinds) > 1:
+            raise UserError(
+                "Some of the files hold outputs (.npz, .csv) and some weights (.pt, .safetensors).",
+                "Give outputs of all of them: those of weights are read by the framework they are"
+                " of.",
+            )
+        if kinds == {True} and (self.train_retrains or self.train_references):
+            raise UserError(
+                "No model can be trained beside outputs.",
+                "Give outputs of retrained models (retrain=FILE) and of references.",
+            )
+        return kinds == {True}
+
+
+def audit(
+    *,
+    unlearned: Files | Mapping[str, Files],
+    original: str | Path | None = None,
+    retrains: Files = (),
+    references: Files = (),
+    train_retrains: int = 0,
+    train_references: int = 0,
+    benchmark: str | Path | Setup | None = None,
+    model: str | None = None,
+    dataset: str | None = None,
+    path: str | None = None,
+    forget: str | Path | None = None,
+    retain: str | Path | None = None,
+    test: str | Path | None = None,
+    labels: str | Path | None = None,
+    plugins: Sequence[str | Path] = (),
+    assignments: Sequence[str] = (),
+    data: str | Path = "data",
+    results: str | Path = "results",
+    name: str | None = None,
+    devices: str = "auto",
+    listener: Listener | None = None,
+) -> Results:
+    """Audit models that were made elsewhere; return what came out, as a run's results are.
+
+    Files are all of weights (.pt, .pth, .safetensors) or all of outputs (.npz, .csv), see
+    `outputs`. unlearned: one file or several, or those by the label of their row; beside each
+    reference lies a list of what it was trained on, of the same name (ref1.pt, ref1.txt), of
+    outputs it is in them; train_retrains, train_references: how many more are trained by the
+    recipe. benchmark, or model, dataset and path: what they are models of. forget: a list of what
+    they were to forget; retain, test, labels: of outputs only; plugins: files of a model or a data
+    set; assignments: "KEY=VALUE" as after --set; name: of the folder below `results`. Raises
+    UserError for what cannot be used.
+    """
+    by_label = unlearned if isinstance(unlearned, Mapping) else by_stem(_paths(unlearned))
+    files: dict[str, list[Path]] = {ORIGINAL: _paths([] if original is None else original)}
+    files |= {str(label): _paths(given) for label, given in by_label.items()}
+    files |= {RETRAIN: _paths(retrains), REFERENCE: _paths(references)}
+    own = Own(benchmark, model, dataset, path, forget, plugins, assignments, data)
+    parts = Parts(*(one if one is None else Path(one) for one in (forget, retain, test, labels)))
+    asked = Audit(own, files, parts, train_retrains, train_references, name, devices)
+    return follow(asked, results, listener or Listener())
+
+
+def _paths(files: Files) -> list[Path]:
+    return [Path(files)] if isinstance(files, (str, Path)) else [Path(file) for file in files]
+
+
+def by_stem(paths: Iterable[Path], others: Iterable[str] = ()) -> dict[str, list[Path]]:
+    """Label unlearned models by their files' names.
+
+    Raises UserError where two are called alike, or one as a role or one of `others`.
+    """
+    files: dict[str, list[Path]] = {}
+    for path in paths:
+        if path.stem in {*files, *ROLES, *others}:
+            raise UserError(
+                f"{path} cannot be the row '{path.stem}', which is taken.",
+                "Give it a label: --unlearned LABEL=FILE.",
+            )
+        files[path.stem] = [path]
+    return files
+
+
+def follow(asked: Audit, results: str | Path, listener: Listener) -> Results:
+    """Do what an audit asks for; return what came out. Raises UserError for what cannot be used."""
+    if not asked.labels:
+        raise UserError("There is no model to audit.", "Name it: --unlearned FILE.")
+    title = f"Audit of {', '.join(asked.labels)}"
+    if asked.outputs:
+        return whole(
+            measured(asked.files, asked.parts, asked.name or "audit", title, Path(results))
+        )
+    given, files = given_files(asked.files, asked.train_retrains)
+    setup = asked.own.setup("audit", asked.name, title)
+    raw = setup.raw | {"given": given.model_dump(mode="json", exclude_none=True)}
+    raw["seeds"] = raw["seeds"] | {"retrains": max(given.every_retrain, 1)}
+    raw["references"] = raw.get("references", {}) | {"count": asked.train_references}
+    raw["model_audits"] = {RELEARNING: {"sets": 1}} if given.every_retrain else {}
+
+    def request(*, references: bool, online: bool) -> Request:
+        shown = usable(raw, references=references, online=online)
+        more = {"methods": [], "devices": asked.devices, "given": files}
+        return asked.own.request(Setup(raw | shown), results, **more)
+
+    # Which attacks there are rests on what references were trained on, which only the data tell.
+    online = try_files(request(references=False, online=False), files) is not False
+    references = bool(given.references or asked.train_references)
+    made = request(references=references, online=online)
+    planned = prepare(made)
+    store = Store((Path(results) / planned.benchmark.name).resolve())
+    make(made, planned, store, listener)
+    return whole(Results(collect(planned, store), store.folder))
+
+
+def given_files(
+    files: Mapping[str, Sequence[Path]], train_retrains: int = 0
+) -> tuple[Given, dict[str, GivenFile]]:
+    """Tell files by what is in them, and a reference also by what it was trained on.
+
+    files: by role or label. Returns also which file each digest stands for.
+    """
+    named: dict[str, GivenFile] = {}
+
+    def told(path: Path, members: lists.Entries | None = None) -> GivenModel:
+        found = checksum(path)
+        if found is None:
+            raise UserError(f"There is no file {path}.", "Name a .pt, .pth or .safetensors file.")
+        which = digest([found, sorted(members or ())])
+        named[which] = GivenFile(path.resolve(), members)
+        return GivenModel(file=path.name, digest=which)
+
+    originals = [told(path) for path in files.get(ORIGINAL, ())]
+    if len(originals) > 1:
+        raise UserError("An audit has one original.", "Audit models of another one by themselves.")
+    given = Given(
+        original=originals[0] if originals else None,
+        unlearned={
+            label: [told(path) for path in of_row]
+            for label, of_row in files.items()
+            if label not in ROLES
+        },
+        retrains=[told(path) for path in files.get(RETRAIN, ())],
+        references=[told(path, _members(path)) for path in files.get(REFERENCE, ())],
+        trained_retrains=train_retrains,
+    )
+    return given, named
+
+
+def _members(path: Path) -> lists.Entries:
+    """Read what a reference was trained on from the list beside it."""
+    found = [path.with_suffix(end) for end in MEMBERS if path.with_suffix(end).is_file()]
+    if len(found) != 1:
+        names = " or ".join(path.with_suffix(end).name for end in MEMBERS)
+        raise UserError(
+            f"Beside {path} there is no list of what it was trained on ({names}).",
+            "An attack must know it: write it there, numbers or file names, one a line; of the"
+            " test set as test:NUMBER.",
+        )
+    return lists.read_list(found[0])
+
+
+def try_files(request: Request, files: Mapping[str, GivenFile]) -> bool | None:
+    """Try all files before anything is made; say whether each sample is in half of references.
+
+    None without given references. Raises UserError for the first file that cannot be used.
+    """
+    from unlearnbench.execution.kept import members_of_files
+
+    benchmark = prepare(request).benchmark
+    data = samples.look_over(request, benchmark).data
+    if data is None:  # which only a dry run has
+        return None
+    member = members_of_files(benchmark.model, data, files.values(), benchmark.plugins)
+    if not len(member):
+        return None
+    if member.all(0).any():
+        raise UserError(
+            f"{int(member.all(0).sum())} samples are in all of the references given.",
+            "An attack compares with models that have not seen a sample: give more of them.",
+        )
+    return halves(member)

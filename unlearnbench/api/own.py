@@ -1,0 +1,87 @@
+"""A benchmark for models of one's own: their data, their net, and what is asked to be forgotten."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unlearnbench.api.request import Request, Setup
+from unlearnbench.api.request import benchmark as read_benchmark
+from unlearnbench.errors import UserError
+
+ONCE: dict[str, Any] = {
+    "methods": {},
+    "others": False,
+    "on_request": [],
+    "against": None,
+    "access": ["full"],
+    "controls": False,
+    "curves": False,
+    "swap": False,
+    "ulira": {},
+    "model_audits": {},
+    "published": [],
+    "tuning": {},
+}
+"""What of a benchmark stands for many runs of many methods, and is not asked of one model."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """Say what models of one's own are made for.
+
+    benchmark: a name or file that says all of it, or None; model, dataset, path: names as a
+    benchmark file has them; forget: a list of what is to be forgotten, in the place of what the
+    benchmark draws; plugins: files of a model or a data set; assignments: "KEY=VALUE", as after
+    --set; data: folder that data sets are in.
+    """
+
+    benchmark: str | Path | Setup | None = None
+    model: str | None = None
+    dataset: str | None = None
+    path: str | None = None
+    forget: str | Path | None = None
+    plugins: Sequence[str | Path] = ()
+    assignments: Sequence[str] = ()
+    data: str | Path = "data"
+
+    def setup(self, kind: str, name: str | None, title: str) -> Setup:
+        """Return the benchmark of one forget set; kind: what its name ends with or is.
+
+        Raises UserError for what is not said.
+        """
+        if isinstance(self.benchmark, Setup):
+            raw = dict(self.benchmark.raw)
+        elif self.benchmark is not None:
+            raw = dict(read_benchmark(self.benchmark).raw)
+        else:
+            raw = self._alone()
+        named = {"name": self.dataset, "path": self.path}
+        raw["data"] = raw.get("data", {}) | {k: v for k, v in named.items() if v is not None}
+        raw |= {"model": self.model} if self.model else {}
+        seeds = raw.get("seeds", {})
+        firsts = {key: list(seeds.get(key, [1]))[:1] for key in ("originals", "forget", "runs")}
+        own = ONCE | {"seeds": firsts | {"pairing": "zip", "retrains": 1}}
+        own |= {"name": name or (f"{raw['name']}-{kind}" if self.benchmark else kind)}
+        forget = raw.get("forget", {})
+        own["forget"] = forget | {"requests": 1, "fractions": list(forget["fractions"])[:1]}
+        setup = Setup({k: v for k, v in (raw | own | {"title": title}).items() if v is not None})
+        return setup.forgetting(self.forget)
+
+    def _alone(self) -> dict[str, Any]:
+        """Return what there is without a benchmark."""
+        for option, value in (("--model", self.model), ("--forget", self.forget)):
+            if value is None:
+                raise UserError(
+                    f"{option} is not given.",
+                    "Say what the models are (--model, --dataset) and what is to be forgotten"
+                    " (--forget), or name a benchmark that does: --benchmark NAME.",
+                )
+        data = {"name": self.dataset or "folder"}
+        return {"name": "", "data": data, "forget": {"fractions": [1.0], "list": str(self.forget)}}
+
+    def request(self, setup: Setup, results: str | Path, **more: Any) -> Request:
+        """Put together what is asked for; more: as `Request` has it."""
+        plugins = [Path(file) for file in self.plugins]
+        where = Path(self.data), Path(results)
+        return Request(setup, *where, assignments=self.assignments, plugins=plugins, **more)

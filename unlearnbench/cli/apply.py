@@ -1,0 +1,40 @@
+"""The command `apply`: unlearn a model of one's own, to be used."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unlearnbench.cli import options
+
+
+def apply(
+    method: Annotated[str, typer.Option(help="A method, by name or by its file.")],
+    original: Annotated[Path, typer.Option(help="The weights to begin with: .pt, .safetensors.")],
+    out: Annotated[Path, typer.Option(help="Folder for the weights, a record and a page.")],
+    forget: options.Forget = None,
+    benchmark: options.OwnBenchmark = None,
+    model: options.OwnModel = None,
+    dataset: options.OwnDataset = None,
+    path: options.OwnPath = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of what the method draws.")] = 1,
+    set_: options.Changes = None,
+    plugin: options.Plugins = None,
+    devices: options.Devices = "auto",
+    data: options.Data = Path("data"),
+) -> None:
+    """Have a method forget a list of samples in a model of yours; nothing is guaranteed by it."""
+    from unlearnbench.api import apply as library
+    from unlearnbench.api.own import Own
+    from unlearnbench.cli.display import Display
+    from unlearnbench.metrics.metric import METRICS
+
+    own = Own(benchmark, model, dataset, path, forget, plugin or [], set_ or [], data)
+    display = Display()
+    with options.stoppable("Stopped. The same command goes on."):
+        made = library.follow(own, method, original, out, display, seed, devices)
+    measured = made.record["measured"]
+    for name, after in measured["after"].items():
+        display.told(f"{METRICS[name].title}: {measured['before'][name]:.3f} -> {after:.3f}")
+    display.notes([f"Guarantee: {made.record['guarantee']}", made.record["not measured"]])
+    display.told(f"Weights, record and page: {out}")

@@ -1,0 +1,139 @@
+"""The command `audit`: models that were made elsewhere, held against retraining."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from unlearnbench.cli import options
+from unlearnbench.errors import UserError
+
+if TYPE_CHECKING:
+    from unlearnbench.api.results import Condition, Results
+
+NOT_MET = 1
+"""Exit code where a verdict is not the one that was required."""
+GOOD = {"equivalent": ("equivalent",), "no-difference": ("equivalent", "no difference found")}
+"""By what may be required, the verdicts that meet it."""
+
+
+def audit(
+    unlearned: Annotated[
+        list[str] | None,
+        typer.Option(help="The model to audit: FILE, or LABEL=FILE; repeatable."),
+    ] = None,
+    original: Annotated[Path | None, typer.Option(help="The model before it forgot.")] = None,
+    retrain: Annotated[
+        list[Path] | None,
+        typer.Option(help="A model trained from scratch without the forget set; repeatable."),
+    ] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A model for attacks to compare with; beside r.pt lies r.txt, a list of what it"
+            " was trained on. Repeatable."
+        ),
+    ] = None,
+    logits: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Outputs in place of a model: ROLE=FILE (.npz, .csv); ROLE is original, retrain,"
+            " reference, or the label of a model to audit. Repeatable."
+        ),
+    ] = None,
+    train_retrains: Annotated[
+        int, typer.Option(min=0, help="Train so many more retrains, by the recipe.")
+    ] = 0,
+    train_references: Annotated[
+        int, typer.Option(min=0, help="Train so many reference models, by the recipe.")
+    ] = 0,
+    benchmark: options.OwnBenchmark = None,
+    model: options.OwnModel = None,
+    dataset: options.OwnDataset = None,
+    path: options.OwnPath = None,
+    forget: options.Forget = None,
+    retain: Annotated[
+        Path | None, typer.Option(help="Of outputs: list of retained rows; all others if absent.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(help="Of outputs: list of test rows.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Of outputs: true labels, if the files have none.")
+    ] = None,
+    require: Annotated[
+        Literal["equivalent", "no-difference"] | None,
+        typer.Option(help="End with exit code 1 unless every model audited is found to be so."),
+    ] = None,
+    name: options.OwnName = None,
+    set_: options.Changes = None,
+    plugin: options.Plugins = None,
+    devices: options.Devices = "auto",
+    data: options.Data = Path("data"),
+    results: options.Results = Path("results"),
+    reports: options.Reports = Path("reports"),
+) -> None:
+    """Audit models that were made elsewhere: tables, a verdict, a page."""
+    from unlearnbench.api import audit as library
+    from unlearnbench.api.outputs import REFERENCE
+    from unlearnbench.api.own import Own
+    from unlearnbench.cli.display import Display
+    from unlearnbench.data.outputs import Parts
+    from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+
+    files = {ORIGINAL: [original] if original else []}
+    files |= {RETRAIN: retrain or [], REFERENCE: reference or []}
+    for role, file in _labelled(logits or []):
+        files.setdefault(role or file.stem, []).append(file)
+    audited = _labelled(unlearned or [])
+    for label, file in audited:
+        if label in library.ROLES:
+            raise UserError(f"No model to audit can be called '{label}'.", "Give another label.")
+        if label:
+            files.setdefault(label, []).append(file)
+    files |= library.by_stem((file for label, file in audited if not label), files)
+    own = Own(benchmark, model, dataset, path, forget, plugin or [], set_ or [], data)
+    parts = Parts(forget, retain, test, labels)
+    trained = train_retrains, train_references
+    asked = library.Audit(own, files, parts, *trained, name, devices)
+    display = Display()
+    with options.stoppable("Stopped. What was made is kept; the same command goes on."):
+        found = library.follow(asked, results, display)
+    for condition in found.conditions:
+        display.table(condition.table())
+    display.notes(found.warnings)
+    lines, words = _verdicts(found, asked.labels)
+    for line in lines:
+        display.told(line)
+    display.told(f"Report: {found.report(reports / found.name)}")
+    if require and not set(words) <= set(GOOD[require]):
+        raise typer.Exit(NOT_MET)
+
+
+def _labelled(given: Iterable[str]) -> list[tuple[str, Path]]:
+    """Read LABEL=FILE, or FILE, whose label is left empty."""
+    split = [one.rpartition("=") for one in given]
+    return [(label, Path(file)) for label, _, file in split]
+
+
+def _verdicts(results: Results, labels: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return for each model audited a sentence, and the word of its verdict."""
+    lines, words = [], []
+    for condition in results.conditions:
+        for label in labels:
+            word = condition.word(label) or "none"
+            words.append(word)
+            lines.append(f"Verdict on {label}: {word}{_why(condition, label)}.")
+    return lines, words
+
+
+def _why(condition: Condition, label: str) -> str:
+    """Say what the verdict rests on."""
+    from unlearnbench.audits.parts import audit_title
+
+    if (found := condition.overall(label)) is None:
+        return ", as there is no retrained model to compare it with"
+    low, high = found.gap.interval()
+    gap = f"{found.gap.value:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return f"; surest audit: {audit_title(found.strongest)}, gap to retrain {gap} points"

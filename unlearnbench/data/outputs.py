@@ -1,0 +1,217 @@
+"""Outputs of models in files, whatever framework they are of, and which samples they are of."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from unlearnbench.data import lists
+from unlearnbench.errors import UserError
+
+SUFFIXES = (".npz", ".csv")
+LABEL = ("label", "labels", "y")
+"""What labels may be called in a file."""
+HOW = (
+    "A file of outputs holds logits [samples, classes]: .npz with an array 'logits', and 'labels',"
+    " 'ids', 'member' where wanted; .csv with a column a class, and 'label', 'id' where wanted."
+)
+PROBABILITIES = 1e-3
+"""How near to 1 the sum of each row is that is taken for probabilities."""
+LEAST = 1e-30
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Say which rows of outputs are what: lists of row numbers, or of ids where files have them.
+
+    retain: by default all rows that are in no other list; labels: the true classes, whole numbers
+    [samples], where the files of outputs do not hold them.
+    """
+
+    forget: Path | None = None
+    retain: Path | None = None
+    test: Path | None = None
+    labels: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Hold what one file says: logits float32 [n, classes]; of each sample its label and its id.
+
+    member: bool [n], of a reference, what it was trained on.
+    """
+
+    logits: NDArray[np.float32]
+    labels: NDArray[np.int64] | None = None
+    ids: list[str] | None = None
+    member: NDArray[np.bool_] | None = None
+
+
+def read(path: Path) -> Outputs:
+    """Read a file of outputs; rows that are probabilities become their logarithms.
+
+    Raises UserError for what it cannot be.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.", HOW)
+    try:
+        found = _of_arrays(path) if path.suffix == ".npz" else _of_table(path)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"Cannot read outputs from {path}: {error}.", HOW) from error
+    logits = found.logits
+    if logits.ndim != 2 or logits.shape[1] < 2 or not np.isfinite(logits).all():
+        raise UserError(
+            f"The logits in {path} are {list(logits.shape)}, or some are not finite.", HOW
+        )
+    for name in ("labels", "ids", "member"):
+        other = getattr(found, name)
+        if other is not None and len(other) != len(logits):
+            raise UserError(f"{path} has {len(other)} {name} for {len(logits)} rows.", HOW)
+    if (logits >= 0).all() and np.abs(logits.sum(1, dtype=np.float64) - 1).max() < PROBABILITIES:
+        found = replace(found, logits=np.log(np.maximum(logits, LEAST)))
+    return found
+
+
+def _of_arrays(path: Path) -> Outputs:
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    labels = next((arrays[name] for name in LABEL if name in arrays), None)
+    ids, member = arrays.get("ids"), arrays.get("member")
+    return Outputs(
+        arrays["logits"].astype(np.float32),
+        None if labels is None else _whole(labels),
+        None if ids is None else [str(one) for one in ids.tolist()],
+        None if member is None else member.astype(np.bool_),
+    )
+
+
+def _of_table(path: Path) -> Outputs:
+    frame = pd.read_csv(path)
+    named = {str(column).strip().lower(): column for column in frame}
+    label = next((named[name] for name in LABEL if name in named), None)
+    ids = next((named[name] for name in lists.COLUMNS if name in named), None)
+    logits = frame.drop(columns=[one for one in (label, ids) if one is not None])
+    return Outputs(
+        logits.to_numpy(dtype=np.float32),
+        None if label is None else _whole(frame[label].to_numpy()),
+        None if ids is None else [str(one) for one in frame[ids].tolist()],
+    )
+
+
+def _whole(labels: NDArray[Any]) -> NDArray[np.int64]:
+    whole = labels.astype(np.int64)
+    if labels.ndim != 1 or (whole != labels).any() or (whole < 0).any():
+        raise ValueError("labels are not whole numbers from 0, one a row")
+    return whole
+
+
+@dataclass(frozen=True)
+class Table:
+    """Hold the outputs of all models over the same samples, in an order of ours.
+
+    The training set comes first, then the test set. order: rows of the files; forget: indices into
+    that order; train: how many samples come first; labels, ids: of each sample, in that order.
+    """
+
+    files: Mapping[Path, Outputs]
+    order: NDArray[np.int64]
+    forget: NDArray[np.int64]
+    train: int
+    labels: NDArray[np.int64]
+    ids: list[str]
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that change when labels do, or what is forgotten or tested on."""
+        hashed = hashlib.sha256("\n".join(self.ids).encode())
+        for array in (self.labels, self.forget, np.array(self.train)):
+            hashed.update(array.tobytes())
+        return hashed.hexdigest()[:16]
+
+
+def gathered(paths: Sequence[Path], parts: Parts) -> Table:
+    """Read all files, and say which row is what. Raises UserError where they do not fit."""
+    files = {path: read(path) for path in paths}
+    first, shape = paths[0], files[paths[0]].logits.shape
+    for path, one in files.items():
+        if one.logits.shape != shape:
+            found = f"{path} holds {list(one.logits.shape)} logits, {first} {list(shape)}."
+            raise UserError(found, "All files must be of the same samples, in the same order.")
+    ids = _agreed({path: one.ids for path, one in files.items()}, "ids")
+    known = {entry: row for row, entry in enumerate(ids or map(str, range(shape[0])))}
+    if len(known) < shape[0]:
+        raise UserError("Some ids stand for two rows.", "Give each sample an id of its own.")
+    labels = _labels(files, parts, shape)
+    if parts.forget is None or parts.test is None:
+        lacking = "--forget" if parts.forget is None else "--test"
+        raise UserError(
+            f"{lacking} is not given.", "Outputs need lists of both, of rows or of ids."
+        )
+    forget, test = _rows(parts.forget, known), _rows(parts.test, known)
+    rest = np.setdiff1d(np.arange(shape[0]), np.concatenate((forget, test)))
+    retain = rest if parts.retain is None else _rows(parts.retain, known)
+    both = np.concatenate((forget, retain, test))
+    if len(np.unique(both)) < len(both):
+        raise UserError("The lists overlap.", "A sample is forgotten, retained or tested on.")
+    train = np.sort(np.concatenate((forget, retain)))
+    order = np.concatenate((train, test))
+    names = list(known)
+    return Table(
+        files,
+        order,
+        np.flatnonzero(np.isin(order, forget)),
+        len(train),
+        labels[order],
+        [names[row] for row in order.tolist()],
+    )
+
+
+def _agreed(found: Mapping[Path, Any], what: str) -> Any:
+    """Return what all files say that say anything; None if none does."""
+    said: dict[Path, Any] = {path: one for path, one in found.items() if one is not None}
+    first: Any = next(iter(said.values()), None)
+    for path, value in said.items():
+        if not np.array_equal(value, first):
+            raise UserError(
+                f"{path} has other {what} than {next(iter(said))}.",
+                "All files must be of the same samples, in the same order.",
+            )
+    return first
+
+
+def _labels(
+    files: Mapping[Path, Outputs], parts: Parts, shape: tuple[int, ...]
+) -> NDArray[np.int64]:
+    found = {path: one.labels for path, one in files.items()}
+    labels: NDArray[np.int64] | None = _agreed(found, "labels")
+    if parts.labels is not None:
+        try:
+            array = parts.labels.suffix == ".npy"
+            told = np.load(parts.labels) if array else np.loadtxt(parts.labels, ndmin=1)
+            labels = _whole(told)
+        except (OSError, ValueError) as error:
+            raise UserError(f"Cannot read labels from {parts.labels}: {error}.", HOW) from error
+    if labels is None:
+        raise UserError("The true labels are not given.", f"Name a file: --labels. {HOW}")
+    if len(labels) != shape[0] or labels.max() >= shape[1]:
+        raise UserError(
+            f"There are {len(labels)} labels up to {labels.max()}, and logits {list(shape)}.", HOW
+        )
+    return labels
+
+
+def _rows(path: Path, known: Mapping[str, int]) -> NDArray[np.int64]:
+    entries = lists.read_list(path)
+    lost = [entry for entry in entries if entry not in known]
+    if lost:
+        some = ", ".join(lost[: lists.FEW])
+        raise UserError(f"{len(lost)} entries of {path} are no row of the outputs: {some}.", HOW)
+    return np.array([known[entry] for entry in entries], dtype=np.int64)

@@ -1,0 +1,53 @@
+"""Models that were made elsewhere: which files stand for what in an audit."""
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from unlearnbench.recipe import Strict
+
+
+class GivenModel(Strict):
+    """Name one file of weights or of outputs."""
+
+    file: str = Field(description="its name, for people")
+    digest: str = Field(description="of what is in it")
+
+
+class Given(Strict):
+    """Say which models of an audit are from elsewhere; each is told by what is in its file.
+
+    There is one forget set, which all of them are about.
+    """
+
+    original: GivenModel | None = Field(default=None, description="before anything was forgotten")
+    unlearned: dict[str, list[GivenModel]] = Field(
+        default_factory=dict, description="what is audited, by label of its row"
+    )
+    retrains: list[GivenModel] = Field(
+        default_factory=list, description="trained from scratch without the forget set"
+    )
+    references: list[GivenModel] = Field(
+        default_factory=list, description="of whose training samples it is known which they were"
+    )
+    trained_retrains: int = Field(
+        default=0, ge=0, description="how many more are trained by the benchmark's recipe"
+    )
+    outputs: bool = Field(
+        default=False, description="whether the files hold outputs: there is no model and no image"
+    )
+
+    @property
+    def every_retrain(self) -> int:
+        """How many retrains there are, those trained here included."""
+        return len(self.retrains) + self.trained_retrains
+
+    def said(self) -> Iterator[str]:
+        """Yield for people which file stands for what."""
+        if self.original:
+            yield f"original: {self.original.file}"
+        for label, models in self.unlearned.items():
+            yield f"{label}: {', '.join(model.file for model in models)}"
+        for what, models in {"retrain": self.retrains, "reference": self.references}.items():
+            if models:
+                yield f"{what}: {', '.join(model.file for model in models)}"
