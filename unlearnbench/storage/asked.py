@@ -56,14 +56,14 @@ def _hidden(store: Store, now: Benchmark, one: Benchmark) -> Iterator[str]:
     """Say why something that was asked for cannot be shown beside what is."""
     kept = "kept apart, and shown again when that is asked for"
     if unlike := differing(now, one):
-        was = said({key: value for key, (_, value) in unlike.items()})
+        was = in_words({key: value for key, (_, value) in unlike.items()})
         yield (
             f"What {store.folder.name} showed so far was made with {was}. It is {kept};"
             " --results DIR keeps both in view."
         )
         return
     for label, row in one.methods.items():
-        was = said(other_settings(row, now.methods[label]))
+        was = in_words(other_settings(row, now.methods[label]))
         yield f"{label} was made with {was} before. Those runs are {kept}."
 
 
@@ -73,7 +73,7 @@ def other_settings(row: Row, now: Row) -> dict[str, Any]:
     return {key: was.get(key) for key in {**was, **is_} if was.get(key) != is_.get(key)}
 
 
-def said(settings: Mapping[str, Any]) -> str:
+def in_words(settings: Mapping[str, Any]) -> str:
     """Write settings for people."""
     return ", ".join(
         f"{key} = {value}" if value is not None else f"no {key}" for key, value in settings.items()
@@ -87,9 +87,11 @@ def kept_said(store: Store) -> list[str]:
         unlike = {key: value for key, (_, value) in differing(now, one).items()} if now else {}
         rows = [label for label in one.methods if label != RETRAIN or len(one.methods) == 1]
         if now and not unlike:
-            each = [said(other_settings(one.methods[n], now.methods[n])) for n in rows]
+            each = [in_words(other_settings(one.methods[n], now.methods[n])) for n in rows]
             rows = [f"{label} with {other}" for label, other in zip(rows, each, strict=True)]
-        lines.append(": ".join(filter(None, [f"earlier {name}", said(unlike), ", ".join(rows)])))
+        lines.append(
+            ": ".join(filter(None, [f"earlier {name}", in_words(unlike), ", ".join(rows)]))
+        )
     return lines
 
 
