@@ -27,7 +27,7 @@ from unlearnbench.planning.benchmark import Row
 from unlearnbench.planning.facts import MethodFacts
 from unlearnbench.planning.reading import as_toml
 from unlearnbench.scheduling.scheduler import progress
-from unlearnbench.storage.asked import earlier, shown_benchmark
+from unlearnbench.storage.asked import earlier, in_view
 from unlearnbench.storage.pack import Pack, PackError
 from unlearnbench.storage.packing import Written
 from unlearnbench.storage.reduction import npz, reduced, restored
@@ -374,21 +374,21 @@ def test_other_settings_and_other_data_are_refused(
 def test_rows_and_seeds_of_two_packs_are_joined(made: Path, finished: Path, tmp_path: Path) -> None:
     ub.unpack(made / "tiny.zip", results=tmp_path)
     store = Store(tmp_path / "tiny")
-    known = shown_benchmark(store)
+    known = in_view(store)
     assert known is not None
     rows = {"retrain": known.methods["retrain"], "more": Row(method="ga")}
     one = {"originals": [1], "forget": [1], "runs": [1], "retrains": 1}
     fewer = known.model_copy(update={"methods": rows, "seeds": known.seeds.model_copy(update=one)})
     (store.folder / "benchmark.toml").write_text(as_toml(fewer))
     ub.unpack(made / "tiny.zip", results=tmp_path)
-    joined = shown_benchmark(store)
+    joined = in_view(store)
     assert joined is not None and joined.seeds == known.seeds
     assert set(joined.methods) == {"retrain", "ft", "rl", "more"}
     ft = joined.methods["ft"].model_copy(update={"settings": {"epochs": 9}})
     other = joined.model_copy(update={"methods": joined.methods | {"ft": ft}})
     (store.folder / "benchmark.toml").write_text(as_toml(other))
     ub.unpack(made / "tiny.zip", results=tmp_path)
-    now, (apart,) = shown_benchmark(store), earlier(store).values()
+    now, (apart,) = in_view(store), earlier(store).values()
     assert now is not None and now.methods["ft"] == ft, "what is here is shown"
     assert apart.methods["ft"] == known.methods["ft"], "the other is kept"
 

@@ -16,7 +16,7 @@ from unlearnbench.errors import UserError
 from unlearnbench.outline import settings_class
 from unlearnbench.planning import expansion, reading
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.joining import differing, put_together
+from unlearnbench.planning.joining import added_up, differing
 from unlearnbench.planning.plan import Plan, split_id
 from unlearnbench.planning.rows import resolve
 
@@ -355,6 +355,17 @@ def test_set_changes_settings() -> None:
     assert changed["methods"]["ft"] == {"x": {"a": 1}}
 
 
+def test_two_settings_of_one_method_are_two_rows() -> None:
+    changed = raw()
+    reading.change(changed, ["fast.method=ft", "fast.lr=0.3"], METHODS)
+    benchmark, _ = resolve(reading.validate(changed), METHODS, ["ft", "fast"])
+    rows = benchmark.methods
+    assert (rows["fast"].method, rows["fast"].settings["lr"]) == ("ft", 0.3)
+    assert rows["ft"].settings["lr"] != 0.3
+    with pytest.raises(UserError, match=r"Unknown row or table 'slow'"):
+        reading.change(changed, ["slow.lr=0.3"], METHODS)
+
+
 def test_repetitions_are_the_first_seeds_counted_on() -> None:
     changed = raw(seeds={"originals": [1, 10, 100], "forget": [1, 10], "runs": [1]})
     reading.repeat(changed, 3)
@@ -365,13 +376,13 @@ def test_what_is_asked_of_one_folder_is_added_up() -> None:
     first, plan = expand(["ft"], access=["full"])
     more = {"seeds": seeds_to(3), "forget": {"fractions": [0.2]}, "references": {"count": 2}}
     second, asked = expand(["amun"], access=["forget-only"], controls=True, **more)
-    merged, apart = put_together(second, [first])
+    merged, apart = added_up(second, [first])
     assert not apart and list(merged.methods) == ["retrain", "ft", "amun"]
     assert merged.access == ["full", "forget-only"] and merged.forget.fractions == [0.1, 0.2]
     assert merged.seeds.forget == [1, 2, 3] and merged.references.count == 4 and merged.controls
     whole = expansion.expand(merged, METHODS).plan
     assert whole.nodes.keys() >= plan.nodes.keys() | asked.nodes.keys(), "no run is lost"
-    again, _ = put_together(first, [merged])
+    again, _ = added_up(first, [merged])
     assert expansion.expand(again, METHODS).plan.nodes.keys() == whole.nodes.keys()
 
 
@@ -393,7 +404,7 @@ def test_seeds_of_both_are_those_of_each_and_no_others(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     (first, _), (second, _) = expand(["ft"], seeds=one), expand(["ft"], seeds=other)
-    merged, _ = put_together(second, [first])
+    merged, _ = added_up(second, [first])
     each = [set(expansion.repetitions(each.seeds)) for each in (first, second)]
     assert set(expansion.repetitions(merged.seeds)) == each[0] | each[1]
     assert merged.seeds.retrains == max(first.seeds.retrains, second.seeds.retrains)
@@ -403,11 +414,11 @@ def test_audits_and_shadow_worlds_of_both_are_made() -> None:
     relearning = {"relearning": {"sets": 1}}
     first, _ = expand(["ft"], model_audits=relearning, ulira={"shadows": 4, "methods": ["ft"]})
     second, _ = expand(["rl"], model_audits={"relearning": {"sets": 2}, "probe": {}})
-    merged, apart = put_together(second, [first])
+    merged, apart = added_up(second, [first])
     assert not apart and list(merged.model_audits) == ["relearning", "probe"]
     assert merged.model_audits["relearning"].sets == 2 and merged.ulira == first.ulira
     third, _ = expand(["rl"], ulira={"shadows": 4, "methods": ["rl"]})
-    assert put_together(third, [first])[0].ulira.methods == ["ft", "rl"]
+    assert added_up(third, [first])[0].ulira.methods == ["ft", "rl"]
     other, _ = expand(["rl"], model_audits={"relearning": {"epochs": 9}})
     assert differing(other, first) == {"model_audits.relearning.epochs": (9, 5)}
 
@@ -427,20 +438,20 @@ def test_what_cannot_stand_in_one_table_is_kept_apart(changed: dict[str, Any], k
     worlds = {"ulira": {"shadows": 4}} if "ulira" in changed else {}
     first, _ = expand(["ft", "rl"], **worlds)
     second, _ = expand(["amun"], **changed)
-    merged, apart = put_together(second, [first])
+    merged, apart = added_up(second, [first])
     assert (merged, apart) == (second, [first]) and list(differing(second, first)) == [key]
-    back, other = put_together(expand(["ft"], **worlds)[0], [merged, *apart])
+    back, other = added_up(expand(["ft"], **worlds)[0], [merged, *apart])
     assert list(back.methods) == ["retrain", "ft", "rl"] and other == [second]
 
 
 def test_a_row_of_other_settings_is_kept_apart_alone() -> None:
     first, _ = expand(["ft", "rl"])
     second, _ = expand(["ft"], methods={"ft": {"lr": 0.5}})
-    merged, (apart,) = put_together(second, [first])
+    merged, (apart,) = added_up(second, [first])
     assert list(merged.methods) == ["retrain", "ft", "rl"]
     assert merged.methods["ft"] == second.methods["ft"]
     assert apart.methods == {"ft": first.methods["ft"]}
-    back, (other,) = put_together(expand(["ft"])[0], [merged, apart])
+    back, (other,) = added_up(expand(["ft"])[0], [merged, apart])
     assert back.methods == first.methods and other.methods == {"ft": second.methods["ft"]}
 
 

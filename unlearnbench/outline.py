@@ -10,6 +10,8 @@ import ast
 import json
 import sys
 from functools import cache
+from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -51,7 +53,20 @@ def facts(plugin: Plugin) -> dict[str, Any]:
         key: {"default": _default(field), "extra": extra(field)}
         for key, field in method.model_fields.items()
     }
-    return told | {"path": str(plugin.path), "shared_settings": shared, "settings": settings}
+    module = plugin.entry.module if plugin.entry else ""
+    where = {"path": str(plugin.path), "module": module}
+    return told | where | {"shared_settings": shared, "settings": settings}
+
+
+def known_by(name: str, told: dict[str, Any]) -> Plugin:
+    """Return a method as far as its facts tell of it."""
+    group = "unlearnbench.methods"
+    module = told.get("module")  # which older packs lack
+    entry = EntryPoint(name, module, group) if module else None
+    path = Path(told["path"])
+    if not path.is_absolute():  # of a pack, which tells no folder: no file here is meant
+        path = Path(f"<{path}>")
+    return Plugin(name, path, entry, facts=json.dumps(told))
 
 
 def _default(field: FieldInfo) -> Any:

@@ -140,7 +140,8 @@ class Plugin:
         if self.entry is None:
             return own.parent, None
         package, *below = self.entry.module.split(".")
-        return own.parents[len(below) + (own.name == "__init__.py")], package
+        up = len(below) + (own.name == "__init__.py")
+        return own.parents[min(up, len(own.parents) - 1)], package
 
     def sources(self) -> list[str]:
         """Return its source text, then those of helpers beside it and of methods it builds on.

@@ -90,7 +90,7 @@ def methods_asked(text: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1024)
-def bare(text: str) -> str:
+def stripped(text: str) -> str:
     """Return a text without comments, docstrings and blank lines, which change nothing it does."""
     lines = text.split("\n")
     for token in generate_tokens(StringIO(text).readline):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +23,7 @@ from unlearnbench.evaluation.frames import RUN
 from unlearnbench.evaluation.training import training
 from unlearnbench.files import write_text
 from unlearnbench.metrics.curves import abscissa
+from unlearnbench.outline import known_by
 from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.registry import Own
 from unlearnbench.reporting.summary import warnings
@@ -295,7 +295,7 @@ def planned_of(store: Store, added: Iterable[Own] = ()) -> Planned | None:
     own = list(added)
     enter(own)
     try:
-        benchmark = asked.shown_benchmark(store)
+        benchmark = asked.in_view(store)
         if benchmark is None:
             return None
         files = [str(one) for one in own if isinstance(one, (str, Path))]
@@ -325,8 +325,5 @@ def stored_plan(benchmark: Benchmark, store: Store, methods: dict[str, registry.
 
 def methods_of(store: Store, added: Iterable[Own] = ()) -> dict[str, registry.Plugin]:
     """Return the methods that a store's runs may have been made with, by name."""
-    known = {
-        name: registry.Plugin(name, Path(told["path"]), facts=json.dumps(told))
-        for name, told in asked.known_methods(store).items()
-    }
+    known = {name: known_by(name, told) for name, told in asked.known_methods(store).items()}
     return known | registry.find("methods", added)

@@ -64,7 +64,10 @@ def run(
     ] = False,
     retry_failed: Annotated[bool, typer.Option(help="Try failed runs again.")] = False,
     retry_stale: Annotated[
-        bool, typer.Option(help="Make runs anew whose method's source has changed.")
+        bool,
+        typer.Option(
+            help="Make stale runs anew, which were made before what is behind them changed."
+        ),
     ] = False,
 ) -> None:
     """Run a benchmark, or go on with one that was interrupted, and show its table."""

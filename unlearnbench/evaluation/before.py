@@ -3,6 +3,10 @@
 import json
 from typing import Any
 
+from unlearnbench import registry
+from unlearnbench.planning.reading import validate
+from unlearnbench.planning.rows import titles
+
 
 def as_now(text: str) -> dict[str, Any]:
     """Read findings, of 0.1.0 too, under the names that they have now."""
@@ -13,4 +17,6 @@ def as_now(text: str) -> dict[str, Any]:
         label: counts if isinstance(counts, dict) else {"the method": counts}
         for label, counts in content.get("stale", {}).items()
     }
+    if "titles" not in content:  # from before rows had any: those that their methods have now
+        content["titles"] = titles(validate(content["benchmark"]), registry.find("methods"))
     return content

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unlearnbench import registry
 from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.errors import unknown
 from unlearnbench.evaluation.before import as_now
@@ -22,7 +21,7 @@ from unlearnbench.metrics.metric import GROUP, of_kind
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, same_runs
 from unlearnbench.planning.reading import validate
-from unlearnbench.planning.rows import controls, titles
+from unlearnbench.planning.rows import controls
 from unlearnbench.verdicts.audit import ALL, Finding, nearest_to_perfect
 from unlearnbench.verdicts.pairs import against
 from unlearnbench.verdicts.verdict import Expectation, Verdict
@@ -128,12 +127,10 @@ class Findings:
         """Read what `as_json` wrote."""
         content = as_now(text)
         content |= {name: frame(content.get(name, {})) for name in FRAMES}
-        content["benchmark"] = benchmark = validate(content["benchmark"])
+        content["benchmark"] = validate(content["benchmark"])
         if "controls" in content:
             expected = content["controls"].items()
             content["controls"] = {name: Expectation(**must) for name, must in expected}
-        # Findings of before rows had titles: those that their methods have now.
-        content.setdefault("titles", titles(benchmark, registry.find("methods")))
         return cls(**content)
 
 

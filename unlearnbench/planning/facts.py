@@ -21,7 +21,10 @@ class SettingFacts(Strict):
 
 
 class MethodFacts(Strict):
-    """Hold what plans and reports need of a method, as `outline.facts` says it; path: its file."""
+    """Hold what plans and reports need of a method, as `outline.facts` says it.
+
+    path: its file; module: of a method that is installed with a package, "" for others.
+    """
 
     title: str = Field(max_length=60)
     paper: str = Field(max_length=200)
@@ -32,6 +35,7 @@ class MethodFacts(Strict):
     other_if: dict[str, Any]
     shared_settings: list[str] | None
     path: str = Field(pattern=r"^[\w.<> -]+$")
+    module: str = Field(default="", pattern=r"^[\w.]*$")
     settings: dict[str, SettingFacts]
 
     @field_validator("other_if")

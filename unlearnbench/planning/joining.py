@@ -10,7 +10,7 @@ from unlearnbench.planning.tables import AuditRow, References, Seeds, ULira
 T = TypeVar("T")
 
 
-def put_together(asked: Benchmark, known: Iterable[Benchmark]) -> tuple[Benchmark, list[Benchmark]]:
+def added_up(asked: Benchmark, known: Iterable[Benchmark]) -> tuple[Benchmark, list[Benchmark]]:
     """Add to what is asked for what was asked before: rows, seeds, fractions, references, audits.
 
     Returns that, and what cannot stand beside it: benchmarks of other data, models or training, and

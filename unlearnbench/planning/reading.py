@@ -131,8 +131,8 @@ def change(raw: dict[str, Any], assignments: Iterable[str], methods: Iterable[st
 def put(raw: dict[str, Any], key: str, value: Any, methods: Iterable[str]) -> None:
     """Set one key of a parsed benchmark, in place.
 
-    It begins with a method's label (`salun.keep`) or a table of the file (`recipe.epochs`). Raises
-    UserError for any other.
+    It begins with a row's label (`salun.keep`) or a table of the file (`recipe.epochs`); a row of
+    another label is begun with its method (`fast.method`). Raises UserError for any other.
     """
     tables = Benchmark.model_fields.keys()
     *path, last = key.split(".")
@@ -140,7 +140,7 @@ def put(raw: dict[str, Any], key: str, value: Any, methods: Iterable[str]) -> No
         raise _unreadable(f"{key}={value}")
     if path and path[0] not in tables:
         labels = {*methods, *raw.get("methods", {})}
-        if path[0] not in labels:
+        if path[0] not in labels and last != "method":  # which gives one more row its method
             raise unknown("row or table", path[0], labels | tables)
         path.insert(0, "methods")
     table = raw

@@ -153,5 +153,5 @@ def toolkit(plugins: Iterable[Plugin]) -> str:
         if room in DECISIVE and file not in texts:
             texts[file] = file.read_text()
             waiting |= syntax.of_package(texts[file], PACKAGE)
-    bare = sorted(map(syntax.bare, texts.values()))
+    bare = sorted(map(syntax.stripped, texts.values()))
     return hashlib.sha256("\0".join(bare).encode()).hexdigest()[:16]

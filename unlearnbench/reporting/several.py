@@ -17,7 +17,7 @@ from unlearnbench.reporting.figures import Drawing, ranking
 from unlearnbench.reporting.figures.drawing import Gathered
 from unlearnbench.reporting.tables import table
 from unlearnbench.reporting.tables.papers import claims_tables, left_out
-from unlearnbench.reporting.tables.rows import LABEL, mean_and_std
+from unlearnbench.reporting.tables.rows import LABEL, mean_and_std, stale_marked
 from unlearnbench.reporting.write import Section
 from unlearnbench.verdicts.inference import LEVEL, half_width
 
@@ -113,6 +113,7 @@ def _differences(folders: Mapping[str, Condition], shared: Sequence[str]) -> Sec
     caption = f"{base.heading}. Mean ± std over runs; differences paired."
     name = f"differences{base.suffix}"
     shown = table.Table(caption, pd.DataFrame(rows), columns, name, "Differences")
+    shown = stale_marked(shown, *(of.findings for of in folders.values()))
     frame = pd.DataFrame(points, columns=["panel", "method", "difference", "half"])
     gathered = Gathered(frame, labels, base.findings.titles)
     figures = [Drawing(ranking.Differences(first), gathered, base.suffix)] if points else []
@@ -208,7 +209,8 @@ def overview(benchmarks: Mapping[str, Findings]) -> tuple[str, list[str], list[S
         Drawing(ranking.RankMap(n), Gathered(ranks, labels, titles)),
         Drawing(bars, Gathered(line, labels, titles)),
     ]
-    return title, said, [Section("Ranks", [_table(ranks)], figures), *last]
+    marked = stale_marked(_table(ranks), *benchmarks.values())
+    return title, said, [Section("Ranks", [marked], figures), *last]
 
 
 def rank_map(benchmarks: Mapping[str, Findings]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import Spec
-from unlearnbench.storage.asked import other_settings, said
+from unlearnbench.storage.asked import in_words, other_settings
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count
 
@@ -41,7 +41,7 @@ def _told(store: Store, benchmark: Benchmark, run: str) -> tuple[str, str]:
     label = spec.audit or spec.method or spec.kind
     unlike = _unlike(spec, benchmark)
     if unlike:
-        return label, f"with {said(unlike)}"
+        return label, f"with {in_words(unlike)}"
     if spec.bank is not None or spec.id != run:
         return label, "of version 0.1" if spec.id == run else "whose folder has another's name"
     if spec.method is None:
@@ -73,7 +73,7 @@ def _row_said(spec: Spec, benchmark: Benchmark) -> str:
     if not rows:
         return "of a row that is not asked for"
     nearest = min(settings, key=len)
-    return f"with {said(nearest)}" if nearest else "with other seeds, fractions or access"
+    return f"with {in_words(nearest)}" if nearest else "with other seeds, fractions or access"
 
 
 def apart_said(found: Iterable[Apart]) -> list[str]:

@@ -14,7 +14,7 @@ from unlearnbench.files import write_text
 from unlearnbench.outline import facts
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark, Row
-from unlearnbench.planning.joining import differing, put_together
+from unlearnbench.planning.joining import added_up, differing
 from unlearnbench.planning.plan import RETRAIN, digest
 from unlearnbench.registry import Plugin
 from unlearnbench.storage.store import Store
@@ -22,7 +22,7 @@ from unlearnbench.storage.store import Store
 FILE, EARLIER, METHODS = "benchmark.toml", "earlier", "methods.json"
 
 
-def shown_benchmark(store: Store) -> Benchmark | None:
+def in_view(store: Store) -> Benchmark | None:
     """Return the benchmark of a folder's tables; None if it does not say which."""
     path = store.folder / FILE
     return reading.validate(reading.read(path)) if path.exists() else None
@@ -39,14 +39,14 @@ def earlier(store: Store) -> dict[str, Benchmark]:
 
 def every(store: Store) -> list[Benchmark]:
     """Return all that was asked for: first what is shown."""
-    first = shown_benchmark(store)
+    first = in_view(store)
     return [*([first] if first else []), *earlier(store).values()]
 
 
 def remember(store: Store, asked: Benchmark) -> list[str]:
     """Note what is asked for now; say what is not shown from now on."""
     known = every(store)
-    merged, apart = put_together(asked, known)
+    merged, apart = added_up(asked, known)
     keep(store, merged, apart)
     hidden = [one for one in apart if one not in known[1:]]
     return [line for one in hidden for line in _hidden(store, merged, one)]
@@ -56,14 +56,14 @@ def _hidden(store: Store, now: Benchmark, one: Benchmark) -> Iterator[str]:
     """Say why something that was asked for cannot be shown beside what is."""
     kept = "kept apart, and shown again when that is asked for"
     if unlike := differing(now, one):
-        was = said({key: value for key, (_, value) in unlike.items()})
+        was = in_words({key: value for key, (_, value) in unlike.items()})
         yield (
             f"What {store.folder.name} showed so far was made with {was}. It is {kept};"
             " --results DIR keeps both in view."
         )
         return
     for label, row in one.methods.items():
-        was = said(other_settings(row, now.methods[label]))
+        was = in_words(other_settings(row, now.methods[label]))
         yield f"{label} was made with {was} before. Those runs are {kept}."
 
 
@@ -73,7 +73,7 @@ def other_settings(row: Row, now: Row) -> dict[str, Any]:
     return {key: was.get(key) for key in {**was, **is_} if was.get(key) != is_.get(key)}
 
 
-def said(settings: Mapping[str, Any]) -> str:
+def in_words(settings: Mapping[str, Any]) -> str:
     """Write settings for people."""
     return ", ".join(
         f"{key} = {value}" if value is not None else f"no {key}" for key, value in settings.items()
@@ -82,14 +82,16 @@ def said(settings: Mapping[str, Any]) -> str:
 
 def kept_said(store: Store) -> list[str]:
     """Say of what was asked for earlier and is not shown its name, in what it differs, its rows."""
-    now, lines = shown_benchmark(store), []
+    now, lines = in_view(store), []
     for name, one in earlier(store).items():
         unlike = {key: value for key, (_, value) in differing(now, one).items()} if now else {}
         rows = [label for label in one.methods if label != RETRAIN or len(one.methods) == 1]
         if now and not unlike:
-            each = [said(other_settings(one.methods[n], now.methods[n])) for n in rows]
+            each = [in_words(other_settings(one.methods[n], now.methods[n])) for n in rows]
             rows = [f"{label} with {other}" for label, other in zip(rows, each, strict=True)]
-        lines.append(": ".join(filter(None, [f"earlier {name}", said(unlike), ", ".join(rows)])))
+        lines.append(
+            ": ".join(filter(None, [f"earlier {name}", in_words(unlike), ", ".join(rows)]))
+        )
     return lines
 
 
@@ -110,7 +112,7 @@ def take_in(store: Store, other: Store) -> None:
     own = every(store)
     if own or asked:
         first, *more = [*own, *asked]
-        keep(store, *put_together(first, more))
+        keep(store, *added_up(first, more))
     note_methods(store, known_methods(other) | known_methods(store))
 
 

@@ -59,7 +59,7 @@ def take_over_pack(path: Path, results: Path) -> Taken:
 
 def _require_same_settings(pack: Pack, store: Store) -> None:
     """Raise UserError where the folder's tables are of other settings: of a bank, what it is of."""
-    here, own = asked.shown_benchmark(store), pack.benchmark
+    here, own = asked.in_view(store), pack.benchmark
     unlike = joining.differing(here, own) if here else {}
     if pack.contents.what == "bank":
         unlike = {key: both for key, both in unlike.items() if key.partition(".")[0] in BANK}
@@ -76,7 +76,7 @@ def _note(pack: Pack, store: Store) -> None:
     """Note what the pack's tables show, and what is known of its methods; a bank has neither."""
     if pack.contents.what == "results":
         first, *more = [*asked.every(store), pack.benchmark]
-        asked.keep(store, *joining.put_together(first, more))
+        asked.keep(store, *joining.added_up(first, more))
         packed = {name: one.model_dump() for name, one in pack.contents.methods.items()}
         asked.note_methods(store, packed | asked.known_methods(store))
 

@@ -164,16 +164,18 @@ def footnoted(table: Table, findings: Findings) -> Table:
     return _signed(table, signs, notes)
 
 
-def stale_marked(table: Table, findings: Findings) -> Table:
+def stale_marked(table: Table, *findings: Findings) -> Table:
     """Mark with ‡ the rows that were made before something behind them changed; say what it is.
 
-    In a table of pairs, whose rows are no labels, those that are stale are named.
+    In a table of pairs, whose rows are no labels, those that are stale are named. findings: all
+    that the table is of.
     """
     labels = {*table.labels, *table.frame.get("farther", ())}
-    here = {label: list(counts) for label, counts in findings.stale.items() if label in labels}
-    if not here:
+    stale = [item for one in findings for item in one.stale.items() if item[0] in labels]
+    if not stale:
         return table
-    changed = ", ".join(dict.fromkeys(what for each in here.values() for what in each))
+    here = dict.fromkeys(label for label, _ in stale)
+    changed = ", ".join(dict.fromkeys(what for _, counts in stale for what in counts))
     of = f" ({', '.join(here)})" if "farther" in table.frame else ""
     note = f"{STALE} Stale{of}: made, all or some of its runs, before this changed: {changed}."
     return _signed(table, {} if of else dict.fromkeys(here, STALE), [note])
