@@ -31,6 +31,23 @@ exec {command}
 """
 
 
+_TIMEOUT = Annotated[str | None, typer.Option(help="End a run that takes longer: 30m, 2h.")]
+_BUDGET = Annotated[
+    str | None, typer.Option(help="Take as many whole repetitions as fit in this time: 2h.")
+]
+_BACKEND = Annotated[
+    Literal["local", "dask"], typer.Option(help="Where runs are made: here, or on a cluster.")
+]
+_ADDRESS = Annotated[str | None, typer.Option(help="Of the Dask scheduler: tcp://HOST:8786.")]
+_KEEP_WEIGHTS = Annotated[
+    bool, typer.Option("--keep-weights", help="Keep the weights of unlearned models too.")
+]
+_RETRY_STALE = Annotated[
+    bool,
+    typer.Option(help="Make stale runs anew, which were made before what is behind them changed."),
+]
+
+
 def run(
     benchmark: options.BenchmarkName = "digits",
     methods: options.Methods = None,
@@ -43,32 +60,17 @@ def run(
     data: options.Data = Path("data"),
     results: options.Results = Path("results"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
-    timeout: Annotated[
-        str | None, typer.Option(help="End a run that takes longer: 30m, 2h.")
-    ] = None,
-    budget: Annotated[
-        str | None, typer.Option(help="Take as many whole repetitions as fit in this time: 2h.")
-    ] = None,
-    backend: Annotated[
-        Literal["local", "dask"], typer.Option(help="Where runs are made: here, or on a cluster.")
-    ] = "local",
-    address: Annotated[
-        str | None, typer.Option(help="Of the Dask scheduler: tcp://HOST:8786.")
-    ] = None,
-    keep_weights: Annotated[
-        bool, typer.Option("--keep-weights", help="Keep the weights of unlearned models too.")
-    ] = False,
+    timeout: _TIMEOUT = None,
+    budget: _BUDGET = None,
+    backend: _BACKEND = "local",
+    address: _ADDRESS = None,
+    keep_weights: _KEEP_WEIGHTS = False,
     images: options.Images = "auto",
     profile: Annotated[
         bool, typer.Option("--profile", help="Note where the time of each run goes.")
     ] = False,
     retry_failed: Annotated[bool, typer.Option(help="Try failed runs again.")] = False,
-    retry_stale: Annotated[
-        bool,
-        typer.Option(
-            help="Make stale runs anew, which were made before what is behind them changed."
-        ),
-    ] = False,
+    retry_stale: _RETRY_STALE = False,
 ) -> None:
     """Run a benchmark, or go on with one that was interrupted, and show its table."""
     request = options.requested(
