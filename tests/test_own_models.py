@@ -19,6 +19,7 @@ from tests.conftest import TWO, Cli, typed
 from unlearnbench import registry
 from unlearnbench.api.results import Results
 from unlearnbench.audits.attacks import SHOWN, usable
+from unlearnbench.data.outputs import read_outputs
 from unlearnbench.data.prepare import draw_samples
 from unlearnbench.errors import UserError
 from unlearnbench.execution.execute import build_model
@@ -117,22 +118,14 @@ def as_probabilities(path: Path, content: dict[str, Any]) -> None:
     np.savez(path, **content | {"logits": shifted / shifted.sum(1, keepdims=True)})
 
 
-@pytest.mark.parametrize(
-    ("write", "end"), [(as_arrays, ".npz"), (as_table, ".csv"), (as_probabilities, ".npz")]
-)
 def test_outputs_alone_give_the_numbers_of_the_weights(
-    made: Path,
-    by_weights: Results,
-    tmp_path: Path,
-    cli: Cli,
-    write: Callable[[Path, Any], None],
-    end: str,
+    made: Path, by_weights: Results, tmp_path: Path, cli: Cli
 ) -> None:
-    folder = outputs(made, tmp_path / "out", write, end)
-    words: list[str | Path] = ["--unlearned", f"ft={folder / f'ft1{end}'}"]
-    words += ["--logits", f"original={folder / f'original1{end}'}"]
-    names = [f"retrain{seed}{end}" for seed in range(1, RETRAINS)]
-    for name in [*names, f"held-out-retrain{RETRAINS}{end}"]:
+    folder = outputs(made, tmp_path / "out", as_arrays, ".npz")
+    words: list[str | Path] = ["--unlearned", f"ft={folder / 'ft1.npz'}"]
+    words += ["--logits", f"original={folder / 'original1.npz'}"]
+    names = [f"retrain{seed}.npz" for seed in range(1, RETRAINS)]
+    for name in [*names, f"held-out-retrain{RETRAINS}.npz"]:
         words += ["--logits", f"retrain={folder / name}"]
     lists = ["--forget", folder / "forget.txt", "--test", folder / "test.txt"]
     done = cli("audit", *words, *lists)
@@ -145,6 +138,21 @@ def test_outputs_alone_give_the_numbers_of_the_weights(
         assert float(found[metric]["ft"]) == float(known[metric]["ft"])
     auc = float(found["auc: loss"]["ft"])
     assert auc == pytest.approx(float(known["auc: loss"]["ft"]), abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("write", "end"), [(as_arrays, ".npz"), (as_table, ".csv"), (as_probabilities, ".npz")]
+)
+def test_outputs_are_read_however_they_are_written(
+    tmp_path: Path, write: Callable[[Path, Any], None], end: str
+) -> None:
+    draw = np.random.default_rng(0)
+    logits, labels = draw.normal(size=(50, 4)).astype(np.float32), draw.integers(4, size=50)
+    write(tmp_path / f"u{end}", {"logits": logits, "labels": labels})
+    found = read_outputs(tmp_path / f"u{end}")
+    assert found.labels is not None and found.labels.tolist() == labels.tolist()
+    apart = found.logits - logits  # a constant a row changes nothing
+    assert np.ptp(apart, axis=1).max() < 1e-4
 
 
 def test_a_verdict_can_be_required(made: Path, tmp_path: Path, cli: Cli) -> None:

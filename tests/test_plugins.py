@@ -188,6 +188,7 @@ def test_a_file_that_is_no_plugin_is_said(tmp_path: Path, text: str) -> None:
         registry.find("models", [path])
 
 
+@pytest.mark.slow
 def test_files_of_all_kinds_go_through_a_run_a_report_and_a_library(own: Path, cli: Cli) -> None:
     """Typed from another folder than the file's: it names its plugins as seen from itself (B20)."""
     done = cli("run", own)

@@ -135,6 +135,7 @@ def test_no_epochs_need_pretrained_weights() -> None:
         Recipe(epochs=0)
 
 
+@pytest.mark.slow
 def test_the_report_says_what_a_pretrained_start_means(tmp_path: Path) -> None:
     weights(tmp_path / "w.pt", classes=12)
     text = TINY.replace("[recipe]\n", '[recipe]\npretrained = "w.pt"\n').replace("[1, 2]", "[1]")

@@ -46,6 +46,7 @@ class Mine(Method):
 BENCH = TINY.partition("[methods.ft]")[0].replace("count = 4", "count = 2").replace("1, 2", "1")
 
 
+@pytest.mark.slow
 def test_a_colleague_renders_without_the_method(cli: Cli, inside: Cli, tmp_path: Path) -> None:
     there, here = tmp_path / "there", tmp_path / "here"
     for folder, scale in ((there, 0.9), (here, 0.8)):
