@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from unlearnbench.data.prepare import Data, DataSpec, Drawn, Images, Pool, Source, draw_samples
 from unlearnbench.execution import Feeding, pool
 from unlearnbench.recipe import Recipe
-from unlearnbench.toolkit import Examples
+from unlearnbench.toolkit import Examples, outputs
 from unlearnbench.toolkit.examples import Batch
 from unlearnbench.toolkit.stored import Stored, as_pixels, as_stored
 
@@ -74,6 +74,20 @@ def test_batches_are_the_same_to_the_last_bit_and_stride(name: str) -> None:
     assert same(stored.pixels, whole.pixels) and torch.equal(stored.labels, whole.labels)
     pairs = list(zip(batches(stored), batches(whole), strict=True))
     assert all(same(a, b) for pair in pairs for a, b in zip(*pair, strict=True))
+
+
+@pytest.mark.parametrize(("side", "sizes"), [(32, [12, 8]), (2048, [1] * 20), (1024, [5] * 4)])
+def test_large_images_are_looked_at_in_smaller_batches(side: int, sizes: list[int]) -> None:
+    images = torch.zeros(1, 3, 1, 1, dtype=torch.uint8).expand(20, 3, side, side)
+    wide = Examples(images, torch.zeros(20, dtype=torch.int64), torch.ones(20) > 0, RECIPE)
+    seen: list[int] = []
+
+    class Model(nn.Module):
+        def forward(self, pixels: Tensor) -> Tensor:
+            seen.append(len(pixels))
+            return pixels[:, 0, 0, :2]
+
+    assert outputs(Model(), wide, 12).shape == (20, 2) and seen == sizes
 
 
 def test_it_is_indexed_as_a_tensor_is() -> None:

@@ -184,10 +184,18 @@ def shortened(images: Tensor, longest: Tensor | float) -> Tensor:
     return images * rows((longest / norms(images).clamp_min(1e-30)).clamp_max(1.0))
 
 
+LARGEST = 2**24
+"""Numbers in a batch of images that are only looked at: 1,365 images of 64x64, 111 of 224x224."""
+
+
 @torch.no_grad()
 def outputs(model: nn.Module, examples: Examples, batch: int = 512) -> Tensor:
-    """Return the logits [n, classes] of clean images, in eval mode, in the order of `examples`."""
+    """Return the logits [n, classes] of clean images, in eval mode, in the order of `examples`.
+
+    batch: images at once, fewer where they are large.
+    """
     model.eval()
+    batch = min(batch, max(1, LARGEST // examples.images.shape[1:].numel()))
     return torch.cat([model(pixels) for pixels, _ in examples.batches(batch)])
 
 
