@@ -407,6 +407,7 @@ def test_a_dry_run_downloads_nothing(
     assert "Data set 'svhn' is not here yet, so it was not looked at." in done.out
 
 
+@pytest.mark.slow
 def test_a_run_tells_of_copies_and_refuses_other_images_at_once(
     cli: Cli, inside: Cli, toml: Path, pets: Path, tmp_path: Path
 ) -> None:

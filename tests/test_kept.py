@@ -79,6 +79,7 @@ def test_rows_of_another_recipe_are_kept_and_come_back(
     assert not asked.earlier(copied) and contents(copied.folder) == before
 
 
+@pytest.mark.slow
 def test_a_row_of_other_settings_takes_the_place_and_the_old_one_is_kept(
     cli: Cli, inside: Cli, tiny: Path, copied: Store
 ) -> None:

@@ -227,6 +227,7 @@ def files_of(own: Path) -> list[Path]:
         ("same", ("Look at", "Look well at"), "the audit same"),
     ],
 )
+@pytest.mark.slow
 def test_runs_made_before_such_a_file_changed_are_stale(
     own: Path, tmp_path: Path, name: str, change: tuple[str, str], label: str
 ) -> None:
@@ -237,6 +238,7 @@ def test_runs_made_before_such_a_file_changed_are_stale(
     assert stale and all(label in changed for changed in stale.values())
 
 
+@pytest.mark.slow
 def test_metrics_are_computed_anew_when_their_file_or_a_helper_changes(
     own: Path, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_model_unlearned_by_ones_own_program_is_audited(folder: Path, cli: Cli
     assert "the list forget.txt forgotten" in page and "unlearned: unlearned.pt" in page
 
 
+@pytest.mark.slow
 def test_a_request_by_file_names_is_applied_and_loaded_in_plain_pytorch(
     folder: Path, cli: Cli
 ) -> None:
@@ -111,6 +112,7 @@ np.savetxt("test.txt", len(parts[0]) + np.arange(len(parts[1])), fmt="%d")
 """
 
 
+@pytest.mark.slow
 def test_outputs_alone_are_audited(folder: Path, cli: Cli) -> None:
     (folder / "outputs.py").write_text(OUTPUTS)
     typed(folder, "outputs.py")
