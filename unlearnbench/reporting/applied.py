@@ -26,7 +26,7 @@ NO_GUARANTEE = (
 NOT_MEASURED = (
     "Not measured: whether an attack still tells the forgotten samples, what comes back when the"
     " model goes on learning, and how far it is from a model retrained without them, which is the"
-    " only yardstick. `unlearnbench audit` measures these."
+    " only yardstick. An audit (unlearnbench audit) measures these."
 )
 
 
