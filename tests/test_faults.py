@@ -94,7 +94,7 @@ def test_a_changed_method_is_stale_and_made_anew_on_request(
     assert cli(*words).code == 0
     path.write_text(path.read_text() + "# of this year\n")
     old = cli(*words)
-    assert old.code == 0 and "stale, made before their source changed: mine (1 run)" in old.out
+    assert old.code == 0 and "stale (‡), made before the method changed: mine (1 run)" in old.out
     path.write_text(PLUGIN.format(body="raise ValueError('not yet')"))
     worse = cli(*words, "--retry-stale")
     assert worse.code == 1 and "stale, made before" in worse.out, (

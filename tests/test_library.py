@@ -159,10 +159,8 @@ if __name__ == "__main__":
     assert model(__import__("torch").zeros(2, 1, 8, 8)).shape == (2, 10)
     again = ub.load("results/tiny", methods=[HalfAgain])
     assert again.summary.equals(results.summary)
-    try:
-        ub.load("results/tiny")
-    except ub.UserError as error:
-        print(error)
+    without = ub.load("results/tiny")  # what a report needs to know of the class is stored
+    assert without.summary.equals(results.summary)
 '''
 
 
@@ -175,7 +173,6 @@ def test_a_class_of_a_script_runs_in_workers_and_its_model_is_kept(
         [sys.executable, "script.py", str(tiny)], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "method 'half-again', which is not there" in done.stdout
     assert done.stderr == "", "a run of the library prints nothing"
 
 

@@ -97,7 +97,7 @@ def validate(raw: dict[str, Any]) -> Benchmark:
             raise unknown(f"key in {where}", path[-1], _siblings(path)) from error
         message = of_value(first["msg"])
         text = ": ".join(filter(None, (where, ".".join(path), message)))
-        raise UserError(text if text.endswith("?") else f"{text}.") from error
+        raise UserError(text if text.endswith(("?", ".")) else f"{text}.") from error
 
 
 def _siblings(path: list[str]) -> list[str]:
