@@ -58,6 +58,9 @@ ELSEWHERE = {
     "unlearnbench tune digits --trials 16 --seeds 10": TUNING,
     "unlearnbench tune": TUNING,
     "pip install 'unlearnbench[dask]'": CLUSTER,
+    "pip install 'unlearnbench[timm]'": (
+        "test_architectures.py::test_models_of_timm_are_there_when_it_is_installed"
+    ),
     "pip install '.[tensorboard]'": "test_tracking.py::test_tensorboard_has_a_folder_a_run",
     "dask scheduler": CLUSTER,
     "CUDA_VISIBLE_DEVICES=0 dask worker tcp://HOST:8786 --nthreads 1 --resources 'slot=1'": CLUSTER,
