@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import unlearnbench
 from unlearnbench.api.audit import given_files, try_files
 from unlearnbench.api.own import Own
-from unlearnbench.api.request import Request, Setup, Wanted, prepare
+from unlearnbench.api.request import Setup, Wanted, prepare
 from unlearnbench.api.results import Results, whole
-from unlearnbench.api.session import Listener, make
+from unlearnbench.api.session import Listener, follow
 from unlearnbench.audits.attacks import usable
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.collect import collect
 from unlearnbench.files import checksum, write_text
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.applied import NO_GUARANTEE, NOT_MEASURED, measures, write_page
@@ -88,44 +87,42 @@ def carry_out(
     request = own.request(
         Setup(raw), out, methods=[method], devices=devices, given=files, keep_weights=True
     )
-    planned = prepare(request)
-    labels = [label for label in planned.benchmark.methods if label != RETRAIN]
+    labels = [label for label in prepare(request).benchmark.methods if label != RETRAIN]
     if not labels:
         raise UserError(
             "Retraining takes no original.", "Train on the retained samples by your own program."
         )
     try_files(request, files)
-    store = Store((out / planned.benchmark.name).resolve())
-    make(request, planned, store, listener)
-    results = whole(Results(collect(planned, store), store.folder))
+    results = whole(follow(request, listener)[0])
     if results.findings.failures:
         failed = results.findings.failures[0]
-        raise UserError(f"{failed['label']} failed: {failed['error']}", f"See {store.folder}.")
-    run = next(cell.run for cell in planned.plan.cells if cell.label == labels[0])
+        raise UserError(f"{failed['label']} failed: {failed['error']}", f"See {results.folder}.")
     from unlearnbench.execution.checkpoint import hand_out  # torch, which is slow to import
 
-    record = _record(request, results, store, run, original) | {"row": labels[0]}
+    store = Store(results.folder)
+    run = str(results.runs.set_index("label")["run"][labels[0]])
+    record = _record(results, store.record(run), labels[0], original)
     record["files"] = hand_out(store.model_path(run), out)
     write_text(out / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
     write_page(f"{record['title']} applied to {original.name}", record, out)
     return Applied(out, record, results)
 
 
-def _record(
-    request: Request, results: Results, store: Store, run: str, original: Path
-) -> dict[str, Any]:
-    """Say what was done, for programs."""
-    made, benchmark = store.record(run), results.findings.benchmark
-    spec, split = made["spec"], store.split(made["split"])
-    label = next(iter(label for label in benchmark.methods if label != RETRAIN))
+def _record(results: Results, made: dict[str, Any], label: str, original: Path) -> dict[str, Any]:
+    """Say what was done, for programs; made: the record of the run of a row."""
+    spec, split = made["spec"], Store(results.folder).split(made["split"])
     forget = {"count": len(split["forget"]), "retained": made["train"] - len(split["forget"])}
-    forget |= {"list": benchmark.forget.list, "positions": split["forget"].tolist()}
+    forget |= {
+        "list": results.findings.benchmark.forget.list,
+        "positions": split["forget"].tolist(),
+    }
     table = results.samples
     if not table.empty:
         chosen = table[table["position"].isin(split["forget"])]
         forget |= {name: chosen[name].tolist() for name in ("id", "file") if name in chosen}
     return {
         "unlearnbench": unlearnbench.__version__,
+        "row": label,
         "method": spec["method"],
         "title": results.findings.titles.get(label, label),
         "settings": spec["settings"],

@@ -8,29 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearnbench.api import samples
-from unlearnbench.api.outputs import REFERENCE, measured_outputs
+from unlearnbench.api.outputs import measured_outputs
 from unlearnbench.api.own import Own
 from unlearnbench.api.request import Setup, prepare
 from unlearnbench.api.results import Results, whole
-from unlearnbench.api.session import Listener, make
+from unlearnbench.api.session import Listener, follow
 from unlearnbench.audits.attacks import usable
-from unlearnbench.audits.references import halves
+from unlearnbench.audits.references import of_halves
 from unlearnbench.data import lists
 from unlearnbench.data.outputs import SUFFIXES, Parts
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.collect import collect
 from unlearnbench.execution import GivenFile
 from unlearnbench.files import checksum
-from unlearnbench.planning.given import Given, GivenModel
+from unlearnbench.planning.given import REFERENCE, ROLES, Given, GivenModel
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, digest
-from unlearnbench.storage.store import Store
 from unlearnbench.verdicts.audit import RELEARNING
 
 if TYPE_CHECKING:
     from unlearnbench.api.request import Request
 
-ROLES = (ORIGINAL, RETRAIN, REFERENCE)
-"""What a file may stand for; any other word is the label of an unlearned model's row."""
 MEMBERS = (".txt", ".csv", ".npy")
 """What the list beside a reference may end with."""
 Files = str | Path | Iterable[str | Path]
@@ -103,7 +99,7 @@ def audit(
     """Audit models that were made elsewhere; return what came out, as a run's results are.
 
     Files are all of weights (.pt, .pth, .safetensors) or all of outputs (.npz, .csv), see
-    `outputs`. unlearned: one file or several, or those by the label of their row; beside each
+    `data.outputs`. unlearned: one file or several, or those by the label of their row; beside each
     reference lies a list of what it was trained on, of the same name (ref1.pt, ref1.txt), of
     outputs it is in them; train_retrains, train_references: how many more are trained by the
     recipe. benchmark, or model, dataset and path: what they are models of. forget: a list of what
@@ -165,11 +161,7 @@ def look_into(asked: Audit, results: str | Path, listener: Listener) -> Results:
     # Which attacks there are rests on what references were trained on, which only the data tell.
     online = try_files(request(references=False, online=False), files) is not False
     references = bool(given.references or asked.train_references)
-    made = request(references=references, online=online)
-    planned = prepare(made)
-    store = Store((Path(results) / planned.benchmark.name).resolve())
-    make(made, planned, store, listener)
-    return whole(Results(collect(planned, store), store.folder))
+    return whole(follow(request(references=references, online=online), listener)[0])
 
 
 def given_files(
@@ -181,29 +173,16 @@ def given_files(
     """
     named: dict[str, GivenFile] = {}
 
-    def told(path: Path, members: lists.Entries | None = None) -> GivenModel:
+    def told(role: str, path: Path) -> GivenModel:
         found = checksum(path)
         if found is None:
             raise UserError(f"There is no file {path}.", "Name a .pt, .pth or .safetensors file.")
+        members = _members(path) if role == REFERENCE else None
         which = digest([found, sorted(members or ())])
         named[which] = GivenFile(path.resolve(), members)
         return GivenModel(file=path.name, digest=which)
 
-    originals = [told(path) for path in files.get(ORIGINAL, ())]
-    if len(originals) > 1:
-        raise UserError("An audit has one original.", "Audit models of another one by themselves.")
-    given = Given(
-        original=originals[0] if originals else None,
-        unlearned={
-            label: [told(path) for path in of_row]
-            for label, of_row in files.items()
-            if label not in ROLES
-        },
-        retrains=[told(path) for path in files.get(RETRAIN, ())],
-        references=[told(path, _members(path)) for path in files.get(REFERENCE, ())],
-        trained_retrains=train_retrains,
-    )
-    return given, named
+    return Given.of(files, told, trained_retrains=train_retrains), named
 
 
 def _members(path: Path) -> lists.Entries:
@@ -231,11 +210,4 @@ def try_files(request: Request, files: Mapping[str, GivenFile]) -> bool | None:
     if data is None:  # which only a dry run has
         return None
     member = members_of_files(benchmark.model, data, files.values(), benchmark.plugins)
-    if not len(member):
-        return None
-    if member.all(0).any():
-        raise UserError(
-            f"{int(member.all(0).sum())} samples are in all of the references given.",
-            "An attack compares with models that have not seen a sample: give more of them.",
-        )
-    return halves(member)
+    return of_halves(member) if len(member) else None

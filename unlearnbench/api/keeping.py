@@ -53,7 +53,7 @@ def removable(
 def _asked(store: Store) -> list[Benchmark]:
     benchmarks = asked.every(store)
     if not asked.in_view(store):
-        raise UserError(f"{store.folder} has no benchmark.toml.", "Run the benchmark once more.")
+        raise asked.nothing_asked(store)
     return benchmarks
 
 

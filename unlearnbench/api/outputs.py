@@ -14,17 +14,16 @@ from unlearnbench.api.own import ONCE
 from unlearnbench.api.request import Request, Setup, prepare
 from unlearnbench.api.results import Results
 from unlearnbench.audits.attacks import usable
-from unlearnbench.audits.references import halves
+from unlearnbench.audits.references import of_halves
 from unlearnbench.data.outputs import HOW, Aligned, Parts, gathered
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.files import checksum, write_text
 from unlearnbench.planning import reading
-from unlearnbench.planning.given import Given, GivenModel
-from unlearnbench.planning.plan import ORIGINAL, RETRAIN, Node
+from unlearnbench.planning.given import REFERENCE, Given, GivenModel
+from unlearnbench.planning.plan import Node
 from unlearnbench.storage.store import Store
 
-REFERENCE = "reference"
 UNKNOWN = "unknown"
 """What stands for data set and model, of which nothing is known but outputs."""
 
@@ -39,29 +38,18 @@ def measured_outputs(
     table = gathered([path for paths in files.values() for path in paths], parts)
     by_digest: dict[str, Path] = {}
 
-    def told(label: str) -> list[GivenModel]:
-        made = []
-        for path in files.get(label, ()):
-            digest = str(checksum(path))[:16]
-            by_digest[digest] = path
-            made.append(GivenModel(file=path.name, digest=digest))
-        return made
+    def told(role: str, path: Path) -> GivenModel:
+        digest = str(checksum(path))[:16]
+        by_digest[digest] = path
+        return GivenModel(file=path.name, digest=digest)
 
-    roles = (ORIGINAL, RETRAIN, REFERENCE)
-    originals, retrains, references = map(told, roles)
-    given = Given(
-        original=originals[0] if originals else None,
-        unlearned={label: told(label) for label in files if label not in roles},
-        retrains=retrains,
-        references=references,
-        outputs=True,
-    )
+    given = Given.of(files, told, outputs=True)
     online = _members(table, files.get(REFERENCE, []))
-    raw: dict[str, Any] = ONCE | usable({}, references=bool(references), online=online)
+    raw: dict[str, Any] = ONCE | usable({}, references=bool(given.references), online=online)
     raw |= {"name": name, "title": title, "model": UNKNOWN, "data": {"name": UNKNOWN}}
     raw |= {"forget": {"list": str(parts.forget)}, "references": {"count": 0}}
     raw |= {"seeds": {"originals": [1], "forget": [1], "runs": [1]}}
-    raw["seeds"]["retrains"] = max(len(retrains), 1)
+    raw["seeds"]["retrains"] = max(given.every_retrain, 1)
     raw["given"] = given.model_dump(mode="json", exclude_none=True)
     planned = prepare(Request(Setup(raw), Path(), results, []))
     store = Store((results / name).resolve())
@@ -84,13 +72,7 @@ def _members(table: Aligned, references: list[Path]) -> bool:
         if one is None:
             problem = f"{path} does not say what the reference was trained on."
             raise UserError(problem, f"It needs an array 'member', a truth value a row. {HOW}")
-    stacked = np.array(member, dtype=np.bool_)
-    if len(stacked) and stacked.all(0).any():
-        raise UserError(
-            f"{int(stacked.all(0).sum())} samples are in all of the references given.",
-            "An attack compares with models that have not seen a sample: give more of them.",
-        )
-    return bool(len(stacked)) and halves(stacked[:, table.order])
+    return bool(member) and of_halves(np.array(member, dtype=np.bool_), table.order)
 
 
 def _save(store: Store, node: Node, table: Aligned, path: Path) -> None:

@@ -37,7 +37,7 @@ def pack(
     store = housekeeping.open_store(Path(results), Path(benchmark).stem)
     planned = planned_of(store, plugins)
     if planned is None:
-        raise UserError(f"{store.folder} has no benchmark.toml.", "Run the benchmark once more.")
+        raise asked.nothing_asked(store)
     runs, left_out = to_pack(store, planned.plan, bank=bank)
     if not runs:
         raise UserError(f"No finished run of '{store.folder.name}' is there to be packed.")

@@ -218,8 +218,8 @@ def rehearse(request: Request, listener: Listener) -> Outlook:
     outlook = look(request, planned, store)
     listener.planned(outlook)
     if outlook.state.open:
-        asked = planned.benchmark
-        for line in samples.look_over(request, asked, outlook.state.data, dry_run=True).odd:
+        benchmark, data = planned.benchmark, outlook.state.data
+        for line in samples.look_over(request, benchmark, data, dry_run=True).odd:
             listener.told(line)
     return outlook
 
@@ -228,11 +228,11 @@ def _work_off(
     request: Request, planned: Planned, store: Store, outlook: Outlook, listener: Listener
 ) -> bool:
     """Make the open nodes; say whether all could be made."""
-    address, placement, asked = request.address, request.placement, planned.benchmark
+    address, placement = request.address, request.placement
     opened = open_cluster(address) if address else open_workers(placement.devices, placement.jobs)
     # Workers find those that are shipped or installed by themselves.
     classes = [plugin for plugin in planned.plugins.values() if plugin.pickled]
-    added = (*map(Plugin.of, asked.plugins), *classes)
+    added = (*map(Plugin.of, planned.benchmark.plugins), *classes)
     root, failed = request.data.resolve(), 0
     lists, given = request.asked.lists, request.given
     workplace = Workplace(

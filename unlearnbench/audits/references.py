@@ -14,6 +14,7 @@ from scipy.special import expit
 
 from unlearnbench.audits import lira
 from unlearnbench.audits.roc import Bools, Floats, Index, auc
+from unlearnbench.errors import UserError
 
 GAMMA = 2.0
 """How many times likelier than a population sample; RMIA's and AMUN's value for CIFAR-10."""
@@ -32,6 +33,20 @@ def reference_counts(references: int) -> list[int]:
 def halves(member: Bools) -> bool:
     """Say whether every sample is in exactly half of the models; member: bool [k, n]."""
     return bool((2 * member.sum(0) == len(member)).all())
+
+
+def of_halves(member: Bools, used: Index | None = None) -> bool:
+    """Say whether each sample is in half of references that were made elsewhere.
+
+    member: bool [k, n]; used: which samples it is asked of, all of them if None. Raises UserError
+    where there is a sample that none of them does without.
+    """
+    if member.all(0).any():
+        raise UserError(
+            f"{int(member.all(0).sum())} samples are in all of the references given.",
+            "An attack compares with models that have not seen a sample: give more of them.",
+        )
+    return halves(member if used is None else member[:, used])
 
 
 @dataclass(frozen=True)

@@ -90,9 +90,9 @@ def audit(
 ) -> None:
     """Audit models that were made elsewhere: tables, a verdict, a page."""
     from unlearnbench.api.audit import Audit
-    from unlearnbench.api.outputs import REFERENCE
     from unlearnbench.api.own import Own
     from unlearnbench.data.outputs import Parts
+    from unlearnbench.planning.given import REFERENCE
     from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 
     files = {ORIGINAL: [original] if original else [], RETRAIN: retrain or []}
@@ -109,7 +109,8 @@ def _files(
     files: dict[str, list[Path]], logits: Iterable[str], unlearned: Iterable[str]
 ) -> dict[str, list[Path]]:
     """Add to files by role those that are typed with a role or label, or with none."""
-    from unlearnbench.api.audit import ROLES, by_stem
+    from unlearnbench.api.audit import by_stem
+    from unlearnbench.planning.given import ROLES
 
     for role, file in _labelled(logits):
         files.setdefault(role or file.stem, []).append(file)

@@ -1,10 +1,18 @@
 """Models that were made elsewhere: which files stand for what in an audit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Self
 
 from pydantic import Field
 
+from unlearnbench.errors import UserError
+from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.recipe import Strict
+
+REFERENCE = "reference"
+ROLES = (ORIGINAL, RETRAIN, REFERENCE)
+"""What a file may stand for; any other word is the label of an unlearned model's row."""
 
 
 class GivenModel(Strict):
@@ -36,6 +44,34 @@ class Given(Strict):
     outputs: bool = Field(
         default=False, description="whether the files hold outputs: there is no model and no image"
     )
+
+    @classmethod
+    def of(
+        cls,
+        files: Mapping[str, Sequence[Path]],
+        told: Callable[[str, Path], GivenModel],
+        *,
+        trained_retrains: int = 0,
+        outputs: bool = False,
+    ) -> Self:
+        """Say what files by role or label are; told: names one by what is in it.
+
+        Raises UserError for more than one original.
+        """
+        models = {role: [told(role, path) for path in paths] for role, paths in files.items()}
+        originals = models.get(ORIGINAL, [])
+        if len(originals) > 1:
+            raise UserError(
+                "An audit has one original.", "Audit models of another one by themselves."
+            )
+        return cls(
+            original=originals[0] if originals else None,
+            unlearned={label: of_row for label, of_row in models.items() if label not in ROLES},
+            retrains=models.get(RETRAIN, []),
+            references=models.get(REFERENCE, []),
+            trained_retrains=trained_retrains,
+            outputs=outputs,
+        )
 
     @property
     def every_retrain(self) -> int:

@@ -72,6 +72,11 @@ class Spec(Strict):
         return _short(self.model_dump_json(exclude={**later, **absent}))
 
     @property
+    def made_by(self) -> str:
+        """What it is made by, for people: an audit, a method, or else what kind of model it is."""
+        return self.audit or self.method or self.kind
+
+    @property
     def split_id(self) -> str | None:
         """Name of the split's file; depends on data and split only."""
         return split_id(self.data, self.split) if self.split else None

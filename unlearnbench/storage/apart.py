@@ -38,9 +38,8 @@ def _told(store: Store, benchmark: Benchmark, run: str) -> tuple[str, str]:
         spec = Spec.model_validate(store.record(run)["spec"])
     except ValueError:
         return store.runs()[run].name, "its record.json is torn, or of another version"
-    label = spec.audit or spec.method or spec.kind
-    unlike = _unlike(spec, benchmark)
-    if unlike:
+    label = spec.made_by
+    if unlike := _unlike(spec, benchmark):
         return label, f"with {in_words(unlike)}"
     if spec.bank is not None or spec.id != run:
         return label, "of version 0.1" if spec.id == run else "whose folder has another's name"

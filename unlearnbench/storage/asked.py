@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from unlearnbench.errors import UserError
 from unlearnbench.files import write_text
 from unlearnbench.outline import facts
 from unlearnbench.planning import reading
@@ -26,6 +27,11 @@ def in_view(store: Store) -> Benchmark | None:
     """Return the benchmark of a folder's tables; None if it does not say which."""
     path = store.folder / FILE
     return reading.validate(reading.read(path)) if path.exists() else None
+
+
+def nothing_asked(store: Store) -> UserError:
+    """Return what to tell where a folder does not say what was asked of it."""
+    return UserError(f"{store.folder} has no benchmark.toml.", "Run the benchmark once more.")
 
 
 def earlier(store: Store) -> dict[str, Benchmark]:

@@ -54,7 +54,7 @@ class Store:
 
         s seed, f forget set, r request, x swapped, w shadow world, m member of the bank.
         """
-        label = spec.audit or spec.method or spec.kind
+        label = spec.made_by
         if spec.kind == "shared":
             label += "-shared"
         parts = [f"s{spec.seed}"]
