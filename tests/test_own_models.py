@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 import unlearnbench as ub
 from tests.conftest import TWO, Cli, typed
 from unlearnbench import registry
+from unlearnbench.api import samples
 from unlearnbench.api.results import Results
 from unlearnbench.audits.attacks import SHOWN, usable
 from unlearnbench.data.outputs import read_outputs
@@ -59,7 +61,10 @@ def audited(made: Path, tiny: Path, folder: Path, **changes: Any) -> Results:
 
 @pytest.fixture(scope="module")
 def by_weights(made: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return audited(made, tiny, tmp_path_factory.mktemp("audited"))
+    with patch.object(samples, "draw_samples", wraps=draw_samples) as reading:
+        results = audited(made, tiny, tmp_path_factory.mktemp("audited"))
+    assert reading.call_count == 1, "data may be large, and are looked over once"
+    return results
 
 
 def test_models_that_the_harness_made_are_audited_to_the_same_numbers(

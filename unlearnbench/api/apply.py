@@ -92,8 +92,8 @@ def carry_out(
         raise UserError(
             "Retraining takes no original.", "Train on the retained samples by your own program."
         )
-    try_files(request, files)
-    results = whole(follow(request, listener)[0])
+    seen, _ = try_files(request, files)
+    results = whole(follow(request, listener, seen)[0])
     if results.findings.failures:
         failed = results.findings.failures[0]
         raise UserError(f"{failed['label']} failed: {failed['error']}", f"See {results.folder}.")

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unlearnbench.api import samples
 from unlearnbench.api.outputs import measured_outputs
@@ -26,6 +29,7 @@ from unlearnbench.verdicts.audit import RELEARNING
 
 if TYPE_CHECKING:
     from unlearnbench.api.request import Request
+    from unlearnbench.data.prepare import Data
 
 MEMBERS = (".txt", ".csv", ".npy")
 """What the list beside a reference may end with."""
@@ -159,9 +163,10 @@ def look_into(asked: Audit, results: str | Path, listener: Listener) -> Results:
         return asked.own.request(Setup(raw | shown), results, **more)
 
     # Which attacks there are rests on what references were trained on, which only the data tell.
-    online = try_files(request(references=False, online=False), files) is not False
+    seen, member = try_files(request(references=False, online=False), files)
+    online = of_halves(member) if len(member) else True
     references = bool(given.references or asked.train_references)
-    return whole(follow(request(references=references, online=online), listener)[0])
+    return whole(follow(request(references=references, online=online), listener, seen)[0])
 
 
 def given_files(
@@ -198,16 +203,17 @@ def _members(path: Path) -> lists.Entries:
     return lists.read_list(found[0])
 
 
-def try_files(request: Request, files: Mapping[str, GivenFile]) -> bool | None:
-    """Try all files before anything is made; say whether each sample is in half of references.
+def try_files(
+    request: Request, files: Mapping[str, GivenFile]
+) -> tuple[samples.DataSeen, NDArray[np.bool_]]:
+    """Look the data over and try all files before anything is made.
 
-    None without given references. Raises UserError for the first file that cannot be used.
+    Returns what was seen of the data, and which samples of the pool given references were trained
+    on, bool [references, n]. Raises UserError for the first file that cannot be used.
     """
     from unlearnbench.execution.kept import members_of_files
 
     benchmark = prepare(request).benchmark
-    data = samples.look_over(request, benchmark).data
-    if data is None:  # which only a dry run has
-        return None
-    member = members_of_files(benchmark.model, data, files.values(), benchmark.plugins)
-    return of_halves(member) if len(member) else None
+    seen = samples.look_over(request, benchmark)
+    data = cast("Data", seen.data)  # which only a dry run may not have
+    return seen, members_of_files(benchmark.model, data, files.values(), benchmark.plugins)

@@ -34,14 +34,23 @@ class DataSeen:
 
 
 def look_over(
-    request: Request, benchmark: Benchmark, earlier: str | None = None, *, dry_run: bool = False
+    request: Request,
+    benchmark: Benchmark,
+    earlier: str | None = None,
+    seen: DataSeen | None = None,
+    *,
+    dry_run: bool = False,
 ) -> DataSeen:
     """Download data that are missing, and find what is wrong with them before workers start.
 
-    Also with lists of them. earlier: digest of the data that runs were made of before. A dry run
-    downloads nothing, and looks only at what is there. Raises DataError with all faults.
+    Also with lists of them. earlier: digest of the data that runs were made of before; seen: of
+    the same data, which are not read twice. A dry run downloads nothing, and looks only at what is
+    there. Raises DataError with all faults.
     """
     asked = benchmark.data
+    if seen is not None and seen.data is not None:
+        seen.data.require(earlier, asked.name)
+        return seen
     source = registry.source(asked, request.data, benchmark.plugins)
     if dry_run and not source.there():
         return DataSeen(odd=[f"Data set '{asked.name}' is not here yet, so it was not looked at."])

@@ -151,17 +151,30 @@ def run(
     return whole(follow(request, listener)[0])
 
 
-def follow(request: Request, listener: Listener) -> tuple[Results, bool]:
-    """Do what is requested; return what came out, and whether nothing failed."""
+def follow(
+    request: Request, listener: Listener, seen: samples.DataSeen | None = None
+) -> tuple[Results, bool]:
+    """Do what is requested; return what came out, and whether nothing failed.
+
+    seen: the data, where they were looked over already.
+    """
     planned, store = begin(request, listener)
-    succeeded = make(request, planned, store, listener)
+    succeeded = make(request, planned, store, listener, seen=seen)
     return Results(collect(planned, store), store.folder), succeeded
 
 
 def make(
-    request: Request, planned: Planned, store: Store, listener: Listener, heading: str = ""
+    request: Request,
+    planned: Planned,
+    store: Store,
+    listener: Listener,
+    heading: str = "",
+    seen: samples.DataSeen | None = None,
 ) -> bool:
-    """Make what a plan lacks, under a heading of its own if any; say whether nothing failed."""
+    """Make what a plan lacks, under a heading of its own if any; say whether nothing failed.
+
+    seen: the data, where they were looked over already.
+    """
     for name, copied in housekeeping.adopt(store, planned.plan).items():
         listener.told(f"{copied} models are the same as in {name}: copied from there.")
     outlook = look(request, planned, store, heading)
@@ -174,9 +187,9 @@ def make(
     listener.planned(outlook)
     if outlook.state.open and not request.address:
         request.placement.require()
-    seen = samples.DataSeen()
+    seen = seen or samples.DataSeen()
     if outlook.state.open:
-        seen = samples.look_over(request, planned.benchmark, outlook.state.data)
+        seen = samples.look_over(request, planned.benchmark, outlook.state.data, seen)
         for line in seen.odd if not heading else ():  # not anew for every part of a search
             listener.told(line)
     store.prepare()
