@@ -94,6 +94,7 @@ def test_lists_and_explanations(inside: Cli) -> None:
     assert 'model = "small-cnn"' in inside("benchmarks", "digits").out
     assert "house numbers" in inside("datasets", "svhn").out
     assert "small-cnn           A small convolutional net" in inside("models").out
+    assert inside("--version").out == f"unlearnbench {ub.__version__}\n"
 
 
 def test_dry_run_shows_the_plan_and_makes_nothing(inside: Cli, tmp_path: Path) -> None:

@@ -3,16 +3,17 @@
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from unlearnbench import __version__
 from unlearnbench.cli import apply, audit, catalogue, doctor, report, results, run, tune
 from unlearnbench.errors import UserError
 from unlearnbench.files import no_room
 
 app = typer.Typer(
     name="unlearnbench",
-    help="Compare machine-unlearning methods on image classifiers, measured against retraining.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,6 +34,24 @@ for command in (
     run.plan,
 ):
     app.command()(command)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"unlearnbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Say which version this is."
+        ),
+    ] = False,
+) -> None:
+    """Compare machine-unlearning methods on image classifiers, measured against retraining."""
 
 
 def main() -> None:
