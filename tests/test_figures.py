@@ -26,9 +26,11 @@ from unlearnbench.reporting.figures.drawing import Gathered, looks
 from unlearnbench.reporting.figures.export import page_svg, tips, write_data, write_print
 from unlearnbench.reporting.figures.ranking import CriticalDifference, RankMap
 from unlearnbench.reporting.figures.tradeoffs import beyond, pareto
+from unlearnbench.reporting.figures.verdicts import CELLS, UNRANKED, Verdicts
+from unlearnbench.verdicts.audit import WORDS
 
 DRAWN = [
-    *("gaps", "forgetting-utility", "time-gap", "confidences", "roc"),
+    *("verdicts", "verdict-map", "gaps", "forgetting-utility", "time-gap", "confidences", "roc"),
     *("auc-references", "classes", "memorisation"),
 ]
 EXAMPLE = '''
@@ -213,6 +215,44 @@ def test_a_method_looks_the_same_whatever_stands_beside_it() -> None:
     many = [f"method {number}" for number in range(60)]
     assert len(set(looks(many).values())) == 60, "the second of two alike takes another shape"
     assert looks(many) == looks(reversed(many))
+
+
+def test_verdicts_are_drawn_best_first_and_what_is_not_ranked_sets_no_axis(
+    condition: Condition,
+) -> None:
+    figure = Verdicts()
+    data = figure.data(condition)
+    assert data is not None
+    first = data[data["audit"] == condition.benchmark.headline].set_index("method")
+    assert list(first.index)[:2] == ["original", "held-out retrain"]
+    words = first["verdict"].iloc[2:]
+    assert list(words) == sorted(words, key=[*WORDS, UNRANKED].index)
+    found = condition.audits[condition.benchmark.headline]["my_method"]
+    row = first.loc["my_method"]
+    assert (row["gap"], row["low"], row["high"]) == (found.gap.value, *found.gap.interval())
+    assert row["margin"] == condition.margins(condition.benchmark.headline)[0]
+    assert set(figure.keys(data, condition)) == set(data["verdict"])
+
+    far = first.reset_index().assign(audit="rmia")
+    far.loc[far["method"] == "streisand", ["gap", "low", "high"]] = -4000.0, -4100.0, -3900.0
+    assert first.loc["streisand", "verdict"] == UNRANKED
+    ax = plt.figure().subplots()
+    figure.draw(ax, far, condition)
+    assert ax.get_xlim()[0] > -200, "it is drawn as an arrow at the edge"
+    assert any(line.get_marker() == "<" for line in ax.lines)
+
+
+def test_the_map_says_what_each_audit_finds(condition: Condition) -> None:
+    (drawing,) = [one for one in drawings(condition) if one.figure.name == "verdict-map"]
+    data, (ax,) = drawing.known, drawing.canvas.axes
+    cells = np.asarray(ax.collections[0].get_array()).reshape(data["method"].nunique(), -1)
+    audits = list(data["audit"].unique())
+    labels = list(data["method"].unique())
+    for row in data.to_dict("records"):
+        place = labels.index(row["method"]), audits.index(row["audit"])
+        assert list(CELLS)[int(cells[place])] == row["verdict"]
+    assert len(ax.texts) == len(data)
+    assert not any(text.get_text() == "-0" for text in ax.texts)
 
 
 def test_curves_over_requests_come_with_the_last_one() -> None:

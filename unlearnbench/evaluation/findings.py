@@ -22,7 +22,7 @@ from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, same_runs
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import controls
-from unlearnbench.verdicts.audit import ALL, Finding, nearest_to_perfect
+from unlearnbench.verdicts.audit import ALL, WORDS, Finding, nearest_to_perfect
 from unlearnbench.verdicts.pairs import against
 from unlearnbench.verdicts.verdict import Expectation, Verdict
 
@@ -203,6 +203,13 @@ class Condition:
     def same(self) -> dict[str, str]:
         """Rows whose runs are by definition those of an earlier row: that one, by label."""
         return same_runs(zip(self.runs["label"], self.runs["run"], strict=True))
+
+    @cached_property
+    def by_verdict(self) -> list[str]:
+        """The methods, best verdict first; of equal ones that with the smaller gap in FT AUC."""
+        far = {label: abs(one.gap.value) for label, one in self.verdicts().items() if one.gap}
+        near = sorted(self.methods, key=lambda label: far.get(label, np.inf))
+        return sorted(near, key=lambda label: [*WORDS, self.word(label)].index(self.word(label)))
 
     @cached_property
     def sound(self) -> list[str]:

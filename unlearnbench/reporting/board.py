@@ -14,10 +14,10 @@ from unlearnbench.metrics.gaps import set_interval
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import RETRAIN, digest
 from unlearnbench.reporting.tables import table
-from unlearnbench.reporting.tables.rows import LABEL, WORDS
+from unlearnbench.reporting.tables.rows import LABEL
 from unlearnbench.reporting.write import Section
 from unlearnbench.storage.pack import Contents
-from unlearnbench.verdicts.audit import columns_of
+from unlearnbench.verdicts.audit import WORDS, columns_of
 
 RULES = (
     "Each line is a method of a pack that was checked: its checksums, its settings against the"

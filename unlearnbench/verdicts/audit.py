@@ -23,6 +23,8 @@ from unlearnbench.verdicts.inference import (
 )
 
 Word = Literal["equivalent", "different", "inconclusive", "no difference found"]
+WORDS: Sequence[Word] = ("equivalent", "no difference found", "inconclusive", "different")
+"""Verdicts, from what a reader looks for to what is to be left."""
 Runs = Mapping[tuple[int, ...], Part]
 Trials = Mapping[str, Runs]
 """What an audit finds, by label and by the seeds of a run, by which runs are paired."""

@@ -134,14 +134,17 @@ def axis_title(name: str) -> str:
     return f"{metric.title} ({metric.unit or 'probability'})"
 
 
-def key(figure: Figure, subject: Subject, labels: Sequence[str], columns: int) -> None:
-    """Write below a figure which shape and colour is which method's."""
-    chosen = looks(subject.labels)
-    handles = [Line2D([], [], linewidth=0, **chosen[label].style) for label in labels]
-    titles = [subject.title(label) for label in labels]
-    legend = figure.legend(handles, titles, loc="outside lower center", ncols=columns)
-    for label, *parts in zip(labels, legend.get_lines(), legend.get_texts(), strict=True):
-        of_method(label, *parts)
+def key(figure: Figure, entries: Mapping[str, tuple[Look, str]], columns: int) -> None:
+    """Write below a figure what each shape and colour is.
+
+    entries: by text its look, and the method that it is of, with which it is hidden, or "".
+    """
+    handles = [Line2D([], [], linewidth=0, **look.style) for look, _ in entries.values()]
+    legend = figure.legend(handles, list(entries), loc="outside lower center", ncols=columns)
+    parts = zip(entries.values(), legend.get_lines(), legend.get_texts(), strict=True)
+    for (_, label), *own in parts:
+        if label:
+            of_method(label, *own)
 
 
 def names(ax: Axes, subject: Subject, labels: Sequence[str], first: float = 0.0) -> None:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure as Canvas
 
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.findings import Condition
-from unlearnbench.reporting.figures.drawing import COLUMN, PAGE, STYLE, Subject, key
+from unlearnbench.reporting.figures.drawing import COLUMN, PAGE, STYLE, Look, Subject, key, looks
 
 ROOM, KEY_LINE, LETTER = 0.42, 0.125, 0.046
 """Inches: what title and labels of axes take, a line of the legend, a letter in it."""
@@ -26,21 +26,22 @@ class Figure(ABC):
     """Define one figure: what it is called, what it shows, its data and its drawing.
 
     name: of its files, and by which it is asked for, from its class's unless it has one; caption:
-    in words; place: on the page, before those with a higher one; wide: takes a page's width and not
+    in words; place: on the page, before those with a higher one; leads: stands before the tables;
+    wide: takes a page's width and not
     a column's; panels: the column of the data whose values have axes of their own, `columns` beside
-    each other; height: of axes in inches, and `row` more for each method; key: with a legend.
+    each other; height: of axes in inches, and `row` more for each method.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     caption: str
     place: ClassVar[int] = 1000
+    leads: ClassVar[bool] = False
     wide: ClassVar[bool] = False
     panels: ClassVar[str] = ""
     columns: ClassVar[int] = 1
     height: float = 1.8
     row: float = 0.0
-    key: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         if "name" not in vars(cls):
@@ -54,6 +55,12 @@ class Figure(ABC):
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Any) -> None:
         """Draw the rows of one panel."""
 
+    def keys(self, data: pd.DataFrame, subject: Any) -> dict[str, tuple[Look, str]]:
+        """Return the legend: of each text its look, and the method that it is of or ""."""
+        chosen = looks(subject.labels)
+        labels = [str(label) for label in data["method"].unique()]
+        return {subject.title(label): (chosen[label], label) for label in labels}
+
     def panel(self, data: pd.DataFrame) -> str:
         """Return of which panel rows of one panel are; "" where there is but one."""
         return str(data[self.panels].iloc[0]) if self.panels else ""
@@ -64,7 +71,10 @@ class ByMethod(Figure):
 
     wide = True
     height, row = 0.05, 0.15
-    key = False
+
+    def keys(self, data: pd.DataFrame, subject: Any) -> dict[str, tuple[Look, str]]:
+        """Return nothing: names stand beside the lines."""
+        return {}
 
 
 FIGURES: dict[str, Figure] = {}
@@ -154,11 +164,12 @@ class Drawing:
         columns = min(figure.columns, len(panels))
         lines = math.ceil(len(panels) / columns)
         width = PAGE if figure.wide else COLUMN
-        labels = [str(label) for label in data["method"].unique()]
-        longest = max(len(subject.title(label)) for label in labels)
-        beside = max(1, min(len(labels), int(width / (0.22 + LETTER * longest))))
-        key_lines = math.ceil(len(labels) / beside) if figure.key else 0
-        height = lines * (ROOM + figure.height + figure.row * len(labels)) + KEY_LINE * key_lines
+        keys = figure.keys(data, subject)
+        longest = max(map(len, keys), default=0)
+        beside = max(1, min(len(keys), int(width / (0.22 + LETTER * longest))))
+        key_lines = math.ceil(len(keys) / beside)
+        rows_high = figure.row * data["method"].nunique()
+        height = lines * (ROOM + figure.height + rows_high) + KEY_LINE * key_lines
         canvas = make(figsize=(width, height), layout="constrained")
         grid = canvas.subplots(lines, columns, squeeze=False)
         for ax, rows in zip(grid.flat, panels, strict=False):
@@ -167,8 +178,8 @@ class Drawing:
             ax.tick_params(axis="y", labelleft=False)
         for ax in grid.flat[len(panels) :]:
             ax.remove()
-        if figure.key:
-            key(canvas, subject, labels, beside)
+        if keys:
+            key(canvas, keys, beside)
         return canvas
 
 

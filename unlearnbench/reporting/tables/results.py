@@ -17,7 +17,6 @@ from unlearnbench.reporting.tables import register
 from unlearnbench.reporting.tables.rows import (
     LABEL,
     OLD,
-    WORDS,
     by_label,
     footnoted,
     in_percent,
@@ -75,8 +74,9 @@ def main_table(condition: Condition) -> Table:
     numbers = judged.columns.difference(["verdict", "missing", "surest"])
     frame = frame.join(judged.astype(dict.fromkeys(numbers, float)))
     frame = frame.astype({"n": "Int64"})
-    order = frame.apply(_place, axis=1)
-    frame = frame.loc[sorted(frame.index, key=order.__getitem__)].reset_index(drop=True)
+    places = {label: place for place, label in enumerate(condition.by_verdict)}
+    order = frame["label"].map(places).fillna(-1.0).mask(frame["kind"] == "skipped", len(places))
+    frame = frame.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
     columns = [LABEL, Column("Verdict", _word, side="l")]
     if not condition.old:
         surest = interval("Its gap [95 %]", "surest_gap", "+", digits=0)
@@ -100,14 +100,6 @@ def main_table(condition: Condition) -> Table:
     return footnoted(table, condition.findings)
 
 
-def _place(row: "pd.Series[Any]") -> tuple[int, float]:
-    """Say where a row stands: references first, then by verdict, then by distance in FT AUC."""
-    if row["kind"] != "method":
-        return (len(WORDS) + 1 if row["kind"] == "skipped" else -1), 0.0
-    place = WORDS.index(row["verdict"]) if row["verdict"] in WORDS else len(WORDS)
-    return place, np.nan_to_num(row["far"], nan=np.inf)
-
-
 def _runs_said(frame: pd.DataFrame) -> str:
     """Say over how many runs means are: of most rows, and of those that have another number."""
     made = frame[frame["n"] > 0].set_index("label")["n"]
@@ -118,11 +110,10 @@ def _runs_said(frame: pd.DataFrame) -> str:
 
 
 def _judged(condition: Condition, label: str) -> dict[str, Any]:
-    """Return what a row's columns of verdicts show, and how far its FT AUC is from retrain's."""
-    verdict, overall = condition.verdicts().get(label), condition.overall(label)
+    """Return what a row's columns of verdicts show."""
+    overall = condition.overall(label)
     leak = condition.audits.get(condition.benchmark.headline, {}).get(label)
-    far = abs(verdict.gap.value) if verdict and verdict.gap else None
-    row: dict[str, Any] = {"verdict": condition.word(label), "far": far}
+    row: dict[str, Any] = {"verdict": condition.word(label)}
     row["missing"] = condition.lacking(label) if label in condition.methods else []
     if row["verdict"] == "equivalent" and not condition.old and ULIRA not in condition.audits:
         row["missing"] = [*row["missing"], ULIRA]

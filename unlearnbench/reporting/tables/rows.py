@@ -22,8 +22,6 @@ CAPTION = (
     "Bold: best; underlined: not shown to be worse (paired t-test over forget sets, Holm,"
     " 5 %{as_ranked}) and not different from retrain. No marks where nothing is told from the best."
 )
-WORDS = ("equivalent", "no difference found", "inconclusive", "different")
-"""Verdicts, from what a reader looks for to what is to be left."""
 OLD = (
     "Verdicts of 0.1.0: on FT AUC alone, within a margin that is not tied to the original's leak,"
     " and without ranks, which need another test; run the benchmark again for verdicts over all"
