@@ -9,7 +9,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect
 
-from tests.hand import by_hand
+import unlearnbench as ub
+from docs.builder.markdown import ROOT
+from tests.hand import by_hand, made
+from unlearnbench.evaluation.findings import Condition
 from unlearnbench.reporting.several import comparison, overview
 from unlearnbench.reporting.write import write_report, write_sections
 
@@ -32,6 +35,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "overview": write_sections(*overview(both), folder / "one+other"),
         "compare": write_sections(*comparison(both), folder / "compare"),
     }
+
+
+@pytest.fixture(scope="module")
+def emphasis(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Condition]:
+    """Return the page of published results, in which some rows are best and some tied."""
+    found = ub.load(ROOT / "results" / "digits@epyc-2").findings
+    return write_report(found, tmp_path_factory.mktemp("digits"), figures=[]), found.conditions[0]
 
 
 @pytest.fixture
@@ -70,9 +80,9 @@ def test_a_column_sorts(visit: Open, pages: dict[str, Path]) -> None:
     assert methods(page) == ["my_method", "leaky", "streisand", "ft"]
     head = page.locator("[data-table=main-full-10-r1] thead").get_by_text("FT AUC %")
     head.click()
-    assert methods(page) == ["streisand", "my_method", "leaky", "ft"], "what is absent comes last"
+    assert methods(page) == ["my_method", "leaky", "streisand", "ft"], "what is absent comes last"
     head.click()
-    assert methods(page) == ["leaky", "my_method", "streisand", "ft"]
+    assert methods(page) == ["streisand", "leaky", "my_method", "ft"]
     sorted_by = page.locator("[data-table=main-full-10-r1] th[aria-sort]")
     assert sorted_by.get_attribute("aria-sort") == "descending"
     pinned = page.locator("[data-table=main-full-10-r1] tbody:first-of-type th").all_inner_texts()
@@ -104,6 +114,7 @@ def test_hiding_a_method_hides_it_everywhere(visit: Open, pages: dict[str, Path]
     drawn = page.locator(".chart [data-method=leaky]").filter(visible=True)
     charts = page.locator(".chart:has([data-method=leaky])").count()
     assert charts == page.locator(".chart").count() > 5 and drawn.count() > 20
+    page.locator("#methods summary").click()
     page.locator("#methods input[value=leaky]").uncheck()
     assert methods(page) == ["my_method", "streisand", "ft"]
     assert drawn.count() == 0, "in no figure, nor in its legend"
@@ -114,6 +125,71 @@ def test_hiding_a_method_hides_it_everywhere(visit: Open, pages: dict[str, Path]
     page.reload()
     page.wait_for_selector("html[data-ready=yes]")
     assert "leaky" not in methods(page), "the choice outlives a reload, as under --watch"
+    page.locator("#methods summary").click()
+    page.get_by_role("button", name="None").click()
+    assert methods(page) == ["ft"] and drawn.count() == 0, "a row that was skipped"
+    page.get_by_role("button", name="All").click()
+    assert len(methods(page)) == 4
+
+
+def test_the_address_keeps_the_view(visit: Open, pages: dict[str, Path]) -> None:
+    page = visit(pages["report"])
+    page.locator("#methods summary").click()
+    page.locator("#methods input[value=leaky]").uncheck()
+    page.locator("[data-table=main-full-10-r1] thead").get_by_text("Method").click()
+    page.locator("[data-table=main-full-10-r1] thead").get_by_text("Method").click()
+    assert methods(page) == ["streisand", "my_method", "ft"]
+    handed_on = page.url
+    other = visit(pages["overview"])
+    other.goto(handed_on)
+    other.wait_for_selector("html[data-ready=yes]")
+    assert methods(other) == ["streisand", "my_method", "ft"]
+
+
+def test_emphasis_is_of_what_is_shown(visit: Open, emphasis: tuple[Path, Condition]) -> None:
+    path, condition = emphasis
+    page = visit(path)
+    table = made("main", condition)
+    page.locator("#methods summary").click()
+    hidden: list[str] = []
+    for label in ["", *condition.by_verdict[:3]]:
+        if label:
+            hidden.append(label)
+            page.locator(f"#methods input[value={label}]").uncheck()
+        shown = set(condition.labels).difference(hidden)
+        for place, contest in table.contests.items():
+            marks = contest.marks(shown)
+            for row in page.locator("[data-table=main-full-10-r1] tr[data-row]:visible").all():
+                name = str(row.get_attribute("data-method"))
+                classes = row.locator("th, td").nth(place).get_attribute("class") or ""
+                assert {*classes.split()} & {"best", "tied"} == {*filter(None, [marks.get(name)])}
+    compared = made("versus", condition)
+    (contest,) = compared.ranks.values()
+    order = sorted(shown.intersection(contest.far), key=contest.far.__getitem__)
+    rows = page.locator("[data-table=versus-full-10-r1] tr[data-row]:not([hidden])")
+    cells = [row.locator("th, td").all_text_contents() for row in rows.all()]
+    texts = {row[0]: row[2] for row in cells}
+    expected = contest.places(order)
+    assert len(expected) > 5
+    for label, (first, last) in expected.items():
+        assert texts[label] == (f"{first}–{last}" if first < last else f"{first}")
+
+
+def test_the_method_stays_in_sight(visit: Open, emphasis: tuple[Path, Condition]) -> None:
+    page = visit(emphasis[0], width=360)
+    table = page.locator("[data-table=main-full-10-r1]")
+    name = table.locator("tbody th").first
+    before = name.bounding_box()
+    table.locator(".scroll").evaluate("one => one.scrollLeft = 300")
+    after = name.bounding_box()
+    assert before and after and abs(before["x"] - after["x"]) < 20
+
+
+def test_links_land_below_the_bar(visit: Open, emphasis: tuple[Path, Condition]) -> None:
+    page = visit(emphasis[0])
+    page.locator("nav a").nth(1).click()
+    bar, heading = page.locator("#methods").bounding_box(), page.locator("#s1 h2").bounding_box()
+    assert bar and heading and heading["y"] >= bar["y"] + bar["height"] - 1
 
 
 def test_csv_and_bibtex_are_copied(visit: Open, pages: dict[str, Path]) -> None:

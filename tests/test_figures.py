@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from tests.hand import by_hand
@@ -22,11 +24,11 @@ from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.registry import discover
 from unlearnbench.reporting.figures import FIGURES, STYLE, Drawing, drawings, export, figure
-from unlearnbench.reporting.figures.drawing import Gathered, looks
+from unlearnbench.reporting.figures.drawing import COLOURS, REFERENCES, Gathered, looks
 from unlearnbench.reporting.figures.export import page_svg, tips, write_data, write_print
 from unlearnbench.reporting.figures.ranking import CriticalDifference, RankMap
 from unlearnbench.reporting.figures.tradeoffs import beyond, pareto
-from unlearnbench.reporting.figures.verdicts import CELLS, UNRANKED, Verdicts
+from unlearnbench.reporting.figures.verdicts import CELLS, LOOKS, UNRANKED, Verdicts
 from unlearnbench.verdicts.audit import WORDS
 
 DRAWN = [
@@ -253,6 +255,30 @@ def test_the_map_says_what_each_audit_finds(condition: Condition) -> None:
         assert list(CELLS)[int(cells[place])] == row["verdict"]
     assert len(ax.texts) == len(data)
     assert not any(text.get_text() == "-0" for text in ax.texts)
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours as WCAG 2.2 has it."""
+
+    def luminance(colour: str) -> float:
+        parts = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+            for part in to_rgb(colour)
+        ]
+        return float(np.dot(parts, [0.2126, 0.7152, 0.0722]))
+
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_marks_stand_out_on_both_themes() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    text = (files("unlearnbench.reporting") / "pages" / "page.css").read_text(encoding="utf-8")
+    grounds = re.findall(r"--ground: (#\w{6})", text)[:2]
+    assert len(set(grounds)) == 2
+    others = [look.colour for label, look in REFERENCES.items() if label != "original"]
+    for colour in [*COLOURS, *others, *(look.colour for look in LOOKS.values())]:
+        assert min(contrast(colour, ground) for ground in grounds) >= 3, colour
 
 
 def test_curves_over_requests_come_with_the_last_one() -> None:

@@ -6,7 +6,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from tests.hand import GROUP, by_hand, made, rows
@@ -15,7 +14,6 @@ from unlearnbench.evaluation.findings import Condition
 from unlearnbench.registry import discover
 from unlearnbench.reporting import escape, tables
 from unlearnbench.reporting.tables import TABLES
-from unlearnbench.reporting.tables.rows import as_ranked, badness, best
 
 
 @pytest.fixture(scope="module")
@@ -58,41 +56,6 @@ def test_numbers_with_a_sign_are_no_formulas() -> None:
 def test_latex_has_no_character_that_pdflatex_lacks() -> None:
     assert escape.latex("né ≤ 汉\x00") == r"né $\leq$ ??"
     assert escape.latex("-0.9 [-4.9, +3.2] l1-2") == "$-$0.9 [$-$4.9, +3.2] l1-2"
-
-
-def test_best_and_what_cannot_be_told_from_it() -> None:
-    rows = []
-    values = {
-        "retrain": (0, 0, 0, 0),
-        "a": (1, 1.2, 0.8, 1),
-        "b": (1, 1, 1.4, 1),
-        "c": (5, 6, 5, 6),
-    }
-    for label, gaps in values.items():
-        for seed, gap in enumerate(gaps):
-            rows.append({"label": label, "forget_seed": seed, "test_accuracy_gap": -gap})
-    runs = pd.DataFrame(rows).assign(seconds=[1, 1, 1, 1] * 4)
-    labels = ["a", "b", "c"]
-    assert best(runs, labels, "test_accuracy") == {"a": "best", "b": "tied"}
-    assert best(runs, labels, "seconds") == {}, "all the same"
-    few = best(runs[runs["forget_seed"] < 2], ["a", "c"], "test_accuracy")
-    assert few == {}, "two forget sets decide nothing"
-    assert best(runs, ["a"], "test_accuracy") == {}
-    ranks = {"a": (1.0, 2.0), "b": (1.0, 1.5), "c": (3.0, 9.0)}
-    assert as_ranked(ranks) == {"a": "tied", "b": "best"}
-    assert as_ranked({"a": (1.0, 2.0), "b": (1.0, 1.5)}) == {}, "nothing is told apart"
-
-
-def test_directions_are_those_of_metrics() -> None:
-    runs = pd.DataFrame({"tow": [0.9], "privleak": [-3.0], "w1_test": [0.2], "swap_auc": [47.0]})
-    far = {key: badness(runs, key) for key in map(str, runs)}
-    assert {key: float(loss.iloc[0]) for key, loss in far.items() if loss is not None} == {
-        "tow": -0.9,
-        "privleak": 3.0,
-        "w1_test": 0.2,
-        "swap_auc": 3.0,
-    }
-    assert badness(runs, "ks_test") is None
 
 
 def test_tables_have_all_forms(condition: Condition) -> None:

@@ -6,9 +6,10 @@ import unlearnbench as ub
 from docs.builder import markdown
 from docs.builder.published import published
 from unlearnbench.evaluation.frames import as_rows
+from unlearnbench.metrics.metric import known
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.tables.rows import by_label
-from unlearnbench.reporting.tables.table import ABSENT, known, mean_std
+from unlearnbench.reporting.tables.table import ABSENT, mean_std
 
 AMUN, NO_FORGET, RELABEL = "amun", "amun-no-forget", "amun-relabel"
 GAP = "avg_gap"

@@ -386,3 +386,8 @@ def of_kind(kind: MetricKind) -> list[str]:
 def of_type(kind: type[M]) -> list[M]:
     """List the metrics and costs whose functions are given the same, those entered since too."""
     return [metric for metric in (METRICS | COSTS).values() if isinstance(metric, kind)]
+
+
+def known(name: str) -> Metric:
+    """Return a metric or cost by name."""
+    return METRICS[name] if name in METRICS else COSTS[name]

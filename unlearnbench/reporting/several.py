@@ -11,6 +11,7 @@ from scipy.stats import friedmanchisquare, studentized_range
 
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import flat
+from unlearnbench.metrics.metric import known
 from unlearnbench.planning.benchmark import TERMS
 from unlearnbench.planning.plan import ORIGINAL
 from unlearnbench.reporting.figures import Drawing, ranking
@@ -156,18 +157,18 @@ def _difference(other: str, row: table.Entry) -> str:
     mean, half, same = (row[f"{other}_{name}"] for name in ("difference", "half", "same"))
     if mean is None or same:
         return "the same runs" if same else "no seeds in common"
-    digits = table.known(row["metric"]).digits
+    digits = known(row["metric"]).digits
     if half is None:
         return f"{mean:+.{digits}f}"
     return table.with_interval(mean, mean - half, mean + half, "+", digits)
 
 
 def _mean(name: str, row: table.Entry) -> str:
-    return table.mean_std(row, f"{name}_mean", table.known(row["metric"]).digits)
+    return table.mean_std(row, f"{name}_mean", known(row["metric"]).digits)
 
 
 def _heading(metric: str) -> str:
-    return "Time, share of retraining ↓" if metric == "time_ratio" else table.known(metric).heading
+    return "Time, share of retraining ↓" if metric == "time_ratio" else known(metric).heading
 
 
 def overview(benchmarks: Mapping[str, Findings]) -> tuple[str, list[str], list[Section]]:

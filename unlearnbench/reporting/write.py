@@ -56,9 +56,12 @@ def write_report(
     shown = about | {"findings": findings, "name": findings.benchmark.name, "whole": whole}
     shown |= {"title": findings.benchmark.title, "sections": sections, "refresh": refresh}
     shown["labels"] = list(dict.fromkeys(label for one in every for label in one.labels))
+    asked = set(findings.benchmark.on_request)
+    shown["main"] = [label for label in shown["labels"] if label not in asked]
     shown["data"] = {
         "runs": {condition.suffix: _runs(condition) for condition in every},
         "settings": about["settings"],
+        "main": shown["main"],
         "failures": findings.failures,
         "cite": {"always": _always(), "rows": entries(findings.papers)},
     }
@@ -76,7 +79,9 @@ def write_sections(title: str, said: list[str], sections: list[Section], folder:
     every = [table for section in sections for table in section.tables]
     rows = [label for table in every if table.headings[0] == "Method" for label in table.labels]
     shown = {"title": title, "said": said, "sections": sections, "name": folder.name}
-    return _write(folder, PLAIN, [], **shown, labels=list(dict.fromkeys(rows)), refresh=0, data={})
+    return _write(
+        folder, PLAIN, [], **shown, labels=list(dict.fromkeys(rows)), main=[], refresh=0, data={}
+    )
 
 
 def _section(condition: Condition, figures: Collection[str] | None) -> Section:
@@ -95,6 +100,8 @@ def _write(folder: Path, pages: Mapping[str, str], others: Iterable[Table], **sh
     drawn = [drawing for section in shown["sections"] for drawing in section.figures]
     tables = [*(table for section in shown["sections"] for table in section.tables), *others]
     shown["data"] |= {"tables": {table.name: table.pieces() for table in tables}}
+    contests = [one for t in tables for one in (*t.contests.values(), *t.ranks.values())]
+    shown["data"] |= {"contests": {one.name: one.as_data() for one in contests}}
     shown["data"] |= {"tips": {drawing.name: tips(drawing) for drawing in drawn}}
     for name, template in pages.items():
         write_text(folder / name, _template(template).render(shown))

@@ -30,10 +30,11 @@ GREY = "#777777"
 DASHED: dict[str, Any] = {"color": GREY, "linestyle": (0, (3, 2)), "linewidth": 0.7}
 SHADED: dict[str, Any] = {"color": "#888888", "alpha": 0.25, "linewidth": 0}
 COLOURS = (
-    *("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"),
-    *("#B8A600", "#6655CC", "#AA4466", "#A0622D"),
+    *("#C98200", "#2F93CC", "#009E73", "#0072B2", "#D55E00", "#CC79A7"),
+    *("#9A8C00", "#6655CC", "#AA4466", "#A0622D"),
 )
-"""Okabe and Ito's, told apart by colour-blind readers, and four beside them."""
+"""After Okabe and Ito's, for colour-blind readers, and four beside them; none is as light or as
+dark as to be lost on a white or a black page."""
 BOW = ((-1, -1), (1, -1), (-1, 1), (1, 1), (-1, -1))
 BAR = ((-0.45, -1), (0.45, -1), (0.45, 1), (-0.45, 1), (-0.45, -1))
 MARKERS = ("o", "v", "^", "<", ">", "p", "*", "D", "d", "X", (4, 1, 0), BOW, BAR)
@@ -59,7 +60,7 @@ class Look(NamedTuple):
 REFERENCES = {
     ORIGINAL: Look("#000000", "s"),
     RETRAIN: Look(GREY, "P"),
-    HELD_OUT: Look("#AAAAAA", "H"),
+    HELD_OUT: Look("#8A8A8A", "H"),
 }
 """What methods are seen against; no method borrows its looks."""
 

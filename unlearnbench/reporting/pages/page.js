@@ -40,13 +40,21 @@ document.getElementById("theme").addEventListener("click", () => {
 system.addEventListener("change", () => setTheme(theme));
 setTheme(theme);
 
-// Sorting. What everything is measured against stays on top.
+// Sorting: first a click what is best, at the second what is worst. What everything is measured
+// against stays on top.
 const VERDICTS = ["equivalent", "no difference found", "inconclusive", "different"]; // best first
-function sortable(cell) {
-  const place = VERDICTS.indexOf(cell.textContent.trim());
+const written = (cell) => cell.textContent.replaceAll(",", "").match(/[+-]?\d+(\.\d+)?/)?.[0];
+function ideal(table, place, order) {
+  if (!order.startsWith("near ")) return null;
+  const goal = order.slice(5), row = table.querySelector('tr[data-method="retrain"]');
+  return goal === "retrain" ? Number(row ? written(row.cells[place]) : 0) : Number(goal);
+}
+function badness(cell, order, goal) {
+  const text = cell.textContent.trim(), number = written(cell);
+  const place = VERDICTS.findIndex((word) => text.startsWith(word));
   if (place >= 0) return place;
-  const number = cell.textContent.replaceAll(",", "").match(/[+-]?\d+(\.\d+)?/);
-  return number && !/^[A-Za-z]/.test(cell.textContent.trim()) ? Number(number[0]) : cell.textContent.trim();
+  if (order === "text" || number === undefined) return text;
+  return goal === null ? (order === "high" ? -1 : 1) * Number(number) : Math.abs(Number(number) - goal);
 }
 const absent = (value) => value === "–" || value === "";
 function compare(a, b, down) {
@@ -54,20 +62,86 @@ function compare(a, b, down) {
   const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
   return down ? -order : order;
 }
+function sort(table, place, down) {
+  const head = table.tHead.rows[0].cells[place], { order } = head.dataset, goal = ideal(table, place, order);
+  all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
+  head.setAttribute("aria-sort", down ? "descending" : "ascending");
+  const body = table.querySelector("tbody.sortable");
+  const rows = [...body.rows].map((row) => [badness(row.cells[place], order, goal), row]);
+  rows.sort(([a], [b]) => compare(a, b, down));
+  body.append(...rows.map(([, row]) => row));
+}
 for (const button of all(".sort")) {
   button.addEventListener("click", () => {
-    const head = button.closest("th"), table = button.closest("table"), place = head.cellIndex;
-    const down = head.getAttribute("aria-sort") === "ascending";
-    all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
-    head.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const body = table.querySelector("tbody.sortable");
-    const rows = [...body.rows].map((row) => [sortable(row.cells[place]), row]);
-    rows.sort(([a], [b]) => compare(a, b, down));
-    body.append(...rows.map(([, row]) => row));
+    const head = button.closest("th");
+    sort(button.closest("table"), head.cellIndex, head.getAttribute("aria-sort") === "ascending");
+    keep();
   });
 }
 
-// Which methods are shown: in tables, figures and what is copied.
+// What is best of the methods shown: as `Contest.marks` in the program has it.
+const LEVEL = 0.05;
+function holm(p) {
+  const order = p.map((value, place) => [value, place]).sort(([a], [b]) => a - b), adjusted = [];
+  let least = 0;
+  order.forEach(([value, place], step) => {
+    least = Math.max(least, value * (p.length - step));
+    adjusted[place] = Math.min(least, 1);
+  });
+  return adjusted;
+}
+function pair({ labels, p }, a, b) {
+  const [i, j] = [labels.indexOf(a), labels.indexOf(b)].sort((one, other) => one - other);
+  return p[i * labels.length - (i * (i + 1)) / 2 + j - i - 1];
+}
+const ranked = (contest, chosen) => {
+  const far = Object.fromEntries(contest.labels.map((label, place) => [label, contest.far[place]]));
+  const order = contest.labels.filter((label) => chosen.has(label)).sort((a, b) => far[a] - far[b]);
+  return [far, order];
+};
+function places(contest, chosen) {
+  const [, order] = ranked(contest, chosen);
+  const pairs = order.flatMap((a, i) => order.slice(i + 1).map((b) => [a, b, pair(contest, a, b)])).filter(([, , p]) => p !== null);
+  const adjusted = holm(pairs.map(([, , p]) => p));
+  const apart = pairs.filter((one, place) => adjusted[place] < LEVEL);
+  const worse = (label) => apart.filter(([, far]) => far === label).length, better = (label) => apart.filter(([near]) => near === label).length;
+  return new Map(order.map((label) => [label, [1 + worse(label), order.length - better(label)]]));
+}
+function marks(contest, chosen) {
+  const [far, order] = ranked(contest, chosen), [first, ...others] = order;
+  let tied = order;
+  if (order.length > 1 && contest.ranked) {
+    const known = places(contest, chosen);
+    tied = order.filter((label) => known.get(label)[0] === 1);
+  } else if (order.length > 1) {
+    const adjusted = holm(others.map((other) => pair(contest, first, other)));
+    tied = [first, ...others.filter((other, place) => adjusted[place] >= LEVEL)];
+  }
+  if (tied.length === order.length) return new Map();
+  const found = new Map(tied.map((label) => [label, far[label] === far[first] ? "best" : "tied"]));
+  for (const [label, other] of Object.entries(contest.same)) if (found.has(other)) found.set(label, found.get(other));
+  for (const [label, mark] of found) if (mark === "tied" && contest.different.includes(label)) found.delete(label);
+  return found;
+}
+function emphasise(chosen) {
+  for (const head of all("th[data-contest]")) {
+    const found = marks(data.contests[head.dataset.contest], chosen);
+    for (const row of all("tr[data-row]", head.closest("table"))) {
+      const cell = row.cells[head.cellIndex], mark = found.get(row.dataset.method);
+      for (const name of ["best", "tied"]) cell.classList.toggle(name, mark === name);
+    }
+  }
+  for (const head of all("th[data-ranks]")) {
+    const found = places(data.contests[head.dataset.ranks], chosen);
+    for (const row of all("tr[data-row]", head.closest("table"))) {
+      const place = found.get(row.dataset.method);
+      if (place) row.cells[head.cellIndex].textContent = place[0] === place[1] ? place[0] : place.join("–");
+    }
+  }
+}
+
+// Which methods are shown: in tables, figures and what is copied. The address keeps it, and how
+// tables are sorted, so that a view can be handed on.
 const shown = () => new Set(boxes.filter((box) => box.checked).map((box) => box.value));
 function show() {
   const chosen = shown();
@@ -75,12 +149,37 @@ function show() {
   for (const part of all("[data-method]")) part.toggleAttribute("hidden", known.has(part.dataset.method) && !chosen.has(part.dataset.method));
   const cited = document.getElementById("bibtex");
   if (cited) cited.textContent = bibtex();
-  memory.set("hidden", JSON.stringify(boxes.filter((box) => !box.checked).map((box) => box.value)));
+  const counted = document.getElementById("counted");
+  counted.textContent = chosen.size === known.size ? `all ${known.size}` : `${chosen.size} of ${known.size}`;
+  emphasise(chosen);
+  keep();
 }
-const hidden = new Set(JSON.parse(memory.get("hidden") ?? "[]"));
+function keep() {
+  const view = new URLSearchParams();
+  const hidden = boxes.filter((box) => !box.checked).map((box) => box.value);
+  if (hidden.length) view.set("hide", hidden.join(","));
+  for (const head of all("th[aria-sort]")) {
+    view.append("sort", [head.closest("[data-table]").dataset.table, head.cellIndex, head.getAttribute("aria-sort")].join(" "));
+  }
+  const text = view.toString();
+  history.replaceState(null, "", `${location.pathname}${text && `?${text}`}${location.hash}`);
+}
+const view = new URLSearchParams(location.search);
+const hidden = new Set((view.get("hide") ?? "").split(","));
 for (const box of boxes) {
   box.checked = !hidden.has(box.value);
   box.addEventListener("change", show);
+}
+for (const button of all(".choose")) {
+  button.addEventListener("click", () => {
+    const { choice } = button.dataset;
+    for (const box of boxes) box.checked = choice === "all" || (choice === "main" && data.main.includes(box.value));
+    show();
+  });
+}
+for (const one of view.getAll("sort")) {
+  const [name, place, way] = one.split(" "), table = document.querySelector(`[data-table="${CSS.escape(name)}"] table`);
+  if (table?.tHead.rows[0].cells[place]) sort(table, Number(place), way === "descending");
 }
 
 // Copying.
@@ -101,12 +200,21 @@ async function copy(text, what) {
   }
   say(`${what} copied`);
 }
+function latex(row, cells) {
+  const marked = cells.map((cell, place) => {
+    const { classList } = row.cells[place];
+    if (classList.contains("best")) return `\\textbf{${cell}}`;
+    return classList.contains("tied") ? `\\underline{${cell}}` : cell;
+  });
+  return `${marked.join(" & ")} \\\\`;
+}
 for (const button of all(".copy")) {
   button.addEventListener("click", () => {
-    const figure = button.closest("[data-table]");
-    const { top, rows, bottom } = data.tables[figure.dataset.table][button.dataset.form];
-    const visible = all("tr[data-row]", figure).filter((row) => !row.hidden).map((row) => rows[row.dataset.row]);
-    copy([...top, ...visible, ...bottom, ""].join("\n"), button.dataset.form === "csv" ? "CSV" : "LaTeX");
+    const figure = button.closest("[data-table]"), { form } = button.dataset;
+    const { top, rows, bottom } = data.tables[figure.dataset.table][form];
+    const visible = all("tr[data-row]", figure).filter((row) => !row.hidden);
+    const lines = visible.map((row) => (form === "csv" ? rows[row.dataset.row] : latex(row, rows[row.dataset.row])));
+    copy([...top, ...lines, ...bottom, ""].join("\n"), form === "csv" ? "CSV" : "LaTeX");
   });
 }
 document.getElementById("copy-bibtex")?.addEventListener("click", () => copy(bibtex(), "BibTeX"));
@@ -186,7 +294,7 @@ for (const figure of all(".chart")) {
 }
 
 // Figures are saved as they are seen, in black on white.
-function written(svg) {
+function drawn(svg) {
   const copy = svg.cloneNode(true), [, , width, height] = svg.getAttribute("viewBox").split(" ");
   all("[hidden]", copy).forEach((part) => part.setAttribute("display", "none"));
   copy.setAttribute("style", "color: #000; background: #fff");
@@ -204,7 +312,7 @@ function save(blob, name) {
 for (const button of all(".save")) {
   button.addEventListener("click", async () => {
     const figure = button.closest(".chart"), name = `${figure.id}.${button.dataset.form}`;
-    const [blob, width, height] = written(figure.querySelector("svg"));
+    const [blob, width, height] = drawn(figure.querySelector("svg"));
     if (button.dataset.form === "svg") return save(blob, name);
     const picture = new Image(), canvas = element("canvas", null);
     picture.src = URL.createObjectURL(blob);

@@ -61,7 +61,10 @@ def attacks_table(condition: Condition) -> table.Table | None:
         " says nothing."
         f" {tiers}."
     )
-    columns = [table.Column(attack_title(attack), partial(_judged, attack)) for attack in attacks]
+    columns = [
+        table.Column(attack_title(attack), partial(_judged, attack), order="near retrain")
+        for attack in attacks
+    ]
     return table.Table(caption, frame.rename_axis("label").reset_index(), [LABEL, *columns])
 
 

@@ -82,7 +82,8 @@ def main_table(condition: Condition) -> Table:
         surest = interval("Its gap [95 %]", "surest_gap", "+", digits=0)
         columns += [Column("Surest audit", _surest, side="l", spare=True)]
         columns += [replace(surest, spare=True)]
-        columns += [interval("FT AUC leak left %", "share", digits=0)]
+        left = interval("FT AUC leak left %", "share", digits=0)
+        columns += [replace(left, order="near 0")]
     columns += [averaged("ft_auc"), averaged("forget_accuracy", "Forget %")]
     columns += [averaged("test_accuracy", "Test %")]
     columns += [_mean_gap("forget_confidence", "Conf F"), _mean_gap("test_confidence", "Conf T")]

@@ -1,4 +1,4 @@
-"""Rows of a condition as a frame, and which of them is best in each column."""
+"""Rows of a condition as a frame, and what stands beside them: marks, signs, footnotes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from unlearnbench.evaluation.findings import Condition, Findings
-from unlearnbench.metrics.metric import METRICS
+from unlearnbench.metrics.metric import METRICS, known
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import RETRAIN
-from unlearnbench.reporting.tables.table import Entry, Mark, Table, known, text
-from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero
+from unlearnbench.reporting.tables.best import Contest, contest
+from unlearnbench.reporting.tables.table import Entry, Table, text
 
 BAND = "noise band"
 LABEL = text("Method", "label")
@@ -110,35 +110,24 @@ def measured(condition: Condition, names: Iterable[str], begin: str = "all_") ->
 def marked(condition: Condition, table: Table) -> Table:
     """Mark in each column what is best, and what cannot be told from it; none of a void table.
 
-    A metric is marked where its values are, and not in the columns that follow from them. A row
-    whose runs are those of another is marked as that one is, and is no rival of it.
+    A metric is marked where its values are, and not in the columns that follow from them.
     """
-    marks: dict[tuple[int, int], Mark] = {}
-    rivals = [label for label in condition.sound if label not in condition.same]
-    places: dict[str, int] = {}
-    for at, column in enumerate(table.columns):
-        if column.key and not condition.voided:
-            places.setdefault(column.key, at)
-    ranks = {
-        label: (verdict.rank[0], abs(verdict.gap.value))
-        for label, verdict in condition.verdicts().items()
-        if verdict.rank and verdict.gap
-    }
-    for key, place in places.items():
-        ranked = key == "ft_auc" and not condition.old
-        of = as_ranked(ranks) if ranked else best(condition.runs, rivals, key)
-        for row, label in enumerate(table.frame["label"]):
-            mark = of.get(condition.same.get(label) or label)
-            if mark == "best" or (mark and condition.word(label) != "different"):
-                marks[row, place] = mark
-    by_rank = "" if condition.old or "ft_auc" not in places else "; FT AUC: by distance"
-    told = [table.caption, CAPTION.format(as_ranked=by_rank) if marks else ""]
+    contests: dict[int, Contest] = {}
+    keys: set[str] = set()
+    for place, column in enumerate(table.columns):
+        if column.key and column.key not in keys and not condition.voided:
+            keys.add(column.key)
+            if found := contest(condition, column.key):
+                contests[place] = found
+    table = replace(table, contests=contests)
+    by_rank = "; FT AUC: by distance" if any(one.ranked for one in contests.values()) else ""
+    told = [table.caption, CAPTION.format(as_ranked=by_rank) if table.marks else ""]
     told += [
         f"{condition.title(label)}: the same runs as {condition.title(one)}."
         for label, one in condition.same.items()
         if label in set(table.frame["label"])
     ]
-    return replace(table, caption=" ".join(filter(None, told)), marks=marks)
+    return replace(table, caption=" ".join(filter(None, told)))
 
 
 def footnoted(table: Table, findings: Findings) -> Table:
@@ -191,64 +180,3 @@ def _signed(table: Table, signs: Mapping[str, str], notes: Sequence[str]) -> Tab
 
     caption = " ".join([table.caption, *notes])
     return replace(table, caption=caption, columns=[replace(first, write=write), *others])
-
-
-def as_ranked(ranks: Mapping[str, tuple[float, float]]) -> dict[str, Mark]:
-    """Mark the nearest, and those that nothing is surely nearer than; none where that is all.
-
-    ranks: by label the first place it may have, and how far from retrain it is.
-    """
-    if len(ranks) < 2:
-        return {}
-    first, least = min(ranks.values())
-    marks: dict[str, Mark] = {
-        label: "best" if far == least else "tied"
-        for label, (place, far) in ranks.items()
-        if place == first
-    }
-    return marks if len(marks) < len(ranks) else {}
-
-
-def best(runs: pd.DataFrame, sound: Sequence[str], key: str) -> dict[str, Mark]:
-    """Mark the best of a metric or cost by label; nothing where all might be the best.
-
-    runs: of one condition, with gaps; sound: the labels that may be best. Best is what is nearest
-    to retrain in a level metric, run by run, and what the metric's direction asks for else.
-    """
-    loss = badness(runs, key)
-    if loss is None:
-        return {}
-    by_set = loss.groupby([runs["label"], runs["forget_seed"]]).mean().unstack()
-    by_set = by_set.reindex(list(sound)).dropna(how="all")
-    if len(by_set) < 2:
-        return {}
-    means = np.nanmean(by_set.to_numpy(dtype=float), axis=1)
-    least = by_set.index[int(np.nanargmin(means))]
-    others = by_set.drop(least)
-    differences = (others - by_set.loc[least]).to_numpy(dtype=float)
-    adjusted = holm([_p(difference) for difference in differences])
-    marks: dict[str, Mark] = {str(least): "best"}
-    for label, difference, p in zip(others.index, differences, adjusted, strict=True):
-        if p >= LEVEL:
-            marks[str(label)] = "tied" if difference.any() else "best"
-    return marks if len(marks) < len(by_set) else {}
-
-
-def badness(runs: pd.DataFrame, key: str) -> "pd.Series[float] | None":
-    """Return how far each run is from what would be best; None if that cannot be said."""
-    metric = known(key)
-    column = f"{key}_gap" if metric.kind == "level" else key
-    if column not in runs:
-        return None
-    values = runs[column].astype(float)
-    if metric.better:
-        return -values if metric.better == "higher" else values
-    return (values - (metric.ideal or 0.0)).abs()
-
-
-def _p(difference: np.ndarray) -> float:
-    """Return the two-sided p of no difference over forget sets; 1 where there are too few."""
-    values = difference[np.isfinite(difference)]
-    if len(values) < FEWEST:
-        return 1.0
-    return p_zero(values.mean(), values.std(ddof=1) / np.sqrt(len(values)), len(values) - 1)

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from unlearnbench.evaluation.frames import as_rows
-from unlearnbench.metrics.metric import COSTS, METRICS, Metric
+from unlearnbench.metrics.metric import known
 from unlearnbench.reporting import escape
+from unlearnbench.reporting.tables.best import Contest, Mark
 
 Entry = Mapping[str, Any]
 """A row of a table's frame, None for what is missing."""
-Mark = Literal["best", "tied"]
 Marks = Mapping[Mark | None, str]
 ABSENT = "–"
 PARTIAL = ("band", "power", "skipped")
@@ -35,7 +35,8 @@ class Column:
     """Hold a heading and what writes a cell from a row of the frame.
 
     key: the metric or cost that its cells sum up over runs, "" for none; side: l for text, r for
-    numbers; spare: whether a narrow terminal may leave it out.
+    numbers; spare: whether a narrow terminal may leave it out; order: what comes first when it is
+    sorted: "low" or "high" numbers, those "near" retrain's or a number, or "text" by its letters.
     """
 
     heading: str
@@ -43,6 +44,15 @@ class Column:
     key: str = ""
     side: Literal["l", "r"] = "r"
     spare: bool = False
+    order: str = "text"
+
+    @property
+    def about(self) -> str:
+        """What its cells are, for the reader who points at its heading; "" if that is all."""
+        if not self.key:
+            return ""
+        metric = known(self.key)
+        return f"{metric.title}: {metric.about}" if metric.about else metric.title
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,8 @@ class Table:
 
     frame: first what a row is of, then, where not all are runs of a label, `kind`: reference,
     method or control; band (how large a gap is by chance), power or skipped; then numbers; name: of
-    its files; marks: by row and column, what is best and what cannot be told from it.
+    its files; contests: by column, which row is best there; ranks: by column, that
+    whose places it shows.
     """
 
     caption: str
@@ -59,7 +70,8 @@ class Table:
     columns: Sequence[Column]
     name: str = ""
     title: str = ""
-    marks: Mapping[tuple[int, int], Mark] = field(default_factory=dict)
+    contests: Mapping[int, Contest] = field(default_factory=dict)
+    ranks: Mapping[int, Contest] = field(default_factory=dict)
 
     @property
     def headings(self) -> list[str]:
@@ -85,15 +97,22 @@ class Table:
         """What each row is of, without marks."""
         return list(map(str, self.frame.iloc[:, 0]))
 
+    @cached_property
+    def marks(self) -> dict[tuple[int, int], Mark]:
+        """What is best by row and column, and what cannot be told from it."""
+        found = {place: one.marks() for place, one in self.contests.items()}
+        return {
+            (row, place): of[label]
+            for row, label in enumerate(self.labels)
+            for place, of in found.items()
+            if label in of
+        }
+
     def without_spares(self) -> "Table":
         """Return it without the columns that may be left out."""
         kept = [place for place, column in enumerate(self.columns) if not column.spare]
-        marks = {
-            (row, kept.index(place)): mark
-            for (row, place), mark in self.marks.items()
-            if place in kept
-        }
-        return replace(self, columns=[self.columns[place] for place in kept], marks=marks)
+        contests = {new: self.contests[old] for new, old in enumerate(kept) if old in self.contests}
+        return replace(self, columns=[self.columns[place] for place in kept], contests=contests)
 
     def cells(self) -> list[list[str]]:
         """Return its rows as text."""
@@ -141,9 +160,13 @@ class Table:
     def _repr_html_(self) -> str:
         return self.to_html()
 
-    def pieces(self) -> dict[str, dict[str, list[str]]]:
-        """Return LaTeX and CSV in pieces, so that the rows shown on a page can be put together."""
-        return {"latex": self._latex, "csv": self._csv}
+    def pieces(self) -> dict[str, dict[str, Any]]:
+        """Return LaTeX and CSV in pieces, so that the rows shown on a page can be put together.
+
+        Rows of LaTeX are lists of cells without emphasis, which rests on what is shown.
+        """
+        cells = [[escape.latex(cell) for cell in row] for row in self.cells()]
+        return {"latex": self._latex | {"rows": cells}, "csv": self._csv}
 
     @property
     def _latex(self) -> dict[str, list[str]]:
@@ -189,11 +212,6 @@ def _joined(pieces: Mapping[str, Sequence[str]]) -> str:
     return "".join(f"{line}\n" for part in pieces.values() for line in part)
 
 
-def known(name: str) -> Metric:
-    """Return a metric or cost by name."""
-    return METRICS[name] if name in METRICS else COSTS[name]
-
-
 def text(heading: str, name: str, key: str = "") -> Column:
     """Show text as it is."""
     return Column(heading, lambda row: str(row[name] or ABSENT), key, "l")
@@ -207,7 +225,7 @@ def number(
     def write(row: Entry) -> str:
         return _missing(row, absent) if row[name] is None else format(row[name], form)
 
-    return Column(heading, write, key)
+    return Column(heading, write, key, order=_order(key, form))
 
 
 def averaged(key: str, heading: str = "", *, name: str = "", sign: str = "") -> Column:
@@ -223,7 +241,18 @@ def averaged(key: str, heading: str = "", *, name: str = "", sign: str = "") -> 
             return f"{signs[metric.better]}{row[name]:.{metric.digits}f}"
         return mean_std(row, name, metric.digits, sign)
 
-    return Column(heading or metric.heading, write, key)
+    return Column(heading or metric.heading, write, key, order=_order(key, sign))
+
+
+def _order(key: str, form: str) -> str:
+    """Say what is best of numbers: of differences, which have signs, what is near to zero."""
+    if form.startswith("+"):
+        return "near 0"
+    if not key:
+        return "low"
+    metric = known(key)
+    near = "retrain" if metric.ideal is None else f"{metric.ideal:g}"
+    return {"lower": "low", "higher": "high", None: f"near {near}"}[metric.better]
 
 
 def mean_std(row: Entry, name: str, digits: int, sign: str = "") -> str:
@@ -247,7 +276,7 @@ def interval(
             return f"±{row[name]:.{digits}f}"
         return with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"], sign, digits)
 
-    return Column(heading, write)
+    return Column(heading, write, order=_order("", sign))
 
 
 def with_interval(value: float, low: float, high: float, sign: str = "", digits: int = 1) -> str:

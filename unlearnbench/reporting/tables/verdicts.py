@@ -1,6 +1,7 @@
 """Tables of verdicts: audit by audit, in full, and against the best method."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from unlearnbench.audits.parts import TAIL, TPR, audit_title
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.reporting.tables import register, table
 from unlearnbench.reporting.tables.audit import P_VALUE, SIGNS, p_text
+from unlearnbench.reporting.tables.best import contest
 from unlearnbench.reporting.tables.rows import (
     LABEL,
     in_percent,
@@ -65,7 +67,10 @@ def _by_audit(condition: Condition, audits: Mapping[str, str]) -> table.Table | 
         power = float(audit not in condition.powerless)
         for row, value in zip(margins, (*condition.margins(audit), power), strict=True):
             row[audit] = value
-    columns = [table.Column(title, partial(_found, audit)) for audit, title in audits.items()]
+    columns = [
+        table.Column(title, partial(_found, audit), order="near 0")
+        for audit, title in audits.items()
+    ]
     caption = (
         f"{condition.heading}. {voided(condition)}Gap to retrain that each audit finds, in points:"
         " = small enough, ≠ different (5 %, Holm over all audits and methods; of rows that are no"
@@ -100,7 +105,7 @@ def verdicts_table(condition: Condition) -> table.Table | None:
         LABEL,
         table.text("Audit", "audit"),
         table.interval("Gap to retrain [95 %]", "gap", "+"),
-        table.interval("Leak left % [95 %]", "share", digits=0),
+        replace(table.interval("Leak left % [95 %]", "share", digits=0), order="near 0"),
         table.number("Margin", "margin", ".1f"),
         table.number("Smallest margin", "attainable", ".1f"),
         P_VALUE,
@@ -150,10 +155,11 @@ def versus_table(condition: Condition, label: str | None = None) -> table.Table 
     places = pd.DataFrame([one.rank or (None, None) for one in verdicts], dtype="Int64")
     frame[["rank", "rank_last"]] = places
     frame = frame.sort_values("gap", key=abs, kind="stable", ignore_index=True)
+    rank = table.Column("Rank", _places, order="low")
     columns = [
         LABEL,
         table.interval("Gap in FT AUC [95 %]", "gap", "+"),
-        table.Column("Rank", _places),
+        rank,
         table.interval(f"Farther than {base} by [95 %]", "difference", "+"),
         P_VALUE,
     ]
@@ -169,7 +175,9 @@ def versus_table(condition: Condition, label: str | None = None) -> table.Table 
         f" {chosen} Rank: the places a method may have; all hold together 95 times in 100. Left"
         " out: what is not ranked."
     )
-    return table.Table(caption, frame, columns)
+    compared = contest(condition, "ft_auc")
+    ranks = {columns.index(rank): compared} if compared else {}
+    return table.Table(caption, frame, columns, ranks=ranks)
 
 
 def _places(row: table.Entry) -> str:

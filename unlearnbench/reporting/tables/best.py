@@ -1,0 +1,147 @@
+"""Which row is best in a column: of all of them, or of those that a page shows."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from unlearnbench.evaluation.findings import Condition
+from unlearnbench.evaluation.frames import as_rows
+from unlearnbench.metrics.metric import known
+from unlearnbench.verdicts.inference import FEWEST, LEVEL, holm, p_zero, ranks
+
+Mark = Literal["best", "tied"]
+DIGITS = 6
+"""To which p-values and distances are written into a page."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Hold how far from best each row is in one column, and how sure it is that two rows differ.
+
+    far: by label, the smaller the better; p: of no difference, of each pair, unadjusted; ranked:
+    whether all pairs are tested together (Holm), and not only those with the best; same: rows whose
+    runs are those of another, which they are no rivals of; different: rows that are different from
+    retrain, which are never marked as tied. The script of a page does what `marks` does.
+    """
+
+    name: str
+    far: Mapping[str, float]
+    p: Mapping[frozenset[str], float]
+    ranked: bool = False
+    same: Mapping[str, str] = field(default_factory=dict)
+    different: Collection[str] = ()
+
+    def marks(self, shown: Collection[str] | None = None) -> dict[str, Mark]:
+        """Return what is best by label, and what cannot be told from it; none where that is all.
+
+        shown: the rows that are compared, by default all.
+        """
+        order = sorted(
+            (n for n in self.far if shown is None or n in shown), key=self.far.__getitem__
+        )
+        tied = self._tied(order)
+        marks: dict[str, Mark] = {
+            label: "best" if self.far[label] == self.far[order[0]] else "tied" for label in tied
+        }
+        if len(tied) == len(order):
+            return {}
+        marks |= {label: marks[one] for label, one in self.same.items() if one in marks}
+        return {n: mark for n, mark in marks.items() if mark == "best" or n not in self.different}
+
+    def _tied(self, order: list[str]) -> list[str]:
+        """List those of the rows, which come best first, that no row is surely better than."""
+        if len(order) < 2:
+            return order
+        if self.ranked:
+            places = self.places(order)
+            return [label for label in order if places[label][0] == 1]
+        first, *others = order
+        adjusted = holm([self.p[frozenset((first, other))] for other in others])
+        return [first, *(n for n, p in zip(others, adjusted, strict=True) if p >= LEVEL)]
+
+    def places(self, order: list[str]) -> dict[str, tuple[int, int]]:
+        """Return the first and last place that each row may have among those named."""
+        pairs = [pair for pair in map(frozenset, combinations(order, 2)) if pair in self.p]
+        adjusted = zip(pairs, holm([self.p[pair] for pair in pairs]), strict=True)
+        return ranks(order, {pair for pair, p in adjusted if p < LEVEL})
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it for the script of a page: p of pairs in the order of their labels."""
+        labels = list(self.far)
+        pairs = [self.p.get(frozenset(pair)) for pair in combinations(labels, 2)]
+        return {
+            "labels": labels,
+            "far": [round(far, DIGITS) for far in self.far.values()],
+            "p": [None if p is None else round(p, DIGITS) for p in pairs],
+            "ranked": self.ranked,
+            "same": dict(self.same),
+            "different": list(self.different),
+        }
+
+
+def contest(condition: Condition, key: str) -> Contest | None:
+    """Return how the methods of a condition that may be best compare in a metric or cost.
+
+    None where that cannot be said. FT AUC is compared as ranks are, by its distance to retrain,
+    paired over samples; any other by its runs, paired over forget sets.
+    """
+    labels = [label for label in condition.sound if label not in condition.same]
+    if ranked := key == "ft_auc" and not condition.old:
+        far, p = _by_samples(condition, labels)
+    else:
+        far, p = by_runs(condition.runs, labels, key)
+    different = [label for label in condition.labels if condition.word(label) == "different"]
+    name = f"{key}{condition.suffix}"
+    return Contest(name, far, p, ranked, condition.same, different) if len(far) > 1 else None
+
+
+def _by_samples(
+    condition: Condition, labels: Sequence[str]
+) -> tuple[dict[str, float], dict[frozenset[str], float]]:
+    """Return how far FT AUC is from retrain's, and p of one row being nearer, of each pair."""
+    judged, pairs = condition.verdicts(), condition.pairs
+    gaps = {label: judged[label].gap for label in labels if label in judged}
+    far = {label: abs(gap.value) for label, gap in gaps.items() if gap}
+    if "p_raw" not in pairs:
+        return {}, {}
+    own = as_rows(pairs[pairs["attack"] == condition.benchmark.headline])
+    return far, {frozenset((one["nearer"], one["farther"])): one["p_raw"] for one in own}
+
+
+def by_runs(
+    runs: pd.DataFrame, labels: Sequence[str], key: str
+) -> tuple[dict[str, float], dict[frozenset[str], float]]:
+    """Return how far from best rows are on average, and p of no difference of each pair."""
+    loss = badness(runs, key)
+    if loss is None:
+        return {}, {}
+    by_set = loss.groupby([runs["label"], runs["forget_seed"]]).mean().unstack()
+    by_set = by_set.reindex(list(labels)).dropna(how="all")
+    means = by_set.mean(axis="columns")
+    sets = {str(label): row.to_numpy(dtype=float) for label, row in by_set.iterrows()}
+    p = {frozenset(pair): _p(sets[pair[0]] - sets[pair[1]]) for pair in combinations(sets, 2)}
+    return {str(label): float(mean) for label, mean in means.items()}, p
+
+
+def badness(runs: pd.DataFrame, key: str) -> "pd.Series[float] | None":
+    """Return how far each run is from what would be best; None if that cannot be said."""
+    metric = known(key)
+    column = f"{key}_gap" if metric.kind == "level" else key
+    if column not in runs:
+        return None
+    values = runs[column].astype(float)
+    if metric.better:
+        return -values if metric.better == "higher" else values
+    return (values - (metric.ideal or 0.0)).abs()
+
+
+def _p(difference: np.ndarray) -> float:
+    """Return the two-sided p of no difference over forget sets; 1 where there are too few."""
+    values = difference[np.isfinite(difference)]
+    if len(values) < FEWEST:
+        return 1.0
+    return p_zero(values.mean(), values.std(ddof=1) / np.sqrt(len(values)), len(values) - 1)
