@@ -163,6 +163,11 @@ def test_emphasis_is_of_what_is_shown(visit: Open, emphasis: tuple[Path, Conditi
                 name = str(row.get_attribute("data-method"))
                 classes = row.locator("th, td").nth(place).get_attribute("class") or ""
                 assert {*classes.split()} & {"best", "tied"} == {*filter(None, [marks.get(name)])}
+        page.locator("[data-table=main-full-10-r1] .copy[data-form=latex]").click()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        if not label:
+            assert copied == table.to_latex(), "as the program writes it"
+        assert (r"\textbf{" in copied) == bool(page.locator("td.best:visible").count())
     compared = made("versus", condition)
     (contest,) = compared.ranks.values()
     order = sorted(shown.intersection(contest.far), key=contest.far.__getitem__)

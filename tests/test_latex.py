@@ -14,10 +14,17 @@ from tests.test_page import HOSTILE
 from unlearnbench.reporting.write import write_report
 
 pytestmark = pytest.mark.slow
-ARTICLE = r"""\documentclass[twocolumn]{article}
+CLASSES = {
+    "NeurIPS": (r"\documentclass{article}", "textwidth=5.5in"),
+    "ICML": (r"\documentclass[twocolumn]{article}", "textwidth=6.75in,columnsep=0.25in"),
+    "CVPR": (r"\documentclass[twocolumn]{article}", "textwidth=6.875in,columnsep=0.3125in"),
+}
+"""Which class and which widths papers have there."""
+ARTICLE = r"""%s
 \usepackage[T1]{fontenc}
-\usepackage[margin=0.75in]{geometry}
-\usepackage{booktabs,graphicx,textcomp}
+\usepackage{times}
+\usepackage[textheight=9in,%s]{geometry}
+\usepackage{array,booktabs,graphicx,textcomp}
 \extrafloats{200}
 \begin{document}
 %s
@@ -30,14 +37,14 @@ WIDE = r"\begin{figure*}\centering\includegraphics[width=\textwidth]{figures/%s}
 SINGLE = r"\begin{figure}\centering\includegraphics[width=\columnwidth]{figures/%s}\end{figure}"
 
 
-def compile_article(folder: Path) -> str:
+def compile_article(folder: Path, where: str) -> str:
     """Compile everything a report has into one article; return TeX's log."""
     tables = sorted(path.stem for path in (folder / "tables").glob("*.tex"))
     parts = [rf"\input{{tables/{name}}}\clearpage" for name in tables]
     for path in sorted((folder / "figures").glob("*.pdf")):
         wide = path.stem.startswith(("gaps", "confidences", "classes", "memorisation"))
         parts.append((WIDE if wide else SINGLE) % path.name + r"\clearpage")
-    (folder / "article.tex").write_text(ARTICLE % "\n".join(parts))
+    (folder / "article.tex").write_text(ARTICLE % (*CLASSES[where], "\n".join(parts)))
     latex = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "article"]
     for command in (latex, ["bibtex", "article"], latex, latex):
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
@@ -45,17 +52,18 @@ def compile_article(folder: Path) -> str:
     return (folder / "article.log").read_text(errors="replace")
 
 
-def test_everything_compiles_and_fits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", CLASSES)
+def test_everything_compiles_and_fits(where: str, tmp_path: Path) -> None:
     assert shutil.which("pdflatex"), "install texlive-latex-recommended and -extra"
     found = by_hand({"leaky": HOSTILE})
     found.papers = {"my_method": "https://arxiv.org/abs/2503.00917", HOSTILE: "https://x.org"}
     found.failures = [{"label": HOSTILE, "access": "full", "run": "x_1", "error": HOSTILE}]
     write_report(found, tmp_path)
-    log = compile_article(tmp_path)
+    log = compile_article(tmp_path, where)
     assert "Reference" not in log or "undefined" not in log
     own = log.partition("article.bbl")[0]  # what follows is the style's, and a name without a space
     wide = [float(size) for size in re.findall(r"Overfull \\hbox \(([\d.]+)pt too wide\)", own)]
-    assert [size for size in wide if size > 5] == []
+    assert [size for size in wide if size > 1] == []
     fonts = subprocess.run(
         ["pdffonts", "article.pdf"], cwd=tmp_path, capture_output=True, text=True
     )

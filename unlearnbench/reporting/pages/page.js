@@ -200,21 +200,27 @@ async function copy(text, what) {
   }
   say(`${what} copied`);
 }
-function latex(row, cells) {
-  const marked = cells.map((cell, place) => {
-    const { classList } = row.cells[place];
-    if (classList.contains("best")) return `\\textbf{${cell}}`;
-    return classList.contains("tied") ? `\\underline{${cell}}` : cell;
-  });
-  return `${marked.join(" & ")} \\\\`;
+function latex({ top, parts, bottom, rows, pinned }, visible) {
+  const emphasised = (row, place) => {
+    const { classList } = row.cells[place], name = ["best", "tied"].find((one) => classList.contains(one));
+    const form = { best: "textbf", tied: "underline" }[name];
+    return rows[row.dataset.row][place].map((text) => (form && text ? `\\${form}{${text}}` : text));
+  };
+  const body = ({ columns, head, foot }) => {
+    const lines = visible.flatMap((row, at) => {
+      const rule = at > 0 && pinned[visible[at - 1].dataset.row] && !pinned[row.dataset.row] ? ["\\midrule"] : [];
+      return [...rule, `${columns.flatMap((place) => emphasised(row, place)).join(" & ")} \\\\`];
+    });
+    return [...head, ...lines, ...foot];
+  };
+  return [...top, ...parts.flatMap(body), ...bottom];
 }
 for (const button of all(".copy")) {
   button.addEventListener("click", () => {
-    const figure = button.closest("[data-table]"), { form } = button.dataset;
-    const { top, rows, bottom } = data.tables[figure.dataset.table][form];
+    const figure = button.closest("[data-table]"), { form } = button.dataset, written = data.tables[figure.dataset.table][form];
     const visible = all("tr[data-row]", figure).filter((row) => !row.hidden);
-    const lines = visible.map((row) => (form === "csv" ? rows[row.dataset.row] : latex(row, rows[row.dataset.row])));
-    copy([...top, ...lines, ...bottom, ""].join("\n"), form === "csv" ? "CSV" : "LaTeX");
+    const lines = form === "csv" ? [...written.top, ...visible.map((row) => written.rows[row.dataset.row])] : latex(written, visible);
+    copy([...lines, ""].join("\n"), form === "csv" ? "CSV" : "LaTeX");
   });
 }
 document.getElementById("copy-bibtex")?.addEventListener("click", () => copy(bibtex(), "BibTeX"));

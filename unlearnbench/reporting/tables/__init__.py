@@ -8,6 +8,7 @@ from unlearnbench.evaluation.findings import Condition
 from unlearnbench.registry import discover
 from unlearnbench.reporting.tables.rows import stale_marked
 from unlearnbench.reporting.tables.table import Table
+from unlearnbench.units import count
 
 Make = Callable[[Condition], Table | None]
 
@@ -30,8 +31,18 @@ class Design:
         made = self.make(condition)
         if made is None:
             return None
-        marked = stale_marked(made, condition.findings)
-        return replace(marked, name=f"{self.name}{condition.suffix}", title=self.title)
+        marked, of = stale_marked(made, condition.findings), condition.benchmark
+        named = replace(marked, name=f"{self.name}{condition.suffix}", title=self.title)
+        return replace(
+            named, titles=condition.findings.titles, benchmark=of.name, setting=_setting(condition)
+        )
+
+
+def _setting(condition: Condition) -> str:
+    """Say what a table is of, for a caption that stands alone."""
+    of, sets = condition.benchmark, condition.every_run["forget_seed"].nunique()
+    made = f"{count(sets, 'forget set')}, {count(of.seeds.retrains, 'retrained model')} each"
+    return f"{of.data.name}, {of.model}, {condition.heading}; {made}."
 
 
 TABLES: dict[str, Design] = {}

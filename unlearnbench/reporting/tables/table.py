@@ -15,6 +15,7 @@ from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.metrics.metric import known
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables.best import Contest, Mark
+from unlearnbench.reporting.tables.latex import Article, article
 
 Entry = Mapping[str, Any]
 """A row of a table's frame, None for what is missing."""
@@ -22,8 +23,6 @@ Marks = Mapping[Mark | None, str]
 ABSENT = "–"
 PARTIAL = ("band", "power", "skipped")
 """Kinds of rows that do not sum up runs."""
-ONE_COLUMN, TWO_COLUMNS = 52, 118
-"""Characters that fit in a column and in the text width of a two-column article, in \\small."""
 MARKDOWN: Marks = {None: "{}", "best": "**{}**", "tied": "<ins>{}</ins>"}
 LATEX: Marks = {None: "{}", "best": r"\textbf{{{}}}", "tied": r"\underline{{{}}}"}
 CSS: Marks = {None: "", "best": "font-weight: bold; ", "tied": "text-decoration: underline; "}
@@ -62,7 +61,8 @@ class Table:
     frame: first what a row is of, then, where not all are runs of a label, `kind`: reference,
     method or control; band (how large a gap is by chance), power or skipped; then numbers; name: of
     its files; contests: by column, which row is best there; ranks: by column, that
-    whose places it shows.
+    whose places it shows; titles: display names of labels, for an article; benchmark, setting: of
+    which it is, and with which data, model and seeds.
     """
 
     caption: str
@@ -72,6 +72,9 @@ class Table:
     title: str = ""
     contests: Mapping[int, Contest] = field(default_factory=dict)
     ranks: Mapping[int, Contest] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
+    benchmark: str = ""
+    setting: str = ""
 
     @property
     def headings(self) -> list[str]:
@@ -134,11 +137,10 @@ class Table:
         return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
     def to_latex(self) -> str:
-        """Write a complete booktabs table with caption and label, as wide as it needs to be.
-
-        What is too wide for both columns of an article is scaled down to them.
-        """
-        return _joined(self._latex)
+        """Write a complete booktabs table with caption and label, which fits the text of a page."""
+        shape = range(len(self.frame)), range(len(self.columns))
+        forms = [[LATEX[self.marks.get((row, at))] for at in shape[1]] for row in shape[0]]
+        return "".join(f"{line}\n" for line in self._article.lines(forms))
 
     def to_csv(self) -> str:
         """Write its cells as they are shown, without emphasis; `frame` has the numbers."""
@@ -163,34 +165,20 @@ class Table:
     def pieces(self) -> dict[str, dict[str, Any]]:
         """Return LaTeX and CSV in pieces, so that the rows shown on a page can be put together.
 
-        Rows of LaTeX are lists of cells without emphasis, which rests on what is shown.
+        Cells of LaTeX are without emphasis, which rests on what is shown.
         """
-        cells = [[escape.latex(cell) for cell in row] for row in self.cells()]
-        return {"latex": self._latex | {"rows": cells}, "csv": self._csv}
+        return {"latex": self._article.as_data(), "csv": self._csv}
 
-    @property
-    def _latex(self) -> dict[str, list[str]]:
-        cells = zip(self.headings, *self.cells(), strict=True)
-        width = sum(max(map(len, column)) + 2 for column in cells)
-        star = "*" if width > ONE_COLUMN else ""
-        scale = [r"\resizebox{\textwidth}{!}{%"] if width > TWO_COLUMNS else []
-        top = [
-            "% needs \\usepackage{booktabs" + (",graphicx}" if scale else "}"),
-            rf"\begin{{table{star}}}",
-            r"\centering",
-            rf"\caption{{{escape.latex(self.caption)}}}",
-            rf"\label{{tab:{escape.label(self.name)}}}",
-            r"\small",
-            r"\setlength{\tabcolsep}{4pt}",
-            *scale,
-            rf"\begin{{tabular}}{{{self.sides}}}",
-            r"\toprule",
-            " & ".join(map(escape.latex, self.headings)) + r" \\",
-            r"\midrule",
-        ]
-        rows = [" & ".join(row) + r" \\" for row in self._marked(LATEX, escape.latex)]
-        end = r"\end{tabular}" + ("}" if scale else "")
-        return {"top": top, "rows": rows, "bottom": [r"\bottomrule", end, rf"\end{{table{star}}}"]}
+    @cached_property
+    def _article(self) -> Article:
+        cells = [list(row) for row in self.cells()]
+        for row, label in zip(cells, self.labels, strict=True):
+            row[0] = row[0].replace(label, self.titles.get(label, label), 1)
+        name = f"{self.benchmark}-{self.name}" if self.benchmark else self.name
+        words = {"title": self.title or self.name, "setting": self.setting, "notes": self.caption}
+        words["label"] = escape.label(name)
+        pinned = [self.pinned(row) for row in range(len(cells))]
+        return article(self.headings, self.sides, cells, pinned, words)
 
     @property
     def _csv(self) -> dict[str, list[str]]:
