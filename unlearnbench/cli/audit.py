@@ -13,7 +13,6 @@ from unlearnbench.errors import UserError
 
 if TYPE_CHECKING:
     from unlearnbench.api.audit import Audit
-    from unlearnbench.api.results import Condition, Results
 
 NOT_MET = 1
 """Exit code where a verdict is not the one that was required."""
@@ -127,6 +126,7 @@ def _look_into(asked: Audit, results: Path, reports: Path) -> list[str]:
     """Do what is asked, and show it; return the word of each model's verdict."""
     from unlearnbench.api.audit import look_into
     from unlearnbench.cli.display import Display
+    from unlearnbench.reporting.outcome import verdict_said
 
     display = Display()
     with options.stoppable("Stopped. What was made is kept; the same command goes on."):
@@ -134,9 +134,11 @@ def _look_into(asked: Audit, results: Path, reports: Path) -> list[str]:
     for condition in found.conditions:
         display.table(condition.table())
     display.notes(found.warnings)
-    lines, words = _verdicts(found, asked.labels)
-    for line in lines:
-        display.told(line)
+    words = []
+    for condition in found.conditions:
+        for label in asked.labels:
+            words.append(condition.word(label) or "none")
+            display.told(verdict_said(condition, label))
     display.told(f"Report: {found.report(reports / found.name)}")
     return words
 
@@ -145,25 +147,3 @@ def _labelled(given: Iterable[str]) -> list[tuple[str, Path]]:
     """Read LABEL=FILE, or FILE, whose label is left empty."""
     split = [one.rpartition("=") for one in given]
     return [(label, Path(file)) for label, _, file in split]
-
-
-def _verdicts(results: Results, labels: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return for each model audited a sentence, and the word of its verdict."""
-    lines, words = [], []
-    for condition in results.conditions:
-        for label in labels:
-            word = condition.word(label) or "none"
-            words.append(word)
-            lines.append(f"Verdict on {label}: {word}{_why(condition, label)}.")
-    return lines, words
-
-
-def _why(condition: Condition, label: str) -> str:
-    """Say what the verdict rests on."""
-    from unlearnbench.audits.parts import audit_title
-
-    if (found := condition.overall(label)) is None:
-        return ", as there is no retrained model to compare it with"
-    low, high = found.gap.interval()
-    gap = f"{found.gap.value:+.1f} [{low:+.1f}, {high:+.1f}]"
-    return f"; surest audit: {audit_title(found.strongest)}, gap to retrain {gap} points"

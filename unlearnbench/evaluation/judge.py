@@ -1,15 +1,18 @@
 """Judge every row of what was measured: by each attack, in pairs, and over all audits."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 from unlearnbench.audits.attacks import ULIRA, Attacked
 from unlearnbench.audits.parts import NULLS, of_attacks
 from unlearnbench.audits.roc import Part
 from unlearnbench.evaluation.measure import Measured
+from unlearnbench.metrics.gaps import noise_band
 from unlearnbench.metrics.metric import GROUP
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, same_runs
@@ -45,6 +48,7 @@ def judge_all(
     attacked, rule = _attacked(measured), _rule(benchmark)
     for key, trials in _trials(measured, attacked).items():
         keys = dict(zip(GROUP, key, strict=True))
+        lost = partial(_loss_that_counts, benchmark, runs, key)
         examined = [
             finding
             for audit, parts in trials.items()
@@ -59,7 +63,7 @@ def judge_all(
             of_attack = [one for one in examined if one.audit == attack]
             told = {one.label: one for one in worded(of_attack, family)}
             judged = verdict.judge_rows(found, told)
-            void = {v.label: _flags(benchmark, by_row.get((*key, v.label)), v) for v in judged}
+            void = {v.label: _flags(lost, by_row.get((*key, v.label)), v) for v in judged}
             sound = [n for n in found if n in told and n not in no_methods and not void[n]]
             compared = compare_pairs(
                 trials[attack], RETRAIN, sound, NULLS.get(attack), one_set=rule.one_set
@@ -149,10 +153,26 @@ def _trials(
     return cast("dict[tuple[str, float, int], dict[str, Trials]]", audits)
 
 
-def _flags(benchmark: Benchmark, runs: pd.DataFrame | None, row: verdict.Verdict) -> list[str]:
-    """List why a row is void, under its attack or altogether; runs: its own."""
+def _loss_that_counts(
+    benchmark: Benchmark, runs: pd.DataFrame, key: tuple[str, float, int], count: int
+) -> float:
+    """Return from which loss of test accuracy on a mean over `count` runs is not ranked, in points.
+
+    That is no less than what retrains lose by chance.
+    """
+    own = runs[runs[GROUP].eq(list(key)).all(axis="columns")]
+    return float(np.nanmax([benchmark.limits.utility, noise_band(own, "test_accuracy", count)]))
+
+
+def _flags(
+    counts: Callable[[int], float], runs: pd.DataFrame | None, row: verdict.Verdict
+) -> list[str]:
+    """List why a row is void, under its attack or altogether.
+
+    counts: from which loss of test accuracy on, by the number of runs; runs: its own.
+    """
     # U-LiRA's worlds may be there before the runs of the table are.
     if row.label in (ORIGINAL, RETRAIN) or runs is None:
         return []
     lost, no_op = float(runs["test_accuracy_gap"].mean()), bool(runs["no_op"].all())
-    return verdict.flags(row, lost, no_op, benchmark.limits.utility)
+    return verdict.flags(row, lost, no_op, counts(len(runs)))

@@ -49,7 +49,7 @@ class Forget(Strict):
     def said(self, fraction: float) -> str:
         """Say for people what is forgotten where that is a share of it."""
         if self.list is not None:
-            return f"The list {PurePath(self.list).name} forgotten"
+            return f"Samples in {PurePath(self.list).name} forgotten"
         return f"{100 * fraction:g} % {FORGOTTEN[self.kind]}forgotten"
 
     @model_validator(mode="before")

@@ -1,6 +1,7 @@
 """What came out for one condition, in sentences: who won, how sure that is, and what it cost."""
 
 from collections.abc import Iterator
+from itertools import repeat
 
 from unlearnbench.audits.attacks import ULIRA, attack_title
 from unlearnbench.audits.parts import audit_title
@@ -12,8 +13,16 @@ from unlearnbench.verdicts.inference import LEVEL
 
 
 def outcome(condition: Condition) -> Iterator[str]:
-    """Say in three sentences what came out for one condition, how sure it is, and what it cost."""
+    """Say in three sentences what came out for one condition, how sure it is, and what it cost.
+
+    Of an audit of models made elsewhere: the verdict on each of them, and how sure that is.
+    """
     verdicts = condition.verdicts()
+    if condition.benchmark.given:
+        yield from map(verdict_said, repeat(condition), condition.methods)
+        if RETRAIN in verdicts:
+            yield f"{_leak(condition)} {_sureness(condition)}".rstrip()
+        return
     if RETRAIN not in verdicts:
         yield f"{condition.heading}: no verdicts yet."
         return
@@ -27,6 +36,23 @@ def outcome(condition: Condition) -> Iterator[str]:
         yield from _smallest(condition)
         if condition.old:
             yield OLD
+
+
+def verdict_said(condition: Condition, label: str) -> str:
+    """Say the verdict on one model, and what it rests on."""
+    word, found = condition.word(label) or "none", condition.overall(label)
+    if found is None:
+        return f"Verdict on {label}: {word}, as there is no retrained model to compare it with."
+    low, high = found.gap.interval()
+    gap = f"gap to retrain {found.gap.value:+.1f} [{low:+.1f}, {high:+.1f}] points"
+    said = f"Verdict on {label}: {word}; surest audit: {audit_title(found.strongest)}, {gap}."
+    if word == "inconclusive" and found.p < LEVEL:
+        count = len([audit for audit in condition.audits if audit != ALL])
+        return (
+            f"{said} By itself that audit finds a difference; of {count} audits together it does"
+            " not stand (Holm). More retrained models make the verdict surer."
+        )
+    return said
 
 
 def _who(condition: Condition) -> str:

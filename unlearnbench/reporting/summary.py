@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from markupsafe import Markup
@@ -21,6 +21,7 @@ from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.outcome import outcome
 from unlearnbench.reporting.tables.papers import claims_tables
 from unlearnbench.reporting.tables.rows import OLD, STALE, audits_said
+from unlearnbench.units import count
 from unlearnbench.verdicts.inference import FEWEST
 from unlearnbench.verdicts.verdict import LOST, NO_OP, OVER
 
@@ -80,7 +81,7 @@ def rule(findings: Findings) -> str:
     needed = f"{headline} and relearning" if findings.benchmark.model_audits else headline
     alike = (
         "Equivalent: none does, and every audit with power shows that the gap is small enough (two"
-        f" one-sided tests at 5 %). If {needed} has no power, no method can be called equivalent;"
+        f" one-sided tests at 5 %). Without power of {needed}, no method can be called equivalent;"
         " any other audit without power is ignored for this word."
     )
     stated = (
@@ -143,39 +144,67 @@ def _recipe(b: Benchmark) -> Iterator[tuple[str, Any]]:
 def _procedure(findings: Findings) -> list[tuple[str, str]]:
     """Say what was compared and how, as terms and what they are."""
     b, seeds = findings.benchmark, findings.benchmark.seeds
-    sizes = {"training": b.data.train, "test": b.data.test, "validation": b.data.validation}
-    counted = ", ".join(f"{count:,} {name}" for name, count in sizes.items() if count)
+    enough = dict.fromkeys(references_said(one)[1] for one in findings.conditions)
+    said = (
+        f"{findings.references or 'no'} reference models on halves of pooled data; FT AUC is that"
+        f" of {attack_title(b.headline)}. {' '.join(enough)}".rstrip()
+    )
+    attacks, verdicts = ("Attacks", said), ("Verdicts", rule(findings))
+    if b.given:
+        return [
+            ("Made elsewhere", "; ".join(b.given.said())),
+            *_of_given(findings),
+            attacks,
+            verdicts,
+        ]
     shares = " and ".join(f"{100 * fraction:g} %" for fraction in b.forget.fractions)
     rows = f"{b.forget.requests} requests in a row" if b.forget.requests > 1 else "one request"
     held = "; the last of them is held out and judged apart" if b.held_out else ""
     tuning = "; ".join(f"{key}: {value}" for key, value in b.tuning.words.items())
-    recipe = _recipe(b)
-    enough = dict.fromkeys(references_said(one)[1] for one in findings.conditions)
     listed = (seeds.originals, seeds.forget, seeds.runs)
     originals, forget, runs = (", ".join(map(str, numbers)) for numbers in listed)
     return [
-        *([("Made elsewhere", "; ".join(b.given.said()))] if b.given else []),
-        ("Data", f"{b.data.name}" + (f": {counted} samples" if counted else "")),
-        ("Model", f"{b.model}; " + ", ".join(f"{key} {value}" for key, value in recipe)),
+        _data(b),
+        _model(b),
         *_start(b),
         ("Forget sets", f"{shares} {_what(b)}, {rows}, seeds {forget}"),
         ("Access", ", ".join(b.access)),
         ("Repetitions", f"originals {originals}, runs {runs}, combined by {seeds.pairing}"),
-        ("Yardstick", f"{seeds.retrains} retrained models for each forget set{held}"),
-        (
-            "Attacks",
-            f"{findings.references or 'no'} reference models on halves of pooled data; FT AUC is"
-            f" that of {attack_title(b.headline)}. {' '.join(enough)}".rstrip(),
-        ),
-        ("Verdicts", rule(findings)),
+        ("Yardstick", f"{count(seeds.retrains, 'retrained model')} for each forget set{held}"),
+        attacks,
+        verdicts,
         (
             "Not ranked",
             f"a method that changes nothing ({NO_OP}), that gives forgotten samples away by too low"
             f" an FT AUC ({OVER}), or that loses more than {b.limits.utility:g} points of test"
-            f" accuracy ({LOST})",
+            f" accuracy, and more than retrains do by chance ({LOST})",
         ),
-        ("Tuning", f"{tuning} (said by the file, of its own rows)" if tuning else "none is said"),
+        ("Tuning", f"{tuning} (said by the file, of its own rows)" if tuning else "not stated"),
     ]
+
+
+def _of_given(findings: Findings) -> Iterator[tuple[str, str]]:
+    """Say of an audit what its models are of; a recipe only if any was trained by it."""
+    b, given = findings.benchmark, cast("Given", findings.benchmark.given)
+    if not given.outputs:
+        yield _data(b)
+        trained = given.trained_retrains or findings.references > len(given.references)
+        yield _model(b) if trained else ("Model", b.model)
+        yield from _start(b)
+    yield "Forget set", _what(b).removeprefix("of the list ")
+    held = "; the last of them is held out and judged apart" if b.held_out else ""
+    yield "Yardstick", f"{count(given.every_retrain, 'retrained model')}{held}"
+
+
+def _data(b: Benchmark) -> tuple[str, str]:
+    sizes = {"training": b.data.train, "test": b.data.test, "validation": b.data.validation}
+    counted = ", ".join(f"{size:,} {name}" for name, size in sizes.items() if size)
+    where = f" {b.data.path}" if b.data.path else ""
+    return "Data", f"{b.data.name}{where}" + (f": {counted} samples" if counted else "")
+
+
+def _model(b: Benchmark) -> tuple[str, str]:
+    return "Model", f"{b.model}; " + ", ".join(f"{key} {value}" for key, value in _recipe(b))
 
 
 def _start(b: Benchmark) -> list[tuple[str, str]]:
@@ -274,8 +303,8 @@ def of_condition(condition: Condition) -> Iterator[str]:
     if len(set(condition.benchmark.seeds.forget)) == 1:
         retrains = int((condition.every_run["label"] == RETRAIN).sum())
         yield (
-            "one forget set: verdicts are about it and these models alone. What is chance is known"
-            f" from {retrains} of the models retrained without it."
+            "one forget set: verdicts are about it and these models alone. Chance is estimated from"
+            f" {count(retrains, 'model')} retrained without it."
         )
     if max(most, retrains) < FEWEST:
         few = "fewer than three forget sets, and no three retrains of a single one"
@@ -285,7 +314,8 @@ def of_condition(condition: Condition) -> Iterator[str]:
         every = len(condition.powerless) == len(condition.audits) - 1
         which = "; ".join(map(audit_title, condition.powerless))
         said = "no audit has power" if every else f"these audits have no power: {which}"
-        yield f"{said}. Add seeds or a larger forget set."
+        more = "retrained models" if condition.benchmark.given else "seeds"
+        yield f"{said}. Add {more} or a larger forget set."
 
 
 def _of_runs(findings: Findings) -> Iterator[str]:
@@ -296,7 +326,7 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     if findings.failures:
         yield "error.txt in a failed run's folder has all of it; --retry-failed tries again."
     if findings.open:
-        rows = ", ".join(f"{label} ({count})" for label, count in findings.unmade.items())
+        rows = ", ".join(f"{label} ({left})" for label, left in findings.unmade.items())
         left = f"{findings.open} of {findings.models} models are still to be made"
         yield f"Not complete: {left}{rows and f': {rows}'}."
     if findings.lacking:
@@ -307,8 +337,8 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     made = [(row["label"], findings.details.get(row["run"], {})) for row in as_rows(findings.runs)]
     counts = Counter(label for label, _ in made)
     warned = Counter((label, text) for label, kept in made for text in kept.get("warnings", ()))
-    for (label, text), count in warned.items():
-        yield f"{label}: {text} (in {count} of {counts[label]} runs)."
+    for (label, text), times in warned.items():
+        yield f"{label}: {text} (in {times} of {counts[label]} runs)."
     yield from dict.fromkeys(
         filter(None, (copies_said(kept.get("copies", {})) for _, kept in made))
     )
@@ -321,8 +351,8 @@ def _of_stale(findings: Findings) -> Iterator[str]:
     """Say what has changed since which rows were made."""
     rows: dict[str, list[str]] = {}
     for label, counts in findings.stale.items():
-        for what, count in counts.items():
-            rows.setdefault(what, []).append(f"{label} ({count} run{'s' * (count > 1)})")
+        for what, number in counts.items():
+            rows.setdefault(what, []).append(f"{label} ({count(number, 'run')})")
     for what, labels in rows.items():
         made = f"stale ({STALE}), made before {what} changed: {', '.join(labels)}"
         yield f"{made}. --retry-stale makes them anew."

@@ -103,7 +103,7 @@ class Confidences(ByMethod):
         ax.spines["left"].set_visible(False)
         ax.grid(axis="y")
         if self.panel(data) == PARTS["density_forget"]:
-            ax.set_ylabel(f"Share of samples (from one line to the next: {apart} %)")
+            ax.set_ylabel(f"Share (a line: {apart} %)")
 
 
 def tip(row: dict[Any, Any]) -> str:

@@ -13,7 +13,8 @@ from unlearnbench.reporting.figures import drawing
 from unlearnbench.reporting.figures.drawing import Look
 from unlearnbench.reporting.figures.figure import ByMethod, figure
 from unlearnbench.reporting.figures.gaps import heat
-from unlearnbench.verdicts.audit import ALL, WORDS
+from unlearnbench.verdicts.audit import ALL, WORDS, Finding
+from unlearnbench.verdicts.inference import LEVEL
 
 UNRANKED = "not ranked"
 LOOKS = {
@@ -42,6 +43,13 @@ def verdict_of(subject: Condition, label: str) -> str:
     """Return a row's verdict, or that it is not ranked."""
     word = subject.word(label) or ""
     return word if word in WORDS else UNRANKED
+
+
+def _said(found: Finding) -> str:
+    """Return what an audit says of a row, as it counts for the verdict over all audits."""
+    if found.p_all < LEVEL:
+        return "different"
+    return found.word if found.word == "equivalent" else "inconclusive"
 
 
 @figure
@@ -79,7 +87,8 @@ class Verdicts(ByMethod):
         margin, labels = float(data["margin"].iloc[0]), rows_of(subject)
         drawing.band(ax.axvspan, -margin, margin)
         ax.axvline(0, **drawing.DASHED)
-        ranked = data[data["verdict"] != UNRANKED]
+        seen_against = data["method"].isin((ORIGINAL, HELD_OUT))
+        ranked = data[(data["verdict"] != UNRANKED) | seen_against]
         ends = [float(ranked["low"].min()), float(ranked["high"].max()), 0.0]
         free = FREE * (max(ends) - min(ends)) or 1.0
         low, high = min(ends) - free, max(ends) + free
@@ -120,7 +129,7 @@ class VerdictMap(ByMethod):
         audits = [name for name in subject.audits if name != ALL and not name.startswith(TPR)]
         rows = [
             {"audit": audit, "method": label, "gap": found.gap.value}
-            | {"verdict": found.word, "power": audit not in subject.powerless}
+            | {"verdict": _said(found), "power": audit not in subject.powerless}
             for label in rows_of(subject)
             for audit in audits
             if (found := subject.audits[audit].get(label))

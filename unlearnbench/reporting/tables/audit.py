@@ -48,7 +48,9 @@ def attacks_table(condition: Condition) -> table.Table | None:
     names = ["auc", "auc_low", "auc_high", "verdict"]
     frame = pd.concat([own[names].add_prefix(f"{a}_") for a, own in frames.items()], axis=1)
     frame.insert(0, "kind", [kind(condition, str(label)) for label in frame.index])
-    power = {f"{attack}_auc": float(own["power"].iloc[0]) for attack, own in frames.items()}
+    power: dict[str, float] = {}
+    if RETRAIN in frame.index:  # without which it is not known
+        power = {f"{attack}_auc": float(own["power"].iloc[0]) for attack, own in frames.items()}
     frame = pd.concat([pd.DataFrame({"kind": "power"} | power, index=[DETECTS]), frame])
     tiers = "; ".join(f"{attack_title(attack)}: {tier(condition, attack)}" for attack in attacks)
     # 0.1.0 had one margin for all attacks, which its file does not say any more.
@@ -84,7 +86,8 @@ def _of_attack(condition: Condition, attack: str) -> pd.DataFrame:
 
 def _judged(attack: str, row: table.Entry) -> str:
     if row["kind"] == "power":
-        return "yes" if row[f"{attack}_auc"] else "no"
+        told = row.get(f"{attack}_auc")
+        return table.ABSENT if told is None else "yes" if told else "no"
     auc = table.interval("", f"{attack}_auc", digits=0).write(row)
     return f"{auc} {SIGNS.get(row[f'{attack}_verdict'], '')}".rstrip()
 

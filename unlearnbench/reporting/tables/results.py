@@ -171,10 +171,12 @@ def more_table(condition: Condition) -> Table:
 
 
 @register("distances", "Distances to retrain, beyond accuracy", place=50)
-def distance_table(condition: Condition) -> Table:
-    """Show how far outputs are from retrain's, beyond accuracy."""
+def distance_table(condition: Condition) -> Table | None:
+    """Show how far outputs are from retrain's, beyond accuracy; None where there is no retrain."""
     names = [name for name in of_kind("distance") if name not in ("avg_gap", *LAST)]
     names = measured(condition, [*names, *LAST], begin="")
+    if not names:
+        return None
     caption = (
         f"{condition.heading}. Mean ± std over runs of the mean distance to the"
         " retrains on the same forget set, on forget (F) and test samples (T): Wasserstein-1 and"

@@ -13,6 +13,7 @@ from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.reporting.tables.best import Contest, contest
 from unlearnbench.reporting.tables.table import Entry, Table, text
+from unlearnbench.units import count
 
 BAND = "noise band"
 LABEL = text("Method", "label")
@@ -83,7 +84,7 @@ def audits_said(benchmark: Benchmark) -> str:
     audits = []
     for name, row in benchmark.model_audits.items():
         settings = [f"{key} {value:g}" for key, value in row.settings.items()]
-        audits.append(", ".join([name, *settings, f"on the first {row.sets} forget sets"]))
+        audits.append(", ".join([name, *settings, f"on the first {count(row.sets, 'forget set')}"]))
     return "; ".join(audits)
 
 

@@ -244,12 +244,12 @@ def _order(key: str, form: str) -> str:
 
 
 def mean_std(row: Entry, name: str, digits: int, sign: str = "") -> str:
-    """Write a mean and a standard deviation, which of one run is not known."""
+    """Write a mean, and a standard deviation unless it is of one run."""
     mean, std = row[name], row[f"{name}_std"]
     if mean is None:
         return ABSENT
     rounded = f"{np.round(mean, digits) + 0.0:{sign}.{digits}f}"  # + 0.0: never "-0.0"
-    return f"{rounded} ±?" if std is None else f"{rounded} ±{std:.{digits}f}"
+    return rounded if std is None else f"{rounded} ±{std:.{digits}f}"
 
 
 def interval(
