@@ -302,6 +302,8 @@ def planned_of(store: Store, added: Iterable[Own] = ()) -> Planned | None:
         benchmark = benchmark.model_copy(update={"plugins": files})
         return stored_plan(benchmark, store, methods_of(store, own))
     except UserError as error:
+        if "Unknown" not in str(error):
+            raise
         hint = "If it is in a file of yours, name that with --plugin: no file is loaded because a"
         raise UserError(f"{store.folder.name}: {error}", f"{hint} folder names it.") from error
 

@@ -106,6 +106,7 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
             f"{cell.label} ({cell.run}) is left out: {why}."
             for cell, why in measured.broken.items()
         ]
+        + ["The reference models are left out: their signals cannot be theirs."] * measured.unfit
         + [
             f"{attack_title(attack)} is left out of {count} of {len(measured.cells)} runs: they, or"
             " the references, were stored before what it reads was. In a new results folder all"

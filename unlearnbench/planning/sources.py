@@ -117,6 +117,8 @@ def named_by(label: str, kind: type[Strict], settings: Mapping[str, Any]) -> Ite
         what, value = extra(field).get("names"), settings.get(key)
         names = filter(None, value if isinstance(value, list) else [value]) if what else ()
         for name in names:
+            if not isinstance(name, str):
+                raise UserError(f"{label}.{key} = {name!r} names nothing.")
             if what == "method":
                 yield _method(name, f"{label}.{key}")
             elif Path(name).is_file():

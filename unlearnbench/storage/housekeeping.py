@@ -3,10 +3,11 @@
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
 
 from unlearnbench.errors import UserError, unknown
-from unlearnbench.files import DRAFT, write
+from unlearnbench.files import DRAFT, opened, write
 from unlearnbench.planning.plan import Plan
 from unlearnbench.planning.sources import Now
 from unlearnbench.storage.asked import take_in
@@ -125,7 +126,10 @@ def _take_over(
     for run, folder in other.runs().items():
         if run not in wanted or not other.exists(run):
             continue
-        if damage := other.damage(run) or other.split_damage(run):
+        damage = other.damage(run) or other.split_damage(run)
+        if damage is None and store.disagrees(*other.split_of(run)):
+            damage = "its forget set is another than that of the same name here"
+        if damage:
             damaged.append(f"{folder.name}: {damage}")
         elif not other.has_weights(run) and wanted[run]:
             continue
@@ -138,12 +142,13 @@ def _take_over(
 
 
 def _copy(run: str, other: Store, store: Store) -> None:
-    record, files = other.record(run), list(other.runs()[run].iterdir())
-    if "weights" in record["files"]:
-        files.append(other.model_path(run))
-    if record["split"]:
-        files.append(other.folder / "splits" / f"{record['split']}.npz")
-    for file in sorted(files, key=lambda file: file.name == "record.json"):  # that comes last
-        if file.exists():
-            target = store.folder / file.relative_to(other.folder)
-            write(target, partial(shutil.copyfile, file))
+    """Copy the files that a record names, and nothing else that lies beside it; it comes last."""
+    names = [*other.record(run)["files"], "record.json"]
+    for file in [other.place(run, name) for name in names]:
+        with opened(file, other.folder) as source:
+            write(store.folder / file.relative_to(other.folder), partial(_pour, source))
+
+
+def _pour(source: BufferedReader, draft: Path) -> None:
+    with draft.open("wb") as target:
+        shutil.copyfileobj(source, target)
