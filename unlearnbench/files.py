@@ -21,8 +21,9 @@ NO_ROOM = {
     errno.EDQUOT: "the quota is used up",
     errno.EROFS: "the file system is read-only",
 }
-TEXT, LARGEST = 2**25, 2**35
-"""Bytes that a text, and any other file, of a results folder may have: none of ours comes near."""
+TEXT, LARGEST, CODE = 2**25, 2**35, 2**22
+"""Bytes that a text, and any other file, of a results folder may have, and a file of code that it
+names: none of ours comes near."""
 DEEPEST, WHOLE = 32, 2**63
 """How deep a record may nest, and the end of the whole numbers that it may hold."""
 
@@ -102,6 +103,21 @@ def read_text(path: Path, folder: Path, most: int = TEXT) -> str:
             return file.read(most).decode()
         except UnicodeDecodeError as error:
             raise UnsoundError("is no text") from error
+
+
+def read_code(path: Path) -> str:
+    """Read a file of code, which a results folder may have named: no pipe or device is opened.
+
+    Raises UserError where it cannot be one.
+    """
+    try:
+        if path.exists() and not (path.is_file() and path.stat().st_size <= CODE):
+            raise UserError(f"{path} is no file of code.")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no text.") from error
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
 
 
 def parsed(text: str) -> Any:

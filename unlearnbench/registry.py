@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 import unlearnbench
 from unlearnbench import syntax
 from unlearnbench.errors import UnlearnBenchError, UserError, of_value, unknown
+from unlearnbench.files import read_code
 from unlearnbench.syntax import KINDS
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ NO_PLUGIN = (
     " build(classes, channels, size), metrics such as OfModel(...), or one Attack(...)."
 )
 S = TypeVar("S", bound="Strict")
-LONGEST = 2**22
-"""Bytes of a file of code."""
 LOADED = "unlearnbench_plugin_"
 """What the names of plugins' modules begin with."""
 
@@ -130,7 +129,7 @@ class Plugin:
         """Return its source text."""
         if self.pickled:
             return self.text
-        return _text(self.path)
+        return read_code(self.path)
 
     @property
     def home(self) -> tuple[Path, str | None]:
@@ -158,7 +157,7 @@ class Plugin:
                 more += [(plugin.path.resolve(), plugin.home) for plugin in built_on]
             for found, home in more:
                 if found not in texts:
-                    texts[found] = _text(found)
+                    texts[found] = read_code(found)
                     waiting.append((found, home))
         return [texts.pop(own), *sorted(texts.values())]
 
@@ -203,18 +202,6 @@ class Plugin:
                 hint = f"; {error.name}.py is beside it: write from . import {error.name}"
             raise UserError(f"{self.origin} does not import: {told(error)}{hint}") from error
         return module
-
-
-def _text(path: Path) -> str:
-    """Read a file of code, which a results folder may have named: no pipe or device is opened."""
-    try:
-        if path.exists() and not (path.is_file() and path.stat().st_size <= LONGEST):
-            raise UserError(f"{path} is no file of code.")
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no text.") from error
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
 
 
 Own: TypeAlias = "str | Path | type[Method] | Plugin"

@@ -3,9 +3,8 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from unlearnbench.files import (
 from unlearnbench.planning.plan import Spec
 from unlearnbench.storage import arrays
 from unlearnbench.storage.arrays import Arrays
+from unlearnbench.storage.look import Look, compare
 from unlearnbench.storage.records import (
     LOGITS,
     PRUNED,
@@ -37,35 +37,13 @@ from unlearnbench.storage.records import (
     SPLIT,
     WEIGHTS,
     Pool,
-    check_arrays,
     checked,
-    largest,
     read_record,
 )
 
 OTHER_DATA = "it was made of other data than the rest"
 ERROR = 2**20
 """Bytes of a failure's text that are read."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """Hold what a look at a finished run's files has shown.
-
-    damage: what is wrong with them; seal: the record's checksum; text: one of the bytes in which it
-    is written; data: digest of its data; labels: a checksum of those of its signals, None where it
-    has none; files, pruned: checksums by name.
-    """
-
-    damage: str | None
-    seal: str = ""
-    text: bytes = b""
-    data: str | None = None
-    pool: Pool | None = None
-    labels: int | None = None
-    split: str | None = None
-    files: Mapping[str, str] = field(default_factory=dict)
-    pruned: Mapping[str, str] = field(default_factory=dict)
 
 
 class Store:
@@ -203,7 +181,7 @@ class Store:
         labels, of = None, Pool.of(record)
         for name, expected in record["files"].items():
             if name != SPLIT:
-                wrong, found = self._compare(self.place(run, name), name, expected, of)
+                wrong, found = compare(self.folder, self.place(run, name), name, expected, of)
                 if wrong:
                     return Look(wrong)
                 labels = labels if found is None else found
@@ -228,7 +206,7 @@ class Store:
         path = self.split_path(look.split)
         key = look.split, expected, look.pool.count, _written(path)
         if key not in self._splits:
-            self._splits[key] = self._compare(path, SPLIT, expected, look.pool)[0]
+            self._splits[key] = compare(self.folder, path, SPLIT, expected, look.pool)[0]
         return self._splits[key]
 
     def place(self, run: str, name: str) -> Path:
@@ -252,25 +230,6 @@ class Store:
         """Say whether a finished run was made with a split, which is as it was then."""
         look = self._look(run)
         return look.split == split and SPLIT in look.files and self.split_damage(run) is None
-
-    def _compare(
-        self, path: Path, name: str, expected: str, of: Pool
-    ) -> tuple[str | None, int | None]:
-        """Say what is wrong with a file that a record names; return what `check_arrays` does."""
-        place, labels = path.relative_to(self.folder), None
-        try:
-            with opened(path, self.folder, largest(name, of)) as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                    return f"{place} is not what was written", None
-                if name != WEIGHTS:
-                    labels = check_arrays(name, file, of)
-        except (FileNotFoundError, NotADirectoryError):
-            return f"{place} is missing", None
-        except UnsoundError as error:
-            return f"{place} {error}", None
-        except OSError as error:
-            return f"{place} cannot be read ({error.strerror})", None
-        return None, labels
 
     def has_weights(self, run: str) -> bool:
         """Say whether the weights of a finished run were kept, and are here."""
