@@ -32,7 +32,7 @@ def soon(tmp_path: Path) -> Iterator[None]:
         raise TimeoutError("it reads for ever")
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(60)
+    signal.alarm(240)
     outside = tmp_path / "OUTSIDE.npz"
     (tmp_path / "secret").write_text(SECRET)
     yield

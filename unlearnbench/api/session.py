@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.api import samples
+from unlearnbench.api import adopting, samples
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
 from unlearnbench.api.results import Results, whole
@@ -26,7 +26,7 @@ from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.cluster import open_cluster
 from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
 from unlearnbench.scheduling.slots import Event, Slot, open_workers
-from unlearnbench.storage import asked, housekeeping
+from unlearnbench.storage import asked
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count, duration
 
@@ -112,6 +112,7 @@ def run(
     retry_failed: bool = False,
     retry_stale: bool = False,
     keep_weights: bool = False,
+    adopt: Sequence[str | Path] = (),
     profile: bool = False,
     images: Feeding = "auto",
     address: str | None = None,
@@ -123,7 +124,7 @@ def run(
     and instances, all that the benchmark has if None, or a mapping from labels of rows to them;
     seeds: how often everything is repeated; forget: a file that names the samples to be forgotten,
     by number or file name, in the place of those that the benchmark draws; devices,
-    jobs_per_device, timeout, budget, images, address: as `Request` has them; data, results:
+    jobs_per_device, timeout, budget, adopt, images, address: as `Request` has them; data, results:
     folders; listener: hears what happens, None for a bar in a notebook and silence elsewhere. A
     method that fails is in `results.findings.failures` and harms no other. Raises UserError for
     what is unknown, wrong or not there, and if no run has finished.
@@ -144,6 +145,7 @@ def run(
         address=address,
         profile=profile,
         keep_weights=keep_weights,
+        adopt=[Path(folder) for folder in adopt],
         images=images,
     )
     if listener is None:
@@ -162,8 +164,8 @@ def make(
     request: Request, planned: Planned, store: Store, listener: Listener, heading: str = ""
 ) -> bool:
     """Make what a plan lacks, under a heading of its own if any; say whether nothing failed."""
-    for name, copied in housekeeping.adopt(store, planned.plan).items():
-        listener.told(f"{copied} models are the same as in {name}: copied from there.")
+    for line in adopting.adopt(request, planned, store) if not heading else ():
+        listener.told(line)
     outlook = look(request, planned, store, heading)
     if lacking := [planned.plan.nodes[run].label for run in outlook.state.weightless]:
         listener.told(

@@ -19,6 +19,8 @@ from unlearnbench.registry import Own, Plugin
 PACKAGE = Path(unlearnbench.__file__).parent
 FIRST = PACKAGE / "execution" / "execute.py"
 """What makes every model."""
+SAID = ("data source", "model source", "toolkit")
+"""What records name of it whatever was made."""
 DECISIVE = ("authoring", "data", "execution", "recipe", "seeds", "toolkit")
 """Rooms and files of this package that may decide a model; the rest plans, judges and shows."""
 

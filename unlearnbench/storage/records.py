@@ -66,7 +66,7 @@ class _Record(_Typed):
     split: str | None
     seconds: dict[Word, Number]
     gradients: int | None
-    trace: list[Facts]
+    trace: list[dict[Word, Number | None]]
     notes: _Notes
     environment: Facts
     train: Samples
@@ -84,7 +84,15 @@ class _Record(_Typed):
     @model_validator(mode="before")
     @classmethod
     def _reads_no_file(cls, raw: Any) -> Any:
-        """Refuse weights that are named without their digest, which would be read to find it."""
+        """Refuse weights that are named without their digest, which would be read to find it.
+
+        And a spec that leaves to its defaults what is always written.
+        """
+        match raw:
+            case {"spec": {"method": _, "settings": _, "split": _, "access": _, "seed": _}}:
+                pass
+            case _:
+                raise ValueError("its spec is not whole")
         match raw:
             case {"spec": {"recipe": {"pretrained": start}}} if start is not None:
                 if not (isinstance(start, dict) and start.get("digest")):
