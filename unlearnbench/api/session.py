@@ -14,7 +14,7 @@ from typing import Any
 from unlearnbench.api import adopting, samples
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
-from unlearnbench.api.results import Results, whole
+from unlearnbench.api.results import Results, planned_of, whole
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
@@ -27,6 +27,7 @@ from unlearnbench.scheduling.cluster import open_cluster
 from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
 from unlearnbench.scheduling.slots import Event, Slot, open_workers
 from unlearnbench.storage import asked
+from unlearnbench.storage.plugins import known_plugins, note_plugins, plugin_facts
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count, duration
 
@@ -157,7 +158,19 @@ def follow(request: Request, listener: Listener) -> tuple[Results, bool]:
     """Do what is requested; return what came out, and whether nothing failed."""
     planned, store = begin(request, listener)
     succeeded = make(request, planned, store, listener)
-    return Results(collect(planned, store), store.folder), succeeded
+    plugins = (*map(Plugin.of, planned.benchmark.plugins),)
+    results = Results(collect(planned, store), store.folder, plugins)
+    _keep_for_others(planned, store)
+    return results, succeeded
+
+
+def _keep_for_others(planned: Planned, store: Store) -> None:
+    """Compute what the folder's tables show, if that is more, while the user's metrics are here."""
+    known = known_plugins(store)
+    if known.metrics or known.attacks:
+        view = planned_of(store, planned.benchmark.plugins)
+        if view is not None and view.plan.nodes.keys() != planned.plan.nodes.keys():
+            collect(view, store)
 
 
 def make(
@@ -185,6 +198,7 @@ def make(
     for line in asked.remember(store, planned.benchmark):
         listener.told(line)
     asked.note_methods(store, asked.facts_of(planned.benchmark, planned.plugins))
+    note_plugins(store, plugin_facts(planned))
     seen.note(store)
     made = not outlook.state.open or _work_off(request, planned, store, outlook, listener)
     return made and not outlook.state.failed

@@ -1,7 +1,7 @@
 """From stored signals to metrics: every finished cell against every attack and every retrain."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -27,6 +27,7 @@ from unlearnbench.audits.attacks import (
 from unlearnbench.audits.parts import ACCURACY
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.audits.roc import Part
+from unlearnbench.entries import stand_in
 from unlearnbench.evaluation.sound import Sound
 from unlearnbench.metrics.curves import Curves, curves
 from unlearnbench.metrics.metric import OfModel, OfModels, OfScores, Seen, ToRetrain, of_type
@@ -121,16 +122,15 @@ class Measured:
     same: list[tuple[int, ...]] = field(default_factory=list)
     """Forget seeds that draw the same samples."""
     headline: str = HEADLINE
-    plugins: Sequence[str] = ()
-    """Files of the user's, which audits of models may be in."""
+    audits: Mapping[str, registry.Plugin] = field(default_factory=dict)
+    """The audits of models that there are, or are known, by name."""
 
     def parts(self) -> Iterator[tuple[Cell, dict[str, Part]]]:
         """Yield what audits bring of each cell, those of models under names of their own."""
-        known = registry.find("model_audits", self.plugins)
         for cell, found in self.cells.items():
             yield cell, {name: part for name, part in found.parts.items() if name != ACCURACY}
         for audit, cells in self.audited.items():
-            compared = audit_settings(known[audit]).compared
+            compared = audit_settings(self.audits[audit]).compared
             for cell, found in cells.items():
                 yield cell, found.of_model(audit, compared, self.headline)
 
@@ -148,11 +148,11 @@ class Measurement:
         store: Store,
         attacks: list[str],
         headline: str = HEADLINE,
-        plugins: Sequence[str] = (),
+        audits: Mapping[str, registry.Plugin] | None = None,
     ) -> None:
-        """Measure what `plan` describes and `store` holds; plugins: as `Measured` has them."""
+        """Measure what `plan` describes and `store` holds; audits: as `Measured` has them."""
         self.plan, self.store, self.attacks, self.headline = plan, store, attacks, headline
-        self.plugins = plugins
+        self.audits = registry.find("model_audits") if audits is None else audits
         self.sound = Sound(plan, store)
         self._samples: dict[tuple[str, int], Samples] = {}
 
@@ -177,7 +177,7 @@ class Measurement:
     def run(self) -> Measured:
         """Measure everything, on all cores: nearly all of the work lets go of Python's lock."""
         offline_a = self.references.offline_a if self.references else None
-        measured = Measured(offline_a=offline_a, headline=self.headline, plugins=self.plugins)
+        measured = Measured(offline_a=offline_a, headline=self.headline, audits=self.audits)
         for cell, damage in self.sound.damage.items():
             if damage is not None:
                 measured.broken[cell] = f"{damage} (unlearnbench run makes it again)"
@@ -289,7 +289,7 @@ class Measurement:
         return {
             attack: count
             for attack in dict.fromkeys([self.headline, *self.attacks])
-            if not ATTACKS[attack].of_class
+            if not (ATTACKS[attack].of_class or stand_in("attack", attack))
             if self.references is not None or not ATTACKS[attack].references
             if (count := len(measured.cells) - made[attack])
         }

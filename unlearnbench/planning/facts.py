@@ -47,10 +47,7 @@ class MethodFacts(Strict):
     @field_validator("settings")
     @classmethod
     def _named(cls, settings: dict[str, SettingFacts]) -> dict[str, SettingFacts]:
-        for name in settings:
-            if not name.isidentifier() or iskeyword(name) or name.startswith(("_", "model_")):
-                raise ValueError(f"'{name}' is no name of a setting")
-        return settings
+        return require_names(settings)
 
     @model_validator(mode="after")
     def _shares_its_own(self) -> Self:
@@ -65,6 +62,14 @@ class KeptFacts(MethodFacts):
     title: str = Field(max_length=2000)
     paper: str = Field(max_length=2000)
     path: str = Field(max_length=4000)
+
+
+def require_names(settings: dict[str, SettingFacts]) -> dict[str, SettingFacts]:
+    """Return settings that a class can have. Raises ValueError for any other."""
+    for name in settings:
+        if not name.isidentifier() or iskeyword(name) or name.startswith(("_", "model_")):
+            raise ValueError(f"'{name}' is no name of a setting")
+    return settings
 
 
 def _require_plain(value: Any) -> Any:

@@ -24,6 +24,7 @@ from unlearnbench.planning.facts import KeptFacts
 from unlearnbench.planning.joining import added_up, differing
 from unlearnbench.planning.plan import RETRAIN, digest
 from unlearnbench.registry import Plugin
+from unlearnbench.storage.plugins import enter_known, known_plugins, note_plugins
 from unlearnbench.storage.store import Store
 
 MODELS = 10**6
@@ -55,6 +56,7 @@ def _kept(store: Store, place: str, **changes: str) -> Benchmark:
     Raises UserError, naming the file, for anything else.
     """
     path = store.folder / place
+    enter_known(store)
     try:
         raw = tomllib.loads(read_text(path, store.folder))
         require_plain(raw)
@@ -151,12 +153,15 @@ def keep(store: Store, benchmark: Benchmark, apart: Iterable[Benchmark]) -> None
 
 def take_in(store: Store, other: Store) -> None:
     """Note what was asked of another folder of the same benchmark, whose runs are taken over."""
-    asked = [one.model_copy(update={"name": store.folder.name}) for one in every(other)]
+    # Where its plugins were is of no use here: nothing that it names is loaded.
+    named = {"name": store.folder.name, "plugins": []}
+    asked = [one.model_copy(update=named) for one in every(other)]
     own = every(store)
     if own or asked:
         first, *more = [*own, *asked]
         keep(store, *added_up(first, more))
     note_methods(store, known_methods(other) | known_methods(store))
+    note_plugins(store, known_plugins(other) | known_plugins(store))
 
 
 def known_methods(store: Store) -> dict[str, dict[str, Any]]:

@@ -21,11 +21,13 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
+from unlearnbench.entries import enter_known
 from unlearnbench.errors import UserError
 from unlearnbench.files import UnsoundError, unseal
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.facts import MethodFacts
+from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Strict
 from unlearnbench.storage.records import WEIGHTS, Pool, check_arrays, read_record
@@ -63,8 +65,8 @@ class Packed(Strict):
 class Contents(Strict):
     """Say what a pack holds, and who made it.
 
-    runs: names of the folders of all that was packed, in the other parts too; methods: what plans
-    and reports need to know of those that were run; files: those of this part, by name.
+    runs: names of the folders of all that was packed, in the other parts too; methods, plugins:
+    what plans and reports need to know of those that were run; files: those of this part, by name.
     """
 
     format: Literal[1] = 1
@@ -77,6 +79,7 @@ class Contents(Strict):
     part: int | None = None
     runs: list[str]
     methods: dict[str, MethodFacts] = Field(default_factory=dict)
+    plugins: PluginFacts = PluginFacts()
     files: dict[str, Packed]
 
 
@@ -199,6 +202,7 @@ class Pack:
     @cached_property
     def benchmark(self) -> Benchmark:
         """The benchmark that it is of, but for the paths of its plugins."""
+        enter_known(self.contents.plugins.model_dump(include={"metrics", "attacks"}))
         try:
             raw = loads(self.read(BENCHMARK).decode())
             benchmark = reading.validate(raw | {"name": raw.get("name", "")})

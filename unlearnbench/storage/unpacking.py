@@ -8,6 +8,7 @@ from unlearnbench.files import seal, write_bytes, write_text
 from unlearnbench.planning import joining
 from unlearnbench.storage import asked
 from unlearnbench.storage.pack import Pack, PackedRun, model_place
+from unlearnbench.storage.plugins import known_plugins, note_plugins
 from unlearnbench.storage.records import PRUNED, SPLIT
 from unlearnbench.storage.store import Store
 
@@ -80,6 +81,7 @@ def _note(pack: Pack, store: Store) -> None:
         asked.keep(store, *joining.added_up(first, more))
         packed = {name: one.model_dump() for name, one in pack.contents.methods.items()}
         asked.note_methods(store, packed | asked.known_methods(store))
+        note_plugins(store, pack.contents.plugins | known_plugins(store))
 
 
 def _wanted(pack: Pack, store: Store, taken: Taken) -> set[str]:
