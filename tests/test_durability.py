@@ -129,7 +129,7 @@ def test_pickles_are_never_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "x-abc").mkdir(parents=True)
     poison(tmp_path / "runs" / "x-abc" / "signals.npz")
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(ValueError, match="holds an array of other things than plain numbers"):
         Store(tmp_path).signals("abc")
     (tmp_path / "model.safetensors").write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(Exception, match="header"):

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import unlearnbench as ub
 from tests.conftest import Cli
 from tests.test_durability import contents, flip
-from unlearnbench.api.results import planned_of
+from unlearnbench.api.adopting import adopt
+from unlearnbench.api.request import Request, prepare
+from unlearnbench.errors import UserError
 from unlearnbench.files import seal, unseal
-from unlearnbench.storage.housekeeping import adopt
+from unlearnbench.planning.expansion import Planned
 from unlearnbench.storage.store import Store
 
 
@@ -81,34 +85,65 @@ def test_merging_brings_in_what_is_lacking_and_whole(
     assert wrong.code == 2 and "Name a folder like results/digits." in wrong.err
 
 
-def test_originals_and_references_of_other_benchmarks_are_taken_over(
-    copied: Path, tmp_path: Path
+def asked(tiny: Path, results: Path, *adopt: Path) -> tuple[Request, Planned, Store]:
+    """Ask for the tiny benchmark under another name, beside what was made of it."""
+    setup = ub.benchmark(tiny).set("name", "half")
+    request = Request(setup, results / "data", results, ["ft", "rl"], adopt=adopt)
+    return request, prepare(request), Store(results / "half")
+
+
+def test_models_beside_are_told_of_and_taken_over_when_told_so(
+    copied: Path, tiny: Path, tmp_path: Path
 ) -> None:
-    known = planned_of(Store(copied))
-    assert known is not None
-    plan = known.plan
-    shared = [run for run, node in plan.nodes.items() if node.spec.kind != "unlearn"]
-    other, own = Store(copied), Store(tmp_path / "results" / "half")
+    request, planned, own = asked(tiny, copied.parent)
+    shared = [run for run, node in planned.plan.nodes.items() if node.spec.kind != "unlearn"]
+    (told,) = adopt(request, planned, own)
+    assert told == f"tiny may have {len(shared)} models of these: --adopt tiny takes them over."
+    assert not own.folder.exists()
+
+    other = Store(copied)
     flip(other.runs()[shared[0]] / "signals.npz", 300)
-    assert adopt(own, plan) == {"tiny": len(shared) - 1}
+    request = replace(request, adopt=[Path("tiny")])
+    assert list(adopt(request, planned, own)) == [
+        f"{len(shared) - 1} models adopted from {copied}.",
+        f"! 1 model left in {copied}: damaged.",
+    ]
     assert [own.done(run) for run in shared] == [False] + [True] * (len(shared) - 1)
     for run in shared[1:]:
         assert own.model_path(run).exists() == other.model_path(run).exists()
-    assert adopt(own, plan) == {}, "nothing is taken twice"
+    (again,) = [line for line in adopt(request, planned, own) if "left" not in line]
+    assert again.startswith("0 models"), "nothing is taken twice"
+    wrong = replace(request, adopt=[Path("tinny")])
+    with pytest.raises(UserError, match=r"There are no results in .*tinny"):
+        list(adopt(wrong, planned, own))
 
 
-@pytest.mark.parametrize("what", ["toolkit", "model source", "data source"])
-def test_what_was_made_before_something_changed_is_not_taken_over(
-    copied: Path, tmp_path: Path, what: str
+@pytest.mark.parametrize(
+    ("what", "value", "why"),
+    [
+        ("toolkit", "0" * 16, "made before its toolkit changed"),
+        ("model source", "0" * 16, "made before its model source changed"),
+        ("data source", "0" * 16, "made before its data source changed"),
+        ("toolkit", None, "made by a version that did not note its sources"),
+        ("data", "0" * 16, "made of other data"),
+        ("torch", "1.0", "made with torch 1.0, here it is"),
+        ("device", "cpu (Another)", "made with device cpu (Another), here it is cpu ("),
+    ],
+)
+def test_what_would_come_out_otherwise_here_is_not_taken_over(
+    copied: Path, tiny: Path, what: str, value: str | None, why: str
 ) -> None:
-    known = planned_of(Store(copied))
-    assert known is not None
-    plan, other, own = known.plan, Store(copied), Store(tmp_path / "results" / "half")
-    run = plan.references[0]
-    path = other.runs()[run] / "record.json"
-    path.write_text(seal(unseal(path.read_text()) | {what: "0" * 16}))
-    shared = sum(node.spec.kind != "unlearn" for node in plan.nodes.values())
-    assert adopt(own, plan) == {"tiny": shared - 1} and not own.exists(run)
+    request, planned, own = asked(tiny, copied.parent, copied)
+    run = planned.plan.references[0]
+    path = Store(copied).runs()[run] / "record.json"
+    record = unseal(path.read_text())
+    if value is None:
+        del record[what]
+    else:
+        (record["environment"] if what in record["environment"] else record)[what] = value
+    path.write_text(seal(record))
+    *_, left = adopt(request, planned, own)
+    assert left.startswith(f"! 1 model left in {copied}: {why}") and not own.exists(run)
 
 
 def test_a_slurm_script_is_made_from_the_plan(inside: Cli, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 import unlearnbench as ub
 from tests.conftest import Cli
-from unlearnbench import architectures, registry
+from unlearnbench import architectures, entries, registry
 from unlearnbench.api.request import Request
 from unlearnbench.audits.attacks import ATTACKS, HEADLINES
 from unlearnbench.entries import enter, version
@@ -18,6 +19,7 @@ from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.execution.contract import examine
+from unlearnbench.files import seal, unseal
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning import reading
 from unlearnbench.registry import Plugin
@@ -142,19 +144,42 @@ count = 0
 @pytest.fixture(autouse=True)
 def entered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Take out again what a test enters."""
-    kept = METRICS.copy(), ATTACKS.copy(), HEADLINES.copy()
     monkeypatch.setattr("unlearnbench.entries._entered", {})
+    monkeypatch.setattr("unlearnbench.entries._standing", {})
     yield
-    for name in METRICS.keys() - kept[0].keys():
-        del METRICS[name]
-    for name in ATTACKS.keys() - kept[1].keys():
-        del ATTACKS[name]
-    HEADLINES[:] = kept[2]
+    take_out()
+
+
+SHIPPED = METRICS.copy(), ATTACKS.copy(), HEADLINES.copy()
+
+
+def take_out() -> None:
+    """Leave what ships, as a process that has read no file of a user's."""
+    for known, shipped in ((METRICS, SHIPPED[0]), (ATTACKS, SHIPPED[1])):
+        for name in known.keys() - shipped.keys():
+            del known[name]  # type: ignore[attr-defined]
+    HEADLINES[:] = SHIPPED[2]
+    entries._entered.clear()
+    entries._standing.clear()
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """Return the file of a benchmark in which all is of the user's own, in a folder of its own."""
+    return write_own(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which that benchmark was run, with the weights kept."""
+    folder = tmp_path_factory.mktemp("ran")
+    own = str(write_own(folder))
+    ub.run(own, results=folder / "results", keep_weights=True, jobs_per_device=1)
+    take_out()
+    return folder
+
+
+def write_own(tmp_path: Path) -> Path:
     for name, text in FILES.items():
         folder = tmp_path / ("more" if name == "stripes" else "own")
         folder.mkdir(exist_ok=True)
@@ -200,17 +225,76 @@ def test_files_of_all_kinds_go_through_a_run_a_report_and_a_library(own: Path, c
     assert "entropy" in set(found.attacks["attack"]), "an attack that is named is made"
     assert "same-accuracy" in set(found.verdicts["audit"])
     assert found.findings.stale == {}
-    done = cli("report", "whole")
-    assert done.code == 2 and "--plugin" in done.err, "nothing that a folder names is loaded"
     done = cli("report", "whole", *(word for file in files_of(own) for word in ("--plugin", file)))
     assert done.code == 0 and "Known surely" in (folder / "reports/whole/report.md").read_text()
     assert "Entropy" in (folder / "reports/whole/attacks.md").read_text()
+    for place in ("own", "more"):
+        (folder / place).rename(folder / f"{place} is gone")
+    assert cli("report", "whole", "--reports", "without").code == 0
+    pages = [path for path in (folder / "reports" / "whole").rglob("*") if path.is_file()]
+    for path in pages:
+        other = folder / "without" / path.relative_to(folder / "reports")
+        assert other.read_bytes() == path.read_bytes(), path.name
 
 
-def test_a_model_of_ones_own_can_be_had_back(own: Path, tmp_path: Path) -> None:
-    results = ub.run(str(own), results=tmp_path / "results", keep_weights=True, jobs_per_device=1)
-    model = results.model("lazy")
+def test_results_are_read_without_the_files_they_were_made_with(ran: Path) -> None:
+    """With the numbers that were computed with them, to the last bit."""
+    folder, files = ran / "results" / "whole", files_of(ran / "own" / "whole.toml")
+    before = (folder / "metrics.json").read_bytes()
+    without = ub.load(folder)
+    assert METRICS["forget_sure"].title == "Known surely" and without.warnings
+    told = without.findings.as_json()
+    assert "is left out" not in told and "same-accuracy" in set(without.verdicts["audit"])
+    assert ub.load(folder, plugins=files).findings.as_json() == told
+    assert (folder / "metrics.json").read_bytes() == before, "nothing was computed"
+    take_out()
+    (ran / "findings.json").write_text(told)
+    assert ub.load(ran).summary.equals(without.summary), "of findings alone too"
+
+
+def test_a_model_of_ones_own_can_be_had_back(ran: Path) -> None:
+    folder = ran / "results" / "whole"
+    with pytest.raises(UserError, match=r"in mlp\.py, which is not here\. Give it: plugins=\['mlp"):
+        ub.load(folder).model("lazy")
+    model = ub.load(folder).model("lazy", plugins=[ran / "own" / "mlp.py"])
     assert [*model.state_dict()] == ["1.weight", "1.bias", "3.weight", "3.bias"]
+    assert [*ub.load(folder, plugins=[ran / "own" / "mlp.py"]).model("lazy").state_dict()]
+
+
+def test_what_cannot_be_computed_without_its_file_is_named(ran: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(ran / "results" / "whole", tmp_path / "whole")
+    path = next(folder.glob("runs/lazy-*/record.json"))
+    path.write_text(seal(unseal(path.read_text()) | {"notes": {"changed": 1}}))
+    kept = (folder / "metrics.json").read_bytes()
+    found = ub.load(folder)
+    said = [line for line in found.warnings if "is left out" in line]
+    assert [line.partition(":")[0] for line in said] == [
+        "The metric Known surely is left out",
+        "The attack Entropy is left out",
+    ]
+    assert all(
+        line.endswith(f"--plugin {file}.py.") for line, file in zip(said, ("sure", "entropy"))
+    )
+    assert "forget_sure" not in found.runs and "forget_accuracy" in found.runs
+    assert (folder / "metrics.json").read_bytes() == kept, "what is known there is not lost"
+    found = ub.load(folder, plugins=files_of(ran / "own" / "whole.toml"))
+    assert "forget_sure" in found.runs and not found.findings.broken
+
+
+def test_what_is_known_of_plugins_goes_with_merged_runs_and_packs(
+    ran: Path, tmp_path: Path, inside: Cli
+) -> None:
+    source = ran / "results" / "whole"
+    merged, imported = tmp_path / "merged" / "whole", tmp_path / "imported" / "whole"
+    assert inside("results", "merge", source, "--results", merged.parent).code == 0
+    assert inside("results", "export", "whole", "--results", source.parent).code == 0
+    assert inside("results", "import", "whole.zip", "--results", imported.parent).code == 0
+    for folder in (merged, imported):
+        take_out()
+        assert (folder / "plugins.json").read_bytes() == (source / "plugins.json").read_bytes()
+        assert str(ran) not in (folder / "benchmark.toml").read_text(), "nothing there is loaded"
+        said = [line for line in ub.load(folder).warnings if "is left out" in line]
+        assert len(said) == 2, "the metric and the attack"
 
 
 def files_of(own: Path) -> list[Path]:

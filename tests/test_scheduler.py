@@ -24,6 +24,7 @@ from unlearnbench.scheduling.scheduler import Agenda, Scheduler, progress
 from unlearnbench.scheduling.slots import Event, Job, Slot, open_workers
 from unlearnbench.storage import store as storage
 from unlearnbench.storage.housekeeping import leftovers, size_of
+from unlearnbench.storage.records import EVERY
 from unlearnbench.storage.store import Leases, Store
 
 
@@ -34,6 +35,14 @@ def node(seed: int, seconds: float, needs: tuple[str, ...] = (), does: str = "")
         kind="original", seed=seed, data=data, model="x", recipe=Recipe(), settings=settings
     )
     return Node(spec, does or "run", needs)
+
+
+def left_by(spec: Spec) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return the record, signals and logits of a run on one training and one test sample."""
+    record = {"spec": spec.model_dump(mode="json"), "train": 1, "test": 1, "gradients": 0}
+    record |= {"seconds": {}, "trace": [], "notes": {}, "environment": {}}
+    kinds = {"correct": np.bool_, "member": np.bool_, "label": np.int16}
+    return record, {name: np.zeros(2, kinds.get(name, np.float32)) for name in EVERY}, {}
 
 
 def plan_of(*nodes: Node) -> Plan:
@@ -61,8 +70,7 @@ def pretend(job: Job, slot: Slot) -> Event:
         file.write(f"{spec.seed} {started} {time.time()}\n")
     if does == "exhausts" or (does == "exhausts once" and first):
         return Event("failed", spec.id, job.node.label, 0.0, "out of memory", exhausted=True)
-    signals = {"margin": np.zeros(1, dtype=np.float32)}
-    Store(job.results).save(spec, {}, signals, {})
+    Store(job.results).save(spec, *left_by(spec))
     return Event("done", spec.id, job.node.label, spec.settings["seconds"])
 
 
@@ -253,7 +261,7 @@ def test_a_run_whose_weights_are_wanted_is_open_until_they_are_kept(tmp_path: Pa
     without = node(1, 0.0)
     wanted = replace(without, keep_weights=True)
     run, store = without.spec.id, Store(tmp_path)
-    store.save(without.spec, {}, {"margin": np.zeros(1)}, {})
+    store.save(without.spec, *left_by(without.spec))
     assert progress(plan_of(without), store, set()).done == [run]
     state = progress(plan_of(wanted), store, set())
     assert (state.done, state.open, state.damaged) == ([], [run], {})
@@ -265,7 +273,7 @@ def test_a_run_whose_weights_are_wanted_is_open_until_they_are_kept(tmp_path: Pa
         path.write_bytes(bytes(10_000))
         kept.append(store.model_path(run))
 
-    store.save(without.spec, {}, {"margin": np.zeros(1)}, {}, weights=write)
+    store.save(without.spec, *left_by(without.spec), weights=write)
     store.refresh()
     assert progress(plan_of(wanted), store, set()).done == [run]
     for known in (wanted, without):  # without them the run would be made again

@@ -1,13 +1,22 @@
-"""Metrics and attacks in files of the user's, entered beside those that ship."""
+"""Metrics and attacks in files of the user's, entered beside those that ship.
+
+One whose file is not here can be known by what was noted of it: tables can name it then, and show
+what was computed when it was here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from unlearnbench.errors import UserError
 from unlearnbench.registry import LOADED, Own, Plugin
+
+if TYPE_CHECKING:
+    from unlearnbench.metrics.metric import Metric
 
 
 def enter(given: Iterable[Own]) -> list[str]:
@@ -36,9 +45,8 @@ def _enter_metrics(plugin: Plugin) -> None:
 
     for metric in _values(plugin):
         if isinstance(metric, Metric):
-            others = COSTS if metric.kind == "cost" else METRICS
             _require_free(plugin, "metric", metric.name, (METRICS | COSTS).get(metric.name))
-            others[metric.name] = metric
+            _put(metric)
 
 
 def _enter_attack(plugin: Plugin) -> None:
@@ -57,10 +65,100 @@ _entered: dict[tuple[str, str], Path] = {}
 """By kind and name: the file of a user's entry."""
 
 
+def _put(metric: Metric) -> None:
+    from unlearnbench.metrics.metric import COSTS, METRICS
+
+    for others in (METRICS, COSTS):  # in one of which another's may stand in
+        others.pop(metric.name, None)
+    (COSTS if metric.kind == "cost" else METRICS)[metric.name] = metric
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """Name the file of an entry that is not here, and its version when it was."""
+
+    file: str
+    version: str
+
+
+_standing: dict[tuple[str, str], StandIn] = {}
+"""By kind and name: entries of which only that is known, and what tables say of them."""
+
+
+def facts(files: Iterable[Own]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Say what reports need to know of the metrics and attacks that files hold, by kind and name.
+
+    The files have been entered. See `planning.known`.
+    """
+    from unlearnbench.audits.attacks import ATTACKS
+    from unlearnbench.metrics.metric import COSTS, METRICS
+
+    paths = {Plugin.of(one).path for one in files if not _absent(one)}
+    told: dict[str, dict[str, dict[str, Any]]] = {"metrics": {}, "attacks": {}}
+    for (kind, name), path in _entered.items():
+        entry: Any = ATTACKS[name] if kind == "attack" else (METRICS | COSTS)[name]
+        if path in paths:
+            function, words = (
+                (entry.score, OF_ATTACK)
+                if kind == "attack"
+                else (getattr(entry, "function", None), OF_METRIC)
+            )
+            own = {word: getattr(entry, word) for word in words}
+            own |= {"file": path.name, "version": version(function) or ""}
+            told[f"{kind}s"][name] = own
+    return told
+
+
+OF_METRIC = ("title", "short", "unit", "kind", "better", "ideal", "about")
+OF_ATTACK = ("title", "about", "references", "of_class", "online")
+
+
+def enter_known(told: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    """Enter what `facts` has said, where the entry itself is not here, and none of that name is."""
+    from unlearnbench.audits.attacks import ATTACKS, HEADLINES, Attack
+    from unlearnbench.metrics.metric import COSTS, METRICS, Metric
+
+    for name, own in told["metrics"].items():
+        if _stands("metric", name, METRICS | COSTS, own):
+            _put(Metric(name, **{word: own[word] for word in OF_METRIC}))
+    for name, own in told["attacks"].items():
+        if _stands("attack", name, ATTACKS, own):
+            words = {word: own[word] for word in OF_ATTACK}
+            ATTACKS[name] = Attack(**words, score=_not_here, signal=NOT_HERE)
+            if not own["of_class"] and name not in HEADLINES:
+                HEADLINES.append(name)
+
+
+NOT_HERE = "(not here)"
+"""The signal of an attack whose file is not here, which no run has: it is possible for none."""
+
+
+def _not_here(*_: Any) -> Any:
+    raise UserError("This attack's file is not here.", "Name it with --plugin.")
+
+
+def _stands(kind: str, name: str, present: Mapping[str, object], own: Mapping[str, Any]) -> bool:
+    """Note that something is to stand for an entry; False where it, or another, is here."""
+    if name in present and (kind, name) not in _standing:
+        return False
+    _standing[kind, name] = StandIn(own["file"], own["version"])
+    return True
+
+
+def stand_in(kind: str, name: str) -> StandIn | None:
+    """Return the file and version of a metric or an attack that is not here; None if it is."""
+    return _standing.get((kind, name))
+
+
+def is_shipped(kind: str, name: str) -> bool:
+    """Say whether a metric or an attack is one of ours."""
+    return (kind, name) not in _standing and (kind, name) not in _entered
+
+
 def _require_free(plugin: Plugin, kind: str, name: str, present: object) -> None:
     """Raise UserError if another file, or we, have an entry of this name."""
     other = _entered.get((kind, name))
-    if present is not None and other != plugin.path:
+    if _standing.pop((kind, name), None) is None and present is not None and other != plugin.path:
         where = other or "one that ships with unlearnbench"
         raise UserError(
             f"Two {kind}s are called '{name}': {plugin.path} and {where}.", "Rename one of them."

@@ -6,6 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 
@@ -31,6 +32,13 @@ def describe(device: str) -> dict[str, object]:
         "device": f"{device} ({name})",
         **commit(),
     }
+
+
+def decisive(environment: Mapping[str, object]) -> dict[str, object]:
+    """Return what of an environment decides the last digits of a model: versions and processor."""
+    kind, _, name = str(environment.get("device")).partition(" ")
+    device = f"{kind.partition(':')[0]} {name}"  # whichever of equal ones
+    return {package: environment.get(package) for package in PACKAGES} | {"device": device}
 
 
 @cache

@@ -10,6 +10,13 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+def plain(text: str) -> str:
+    """Return what a terminal is given of anyone's text: one line, of which it obeys nothing."""
+    return "".join(
+        mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text
+    )
+
+
 class UnlearnBenchError(Exception):
     """Stand at the root of every error this package raises on purpose."""
 
@@ -19,7 +26,7 @@ class UserError(UnlearnBenchError):
 
     def __init__(self, problem: str, hint: str = "") -> None:
         """Join problem and hint into one line; either may be shown alone."""
-        super().__init__(" ".join(f"{problem} {hint}".split()))
+        super().__init__(plain(" ".join(f"{problem} {hint}".split())))
 
 
 class DataError(UserError):

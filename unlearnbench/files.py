@@ -1,12 +1,14 @@
-"""Files written whole or not at all, and recognised by their checksums."""
+"""Files written whole or not at all, recognised by their checksums, and read without trust."""
 
 import errno
 import hashlib
 import json
 import os
+import stat
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,15 @@ NO_ROOM = {
     errno.EDQUOT: "the quota is used up",
     errno.EROFS: "the file system is read-only",
 }
+TEXT, LARGEST, CODE = 2**25, 2**35, 2**22
+"""Bytes that a text, and any other file, of a results folder may have, and a file of code that it
+names: none of ours comes near."""
+DEEPEST, WHOLE = 32, 2**63
+"""How deep a record may nest, and the end of the whole numbers that it may hold."""
+
+
+class UnsoundError(ValueError):
+    """Say why a file of a results folder cannot be used, in words that follow its name."""
 
 
 def write(path: Path, save: Callable[[Path], object]) -> str:
@@ -61,6 +72,78 @@ def checksum(path: Path) -> str | None:
     return None
 
 
+def opened(path: Path, folder: Path, most: int = LARGEST) -> BufferedReader:
+    """Open a file below a folder that anyone may have made: a regular one, of `most` bytes at most.
+
+    A link, at any place below the folder, may lead out of it; a pipe or a device has no end. Raises
+    UnsoundError for these, and OSError where there is no such file, or it may not be read.
+    """
+    for part in (path, *path.parents):
+        if part == folder:
+            break
+        if part.is_symlink():
+            raise UnsoundError("is a link" if part == path else f"lies behind a link, {part.name}")
+    else:
+        raise UnsoundError("lies outside the folder")
+    if not stat.S_ISREG(path.stat().st_mode):  # some devices do something when they are opened
+        raise UnsoundError("is no regular file")
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
+    file = os.fdopen(handle, "rb")
+    about = os.fstat(handle)
+    if stat.S_ISREG(about.st_mode) and about.st_size <= most:
+        return file
+    file.close()
+    raise UnsoundError(f"is larger than {most >> 20} MB, or no regular file")
+
+
+def read_text(path: Path, folder: Path, most: int = TEXT) -> str:
+    """Read a text below a folder that anyone may have made; raises as `opened` does."""
+    with opened(path, folder, most) as file:
+        try:
+            return file.read(most).decode()
+        except UnicodeDecodeError as error:
+            raise UnsoundError("is no text") from error
+
+
+def read_code(path: Path) -> str:
+    """Read a file of code, which a results folder may have named: no pipe or device is opened.
+
+    Raises UserError where it cannot be one.
+    """
+    try:
+        if path.exists() and not (path.is_file() and path.stat().st_size <= CODE):
+            raise UserError(f"{path} is no file of code.")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no text.") from error
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def parsed(text: str) -> Any:
+    """Read JSON that anyone may have written. Raises UnsoundError unless it is that, and plain."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnsoundError("is torn, or no JSON") from error
+    require_plain(content)
+    return content
+
+
+def require_plain(value: object, depth: int = DEEPEST) -> None:
+    """Raise UnsoundError where tables nest too deep, or a whole number has above 64 bits."""
+    if isinstance(value, int):
+        if not -WHOLE <= value < WHOLE:
+            raise UnsoundError("holds a number that is too large")
+    elif isinstance(value, (dict, list)):
+        if not depth:
+            raise UnsoundError("is nested too deeply")
+        inside = list(value.values()) if isinstance(value, dict) else value
+        if not {float, str, bool, type(None)}.issuperset(map(type, inside)):
+            for one in inside:
+                require_plain(one, depth - 1)
+
+
 def seal(content: dict[str, Any]) -> str:
     """Write a record as JSON with a checksum of itself."""
     sealed = content | {CHECKSUM: _digest(content)}
@@ -69,10 +152,13 @@ def seal(content: dict[str, Any]) -> str:
 
 def unseal(text: str) -> dict[str, Any]:
     """Read what `seal` has written. Raises ValueError if it is torn, or has been edited."""
-    content = json.loads(text)
-    if not isinstance(content, dict) or content.pop(CHECKSUM, None) != _digest(content):
-        raise ValueError("torn or has been edited")
-    return content
+    try:
+        content = json.loads(text)
+        if isinstance(content, dict) and content.pop(CHECKSUM, None) == _digest(content):
+            return content
+    except (ValueError, RecursionError):
+        pass
+    raise ValueError("torn or has been edited")
 
 
 def _digest(content: dict[str, Any]) -> str:

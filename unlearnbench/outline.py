@@ -82,15 +82,18 @@ class _Unseen(Method):
         raise MethodError("This method's file is not here.")
 
 
+def _fields(settings: dict[str, Any]) -> Any:
+    return {
+        key: (Any, FieldInfo(default=one["default"], json_schema_extra=one["extra"] or None))
+        for key, one in settings.items()
+    }
+
+
 @cache
 def _of_facts(name: str, text: str) -> type[Method]:
     """Make a class of what is known of a method."""
     known = json.loads(text)
-    fields: Any = {
-        key: (Any, FieldInfo(default=one["default"], json_schema_extra=one["extra"] or None))
-        for key, one in known["settings"].items()
-    }
-    made = create_model(name, __base__=_Unseen, **fields)
+    made = create_model(name, __base__=_Unseen, **_fields(known["settings"]))
     for key in TOLD:
         setattr(made, key, known[key])
     shared = known["shared_settings"]
@@ -100,7 +103,41 @@ def _of_facts(name: str, text: str) -> type[Method]:
 
 def audit_settings(plugin: Plugin) -> type[ModelAudit]:
     """Return a class with the settings of an audit of models, as `settings_class` does."""
+    if plugin.facts:
+        return _of_audit_facts(plugin.name, plugin.facts)
     return _declared(plugin, ModelAudit) or audit_class(plugin)
+
+
+def audit_facts(plugin: Plugin) -> dict[str, Any]:
+    """Return what plans and reports need to know of an audit of models, in plain values."""
+    audit = audit_settings(plugin)
+    settings = {
+        key: {"default": _default(field), "extra": extra(field)}
+        for key, field in audit.model_fields.items()
+    }
+    told = {"needs_retrain": audit.needs_retrain, "compared": list(audit.compared)}
+    return told | {"file": plugin.path.name, "settings": settings}
+
+
+def audit_known_by(name: str, told: dict[str, Any]) -> Plugin:
+    """Return an audit of models as far as its facts tell of it."""
+    return Plugin(name, Path(f"<{told['file']}>"), facts=json.dumps(told))
+
+
+class _UnseenAudit(ModelAudit):
+    """Stand for an audit whose file is not here, as far as plans and reports go."""
+
+    def logits(self, model: Any, case: Any) -> Any:
+        """Refuse to."""
+        raise MethodError("This audit's file is not here.")
+
+
+@cache
+def _of_audit_facts(name: str, text: str) -> type[ModelAudit]:
+    known = json.loads(text)
+    made = create_model(name, __base__=_UnseenAudit, **_fields(known["settings"]))
+    made.needs_retrain, made.compared = known["needs_retrain"], tuple(known["compared"])
+    return made
 
 
 def _declared(plugin: Plugin, base: type) -> type[Any] | None:

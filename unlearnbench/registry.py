@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 import unlearnbench
 from unlearnbench import syntax
 from unlearnbench.errors import UnlearnBenchError, UserError, of_value, unknown
+from unlearnbench.files import read_code
 from unlearnbench.syntax import KINDS
 
 if TYPE_CHECKING:
@@ -128,10 +129,7 @@ class Plugin:
         """Return its source text."""
         if self.pickled:
             return self.text
-        try:
-            return self.path.read_text()
-        except OSError as error:
-            raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
+        return read_code(self.path)
 
     @property
     def home(self) -> tuple[Path, str | None]:
@@ -159,7 +157,7 @@ class Plugin:
                 more += [(plugin.path.resolve(), plugin.home) for plugin in built_on]
             for found, home in more:
                 if found not in texts:
-                    texts[found] = found.read_text()
+                    texts[found] = read_code(found)
                     waiting.append((found, home))
         return [texts.pop(own), *sorted(texts.values())]
 

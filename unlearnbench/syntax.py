@@ -167,5 +167,5 @@ def _imports(text: str) -> frozenset[Imported]:
 
 def _nodes(text: str) -> Iterator[ast.AST]:
     """Yield all that is said in a text, which may be indented; one that is broken says nothing."""
-    with suppress(SyntaxError):
+    with suppress(SyntaxError, ValueError, RecursionError, MemoryError):  # NULs, or nested too deep
         yield from ast.walk(ast.parse(dedent(text)))

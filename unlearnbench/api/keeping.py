@@ -9,6 +9,7 @@ from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.storage import asked, housekeeping
 from unlearnbench.storage.apart import apart
+from unlearnbench.storage.plugins import known_audits
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count
 
@@ -59,8 +60,9 @@ def _asked(store: Store) -> list[Benchmark]:
 
 def _superfluous(store: Store, benchmarks: list[Benchmark], plugins: Iterable[Path]) -> Removal:
     """List what none of these benchmarks needs; the first is what is shown."""
-    methods = methods_of(store, plugins)
-    plans = [stored_plan(one, store, methods).plan for one in benchmarks]
+    own = list(plugins)
+    methods, audits = methods_of(store, own), known_audits(store, list(map(str, own)))
+    plans = [stored_plan(one, store, methods, audits).plan for one in benchmarks]
     needed = {run for plan in plans for run in plan.nodes}
     rows = {
         f"{one.row}: {count(len(one.runs), 'run')} {one.why}": [

@@ -9,9 +9,11 @@ from unlearnbench.api.results import planned_of
 from unlearnbench.errors import UserError
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.facts import MethodFacts
+from unlearnbench.planning.known import PluginFacts
 from unlearnbench.storage import asked, housekeeping
 from unlearnbench.storage.pack import Contents
 from unlearnbench.storage.packing import Written, to_pack, write_packs
+from unlearnbench.storage.plugins import known_plugins
 from unlearnbench.storage.unpacking import Taken, take_over_pack
 
 
@@ -51,6 +53,7 @@ def pack(
         version=unlearnbench.__version__,
         runs=[store.runs()[run].name for run in runs],
         methods={} if bank else _facts(planned),
+        plugins=PluginFacts() if bank else known_plugins(store),
         files={},
     )
     named = planned.benchmark.model_copy(update={"name": store.folder.name})

@@ -112,9 +112,10 @@ class Request:
     devices: "auto", or names separated by commas; jobs_per_device: None on the CPU for one a core,
     on a GPU for what fits; timeout: seconds that a run may take; budget: seconds for as many whole
     repetitions as fit; address: of a Dask scheduler, None for this machine; keep_weights: of
-    unlearned models too; given: files of models made elsewhere, by their digest; images: resident
-    on the device, streamed to it from host memory or a file, or as memory allows, which changes no
-    result.
+    unlearned models too; adopt: results folders, by name or path, whose originals and references
+    are taken over, so that whoever made them is trusted; given: files of models made elsewhere, by
+    their digest; images: resident on the device, streamed to it from host memory or a file, or as
+    memory allows, which changes no result.
     """
 
     setup: Setup
@@ -132,6 +133,7 @@ class Request:
     address: str | None = None
     profile: bool = False
     keep_weights: bool = False
+    adopt: Sequence[Path] = ()
     given: Mapping[str, GivenFile] = field(default_factory=dict)
     images: Feeding = "auto"
 

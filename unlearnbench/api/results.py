@@ -31,6 +31,7 @@ from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.table import Table
 from unlearnbench.storage import asked
 from unlearnbench.storage.apart import apart, apart_said
+from unlearnbench.storage.plugins import known_audits, require_here
 from unlearnbench.storage.store import Store
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class Results:
 
     findings: Findings
     folder: Path
+    plugins: tuple[Own, ...] = ()
+    """The user's, with which it was made or loaded: a model may be in one of them."""
 
     @property
     def name(self) -> str:
@@ -225,12 +228,14 @@ class Results:
         fraction: float | None = None,
         request: int | None = None,
         data: str | Path = "data",
+        plugins: Iterable[Own] = (),
     ) -> nn.Module:
         """Return a model that was kept, on the CPU and in eval mode.
 
         seed: of the run, or of an original's own training; the others choose the condition where
-        there are several. Weights of unlearned models are kept with `keep_weights=True`. Raises
-        UserError where there is no such run, or its weights were not kept.
+        there are several. Weights of unlearned models are kept with `keep_weights=True`. plugins:
+        the file of a model of one's own, where the results were loaded without it. Raises UserError
+        where there is no such run, its weights were not kept, or its model is not here.
         """
         from unlearnbench.execution.kept import stored_model
 
@@ -248,7 +253,9 @@ class Results:
                 f"The weights of {label}, seed {seed}, were not kept.",
                 "Run it again with keep_weights=True (--keep-weights).",
             )
-        return stored_model(store, ids[0], Path(data), self.findings.benchmark.plugins)
+        given = [*plugins, *self.plugins]
+        require_here(store, self.findings.benchmark, given)
+        return stored_model(store, ids[0], Path(data), given)
 
     def _repr_html_(self) -> str:
         """Show the main table of each condition in a notebook."""
@@ -263,17 +270,17 @@ def load(
     methods, plugins: classes and files of what is not shipped. Raises UserError if there is
     nothing.
     """
-    path = Path(folder)
+    path, own = Path(folder), tuple[Own, ...]([*plugins, *methods])
     store = Store(path)
     findings = path / "findings.json"
     if not store.runs() and findings.is_file():
         return Results(Findings.from_json(findings.read_text()), path)
-    planned = planned_of(store, [*plugins, *methods])
+    planned = planned_of(store, own)
     if planned is None:
         hint = f"Run it first: unlearnbench run {path.name}."
         raise UserError(f"There are no results of '{path.name}' in {path.parent}.", hint)
     beside = apart_said(apart(store, planned.benchmark, planned.plan.nodes))
-    return whole(Results(replace(collect(planned, store), apart=beside), path))
+    return whole(Results(replace(collect(planned, store), apart=beside), path, own))
 
 
 def whole(results: Results) -> Results:
@@ -300,18 +307,26 @@ def planned_of(store: Store, added: Iterable[Own] = ()) -> Planned | None:
             return None
         files = [str(one) for one in own if isinstance(one, (str, Path))]
         benchmark = benchmark.model_copy(update={"plugins": files})
-        return stored_plan(benchmark, store, methods_of(store, own))
+        audits = known_audits(store, files)
+        return stored_plan(benchmark, store, methods_of(store, own), audits)
     except UserError as error:
+        if "Unknown" not in str(error):
+            raise
         hint = "If it is in a file of yours, name that with --plugin: no file is loaded because a"
         raise UserError(f"{store.folder.name}: {error}", f"{hint} folder names it.") from error
 
 
-def stored_plan(benchmark: Benchmark, store: Store, methods: dict[str, registry.Plugin]) -> Planned:
+def stored_plan(
+    benchmark: Benchmark,
+    store: Store,
+    methods: dict[str, registry.Plugin],
+    audits: dict[str, registry.Plugin],
+) -> Planned:
     """Expand a benchmark as a store has it: with the references of version 0.1 where it has those.
 
     Their halves depended on how many there were, so that they have other ids.
     """
-    planned = expand(benchmark, methods)
+    planned = expand(benchmark, methods, audits=audits)
     plan, count = planned.plan, benchmark.references.count
     nodes = [plan.nodes[run] for run in plan.references]
     before = [replace(node, spec=node.spec.model_copy(update={"bank": count})) for node in nodes]

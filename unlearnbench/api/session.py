@@ -11,10 +11,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.api import samples
+from unlearnbench.api import adopting, samples
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
-from unlearnbench.api.results import Results, whole
+from unlearnbench.api.results import Results, planned_of, whole
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
@@ -26,7 +26,8 @@ from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.cluster import open_cluster
 from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
 from unlearnbench.scheduling.slots import Event, Slot, open_workers
-from unlearnbench.storage import asked, housekeeping
+from unlearnbench.storage import asked
+from unlearnbench.storage.plugins import known_plugins, note_plugins, plugin_facts
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count, duration
 
@@ -112,6 +113,7 @@ def run(
     retry_failed: bool = False,
     retry_stale: bool = False,
     keep_weights: bool = False,
+    adopt: Sequence[str | Path] = (),
     profile: bool = False,
     images: Feeding = "auto",
     address: str | None = None,
@@ -123,7 +125,7 @@ def run(
     and instances, all that the benchmark has if None, or a mapping from labels of rows to them;
     seeds: how often everything is repeated; forget: a file that names the samples to be forgotten,
     by number or file name, in the place of those that the benchmark draws; devices,
-    jobs_per_device, timeout, budget, images, address: as `Request` has them; data, results:
+    jobs_per_device, timeout, budget, adopt, images, address: as `Request` has them; data, results:
     folders; listener: hears what happens, None for a bar in a notebook and silence elsewhere. A
     method that fails is in `results.findings.failures` and harms no other. Raises UserError for
     what is unknown, wrong or not there, and if no run has finished.
@@ -144,6 +146,7 @@ def run(
         address=address,
         profile=profile,
         keep_weights=keep_weights,
+        adopt=[Path(folder) for folder in adopt],
         images=images,
     )
     if listener is None:
@@ -160,7 +163,19 @@ def follow(
     """
     planned, store = begin(request, listener)
     succeeded = make(request, planned, store, listener, seen=seen)
-    return Results(collect(planned, store), store.folder), succeeded
+    plugins = (*map(Plugin.of, planned.benchmark.plugins),)
+    results = Results(collect(planned, store), store.folder, plugins)
+    _keep_for_others(planned, store)
+    return results, succeeded
+
+
+def _keep_for_others(planned: Planned, store: Store) -> None:
+    """Compute what the folder's tables show, if that is more, while the user's metrics are here."""
+    known = known_plugins(store)
+    if known.metrics or known.attacks:
+        view = planned_of(store, planned.benchmark.plugins)
+        if view is not None and view.plan.nodes.keys() != planned.plan.nodes.keys():
+            collect(view, store)
 
 
 def make(
@@ -175,8 +190,8 @@ def make(
 
     seen: the data, where they were looked over already.
     """
-    for name, copied in housekeeping.adopt(store, planned.plan).items():
-        listener.told(f"{copied} models are the same as in {name}: copied from there.")
+    for line in adopting.adopt(request, planned, store) if not heading else ():
+        listener.told(line)
     outlook = look(request, planned, store, heading)
     if lacking := [planned.plan.nodes[run].label for run in outlook.state.weightless]:
         listener.told(
@@ -196,6 +211,7 @@ def make(
     for line in asked.remember(store, planned.benchmark):
         listener.told(line)
     asked.note_methods(store, asked.facts_of(planned.benchmark, planned.plugins))
+    note_plugins(store, plugin_facts(planned))
     seen.note(store)
     made = not outlook.state.open or _work_off(request, planned, store, outlook, listener)
     return made and not outlook.state.failed

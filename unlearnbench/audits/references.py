@@ -74,6 +74,13 @@ class ReferenceModels:
         }
         return cls(member=member, **values)
 
+    @property
+    def usable(self) -> bool:
+        """Whether all is finite and no sample is known to all of them: others may say anything."""
+        values = self.margin, self.sm_taylor, self.sm_taylor_exact
+        finite = all(np.isfinite(one).all() for one in values if one is not None)
+        return finite and not self.member.all(0).any()
+
     @cached_property
     def halves(self) -> bool:
         """Whether every sample is in exactly half of the models, as online attacks need it."""

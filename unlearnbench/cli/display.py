@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from unlearnbench.api.session import Listener, Outlook
+from unlearnbench.errors import plain
 from unlearnbench.planning.plan import Node
 from unlearnbench.reporting.tables.table import Table
 from unlearnbench.scheduling.estimate import Cost, Pace
@@ -105,12 +106,12 @@ class Display(Listener):
         line.append(f"{event.status:<7}", STYLES[event.status])
         line.append(f" {event.label:<14} {event.run}  {event.seconds:.1f} s")
         if event.message:
-            line.append(f"  {event.message}", "red")
+            line.append(f"  {plain(event.message)}", "red")
         self.console.print(line)
 
     def told(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text, soft_wrap=True)
+        self.console.print(Text(plain(text)), soft_wrap=True)
 
     def table(self, table: Table) -> None:
         """Print a table of results, its caption below: whole lines, however narrow the terminal.
@@ -135,20 +136,21 @@ class Display(Listener):
     def notes(self, notes: Iterable[str]) -> None:
         """Print what must be read with a table."""
         for note in notes:
-            self.console.print(Text(f"! {note}", "yellow"))
+            self.console.print(Text(plain(f"! {note}"), "yellow"))
 
 
 def _laid_out(table: Table, *, folded: bool = False) -> RichTable:
     """Lay a table out; folded: each column as narrow as it can be with words left whole."""
     rich = RichTable(
-        caption=Text(table.caption),
+        caption=Text(plain(table.caption)),
         caption_justify="left",
         box=None,
         pad_edge=False,
         collapse_padding=folded,
     )
+    cells = [[plain(cell) for cell in row] for row in table.cells()]
     for place, column in enumerate(table.columns):
-        words = " ".join((column.heading, *(row[place] for row in table.cells()))).split()
+        words = " ".join((column.heading, *(row[place] for row in cells))).split()
         longest = max(map(len, words), default=0)
         rich.add_column(
             column.heading,
@@ -157,7 +159,7 @@ def _laid_out(table: Table, *, folded: bool = False) -> RichTable:
             min_width=longest,
             max_width=longest if folded and place else None,
         )
-    for number, row in enumerate(table.cells()):
+    for number, row in enumerate(cells):
         marks = [MARKS.get(table.marks.get((number, place), ""), "") for place in range(len(row))]
         # The style of a part, not of the whole cell: what pads it is not underlined.
         rich.add_row(*(Text.assemble(pair) for pair in zip(row, marks, strict=True)))

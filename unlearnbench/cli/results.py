@@ -6,13 +6,18 @@ from typing import Annotated
 import typer
 
 from unlearnbench.cli.options import BenchmarkName, Plugins, Results
-from unlearnbench.errors import UserError
+from unlearnbench.errors import UserError, plain
 from unlearnbench.units import count, read_size, size
 
 app = typer.Typer(
     help="List, verify, prune, remove, merge, export or import what has been run.",
     no_args_is_help=True,
 )
+
+
+def say(text: str) -> None:
+    """Print a line, in which names may be anyone's."""
+    typer.echo(plain(text))
 
 
 @app.command("ls")
@@ -23,9 +28,13 @@ def ls(results: Results = Path("results")) -> None:
 
     for name, done, failed, taken in housekeeping.stock(results):
         also = f", {failed} failed" if failed else ""
-        typer.echo(f"{name:<20} {done} runs{also}, {size(taken)}")
-        for line in asked.kept_said(Store(results / name)):
-            typer.echo(f"  {line}")
+        say(f"{name:<20} {done} runs{also}, {size(taken)}")
+        try:
+            lines = asked.kept_said(Store(results / name))
+        except UserError as error:
+            lines = [str(error)]
+        for line in lines:
+            say(f"  {line}")
 
 
 @app.command("verify")
@@ -36,8 +45,8 @@ def verify(benchmark: BenchmarkName = "digits", results: Results = Path("results
     store = housekeeping.open_store(results, Path(benchmark).stem)
     damaged = housekeeping.verify(store)
     for run, what in damaged.items():
-        typer.echo(f"{run}: {what}")
-    typer.echo(f"{len(store.runs())} runs, {len(damaged)} damaged")
+        say(f"{run}: {what}")
+    say(f"{len(store.runs())} runs, {len(damaged)} damaged")
     raise typer.Exit(1 if damaged else 0)
 
 
@@ -94,15 +103,15 @@ def _remove(removal: dict[str, list[Path]], *, yes: bool) -> None:
     from unlearnbench.storage import housekeeping
 
     for what, paths in removal.items():
-        typer.echo(f"{what}, {size(housekeeping.size_of(paths))}")
+        say(f"{what}, {size(housekeeping.size_of(paths))}")
     every = [path for paths in removal.values() for path in paths]
     if not every:
-        typer.echo("There is nothing to remove.")
+        say("There is nothing to remove.")
         return
     told = f"{len(every)} files and folders, {size(housekeeping.size_of(every))}"
     if yes:
         housekeeping.remove(every)
-    typer.echo(f"Removed {told}." if yes else f"{told}; --yes removes them.")
+    say(f"Removed {told}." if yes else f"{told}; --yes removes them.")
 
 
 @app.command("merge")
@@ -117,8 +126,8 @@ def merge(
     for source in sources:
         copied, damaged = housekeeping.merge_runs(source, Store(results / source.name))
         for line in damaged:
-            typer.echo(f"left out, {line}")
-        typer.echo(f"{source}: {copied} runs copied")
+            say(f"left out, {line}")
+        say(f"{source}: {copied} runs copied")
 
 
 @app.command("export")
@@ -160,10 +169,10 @@ def export(
         results=results,
     )
     for line in written.left_out:
-        typer.echo(f"left out, {line}")
+        say(f"left out, {line}")
     for path in written.paths:
-        typer.echo(f"{path}: {size(path.stat().st_size)}")
-    typer.echo(f"{count(written.runs, 'run')} packed{'' if weights else ', without weights'}")
+        say(f"{path}: {size(path.stat().st_size)}")
+    say(f"{count(written.runs, 'run')} packed{'' if weights else ', without weights'}")
 
 
 @app.command("import")
@@ -178,24 +187,24 @@ def import_(
 
     for file in files:
         (taken,) = unpack(file, results=results)
-        typer.echo(
+        say(
             f"{file.name}: {taken.what} of {taken.benchmark}, {count(taken.copied, 'run')} copied,"
             f" {taken.there} here already"
         )
         if taken.differing:
-            typer.echo(
+            say(
                 f"{len(taken.differing)} of those here already have other signals than the pack's,"
                 " and are left as they are: made on another machine, or by another version"
             )
         if taken.weightless:
-            typer.echo(
+            say(
                 f"{count(taken.weightless, 'model')} came without weights: made again where others"
                 " begin with them"
             )
         if taken.missing:
-            typer.echo(
+            say(
                 f"{count(taken.missing, 'run')} of this pack are not here yet: import its other"
                 " parts, or run the benchmark"
             )
         for line in asked.kept_said(Store(results / taken.benchmark)):
-            typer.echo(f"kept, and not shown: {line}")
+            say(f"kept, and not shown: {line}")

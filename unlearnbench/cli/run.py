@@ -42,6 +42,13 @@ _ADDRESS = Annotated[str | None, typer.Option(help="Of the Dask scheduler: tcp:/
 _KEEP_WEIGHTS = Annotated[
     bool, typer.Option("--keep-weights", help="Keep the weights of unlearned models too.")
 ]
+_ADOPT = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Take originals and references from this results folder, by name or path, whose maker"
+        " you trust; may be repeated."
+    ),
+]
 _RETRY_STALE = Annotated[
     bool,
     typer.Option(help="Make stale runs anew, which were made before what is behind them changed."),
@@ -65,6 +72,7 @@ def run(
     backend: _BACKEND = "local",
     address: _ADDRESS = None,
     keep_weights: _KEEP_WEIGHTS = False,
+    adopt: _ADOPT = None,
     images: options.Images = "auto",
     profile: Annotated[
         bool, typer.Option("--profile", help="Note where the time of each run goes.")
@@ -90,6 +98,7 @@ def run(
         budget=None if budget is None else read_duration(budget),
         address=_address(backend, address, budget),
         keep_weights=keep_weights,
+        adopt=adopt or [],
         images=images,
         profile=profile,
     )

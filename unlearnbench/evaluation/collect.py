@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,22 @@ import pandas as pd
 
 from unlearnbench import audits, evaluation, metrics, verdicts
 from unlearnbench.audits.attacks import ATTACKS, attack_title
-from unlearnbench.entries import version
+from unlearnbench.entries import stand_in, version
 from unlearnbench.evaluation.findings import FRAMES, Findings
 from unlearnbench.evaluation.frames import flat, frame, listed, run_columns
 from unlearnbench.evaluation.judge import judge_all
+from unlearnbench.evaluation.kept import FILE, kept
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.evaluation.stale import Records, stale_rows, stale_runs
 from unlearnbench.files import write_text
 from unlearnbench.metrics.gaps import with_gaps
-from unlearnbench.metrics.metric import GROUP, METRICS, OfRecord, of_type
+from unlearnbench.metrics.metric import COSTS, GROUP, METRICS, OfRecord, of_type
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
+from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles, untuned
+from unlearnbench.storage.plugins import enter_known
 from unlearnbench.storage.store import Store
 
 AGAIN = {"forget_accuracy": "accuracy", "forget_confidence": "confidence", "ft_auc": "auc"}
@@ -40,25 +43,26 @@ def collect(planned: Planned, store: Store) -> Findings:
     Kept in a file until anything it depends on changes: a run, a setting, or the code.
     """
     benchmark, plan, plugins = planned.benchmark, planned.plan, planned.plugins
-    measurement = Measurement(plan, store, benchmark.attacks, benchmark.headline, benchmark.plugins)
+    measurement = Measurement(plan, store, benchmark.attacks, benchmark.headline, planned.audits)
     records = {cell.run: store.record(cell.run) for cell in measurement.finished()}
-    path = store.folder / "metrics.json"
-    made_of = _version(benchmark, plan, store)
-    stored: Any = None
-    with suppress(OSError, ValueError):  # what is torn or absent is computed again
-        stored = json.loads(path.read_text())
-    if not isinstance(stored, dict) or stored.get("version") != made_of:
+    known = enter_known(store)
+    made_of = _version(benchmark, plan, store, known)
+    stored = kept(store, made_of)
+    if stored is None:
         text = json.dumps({"version": made_of} | _measured(benchmark, measurement.run(), records))
-        write_text(path, text)
         # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
+        if absent := list(_absent(known)):
+            stored["broken"] += absent
+        else:
+            write_text(store.folder / FILE, text)
     looked = _audited(plan, store)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
     nodes = plan.nodes.items()
     unmade = Counter(n.label for run, n in nodes if not store.done(run) and run not in errors)
     runs, attacks, pairs, verdicts, intervals = (frame(stored[name]) for name in FRAMES)
     return Findings(
-        benchmark,
+        benchmark.model_copy(update={"plugins": []}),  # where they were is nobody's concern
         runs,
         attacks,
         pairs,
@@ -90,6 +94,7 @@ def collect(planned: Planned, store: Store) -> Findings:
         stale=stale_rows(plan, stale_runs(planned, store, records)),
         broken=stored["broken"],
         offline_a=stored["offline_a"],
+        entered=known.model_dump(include={"metrics", "attacks"}),
     )
 
 
@@ -106,6 +111,7 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
             f"{cell.label} ({cell.run}) is left out: {why}."
             for cell, why in measured.broken.items()
         ]
+        + ["The reference models are left out: their signals cannot be theirs."] * measured.unfit
         + [
             f"{attack_title(attack)} is left out of {count} of {len(measured.cells)} runs: they, or"
             " the references, were stored before what it reads was. In a new results folder all"
@@ -181,13 +187,31 @@ def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.Data
     return runs if runs.empty else with_gaps(runs, benchmark.gap_terms)
 
 
-def _version(benchmark: Benchmark, plan: Plan, store: Store) -> str:
+def _absent(known: PluginFacts) -> Iterator[str]:
+    """Say what cannot be computed, as it is in a file that is not here, a line each."""
+    for kind, name, told in known.entries():
+        if stand_in(kind, name):
+            yield (
+                f"The {kind} {told.title} is left out: {told.file} computes it, which is not here,"
+                f" and no numbers of just these runs are kept. Give it: --plugin {told.file}."
+            )
+
+
+def _version(benchmark: Benchmark, plan: Plan, store: Store, known: PluginFacts) -> str:
     """Return a digest of all that the numbers depend on."""
     folders = [Path(*room.__path__) for room in (audits, verdicts, metrics, evaluation)]
     source = [path.read_text() for folder in folders for path in sorted(folder.glob("*.py"))]
-    stamps = {run: store.stamp(run) for run in plan.nodes if store.done(run)}
-    asked = benchmark.model_dump(mode="json", exclude={"title", "tuning", "published"})
-    entries: dict[str, Any] = {f"attack {name}": one.score for name, one in ATTACKS.items()}
-    entries |= {name: getattr(metric, "function", None) for name, metric in METRICS.items()}
-    entered = [[name, version(function)] for name, function in entries.items()]
-    return digest([source, entered, stamps, asked])
+    seals = {run: store.seal(run) for run in plan.nodes if store.done(run)}
+    asked = benchmark.model_dump(mode="json", exclude={"title", "tuning", "published", "plugins"})
+    entries: dict[tuple[str, str], Any] = {
+        ("attack", name): one.score for name, one in ATTACKS.items()
+    }
+    metrics_there = (METRICS | COSTS).items()
+    entries |= {("metric", name): getattr(one, "function", None) for name, one in metrics_there}
+    entered = [[*e, version(function)] for e, function in entries.items() if not stand_in(*e)]
+    # Of one that is not here, what it was when its numbers were computed.
+    entered += [
+        [kind, name, told.version] for kind, name, told in known.entries() if stand_in(kind, name)
+    ]
+    own = sorted(entry for entry in entered if entry[2] is not None)
+    return digest([source, own, seals, asked])

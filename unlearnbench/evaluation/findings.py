@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unlearnbench.audits.attacks import ULIRA
+from unlearnbench.entries import enter_known
 from unlearnbench.errors import unknown
 from unlearnbench.evaluation.before import as_now
 from unlearnbench.evaluation.frames import RUN, as_rows, frame, listed
@@ -19,6 +20,7 @@ from unlearnbench.metrics.curves import Curves
 from unlearnbench.metrics.gaps import noise_band, summarise, usual_number
 from unlearnbench.metrics.metric import GROUP, of_kind
 from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, same_runs
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import controls
@@ -47,7 +49,8 @@ class Findings:
     still to be made; broken: what cannot be used and why; offline_a: the constant chosen for RMIA's
     offline form; lacking: references still to be made, without which there is no membership AUC;
     stale: by row, how many of its runs were made before what changed; untuned: rows at defaults;
-    unmade: of `open`, by row; apart: what else the folder holds.
+    unmade: of `open`, by row; apart: what else the folder holds; entered: what tables say of
+    metrics and attacks that do not ship, see `planning.known`.
     """
 
     benchmark: Benchmark
@@ -73,6 +76,7 @@ class Findings:
     untuned: list[str] = field(default_factory=list)
     unmade: dict[str, int] = field(default_factory=dict)
     apart: list[str] = field(default_factory=list)
+    entered: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -120,6 +124,8 @@ class Findings:
         content = {one.name: getattr(self, one.name) for one in fields(self)}
         content["benchmark"] = self.benchmark.model_dump(mode="json", exclude_none=True)
         content["controls"] = {name: vars(must) for name, must in self.controls.items()}
+        if not any(self.entered.values()):
+            del content["entered"]
         return json.dumps(content | {name: listed(content[name]) for name in FRAMES})
 
     @classmethod
@@ -127,6 +133,8 @@ class Findings:
         """Read what `as_json` wrote."""
         content = as_now(text)
         content |= {name: frame(content.get(name, {})) for name in FRAMES}
+        if "entered" in content:
+            enter_known(PluginFacts.model_validate(content["entered"]).model_dump())
         content["benchmark"] = validate(content["benchmark"])
         if "controls" in content:
             expected = content["controls"].items()

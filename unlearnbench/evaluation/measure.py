@@ -1,10 +1,10 @@
 """From stored signals to metrics: every finished cell against every attack and every retrain."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,13 @@ from unlearnbench.audits.attacks import (
 from unlearnbench.audits.parts import ACCURACY
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.audits.roc import Part
+from unlearnbench.entries import stand_in
+from unlearnbench.evaluation.sound import Sound
 from unlearnbench.metrics.curves import Curves, curves
 from unlearnbench.metrics.metric import OfModel, OfModels, OfScores, Seen, ToRetrain, of_type
 from unlearnbench.outline import audit_settings
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, Access, Cell, Plan
-from unlearnbench.storage.store import OTHER_DATA, Store
+from unlearnbench.storage.store import Store
 from unlearnbench.verdicts.inference import combine
 from unlearnbench.verdicts.verdict import broken
 
@@ -115,19 +117,20 @@ class Measured:
     broken: dict[Cell, str] = field(default_factory=dict)
     lacking: dict[str, int] = field(default_factory=dict)
     offline_a: float | None = None
+    unfit: bool = False
+    """Whether the reference models are there and cannot be compared with."""
     same: list[tuple[int, ...]] = field(default_factory=list)
     """Forget seeds that draw the same samples."""
     headline: str = HEADLINE
-    plugins: Sequence[str] = ()
-    """Files of the user's, which audits of models may be in."""
+    audits: Mapping[str, registry.Plugin] = field(default_factory=dict)
+    """The audits of models that there are, or are known, by name."""
 
     def parts(self) -> Iterator[tuple[Cell, dict[str, Part]]]:
         """Yield what audits bring of each cell, those of models under names of their own."""
-        known = registry.find("model_audits", self.plugins)
         for cell, found in self.cells.items():
             yield cell, {name: part for name, part in found.parts.items() if name != ACCURACY}
         for audit, cells in self.audited.items():
-            compared = audit_settings(known[audit]).compared
+            compared = audit_settings(self.audits[audit]).compared
             for cell, found in cells.items():
                 yield cell, found.of_model(audit, compared, self.headline)
 
@@ -145,44 +148,17 @@ class Measurement:
         store: Store,
         attacks: list[str],
         headline: str = HEADLINE,
-        plugins: Sequence[str] = (),
+        audits: Mapping[str, registry.Plugin] | None = None,
     ) -> None:
-        """Measure what `plan` describes and `store` holds; plugins: as `Measured` has them."""
+        """Measure what `plan` describes and `store` holds; audits: as `Measured` has them."""
         self.plan, self.store, self.attacks, self.headline = plan, store, attacks, headline
-        self.plugins = plugins
+        self.audits = registry.find("model_audits") if audits is None else audits
+        self.sound = Sound(plan, store)
         self._samples: dict[tuple[str, int], Samples] = {}
 
     def finished(self, cells: Iterable[Cell] | None = None) -> list[Cell]:
         """List the cells that can be measured, by default of those of the tables."""
-        asked = self.plan.cells if cells is None else cells
-        whole = [cell for cell in asked if self._damage.get(cell, "not made") is None]
-        return [cell for cell in whole if self.store.has_split(cell.split)]
-
-    @cached_property
-    def _damage(self) -> dict[Cell, str | None]:
-        """What is wrong, if anything, with each cell that was made.
-
-        What its split should be, the record of every run that was made with it knows.
-        """
-        every = [*self.plan.cells, *chain.from_iterable(self.plan.audited.values())]
-        made = [cell for cell in every if self.store.exists(cell.run)]
-        splits = {
-            cell.split: damage
-            for cell in made
-            if self.store.done(cell.run) and (damage := self.store.split_damage(cell.run))
-        }
-        return {
-            cell: self.store.damage(cell.run)
-            or splits.get(cell.split)
-            or (None if self.store.digest(cell.run) == self._digest else OTHER_DATA)
-            for cell in made
-        }
-
-    @cached_property
-    def _digest(self) -> str | None:
-        """Digest of the data: what the first finished node, an original where there is one, had."""
-        done = (run for run in self.plan.nodes if self.store.done(run))
-        return next(map(self.store.digest, done), None)
+        return self.sound.cells(self.plan.cells if cells is None else cells)
 
     @cached_property
     def references(self) -> ReferenceModels | None:
@@ -191,18 +167,18 @@ class Measurement:
         Of half of them more would have been trained on some samples than on others, which biases
         every AUC: better none yet.
         """
-        runs, store = self.plan.references, self.store
-        usable = [run for run in runs if store.done(run) and store.digest(run) == self._digest]
-        if not runs or usable != runs:
+        runs = self.plan.references
+        if not runs or not all(map(self.sound.fits, runs)):
             return None
         needed = ("margin", "sm_taylor", "sm_taylor_exact", "member")
-        return ReferenceModels.join([store.signals(run, *needed) for run in runs])
+        found = ReferenceModels.join([self.store.signals(run, *needed) for run in runs])
+        return found if found.usable else None
 
     def run(self) -> Measured:
         """Measure everything, on all cores: nearly all of the work lets go of Python's lock."""
         offline_a = self.references.offline_a if self.references else None
-        measured = Measured(offline_a=offline_a, headline=self.headline, plugins=self.plugins)
-        for cell, damage in self._damage.items():
+        measured = Measured(offline_a=offline_a, headline=self.headline, audits=self.audits)
+        for cell, damage in self.sound.damage.items():
             if damage is not None:
                 measured.broken[cell] = f"{damage} (unlearnbench run makes it again)"
         measured.cells = self._evaluated(self.finished(), self.attacks, measured)
@@ -215,6 +191,9 @@ class Measurement:
         Parallel(n_jobs=-1, prefer="threads")(
             delayed(self._add_distances)(values) for values in alike.values()
         )
+        bank = self.plan.references
+        there = bool(bank) and all(map(self.sound.fits, bank))
+        measured.unfit = there and self.references is None
         measured.lacking = self._lacking(measured)
         measured.ulira = self._ulira()
         drawn: dict[tuple[float, int, int], set[int]] = {}
@@ -288,7 +267,7 @@ class Measurement:
         logits = self._logits(cell, signals) if any(ATTACKS[a].of_class for a in attacks) else None
         view, twin = View(signals, samples, logits), self.plan.swapped.get(cell)
         swapped = None
-        if twin and self.store.done(twin.run) and self.store.has_split(twin.split):
+        if twin and self.sound.fits(twin.run) and twin.split in self.sound.splits:
             stand_ins = self.store.split(twin.split)["forget"]
             swapped = View(self.store.signals(twin.run), samples), stand_ins
         forget_set = self._forget_set(cell)
@@ -310,7 +289,7 @@ class Measurement:
         return {
             attack: count
             for attack in dict.fromkeys([self.headline, *self.attacks])
-            if not ATTACKS[attack].of_class
+            if not (ATTACKS[attack].of_class or stand_in("attack", attack))
             if self.references is not None or not ATTACKS[attack].references
             if (count := len(measured.cells) - made[attack])
         }
@@ -322,7 +301,9 @@ class Measurement:
         and sums are taken in another order.
         """
         start = self.plan.nodes[cell.run].spec.start
-        return start is not None and bool(np.abs(self._margin(start) - margin).max() < NO_CHANGE)
+        if start is None or not self.sound.fits(start):
+            return False
+        return bool(np.abs(self._margin(start) - margin).max() < NO_CHANGE)
 
     def _margin(self, run: str) -> NDArray[Any]:
         return self.store.signals(run, "margin")["margin"]
@@ -385,5 +366,5 @@ class Measurement:
                 [self.store.split(cell.split)["forget"] for cell in cells],
             )
             for row, cells in worlds.items()
-            if all(self.store.done(cell.run) for cell in cells)
+            if all(self.sound.fits(cell.run) and cell.split in self.sound.splits for cell in cells)
         }

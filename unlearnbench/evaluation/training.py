@@ -24,7 +24,7 @@ def training(store: Store, labels: Mapping[str, str]) -> pd.DataFrame:
             record = store.record(run)
             of = _of(record["spec"]) | {"run": run, "name": folder.name}
             of["label"] = labels.get(run, of["label"])
-            rows += [of | epoch for epoch in record["trace"]]
+            rows += [epoch | of for epoch in record["trace"]]
     made = pd.DataFrame(rows, columns=None if rows else [*OF, "epoch", "loss"])
     whole = {"request": "Int64", "forget_seed": "Int64"}  # of which originals have none
     return made[[*OF, *made.columns.difference(OF, sort=False)]].astype(whole)

@@ -1,6 +1,6 @@
 """Turn a benchmark into the graph of models to make, and the cells of its tables."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
 from typing import Any
@@ -29,15 +29,20 @@ RunSeeds = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Planned:
-    """Hold a benchmark, the graph of its models, and the methods that it was expanded with."""
+    """Hold a benchmark, the graph of its models, and the methods and audits it is made with."""
 
     benchmark: Benchmark
     plan: Plan
     plugins: dict[str, registry.Plugin]
+    audits: dict[str, registry.Plugin] = field(default_factory=dict)
 
 
 def expand(
-    benchmark: Benchmark, plugins: dict[str, registry.Plugin], *, keep_weights: bool = False
+    benchmark: Benchmark,
+    plugins: dict[str, registry.Plugin],
+    *,
+    audits: dict[str, registry.Plugin] | None = None,
+    keep_weights: bool = False,
 ) -> Planned:
     """Expand a resolved benchmark. Nodes come as they should be worked off.
 
@@ -45,13 +50,16 @@ def expand(
     (references, retrains); then the short runs, which fill the gaps at the end. What only some
     tables need, audits of models, swapped runs and U-LiRA's worlds, comes after all that the main
     table needs.
-    keep_weights: of the models in the tables, beside those that others begin with.
+    audits: of models, by default those that there are; keep_weights: of the models in the tables,
+    beside those that others begin with.
     """
-    plan = _Expansion(benchmark, plugins).plan
+    if audits is None:
+        audits = registry.find("model_audits", benchmark.plugins)
+    plan = _Expansion(benchmark, plugins, audits).plan
     if keep_weights:
         for run in {cell.run for cell in plan.cells}:
             plan.keep(run)
-    return Planned(benchmark, plan, plugins)
+    return Planned(benchmark, plan, plugins, audits)
 
 
 def repetitions(seeds: Seeds) -> list[RunSeeds]:
@@ -73,7 +81,12 @@ def require_parts(benchmark: Benchmark) -> None:
 class _Expansion:
     """Fill a plan: originals, references, rows, and what only some tables need."""
 
-    def __init__(self, benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> None:
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        plugins: dict[str, registry.Plugin],
+        audits: dict[str, registry.Plugin],
+    ) -> None:
         self.benchmark, self.plan = benchmark, Plan()
         self._originals: dict[tuple[int, Split | None], str] = {}
         self._split_ids: dict[Split, str] = {}
@@ -109,7 +122,7 @@ class _Expansion:
         order = [ORIGINAL, RETRAIN, HELD_OUT, *(self.given.unlearned if self.given else ())]
         order += [row.label for row in self.rows]
         self.plan.cells.sort(key=lambda cell: order.index(cell.label))
-        for name, audit in model_audits(benchmark).items():
+        for name, audit in model_audits(benchmark, audits).items():
             self.plan.audited[name] = self._audited(name, audit)
         if benchmark.swap:
             self._add_swapped()

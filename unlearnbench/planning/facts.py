@@ -1,9 +1,9 @@
 """What is known of a method that comes from elsewhere: checked, so that it is data and no more."""
 
 from keyword import iskeyword
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from unlearnbench.recipe import Strict
 
@@ -34,7 +34,7 @@ class MethodFacts(Strict):
     twin: str = Field(max_length=60)
     other_if: dict[str, Any]
     shared_settings: list[str] | None
-    path: str = Field(pattern=r"^[\w.<> -]+$")
+    path: str = Field(pattern=r"^[\w.<> -]+$", max_length=4000)
     module: str = Field(default="", pattern=r"^[\w.]*$")
     settings: dict[str, SettingFacts]
 
@@ -47,10 +47,29 @@ class MethodFacts(Strict):
     @field_validator("settings")
     @classmethod
     def _named(cls, settings: dict[str, SettingFacts]) -> dict[str, SettingFacts]:
-        for name in settings:
-            if not name.isidentifier() or iskeyword(name) or name.startswith(("_", "model_")):
-                raise ValueError(f"'{name}' is no name of a setting")
-        return settings
+        return require_names(settings)
+
+    @model_validator(mode="after")
+    def _shares_its_own(self) -> Self:
+        if not set(self.shared_settings or ()) <= self.settings.keys():
+            raise ValueError("it shares what is no setting of its")
+        return self
+
+
+class KeptFacts(MethodFacts):
+    """Hold the same as a results folder keeps it: its file with its folder, and words at length."""
+
+    title: str = Field(max_length=2000)
+    paper: str = Field(max_length=2000)
+    path: str = Field(max_length=4000)
+
+
+def require_names(settings: dict[str, SettingFacts]) -> dict[str, SettingFacts]:
+    """Return settings that a class can have. Raises ValueError for any other."""
+    for name in settings:
+        if not name.isidentifier() or iskeyword(name) or name.startswith(("_", "model_")):
+            raise ValueError(f"'{name}' is no name of a setting")
+    return settings
 
 
 def _require_plain(value: Any) -> Any:

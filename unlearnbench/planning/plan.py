@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -56,6 +57,13 @@ class Spec(Strict):
     given: str | None = Field(
         default=None, description="digest of the file that the model is from, made elsewhere"
     )
+
+    @field_validator("method", "audit")
+    @classmethod
+    def _of_a_file(cls, name: str | None) -> str | None:
+        if name is not None and (not name.isprintable() or re.search(r"^\.|[/\\]|^$", name)):
+            raise ValueError("folders of runs cannot be called after it")
+        return name
 
     @field_validator("settings")
     @classmethod

@@ -182,12 +182,14 @@ def entrants(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> Itera
         yield entrant(label, row, plugins)
 
 
-def model_audits(benchmark: Benchmark) -> dict[str, ModelAudit]:
+def model_audits(
+    benchmark: Benchmark, there: dict[str, registry.Plugin] | None = None
+) -> dict[str, ModelAudit]:
     """Make the audits of models that a benchmark asks for, by name.
 
     Raises UserError for one that is unknown, and for wrong settings.
     """
-    known = registry.find("model_audits", benchmark.plugins)
+    known = registry.find("model_audits", benchmark.plugins) if there is None else there
     return {
         name: registry.build(
             audit_settings(registry.get(known, "audit of models", name)), name, row.settings

@@ -19,6 +19,8 @@ from unlearnbench.registry import Own, Plugin
 PACKAGE = Path(unlearnbench.__file__).parent
 FIRST = PACKAGE / "execution" / "execute.py"
 """What makes every model."""
+SAID = ("data source", "model source", "toolkit")
+"""What records name of it whatever was made."""
 DECISIVE = ("authoring", "data", "execution", "recipe", "seeds", "toolkit")
 """Rooms and files of this package that may decide a model; the rest plans, judges and shows."""
 
@@ -117,6 +119,8 @@ def named_by(label: str, kind: type[Strict], settings: Mapping[str, Any]) -> Ite
         what, value = extra(field).get("names"), settings.get(key)
         names = filter(None, value if isinstance(value, list) else [value]) if what else ()
         for name in names:
+            if not isinstance(name, str):
+                raise UserError(f"{label}.{key} = {name!r} names nothing.")
             if what == "method":
                 yield _method(name, f"{label}.{key}")
             elif Path(name).is_file():

@@ -12,6 +12,7 @@ from unlearnbench.audits.attacks import attack_title
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.references import reference_counts
 from unlearnbench.data.copies import copies_said
+from unlearnbench.entries import is_shipped, stand_in
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import as_rows, flat
 from unlearnbench.metrics.metric import METRICS
@@ -38,6 +39,7 @@ def about(findings: Findings) -> dict[str, Any]:
         tuple(sorted(detail["environment"].items())): detail["environment"]
         for detail in findings.details.values()
     }
+    own = findings.entered.get("metrics", {})
     tested = findings.runs[findings.runs["label"] != RETRAIN]
     return {
         "b": benchmark,
@@ -54,7 +56,11 @@ def about(findings: Findings) -> dict[str, Any]:
         "outcome": [line for condition in findings.conditions for line in outcome(condition)],
         "compared": _procedure(findings),
         "claimed": claims_tables({benchmark.name: findings}),
-        "metrics": [(m.title, Markup(m.about)) for m in METRICS.values() if m.about],
+        "metrics": [
+            (m.title, Markup(m.about) if is_shipped("metric", name) else m.about)
+            for name, m in METRICS.items()
+            if m.about and (name in own or not stand_in("metric", name))
+        ],
     }
 
 

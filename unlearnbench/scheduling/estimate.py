@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import mean, median
 
-from unlearnbench.planning.plan import Node, Plan
+from unlearnbench.planning.plan import Node, Plan, Spec
 from unlearnbench.scheduling.placement import Placement
 from unlearnbench.storage.housekeeping import size_of
 from unlearnbench.storage.store import Store
@@ -86,11 +86,11 @@ def _similar(plan: Plan, store: Store) -> Iterator[float]:
         if other.folder == store.folder or not other.done(run):
             continue
         record = other.record(run)
-        spec = record["spec"]
-        if (spec["data"]["name"], spec["model"]) == (asked.data.name, asked.model):
-            passes = record["train"] * max(1, spec["recipe"]["epochs"])
+        spec, took = Spec.model_validate(record["spec"]), record["seconds"].get("total")
+        if took and (spec.data.name, spec.model) == (asked.data.name, asked.model):
+            passes = max(1, record["train"]) * max(1, spec.recipe.epochs)
             ours = (asked.data.train or record["train"]) * max(1, asked.recipe.epochs)
-            yield record["seconds"]["total"] * ours / passes
+            yield took * ours / passes
 
 
 @dataclass(frozen=True)

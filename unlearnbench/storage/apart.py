@@ -36,7 +36,7 @@ def _told(store: Store, benchmark: Benchmark, run: str) -> tuple[str, str]:
         return store.runs()[run].name.rpartition("-")[0].rpartition("-")[0], UNFINISHED
     try:
         spec = Spec.model_validate(store.record(run)["spec"])
-    except ValueError:
+    except (ValueError, OSError):
         return store.runs()[run].name, "its record.json is torn, or of another version"
     label = spec.made_by
     if unlike := _unlike(spec, benchmark):

@@ -6,27 +6,35 @@ as it is asked for again. methods.json says of each method what reports need to 
 """
 
 import json
+import math
+import os
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.errors import UserError
-from unlearnbench.files import write_text
+from pydantic import TypeAdapter, ValidationError
+
+from unlearnbench.errors import UserError, of_value
+from unlearnbench.files import UnsoundError, parsed, read_text, require_plain, write_text
 from unlearnbench.outline import facts
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark, Row
+from unlearnbench.planning.facts import KeptFacts
 from unlearnbench.planning.joining import added_up, differing
 from unlearnbench.planning.plan import RETRAIN, digest
 from unlearnbench.registry import Plugin
+from unlearnbench.storage.plugins import enter_known, known_plugins, note_plugins
 from unlearnbench.storage.store import Store
 
+MODELS = 10**6
+"""As many as can be planned in a quarter of an hour, which no benchmark comes near."""
 FILE, EARLIER, METHODS = "benchmark.toml", "earlier", "methods.json"
 
 
 def in_view(store: Store) -> Benchmark | None:
     """Return the benchmark of a folder's tables; None if it does not say which."""
-    path = store.folder / FILE
-    return reading.validate(reading.read(path)) if path.exists() else None
+    return _kept(store, FILE) if os.path.lexists(store.folder / FILE) else None
 
 
 def nothing_asked(store: Store) -> UserError:
@@ -38,9 +46,40 @@ def earlier(store: Store) -> dict[str, Benchmark]:
     """Return what was asked for and is not shown, by a name of six letters and digits."""
     files = sorted((store.folder / EARLIER).glob("*.toml"))
     return {
-        path.stem: reading.validate(reading.read(path) | {"name": store.folder.name})
-        for path in files
+        path.stem: _kept(store, f"{EARLIER}/{path.name}", name=store.folder.name) for path in files
     }
+
+
+def _kept(store: Store, place: str, **changes: str) -> Benchmark:
+    """Read what was asked of a folder, whoever made it: it stands on no other file, and opens none.
+
+    Raises UserError, naming the file, for anything else.
+    """
+    path = store.folder / place
+    enter_known(store)
+    try:
+        raw = tomllib.loads(read_text(path, store.folder))
+        require_plain(raw)
+        start = raw["recipe"].get("pretrained") if isinstance(raw.get("recipe"), dict) else None
+        if start is not None and not (isinstance(start, dict) and start.get("digest")):
+            raise UnsoundError("names a file of weights without its digest")
+    except UnsoundError as error:
+        raise UserError(f"{path} {error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}.") from error
+    benchmark = reading.validate({"name": store.folder.name} | raw | changes)
+    if (models := _most(benchmark)) > MODELS:
+        raise UserError(f"{path} asks for {models} models, which is more than can be planned.")
+    return benchmark
+
+
+def _most(asked: Benchmark) -> int:
+    """Return how many models a benchmark may come to."""
+    axes = [len(one) for one in (asked.seeds.originals, asked.seeds.forget, asked.seeds.runs)]
+    repeated = math.prod(axes) if asked.seeds.pairing == "product" else max(axes)
+    sets = len(asked.forget.fractions) * asked.forget.requests * len(asked.access)
+    runs = (1 + len(asked.methods)) * sets * (repeated + asked.ulira.shadows)
+    return runs + axes[1] * sets * asked.seeds.retrains + asked.references.count
 
 
 def every(store: Store) -> list[Benchmark]:
@@ -114,18 +153,30 @@ def keep(store: Store, benchmark: Benchmark, apart: Iterable[Benchmark]) -> None
 
 def take_in(store: Store, other: Store) -> None:
     """Note what was asked of another folder of the same benchmark, whose runs are taken over."""
-    asked = [one.model_copy(update={"name": store.folder.name}) for one in every(other)]
+    # Where its plugins were is of no use here: nothing that it names is loaded.
+    named = {"name": store.folder.name, "plugins": []}
+    asked = [one.model_copy(update=named) for one in every(other)]
     own = every(store)
     if own or asked:
         first, *more = [*own, *asked]
         keep(store, *added_up(first, more))
     note_methods(store, known_methods(other) | known_methods(store))
+    note_plugins(store, known_plugins(other) | known_plugins(store))
 
 
 def known_methods(store: Store) -> dict[str, dict[str, Any]]:
     """Return what reports need to know of the methods that were run, by name."""
     path = store.folder / METHODS
-    found: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
+    try:
+        content = parsed(read_text(path, store.folder)) if os.path.lexists(path) else {}
+        TypeAdapter(dict[str, KeptFacts]).validate_python(content)
+    except UnsoundError as error:
+        raise UserError(f"{path} {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path} cannot be used: {where}: {of_value(first['msg'])}.") from error
+    found: dict[str, dict[str, Any]] = content
     return found
 
 

@@ -1,17 +1,22 @@
 """What is in a results folder: list it, verify it, prune it, merge another into it."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 from unlearnbench.errors import UserError, unknown
-from unlearnbench.files import DRAFT, write
-from unlearnbench.planning.plan import Plan
-from unlearnbench.planning.sources import Now
+from unlearnbench.files import DRAFT, opened, write
+from unlearnbench.planning.plan import Plan, Spec
 from unlearnbench.storage.asked import take_in
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count
+
+Unfit = Callable[[Spec, Mapping[str, Any]], str | None]
+"""Says of a run's spec and record why it may not be taken over; None if it may."""
 
 
 def stock(results: Path) -> Iterator[tuple[str, int, int, int]]:
@@ -81,33 +86,49 @@ def merge_runs(source: Path, store: Store) -> tuple[int, list[str]]:
     return _take_over(other, store, {run: False for run in other.runs() if not store.done(run)})
 
 
-def adopt(store: Store, plan: Plan) -> dict[str, int]:
-    """Copy the originals and references of a plan that benchmarks beside this one have made.
+def adopt(store: Store, other: Store, plan: Plan, unfit: Unfit) -> tuple[int, Counter[str]]:
+    """Copy the originals and references of a plan that another folder has and this one lacks.
 
     Models of one data set, net and recipe, and one seed, are the same whatever is forgotten of
-    them. Returns how many come from which benchmark; what is damaged there, or was made before
-    data set, model or toolkit changed, is left there.
+    them. unfit: says why one of a record may not be taken, None if it may. Returns how many were
+    copied, and counts those that were left there by the reason.
     """
-    now = Now({})
-    wanted = {
+    wanted = shareable(store, plan)
+    left: Counter[str] = Counter()
+
+    def fits(run: str) -> bool:
+        why = unfit(plan.nodes[run].spec, other.record(run))
+        left.update([why] if why else [])
+        return why is None
+
+    copied, damaged = _take_over(other, store, wanted, fits)
+    store.refresh()
+    return copied, left + Counter({"damaged": len(damaged)})
+
+
+def shareable(store: Store, plan: Plan) -> dict[str, bool]:
+    """Return the models of a plan that are lacking, and that another benchmark may have made.
+
+    Of each, whether its weights are needed.
+    """
+    return {
         run: node.keep_weights
         for run, node in plan.nodes.items()
         if node.spec.kind in ("original", "reference") and not store.exists(run)
     }
-    adopted: dict[str, int] = {}
-    # Nothing is wanted whenever a command is typed again: other folders are not looked through.
+
+
+def beside(store: Store, plan: Plan) -> dict[str, int]:
+    """Count by folder what benchmarks beside this one seem to have of what it lacks.
+
+    By the names of their runs alone: nothing in them is read.
+    """
+    wanted = shareable(store, plan)
+    found: dict[str, int] = {}
     for runs in sorted(store.folder.parent.glob("*/runs")) if wanted else ():
-        other = Store(runs.parent)
-        if other.folder == store.folder:
-            continue
-
-        def fresh(run: str, other: Store = other) -> bool:
-            return now.changed(plan.nodes[run].spec, other.record(run)) is None
-
-        if copied := _take_over(other, store, wanted, fresh)[0]:
-            adopted[other.folder.name] = copied
-    store.refresh()
-    return adopted
+        if runs.parent != store.folder:
+            found[runs.parent.name] = len(wanted.keys() & Store(runs.parent).runs().keys())
+    return {name: many for name, many in found.items() if many}
 
 
 def _take_over(
@@ -125,7 +146,10 @@ def _take_over(
     for run, folder in other.runs().items():
         if run not in wanted or not other.exists(run):
             continue
-        if damage := other.damage(run) or other.split_damage(run):
+        damage = other.damage(run) or other.split_damage(run)
+        if damage is None and store.disagrees(*other.split_of(run)):
+            damage = "its forget set is another than that of the same name here"
+        if damage:
             damaged.append(f"{folder.name}: {damage}")
         elif not other.has_weights(run) and wanted[run]:
             continue
@@ -138,12 +162,13 @@ def _take_over(
 
 
 def _copy(run: str, other: Store, store: Store) -> None:
-    record, files = other.record(run), list(other.runs()[run].iterdir())
-    if "weights" in record["files"]:
-        files.append(other.model_path(run))
-    if record["split"]:
-        files.append(other.folder / "splits" / f"{record['split']}.npz")
-    for file in sorted(files, key=lambda file: file.name == "record.json"):  # that comes last
-        if file.exists():
-            target = store.folder / file.relative_to(other.folder)
-            write(target, partial(shutil.copyfile, file))
+    """Copy the files that a record names, and nothing else that lies beside it; it comes last."""
+    names = [*other.record(run)["files"], "record.json"]
+    for file in [other.place(run, name) for name in names]:
+        with opened(file, other.folder) as source:
+            write(store.folder / file.relative_to(other.folder), partial(_pour, source))
+
+
+def _pour(source: BufferedReader, draft: Path) -> None:
+    with draft.open("wb") as target:
+        shutil.copyfileobj(source, target)

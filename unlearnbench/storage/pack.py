@@ -14,21 +14,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from tomllib import loads
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
+from unlearnbench.entries import enter_known
 from unlearnbench.errors import UserError
-from unlearnbench.files import unseal
+from unlearnbench.files import UnsoundError, unseal
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.facts import MethodFacts
+from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Strict
+from unlearnbench.storage.records import WEIGHTS, Pool, check_arrays, read_record
 from unlearnbench.storage.reduction import npz, restored
-from unlearnbench.storage.store import SCHEMA, Store
+from unlearnbench.storage.store import Store
 
 CONTENTS, BENCHMARK = "pack.json", "benchmark.toml"
 MEMBER = re.compile(
@@ -61,8 +65,8 @@ class Packed(Strict):
 class Contents(Strict):
     """Say what a pack holds, and who made it.
 
-    runs: names of the folders of all that was packed, in the other parts too; methods: what plans
-    and reports need to know of those that were run; files: those of this part, by name.
+    runs: names of the folders of all that was packed, in the other parts too; methods, plugins:
+    what plans and reports need to know of those that were run; files: those of this part, by name.
     """
 
     format: Literal[1] = 1
@@ -75,6 +79,7 @@ class Contents(Strict):
     part: int | None = None
     runs: list[str]
     methods: dict[str, MethodFacts] = Field(default_factory=dict)
+    plugins: PluginFacts = PluginFacts()
     files: dict[str, Packed]
 
 
@@ -197,6 +202,7 @@ class Pack:
     @cached_property
     def benchmark(self) -> Benchmark:
         """The benchmark that it is of, but for the paths of its plugins."""
+        enter_known(self.contents.plugins.model_dump(include={"metrics", "attacks"}))
         try:
             raw = loads(self.read(BENCHMARK).decode())
             benchmark = reading.validate(raw | {"name": raw.get("name", "")})
@@ -223,9 +229,10 @@ class Pack:
                 raise self.broken(f"runs/{folder} is not what was written") from error
 
     def _run(self, folder: str) -> PackedRun:
-        record = unseal(self.read(f"runs/{folder}/record.json").decode())
-        if record["schema"] != SCHEMA:
-            raise self.broken(f"runs/{folder} is of another version of unlearnbench")
+        try:
+            record = read_record(self.read(f"runs/{folder}/record.json").decode())
+        except UnsoundError as error:
+            raise self.broken(f"the record of runs/{folder} {error}") from error
         spec, of = Spec.model_validate(record["spec"]), self.benchmark
         if Store(Path()).run_folder(spec).name != folder or record["split"] != spec.split_id:
             raise self.broken(f"runs/{folder} is not the run that its record is of")
@@ -235,17 +242,19 @@ class Pack:
             raise self.broken(f"runs/{folder} is not among its runs")
         files = {}
         for name, expected in record["files"].items():
-            if name == "weights":
+            if name == WEIGHTS:
                 continue
-            if name not in PLACES:
-                raise self.broken(f"the record of {folder} names a file {name!r}")
             place = PLACES[name].format(folder=folder, split=spec.split_id)
             data = self._restored(place)
             if sha256(data).hexdigest() != expected:
                 raise self.broken(f"{place} is not what its record says")
+            try:
+                check_arrays(name, BytesIO(data), Pool.of(record))
+            except UnsoundError as error:
+                raise self.broken(f"{place} {error}") from error
             files[name] = data
         model = self.contents.files.get(model_place(spec.id))
-        if model and model.sha256 != record["files"]["weights"]:
+        if model and model.sha256 != record["files"].get(WEIGHTS):
             raise self.broken(f"the model of {folder} is not what its record says")
         return PackedRun(spec.id, spec, record, files, model is not None)
 

@@ -14,7 +14,7 @@ from unlearnbench.planning.plan import Plan
 from unlearnbench.planning.reading import as_toml
 from unlearnbench.storage.pack import BENCHMARK, CONTENTS, PLACES, Contents, Packed, model_place
 from unlearnbench.storage.reduction import name_apart, npz, reduced
-from unlearnbench.storage.store import Store, load_arrays
+from unlearnbench.storage.store import Store
 
 DAY = (1980, 1, 1, 0, 0, 0)
 """Of every file in a pack, so that the same results are the same bytes."""
@@ -145,7 +145,7 @@ class _Packing:
     def _files(self, run: str) -> dict[str, _File] | None:
         """Return what a pack has of a run; None where its arrays would not come back the same."""
         folder, record = self.store.runs()[run], self.store.record(run)
-        split = self.store.folder / "splits" / f"{record['split']}.npz"
+        split = self.store.split_path(record["split"])
         files: dict[str, _File] = {}
 
         def put_apart(data: bytes) -> str:
@@ -155,7 +155,7 @@ class _Packing:
 
         for name in record["files"].keys() & PLACES.keys():
             source = split if name == "split" else folder / name
-            arrays = load_arrays(source)
+            arrays = self.store.arrays(source)
             if npz(arrays) != source.read_bytes():
                 self.written.left_out.append(f"{folder.name}: {name} was written by another NumPy")
                 return None

@@ -1,12 +1,12 @@
 """Results on disk: a folder a run, a record that is whole or absent, a lease on what is made."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,36 @@ from filelock import SoftFileLease, Timeout
 from numpy.typing import NDArray
 
 from unlearnbench.errors import UserError
-from unlearnbench.files import DRAFT, checksum, seal, unseal, write, write_text
+from unlearnbench.files import (
+    CHECKSUM,
+    DRAFT,
+    UnsoundError,
+    checksum,
+    opened,
+    read_text,
+    seal,
+    write,
+    write_text,
+)
 from unlearnbench.planning.plan import Spec
+from unlearnbench.storage import arrays
+from unlearnbench.storage.arrays import Arrays
+from unlearnbench.storage.look import Look, compare
+from unlearnbench.storage.records import (
+    LOGITS,
+    PRUNED,
+    SCHEMA,
+    SIGNALS,
+    SPLIT,
+    WEIGHTS,
+    Pool,
+    checked,
+    read_record,
+)
 
-SCHEMA = 3
-PRUNED = "pruned"
-"""What a record has in the place of `files` for those that were left behind: their checksums."""
 OTHER_DATA = "it was made of other data than the rest"
-Arrays = dict[str, NDArray[Any]]
+ERROR = 2**20
+"""Bytes of a failure's text that are read."""
 
 
 class Store:
@@ -31,7 +53,8 @@ class Store:
         """Use `folder`, which need not exist yet."""
         self.folder = folder
         self.leases = Leases(folder / "leases")
-        self._checked: dict[tuple[str, int], tuple[str | None, str | None]] = {}
+        self._checked: dict[tuple[str, int], Look] = {}
+        self._splits: dict[tuple[str, str, int, int | None], str | None] = {}
         self._folders: dict[str, Path] | None = None
 
     def prepare(self) -> None:
@@ -76,6 +99,7 @@ class Store:
         So a store can be kept from one run to the next without trusting what it saw before.
         """
         self._checked.clear()
+        self._splits.clear()
         if not self.runs().keys() >= set(needs):
             self.refresh()
 
@@ -101,69 +125,124 @@ class Store:
         One that was made before, and failed when it was to be made anew, has its record as well.
         """
         path = self._path(run, "error.txt")
-        return path.read_text() if path.exists() else None
+        try:
+            return read_text(path, self.folder, ERROR)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except UnsoundError as error:
+            return f"{path.name} {error}"
 
     def record(self, run: str) -> dict[str, Any]:
-        """Return a run's record."""
-        return unseal(self._path(run, "record.json").read_text())
+        """Return a run's record. Raises UnsoundError where it is not one."""
+        text = read_text(self._path(run, "record.json"), self.folder)
+        known = self._checked.get((run, self.stamp(run)))
+        if known is None or known.text != _digest(text):
+            return read_record(text)
+        record: dict[str, Any] = json.loads(text)  # which has been checked
+        del record[CHECKSUM]
+        return record
 
     def damage(self, run: str) -> str | None:
         """Say what is wrong with a run's files, read once a record; None if all is as written."""
-        return self._look(run)[0]
+        return self._look(run).damage
 
     def digest(self, run: str) -> str | None:
         """Return the digest of the data that a finished run was made of."""
-        return self._look(run)[1]
+        return self._look(run).data
 
-    def _look(self, run: str) -> tuple[str | None, str | None]:
+    def samples(self, run: str) -> tuple[object, ...]:
+        """Return what all runs agree in that stand in one table: data, their parts, labels."""
+        found, of = self._look(run), self._look(run).pool
+        return found.data, of and (of.train, of.test, of.held_out), found.labels
+
+    def seal(self, run: str) -> str:
+        """Return the checksum of a finished run's record, which has those of all its files."""
+        return self._look(run).seal
+
+    def _look(self, run: str) -> Look:
         key = run, self.stamp(run)
         if key not in self._checked:
             self._checked[key] = self._examine(run)
         return self._checked[key]
 
-    def _examine(self, run: str) -> tuple[str | None, str | None]:
-        """Return what is wrong with a run's files, and the digest of its data."""
+    def _examine(self, run: str) -> Look:
+        """Look at a run's record, and at all files that it has by itself."""
+        path = self._path(run, "record.json")
         try:
-            text = self._path(run, "record.json").read_text()
-            if json.loads(text)["schema"] != SCHEMA:
-                return "record.json is of another version of unlearnbench", None
-            record = unseal(text)
-        except (ValueError, KeyError, TypeError):
-            return "record.json is torn or has been edited", None
+            text = read_text(path, self.folder)
+            record = read_record(text)
+        except UnsoundError as error:
+            return Look(f"record.json {error}")
+        except OSError as error:
+            return Look(f"record.json cannot be read ({error.strerror})")
+        spec = Spec.model_validate(record["spec"])
+        if self.run_folder(spec).name != path.parent.name:
+            return Look("record.json is of another run")
+        labels, of = None, Pool.of(record)
         for name, expected in record["files"].items():
-            path = self.model_path(run) if name == "weights" else self._path(run, name)
-            if name != "split" and (wrong := self._compare(path, expected)):
-                return wrong, None
-        return None, record.get("data")
+            if name != SPLIT:
+                wrong, found = compare(self.folder, self.place(run, name), name, expected, of)
+                if wrong:
+                    return Look(wrong)
+                labels = labels if found is None else found
+        return Look(
+            None,
+            json.loads(text)[CHECKSUM],
+            _digest(text),
+            record.get("data"),
+            of,
+            labels,
+            record["split"],
+            record["files"],
+            record.get(PRUNED, {}),
+        )
 
     def split_damage(self, run: str) -> str | None:
         """Say what is wrong with the split that a run shares with others; None if nothing is."""
-        record = self.record(run)
-        expected = record["files"].get("split")
-        if expected is None:
+        look = self._look(run)
+        expected = look.files.get(SPLIT)
+        if expected is None or look.split is None or look.pool is None:
             return None
-        return self._compare(self.folder / "splits" / f"{record['split']}.npz", expected)
+        path = self.split_path(look.split)
+        key = look.split, expected, look.pool.count, _written(path)
+        if key not in self._splits:
+            self._splits[key] = compare(self.folder, path, SPLIT, expected, look.pool)[0]
+        return self._splits[key]
 
-    def _compare(self, path: Path, expected: str) -> str | None:
-        found = checksum(path)
-        if found == expected:
-            return None
-        what = "is missing" if found is None else "is not what was written"
-        return f"{path.relative_to(self.folder)} {what}"
+    def place(self, run: str, name: str) -> Path:
+        """Return where a file is that a finished run's record names."""
+        if name == SPLIT:
+            return self.split_path(str(self._look(run).split))
+        return self.model_path(run) if name == WEIGHTS else self._path(run, name)
+
+    def split_of(self, run: str) -> tuple[str | None, str | None]:
+        """Return the name of a finished run's split, and its checksum; None where it has none."""
+        look = self._look(run)
+        return look.split, look.files.get(SPLIT)
+
+    def disagrees(self, split: str | None, expected: str | None) -> bool:
+        """Say whether finished runs have a split that is another than one of this checksum."""
+        if split is None or checksum(self.split_path(split)) in (None, expected):
+            return False
+        return any(self.vouches(run, split) for run in self.runs() if self.done(run))
+
+    def vouches(self, run: str, split: str) -> bool:
+        """Say whether a finished run was made with a split, which is as it was then."""
+        look = self._look(run)
+        return look.split == split and SPLIT in look.files and self.split_damage(run) is None
 
     def has_weights(self, run: str) -> bool:
         """Say whether the weights of a finished run were kept, and are here."""
-        return "weights" in self.record(run)["files"]
+        return WEIGHTS in self._look(run).files
 
     def weights_checksum(self, run: str) -> str | None:
         """Return the checksum of a finished run's weights, if only that is here; None for none."""
-        record = self.record(run)
-        files: dict[str, str] = record.get(PRUNED, {}) | record["files"]
-        return files.get("weights")
+        found = self._look(run)
+        return {**found.pruned, **found.files}.get(WEIGHTS)
 
     def pruned(self, run: str) -> bool:
         """Say whether a finished run has been taken over without the weights that it had."""
-        return "weights" in self.record(run).get(PRUNED, {})
+        return WEIGHTS in self._look(run).pruned
 
     def stamp(self, run: str) -> int:
         """Return a number that changes whenever a run is made anew."""
@@ -171,19 +250,30 @@ class Store:
 
     def signals(self, run: str, *names: str) -> Arrays:
         """Return a run's signals, one number a sample each: those named that it has, or all."""
-        return load_arrays(self._path(run, "signals.npz"), *names)
+        return self.arrays(self._path(run, SIGNALS), *names)
 
     def logits(self, run: str) -> NDArray[Any]:
         """Return a run's logits, float16 [n, classes], up to a constant a sample."""
-        return load_arrays(self._path(run, "logits.npz"))["logits"]
+        return self.arrays(self._path(run, LOGITS))["logits"]
 
     def split(self, split: str) -> Arrays:
         """Return the indices of a split: forget and earlier, into the training set."""
-        return load_arrays(self.folder / "splits" / f"{split}.npz")
+        return self.arrays(self.split_path(split))
 
-    def has_split(self, split: str) -> bool:
-        """Say whether a split has been stored."""
-        return (self.folder / "splits" / f"{split}.npz").exists()
+    def arrays(self, path: Path, *names: str) -> Arrays:
+        """Return the arrays of a file: those named that it has, or all; nothing is unpickled.
+
+        Raises UnsoundError, naming it, for a file of anything else.
+        """
+        try:
+            with opened(path, self.folder) as file:
+                return arrays.load(file, arrays.listed(file), *names)
+        except UnsoundError as error:
+            raise UnsoundError(f"{path.relative_to(self.folder)} {error}") from error
+
+    def split_path(self, split: str) -> Path:
+        """Return where a forget set is."""
+        return self.folder / "splits" / f"{split}.npz"
 
     def model_path(self, run: str) -> Path:
         """Return where the weights of a run are, if they were kept."""
@@ -207,18 +297,17 @@ class Store:
         for left in folder.glob(f"{DRAFT}*"):  # by a worker that was killed while it wrote
             left.unlink()
         if weights is not None:
-            files["weights"] = write(self.model_path(spec.id), weights)
+            files[WEIGHTS] = write(self.model_path(spec.id), weights)
         if split is not None:
-            path = self.folder / "splits" / f"{spec.split_id}.npz"
-            files["split"] = write(path, _saver(split))
+            files[SPLIT] = write(self.split_path(str(spec.split_id)), _saver(split))
         if signals:
-            files["signals.npz"] = write(folder / "signals.npz", _saver(signals))
+            files[SIGNALS] = write(folder / SIGNALS, _saver(signals))
         if logits:
-            files["logits.npz"] = write(folder / "logits.npz", _saver(logits))
+            files[LOGITS] = write(folder / LOGITS, _saver(logits))
         if "profile" in record:
             record["profile"]["store"] = time.perf_counter() - start
         content = {"schema": SCHEMA, "split": spec.split_id, "files": files} | record
-        write_text(folder / "record.json", seal(content))
+        write_text(folder / "record.json", seal(checked(content)))
         (folder / "error.txt").unlink(missing_ok=True)
         if self._folders is not None:
             self._folders[spec.id] = folder
@@ -231,18 +320,12 @@ class Store:
 def _written(path: Path) -> int | None:
     try:
         return path.stat().st_mtime_ns
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-_reading = Lock()
-"""NumPy parses headers as Python, whose parser counts wrong where two threads use it (3.11)."""
-
-
-def load_arrays(path: Path, *names: str) -> Arrays:
-    """Return the arrays of a file: those named that it has, or all; nothing is unpickled."""
-    with _reading, np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in names or stored.files if name in stored.files}
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _saver(arrays: Arrays) -> Callable[[Path], None]:

@@ -8,7 +8,9 @@ from unlearnbench.files import seal, write_bytes, write_text
 from unlearnbench.planning import joining
 from unlearnbench.storage import asked
 from unlearnbench.storage.pack import Pack, PackedRun, model_place
-from unlearnbench.storage.store import PRUNED, Store
+from unlearnbench.storage.plugins import known_plugins, note_plugins
+from unlearnbench.storage.records import PRUNED, SPLIT
+from unlearnbench.storage.store import Store
 
 BANK = ("data", "model", "recipe", "references")
 """Tables that originals and references depend on."""
@@ -79,6 +81,7 @@ def _note(pack: Pack, store: Store) -> None:
         asked.keep(store, *joining.added_up(first, more))
         packed = {name: one.model_dump() for name, one in pack.contents.methods.items()}
         asked.note_methods(store, packed | asked.known_methods(store))
+        note_plugins(store, pack.contents.plugins | known_plugins(store))
 
 
 def _wanted(pack: Pack, store: Store, taken: Taken) -> set[str]:
@@ -96,6 +99,9 @@ def _wanted(pack: Pack, store: Store, taken: Taken) -> set[str]:
                 " labels, or another version of the data set.",
                 ELSEWHERE,
             )
+        if store.disagrees(run.record["split"], run.record["files"].get(SPLIT)):
+            problem = f"{pack.path.name} has another forget set under a name of {store.folder}."
+            raise UserError(problem, ELSEWHERE)
         if run.weights:
             pack.read(model_place(run.id))
         if not store.done(run.id):
@@ -117,7 +123,7 @@ def _write(run: PackedRun, pack: Pack, store: Store) -> None:
         kept = {name: digest for name, digest in record["files"].items() if name != "weights"}
         record = record | {"files": kept, PRUNED: {"weights": record["files"]["weights"]}}
     for name, data in run.files.items():
-        split = store.folder / "splits" / f"{run.spec.split_id}.npz"
-        write_bytes(split if name == "split" else folder / name, data)
+        split = store.split_path(str(run.spec.split_id))
+        write_bytes(split if name == SPLIT else folder / name, data)
     write_text(folder / "record.json", seal(record))
     (folder / "error.txt").unlink(missing_ok=True)

@@ -1,0 +1,403 @@
+"""A results folder that somebody made on purpose: it is named, costs its own run, and no more."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import unlearnbench as ub
+from tests.conftest import Cli
+from unlearnbench.files import seal, unseal
+from unlearnbench.planning.plan import Spec
+from unlearnbench.storage.store import Store
+
+SECRET = "what nobody is to read"
+
+
+@pytest.fixture(autouse=True)
+def soon(tmp_path: Path) -> Iterator[None]:
+    """End a test that reads for ever, and one that writes beside results/, reports/ or mine/."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError("it reads for ever")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(240)
+    outside = tmp_path / "OUTSIDE.npz"
+    (tmp_path / "secret").write_text(SECRET)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+    assert not outside.exists() and not (tmp_path / "ran").exists()
+    beside = {path.name for path in tmp_path.iterdir()}
+    assert beside <= {"results", "reports", "mine", "secret"}, beside
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """Return a copy of a finished benchmark, for somebody to spoil."""
+    shutil.copytree(finished / "results", tmp_path / "results")
+    return tmp_path / "results" / "tiny"
+
+
+def record_of(run: Path) -> dict[str, Any]:
+    return unseal((run / "record.json").read_text())
+
+
+def resealed(run: Path, record: dict[str, Any]) -> None:
+    (run / "record.json").write_text(seal(record))
+
+
+def edit(run: Path, **changes: Any) -> None:
+    """Change a record, None for what it is to lack, and seal it as its maker would."""
+    record = record_of(run) | changes
+    resealed(run, {key: value for key, value in record.items() if value is not ...})
+
+
+def stored(run: Path, name: str, data: bytes) -> None:
+    """Put a file in the place of another, with the checksum that its record then has."""
+    (run / name).write_bytes(data)
+    record = record_of(run)
+    record["files"][name] = sha256(data).hexdigest()
+    resealed(run, record)
+
+
+def npz(compressed: bool = False, **arrays: Any) -> bytes:
+    file = BytesIO()
+    (np.savez_compressed if compressed else np.savez)(file, **arrays)
+    return file.getvalue()
+
+
+def signals(run: Path, **changes: Any) -> None:
+    with np.load(run / "signals.npz") as found:
+        arrays = {name: found[name] for name in found.files} | changes
+    stored(run, "signals.npz", npz(**{n: a for n, a in arrays.items() if a is not ...}))
+
+
+def one_more(folder: Path, seed: int) -> Path:
+    """Add a run of another seed to a folder, as whoever makes up a run would."""
+    made = next((folder / "runs").glob("ft-*"))
+    record = record_of(made)
+    record["spec"]["seed"] = seed
+    run = Store(folder).run_folder(Spec.model_validate(record["spec"]))
+    shutil.copytree(made, run)
+    resealed(run, record)
+    return run
+
+
+def upward(run: Path) -> None:
+    edit(run, split="../../../OUTSIDE")
+
+
+def device(run: Path) -> None:
+    record = record_of(run)
+    record["files"]["/dev/zero"] = "0" * 64
+    resealed(run, record)
+
+
+def pipe(run: Path) -> None:
+    (run / "logits.npz").unlink()
+    os.mkfifo(run / "logits.npz")
+
+
+def link(run: Path) -> None:
+    """Have a file be a private one, whose checksum somebody has guessed."""
+    (run / "signals.npz").unlink()
+    (run / "signals.npz").symlink_to(run.parents[3] / "secret")
+    record = record_of(run)
+    record["files"]["signals.npz"] = sha256(SECRET.encode()).hexdigest()
+    resealed(run, record)
+
+
+def record_pipe(run: Path) -> None:
+    (run / "record.json").unlink()
+    os.mkfifo(run / "record.json")
+
+
+def record_link(run: Path) -> None:
+    (run / "record.json").unlink()
+    (run / "record.json").symlink_to("/dev/zero")
+
+
+def deep(run: Path) -> None:
+    (run / "record.json").write_text('{"a":' * 100_000)
+
+
+def nested(run: Path) -> None:
+    notes: dict[str, Any] = {}
+    for _ in range(100):
+        notes = {"a": notes}
+    edit(run, notes=notes)
+
+
+def bomb(run: Path) -> None:
+    """Unpack to gigabytes: a few zeros, many times."""
+    stored(run, "signals.npz", npz(compressed=True, margin=np.zeros(10**6, np.float32)))
+
+
+def hollow(run: Path) -> None:
+    """Claim an array of terabytes that is not there."""
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776,), }"
+    data = (run / "signals.npz").read_bytes()
+    begin = data.index(b"{'descr'")
+    end = data.index(b"\n", begin)
+    stored(run, "signals.npz", data[:begin] + header.ljust(end - begin) + data[end:])
+
+
+def sparse(run: Path) -> None:
+    with (run / "logits.npz").open("r+b") as file:
+        file.truncate(2**42)
+
+
+def objects(run: Path) -> None:
+    signals(run, margin=np.array([object()], dtype=object))
+
+
+FAULTS: dict[Callable[[Path], None] | str, str] = {
+    upward: "record.json cannot be one (record: its forget set is not the one of its spec)",
+    device: "record.json cannot be one (record: it names files that no run has)",
+    pipe: "logits.npz is no regular file",
+    link: "signals.npz is a link",
+    record_pipe: "record.json is no regular file",
+    record_link: "record.json is a link",
+    deep: "record.json is torn or has been edited",
+    nested: "record.json is nested too deeply",
+    bomb: "signals.npz holds arrays that are compressed, or cut short",
+    hollow: "signals.npz holds an array of another size than it says",
+    sparse: "logits.npz is larger than 0 MB, or no regular file",
+    objects: "signals.npz holds an array of other things than plain numbers",
+}
+
+
+def short(run: Path) -> None:
+    signals(run, margin=np.zeros(5, np.float32))
+
+
+def lacking(run: Path) -> None:
+    signals(run, member=...)
+
+
+def wide(run: Path) -> None:
+    signals(run, label=np.full(240, 30_000, np.int16))
+
+
+def text(run: Path) -> None:
+    signals(run, margin=np.full(240, "x"))
+
+
+def renamed(run: Path) -> None:
+    record = record_of(run)
+    record["spec"]["method"] = "../../evil"
+    resealed(run, record)
+
+
+def moved(run: Path) -> None:
+    """Be another run than its folder says."""
+    record = record_of(run)
+    record["spec"]["seed"] = 77
+    resealed(run, record)
+
+
+def unlisted(run: Path) -> None:
+    edit(run, files=...)
+
+
+def typed(run: Path) -> None:
+    edit(run, seconds=[1, 2])
+
+
+def searched(run: Path) -> None:
+    edit(run, notes={"adversarial search": {"distances": "far"}})
+
+
+def huge(run: Path) -> None:
+    edit(run, train=10**30)
+
+
+def reading(run: Path) -> None:
+    """Have weights be read to learn their digest."""
+    record = record_of(run)
+    record["spec"]["recipe"]["pretrained"] = "/dev/zero"
+    resealed(run, record)
+
+
+def squared(run: Path) -> None:
+    stored(run, "logits.npz", npz(logits=np.zeros((240, 7, 2), np.float16)))
+
+
+MORE: dict[Callable[[Path], None] | str, str] = {
+    short: "signals.npz holds other than one number for each of 240 samples",
+    lacking: "signals.npz lacks the array member",
+    wide: "signals.npz holds label outside 0 to 9",
+    text: "signals.npz holds an array of other things than plain numbers",
+    renamed: "folders of runs cannot be called after it",
+    moved: "record.json is of another run",
+    unlisted: "record.json cannot be one (files: Field required)",
+    typed: "record.json cannot be one (seconds: Input should be a valid dictionary)",
+    searched: "record.json cannot be one (notes.adversarial search.",
+    huge: "record.json holds a number that is too large",
+    reading: "record.json cannot be one (record: it names a file of weights without its digest)",
+    squared: "logits.npz holds logits [240, 7, 2] for 240 samples",
+}
+
+
+@pytest.mark.parametrize("faults", [FAULTS, MORE], ids=["files", "content"])
+def test_a_fault_costs_its_own_run_and_is_named(
+    faults: dict[Callable[[Path], None], str], folder: Path, tmp_path: Path, inside: Cli
+) -> None:
+    runs = {one_more(folder, 100 + n): fault for n, fault in enumerate(faults.items())}
+    for run, (spoil, _) in runs.items():
+        spoil(run)
+    done = inside("results", "verify", "tiny")
+    told = dict(line.split(": ", 1) for line in done.out.splitlines() if ": " in line)
+    for run, (_, expected) in runs.items():
+        assert expected in told[run.name]
+    assert f"{14 + len(faults)} runs, {len(faults)} damaged" in done.out
+    done = inside("results", "merge", folder, "--results", tmp_path / "mine")
+    assert done.code == 0 and "tiny: 14 runs copied" in done.out
+    assert len([line for line in done.out.splitlines() if "left out" in line]) == len(faults)
+    mine = [path for path in (tmp_path / "mine").rglob("*") if path.is_file()]
+    assert not any(path.is_symlink() for path in mine)
+    assert not any(SECRET in path.read_text(errors="ignore") for path in mine)
+
+
+def test_a_report_leaves_out_what_is_hostile_and_says_so(
+    folder: Path, tmp_path: Path, inside: Cli
+) -> None:
+    """Also beside another folder; and one record that names another split harms no other run."""
+    good = shutil.copytree(folder, tmp_path / "mine" / "tiny")
+    runs = sorted((folder / "runs").glob("ft-*")) + sorted((folder / "runs").glob("rl-*"))
+    for run, spoil in zip(runs, (bomb, typed, device), strict=False):
+        spoil(run)
+    record = record_of(runs[3])
+    record["files"]["split"] = "0" * 64
+    resealed(runs[3], record)
+    (runs[3] / "error.txt").symlink_to(tmp_path / "secret")
+    (folder / "metrics.json").unlink()
+    done = inside("report", "tiny")
+    assert done.code == 0 and done.err == ""
+    page = (tmp_path / "reports" / "tiny" / "report.md").read_text()
+    assert page.count("is left out: ") == 4 and SECRET not in page
+    assert ub.load(folder).runs["label"].value_counts().to_dict() == {"retrain": 4, "original": 2}
+    assert ub.compare(folder, good).tables
+
+
+def toml(change: Callable[[str], str]) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        path = folder / "benchmark.toml"
+        path.write_text(change(path.read_text()))
+
+    return spoil
+
+
+def toml_pipe(folder: Path) -> None:
+    (folder / "benchmark.toml").unlink()
+    os.mkfifo(folder / "benchmark.toml")
+
+
+def toml_link(folder: Path) -> None:
+    (folder / "benchmark.toml").unlink()
+    (folder / "benchmark.toml").symlink_to("/dev/zero")
+
+
+def before(folder: Path) -> None:
+    (folder / "earlier").mkdir()
+    (folder / "earlier" / "a.toml").symlink_to("/dev/zero")
+
+
+def facts(**changes: Any) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        path = folder / "methods.json"
+        known = json.loads(path.read_text())
+        known["ft"] |= changes
+        path.write_text(json.dumps(known))
+
+    return spoil
+
+
+FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "pipe": (toml_pipe, "benchmark.toml is no regular file"),
+    "link": (toml_link, "benchmark.toml is a link"),
+    "based": (toml(lambda t: f'based_on = "/dev/zero"\n{t}'), "Unknown key in benchmark tiny"),
+    "torn": (toml(lambda t: t[:100]), "benchmark.toml is not valid TOML"),
+    "deep": (toml(lambda t: f"x = {'[' * 5000}{']' * 5000}\n{t}"), "benchmark.toml is not valid"),
+    "large": (
+        toml(lambda t: t.replace("count = 4", "count = 123456789123456789123")),
+        "benchmark.toml holds a number that is too large",
+    ),
+    "many": (
+        toml(lambda t: t.replace("count = 4", "count = 40000000")),
+        "asks for 40000012 models, which is more than can be planned",
+    ),
+    "weights": (
+        toml(lambda t: t.replace("[recipe]", '[recipe]\npretrained = "/dev/zero"')),
+        "benchmark.toml names a file of weights without its digest",
+    ),
+    "facts": (facts(settings={"__class__": {}}), "methods.json cannot be used: ft.settings"),
+    "types": (facts(trains="perhaps"), "methods.json cannot be used: ft.trains"),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_what_a_folder_says_of_itself_is_checked(name: str, folder: Path, inside: Cli) -> None:
+    spoil, expected = FOLDERS[name]
+    spoil(folder)
+    for words in (["report", "tiny"], ["results", "prune", "tiny"], ["results", "export", "tiny"]):
+        done = inside(*words)
+        assert done.code == 2 and expected in done.err and done.err.count("\n") == 1, words
+    done = inside("results", "merge", folder, "--results", "mine")
+    assert done.code == 2 and expected in done.err
+    assert not list(Path("mine").rglob("record.json")), "nothing is taken over"
+    listed = inside("results", "ls")
+    assert listed.code == 0 and (expected in listed.out) == (".json" not in expected)
+    assert inside("results", "verify", "tiny").err == ""
+
+
+def test_what_was_asked_earlier_is_checked_too(folder: Path, inside: Cli) -> None:
+    before(folder)
+    done = inside("results", "prune", "tiny")
+    assert done.code == 2 and "earlier/a.toml is a link" in done.err
+    assert len(ub.load(folder).runs), "which does not need it"
+
+
+def test_code_that_a_folder_names_is_read_as_text_at_most(
+    folder: Path, tmp_path: Path, inside: Cli
+) -> None:
+    evil = folder / "evil.py"
+    evil.write_text(f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n")
+    asked = (folder / "benchmark.toml").read_text().replace("plugins = []\n", "")
+    known = json.loads((folder / "methods.json").read_text())
+    for path in ("/dev/zero", str(evil), str(folder)):
+        known["ft"]["path"] = path
+        (folder / "methods.json").write_text(json.dumps({"evil": known["ft"]} | known))
+        (folder / "benchmark.toml").write_text(f'plugins = ["{path}"]\n{asked}')
+        assert ub.load(folder).findings.stale == {}
+
+
+def test_a_strangers_forget_set_takes_no_place_of_mine(
+    folder: Path, tmp_path: Path, inside: Cli
+) -> None:
+    """It has the name of one of mine, and its records say that it is right."""
+    mine = shutil.copytree(folder, tmp_path / "mine" / "tiny")
+    kept = {path.name: path.read_bytes() for path in (mine / "splits").iterdir()}
+    gone = sorted((mine / "runs").glob("ft-*"))[0]
+    shutil.rmtree(gone)
+    run = folder / "runs" / gone.name
+    split = folder / "splits" / f"{record_of(run)['split']}.npz"
+    split.write_bytes(npz(forget=np.arange(12), earlier=np.arange(0)))
+    record = record_of(run)
+    record["files"]["split"] = sha256(split.read_bytes()).hexdigest()
+    resealed(run, record)
+    done = inside("results", "merge", folder, "--results", tmp_path / "mine")
+    assert f"left out, {run.name}: its forget set is another than" in done.out
+    assert kept == {path.name: path.read_bytes() for path in (mine / "splits").iterdir()}

@@ -1,0 +1,207 @@
+"""What a run leaves, checked before anything is made of it: its record, its arrays, its split.
+
+Whoever made a folder: a record that passes is of the types that this package reads, and so are the
+files that it names. What does not pass costs that run alone, and is said in a line.
+"""
+
+import zlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from unlearnbench.errors import of_value
+from unlearnbench.files import LARGEST, UnsoundError, require_plain, unseal
+from unlearnbench.planning.plan import Spec
+from unlearnbench.storage import arrays
+
+SCHEMA = 3
+WEIGHTS, SPLIT, SIGNALS, LOGITS = "weights", "split", "signals.npz", "logits.npz"
+PRUNED = "pruned"
+"""What a record has in the place of `files` for those that were left behind: their checksums."""
+EVERY = ("margin", "sm_taylor", "modified_entropy", "correct", "member", "label")
+"""Signals that every run has which has any."""
+KINDS = {"correct": "b", "member": "b", "label": "i", "subclass": "i"}
+"""What numbers signals are, by name; f where none is said."""
+CLASSES = 2**15
+"""As many as labels can tell apart, where a record does not say how many there are."""
+
+Samples = Annotated[int, Field(ge=0, le=2**27)]
+Side = Annotated[int, Field(ge=1, le=2**24)]
+Number = float | int
+Word = Annotated[str, Field(max_length=200)]
+Digests = dict[Word, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+Facts = dict[Word, bool | Number | Word | None]
+
+
+class _Typed(BaseModel):
+    """Hold the types of what is read of a table; what else it says is let be."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Search(_Typed):
+    samples: int
+    not_flipped: int = Field(alias="not flipped")
+    distances: list[float | None]
+    radii: list[float]
+
+
+class _Notes(_Typed):
+    warnings: list[str] = Field(default_factory=list)
+    search: _Search | None = Field(default=None, alias="adversarial search")
+
+
+class _Shared(_Typed):
+    run: Word
+    seconds: Number
+    gradients: int | None
+
+
+class _Record(_Typed):
+    spec: Annotated[Spec, Field(strict=False)]
+    files: Digests
+    pruned: Digests = Field(default_factory=dict, alias=PRUNED)
+    split: str | None
+    seconds: dict[Word, Number]
+    gradients: int | None
+    trace: list[dict[Word, Number | None]]
+    notes: _Notes
+    environment: Facts
+    train: Samples
+    test: Samples
+    data: Word | None = None
+    classes: Side | None = None
+    image: Annotated[list[Side], Field(min_length=3, max_length=3)] | None = None
+    memory: Number | None = Field(default=None, alias="peak memory MB")
+    shared: _Shared | None = None
+    profile: dict[Word, Number] = Field(default_factory=dict)
+    copies: dict[Word, int] = Field(default_factory=dict)
+    made_from: dict[Word, Word | None] = Field(default_factory=dict, alias="made from")
+    source: Word | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_no_file(cls, raw: Any) -> Any:
+        """Refuse weights that are named without their digest, which would be read to find it.
+
+        And a spec that leaves to its defaults what is always written.
+        """
+        match raw:
+            case {"spec": {"method": _, "settings": _, "split": _, "access": _, "seed": _}}:
+                pass
+            case _:
+                raise ValueError("its spec is not whole")
+        match raw:
+            case {"spec": {"recipe": {"pretrained": start}}} if start is not None:
+                if not (isinstance(start, dict) and start.get("digest")):
+                    raise ValueError("it names a file of weights without its digest")
+        return raw
+
+    @model_validator(mode="after")
+    def _of_one_run(self) -> Self:
+        if self.split != self.spec.split_id:
+            raise ValueError("its forget set is not the one of its spec")
+        if not self.files.keys() <= {WEIGHTS, SPLIT, SIGNALS, LOGITS}:
+            raise ValueError("it names files that no run has")
+        if SPLIT in self.files and self.split is None:
+            raise ValueError("it names a forget set that it has not")
+        return self
+
+
+def read_record(text: str) -> dict[str, Any]:
+    """Return a record as it was written. Raises UnsoundError where it cannot be one."""
+    try:
+        record = unseal(text)
+    except ValueError as error:
+        raise UnsoundError("is torn or has been edited") from error
+    return checked(record)
+
+
+def checked(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record that is of the types that are read. Raises UnsoundError for any other."""
+    if record.get("schema") != SCHEMA:
+        raise UnsoundError("is of another version of unlearnbench")
+    require_plain(record)
+    try:
+        _Record.model_validate(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"][:3]))
+        raise UnsoundError(
+            f"cannot be one ({where or 'record'}: {of_value(first['msg'])})"
+        ) from error
+    return record
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Say how many samples a run's signals are of, by part, and of how many classes at most."""
+
+    train: int
+    test: int
+    held_out: int
+    classes: int
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Self:
+        """Read it off a record."""
+        held_out = record["spec"]["data"].get("held_out", 0)
+        return cls(record["train"], record["test"], held_out, record.get("classes") or CLASSES)
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return self.train + self.test + self.held_out
+
+
+def largest(name: str, pool: Pool) -> int:
+    """Return how many bytes a record's file of this name may have."""
+    each = {SIGNALS: 64, SPLIT: 16, LOGITS: 8 * pool.classes}
+    return min(LARGEST, pool.count * each[name] + 2**16) if name in each else LARGEST
+
+
+def check_arrays(name: str, file: arrays.Readable, pool: Pool) -> int | None:
+    """Return a checksum of the labels of signals; None for other files of a record, by their names.
+
+    Raises UnsoundError where it is not what such a file can be.
+    """
+    places = arrays.listed(file)
+    count, classes = pool.count, pool.classes
+    if name == LOGITS:
+        _require(places, ("logits",), {})
+        shape = places["logits"].shape
+        if len(shape) != 2 or shape[0] != count or not 2 <= shape[1] <= classes:
+            raise UnsoundError(f"holds logits {list(shape)} for {count} samples")
+    elif name == SPLIT:
+        _require(places, ("forget", "earlier"), {"forget": "i", "earlier": "i"})
+        if any(len(place.shape) != 1 for place in places.values()):
+            raise UnsoundError("holds other than lists of samples")
+        _require_within(arrays.load(file, places), count)
+    else:
+        _require(places, EVERY, KINDS)
+        if any(place.shape != (count,) for place in places.values()):
+            raise UnsoundError(f"holds other than one number for each of {count} samples")
+        found = arrays.load(file, places, "label", "subclass")
+        _require_within(found, classes)
+        return zlib.crc32(found["label"].data)
+    return None
+
+
+def _require(
+    places: Mapping[str, arrays.Place], names: Collection[str], kinds: Mapping[str, str]
+) -> None:
+    """Raise UnsoundError where arrays are lacking, or of other kinds: f where none is said."""
+    for name in names:
+        if name not in places:
+            raise UnsoundError(f"lacks the array {name}")
+    for name, place in places.items():
+        if place.dtype.kind != kinds.get(name, "f"):
+            raise UnsoundError(f"holds {place.dtype} as {name}")
+
+
+def _require_within(indices: arrays.Arrays, end: int) -> None:
+    for name, values in indices.items():
+        if len(values) and not 0 <= values.min() <= values.max() < end:
+            raise UnsoundError(f"holds {name} outside 0 to {end - 1}")
