@@ -17,7 +17,7 @@ from unlearnbench.entries import enter, version
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
-from unlearnbench.execution.contract import examine
+from unlearnbench.execution.trying import examine
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning import reading
 from unlearnbench.registry import Plugin

@@ -19,6 +19,7 @@ from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.evaluation.stale import Records, stale_rows, stale_runs
 from unlearnbench.files import write_text
+from unlearnbench.guarding.guard import guarded
 from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.metrics.metric import GROUP, METRICS, OfRecord, of_type
 from unlearnbench.planning.benchmark import Benchmark
@@ -48,7 +49,9 @@ def collect(planned: Planned, store: Store) -> Findings:
     with suppress(OSError, ValueError):  # what is torn or absent is computed again
         stored = json.loads(path.read_text())
     if not isinstance(stored, dict) or stored.get("version") != made_of:
-        text = json.dumps({"version": made_of} | _measured(benchmark, measurement.run(), records))
+        with guarded():  # metrics and attacks may be the user's
+            made = _measured(benchmark, measurement.run(), records)
+        text = json.dumps({"version": made_of} | made)
         write_text(path, text)
         # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
