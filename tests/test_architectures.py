@@ -18,7 +18,7 @@ from tests.conftest import Cli
 from unlearnbench import architectures, environment
 from unlearnbench.architectures import architecture, names_of
 from unlearnbench.errors import DataError, UserError
-from unlearnbench.execution.execute import build_model
+from unlearnbench.execution.building import build_model
 from unlearnbench.registry import Plugin
 from unlearnbench.toolkit import last_layer
 from unlearnbench.toolkit.library import with_channels

@@ -15,13 +15,8 @@ from torch import nn
 
 from unlearnbench import registry
 from unlearnbench.authoring import Case, ModelAudit
-from unlearnbench.execution.contract import (
-    CLASSES,
-    RECIPE,
-    examples,
-    global_random_states,
-    small_cnn,
-)
+from unlearnbench.execution.contract import CLASSES, RECIPE, examples, small_cnn
+from unlearnbench.guarding.guard import guarded
 from unlearnbench.toolkit import Examples, outputs, train
 from unlearnbench.toolkit.recorder import Recorder, recording
 
@@ -65,11 +60,9 @@ def test_contract(name: str, model: nn.Module) -> None:
     assert kind.__doc__ and kind.title and kind.about.endswith(".")
     assert kind.paper.startswith("https://") and "Source:" in kind.__doc__
     before = copy.deepcopy((looked_at.pool.images, retrain.state_dict()))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(987654321)
-        states = global_random_states()
+    with guarded() as left:
         first, second = (asked.logits(copy.deepcopy(model), looked_at) for _ in range(2))
-        assert global_random_states() == states, "every draw comes from case.seed"
+    assert left.changed == [], "every draw comes from case.seed, and nothing else is changed"
     assert torch.equal(first, second) and first.isfinite().all()
     assert first.shape == (48, CLASSES)
     assert torch.equal(before[0], looked_at.pool.images)

@@ -24,6 +24,7 @@ from unlearnbench.data.splits import Split
 from unlearnbench.execution import Workplace, contract
 from unlearnbench.execution.execute import Outcome, execute
 from unlearnbench.execution.warming import warm_up
+from unlearnbench.guarding.guard import guarded
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit.counting import counted, tally
@@ -354,6 +355,7 @@ VECTORISED = """
 import sys
 import torch
 from torch.func import functional_call, grad, vmap
+from unlearnbench.guarding.guard import guarded
 from unlearnbench.execution.warming import import_early
 
 import_early("from torch.func import grad")
@@ -373,8 +375,8 @@ def test_nothing_is_imported_while_vectorised_gradients_are_timed() -> None:
 
 
 def test_warming_up_leaves_no_trace() -> None:
-    recorder, before = Recorder(), contract.global_random_states()
-    with recording(recorder):
+    recorder = Recorder()
+    with recording(recorder), guarded() as left:
         warm_up(counted(contract.small_cnn(0)), torch.Size((1, 8, 8)), contract.RECIPE)
-    assert contract.global_random_states() == before
+    assert left.changed == []
     assert recorder.gradients == 0 and not recorder.seconds and not recorder.trace

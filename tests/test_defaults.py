@@ -20,7 +20,7 @@ from docs.builder.recipes import paragraphs
 from unlearnbench import registry
 from unlearnbench.authoring import Task
 from unlearnbench.data.prepare import draw_samples
-from unlearnbench.execution.execute import build_model
+from unlearnbench.execution.building import build_model
 from unlearnbench.execution.pool import examples_of
 from unlearnbench.outline import settings_class
 from unlearnbench.planning import reading

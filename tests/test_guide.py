@@ -26,7 +26,7 @@ from tests.guide import (
     understood,
 )
 from unlearnbench import registry
-from unlearnbench.execution import contract
+from unlearnbench.execution.trying import examine
 from unlearnbench.planning.benchmark import Tuning
 from unlearnbench.planning.reading import locate, read, validate
 from unlearnbench.recipe import Pretrained
@@ -202,7 +202,7 @@ def test_the_example_benchmark_is_planned(workshop: Path) -> None:
 
 
 def test_the_example_method_keeps_the_contract(workshop: Path) -> None:
-    kept = [problem for _, problem in contract.examine(workshop / "methods" / "noisy-ft.py")]
+    kept = [problem for _, problem in examine(workshop / "methods" / "noisy-ft.py")]
     assert len(kept) == 12 and not any(kept)
 
 

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "unlearnbench"
 # From the bottom up; a module imports from its own room or from those below it.
 LAYERS = [
     {"errors", "seeds", "syntax"},
-    {"files", "units", "recipe"},
+    {"files", "units", "recipe", "guarding"},
     {"authoring", "toolkit"},
     {"data"},
     {"audits"},

@@ -20,7 +20,8 @@ from unlearnbench.errors import MethodError, UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.execution import Workplace
-from unlearnbench.execution.execute import Material, execute
+from unlearnbench.execution.execute import execute
+from unlearnbench.execution.material import Material
 from unlearnbench.planning import expansion, reading
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Cell, Plan

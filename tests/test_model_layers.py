@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from unlearnbench import registry
-from unlearnbench.execution.execute import build_model
+from unlearnbench.execution.building import build_model
 from unlearnbench.toolkit import last_layer, layers, only_last_layers
 from unlearnbench.toolkit.recorder import Recorder, recording
 

@@ -10,7 +10,7 @@ import pytest
 import unlearnbench as ub
 from tests.conftest import TINY
 from unlearnbench import registry
-from unlearnbench.execution.contract import examine
+from unlearnbench.execution.trying import examine
 from unlearnbench.outline import settings_class
 from unlearnbench.registry import Plugin
 

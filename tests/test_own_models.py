@@ -24,7 +24,7 @@ from unlearnbench.audits.attacks import SHOWN, usable
 from unlearnbench.data.outputs import read_outputs
 from unlearnbench.data.prepare import draw_samples
 from unlearnbench.errors import UserError
-from unlearnbench.execution.execute import build_model
+from unlearnbench.execution.building import build_model
 
 RETRAINS = 4
 

@@ -18,7 +18,7 @@ from unlearnbench.entries import enter, version
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
-from unlearnbench.execution.contract import examine
+from unlearnbench.execution.trying import examine
 from unlearnbench.files import seal, unseal
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning import reading
@@ -157,7 +157,7 @@ def take_out() -> None:
     """Leave what ships, as a process that has read no file of a user's."""
     for known, shipped in ((METRICS, SHIPPED[0]), (ATTACKS, SHIPPED[1])):
         for name in known.keys() - shipped.keys():
-            del known[name]  # type: ignore[attr-defined]
+            del known[name]
     HEADLINES[:] = SHIPPED[2]
     entries._entered.clear()
     entries._standing.clear()
@@ -273,7 +273,8 @@ def test_what_cannot_be_computed_without_its_file_is_named(ran: Path, tmp_path: 
         "The attack Entropy is left out",
     ]
     assert all(
-        line.endswith(f"--plugin {file}.py.") for line, file in zip(said, ("sure", "entropy"))
+        line.endswith(f"--plugin {file}.py.")
+        for line, file in zip(said, ("sure", "entropy"), strict=True)
     )
     assert "forget_sure" not in found.runs and "forget_accuracy" in found.runs
     assert (folder / "metrics.json").read_bytes() == kept, "what is known there is not lost"

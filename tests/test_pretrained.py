@@ -16,7 +16,8 @@ from tests.conftest import TINY
 from unlearnbench.data.prepare import DataSpec
 from unlearnbench.errors import DataError, UserError
 from unlearnbench.execution import Workplace
-from unlearnbench.execution.execute import Outcome, build_model, execute
+from unlearnbench.execution.building import build_model
+from unlearnbench.execution.execute import Outcome, execute
 from unlearnbench.planning import reading
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Pretrained, Recipe

@@ -16,8 +16,9 @@ from tests.conftest import Cli
 from tests.test_plan import count, expand
 from unlearnbench import registry
 from unlearnbench.errors import UserError
-from unlearnbench.execution.contract import Examination, examine
-from unlearnbench.execution.execute import shared_by
+from unlearnbench.execution.contract import Examination
+from unlearnbench.execution.material import shared_by
+from unlearnbench.execution.trying import examine
 from unlearnbench.planning.plan import Plan, Spec, same_runs
 from unlearnbench.scheduling.worker import charge
 from unlearnbench.storage.store import Store

@@ -16,10 +16,10 @@ import torch
 from tests.conftest import TINY, Cli
 from unlearnbench import architectures, registry
 from unlearnbench.data.prepare import DataSpec
-from unlearnbench.errors import DataError, UserError
-from unlearnbench.execution.contract import examine
-from unlearnbench.execution.execute import build_model
+from unlearnbench.errors import DataError, MethodError, UserError
+from unlearnbench.execution.building import build_model
 from unlearnbench.execution.pool import load_data
+from unlearnbench.execution.trying import examine
 from unlearnbench.outline import settings_class
 from unlearnbench.planning import sources
 from unlearnbench.planning.sources import Code
@@ -307,7 +307,7 @@ def test_models_take_the_smallest_images_that_they_say(name: str) -> None:
     if smallest > 1:
         with pytest.raises(DataError, match=f"too small for the model {name}, which takes"):
             architectures.require_side(name, smallest - 1)
-        with pytest.raises((RuntimeError, ValueError, UserWarning)):
+        with pytest.raises((MethodError, RuntimeError, ValueError)):
             build_model(name, 0, 3, 1, smallest - 1)(torch.rand(1, 1, smallest - 1, smallest - 1))
 
 

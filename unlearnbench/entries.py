@@ -6,17 +6,24 @@ what was computed when it was here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from unlearnbench.errors import UserError
-from unlearnbench.registry import LOADED, Own, Plugin
+from unlearnbench.errors import EntryError, UserError
+from unlearnbench.guarding import LOADED
+from unlearnbench.guarding.border import border
+from unlearnbench.registry import Own, Plugin
 
 if TYPE_CHECKING:
+    from unlearnbench.audits.attacks import Attack, View
+    from unlearnbench.audits.roc import Floats
     from unlearnbench.metrics.metric import Metric
+
+E = TypeVar("E", bound="Metric | Attack")
 
 
 def enter(given: Iterable[Own]) -> list[str]:
@@ -46,7 +53,7 @@ def _enter_metrics(plugin: Plugin) -> None:
     for metric in _values(plugin):
         if isinstance(metric, Metric):
             _require_free(plugin, "metric", metric.name, (METRICS | COSTS).get(metric.name))
-            _put(metric)
+            _put(_bordered(metric, f"metric '{metric.name}'", "function", _number))
 
 
 def _enter_attack(plugin: Plugin) -> None:
@@ -56,9 +63,38 @@ def _enter_attack(plugin: Plugin) -> None:
     if len(own) != 1:
         raise UserError(f"{plugin.origin} holds {len(own)} attacks.", "It must hold just one.")
     _require_free(plugin, "attack", plugin.name, ATTACKS.get(plugin.name))
-    ATTACKS[plugin.name] = own[0]
+    ATTACKS[plugin.name] = _bordered(own[0], f"attack '{plugin.name}'", "score", _scores)
     if not own[0].of_class and plugin.name not in HEADLINES:
         HEADLINES.append(plugin.name)
+
+
+def _bordered(entry: E, what: str, field: str, read: Callable[..., object]) -> E:
+    """Return an entry whose function raises nothing but EntryError, naming what it is.
+
+    read: makes of what the function returns, and of what it was given, what it is to return.
+    """
+    function = getattr(entry, field)
+
+    @wraps(function)
+    def within(*given: Any) -> object:
+        with border(lambda line: EntryError(f"The {what} failed: {line}.")):
+            return read(function(*given), *given)
+
+    changed: Any = {field: within}
+    return replace(entry, **changed)
+
+
+def _number(made: Any, *_: object) -> float | None:
+    return None if made is None else float(made)
+
+
+def _scores(made: Any, view: View, _: object) -> Floats:
+    import numpy as np
+
+    scores: Floats = np.asarray(made, dtype=np.float64)
+    if scores.shape != (wanted := view.signals["label"].shape):
+        raise ValueError(f"scores of shape {scores.shape}, not {wanted}")
+    return scores
 
 
 _entered: dict[tuple[str, str], Path] = {}

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import unlearnbench
+from unlearnbench.errors import UserError
 
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
 
@@ -72,6 +72,15 @@ def commit() -> dict[str, object]:
     return {"commit": sha.stdout.strip() or None, "dirty": bool(changes.stdout.strip())}
 
 
+def require_system() -> None:
+    """Raise UserError on a system that this package is not made for."""
+    if sys.platform == "win32":
+        raise UserError(
+            "unlearnbench runs on Linux and macOS, not on Windows.",
+            "Install it in the Windows Subsystem for Linux (wsl --install).",
+        )
+
+
 def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -103,5 +112,7 @@ def peak_memory(device: str) -> int:
         import torch
 
         return torch.cuda.max_memory_allocated(device) // 2**20
+    import resource  # which Windows has not
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // (2**20 if sys.platform == "darwin" else 2**10)

@@ -12,7 +12,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.errors import UserError
+from unlearnbench.errors import NoRoomError, UserError, chain
 
 DRAFT = ".draft-"
 CHECKSUM = "checksum"
@@ -20,7 +20,10 @@ NO_ROOM = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota is used up",
     errno.EROFS: "the file system is read-only",
+    errno.EFBIG: "files may not be as large as this (ulimit -f)",
 }
+PROBE = b"\0" * 2**16
+"""What is written where a library does not say why it could write no more."""
 TEXT, LARGEST, CODE = 2**25, 2**35, 2**22
 """Bytes that a text, and any other file, of a results folder may have, and a file of code that it
 names: none of ours comes near."""
@@ -36,11 +39,12 @@ def write(path: Path, save: Callable[[Path], object]) -> str:
     """Write a file under a draft's name and rename it; return its checksum.
 
     Readers see all of it or nothing, also when the power goes. Who may read it the umask says: some
-    libraries, such as safetensors, would let nobody but the owner.
+    libraries, such as safetensors, would let nobody but the owner. Raises NoRoomError where there
+    is no more room for it, whatever `save` makes of that.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{DRAFT}{uuid.uuid4().hex}-{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         draft.touch()
         mode = draft.stat().st_mode
         save(draft)
@@ -50,8 +54,13 @@ def write(path: Path, save: Callable[[Path], object]) -> str:
             os.fsync(file.fileno())
             found = hashlib.file_digest(file, "sha256").hexdigest()
         draft.replace(path)
+    except Exception as error:
+        if problem := no_room(error, path.parent) or _no_room_for_more(draft):
+            raise problem from error
+        raise
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # a file system that has turned read-only has the last word
+            draft.unlink(missing_ok=True)
     return found
 
 
@@ -166,11 +175,36 @@ def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def no_room(error: OSError, where: Path) -> UserError | None:
-    """Return what to tell the user if nothing more can be written; None for any other error."""
-    if error.errno not in NO_ROOM:
-        return None
-    return UserError(
-        f"Cannot write to {where}: {NO_ROOM[error.errno]}.",
+def no_room(error: BaseException, where: Path | None = None) -> NoRoomError | None:
+    """Return what to tell the user if nothing more can be written; None for any other error.
+
+    where: the folder that was written to, if that is known and the error names no file.
+    """
+    for one in chain(error):
+        if isinstance(one, OSError) and one.errno in NO_ROOM:
+            named = isinstance(one.filename, (str, os.PathLike))
+            return _told(Path(one.filename).parent if named else where, one.errno)
+    return None
+
+
+def _no_room_for_more(draft: Path) -> NoRoomError | None:
+    """Ask the disk, as some libraries do not say why they cannot write: safetensors, torch, NumPy.
+
+    What they have written of a draft still takes the room that there was.
+    """
+    try:
+        with draft.open("ab") as file:
+            file.write(PROBE)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return no_room(error, draft.parent)
+    return None
+
+
+def _told(folder: Path | None, why: int) -> NoRoomError:
+    where = f" to {folder}" if folder else ""
+    return NoRoomError(
+        f"Cannot write{where}: {NO_ROOM[why]}.",
         "What is finished is kept; make room, and the same command goes on.",
     )

@@ -21,6 +21,7 @@ from pydantic_core import to_jsonable_python
 
 from unlearnbench.authoring import Method, ModelAudit
 from unlearnbench.errors import MethodError, UserError
+from unlearnbench.guarding.border import border
 from unlearnbench.registry import Plugin, audit_class, find, get, method_class, only_subclass
 from unlearnbench.syntax import method_asked
 
@@ -143,8 +144,9 @@ def _of_audit_facts(name: str, text: str) -> type[ModelAudit]:
 def _declared(plugin: Plugin, base: type) -> type[Any] | None:
     """Build a plugin's class with this base from its declarations; None where they need more."""
     try:
-        return _built(plugin, base, tuple(plugin.sources()))
-    except (SyntaxError, NameError, TypeError, AttributeError, UserError):
+        with border(UserError):
+            return _built(plugin, base, tuple(plugin.sources()))
+    except UserError:
         return None
 
 

@@ -14,7 +14,6 @@ import inspect
 import pickle
 import re
 import sys
-import traceback
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,8 +26,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import unlearnbench
 from unlearnbench import syntax
-from unlearnbench.errors import UnlearnBenchError, UserError, of_value, unknown
+from unlearnbench.errors import UserError, of_value, unknown
 from unlearnbench.files import read_code
+from unlearnbench.guarding import LOADED
+from unlearnbench.guarding.border import border, told
 from unlearnbench.syntax import KINDS
 
 if TYPE_CHECKING:
@@ -41,9 +42,12 @@ NO_PLUGIN = (
     "It must hold one class with base Method, Source or ModelAudit, a function"
     " build(classes, channels, size), metrics such as OfModel(...), or one Attack(...)."
 )
+TAKEN = {
+    "original": "the row of the model before any request",
+    "all": "what is typed for all methods",
+}
+"""Names that no method can have, and what they stand for; nor can it have a control's."""
 S = TypeVar("S", bound="Strict")
-LOADED = "unlearnbench_plugin_"
-"""What the names of plugins' modules begin with."""
 
 
 def shipped(folder: str) -> Path:
@@ -193,14 +197,19 @@ class Plugin:
             raise UserError(f"{self.path} is not a Python file.")
         module = importlib.util.module_from_spec(spec)
         sys.modules[module_name] = module
+        from unlearnbench.guarding.guard import foreign  # slower to import
+
         try:
-            spec.loader.exec_module(module)
-        except Exception as error:
+            with foreign(UserError):
+                spec.loader.exec_module(module)
+        except BaseException as error:
             del sys.modules[module_name]
-            hint = ""
-            if isinstance(error, ModuleNotFoundError) and (folder / f"{error.name}.py").is_file():
-                hint = f"; {error.name}.py is beside it: write from . import {error.name}"
-            raise UserError(f"{self.origin} does not import: {told(error)}{hint}") from error
+            if not isinstance(error, UserError):  # but Ctrl-C
+                raise
+            cause, hint = error.__cause__, ""
+            if isinstance(cause, ModuleNotFoundError) and (folder / f"{cause.name}.py").is_file():
+                hint = f"; {cause.name}.py is beside it: write from . import {cause.name}"
+            raise UserError(f"{self.origin} does not import: {error}{hint}") from cause
         return module
 
 
@@ -232,23 +241,24 @@ def find(kind: Kind, more: Iterable[Own] = ()) -> dict[str, Plugin]:
                 f"Two {kind} are called '{plugin.name}': {other.origin} and {plugin.origin}.",
                 "Rename one of them.",
             )
+    if kind == "methods":
+        taken = TAKEN | dict.fromkeys(find("controls"), "the name of a control")
+        for name in plugins.keys() & taken.keys():
+            raise UserError(
+                f"'{name}' is {taken[name]}: {plugins[name].origin} cannot have it.",
+                "Rename the method's file.",
+            )
     return plugins
 
 
 def runnable(more: Iterable[Plugin] = ()) -> dict[str, Plugin]:
     """List what a run may execute: the methods there are, those added, and the controls."""
-    methods, controls = find("methods", more), find("controls")
-    for name in methods.keys() & controls.keys():
-        raise UserError(
-            f"'{name}' is the name of a control: {methods[name].origin} cannot have it.",
-            "Rename the method's file.",
-        )
-    return methods | controls
+    return find("methods", more) | find("controls")
 
 
 def _from_entry(entry: EntryPoint) -> Plugin:
     spec = None
-    with suppress(Exception):  # finding a module imports its parents, which may do anything
+    with suppress(UserError), border(UserError):  # it imports its parents, which may do anything
         spec = importlib.util.find_spec(entry.module)
     # One that cannot be found is told when it is asked for: it must not disturb the others.
     origin = spec.origin if spec and spec.origin else f"{entry.module} (not installed)"
@@ -355,25 +365,13 @@ def build(kind: type[S], name: str, settings: dict[str, object]) -> S:
         if key not in kind.model_fields:
             raise unknown(f"hyperparameter of {name}", key, kind.model_fields)
     try:
-        return kind(**settings)
+        with border(lambda line: UserError(f"{name}: {line}."), passes=ValidationError):
+            return kind(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, (name, *first["loc"])))
         message = of_value(first["msg"])
         raise UserError(f"{where} = {first['input']!r}: {message}.") from error
-
-
-def told(error: Exception) -> str:
-    """Say in a line what went wrong, and in which line of a plugin if it was in one."""
-    text = str(error).partition("\n")[0]
-    if not isinstance(error, UnlearnBenchError):
-        text = f"{type(error).__name__}: {text}"
-    inside = [
-        f"{Path(frame.f_code.co_filename).name}, line {line}"
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if str(frame.f_globals.get("__name__")).startswith(LOADED)
-    ]
-    return f"{text} ({inside[-1]})" if inside else text
 
 
 def only_subclass(plugin: Plugin, module: ModuleType, base: type) -> type[Any]:

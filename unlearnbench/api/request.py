@@ -15,6 +15,7 @@ from unlearnbench.authoring import Method
 from unlearnbench.data import lists
 from unlearnbench.data.lists import Entries
 from unlearnbench.entries import enter
+from unlearnbench.environment import require_system
 from unlearnbench.errors import UserError
 from unlearnbench.execution import Feeding, GivenFile
 from unlearnbench.planning import reading, rows
@@ -206,6 +207,7 @@ def _item(wanted: Wanted) -> Item:
 
 def prepare(request: Request, repetitions: int | None = None) -> Planned:
     """Expand so many repetitions of a request, None for all. Raises UserError for what is wrong."""
+    require_system()
     asked = request.asked
     benchmark = Setup(asked.raw).repeated(repetitions).benchmark
     resolved, broken = rows.resolve(benchmark, asked.plugins, asked.labels)

@@ -8,8 +8,9 @@ from unlearnbench import architectures, files, registry
 from unlearnbench.api.request import Request
 from unlearnbench.data import lists
 from unlearnbench.data.copies import copies_said
-from unlearnbench.data.prepare import Data, draw_samples
-from unlearnbench.errors import DataError, UnlearnBenchError
+from unlearnbench.data.prepare import Data, draw_samples, unreadable
+from unlearnbench.errors import UnlearnBenchError
+from unlearnbench.guarding.guard import foreign
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.storage.store import Store
 
@@ -51,18 +52,14 @@ def look_over(
     if seen is not None and seen.data is not None:
         seen.data.require(earlier, asked.name)
         return seen
-    source = registry.source(asked, request.data, benchmark.plugins)
-    if dry_run and not source.there():
-        return DataSeen(odd=[f"Data set '{asked.name}' is not here yet, so it was not looked at."])
-    try:
+    with foreign(unreadable(asked.name), passes=UnlearnBenchError):
+        source = registry.source(asked, request.data, benchmark.plugins)
+        if dry_run and not source.there():
+            told = f"Data set '{asked.name}' is not here yet, so it was not looked at."
+            return DataSeen(odd=[told])
         source.fetch()  # which downloads nothing of what is there
         odd = source.check()
-        data = draw_samples(source, asked)
-    except UnlearnBenchError:
-        raise
-    except Exception as error:  # the boundary: the file of a data set may raise anything
-        problem = f"Data set '{asked.name}' cannot be read: {registry.told(error)}."
-        raise DataError(problem) from error
+    data = draw_samples(source, asked)
     data.require(earlier, asked.name)
     architectures.require_side(benchmark.model, data.train[0].shape[-1], benchmark.plugins)
     for entries in request.asked.lists.values():

@@ -2,13 +2,13 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from unlearnbench import __version__
 from unlearnbench.cli import apply, audit, catalogue, doctor, report, results, run, tune
+from unlearnbench.environment import require_system
 from unlearnbench.errors import UserError
 from unlearnbench.files import no_room
 
@@ -57,12 +57,13 @@ def common(
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
     try:
+        require_system()
         app()
     except BrokenPipeError:  # the reader of a pipe has gone, which is its right
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except (UserError, OSError) as error:
-        problem = error if isinstance(error, UserError) else no_room(error, Path.cwd())
+        problem = error if isinstance(error, UserError) else no_room(error)
         if problem is None:
             raise
         typer.echo(f"unlearnbench: {problem}", err=True)

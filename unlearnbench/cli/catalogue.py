@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unlearnbench.cli.options import Data, Plugins
+from unlearnbench.cli.options import Data, Plugins, stoppable
 from unlearnbench.errors import unknown
 
 if TYPE_CHECKING:
@@ -102,14 +102,16 @@ def check(
     data: Data = Path("data"),
 ) -> None:
     """Hold a method, a model or a data set to the contract that all of its kind keep."""
-    from unlearnbench.execution.contract import examine
+    from unlearnbench.execution.trying import examine
+    from unlearnbench.scheduling.apart import apart
 
     told = set()
-    for rule, problem in examine(file, data):
-        typer.echo(f"{'ok    ' if problem is None else 'FAILED'} {rule}")
-        if problem is not None:
-            typer.echo(f"       {'(as above)' if problem in told else problem}")
-            told.add(problem)
+    with stoppable("Stopped."), apart() as run:
+        for rule, problem in examine(file, data, run):
+            typer.echo(f"{'ok    ' if problem is None else 'FAILED'} {rule}")
+            if problem is not None:
+                typer.echo(f"       {'(as above)' if problem in told else problem}")
+                told.add(problem)
     raise typer.Exit(1 if told else 0)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,7 +16,8 @@ from unlearnbench.data.copies import count_copies
 from unlearnbench.data.faults import refuse
 from unlearnbench.data.fitting import Fit
 from unlearnbench.data.fitting import Images as Images
-from unlearnbench.errors import DataError
+from unlearnbench.errors import DataError, UnlearnBenchError
+from unlearnbench.guarding.guard import foreign
 from unlearnbench.recipe import Strict
 
 Labels = NDArray[np.int64]
@@ -211,10 +212,16 @@ class Data:
         return np.concatenate((self.train[1], self.test[1], self.held_out[1]))
 
 
+def unreadable(name: str) -> Callable[[str], DataError]:
+    """Return what makes the error of a data set from what its file raised."""
+    return lambda line: DataError(f"Data set '{name}' cannot be read: {line}.")
+
+
 def draw_samples(source: Source, spec: DataSpec) -> Data:
     """Draw a benchmark's samples from a source. Raises DataError if there are too few."""
-    pool = source.load()
-    _check(pool, spec.name, Fit(size=spec.size) if source.fits else spec.fit)
+    with foreign(unreadable(spec.name), passes=UnlearnBenchError):
+        pool = source.load()
+        _check(pool, spec.name, Fit(size=spec.size) if source.fits else spec.fit)
     draw = np.random.default_rng(spec.seed)
     order = draw.permutation(len(pool.train[1]))
     n_train = spec.train or len(order) - spec.validation - spec.held_out

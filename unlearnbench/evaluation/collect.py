@@ -20,6 +20,7 @@ from unlearnbench.evaluation.kept import FILE, kept
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.evaluation.stale import Records, stale_rows, stale_runs
 from unlearnbench.files import write_text
+from unlearnbench.guarding.guard import guarded
 from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.metrics.metric import COSTS, GROUP, METRICS, OfRecord, of_type
 from unlearnbench.planning.benchmark import Benchmark
@@ -49,7 +50,9 @@ def collect(planned: Planned, store: Store) -> Findings:
     made_of = _version(benchmark, plan, store, known)
     stored = kept(store, made_of)
     if stored is None:
-        text = json.dumps({"version": made_of} | _measured(benchmark, measurement.run(), records))
+        with guarded():  # metrics and attacks may be the user's
+            made = _measured(benchmark, measurement.run(), records)
+        text = json.dumps({"version": made_of} | made)
         # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
         if absent := list(_absent(known)):

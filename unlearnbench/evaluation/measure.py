@@ -28,6 +28,7 @@ from unlearnbench.audits.parts import ACCURACY
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.audits.roc import Part
 from unlearnbench.entries import stand_in
+from unlearnbench.errors import EntryError
 from unlearnbench.evaluation.sound import Sound
 from unlearnbench.metrics.curves import Curves, curves
 from unlearnbench.metrics.metric import OfModel, OfModels, OfScores, Seen, ToRetrain, of_type
@@ -271,7 +272,10 @@ class Measurement:
             stand_ins = self.store.split(twin.split)["forget"]
             swapped = View(self.store.signals(twin.run), samples), stand_ins
         forget_set = self._forget_set(cell)
-        found = evaluate(view, self.references, attacks, forget_set, swapped, self.headline)
+        try:
+            found = evaluate(view, self.references, attacks, forget_set, swapped, self.headline)
+        except EntryError as error:
+            return str(error).removesuffix(".")
         return replace(
             found, forget_seed=forget_set[-1], no_op=self._is_no_op(cell, signals["margin"])
         )

@@ -1,22 +1,23 @@
 """The contract that every method keeps, tried on a problem of a few seconds; `check`."""
 
 import copy
-import random
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from unlearnbench import registry
 from unlearnbench.authoring import Method, Task
 from unlearnbench.errors import MethodError
-from unlearnbench.execution.execute import build_model, shared_by, verify_model
+from unlearnbench.execution.building import build_model
+from unlearnbench.execution.material import shared_by
 from unlearnbench.execution.parts import Rules, of_data_set, of_model
+from unlearnbench.execution.returned import kinds, returned
+from unlearnbench.guarding.guard import foreign, witnessed
 from unlearnbench.planning.rows import written
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit.examples import Examples
@@ -25,6 +26,7 @@ from unlearnbench.toolkit.training import train
 
 RECIPE = Recipe(epochs=6, lr=0.05, batch_size=16, crop=1, flip=True)
 CLASSES, SIDE, SAMPLES = 3, 8, 48
+RANDOM = "global random state"
 
 
 @dataclass
@@ -59,10 +61,11 @@ class Examination:
     def unlearn(self, task: Task, start: nn.Module | None = None) -> dict[str, Tensor]:
         """Run the method on a copy of the original; return the weights it made, checked."""
         start = start or copy.deepcopy(self.model)
-        shape = {name: value.shape for name, value in start.state_dict().items()}
-        made = self.method.unlearn(start, task.given_to(self.method))
-        verify_model(made, shape)
-        return {name: value.clone() for name, value in made.state_dict().items()}
+        like = kinds(start)
+        with foreign(MethodError):
+            made: object = self.method.unlearn(start, task.given_to(self.method))
+        model = returned(made, like, lambda: small_cnn(0))
+        return {name: value.clone() for name, value in model.state_dict().items()}
 
     def must_be_documented(self) -> None:
         """Have a docstring and name a paper."""
@@ -101,23 +104,23 @@ class Examination:
 
     def must_leave_random_state(self) -> None:
         """Leave the global random state alone, drawing from task.seed only."""
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), witnessed() as seen:
             torch.manual_seed(987654321)  # a state that no earlier run can have left behind
-            before = global_random_states()
             self.unlearn(self.task(8))
-            after = global_random_states()
-        for name, state in before.items():
-            problem = f"{name}'s global random state was changed: draw from task.seed"
-            demand(after[name] == state, problem)
+        for state in (state for left in seen for state in left.changed if RANDOM in state):
+            demand(False, f"{state} was changed: draw from task.seed")
 
     def must_share(self) -> None:
         """Give the same weights with its shared work done before, if it has any."""
         if self.method.shared_settings is None:
             return
         try:
-            made = shared_by(self.method, self.task(8, retain=False))
-        except AttributeError as error:
-            raise MethodError(f"{error}: is it in shared_settings?") from error
+            with foreign(MethodError):
+                made = shared_by(self.method, self.task(8, retain=False))
+        except MethodError as error:
+            if isinstance(error.__cause__, AttributeError):
+                raise MethodError(f"{error.__cause__}: is it in shared_settings?") from error
+            raise
         given = self.unlearn(replace(self.task(8), shared=made))
         demand_equal(self.unlearn(self.task(8)), given, "runs with and without shared work")
 
@@ -128,9 +131,11 @@ class Examination:
         large = replace(retain, images=cast("Tensor", as_stored(retain.images)))
         try:
             streamed = self.unlearn(replace(task, retain=large))
-        except (AttributeError, TypeError) as error:
+        except MethodError as error:
+            if not isinstance(error.__cause__, (AttributeError, TypeError)):
+                raise
             hint = "of a large retain set's images, take `batches` or `shuffled`, or index them"
-            raise MethodError(f"{error}: {hint}") from error
+            raise MethodError(f"{error.__cause__}: {hint}") from error
         demand_equal(self.unlearn(task), streamed, "runs with a small and a large retain set")
 
     def must_equal_twin(self) -> None:
@@ -177,15 +182,6 @@ def demand_equal(one: dict[str, Tensor], other: dict[str, Tensor], what: str) ->
     demand(not differ, f"{what} differ in {', '.join(differ[:3])}")
 
 
-def global_random_states() -> dict[str, str]:
-    """Describe the state of every global random generator a method might draw from."""
-    return {
-        "torch": str(torch.get_rng_state().tolist()),
-        "numpy": str(np.random.get_state()),
-        "random": str(random.getstate()),
-    }
-
-
 def examples(count: int) -> Examples:
     """Draw images whose class shows in the brightness of a third of the rows."""
     generator = torch.Generator().manual_seed(3)
@@ -212,30 +208,27 @@ def never_alone(model: nn.Module) -> nn.Module:
     return model
 
 
-def examine(file: Path, data: Path = Path("data")) -> Iterator[tuple[str, str | None]]:
-    """Yield each rule with how the plugin in `file` breaks it, None if it does not.
+Rule = tuple[str, Callable[[], None]]
+
+
+def rules_of(plugin: registry.Plugin, data: Path) -> list[Rule]:
+    """List what a plugin must do, each with a function that tries it.
 
     data: the folder that a data set looks in. Of metrics, attacks and audits of models no more is
     asked than that they import. Raises UserError if the file does not.
     """
-    plugin = registry.Plugin.of(file)
+    return _rules(plugin, data, plugin.source_hash())
+
+
+@lru_cache(maxsize=1)
+def _rules(plugin: registry.Plugin, data: Path, version: str) -> list[Rule]:
+    """List them once for these sources: what one rule was tried with serves the next."""
     registry.require(plugin)
-    torch.set_num_threads(1)
-    for rule, try_it in _rules(plugin, data):
-        problem = None
-        try:
-            try_it()
-        except Exception as error:  # the boundary: a method may raise anything
-            problem = registry.told(error)
-        yield rule, problem
-
-
-def _rules(plugin: registry.Plugin, data: Path) -> Rules:
     if plugin.kind == "methods":
         method = registry.build(registry.method_class(plugin), plugin.name, {})
-        return Examination(method).rules()
+        return list(Examination(method).rules())
     if plugin.kind == "models":
-        return of_model(plugin)
+        return list(of_model(plugin))
     if plugin.kind == "datasets":
-        return of_data_set(plugin, data)
-    return iter([(f"Import, as one of {plugin.kind.replace('_', ' ')}", lambda: None)])
+        return list(of_data_set(plugin, data))
+    return [(f"Import, as one of {plugin.kind.replace('_', ' ')}", lambda: None)]

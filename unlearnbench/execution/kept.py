@@ -11,8 +11,8 @@ from torch import nn
 from unlearnbench.data.lists import positions
 from unlearnbench.data.prepare import Data
 from unlearnbench.execution import GivenFile
+from unlearnbench.execution.building import build_model
 from unlearnbench.execution.checkpoint import load_into, read_state
-from unlearnbench.execution.execute import build_model
 from unlearnbench.execution.pool import load_data
 from unlearnbench.planning.plan import Spec
 from unlearnbench.registry import Own

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from unlearnbench import syntax
 from unlearnbench.data.prepare import Data, DataSpec, draw_samples
 from unlearnbench.errors import UserError
-from unlearnbench.execution.execute import build_model
+from unlearnbench.execution.building import build_model
 from unlearnbench.registry import Plugin, source_class
 
 Rules = Iterator[tuple[str, Callable[[], None]]]

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
@@ -59,6 +60,54 @@ def pooled(
     streamed = images == "streamed" or (images == "auto" and size > SHARE * room(device))
     train, test, held_out = (examples_of(part, recipe, device, streamed) for part in parts)
     return train + test + held_out
+
+
+LENT = 2**28
+"""Bytes of images up to which all are looked at to see whether they were changed."""
+WORDS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.uint8}
+
+
+@lru_cache(maxsize=1)
+def pool_mark(
+    spec: DataSpec,
+    root: Path,
+    plugins: tuple[Plugin, ...],
+    recipe: Recipe,
+    device: torch.device,
+    images: Feeding = "auto",
+) -> list[int]:
+    """Return the mark of a pool as it was read."""
+    return mark(pooled(spec, root, plugins, recipe, device, images))  # pyright: ignore[reportArgumentType]
+
+
+def mark(examples: Examples) -> list[int]:
+    """Return numbers that change where images or labels do; of very many, rows here and there."""
+    images = examples.images.arrays if isinstance(examples.images, Stored) else (examples.images,)
+    return [_sum(array) for array in (*images, examples.labels)]
+
+
+def _sum(array: Tensor) -> int:
+    """Sum an array as whole numbers, each row as often as its place says."""
+    some = array[:: max(1, array.nbytes // LENT)]
+    rows = some.contiguous().flatten(1) if some.ndim > 1 else some[:, None]
+    size = rows.shape[1] * rows.element_size()
+    words = rows.view(WORDS[next(width for width in WORDS if size % width == 0)])
+    places = torch.arange(1, len(words) + 1, device=words.device)
+    return int((words.sum(1, dtype=torch.int64) * places).sum())
+
+
+def forget_images() -> None:
+    """Have data and pool read anew when they are next asked for."""
+    load_data.cache_clear()
+    pooled.cache_clear()
+    pool_mark.cache_clear()
+
+
+def copied(examples: Examples) -> Examples:
+    """Return examples that share no memory with the data, but for images that are stored."""
+    images = examples.images
+    held = images if isinstance(images, Stored) else images.clone()
+    return replace(examples, images=held, labels=examples.labels.clone())
 
 
 def room(device: torch.device) -> int:

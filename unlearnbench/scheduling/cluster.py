@@ -25,6 +25,7 @@ class ClusterWorker:
         self.slot = slot
         self._client = client
         self._task: Any = None
+        self._spoilt: str | None = None
 
     def submit(self, work: Callable[[Job, Slot], Event], job: Job) -> Future[Event]:
         """Run `work` on whichever worker has a slot free."""
@@ -37,19 +38,37 @@ class ClusterWorker:
     def _hand_over(self, task: Any, ended: Future[Event]) -> None:
         self.slot.idle()
         if task.status == "finished":
-            ended.set_result(task.result())
+            event, where = task.result()
+            self._spoilt = where if event.stuck else None
+            ended.set_result(event)
         else:  # cancelled, lost, or the death of one worker after another
             ended.set_exception(CancelledError(f"the task is {task.status}"))
 
     def stop(self) -> None:
-        """Give up the task, if there is one; what a worker has begun there it ends, unheard."""
+        """Give up the task, if there is one; what a worker has begun there it ends, unheard.
+
+        A worker in which a plugin has left what cannot be put back is started anew, by its nanny:
+        raises UserError where it has none.
+        """
         if self._task is not None:
             self._task.cancel(force=True)
+        if self._spoilt is not None:
+            where, self._spoilt = self._spoilt, None
+            try:
+                self._client.restart_workers([where])
+            except ValueError as error:
+                problem = f"A method left the worker {where} unfit for other runs."
+                raise UserError(
+                    problem, "Start workers with a nanny, and type it again."
+                ) from error
         self.slot.idle()
 
 
-def _there(work: Callable[[Job, Slot], Event], job: Job) -> Event:
-    return work(job, _slot_there())
+def _there(work: Callable[[Job, Slot], Event], job: Job) -> tuple[Event, str]:
+    """Do a job; return its event, and where that was."""
+    from distributed import get_worker
+
+    return work(job, _slot_there()), get_worker().address
 
 
 @cache

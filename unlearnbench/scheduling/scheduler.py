@@ -296,6 +296,8 @@ class Scheduler:
                 self.store.fail(node.spec, f"{message}\n")
             killed = not run.too_long
             event = Event("failed", node.spec.id, node.label, seconds, message, exhausted=killed)
+        if event.stuck:
+            run.worker.stop()  # a fresh one takes over
         if event.fatal:
             raise UserError(event.message)
         if event.memory is not None:

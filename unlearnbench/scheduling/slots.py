@@ -1,6 +1,7 @@
 """Device slots: one worker process each, and what it is doing there. Only this file knows loky."""
 
 import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -51,6 +52,8 @@ class Event:
     exhausted: bool = False
     fatal: bool = False
     trace: Sequence[Mapping[str, float]] = ()
+    stuck: tuple[str, ...] = ()
+    """What a plugin left changed in its worker that could not be put back."""
 
 
 R = TypeVar("R")
@@ -153,6 +156,8 @@ def _track_quietly() -> None:
 def _begin(main: int) -> None:
     """Prepare this process, which `main` started, for the jobs of a slot."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
+    # loky's own way to start processes is for those of loky; loaders of plugins take the usual one
+    multiprocessing.set_start_method(None, force=True)
     threading.Thread(target=_die_with, args=(main,), daemon=True).start()
 
 

@@ -1,8 +1,8 @@
 """What one worker does with one node: execute it, store the result, say how it went."""
 
 import time
-import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,38 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from unlearnbench import registry
 from unlearnbench.environment import describe
-from unlearnbench.errors import DataError, MethodError
+from unlearnbench.errors import DataError, MethodError, NoRoomError, chain
 from unlearnbench.execution.execute import Outcome, execute
 from unlearnbench.execution.signals import compact
-from unlearnbench.files import no_room
+from unlearnbench.guarding.border import told, traced
+from unlearnbench.guarding.guard import guarded
 from unlearnbench.planning.plan import Node, digest
 from unlearnbench.scheduling.slots import Activity, Event, Job, Slot
 from unlearnbench.storage.store import Store
 
+EXHAUSTED = (MemoryError, torch.cuda.OutOfMemoryError)
+"""What is raised for want of memory."""
+
 
 def work(job: Job, slot: Slot) -> Event:
-    """Make one model and store it. A failure is written down and returned, never raised."""
+    """Make one model and store it. A failure is written down and returned, never raised.
+
+    This process is then as it was before, or the event says what it is that could not be put back.
+    """
+    slot.busy(Activity(job.node.spec.id, job.node.label))
+    try:
+        with guarded() as left:
+            event = _made(job, slot)
+    except NoRoomError as error:
+        return Event("failed", job.node.spec.id, job.node.label, 0.0, str(error), fatal=True)
+    finally:
+        slot.idle()
+    return replace(event, stuck=tuple(left.stuck))
+
+
+def _made(job: Job, slot: Slot) -> Event:
+    """Make one model and store it. Raises NoRoomError where nothing more can be written."""
     node, store = job.node, _store(job.results)
     run = node.spec.id
     start = time.perf_counter()
@@ -37,7 +56,6 @@ def work(job: Job, slot: Slot) -> Event:
             raise MethodError(f"{damage}: start again, and it is made anew")
         return load_file(store.model_path(model), device=slot.device)
 
-    slot.busy(Activity(run, node.label))
     try:
         store.renew(node.needs)
         if slot.device.startswith("cuda"):
@@ -47,23 +65,28 @@ def work(job: Job, slot: Slot) -> Event:
             node.spec, slot.device, place, weights, on_epoch, store.record, curve=node.curve
         )
         save(store, node, outcome, slot.device)
-    except Exception as error:  # the boundary: whatever a method does, the other runs go on
-        full = no_room(error, job.results) if isinstance(error, OSError) else None
-        if full or isinstance(error, DataError):
-            return Event("failed", run, node.label, 0.0, str(full or error), fatal=True)
-        message = registry.told(error)
-        exhausted = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
-        if not exhausted:  # which the scheduler tries again before it is a failure
-            store.fail(node.spec, f"{traceback.format_exc()}\n{message}\n")
-        if exhausted and slot.device.startswith("cuda"):
-            torch.cuda.empty_cache()  # for its neighbours
+    except NoRoomError:
+        raise
+    except BaseException as error:  # the border: whatever a plugin does, the other runs go on
+        failure = error
+    else:
+        memory, trace = outcome.about["peak memory MB"], outcome.recorder.trace
         seconds = time.perf_counter() - start
-        return Event("failed", run, node.label, seconds, message, exhausted=exhausted)
-    finally:
-        slot.idle()
-    memory, trace = outcome.about["peak memory MB"], outcome.recorder.trace
-    seconds = time.perf_counter() - start
-    return Event("done", run, node.label, seconds, memory=memory, trace=trace)
+        return Event("done", run, node.label, seconds, memory=memory, trace=trace)
+    return _failed(job, slot, store, failure, time.perf_counter() - start)
+
+
+def _failed(job: Job, slot: Slot, store: Store, error: BaseException, seconds: float) -> Event:
+    """Write down why a run failed, unless it is tried again or no other can be made either."""
+    run, label, message = job.node.spec.id, job.node.label, told(error)
+    exhausted = any(isinstance(one, EXHAUSTED) for one in chain(error))
+    if isinstance(error, DataError) and not exhausted:
+        return Event("failed", run, label, 0.0, message, fatal=True)
+    if not exhausted:  # which the scheduler tries again before it is a failure
+        store.fail(job.node.spec, f"{traced(error)}\n{message}\n")
+    elif slot.device.startswith("cuda"):
+        torch.cuda.empty_cache()  # for its neighbours
+    return Event("failed", run, label, seconds, message, exhausted=exhausted)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,4 @@
+"""What others wrote, kept from touching anything but its own run."""
+
+LOADED = "unlearnbench_plugin_"
+"""What the names of plugins' modules begin with."""
