@@ -247,6 +247,7 @@ def _work_off(
             length=outlook.known.length,
             capacity=placement.capacity(planned.plan, store),
             timeout=request.timeout,
+            tell=listener.told,
         )
         slots = [worker.slot for worker in workers]
         with _hearing_ctrl_c(scheduler, listener), listener.working(outlook, slots):

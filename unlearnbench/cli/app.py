@@ -1,6 +1,7 @@
 """The command line: its commands, and what a mistake looks like."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -37,6 +38,10 @@ for command in (
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
+    for name in ("SIGTERM", "SIGHUP"):  # of which Windows has no second
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
+            signal.signal(number, _end)
     try:
         app()
     except BrokenPipeError:  # the reader of a pipe has gone, which is its right
@@ -48,3 +53,9 @@ def main() -> None:
             raise
         typer.echo(f"unlearnbench: {problem}", err=True)
         sys.exit(2)
+
+
+def _end(number: int, frame: object) -> None:
+    """End as on any other exception, so that workers stop and nothing is left behind."""
+    signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
+    sys.exit(128 + number)

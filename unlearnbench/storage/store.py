@@ -3,19 +3,18 @@
 import json
 import time
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
-from filelock import SoftFileLease, Timeout
 from numpy.typing import NDArray
 
 from unlearnbench.errors import UserError
 from unlearnbench.files import DRAFT, checksum, seal, unseal, write, write_text
 from unlearnbench.planning.plan import Spec
+from unlearnbench.storage.leases import Leases
 
 SCHEMA = 3
 PRUNED = "pruned"
@@ -247,42 +246,3 @@ def load_arrays(path: Path, *names: str) -> Arrays:
 
 def _saver(arrays: Arrays) -> Callable[[Path], None]:
     return partial(np.savez, **arrays)  # type: ignore[arg-type]
-
-
-LEASE = 60.0
-"""Seconds without a sign of life after which a run is anybody's again; on one machine at once.
-
-Counted by the clock of whoever waits, so that clocks may differ or jump. Should an owner come back
-to life later, two make the same run, and store the same record.
-"""
-
-
-class Leases:
-    """Say which process makes which run of a shared folder; what it holds shows signs of life."""
-
-    def __init__(self, folder: Path) -> None:
-        """Keep the leases in `folder`."""
-        self.folder = folder
-        self._known: dict[str, SoftFileLease] = {}
-
-    def take(self, run: str) -> bool:
-        """Take a lease on a run; False if another has it, of whom it learns in time if it died."""
-        if run not in self._known:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._known[run] = SoftFileLease(self.folder / run, lease_duration=LEASE)
-        with suppress(Timeout):
-            self._known[run].acquire(timeout=0)
-            return True
-        return False
-
-    def drop(self, run: str) -> None:
-        """Release a lease that was taken."""
-        self._known.pop(run).release()
-
-    def drop_all(self) -> None:
-        """Release every lease, and clear away what dead processes of this machine have left."""
-        for lease in self._known.values():
-            lease.release()  # which does nothing for one that another process has
-        for path in self.folder.glob("[!.]*"):
-            if self.take(path.name):
-                self.drop(path.name)
