@@ -268,12 +268,13 @@ def load(
     findings = path / "findings.json"
     if not store.runs() and findings.is_file():
         return Results(Findings.from_json(findings.read_text()), path)
+    mended = asked.mend(store)
     planned = planned_of(store, [*plugins, *methods])
     if planned is None:
         hint = f"Run it first: unlearnbench run {path.name}."
         raise UserError(f"There are no results of '{path.name}' in {path.parent}.", hint)
     beside = apart_said(apart(store, planned.benchmark, planned.plan.nodes))
-    return whole(Results(replace(collect(planned, store), apart=beside), path))
+    return whole(Results(replace(collect(planned, store), apart=[*mended, *beside]), path))
 
 
 def whole(results: Results) -> Results:
@@ -295,6 +296,7 @@ def planned_of(store: Store, added: Iterable[Own] = ()) -> Planned | None:
     own = list(added)
     enter(own)
     try:
+        asked.require_whole(store)
         benchmark = asked.in_view(store)
         if benchmark is None:
             return None

@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from unlearnbench import architectures, files, registry
+from unlearnbench import architectures, registry
 from unlearnbench.api.request import Request
 from unlearnbench.data import lists
 from unlearnbench.data.copies import copies_said
 from unlearnbench.data.prepare import Data, draw_samples
 from unlearnbench.errors import DataError, UnlearnBenchError
 from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.storage import sealed
 from unlearnbench.storage.store import Store
 
 FILE = "samples.csv"
@@ -64,7 +65,7 @@ def look_over(
 
 def write_samples(store: Store, frame: pd.DataFrame) -> None:
     """Write a table of samples beside results."""
-    files.write(store.folder / FILE, lambda draft: frame.to_csv(draft, index=False))
+    sealed.write_sealed(store.folder / FILE, frame.to_csv(index=False))
 
 
 def sample_table(data: Data) -> pd.DataFrame:

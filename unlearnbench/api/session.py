@@ -180,6 +180,8 @@ def make(
         for line in seen.odd if not heading else ():  # not anew for every part of a search
             listener.told(line)
     store.prepare()
+    for line in asked.mend(store):
+        listener.told(line)
     for line in asked.remember(store, planned.benchmark):
         listener.told(line)
     asked.note_methods(store, asked.facts_of(planned.benchmark, planned.plugins))

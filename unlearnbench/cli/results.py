@@ -30,13 +30,20 @@ def ls(results: Results = Path("results")) -> None:
 
 @app.command("verify")
 def verify(benchmark: BenchmarkName = "digits", results: Results = Path("results")) -> None:
-    """Compare every file with the checksum it was written with."""
+    """Compare every file with the checksum it was written with, and say what is not there."""
+    from unlearnbench.api import keeping
     from unlearnbench.storage import housekeeping
 
     store = housekeeping.open_store(results, Path(benchmark).stem)
     damaged = housekeeping.verify(store)
     for run, what in damaged.items():
         typer.echo(f"{run}: {what}")
+    try:
+        if absent := keeping.lacking(store):
+            rows = ", ".join(f"{label} ({many})" for label, many in absent.items())
+            typer.echo(f"Asked for, and not here: {rows}. unlearnbench run makes it.")
+    except UserError as error:
+        typer.echo(f"What was asked for is not known: {error}")
     typer.echo(f"{len(store.runs())} runs, {len(damaged)} damaged")
     raise typer.Exit(1 if damaged else 0)
 

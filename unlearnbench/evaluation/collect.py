@@ -25,6 +25,7 @@ from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles, untuned
+from unlearnbench.storage import sealed
 from unlearnbench.storage.store import Store
 
 AGAIN = {"forget_accuracy": "accuracy", "forget_confidence": "confidence", "ft_auc": "auc"}
@@ -42,14 +43,14 @@ def collect(planned: Planned, store: Store) -> Findings:
     benchmark, plan, plugins = planned.benchmark, planned.plan, planned.plugins
     measurement = Measurement(plan, store, benchmark.attacks, benchmark.headline, benchmark.plugins)
     records = {cell.run: store.record(cell.run) for cell in measurement.finished()}
-    path = store.folder / "metrics.json"
+    path = store.folder / sealed.METRICS
     made_of = _version(benchmark, plan, store)
     stored: Any = None
     with suppress(OSError, ValueError):  # what is torn or absent is computed again
-        stored = json.loads(path.read_text())
+        stored = json.loads(sealed.without_checksum(path.read_text()))
     if not isinstance(stored, dict) or stored.get("version") != made_of:
         text = json.dumps({"version": made_of} | _measured(benchmark, measurement.run(), records))
-        write_text(path, text)
+        write_text(path, sealed.with_checksum(text))
         # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
     looked = _audited(plan, store)

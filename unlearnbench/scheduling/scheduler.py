@@ -295,7 +295,7 @@ class Scheduler:
         return events
 
     def _say_for_whom(self) -> None:
-        """Say whose runs are waited for, where nothing else is to be done, and when that changes."""
+        """Say whose runs are waited for, where nothing else can be done; again if that changes."""
         since, said = self.waiting or (time.monotonic(), "")
         whose = self.store.leases.holders(self.elsewhere)
         if whose != said and time.monotonic() - since > PATIENCE:

@@ -11,22 +11,59 @@ from pathlib import Path
 from typing import Any
 
 from unlearnbench.errors import UserError
-from unlearnbench.files import write_text
 from unlearnbench.outline import facts
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.joining import added_up, differing
-from unlearnbench.planning.plan import RETRAIN, digest
+from unlearnbench.planning.plan import ORIGINAL, RETRAIN, digest
 from unlearnbench.registry import Plugin
+from unlearnbench.storage import sealed
 from unlearnbench.storage.store import Store
 
 FILE, EARLIER, METHODS = "benchmark.toml", "earlier", "methods.json"
 
 
+def mend(store: Store) -> list[str]:
+    """Bring back what was lost or edited of all this; say what, a line each, see `sealed.bring_back`."""
+    return [*sealed.bring_back(store.folder), *sealed.bring_back(store.folder / EARLIER)]
+
+
+def damage(store: Store) -> dict[str, str]:
+    """Say what of all this, and of other texts beside it, is not as it was written, by its name."""
+    found = sealed.wrong(store.folder) | sealed.wrong(store.folder / EARLIER)
+    named = {str(path.relative_to(store.folder)): what for path, what in found.items()}
+    if not named:
+        try:
+            every(store)
+            known_methods(store)
+        except UserError as error:
+            named[FILE] = str(error)
+    return named
+
+
+def require_whole(store: Store) -> None:
+    """Raise UserError where something is not as it was written, which `mend` would bring back."""
+    for what in damage(store).values():
+        raise UserError(
+            f"{store.folder}: {what}.", f"unlearnbench report {store.folder.name} mends it."
+        )
+
+
 def in_view(store: Store) -> Benchmark | None:
     """Return the benchmark of a folder's tables; None if it does not say which."""
     path = store.folder / FILE
-    return reading.validate(reading.read(path)) if path.exists() else None
+    return _read(store, path) if path.exists() else None
+
+
+def _read(store: Store, path: Path, **own: str) -> Benchmark:
+    """Read what was asked for; own: what holds of it here. Raises UserError, naming the file."""
+    try:
+        return reading.validate(reading.read(path) | own)
+    except UserError as error:
+        made = {path.name.rpartition("-")[0].rpartition("-")[0] for path in store.runs().values()}
+        rows = ", ".join(sorted(made - {ORIGINAL, "reference", RETRAIN}))
+        hint = f"Remove it, and type its commands again; there are runs of: {rows or 'none'}."
+        raise UserError(f"{path} cannot be used: {error}", hint) from error
 
 
 def nothing_asked(store: Store) -> UserError:
@@ -37,10 +74,7 @@ def nothing_asked(store: Store) -> UserError:
 def earlier(store: Store) -> dict[str, Benchmark]:
     """Return what was asked for and is not shown, by a name of six letters and digits."""
     files = sorted((store.folder / EARLIER).glob("*.toml"))
-    return {
-        path.stem: reading.validate(reading.read(path) | {"name": store.folder.name})
-        for path in files
-    }
+    return {path.stem: _read(store, path, name=store.folder.name) for path in files}
 
 
 def every(store: Store) -> list[Benchmark]:
@@ -105,11 +139,11 @@ def keep(store: Store, benchmark: Benchmark, apart: Iterable[Benchmark]) -> None
     """Write down what is shown, and what else was asked for; nothing is lost if this is ended."""
     texts = {digest(one.model_dump(mode="json"))[:6]: reading.as_toml(one) for one in apart}
     for name, text in texts.items():
-        _write(store.folder / EARLIER / f"{name}.toml", text)
-    _write(store.folder / FILE, reading.as_toml(benchmark))
+        sealed.write_sealed(store.folder / EARLIER / f"{name}.toml", text)
+    sealed.write_sealed(store.folder / FILE, reading.as_toml(benchmark))
     for path in (store.folder / EARLIER).glob("*.toml"):
         if path.stem not in texts:
-            path.unlink(missing_ok=True)
+            sealed.remove_sealed(path)
 
 
 def take_in(store: Store, other: Store) -> None:
@@ -125,7 +159,10 @@ def take_in(store: Store, other: Store) -> None:
 def known_methods(store: Store) -> dict[str, dict[str, Any]]:
     """Return what reports need to know of the methods that were run, by name."""
     path = store.folder / METHODS
-    found: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
+    try:
+        found: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise UserError(f"{path} is torn.", "Remove it, and type its commands again.") from error
     return found
 
 
@@ -133,7 +170,7 @@ def note_methods(store: Store, known: dict[str, dict[str, Any]]) -> None:
     """Note what reports need to know of methods, in addition to those noted before."""
     if known:
         text = json.dumps(known_methods(store) | known, indent=1, sort_keys=True) + "\n"
-        _write(store.folder / METHODS, text)
+        sealed.write_sealed(store.folder / METHODS, text)
 
 
 def facts_of(benchmark: Benchmark, plugins: dict[str, Plugin]) -> dict[str, dict[str, Any]]:
@@ -155,8 +192,3 @@ def without(benchmark: Benchmark, labels: Iterable[str]) -> Benchmark:
             "against": None if benchmark.against in gone else benchmark.against,
         }
     )
-
-
-def _write(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text() != text:
-        write_text(path, text)

@@ -13,7 +13,6 @@ LEASE = 60.0
 Counted by the clock of whoever waits, so that clocks may differ or jump. Should an owner come back
 to life later, two make the same run, and store the same record.
 """
-Marks = tuple[int, int, int]
 
 
 class Leases:
@@ -23,7 +22,7 @@ class Leases:
         """Keep the leases in `folder`."""
         self.folder = folder
         self._known: dict[str, SoftFileLease] = {}
-        self._seen: dict[str, tuple[Marks, float]] = {}
+        self._seen: dict[str, tuple[tuple[int, int, int], float]] = {}
         self._reclaimed: list[str] = []
 
     def take(self, run: str) -> bool:
@@ -66,6 +65,10 @@ class Leases:
             self._seen[run] = marks, now
             return 0.0
         return now - since
+
+    def is_held(self, run: str) -> bool:
+        """Say whether any process has a lease on a run, alive or not."""
+        return (self.folder / run).exists()
 
     def holder(self, run: str) -> str:
         """Say for people who has a lease."""
