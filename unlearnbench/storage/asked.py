@@ -24,7 +24,7 @@ FILE, EARLIER, METHODS = "benchmark.toml", "earlier", "methods.json"
 
 
 def mend(store: Store) -> list[str]:
-    """Bring back what was lost or edited of all this; say what, a line each, see `sealed.bring_back`."""
+    """Bring back what was lost or edited of all this; say what, see `sealed.bring_back`."""
     return [*sealed.bring_back(store.folder), *sealed.bring_back(store.folder / EARLIER)]
 
 
