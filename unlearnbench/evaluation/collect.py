@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -55,8 +56,7 @@ def collect(planned: Planned, store: Store) -> Findings:
         stored = json.loads(text)
     looked = _audited(plan, store)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
-    nodes = plan.nodes.items()
-    unmade = Counter(n.label for run, n in nodes if not store.done(run) and run not in errors)
+    unmade, blocked = _unmade(plan, store, errors)
     runs, attacks, pairs, verdicts, intervals = (frame(stored[name]) for name in FRAMES)
     return Findings(
         benchmark,
@@ -89,9 +89,24 @@ def collect(planned: Planned, store: Store) -> Findings:
         unmade=dict(unmade),
         lacking=sum(not store.done(run) for run in plan.references),
         stale=stale_rows(plan, stale_runs(planned, store, records)),
-        broken=stored["broken"],
+        broken=[*stored["broken"], *blocked],
         offline_a=stored["offline_a"],
     )
+
+
+def _unmade(plan: Plan, store: Store, errors: Collection[str]) -> tuple[Counter[str], list[str]]:
+    """Count by row what is still to be made; name what is not, since what it needs failed."""
+    unmade, blocked = Counter[str](), Counter[str]()
+    lost: set[str] = set()
+    for run, node in plan.nodes.items():  # needs come before what waits for them
+        if store.done(run):
+            continue
+        if run in errors or lost.intersection(node.needs):
+            lost.add(run)
+        if run not in errors:
+            (blocked if run in lost else unmade)[node.label] += 1
+    rows = ", ".join(f"{label} ({count})" for label, count in blocked.items())
+    return unmade, [f"What these need has failed, so they are not made: {rows}."] if rows else []
 
 
 def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dict[str, Any]:
@@ -112,6 +127,10 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
             " the references, were stored before what it reads was. In a new results folder all"
             " are made with it."
             for attack, count in measured.lacking.items()
+        ]
+        + [
+            f"{title} cannot be computed for {label}, and is left out of {count} of its runs: {why}"
+            for title, label, why, count in measured.lost()
         ]
         + [
             f"Forget seeds {', '.join(map(str, seeds))} draw the same samples: they count as one."
