@@ -162,6 +162,7 @@ def make(
     request: Request, planned: Planned, store: Store, listener: Listener, heading: str = ""
 ) -> bool:
     """Make what a plan lacks, under a heading of its own if any; say whether nothing failed."""
+    store.require_version(planned.plan.nodes)
     for name, copied in housekeeping.adopt(store, planned.plan).items():
         listener.told(f"{copied} models are the same as in {name}: copied from there.")
     outlook = look(request, planned, store, heading)
@@ -193,6 +194,7 @@ def make(
 def look(request: Request, planned: Planned, store: Store, heading: str = "") -> Outlook:
     """Say what a plan lacks and what it will take; nothing is made."""
     plan = planned.plan
+    store.require_version(plan.nodes)
     retry = set(stale_runs(planned, store)) if request.retry_stale else set()
     if request.retry_failed:
         retry |= {run for run in plan.nodes if store.error(run) is not None}

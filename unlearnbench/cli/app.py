@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from unlearnbench.cli import apply, audit, catalogue, doctor, report, results, run, tune
+from unlearnbench.cli.said import say
 from unlearnbench.errors import UserError
 from unlearnbench.files import no_room
 
@@ -51,7 +52,7 @@ def main() -> None:
         problem = error if isinstance(error, UserError) else no_room(error, Path.cwd())
         if problem is None:
             raise
-        typer.echo(f"unlearnbench: {problem}", err=True)
+        say(f"unlearnbench: {problem}", err=True)
         sys.exit(2)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from unlearnbench.cli.options import BenchmarkName, Plugins, Results
+from unlearnbench.cli.said import say
 from unlearnbench.errors import UserError
 from unlearnbench.units import count, read_size, size
 
@@ -23,9 +24,9 @@ def ls(results: Results = Path("results")) -> None:
 
     for name, done, failed, taken in housekeeping.stock(results):
         also = f", {failed} failed" if failed else ""
-        typer.echo(f"{name:<20} {done} runs{also}, {size(taken)}")
+        say(f"{name:<20} {done} runs{also}, {size(taken)}")
         for line in asked.kept_said(Store(results / name)):
-            typer.echo(f"  {line}")
+            say(f"  {line}")
 
 
 @app.command("verify")
@@ -37,14 +38,14 @@ def verify(benchmark: BenchmarkName = "digits", results: Results = Path("results
     store = housekeeping.open_store(results, Path(benchmark).stem)
     damaged = housekeeping.verify(store)
     for run, what in damaged.items():
-        typer.echo(f"{run}: {what}")
+        say(f"{run}: {what}")
     try:
         if absent := keeping.lacking(store):
             rows = ", ".join(f"{label} ({many})" for label, many in absent.items())
-            typer.echo(f"Asked for, and not here: {rows}. unlearnbench run makes it.")
+            say(f"Asked for, and not here: {rows}. unlearnbench run makes it.")
     except UserError as error:
-        typer.echo(f"What was asked for is not known: {error}")
-    typer.echo(f"{len(store.runs())} runs, {len(damaged)} damaged")
+        say(f"What was asked for is not known: {error}")
+    say(f"{len(store.runs())} runs, {len(damaged)} damaged")
     raise typer.Exit(1 if damaged else 0)
 
 
@@ -101,15 +102,15 @@ def _remove(removal: dict[str, list[Path]], *, yes: bool) -> None:
     from unlearnbench.storage import housekeeping
 
     for what, paths in removal.items():
-        typer.echo(f"{what}, {size(housekeeping.size_of(paths))}")
+        say(f"{what}, {size(housekeeping.size_of(paths))}")
     every = [path for paths in removal.values() for path in paths]
     if not every:
-        typer.echo("There is nothing to remove.")
+        say("There is nothing to remove.")
         return
     told = f"{len(every)} files and folders, {size(housekeeping.size_of(every))}"
     if yes:
         housekeeping.remove(every)
-    typer.echo(f"Removed {told}." if yes else f"{told}; --yes removes them.")
+    say(f"Removed {told}." if yes else f"{told}; --yes removes them.")
 
 
 @app.command("merge")
@@ -124,8 +125,8 @@ def merge(
     for source in sources:
         copied, damaged = housekeeping.merge_runs(source, Store(results / source.name))
         for line in damaged:
-            typer.echo(f"left out, {line}")
-        typer.echo(f"{source}: {copied} runs copied")
+            say(f"left out, {line}")
+        say(f"{source}: {copied} runs copied")
 
 
 @app.command("export")
@@ -167,10 +168,10 @@ def export(
         results=results,
     )
     for line in written.left_out:
-        typer.echo(f"left out, {line}")
+        say(f"left out, {line}")
     for path in written.paths:
-        typer.echo(f"{path}: {size(path.stat().st_size)}")
-    typer.echo(f"{count(written.runs, 'run')} packed{'' if weights else ', without weights'}")
+        say(f"{path}: {size(path.stat().st_size)}")
+    say(f"{count(written.runs, 'run')} packed{'' if weights else ', without weights'}")
 
 
 @app.command("import")
@@ -185,24 +186,24 @@ def import_(
 
     for file in files:
         (taken,) = unpack(file, results=results)
-        typer.echo(
+        say(
             f"{file.name}: {taken.what} of {taken.benchmark}, {count(taken.copied, 'run')} copied,"
             f" {taken.there} here already"
         )
         if taken.differing:
-            typer.echo(
+            say(
                 f"{len(taken.differing)} of those here already have other signals than the pack's,"
                 " and are left as they are: made on another machine, or by another version"
             )
         if taken.weightless:
-            typer.echo(
+            say(
                 f"{count(taken.weightless, 'model')} came without weights: made again where others"
                 " begin with them"
             )
         if taken.missing:
-            typer.echo(
+            say(
                 f"{count(taken.missing, 'run')} of this pack are not here yet: import its other"
                 " parts, or run the benchmark"
             )
         for line in asked.kept_said(Store(results / taken.benchmark)):
-            typer.echo(f"kept, and not shown: {line}")
+            say(f"kept, and not shown: {line}")

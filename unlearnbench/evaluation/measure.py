@@ -29,7 +29,7 @@ from unlearnbench.evaluation.evaluate import Evaluation, attempt, evaluate, note
 from unlearnbench.metrics.metric import OfModels, ToRetrain, of_type
 from unlearnbench.outline import audit_settings
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, Access, Cell, Plan
-from unlearnbench.storage.store import OTHER_DATA, Store
+from unlearnbench.storage.store import OTHER_DATA, OTHER_VERSION, Store
 from unlearnbench.verdicts.inference import combine
 from unlearnbench.verdicts.verdict import broken
 
@@ -160,7 +160,8 @@ class Measurement:
         measured = Measured(offline_a=offline_a, headline=self.headline, plugins=self.plugins)
         for cell, damage in self._damage.items():
             if damage is not None:
-                measured.broken[cell] = f"{damage} (unlearnbench run makes it again)"
+                hint = "" if damage == OTHER_VERSION else " (unlearnbench run makes it again)"
+                measured.broken[cell] = f"{damage}{hint}"
         measured.cells = self._evaluated(self.finished(), self.attacks, measured)
         for audit, cells in self.plan.audited.items():
             again = self._evaluated(self.finished(cells), [], measured)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -20,6 +20,7 @@ SCHEMA = 3
 PRUNED = "pruned"
 """What a record has in the place of `files` for those that were left behind: their checksums."""
 OTHER_DATA = "it was made of other data than the rest"
+OTHER_VERSION = "record.json is of another version of unlearnbench"
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -87,7 +88,7 @@ class Store:
 
     def exists(self, run: str) -> bool:
         """Say whether the run with this id has a record, whatever its state."""
-        return self._path(run, "record.json").exists()
+        return run in self.runs() and self._path(run, "record.json").exists()
 
     def marks(self, spec: Spec) -> tuple[int | None, int | None]:
         """Return when the disk's record and error of a run were written, in ns; None if absent."""
@@ -99,8 +100,8 @@ class Store:
 
         One that was made before, and failed when it was to be made anew, has its record as well.
         """
-        path = self._path(run, "error.txt")
-        return path.read_text() if path.exists() else None
+        path = self._path(run, "error.txt") if run in self.runs() else None
+        return path.read_text() if path is not None and path.exists() else None
 
     def record(self, run: str) -> dict[str, Any]:
         """Return a run's record."""
@@ -109,6 +110,19 @@ class Store:
     def damage(self, run: str) -> str | None:
         """Say what is wrong with a run's files, read once a record; None if all is as written."""
         return self._look(run)[0]
+
+    def require_version(self, runs: Iterable[str]) -> None:
+        """Raise UserError where another version has made any of these runs.
+
+        It would take the records of this one for torn, and make them again, as this one would its.
+        """
+        for run in runs:
+            if self.exists(run) and self.damage(run) == OTHER_VERSION:
+                raise UserError(
+                    f"{self.folder} holds records of another version of unlearnbench"
+                    f" ({self.runs()[run].name}): the two would undo each other's work.",
+                    "Go on with that version, or begin anew elsewhere: --results DIR.",
+                )
 
     def digest(self, run: str) -> str | None:
         """Return the digest of the data that a finished run was made of."""
@@ -125,7 +139,7 @@ class Store:
         try:
             text = self._path(run, "record.json").read_text()
             if json.loads(text)["schema"] != SCHEMA:
-                return "record.json is of another version of unlearnbench", None
+                return OTHER_VERSION, None
             record = unseal(text)
         except (ValueError, KeyError, TypeError):
             return "record.json is torn or has been edited", None
