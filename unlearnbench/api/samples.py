@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from unlearnbench import architectures, files, registry
+from unlearnbench import architectures, registry
 from unlearnbench.api.request import Request
 from unlearnbench.data import lists
 from unlearnbench.data.copies import copies_said
@@ -12,6 +12,7 @@ from unlearnbench.data.prepare import Data, draw_samples, unreadable
 from unlearnbench.errors import UnlearnBenchError
 from unlearnbench.guarding.guard import foreign
 from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.storage import sealed
 from unlearnbench.storage.store import Store
 
 FILE = "samples.csv"
@@ -70,7 +71,7 @@ def look_over(
 
 def write_samples(store: Store, frame: pd.DataFrame) -> None:
     """Write a table of samples beside results."""
-    files.write(store.folder / FILE, lambda draft: frame.to_csv(draft, index=False))
+    sealed.write_sealed(store.folder / FILE, frame.to_csv(index=False))
 
 
 def sample_table(data: Data) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unlearnbench.cli.options import Data, Plugins, stoppable
+from unlearnbench.cli.said import say
 from unlearnbench.errors import unknown
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def methods(name: Name = None, plugin: Plugins = None) -> None:
         told.append(f"  {key:<12} {field.default!s:<8} {field.description}{shown}")
         if source := extra(field).get("source"):
             told.append(f"{'':<23} from: {source}")
-    typer.echo("\n".join(told))
+    say(*"\n".join(told).splitlines())
 
 
 def benchmarks(name: Name = None) -> None:
@@ -61,7 +62,7 @@ def benchmarks(name: Name = None) -> None:
         raise unknown("benchmark", name, known)
     own, *bases = reading.chain(known[name])
     below = [f"# ---- on top of {path.stem}\n\n{path.read_text().rstrip()}" for path in bases]
-    typer.echo("\n\n".join([own.read_text().rstrip(), *below]))
+    say(*"\n\n".join([own.read_text().rstrip(), *below]).splitlines())
 
 
 def datasets(name: Name = None, plugin: Plugins = None) -> None:
@@ -81,7 +82,7 @@ def datasets(name: Name = None, plugin: Plugins = None) -> None:
         )
     if layout := getattr(source, "layout", None):
         told.append(layout)
-    typer.echo("\n\n".join(told))
+    say(*"\n\n".join(told).splitlines())
 
 
 def models(plugin: Plugins = None) -> None:
@@ -108,9 +109,9 @@ def check(
     told = set()
     with stoppable("Stopped."), apart() as run:
         for rule, problem in examine(file, data, run):
-            typer.echo(f"{'ok    ' if problem is None else 'FAILED'} {rule}")
+            say(f"{'ok    ' if problem is None else 'FAILED'} {rule}")
             if problem is not None:
-                typer.echo(f"       {'(as above)' if problem in told else problem}")
+                say(f"       {'(as above)' if problem in told else problem}")
                 told.add(problem)
     raise typer.Exit(1 if told else 0)
 
@@ -136,4 +137,4 @@ def _list(told: Mapping[str, str]) -> None:
     """Print names, and beside each what is told of it."""
     width = max(map(len, told))
     for name, text in told.items():
-        typer.echo(f"{name:<{width}}  {text}")
+        say(f"{name:<{width}}  {text}")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from unlearnbench.cli.options import Plugins, Reports, Results, stoppable
+from unlearnbench.cli.said import say
 from unlearnbench.errors import UserError
 
 
@@ -59,14 +60,14 @@ def report(
         page = review.report(reports / folder)
     elif watch:
         with stoppable("Stopped. The report is as it was when last written."):
-            page = library.watch(known[0], plugins, results, reports, typer.echo)
+            page = library.watch(known[0], plugins, results, reports, say)
     else:
         loaded = [library.loaded(name, results, plugins) for name in known]
         if training is not None:
             for single in loaded:
-                typer.echo(f"Training: {single.write_training(training, reports / single.name)}")
+                say(f"Training: {single.write_training(training, reports / single.name)}")
         pages = [single.report(reports / single.name) for single in loaded]
         page = pages[0]
         if len(loaded) > 1:
             page = library.rank(loaded).report(reports / "+".join(known))
-    typer.echo(f"Report: {page}")
+    say(f"Report: {page}")
