@@ -19,6 +19,8 @@ NO_ROOM = {
     errno.EDQUOT: "the quota is used up",
     errno.EROFS: "the file system is read-only",
 }
+DENIED = (errno.EACCES, errno.EPERM)
+MISPLACED = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def write(path: Path, save: Callable[[Path], object]) -> str:
@@ -46,7 +48,16 @@ def write(path: Path, save: Callable[[Path], object]) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
-    write(path, lambda draft: draft.write_text(text))
+    write(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+
+
+def write_again(path: Path, text: str) -> None:
+    """Write what can be made again at any time; whoever may only read the folder goes without."""
+    try:
+        write_text(path, text)
+    except OSError as error:
+        if error.errno not in (*DENIED, errno.EROFS):
+            raise
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -78,6 +89,15 @@ def unseal(text: str) -> dict[str, Any]:
 def _digest(content: dict[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def refused(error: OSError) -> UserError | None:
+    """Return what to tell the user if the system refuses a path; None for any other error."""
+    if error.errno not in (*DENIED, *MISPLACED, *NO_ROOM) or error.filename is None:
+        return None
+    path = Path(os.fsdecode(error.filename))
+    path = path.parent if path.name.startswith(DRAFT) else path
+    return no_room(error, path) or UserError(f"Cannot use {path}: {error.strerror}.")
 
 
 def no_room(error: OSError, where: Path) -> UserError | None:

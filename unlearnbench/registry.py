@@ -129,7 +129,7 @@ class Plugin:
         if self.pickled:
             return self.text
         try:
-            return self.path.read_text()
+            return self.path.read_text(encoding="utf-8")
         except OSError as error:
             raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
 
@@ -159,7 +159,7 @@ class Plugin:
                 more += [(plugin.path.resolve(), plugin.home) for plugin in built_on]
             for found, home in more:
                 if found not in texts:
-                    texts[found] = found.read_text()
+                    texts[found] = found.read_text(encoding="utf-8")
                     waiting.append((found, home))
         return [texts.pop(own), *sorted(texts.values())]
 

@@ -2,13 +2,14 @@
 
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 import typer
 
 from unlearnbench.cli import apply, audit, catalogue, doctor, report, results, run, tune
 from unlearnbench.errors import UserError
-from unlearnbench.files import no_room
+from unlearnbench.files import no_room, refused
 
 app = typer.Typer(
     name="unlearnbench",
@@ -37,13 +38,19 @@ for command in (
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a sign shows another
     try:
         app()
     except BrokenPipeError:  # the reader of a pipe has gone, which is its right
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except (UserError, OSError) as error:
-        problem = error if isinstance(error, UserError) else no_room(error, Path.cwd())
+        if isinstance(error, UserError):
+            problem: UserError | None = error
+        else:
+            problem = refused(error) or no_room(error, Path.cwd())
         if problem is None:
             raise
         typer.echo(f"unlearnbench: {problem}", err=True)

@@ -21,6 +21,8 @@ from unlearnbench.recipe import Strict
 
 Labels = NDArray[np.int64]
 Labelled = tuple[Images, Labels]
+LARGEST = 4096
+"""Side of images, in pixels."""
 BLOCK = 256
 """Images that are read from a file at a time, where all of them are looked at."""
 
@@ -132,23 +134,27 @@ class DataSpec(Strict):
         " instead of the test set",
     )
     superclasses: tuple[tuple[int, ...], ...] | None = Field(
-        default=None, description="classes that are merged into one label each, in this order"
+        default=None,
+        min_length=1,
+        description="classes that are merged into one label each, in this order",
     )
     resize: int | None = Field(
         default=None,
         ge=1,
+        le=LARGEST,
         description="resize images to this many pixels of their shorter side, and cut a square from"
         " the centre",
     )
     crop: int | None = Field(
         default=None,
         ge=1,
+        le=LARGEST,
         description="side of the square that is cut from the centre, if not `resize`",
     )
     size: int | None = Field(
-        default=None, ge=1, description="shrink images to this side by averaging"
+        default=None, ge=1, le=LARGEST, description="shrink images to this side by averaging"
     )
-    seed: int = Field(default=0, ge=0, description="seed of these draws")
+    seed: int = Field(default=0, ge=0, le=2**32 - 1, description="seed of these draws")
     evaluate: Literal["test", "validation"] = Field(
         default="test", description="which samples play the test set: 'validation' when tuning"
     )
@@ -224,10 +230,10 @@ def draw_samples(source: Source, spec: DataSpec) -> Data:
     if len(pool.test[1]):
         test_from, test = pool.test, draw.permutation(len(pool.test[1]))
     n_test = spec.test or len(test)
-    if len(order) < ends[-1] or len(test) < n_test or n_test == 0:
+    if n_train < 1 or len(order) < ends[-1] or len(test) < n_test or n_test == 0:
         raise DataError(
-            f"Data set '{spec.name}' has too few samples for {n_train} train + {n_test} test"
-            f" + {spec.held_out} held-out + {spec.validation} validation.",
+            f"Data set '{spec.name}' has too few samples for {max(n_train, 1)} train"
+            f" + {n_test} test + {spec.held_out} held-out + {spec.validation} validation.",
             f"It has {len(pool.train[1])} + {len(pool.test[1])}: ask for fewer under [data].",
         )
     test = test[:n_test]

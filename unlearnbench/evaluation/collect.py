@@ -18,7 +18,7 @@ from unlearnbench.evaluation.frames import flat, frame, listed, run_columns
 from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.evaluation.stale import Records, stale_rows, stale_runs
-from unlearnbench.files import write_text
+from unlearnbench.files import write_again
 from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.metrics.metric import GROUP, METRICS, OfRecord, of_type
 from unlearnbench.planning.benchmark import Benchmark
@@ -46,10 +46,10 @@ def collect(planned: Planned, store: Store) -> Findings:
     made_of = _version(benchmark, plan, store)
     stored: Any = None
     with suppress(OSError, ValueError):  # what is torn or absent is computed again
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(stored, dict) or stored.get("version") != made_of:
         text = json.dumps({"version": made_of} | _measured(benchmark, measurement.run(), records))
-        write_text(path, text)
+        write_again(path, text)
         # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
     looked = _audited(plan, store)
@@ -184,7 +184,11 @@ def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.Data
 def _version(benchmark: Benchmark, plan: Plan, store: Store) -> str:
     """Return a digest of all that the numbers depend on."""
     folders = [Path(*room.__path__) for room in (audits, verdicts, metrics, evaluation)]
-    source = [path.read_text() for folder in folders for path in sorted(folder.glob("*.py"))]
+    source = [
+        path.read_text(encoding="utf-8")
+        for folder in folders
+        for path in sorted(folder.glob("*.py"))
+    ]
     stamps = {run: store.stamp(run) for run in plan.nodes if store.done(run)}
     asked = benchmark.model_dump(mode="json", exclude={"title", "tuning", "published"})
     entries: dict[str, Any] = {f"attack {name}": one.score for name, one in ATTACKS.items()}

@@ -1,9 +1,11 @@
 """Results on disk: a folder a run, a record that is whole or absent, a lease on what is made."""
 
+import errno
 import json
+import os
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -38,6 +40,8 @@ class Store:
         """Create the folder. Raises UserError where it cannot be written."""
         try:
             (self.folder / "runs").mkdir(parents=True, exist_ok=True)
+            if not os.access(self.folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             hint = "Name a folder with --results."
             raise UserError(f"Cannot write to {self.folder}: {error.strerror}.", hint) from error
@@ -101,11 +105,11 @@ class Store:
         One that was made before, and failed when it was to be made anew, has its record as well.
         """
         path = self._path(run, "error.txt")
-        return path.read_text() if path.exists() else None
+        return path.read_text(encoding="utf-8") if path.exists() else None
 
     def record(self, run: str) -> dict[str, Any]:
         """Return a run's record."""
-        return unseal(self._path(run, "record.json").read_text())
+        return unseal(self._path(run, "record.json").read_text(encoding="utf-8"))
 
     def damage(self, run: str) -> str | None:
         """Say what is wrong with a run's files, read once a record; None if all is as written."""
@@ -124,7 +128,7 @@ class Store:
     def _examine(self, run: str) -> tuple[str | None, str | None]:
         """Return what is wrong with a run's files, and the digest of its data."""
         try:
-            text = self._path(run, "record.json").read_text()
+            text = self._path(run, "record.json").read_text(encoding="utf-8")
             if json.loads(text)["schema"] != SCHEMA:
                 return "record.json is of another version of unlearnbench", None
             record = unseal(text)
@@ -274,6 +278,27 @@ class Leases:
             self._known[run].acquire(timeout=0)
             return True
         return False
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """Have a lease on a thing that is held for moments only, waiting for others to drop theirs.
+
+        Raises UserError, naming the file of the lease, where another keeps it for two minutes.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lease = SoftFileLease(self.folder / name, lease_duration=LEASE, timeout=2 * LEASE)
+        try:
+            lease.acquire()
+        except Timeout as error:
+            problem = (
+                f"Another process is changing {self.folder.parent} and does not come to an end."
+            )
+            hint = f"If none is running, remove {self.folder / name}."
+            raise UserError(problem, hint) from error
+        try:
+            yield
+        finally:
+            lease.release()
 
     def drop(self, run: str) -> None:
         """Release a lease that was taken."""

@@ -75,10 +75,8 @@ def _require_same_settings(pack: Pack, store: Store) -> None:
 def _note(pack: Pack, store: Store) -> None:
     """Note what the pack's tables show, and what is known of its methods; a bank has neither."""
     if pack.contents.what == "results":
-        first, *more = [*asked.every(store), pack.benchmark]
-        asked.keep(store, *joining.added_up(first, more))
         packed = {name: one.model_dump() for name, one in pack.contents.methods.items()}
-        asked.note_methods(store, packed | asked.known_methods(store))
+        asked.take_in(store, [pack.benchmark], packed)
 
 
 def _wanted(pack: Pack, store: Store, taken: Taken) -> set[str]:
