@@ -310,6 +310,18 @@ def test_plugins_are_seen_from_the_file_that_names_them(inside: Cli, tmp_path: P
         assert done.code == 0 and " odd " in done.out, done
 
 
-def test_too_many_repetitions_are_one_line(inside: Cli, tmp_path: Path) -> None:
-    done = inside("run", "digits", "--seeds", str(10**11), "--dry-run")
-    assert done.code == 2 and "Take 10000 at most." in done.err
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "--seeds", str(10**11)], "repetitions are too many. Take 10000 at most."),
+        (["tune", "--seeds", str(10**11)], "seeds are too many. Take 10000 at most."),
+        (["run", "--jobs-per-device", "²"], "--jobs-per-device takes a number from 1 to 256"),
+        (["run", "--jobs-per-device", str(10**9)], "--jobs-per-device takes a number from 1"),
+    ],
+)
+def test_too_many_of_anything_are_one_line(
+    inside: Cli, tmp_path: Path, words: list[str], message: str
+) -> None:
+    done = inside(*words, "digits")
+    assert done.code == 2 and done.err.count("\n") == 1 and message in done.err, done
+    assert not list(tmp_path.iterdir())

@@ -9,6 +9,7 @@ import pytest
 
 import unlearnbench as ub
 from tests.conftest import Cli
+from unlearnbench.api.own import Own
 from unlearnbench.errors import UserError
 from unlearnbench.planning.reading import benchmark_name
 
@@ -63,6 +64,11 @@ def test_results_are_merged_only_under_a_name(inside: Cli, two: Path) -> None:
     done = inside("results", "merge", "my results")
     assert done.code == 2 and "'my results' is not the name of a benchmark" in done.err
     assert not (two / "results" / "my results").exists()
+
+
+def test_an_audit_is_kept_under_a_name() -> None:
+    with pytest.raises(UserError, match=r"'\.\.' cannot name folders"):
+        _ = Own("digits").setup("audit", "..", "An audit").benchmark
 
 
 def test_names_are_told_from_files() -> None:

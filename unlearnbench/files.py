@@ -53,11 +53,8 @@ def write_text(path: Path, text: str) -> None:
 
 def write_again(path: Path, text: str) -> None:
     """Write what can be made again at any time; whoever may only read the folder goes without."""
-    try:
+    if os.access(path.parent, os.W_OK | os.X_OK):
         write_text(path, text)
-    except OSError as error:
-        if error.errno not in (*DENIED, errno.EROFS):
-            raise
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -293,9 +293,20 @@ def _check(pool: Pool, name: str, fit: Fit) -> None:
             faults.append(
                 f"{len(named)} names for {len(labels)} samples of {part}: it must name each or none"
             )
+    names = [name for named in pool.names or () for name in named if not _encodable(name)]
+    if names:
+        faults.append(f"names that are not UTF-8: {len(names)}, first {names[0]!a}; rename them")
     if not faults:
         faults += _misfits(pool, fit)
     refuse(f"Data set '{name}'", faults)
+
+
+def _encodable(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _misfits(pool: Pool, fit: Fit) -> Iterator[str]:
