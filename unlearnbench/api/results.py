@@ -85,7 +85,7 @@ class Results:
     @property
     def name(self) -> str:
         """The name of its folder: the benchmark's, or benchmark@machine."""
-        return self.folder.name
+        return self.folder.resolve().name
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -274,7 +274,7 @@ def load(
     store = Store(path)
     findings = path / "findings.json"
     if not store.runs() and findings.is_file():
-        return Results(Findings.from_json(findings.read_text()), path)
+        return Results(Findings.from_json(findings.read_text(encoding="utf-8")), path)
     planned = planned_of(store, own)
     if planned is None:
         hint = f"Run it first: unlearnbench run {path.name}."

@@ -208,9 +208,9 @@ def make(
         for line in seen.odd if not heading else ():  # not anew for every part of a search
             listener.told(line)
     store.prepare()
-    for line in asked.remember(store, planned.benchmark):
+    known = asked.facts_of(planned.benchmark, planned.plugins)
+    for line in asked.remember(store, planned.benchmark, known):
         listener.told(line)
-    asked.note_methods(store, asked.facts_of(planned.benchmark, planned.plugins))
     note_plugins(store, plugin_facts(planned))
     seen.note(store)
     made = not outlook.state.open or _work_off(request, planned, store, outlook, listener)

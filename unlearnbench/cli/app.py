@@ -2,6 +2,7 @@
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from unlearnbench import __version__
 from unlearnbench.cli import apply, audit, catalogue, doctor, report, results, run, tune
 from unlearnbench.environment import require_system
 from unlearnbench.errors import UserError
-from unlearnbench.files import no_room
+from unlearnbench.files import no_room, refused
 
 app = typer.Typer(
     name="unlearnbench",
@@ -56,6 +57,9 @@ def common(
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a sign shows another
     try:
         require_system()
         app()
@@ -63,7 +67,10 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except (UserError, OSError) as error:
-        problem = error if isinstance(error, UserError) else no_room(error)
+        if isinstance(error, UserError):
+            problem: UserError | None = error
+        else:
+            problem = refused(error) or no_room(error)
         if problem is None:
             raise
         typer.echo(f"unlearnbench: {problem}", err=True)

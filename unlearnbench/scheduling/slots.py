@@ -81,7 +81,7 @@ class Slot:
 
     def busy(self, activity: Activity) -> None:
         """Tell the display what is going on."""
-        self.file.write_text(json.dumps(asdict(activity)))
+        self.file.write_text(json.dumps(asdict(activity)), encoding="utf-8")
 
     def idle(self) -> None:
         """Tell the display that nothing is."""
@@ -90,7 +90,7 @@ class Slot:
     def activity(self) -> Activity | None:
         """Read what the slot is doing; None if nothing, or if it is just being written."""
         try:
-            return Activity(**json.loads(self.file.read_text()))
+            return Activity(**json.loads(self.file.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return None
 

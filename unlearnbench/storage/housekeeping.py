@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.files import DRAFT, opened, write
 from unlearnbench.planning.plan import Plan, Spec
-from unlearnbench.storage.asked import take_in
+from unlearnbench.planning.reading import benchmark_name
+from unlearnbench.storage import asked
+from unlearnbench.storage.plugins import known_plugins
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count
 
@@ -27,8 +30,12 @@ def stock(results: Path) -> Iterator[tuple[str, int, int, int]]:
         yield folder.name, len(done), len(failed), size_of([folder])
 
 
-def open_store(results: Path, name: str) -> Store:
-    """Return the store of a benchmark that has been run. Raises UserError if it has not."""
+def open_store(results: Path, benchmark: str) -> Store:
+    """Return the store of a benchmark that has been run, by its name or file.
+
+    Raises UserError if it has not been run.
+    """
+    name = benchmark_name(benchmark)
     names = [path.parent.name for path in results.glob("*/runs")]
     if name not in names:
         raise unknown(f"benchmark with results in {results}", name, names)
@@ -69,7 +76,13 @@ def remove(paths: Iterable[Path]) -> None:
 def size_of(paths: Iterable[Path]) -> int:
     """Return the bytes of files and of all files in folders."""
     every = [p for path in paths for p in (path.rglob("*") if path.is_dir() else [path])]
-    return sum(path.stat().st_size for path in every if path.is_file())
+    return sum(map(_size, every))
+
+
+def _size(path: Path) -> int:
+    with suppress(FileNotFoundError):  # a draft that a run beside us has just finished
+        return path.stat().st_size if path.is_file() else 0
+    return 0
 
 
 def merge_runs(source: Path, store: Store) -> tuple[int, list[str]]:
@@ -80,9 +93,11 @@ def merge_runs(source: Path, store: Store) -> tuple[int, list[str]]:
     """
     if not (source / "runs").is_dir():
         raise UserError(f"There are no results in {source}.", "Name a folder like results/digits.")
+    benchmark_name(source.resolve().name)
     store.prepare()
     other = Store(source)
-    take_in(store, other)
+    there = asked.known_methods(other), known_plugins(other)
+    asked.take_in(store, asked.every(other), *there)
     return _take_over(other, store, {run: False for run in other.runs() if not store.done(run)})
 
 

@@ -1,10 +1,12 @@
 """Results on disk: a folder a run, a record that is whole or absent, a lease on what is made."""
 
+import errno
 import hashlib
 import json
+import os
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,8 @@ class Store:
         """Create the folder. Raises UserError where it cannot be written."""
         try:
             (self.folder / "runs").mkdir(parents=True, exist_ok=True)
+            if not os.access(self.folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             hint = "Name a folder with --results."
             raise UserError(f"Cannot write to {self.folder}: {error.strerror}.", hint) from error
@@ -357,6 +361,27 @@ class Leases:
             self._known[run].acquire(timeout=0)
             return True
         return False
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """Have a lease on a thing that is held for moments only, waiting for others to drop theirs.
+
+        Raises UserError, naming the file of the lease, where another keeps it for two minutes.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lease = SoftFileLease(self.folder / name, lease_duration=LEASE, timeout=2 * LEASE)
+        try:
+            lease.acquire()
+        except Timeout as error:
+            problem = (
+                f"Another process is changing {self.folder.parent} and does not come to an end."
+            )
+            hint = f"If none is running, remove {self.folder / name}."
+            raise UserError(problem, hint) from error
+        try:
+            yield
+        finally:
+            lease.release()
 
     def drop(self, run: str) -> None:
         """Release a lease that was taken."""
