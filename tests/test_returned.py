@@ -27,7 +27,7 @@ def compiled_layer(model: nn.Module) -> nn.Module:
 def pruned(model: nn.Module) -> nn.Module:
     prune.l1_unstructured(model[0], "weight", amount=0.5)  # type: ignore[index, no-untyped-call]
     with torch.no_grad():
-        model[0].weight_orig.mul_(2)
+        model[0].weight_orig.mul_(2)  # type: ignore[index]
     return model
 
 
@@ -81,7 +81,7 @@ def old_norm(model: nn.Module) -> nn.Module:
 
 
 def complex_(model: nn.Module) -> nn.Module:
-    model[0].weight.data = model[0].weight.data.to(torch.complex64)
+    model[0].weight.data = model[0].weight.data.to(torch.complex64)  # type: ignore[index]
     return model
 
 
