@@ -288,6 +288,9 @@ def whole(results: Results) -> Results:
     if results.runs.empty:
         failed = [f"{one['label']} failed: {one['error']}" for one in results.findings.failures[:1]]
         hint = f"Go on: unlearnbench run {results.name}."
+        if results.findings.broken:
+            why = results.findings.broken[0]
+            raise UserError(f"No run of '{results.name}' can be shown: {why}")
         raise UserError(f"No run of '{results.name}' has finished yet.", " ".join([*failed, hint]))
     return results
 
