@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,12 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TINY
+from tests.conftest import TINY, Cli
 from unlearnbench.api.request import Request, benchmark, prepare
 from unlearnbench.execution import Workplace, pool
+from unlearnbench.execution.trying import LEAVES, examine
 from unlearnbench.files import checksum
 from unlearnbench.planning.expansion import Planned
-from unlearnbench.registry import Plugin
+from unlearnbench.planning.plan import ORIGINAL
+from unlearnbench.planning.rows import EVERY
+from unlearnbench.registry import TAKEN, Plugin
 from unlearnbench.scheduling.slots import Event, Job, Slot
 from unlearnbench.scheduling.worker import work
 from unlearnbench.storage.store import Store
@@ -193,6 +197,100 @@ def test_where_there_is_no_room_nothing_has_failed_and_it_goes_on_with_room(
     assert "same command goes on" in event.message
     assert not list(store.folder.rglob("error.txt")) and not list(store.folder.rglob(".draft*"))
     assert made(asked, store, [label])[0].status == "done"
+
+
+LOADER = """
+        from torch.utils.data import DataLoader, TensorDataset
+        data = TensorDataset(task.forget.pixels, task.forget.labels)
+        draw = torch.Generator().manual_seed(task.seed)
+        loader = DataLoader(data, batch_size=4, num_workers=2, generator=draw)
+        assert sum(len(labels) for _, labels in loader) == len(task.forget)
+"""
+WHERE = """
+        import unlearnbench
+        unlearnbench.stays = getattr(unlearnbench, "stays", 0) + 1
+        assert not torch.is_inference_mode_enabled()
+"""
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_whatever_methods_do_to_its_workers(
+    cli: Cli, finished: Path, tiny: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished / "results", tmp_path / "results")
+    bodies = {"ends": "sys.exit(0)", "stuck": STUCK, "loads": LOADER, "where": WHERE}
+    words: list[str | Path] = ["run", tiny, "--seeds", "1", "--methods", ",".join(bodies)]
+    for name, body in bodies.items():
+        words += ["--plugin", method(tmp_path, name, body)]
+    done = cli(*words)
+    assert done.code == 1, done.out + done.err
+    assert "failed  ends" in done.out and "SystemExit: 0 (ends.py, line 14)" in done.out
+    for name in ("stuck", "loads", "where"):
+        assert done.out.count(f"done    {name}") == 1, done.out
+    assert "retrain" in done.out.partition("Method")[2], "the table stands"
+
+
+@pytest.mark.slow
+def test_check_has_the_conditions_of_a_run_and_names_what_is_left(cli: Cli, tmp_path: Path) -> None:
+    loads = cli("check", method(tmp_path, "loads", LOADER))
+    assert loads.code == 0 and "FAILED" not in loads.out, loads.out + loads.err
+    ends = cli("check", method(tmp_path, "ends", "os._exit(0)"))
+    assert ends.code == 1 and "its process was ended, by itself or by the system" in ends.out
+    asked = cli("check", method(tmp_path, "asks", "sys.exit(0)"))
+    assert asked.code == 1 and "SystemExit: 0 (asks.py, line 14)" in asked.out
+    harm = cli("check", method(tmp_path, "harm", HARM))
+    assert harm.code == 1
+    (told,) = [line for line in harm.out.splitlines() if "it left changed: " in line]
+    for state in ("the number of threads", "gradients on or off", "cross_entropy", "oneDNN"):
+        assert state in told
+
+
+def test_what_a_file_leaves_when_it_is_imported_is_named_too(tmp_path: Path) -> None:
+    path = method(tmp_path, "harm", "pass")
+    path.write_text(f"{path.read_text()}\ntorch.set_grad_enabled(False)\n")
+    told = dict(examine(path))
+    assert told[LEAVES] == "it left changed: gradients on or off"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("sys.exit(0)", "SystemExit: 0 (odd.py, line 17)"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt (odd.py, line 17)"),
+        ("import argparse; argparse.ArgumentParser().parse_args(['--x'])", "SystemExit: 2 ("),
+        ("class More(Method):\n    seed: int = int('x')", "ValueError: invalid literal"),
+    ],
+)
+def test_a_file_that_does_not_import_is_one_line(
+    inside: Cli, tmp_path: Path, line: str, told: str
+) -> None:
+    path = method(tmp_path, "odd", "pass")
+    path.write_text(f"{path.read_text()}\n{line}\n")
+    done = inside("plan", "digits", "--plugin", path)
+    assert done.code == 2 and "Traceback" not in done.err
+    said = done.err.splitlines()[-1]  # a parser prints its usage before that
+    assert said.startswith(f"unlearnbench: {path} does not import: {told}")
+
+
+@pytest.mark.parametrize("name", ["original", "all", "destroyed"])
+def test_a_name_that_is_taken_is_refused(inside: Cli, tmp_path: Path, name: str) -> None:
+    path = method(tmp_path, name, "pass")
+    done = inside("plan", "digits", "--plugin", path, "--methods", name)
+    assert done.code == 2
+    assert done.err.startswith(f"unlearnbench: '{name}' is ") and str(path) in done.err
+    assert set(TAKEN) >= {ORIGINAL, EVERY}
+
+
+def test_windows_is_refused_in_a_line(inside: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import sys; sys.modules['resource'] = None\n"
+    code += "import unlearnbench, unlearnbench.cli.app; unlearnbench.run"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    monkeypatch.setattr("unlearnbench.environment.sys.platform", "win32")
+    done = inside("plan", "digits")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(
+        "unlearnbench: unlearnbench runs on Linux and macOS, not on Windows."
+    )
 
 
 WITHOUT = """

@@ -106,6 +106,17 @@ class Named(Squares):
         return Pool(pool.train, pool.test, names)
 
 
+def test_names_that_no_file_can_hold_are_a_fault(tmp_path: Path) -> None:
+    class Odd(Squares):
+        def load(self) -> Pool:
+            pool = super().load()
+            names = [f"{i}.png" for i in range(7)] + ["\udcff.png"], [f"{i}.png" for i in range(4)]
+            return Pool(pool.train, pool.test, names)
+
+    with pytest.raises(DataError, match=r"not UTF-8: 1, first '\\udcff\.png'; rename them"):
+        draw_samples(Odd(tmp_path), DataSpec(name="odd"))
+
+
 def test_samples_can_be_traced_to_their_source(tmp_path: Path) -> None:
     spec = DataSpec(name="named", train=3, test=2, held_out=2, validation=1)
     source = Named(tmp_path)

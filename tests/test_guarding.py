@@ -27,7 +27,7 @@ STATES: dict[str, Callable[[], object]] = {
     "the default device": lambda: torch.set_default_device("meta"),
     "the number of threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
     "the precision of float32": lambda: torch.set_float32_matmul_precision("medium"),
-    "deterministic algorithms": lambda: torch.use_deterministic_algorithms(True),
+    "deterministic algorithms": lambda: torch._C._set_deterministic_algorithms(True),
     "flags of cuDNN": lambda: setattr(torch.backends.cudnn, "benchmark", True),
     "flags of oneDNN (mkldnn)": lambda: setattr(torch.backends.mkldnn, "enabled", False),
     "denormal numbers": lambda: torch.set_flush_denormal(True),

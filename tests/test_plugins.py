@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import unlearnbench as ub
 from tests.conftest import Cli
 from unlearnbench import architectures, entries, registry
 from unlearnbench.api.request import Request
-from unlearnbench.audits.attacks import ATTACKS, HEADLINES
+from unlearnbench.audits.attacks import ATTACKS, HEADLINES, Samples, View
 from unlearnbench.entries import enter, version
-from unlearnbench.errors import UserError
+from unlearnbench.errors import EntryError, UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.execution.trying import examine
@@ -439,3 +441,57 @@ def test_results_are_collected_as_before_without_any_plugin(finished: Path) -> N
     planned = planned_of(store)
     assert planned is not None and stale_runs(planned, store) == {}
     assert collect(planned, store).stale == {}
+
+
+FAILING = """
+from unlearnbench.audits.attacks import Attack
+from unlearnbench.metrics.metric import OfModel
+
+def wrong(seen):
+    {body}
+
+WRONG = OfModel("wrong", "Wrong", function=wrong)
+"""
+ODD = """
+import sys
+import numpy as np
+from unlearnbench.audits.attacks import Attack
+
+ONE = Attack("Odd", "is odd", lambda view, references: {made}, references=False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("wrong", FAILING.format(body="1 / 0"), "metric 'wrong' failed: ZeroDivisionError"),
+        ("wrong", FAILING.format(body="raise SystemExit(0)"), "failed: SystemExit: 0 (wrong.py,"),
+        ("wrong", FAILING.format(body="return 'many'"), "failed: ValueError: could not convert"),
+    ],
+)
+def test_a_metric_or_an_attack_that_fails_leaves_runs_out_in_a_line(
+    finished: Path, tmp_path: Path, name: str, text: str, told: str
+) -> None:
+    file = tmp_path / f"{name}.py"
+    file.write_text(text)
+    shutil.copytree(finished / "results" / "tiny", tmp_path / "tiny")
+    with pytest.raises(UserError, match=re.escape(told)) as error:
+        ub.load(tmp_path / "tiny", plugins=[file])
+    assert "is left out: " in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ("np.zeros(3)", "The attack 'odd' failed: ValueError: scores of shape (3,), not (5,)."),
+        ("sys.exit(0)", "The attack 'odd' failed: SystemExit: 0 (odd.py, line 6)."),
+    ],
+)
+def test_an_attack_that_fails_is_named(tmp_path: Path, made: str, told: str) -> None:
+    (tmp_path / "odd.py").write_text(ODD.format(made=made))
+    enter([tmp_path / "odd.py"])
+    empty = np.empty(0, dtype=np.int64)
+    view = View({"label": np.zeros(5), "margin": np.zeros(5)}, Samples(*[empty] * 4))
+    with pytest.raises(EntryError) as error:
+        ATTACKS["odd"].score(view, None)
+    assert str(error.value) == told

@@ -71,7 +71,9 @@ def names_of(library: str) -> frozenset[str]:
     folders = spec.submodule_search_locations if spec else None
     files = [file for folder in folders or () for file in Path(folder, "models").glob("*.py")]
     registered = re.compile(r"^@register_model\b.*?^def (\w+)\(", re.MULTILINE | re.DOTALL)
-    return frozenset(name for file in files for name in registered.findall(file.read_text()))
+    return frozenset(
+        name for file in files for name in registered.findall(file.read_text(encoding="utf-8"))
+    )
 
 
 def require_side(model: str, side: int | None, more: Iterable[Own] = ()) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import ConfigDict, ValidationInfo, field_validator
 
 from unlearnbench.errors import MethodError
 from unlearnbench.recipe import Optimizer, Recipe, Strict, param
@@ -28,6 +28,7 @@ class Method(Strict):
     which names each place where paper and authors' code differ, and which is followed.
     """
 
+    model_config = ConfigDict(allow_inf_nan=True)
     title: ClassVar[str] = ""
     """Its name as people write it, where it is not the one that is typed: AMUN, NegGrad+."""
     paper: ClassVar[str] = ""

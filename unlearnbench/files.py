@@ -24,6 +24,8 @@ NO_ROOM = {
 }
 PROBE = b"\0" * 2**16
 """What is written where a library does not say why it could write no more."""
+DENIED = (errno.EACCES, errno.EPERM)
+MISPLACED = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
 TEXT, LARGEST, CODE = 2**25, 2**35, 2**22
 """Bytes that a text, and any other file, of a results folder may have, and a file of code that it
 names: none of ours comes near."""
@@ -66,7 +68,13 @@ def write(path: Path, save: Callable[[Path], object]) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
-    write(path, lambda draft: draft.write_text(text))
+    write(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+
+
+def write_again(path: Path, text: str) -> None:
+    """Write what can be made again at any time; whoever may only read the folder goes without."""
+    if os.access(path.parent, os.W_OK | os.X_OK):
+        write_text(path, text)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -173,6 +181,15 @@ def unseal(text: str) -> dict[str, Any]:
 def _digest(content: dict[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def refused(error: OSError) -> UserError | None:
+    """Return what to tell the user if the system refuses a path; None for any other error."""
+    if error.errno not in (*DENIED, *MISPLACED, *NO_ROOM) or error.filename is None:
+        return None
+    path = Path(os.fsdecode(error.filename))
+    path = path.parent if path.name.startswith(DRAFT) else path
+    return no_room(error, path) or UserError(f"Cannot use {path}: {error.strerror}.")
 
 
 def no_room(error: BaseException, where: Path | None = None) -> NoRoomError | None:

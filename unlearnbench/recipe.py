@@ -19,7 +19,9 @@ from unlearnbench.files import checksum
 class Strict(BaseModel):
     """Validate settings: unknown keys are errors, values never change after checking."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
     later: ClassVar[dict[str, Any]] = {}
     """Settings that came after the first published results, and what their absence means there."""
 
@@ -96,7 +98,9 @@ class Pretrained(Strict):
     @classmethod
     def _read(cls, value: Any) -> Any:
         named = {"file": value} if isinstance(value, str) else value
-        if not isinstance(named, dict) or "file" not in named or named.get("digest"):
+        if not isinstance(named, dict) or named.get("digest"):
+            return named
+        if not isinstance(named.get("file"), str):  # which its type tells
             return named
         path = Path(named["file"]).resolve()
         if not path.is_file() or (found := checksum(path)) is None:
@@ -125,7 +129,9 @@ class Recipe(Strict):
         "pretrained": None,
     }
 
-    epochs: int = param(30, ge=0, help="passes over the training set; 0 needs pretrained weights")
+    epochs: int = param(
+        30, ge=0, le=10**6, help="passes over the training set; 0 needs pretrained weights"
+    )
     lr: float = param(0.1, gt=0, help="highest learning rate")
     schedule: Literal["step", "one-cycle", "cosine"] = param(
         "one-cycle",
@@ -151,7 +157,9 @@ class Recipe(Strict):
     label_smoothing: float = param(
         0.0, ge=0, lt=1, help="share of each label that is spread evenly over all classes"
     )
-    crop: int = param(0, ge=0, help="random shift by up to this many pixels, zeros outside")
+    crop: int = param(
+        0, ge=0, le=4096, help="random shift by up to this many pixels, zeros outside"
+    )
     flip: bool = param(False, help="random horizontal flip")
     augment_training: bool = param(
         True,

@@ -125,7 +125,7 @@ def _defining(package: Path, names: Sequence[str]) -> Path | None:
     room = place / "__init__.py"
     if not room.is_file():
         return None
-    for level, (first, *others) in _imports(room.read_text()):
+    for level, (first, *others) in _imports(room.read_text(encoding="utf-8")):
         if not level and first == package.name and others[-1:] == [names[-1]]:
             return _defining(package, others)
     return room

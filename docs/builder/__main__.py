@@ -16,9 +16,9 @@ def fill() -> None:
         if path.name not in texts:  # of a method that is gone
             path.unlink()
     for name, text in texts.items():
-        (recipes.FOLDER / name).write_text(text)
+        (recipes.FOLDER / name).write_text(text, encoding="utf-8")
     for page in markdown.pages():
-        page.write_text(markdown.filled(page, PARTS))
+        page.write_text(markdown.filled(page, PARTS), encoding="utf-8")
 
 
 def main() -> None:

@@ -28,13 +28,13 @@ def table(
 
 def code(path: Path) -> str:
     """Show a file."""
-    return f"```{LANGUAGES[path.suffix]}\n{path.read_text().strip()}\n```"
+    return f"```{LANGUAGES[path.suffix]}\n{path.read_text(encoding='utf-8').strip()}\n```"
 
 
 def pages() -> list[Path]:
     """List the pages that take something in."""
     candidates = [ROOT / "README.md", *DOCS.glob("*.md"), *DOCS.glob("guide/*.md")]
-    return sorted(path for path in candidates if PLACE.search(path.read_text()))
+    return sorted(path for path in candidates if PLACE.search(path.read_text(encoding="utf-8")))
 
 
 def filled(page: Path, parts: Mapping[str, Part]) -> str:
@@ -47,4 +47,4 @@ def filled(page: Path, parts: Mapping[str, Part]) -> str:
         opened, space, name, file, closed = place.groups()
         return f"{opened}\n\n{indent(parts[name](page.parent / (file or '')), space)}\n\n{closed}"
 
-    return PLACE.sub(fill, page.read_text())
+    return PLACE.sub(fill, page.read_text(encoding="utf-8"))

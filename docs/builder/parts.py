@@ -29,7 +29,7 @@ def meaning(path: Path) -> str:
     unmade = Findings(benchmark, runs, nothing, nothing, references=benchmark.references.count)
     with TemporaryDirectory() as place:
         write_report(unmade, Path(place))
-        lines = Path(place, "reading.md").read_text().splitlines()
+        lines = Path(place, "reading.md").read_text(encoding="utf-8").splitlines()
     return "\n".join(line for line in lines if not line.startswith("# ")).strip()
 
 

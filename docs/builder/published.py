@@ -154,7 +154,7 @@ def _copy(files: Iterable[Path], folder: Path, *, fresh: bool = False) -> None:
 def origin(results: ub.Results) -> str:
     """Say when, where and with which seeds results were made."""
     benchmark = results.findings.benchmark
-    made = json.loads((results.folder / "origin.json").read_text())
+    made = json.loads((results.folder / "origin.json").read_text(encoding="utf-8"))
     seeds, limits, main = benchmark.seeds, benchmark.limits, benchmark.headline
     verdicts = f"equivalent within {limits.said}"
     if of_before(results):

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from itertools import chain
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -71,6 +71,8 @@ def _value(annotation: Any) -> str:
     kind = _parts(annotation)[0]
     if get_origin(kind) is Literal:
         return " or ".join(f"`{word}`" for word in get_args(kind))
+    if get_origin(kind) is Annotated:
+        return ", ".join([_value(get_args(kind)[0]), *bounds(get_args(kind)[1])])
     if get_origin(kind) in (list, tuple):
         return f"list of {_value(get_args(kind)[0])}"
     return PLAIN.get(kind, "table")

@@ -42,7 +42,7 @@ def page(path: Path) -> str:
     published report leads to its page, which lies below the site; formulas are MathML.
     """
     here = (DOCS / path).parent
-    text = METHOD.sub(lambda link: code(here / link[1]), (DOCS / path).read_text())
+    text = METHOD.sub(lambda link: code(here / link[1]), (DOCS / path).read_text(encoding="utf-8"))
     text = re.sub(r"(\]\((?:\.\./)*)\.\./(reports/)", r"\1\2", text)
     text = re.sub(r"(\]\((?:\.\./)*reports/[^)\s]*)report\.md\)", r"\1index.html)", text)
     text = re.sub(r"(\]\((?!https?:)[^)\s]*?)README\.md", r"\1index.md", text)
@@ -71,7 +71,7 @@ def stage(folder: Path) -> None:
     for path in sources():
         target = folder / str(path).replace("README.md", "index.md")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(page(path))
+        target.write_text(page(path), encoding="utf-8")
     for pattern in ASSETS:
         for asset in ROOT.glob(pattern):
             target = folder / str(asset.relative_to(ROOT)).removeprefix("docs/")
@@ -82,7 +82,7 @@ def stage(folder: Path) -> None:
 
 def configuration() -> dict[str, Any]:
     """Return the settings of a build, with all recipes in the navigation."""
-    config: dict[str, Any] = tomllib.loads((HERE / "zensical.toml").read_text())
+    config: dict[str, Any] = tomllib.loads((HERE / "zensical.toml").read_text(encoding="utf-8"))
     project = config["project"]
     project |= {"docs_dir": "pages", "site_dir": "guide"}
     project["plugins"]["mkdocstrings"]["handlers"]["python"]["paths"] = [str(ROOT)]
@@ -96,15 +96,15 @@ def configuration() -> dict[str, Any]:
 
 def finish(site: Path) -> None:
     """Leave nothing that asks another host. Raises SystemExit naming the page that would."""
-    shim = f"<script>{(HERE / 'worker.js').read_text()}</script>"
+    shim = f"<script>{(HERE / 'worker.js').read_text(encoding='utf-8')}</script>"
     for path in site.rglob("*.html"):
         if "reports" in path.relative_to(site).parts:  # a test of their own sees to those
             continue
-        text = SHIM.sub(lambda _: shim, path.read_text())
+        text = SHIM.sub(lambda _: shim, path.read_text(encoding="utf-8"))
         asked = [tag for tag in FETCHED.findall(text) if not HARMLESS.search(tag)]
         if asked:
             raise SystemExit(f"{path.relative_to(site)} asks another host: {asked[0]}")
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
 
 def build(target: Path) -> Path:
@@ -118,7 +118,7 @@ def build(target: Path) -> Path:
         folder.mkdir(parents=True)
     stage(pages)
     config = target / "zensical.toml"
-    config.write_text(tomli_w.dumps(configuration()))
+    config.write_text(tomli_w.dumps(configuration()), encoding="utf-8")
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean", "-f", str(config)]
     if subprocess.run(command, cwd=target, check=False).returncode:
         raise SystemExit("The guide has warnings: see above.")

@@ -79,7 +79,11 @@ def carry_out(
 ) -> Applied:
     """Do what `apply` says."""
     given, files = given_files({ORIGINAL: [original]})
-    named = Path(method).stem if isinstance(method, (str, Path)) else type(method).__name__
+    named = (
+        Path(method).name.removesuffix(".py")
+        if isinstance(method, (str, Path))
+        else type(method).__name__
+    )
     setup = own.setup("apply", "results", f"{named} on {original.name}")
     raw = setup.raw | usable(setup.raw, references=False, online=False)
     raw |= {"references": {"count": 0}, "given": given.model_dump(mode="json", exclude_none=True)}

@@ -18,10 +18,10 @@ from unlearnbench.audits.references import of_halves
 from unlearnbench.data.outputs import HOW, Aligned, Parts, gathered
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.files import checksum, write_text
-from unlearnbench.planning import reading
+from unlearnbench.files import checksum
 from unlearnbench.planning.given import REFERENCE, Given, GivenModel
 from unlearnbench.planning.plan import Node
+from unlearnbench.storage import asked
 from unlearnbench.storage.store import Store
 
 UNKNOWN = "unknown"
@@ -54,7 +54,7 @@ def measured_outputs(
     planned = prepare(Request(Setup(raw), Path(), results, []))
     store = Store((results / name).resolve())
     store.prepare()
-    write_text(store.folder / "benchmark.toml", reading.as_toml(planned.benchmark))
+    asked.remember(store, planned.benchmark, asked.facts_of(planned.benchmark, planned.plugins))
     for node in planned.plan.nodes.values():
         if not store.done(node.spec.id):
             _save(store, node, table, by_digest[str(node.spec.given)])

@@ -62,9 +62,10 @@ class Own:
         seeds = raw.get("seeds", {})
         firsts = {key: list(seeds.get(key, [1]))[:1] for key in ("originals", "forget", "runs")}
         own = ONCE | {"seeds": firsts | {"pairing": "zip", "retrains": 1}}
-        own |= {"name": name or (f"{raw['name']}-{kind}" if self.benchmark else kind)}
+        own |= {"name": name or (f"{raw.get('name')}-{kind}" if self.benchmark else kind)}
         forget = raw.get("forget", {})
-        own["forget"] = forget | {"requests": 1, "fractions": list(forget["fractions"])[:1]}
+        first = list(forget.get("fractions", []))[:1]
+        own["forget"] = forget | {"requests": 1, "fractions": first}
         setup = Setup({k: v for k, v in (raw | own | {"title": title}).items() if v is not None})
         return setup.forgetting(self.forget)
 

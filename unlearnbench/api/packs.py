@@ -36,7 +36,7 @@ def pack(
     each part at most, where one run is less; by, note: who made it, and what should be said of it.
     Raises UserError where nothing is there to be packed.
     """
-    store = housekeeping.open_store(Path(results), Path(benchmark).stem)
+    store = housekeeping.open_store(Path(results), benchmark)
     planned = planned_of(store, plugins)
     if planned is None:
         raise asked.nothing_asked(store)

@@ -20,6 +20,7 @@ from unlearnbench.errors import UserError
 from unlearnbench.execution import Feeding, GivenFile
 from unlearnbench.planning import reading, rows
 from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.checking import require_part
 from unlearnbench.planning.expansion import Planned, expand, require_parts
 from unlearnbench.planning.sources import named_by
 from unlearnbench.registry import Plugin
@@ -35,7 +36,9 @@ Item = tuple[str, Plugin | None, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Setup:
-    """Hold a benchmark that can still be changed; nothing is checked until it is planned.
+    """Hold a benchmark that can still be changed: every part is of the right type.
+
+    What is lacking and what does not go together is found when it is planned.
 
     raw: as its file has it, those that it is based on included.
     """
@@ -46,7 +49,7 @@ class Setup:
         """Return a copy with one setting changed.
 
         The key begins with a table of the file (`recipe.epochs`) or a row's label (`salun.keep`).
-        Raises UserError for any other.
+        Raises UserError for any other, and for a value that it cannot have.
         """
         changed = deepcopy(self.raw)
         reading.put(changed, key, value, self.methods)
@@ -79,16 +82,20 @@ class Setup:
 
     def __repr__(self) -> str:
         """Show it as its file would be."""
-        return f"# benchmark {self.raw['name']}\n{tomli_w.dumps(self.raw)}"
+        return f"# benchmark {self.raw.get('name', '')}\n{tomli_w.dumps(self.raw)}"
 
 
 def benchmark(source: str | Path | Mapping[str, Any], *, seeds: int | None = None) -> Setup:
     """Take a benchmark by name, by the path of a TOML file, or as the content of one.
 
-    seeds: how often all is repeated, if not as the file says. Raises UserError if it is not there.
+    seeds: how often all is repeated, if not as the file says. Raises UserError if it is not there,
+    and where a value in it is of the wrong type.
     """
-    raw = source if isinstance(source, Mapping) else reading.read(reading.locate(str(source)))
-    return Setup(dict(raw)).repeated(seeds)
+    if isinstance(source, Mapping):
+        raw = require_part(dict(source), "benchmark")
+    else:
+        raw = reading.read(reading.locate(str(source)))
+    return Setup(raw).repeated(seeds)
 
 
 @dataclass(frozen=True)

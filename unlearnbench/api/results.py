@@ -85,7 +85,7 @@ class Results:
     @property
     def name(self) -> str:
         """The name of its folder: the benchmark's, or benchmark@machine."""
-        return self.folder.name
+        return self.folder.resolve().name
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -274,7 +274,7 @@ def load(
     store = Store(path)
     alone = path / "findings.json"
     if not store.runs() and alone.is_file():
-        return Results(Findings.from_json(alone.read_text()), path)
+        return Results(Findings.from_json(alone.read_text(encoding="utf-8")), path)
     mended = asked.mend(store)
     planned = planned_of(store, own)
     if planned is None:
@@ -290,6 +290,9 @@ def whole(results: Results) -> Results:
     if results.runs.empty:
         failed = [f"{one['label']} failed: {one['error']}" for one in results.findings.failures[:1]]
         hint = f"Go on: unlearnbench run {results.name}."
+        if results.findings.broken:
+            why = results.findings.broken[0]
+            raise UserError(f"No run of '{results.name}' can be shown: {why}")
         raise UserError(f"No run of '{results.name}' has finished yet.", " ".join([*failed, hint]))
     return results
 

@@ -1,6 +1,8 @@
 """Which samples a benchmark has: looked over before anything is made, and noted beside results."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 
 import pandas as pd
 
@@ -9,6 +11,7 @@ from unlearnbench.api.request import Request
 from unlearnbench.data import lists
 from unlearnbench.data.copies import copies_said
 from unlearnbench.data.prepare import Data, draw_samples, unreadable
+from unlearnbench.data.splits import Split, cut
 from unlearnbench.errors import UnlearnBenchError
 from unlearnbench.guarding.guard import foreign
 from unlearnbench.planning.benchmark import Benchmark
@@ -63,10 +66,23 @@ def look_over(
     data = draw_samples(source, asked)
     data.require(earlier, asked.name)
     architectures.require_side(benchmark.model, data.train[0].shape[-1], benchmark.plugins)
-    for entries in request.asked.lists.values():
-        lists.positions(entries, data)
+    where = [lists.positions(entries, data) for entries in request.asked.lists.values()]
+    for split in _last_splits(benchmark):  # whose cut looks at those before it as well
+        of = data.labels, len(data.train[1])
+        cut(split, *of, subclasses=data.subclasses, listed=where[0] if where else None)
     lines = [*odd, *filter(None, [copies_said(data.copies)])]
     return DataSeen(data, lines, bool(request.asked.lists or request.given))
+
+
+def _last_splits(benchmark: Benchmark) -> Iterator[Split]:
+    """Yield a benchmark's last forget sets: if these can be drawn, so can all."""
+    forget, ulira = benchmark.forget, benchmark.ulira
+    seeds = dict.fromkeys(benchmark.seeds.forget)
+    of_class = forget.kind in ("class", "subclass") and forget.target is None
+    for fraction, seed in product(forget.fractions, list(seeds)[: None if of_class else 1]):
+        yield forget.split(fraction, seed, forget.requests, swap=benchmark.swap)
+    for fraction in forget.fractions if ulira.shadows else ():
+        yield forget.world(fraction, ulira, ulira.shadows)
 
 
 def write_samples(store: Store, frame: pd.DataFrame) -> None:

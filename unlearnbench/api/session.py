@@ -211,9 +211,9 @@ def make(
     store.prepare()
     for line in asked.mend(store):
         listener.told(line)
-    for line in asked.remember(store, planned.benchmark):
+    known = asked.facts_of(planned.benchmark, planned.plugins)
+    for line in asked.remember(store, planned.benchmark, known):
         listener.told(line)
-    asked.note_methods(store, asked.facts_of(planned.benchmark, planned.plugins))
     note_plugins(store, plugin_facts(planned))
     seen.note(store)
     made = not outlook.state.open or _work_off(request, planned, store, outlook, listener)

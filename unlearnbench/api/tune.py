@@ -27,6 +27,8 @@ def tune(
     many each is tried; blind: without retrained models. Raises UserError where there is nothing to
     tune, or tuning would see what is reported.
     """
+    if seeds > reading.MOST:
+        raise UserError(f"{seeds} seeds are too many.", f"Take {reading.MOST} at most.")
     listed = request.setup.benchmark.methods
     raw = _changed(request, listed)
     tried_on = list(range(trials.FIRST_SEED, trials.FIRST_SEED + seeds))

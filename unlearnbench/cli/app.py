@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from unlearnbench.cli import apply, audit, catalogue, doctor, report, results, r
 from unlearnbench.cli.said import say
 from unlearnbench.environment import require_system
 from unlearnbench.errors import UserError
-from unlearnbench.files import no_room
+from unlearnbench.files import no_room, refused
 
 app = typer.Typer(
     name="unlearnbench",
@@ -62,6 +63,9 @@ def main() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
             signal.signal(number, _end)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a sign shows another
     try:
         require_system()
         app()
@@ -69,7 +73,10 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except (UserError, OSError) as error:
-        problem = error if isinstance(error, UserError) else no_room(error)
+        if isinstance(error, UserError):
+            problem: UserError | None = error
+        else:
+            problem = refused(error) or no_room(error)
         if problem is None:
             raise
         say(f"unlearnbench: {problem}", err=True)

@@ -61,8 +61,12 @@ def benchmarks(name: Name = None) -> None:
     if name not in known:
         raise unknown("benchmark", name, known)
     own, *bases = reading.chain(known[name])
-    below = [f"# ---- on top of {path.stem}\n\n{path.read_text().rstrip()}" for path in bases]
-    say(*"\n\n".join([own.read_text().rstrip(), *below]).splitlines())
+    below = [
+        f"# ---- on top of {path.stem}\n\n{path.read_text(encoding='utf-8').rstrip()}"
+        for path in bases
+    ]
+    text = "\n\n".join([own.read_text(encoding="utf-8").rstrip(), *below])
+    say(*text.splitlines())
 
 
 def datasets(name: Name = None, plugin: Plugins = None) -> None:
@@ -119,7 +123,7 @@ def check(
 def bounds(field: FieldInfo) -> list[str]:
     """List a hyperparameter's bounds, for people."""
     return [
-        f"{sign} {value:g}"
+        f"{sign} {value:{',' if isinstance(value, int) else 'g'}}"
         for bound in field.metadata
         for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
         if (value := getattr(bound, name, None)) is not None

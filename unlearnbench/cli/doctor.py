@@ -226,7 +226,7 @@ def gpus() -> tuple[list[Gpu], str]:
 def free_memory() -> int | None:
     """Return the bytes that programs can still have, None where the system does not say."""
     info = Path("/proc/meminfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     return next((int(n.split()[1]) * 1024 for n in lines if n.startswith("MemAvailable")), None)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from unlearnbench.api.request import Request
 
 OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
+MOST_JOBS = 256
+"""Runs at once on a device."""
 
 BenchmarkName = Annotated[
     str, typer.Argument(help="A name of `unlearnbench benchmarks`, or a TOML file.")
@@ -122,6 +124,7 @@ def job_count(text: str) -> int | None:
     """Read --jobs-per-device: a number, or None for auto."""
     if text == "auto":
         return None
-    if not text.isdigit() or int(text) < 1:
-        raise UserError(f"--jobs-per-device takes a number from 1, or auto, not '{text}'.")
+    if not (text.isdecimal() and len(text) < 4 and 1 <= int(text) <= MOST_JOBS):
+        told = f"--jobs-per-device takes a number from 1 to {MOST_JOBS}, or auto, not '{text}'."
+        raise UserError(told)
     return int(text)

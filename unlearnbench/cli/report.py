@@ -1,14 +1,20 @@
 """The command `report`: one benchmark, several ranked together, folders side by side, or live."""
 
+from __future__ import annotations
+
 import gc
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from unlearnbench.cli.options import Plugins, Reports, Results, stoppable
+from unlearnbench.cli import options
+from unlearnbench.cli.options import stoppable
 from unlearnbench.cli.said import say
 from unlearnbench.errors import UserError
+
+if TYPE_CHECKING:
+    from unlearnbench.api.results import Results
 
 
 def report(
@@ -32,24 +38,27 @@ def report(
         Literal["csv", "tensorboard"] | None,
         typer.Option(help="Write the training curves of all runs, too."),
     ] = None,
-    plugin: Plugins = None,
-    results: Results = Path("results"),
-    reports: Reports = Path("reports"),
+    plugin: options.Plugins = None,
+    results: options.Results = Path("results"),
+    reports: options.Reports = Path("reports"),
 ) -> None:
     """Write a page, tables and figures of what has been run."""
     from unlearnbench.api import reports as library
+    from unlearnbench.api.results import load
+    from unlearnbench.planning import reading
 
     # Figures are many small objects, for which the collector would look at all modules again.
     gc.freeze()
     gc.set_threshold(50_000)
     asked, plugins = names or ["digits"], plugin or []
-    known = list(dict.fromkeys(Path(name).stem for name in asked))
-    if watch and (compare or len(known) > 1):
+    if watch and (compare or len(asked) > 1):
         raise UserError("--watch takes one benchmark.")
     if training and (compare or watch):
         raise UserError("--training goes with neither --compare nor --watch.")
     if board and (names or compare or watch or training):
         raise UserError("--board takes a folder of packs, and nothing beside it.")
+    by_name = [] if board or compare else map(reading.benchmark_name, asked)
+    known = list(dict.fromkeys(by_name))
     if board:
         from unlearnbench.api.board import board as entered
 
@@ -62,12 +71,21 @@ def report(
         with stoppable("Stopped. The report is as it was when last written."):
             page = library.watch(known[0], plugins, results, reports, say)
     else:
-        loaded = [library.loaded(name, results, plugins) for name in known]
-        if training is not None:
-            for single in loaded:
-                say(f"Training: {single.write_training(training, reports / single.name)}")
-        pages = [single.report(reports / single.name) for single in loaded]
-        page = pages[0]
-        if len(loaded) > 1:
-            page = library.rank(loaded).report(reports / "+".join(known))
+        loaded = [load(results / name, plugins=plugins) for name in known]
+        page = _written(loaded, reports, training)
     say(f"Report: {page}")
+
+
+def _written(
+    loaded: list[Results], reports: Path, training: Literal["csv", "tensorboard"] | None
+) -> Path:
+    """Write the report of each, and one of all if they are several; return the last page."""
+    from unlearnbench.api import reports as library
+
+    for single in loaded:
+        if training is not None:
+            say(f"Training: {single.write_training(training, reports / single.name)}")
+    (page, *more) = [single.report(reports / single.name) for single in loaded]
+    if more:
+        page = library.rank(loaded).report(reports / "+".join(single.name for single in loaded))
+    return page

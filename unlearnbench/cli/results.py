@@ -39,7 +39,7 @@ def verify(benchmark: BenchmarkName = "digits", results: Results = Path("results
     from unlearnbench.api import keeping
     from unlearnbench.storage import housekeeping
 
-    store = housekeeping.open_store(results, Path(benchmark).stem)
+    store = housekeeping.open_store(results, benchmark)
     damaged = housekeeping.verify(store)
     for run, what in damaged.items():
         say(f"{run}: {what}")
@@ -68,10 +68,11 @@ def prune(
     What was asked for with other settings before is kept: see `results ls` and `results rm`.
     """
     from unlearnbench.api import keeping
-    from unlearnbench.storage import housekeeping
+    from unlearnbench.storage import asked, housekeeping
 
-    store = housekeeping.open_store(results, Path(benchmark).stem)
-    _remove(keeping.prunable(store, plugin or []), yes=yes)
+    store = housekeeping.open_store(results, benchmark)
+    with asked.changing(store):
+        _remove(keeping.prunable(store, plugin or []), yes=yes)
 
 
 @app.command("rm")
@@ -94,11 +95,12 @@ def rm(
     if not row and not earlier:
         hint = "Name it: --row LABEL, or --earlier NAME; see unlearnbench results ls."
         raise UserError("Nothing was named to remove.", hint)
-    store = housekeeping.open_store(results, Path(benchmark).stem)
-    removal, left = keeping.removable(store, row or [], earlier, plugin or [])
-    if yes:
-        asked.keep(store, left[0], left[1:])
-    _remove(removal, yes=yes)
+    store = housekeeping.open_store(results, benchmark)
+    with asked.changing(store):
+        removal, left = keeping.removable(store, row or [], earlier, plugin or [])
+        if yes:
+            asked.keep(store, left[0], left[1:])
+        _remove(removal, yes=yes)
 
 
 def _remove(removal: dict[str, list[Path]], *, yes: bool) -> None:

@@ -107,7 +107,7 @@ class Cache:
         """
         path = self._path(hashes, fit)
         with suppress(OSError, ValueError):
-            known = path.with_suffix(".sha256").read_text().strip()
+            known = path.with_suffix(".sha256").read_text(encoding="utf-8").strip()
             images: Images = np.load(path, mmap_mode="r", allow_pickle=False)
             if len(images) == len(hashes) and (not thorough or checksum(path) == known):
                 return images

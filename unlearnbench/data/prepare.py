@@ -22,6 +22,8 @@ from unlearnbench.recipe import Strict
 
 Labels = NDArray[np.int64]
 Labelled = tuple[Images, Labels]
+LARGEST = 4096
+"""Side of images, in pixels."""
 BLOCK = 256
 """Images that are read from a file at a time, where all of them are looked at."""
 
@@ -133,23 +135,27 @@ class DataSpec(Strict):
         " instead of the test set",
     )
     superclasses: tuple[tuple[int, ...], ...] | None = Field(
-        default=None, description="classes that are merged into one label each, in this order"
+        default=None,
+        min_length=1,
+        description="classes that are merged into one label each, in this order",
     )
     resize: int | None = Field(
         default=None,
         ge=1,
+        le=LARGEST,
         description="resize images to this many pixels of their shorter side, and cut a square from"
         " the centre",
     )
     crop: int | None = Field(
         default=None,
         ge=1,
+        le=LARGEST,
         description="side of the square that is cut from the centre, if not `resize`",
     )
     size: int | None = Field(
-        default=None, ge=1, description="shrink images to this side by averaging"
+        default=None, ge=1, le=LARGEST, description="shrink images to this side by averaging"
     )
-    seed: int = Field(default=0, ge=0, description="seed of these draws")
+    seed: int = Field(default=0, ge=0, le=2**32 - 1, description="seed of these draws")
     evaluate: Literal["test", "validation"] = Field(
         default="test", description="which samples play the test set: 'validation' when tuning"
     )
@@ -231,10 +237,10 @@ def draw_samples(source: Source, spec: DataSpec) -> Data:
     if len(pool.test[1]):
         test_from, test = pool.test, draw.permutation(len(pool.test[1]))
     n_test = spec.test or len(test)
-    if len(order) < ends[-1] or len(test) < n_test or n_test == 0:
+    if n_train < 1 or len(order) < ends[-1] or len(test) < n_test or n_test == 0:
         raise DataError(
-            f"Data set '{spec.name}' has too few samples for {n_train} train + {n_test} test"
-            f" + {spec.held_out} held-out + {spec.validation} validation.",
+            f"Data set '{spec.name}' has too few samples for {max(n_train, 1)} train"
+            f" + {n_test} test + {spec.held_out} held-out + {spec.validation} validation.",
             f"It has {len(pool.train[1])} + {len(pool.test[1])}: ask for fewer under [data].",
         )
     test = test[:n_test]
@@ -294,9 +300,20 @@ def _check(pool: Pool, name: str, fit: Fit) -> None:
             faults.append(
                 f"{len(named)} names for {len(labels)} samples of {part}: it must name each or none"
             )
+    names = [name for named in pool.names or () for name in named if not _encodable(name)]
+    if names:
+        faults.append(f"names that are not UTF-8: {len(names)}, first {names[0]!a}; rename them")
     if not faults:
         faults += _misfits(pool, fit)
     refuse(f"Data set '{name}'", faults)
+
+
+def _encodable(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _misfits(pool: Pool, fit: Fit) -> Iterator[str]:

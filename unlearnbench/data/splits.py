@@ -116,10 +116,7 @@ def cut(
     if split.kind == "list":
         parts = [np.empty(0, dtype=np.int64) if listed is None else listed]
     elif split.kind in ("class", "subclass"):
-        wanted = np.arange(split.requests) + _first_class(split, of)
-        if split.target is None:
-            wanted %= int(of.max()) + 1
-        parts = [_of_class(one, split, of[:train]) for one in wanted.tolist()]
+        parts = [_of_class(one, split, of[:train]) for one in _classes(split, of)]
     else:
         size = round(split.fraction * train)
         total = size * split.requests
@@ -137,6 +134,11 @@ def cut(
     forget = np.sort(parts[split.request - 1])
     earlier = np.sort(np.concatenate([*parts[: split.request - 1], forget[:0]]))
     retain = np.setdiff1d(np.arange(train), np.concatenate((forget, earlier)))
+    if not len(retain):
+        raise DataError(
+            f"Request {split.request} of {split.requests} leaves no sample of {train}.",
+            "Some samples must be left: take fewer requests, or smaller fractions.",
+        )
     require_partition(Indices(forget, earlier, retain), train)
     if split.swap:
         others = len(labels) - train
@@ -148,6 +150,20 @@ def cut(
         draw = np.random.default_rng(seed_for(split.seed, "swap"))
         forget = train + np.sort(draw.choice(others, len(forget), replace=False))
     return Indices(forget, earlier, retain)
+
+
+def _classes(split: Split, labels: Labels) -> list[int]:
+    """Return the class of each request."""
+    there = int(labels.max()) + 1
+    if split.requests > there:
+        raise DataError(
+            f"{split.requests} requests of a {split.kind} each are too many: there are {there}.",
+            "See forget.requests.",
+        )
+    wanted = np.arange(split.requests) + _first_class(split, labels)
+    if split.target is None:
+        wanted %= there
+    return [int(one) for one in wanted]
 
 
 def _first_class(split: Split, labels: Labels) -> int:

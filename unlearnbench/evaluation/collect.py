@@ -19,7 +19,7 @@ from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.kept import kept
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.evaluation.stale import Records, stale_rows, stale_runs
-from unlearnbench.files import write_text
+from unlearnbench.files import write_again
 from unlearnbench.guarding.guard import guarded
 from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.metrics.metric import COSTS, GROUP, METRICS, OfRecord, of_type
@@ -59,7 +59,7 @@ def collect(planned: Planned, store: Store) -> Findings:
         if absent := list(_absent(known)):
             stored["broken"] += absent
         else:
-            write_text(store.folder / sealed.METRICS, sealed.with_checksum(text))
+            write_again(store.folder / sealed.METRICS, sealed.with_checksum(text))
     looked = _audited(plan, store)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
     unmade, blocked = _unmade(plan, store, errors)
@@ -222,7 +222,11 @@ def _absent(known: PluginFacts) -> Iterator[str]:
 def _version(benchmark: Benchmark, plan: Plan, store: Store, known: PluginFacts) -> str:
     """Return a digest of all that the numbers depend on."""
     folders = [Path(*room.__path__) for room in (audits, verdicts, metrics, evaluation)]
-    source = [path.read_text() for folder in folders for path in sorted(folder.glob("*.py"))]
+    source = [
+        path.read_text(encoding="utf-8")
+        for folder in folders
+        for path in sorted(folder.glob("*.py"))
+    ]
     seals = {run: store.seal(run) for run in plan.nodes if store.done(run)}
     asked = benchmark.model_dump(mode="json", exclude={"title", "tuning", "published", "plugins"})
     entries: dict[tuple[str, str], Any] = {

@@ -308,15 +308,6 @@ class Condition:
             if label not in rows and set(rows) & set(self.methods)
         ]
 
-    def differing(self, label: str) -> tuple[int, int]:
-        """Return how many audits call a row different, of how many: each at 5 % for a control."""
-        own = [
-            rows[label].word
-            for audit, rows in self.audits.items()
-            if audit != ALL and label in rows
-        ]
-        return own.count("different"), len(own)
-
     def versus(self, label: str | None = None) -> pd.DataFrame:
         """Compare every other method with one, by their distance to retrain in FT AUC.
 

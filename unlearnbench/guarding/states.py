@@ -7,13 +7,13 @@ import logging
 import multiprocessing
 import os
 import random
-import resource
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from unlearnbench.guarding import LOADED
@@ -49,9 +49,17 @@ def _handlers() -> list[Any]:
 
 
 def _handle(before: list[Any]) -> None:
-    for number, handler in zip(SIGNALS, before, strict=True):
-        if _signal.getsignal(number) != handler:
-            signal.signal(number, handler)
+    for number, was, now in zip(SIGNALS, before, _handlers(), strict=True):
+        if _handles_otherwise([was], [now]):
+            signal.signal(number, was)
+
+
+def _handles_otherwise(before: list[Any], now: list[Any]) -> bool:
+    """Compare handlers; one that torch has set once for all its loaders is to stay."""
+    return any(
+        was != new and not str(getattr(new, "__module__", "")).startswith("torch.")
+        for was, new in zip(before, now, strict=True)
+    )
 
 
 TIMERS = [getattr(signal, name) for name in dir(signal) if name.startswith("ITIMER_")]
@@ -67,15 +75,24 @@ def _silence(before: list[bool]) -> None:
             signal.setitimer(timer, 0)
 
 
-LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
+@cache
+def _kinds_of_limits() -> list[int]:
+    import resource  # which Windows has not
+
+    names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
+    return sorted({getattr(resource, name) for name in names})
 
 
 def _limits() -> list[tuple[int, int]]:
-    return [resource.getrlimit(one) for one in LIMITS]
+    import resource
+
+    return [resource.getrlimit(one) for one in _kinds_of_limits()]
 
 
 def _limit(before: list[tuple[int, int]]) -> None:
-    for one, limits in zip(LIMITS, before, strict=True):
+    import resource
+
+    for one, limits in zip(_kinds_of_limits(), before, strict=True):
         if resource.getrlimit(one) != limits:
             resource.setrlimit(one, limits)
 
@@ -115,14 +132,16 @@ def _numpy_draws(before: tuple[Any, ...]) -> None:
 def _threads() -> set[threading.Thread]:
     """Return the threads that hold up the end of a process, or are in a plugin's code.
 
-    Those of libraries, such as that of a progress bar, do neither.
+    Those of libraries, such as that of a progress bar, do neither; those of a Dask worker, of which
+    a run is but one thread, may do the first.
     """
-    frames = sys._current_frames()
+    frames, here = sys._current_frames(), threading.current_thread()
+    alone = here is threading.main_thread()
     return {
         thread
         for thread in threading.enumerate()
-        if not thread.daemon or _of_plugin(frames.get(thread.ident or 0))
-    } - {threading.current_thread()}
+        if (alone and not thread.daemon) or _of_plugin(frames.get(thread.ident or 0))
+    } - {here}
 
 
 def _of_plugin(frame: Any) -> bool:
@@ -148,11 +167,12 @@ def _more(before: set[Any], now: set[Any]) -> bool:
     return not now <= before
 
 
-def _start_method() -> str | None:
-    return multiprocessing.get_start_method(allow_none=True)
+def _start_method() -> str:
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    return chosen or multiprocessing.get_all_start_methods()[0]  # the usual one, not yet chosen
 
 
-def _start(before: str | None) -> None:
+def _start(before: str) -> None:
     multiprocessing.set_start_method(before, force=True)
 
 
@@ -208,7 +228,7 @@ PYTHON = [
     State("tracing", sys.gettrace, sys.settrace),
     State("profiling", sys.getprofile, sys.setprofile),
     State("the locale", lambda: locale.setlocale(locale.LC_ALL), _set_locale, of_import=True),
-    State("signal handlers", _handlers, _handle),
+    State("signal handlers", _handlers, _handle, differs=_handles_otherwise),
     State("threads that go on", _threads, _join, differs=_more),
     State(
         "processes that go on", lambda: set(multiprocessing.active_children()), _end, differs=_more

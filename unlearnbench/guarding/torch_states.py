@@ -170,7 +170,8 @@ def _deterministic() -> Any:
 
 def _determine(before: Any) -> None:
     mode, warn_only, fill = before
-    torch().use_deterministic_algorithms(mode, warn_only=warn_only)
+    # what the public function calls, which imports the compiler first
+    torch()._C._set_deterministic_algorithms(mode, warn_only=warn_only)
     torch().utils.deterministic.fill_uninitialized_memory = fill
 
 

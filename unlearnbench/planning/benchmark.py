@@ -1,10 +1,18 @@
 """What a benchmark is: which methods are compared, on what, how often."""
 
 import csv
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_serializer,
+    model_validator,
+)
 
 from unlearnbench.audits.attacks import ATTACKS, HEADLINE, HEADLINES, SHOWN
 from unlearnbench.audits.parts import audit_names
@@ -13,7 +21,15 @@ from unlearnbench.errors import unknown
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import Access
-from unlearnbench.planning.tables import AuditRow, Forget, Limits, References, Seeds, ULira
+from unlearnbench.planning.tables import (
+    AuditRow,
+    Forget,
+    Limits,
+    References,
+    Seeds,
+    ULira,
+    once,
+)
 from unlearnbench.recipe import Recipe, Strict
 from unlearnbench.registry import shipped
 
@@ -118,7 +134,7 @@ def _printed(paper: str, place: str) -> list[Published]:
     papers = {path.stem: path for path in PAPERS.glob("*.csv")}
     if paper not in papers:
         raise ValueError(str(unknown("paper", paper, papers)))
-    title, *text = papers[paper].read_text().splitlines()
+    title, *text = papers[paper].read_text(encoding="utf-8").splitlines()
     lines = list(csv.DictReader(text))
     source = f"{title.removeprefix('# ')}, {place}"
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -133,13 +149,34 @@ def _printed(paper: str, place: str) -> list[Published]:
     return [Published.model_validate(row) for row in rows.values()]
 
 
+NAME = re.compile(r"\w[\w.@+-]{0,99}")
+
+
+def _of_folders(name: str) -> str:
+    """Refuse a name that folders of results and reports cannot have, or that leads out of them."""
+    if not NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} cannot name folders: take letters, digits and . _ - + @, the first a letter"
+            " or digit, 100 at most"
+        )
+    return name
+
+
+def _label(label: str) -> str:
+    if label.strip() != label or not label:
+        raise ValueError(
+            f"{label!r} cannot be the label of a row: it is empty, or has space at an end"
+        )
+    return label
+
+
 class Benchmark(Strict):
     """Say which methods are compared, on what, how often. One TOML file each."""
 
-    name: str = Field(
-        pattern=r"^[\w.-]+$", description="names the folders of its results and its report"
+    name: Annotated[str, AfterValidator(_of_folders)] = Field(
+        description="names the folders of its results and its report"
     )
-    title: str = Field(description="what its report is called")
+    title: str = Field(min_length=1, description="what its report is called")
     data: DataSpec = Field(description="Which samples are used, and as what.")
     model: str = Field(
         description="a model of `unlearnbench models`, or of a library: torchvision:vit_b_16"
@@ -149,7 +186,7 @@ class Benchmark(Strict):
         description="How originals, references and retrains are trained; fine-tuning follows it for"
         " optimiser, batch size, momentum, weight decay, clipping, augmentation and precision.",
     )
-    access: list[Access] = Field(
+    access: Annotated[list[Access], AfterValidator(once)] = Field(
         default=["full"], min_length=1, description="whether methods are given the retain set"
     )
     forget: Forget = Field(description="What is forgotten.")
@@ -157,7 +194,9 @@ class Benchmark(Strict):
     references: References = Field(
         default=References(), description="Models that membership attacks compare with."
     )
-    attacks: list[str] = Field(default=SHOWN, min_length=1, description="shown in tables")
+    attacks: Annotated[list[str], AfterValidator(once)] = Field(
+        default=SHOWN, min_length=1, description="shown in tables"
+    )
     headline: str = Field(
         default=HEADLINE,
         description="attack behind FT, FR and RT AUC and ranks; without power in it nothing is"
@@ -190,14 +229,14 @@ class Benchmark(Strict):
         default_factory=dict,
         description="audits that need the models themselves, relearning for one: settings by name",
     )
-    gap_terms: list[str] = Field(
+    gap_terms: Annotated[list[str], AfterValidator(once)] = Field(
         default=list(TERMS),
         min_length=1,
         description="metrics whose distances to retrain are averaged in avg_gap",
     )
-    methods: Annotated[dict[str, Row], BeforeValidator(_rows)] = Field(
-        default_factory=dict, description="rows of the table: settings by label"
-    )
+    methods: Annotated[
+        dict[Annotated[str, AfterValidator(_label)], Row], BeforeValidator(_rows)
+    ] = Field(default_factory=dict, description="rows of the table: settings by label")
     others: bool = Field(default=True, description="run the methods that have no row here as well")
     on_request: list[str] = Field(
         default_factory=list,

@@ -25,6 +25,8 @@ from unlearnbench.planning.tables import Seeds
 from unlearnbench.syntax import constant
 
 RunSeeds = tuple[int, ...]
+MOST = 250_000
+"""Models of one benchmark; planning so many takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def expand(
     """
     if audits is None:
         audits = registry.find("model_audits", benchmark.plugins)
+    _require_few(benchmark)
     plan = _Expansion(benchmark, plugins, audits).plan
     if keep_weights:
         for run in {cell.run for cell in plan.cells}:
@@ -66,6 +69,23 @@ def repetitions(seeds: Seeds) -> list[RunSeeds]:
     """List the seeds of original, forget set and run of each repetition."""
     axes = (seeds.originals, seeds.forget, seeds.runs)
     return list(zip(*axes, strict=True) if seeds.pairing == "zip" else product(*axes))
+
+
+def _require_few(benchmark: Benchmark) -> None:
+    """Raise UserError where there are too many models to plan, counted without planning them."""
+    seeds, forget, ulira = benchmark.seeds, benchmark.forget, benchmark.ulira
+    pairs = len(seeds.runs)
+    if seeds.pairing == "product":
+        pairs *= len(seeds.originals) * len(seeds.forget)
+    rows = len(benchmark.methods) * len(benchmark.access)
+    runs = rows * pairs + len(seeds.forget) * seeds.retrains
+    total = len(forget.fractions) * (forget.requests * runs + rows * ulira.shadows)
+    total += len(seeds.originals) + benchmark.references.count
+    if total > MOST:
+        raise UserError(
+            f"This comes to about {total:,} models, and more than {MOST:,} cannot be planned.",
+            "Take fewer seeds, fractions, requests, retrains, references or rows.",
+        )
 
 
 def require_parts(benchmark: Benchmark) -> None:
@@ -256,8 +276,7 @@ class _Expansion:
         return self._shared_work[key]
 
     def _new_split(self, fraction: float, seed: int, request: int, swap: bool = False) -> Split:
-        shared = self.benchmark.forget.model_dump(exclude={"fractions", "list"})
-        return Split(**shared, fraction=fraction, seed=seed, request=request, swap=swap)
+        return self.benchmark.forget.split(fraction, seed, request, swap=swap)
 
     def _cell(self, label: str, access: Access, split: Split, seeds: RunSeeds, run: str) -> Cell:
         """See a run against a forget set."""
@@ -352,11 +371,9 @@ class _Expansion:
                 raise unknown("method", label, labels)
         named = self.given_all.union(ulira.methods or labels)
         audited = [row for row in self.rows if row.label in named]
-        shared = {"kind": "shadow", "seed": ulira.seed, "requests": ulira.shadows}
-        shared |= {"audited": self.benchmark.forget.kind, "target": self.benchmark.forget.target}
-        worlds = range(1, ulira.shadows + 1)
-        for fraction, world in product(self.benchmark.forget.fractions, worlds):
-            split, seeds = Split(**shared, fraction=fraction, request=world), (ulira.seed, world)
+        forget, worlds = self.benchmark.forget, range(1, ulira.shadows + 1)
+        for fraction, world in product(forget.fractions, worlds):
+            split, seeds = forget.world(fraction, ulira, world), (ulira.seed, world)
             original = self._original(ulira.seed, suffix, split)
             self.plan.shadows += [
                 self._cell(ORIGINAL, access, split, seeds, original)

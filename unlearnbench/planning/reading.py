@@ -3,16 +3,20 @@
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import tomli_w
-from pydantic import ValidationError
 
-from unlearnbench.errors import UserError, of_value, unknown
-from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.errors import UserError, unknown
+from unlearnbench.planning.benchmark import NAME, Benchmark
+from unlearnbench.planning.checking import require_part, require_whole
 from unlearnbench.registry import shipped
 
 BASED_ON, PLUGINS = "based_on", "plugins"
+LONGEST = 80
+"""Characters of what was typed that an error repeats."""
+MOST = 10_000
+"""Repetitions."""
 WHOLE = ("methods", "tuning")
 """Tables of a file that replace those of the files it is based on."""
 
@@ -32,28 +36,50 @@ def locate(name: str) -> Path:
     raise unknown("benchmark", name, known)
 
 
+def benchmark_name(named: str) -> str:
+    """Return the name of the folder of results of a benchmark that is given by its name or file.
+
+    Dots are part of a name, and no path is one. Raises UserError.
+    """
+    name = Path(named).stem if named.endswith(".toml") else named
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"'{named}' is not the name of a benchmark.",
+            "Name a folder of results, as results/my.v2 by my.v2; --results says where it is.",
+        )
+    return name
+
+
 def read(path: Path) -> dict[str, Any]:
     """Read a benchmark file on top of those that it is based on, the first of them lowest.
 
     Tables are merged key by key, but for rows of methods and words about tuning, which stand whole
-    or not at all. Paths of plugins and of weights are seen from the file that names them. Raises
-    UserError with the line that is broken.
+    or not at all. Paths of plugins, of lists and of weights are seen from the file that names them.
+    Raises UserError naming the file, and the line or the key that is broken.
     """
     merged: dict[str, Any] = {}
     for file in reversed(chain(path)):
         merged["name"] = path.stem  # never a base's own
-        for key, value in _parsed(file).items():
-            if key == "forget" and isinstance(value, dict) and isinstance(value.get("list"), str):
-                value["list"] = str(file.parent / value["list"])
+        _, own = _parsed(file)
+        for key, value in _seen_from(file.parent, own).items():
             part = isinstance(value, dict) and key not in WHOLE
             merged[key] = {**merged.get(key, {}), **value} if part else value
-            if key == PLUGINS and isinstance(value, list):
-                merged[key] = [str(file.parent / str(name)) for name in value]
-            start = value.get("pretrained") if key == "recipe" and isinstance(value, dict) else None
-            if isinstance(start, str):
-                merged[key]["pretrained"] = str(file.parent / start)
-    merged.pop(BASED_ON, None)
     return merged
+
+
+def _seen_from(folder: Path, raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a file with the paths in it as seen from where the command is typed."""
+    match raw:
+        case {"forget": {"list": str(file)}}:
+            raw["forget"]["list"] = str(folder / file)
+    match raw:
+        case {"recipe": {"pretrained": str(file)}}:
+            raw["recipe"]["pretrained"] = str(folder / file)
+        case {"recipe": {"pretrained": {"file": str(file)}}}:
+            raw["recipe"]["pretrained"]["file"] = str(folder / file)
+    if PLUGINS in raw:
+        raw[PLUGINS] = [str(folder / file) for file in raw[PLUGINS]]
+    return raw
 
 
 def chain(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
@@ -64,88 +90,94 @@ def chain(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
     """
     if path in above:
         raise UserError(f"{path} is based on itself.", f"See its key {BASED_ON}.")
-    named = _parsed(path).get(BASED_ON, [])
     files = [path]
-    for name in reversed([named] if isinstance(named, str) else named):
+    for name in reversed(_parsed(path)[0]):
         base = shipped("benchmarks") / f"{name}.toml"
-        base = base if base.is_file() else path.parent / str(name)
+        base = base if base.is_file() else path.parent / name
         if not base.is_file():
             known = shipped_benchmarks()
-            raise unknown(f"benchmark for {path.name} to be based on", str(name), known)
+            raise unknown(f"benchmark for {path.name} to be based on", name, known)
         files += chain(base, (*above, path))
     return files
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def _parsed(path: Path) -> tuple[list[str], dict[str, Any]]:
+    """Return what a file is based on, and what else is in it."""
     try:
-        return tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is not valid TOML: {error}.") from error
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read {path}: {error}.") from error
+        raise UserError(f"Cannot read {path}: {_why(error)}.") from error
+    except (ValueError, RecursionError) as error:  # a number of too many digits is one, too
+        raise UserError(f"{path} is not valid TOML: {_why(error)}.") from error
+    named = raw.pop(BASED_ON, [])
+    names = [named] if isinstance(named, str) else named
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise UserError(f"{path}: {BASED_ON} must be a name, or a list of names.")
+    return names, require_part(raw, str(path))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def validate(raw: dict[str, Any]) -> Benchmark:
     """Check settings. Raises UserError naming the key that is wrong."""
-    where = f"benchmark {raw['name']}"
-    try:
-        return Benchmark.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = [str(part) for part in first["loc"]]
-        if first["type"] == "extra_forbidden":
-            raise unknown(f"key in {where}", path[-1], _siblings(path)) from error
-        message = of_value(first["msg"])
-        text = ": ".join(filter(None, (where, ".".join(path), message)))
-        raise UserError(text if text.endswith(("?", ".")) else f"{text}.") from error
-
-
-def _siblings(path: list[str]) -> list[str]:
-    """List the keys that the table holding the last part of `path` may have."""
-    model: Any = Benchmark
-    for part in path[:-1]:
-        if not part.isdigit():  # the place in a list
-            kind = model.model_fields[part].annotation
-            model = (*get_args(kind), kind)[0]  # the table of a list of them, or of one or none
-    return list(model.model_fields)
+    return require_whole(raw, f"benchmark {raw.get('name', 'without a name')}")
 
 
 def change(raw: dict[str, Any], assignments: Iterable[str], methods: Iterable[str]) -> None:
     """Apply `--set KEY=VALUE` to a parsed benchmark, in place; see `put`."""
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
+        short = assignment if len(assignment) <= LONGEST else f"{assignment[:LONGEST]}..."
         if not equals:
-            raise _unreadable(assignment)
-        try:
-            value = tomllib.loads(f"value = {text.strip()}")["value"]
-        except tomllib.TOMLDecodeError as error:
-            value = text.strip()  # an unquoted word
-            if value[:1] in ("{", "["):
-                raise UserError(
-                    f"Cannot read --set {assignment}: it is not TOML.",
-                    "Write a table as {a = 1, b = 'two'}, a list as [1, 2].",
-                ) from error
-        put(raw, key.strip(), value, methods)
+            raise _unreadable(short)
+        put(raw, key.strip(), _value(text.strip(), short), methods, f"--set {short}")
 
 
-def put(raw: dict[str, Any], key: str, value: Any, methods: Iterable[str]) -> None:
+def _value(text: str, assignment: str) -> Any:
+    """Read a value of TOML, or an unquoted word."""
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError) as error:
+        if text[:1] in ("{", "["):
+            raise UserError(
+                f"Cannot read --set {assignment}: it is not TOML.",
+                "Write a table as {a = 1, b = 'two'}, a list as [1, 2].",
+            ) from error
+        return text
+    return read["value"] if len(read) == 1 else text  # more were more lines
+
+
+def put(raw: dict[str, Any], key: str, value: Any, methods: Iterable[str], where: str = "") -> None:
     """Set one key of a parsed benchmark, in place.
 
     It begins with a row's label (`salun.keep`) or a table of the file (`recipe.epochs`); a row of
-    another label is begun with its method (`fast.method`). Raises UserError for any other.
+    another label is begun with its method (`fast.method`). where: what sets it, for people. Raises
+    UserError for any other key, and for a value that it cannot have.
     """
-    tables = Benchmark.model_fields.keys()
+    tables, where = Benchmark.model_fields.keys(), where or f"{key} = {value!r}"
     *path, last = key.split(".")
     if not path and last not in tables:
         raise _unreadable(f"{key}={value}")
+    if (path or [last])[0] == PLUGINS:
+        raise UserError(f"{where}: plugins are read first.", "Name their files with --plugin.")
     if path and path[0] not in tables:
         labels = {*methods, *raw.get("methods", {})}
         if path[0] not in labels and last != "method":  # which gives one more row its method
             raise unknown("row or table", path[0], labels | tables)
         path.insert(0, "methods")
+    part: dict[str, Any] = {last: value}
+    for name in reversed(path):
+        part = {name: part}
+    require_part(part, where)
     table = raw
-    for part in path:
-        table = table.setdefault(part, {})
+    for name in path:
+        if not isinstance(table.setdefault(name, {}), dict):
+            table[name] = {}  # a word such as `pretrained = "file"`, in whose place a table comes
+        table = table[name]
     table[last] = value
 
 
@@ -158,9 +190,11 @@ def _unreadable(assignment: str) -> UserError:
 
 def repeat(raw: dict[str, Any], count: int) -> None:
     """Set the number of repetitions: the first seeds of each list, counted on where it is short."""
+    if count > MOST:
+        raise UserError(f"{count} repetitions are too many.", f"Take {MOST} at most.")
     seeds = raw.setdefault("seeds", {})
     for name in ("originals", "forget", "runs"):
-        listed = list(seeds.get(name, [1]))[:count]
+        listed = [int(seed) for seed in seeds.get(name) or [1]][:count]
         while len(listed) < count:
             listed.append(listed[-1] + 1)
         seeds[name] = listed

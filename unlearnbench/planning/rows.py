@@ -5,12 +5,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import PydanticSerializationError
+
 from unlearnbench import registry
 from unlearnbench.authoring import Method, ModelAudit
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.outline import audit_settings, extra, settings_class
 from unlearnbench.planning.benchmark import Benchmark, Row
-from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+from unlearnbench.planning.checking import require_plain
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.planning.tables import AuditRow
 from unlearnbench.verdicts.verdict import Expectation
 
@@ -33,12 +36,17 @@ def entrant(label: str, row: Row, plugins: dict[str, registry.Plugin]) -> Entran
     return Entrant(label, Row(method=row.method, settings=written(label, method)), method)
 
 
-def written(label: str, method: Method) -> dict[str, Any]:
+def written(label: str, method: Method | ModelAudit) -> dict[str, Any]:
     """Return a method's settings as a file has them: without those that are None by default.
 
-    Raises UserError for any other None, for which TOML has nothing.
+    Raises UserError for any other None, for which TOML has nothing, and for whatever else cannot
+    be written to a file and read again.
     """
-    settings = method.model_dump(mode="json")
+    try:
+        settings = method.model_dump(mode="json")
+    except PydanticSerializationError as error:
+        raise UserError(f"{label} has settings that no file can hold: {error}.") from error
+    require_plain(settings, label)
     for key, value in settings.items():
         default = type(method).model_fields[key].default
         if _has_none(value) and not (value is None and default is None):
@@ -146,6 +154,12 @@ def resolve(
     out and returned with the reason.
     """
     listed = benchmark.methods
+    taken = {ORIGINAL, HELD_OUT, EVERY, *registry.find("controls")}
+    for label in sorted(taken & {*listed, *plugins}):
+        where = f"the method in {plugins[label].origin}" if label in plugins else "a row"
+        raise UserError(
+            f"'{label}' cannot be the name of {where}: it stands for something else.", "Rename it."
+        )
     named, others = entered(benchmark, plugins, wanted)
     rows: dict[str, Row] = {}
     broken: dict[str, str] = {}
@@ -164,7 +178,7 @@ def resolve(
     if wanted is None and benchmark.against not in (None, *rows, *broken):
         raise unknown("row to compare against", str(benchmark.against), rows)
     audits = {
-        name: AuditRow(sets=benchmark.model_audits[name].sets, **audit.model_dump(mode="json"))
+        name: AuditRow(sets=benchmark.model_audits[name].sets, **written(name, audit))
         for name, audit in model_audits(benchmark).items()
     }
     return benchmark.model_copy(update={"methods": rows, "model_audits": audits}), broken

@@ -155,7 +155,7 @@ def toolkit(plugins: Iterable[Plugin]) -> str:
         file = waiting.pop()
         room = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
         if room in DECISIVE and file not in texts:
-            texts[file] = file.read_text()
+            texts[file] = file.read_text(encoding="utf-8")
             waiting |= syntax.of_package(texts[file], PACKAGE)
     bare = sorted(map(syntax.stripped, texts.values()))
     return hashlib.sha256("\0".join(bare).encode()).hexdigest()[:16]

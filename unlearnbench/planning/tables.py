@@ -1,13 +1,13 @@
 """The tables of a benchmark file: what is forgotten, how often, and within which limits."""
 
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from unlearnbench.audits.attacks import HEADLINE
 from unlearnbench.audits.parts import audit_title
-from unlearnbench.data.splits import SplitKind
+from unlearnbench.data.splits import Split, SplitKind
 from unlearnbench.recipe import Strict
 
 FORGOTTEN = {
@@ -21,6 +21,14 @@ WHOLE_SETS = ("class", "subclass", "list")
 """Kinds of forget sets that may be forgotten whole."""
 BEFORE = "Its margin is of a file of 0.1.0, which asked for no reason."
 """What is said of how the margin was set in files of then."""
+T = TypeVar("T")
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""What NumPy's generators take, the older ones too."""
+
+
+def once(values: list[T]) -> list[T]:
+    """Return each value once, in order."""
+    return list(dict.fromkeys(values))
 
 
 class Forget(Strict):
@@ -31,7 +39,7 @@ class Forget(Strict):
         description="where its samples are drawn from: everywhere, one class, or what models"
         " memorise most or least, by a proxy",
     )
-    fractions: list[float] = Field(
+    fractions: Annotated[list[float], AfterValidator(once)] = Field(
         min_length=1, description="of the training set (or of the class) that is forgotten"
     )
     target: int | None = Field(
@@ -51,6 +59,23 @@ class Forget(Strict):
         if self.list is not None:
             return f"Samples in {PurePath(self.list).name} forgotten"
         return f"{100 * fraction:g} % {FORGOTTEN[self.kind]}forgotten"
+
+    def split(self, fraction: float, seed: int, request: int, *, swap: bool = False) -> Split:
+        """Describe one of its sets."""
+        shared = self.model_dump(exclude={"fractions", "list"})
+        return Split(**shared, fraction=fraction, seed=seed, request=request, swap=swap)
+
+    def world(self, fraction: float, ulira: "ULira", world: int) -> Split:
+        """Describe the forget set of one of U-LiRA's worlds, from 1."""
+        return Split(
+            kind="shadow",
+            audited=self.kind,
+            target=self.target,
+            fraction=fraction,
+            seed=ulira.seed,
+            requests=ulira.shadows,
+            request=world,
+        )
 
     @model_validator(mode="before")
     @classmethod
@@ -79,9 +104,9 @@ class Forget(Strict):
 class Seeds(Strict):
     """Say how often everything is repeated."""
 
-    originals: list[int] = Field(min_length=1, description="one is trained for each seed")
-    forget: list[int] = Field(min_length=1, description="a set is drawn for each seed")
-    runs: list[int] = Field(min_length=1, description="seeds of what methods draw")
+    originals: list[Seed] = Field(min_length=1, description="one is trained for each seed")
+    forget: list[Seed] = Field(min_length=1, description="a set is drawn for each seed")
+    runs: list[Seed] = Field(min_length=1, description="seeds of what methods draw")
     pairing: Literal["zip", "product"] = Field(
         default="zip",
         description="zip: repetition i takes the i-th original, forget set and run; product: every"
@@ -111,7 +136,7 @@ class References(Strict):
         multiple_of=2,
         description="how many are trained; an even number, or 0 for attacks that need none",
     )
-    seed: int = Field(default=0, ge=0, description="of their draws and their training")
+    seed: Seed = Field(default=0, description="of their draws and their training")
 
 
 class ULira(Strict):
@@ -123,7 +148,7 @@ class ULira(Strict):
         multiple_of=4,
         description="worlds, each with an original and a run a method; a multiple of four",
     )
-    seed: int = Field(default=0, ge=0, description="of the worlds' draws")
+    seed: Seed = Field(default=0, description="of the worlds' draws")
     methods: list[str] = Field(default_factory=list, description="rows audited; all if empty")
 
 

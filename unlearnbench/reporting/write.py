@@ -172,6 +172,6 @@ def _always() -> list[str]:
 @cache
 def _known() -> dict[str, str]:
     """Return the entries of papers.bib by address."""
-    text = (files("unlearnbench.reporting") / "pages" / "papers.bib").read_text()
+    text = (files("unlearnbench.reporting") / "pages" / "papers.bib").read_text(encoding="utf-8")
     each = text.strip().split("\n\n")
     return {"".join(re.findall(r"url = \{(.*?)\}", entry)): entry for entry in each}

@@ -88,7 +88,7 @@ class Slot:
         """Tell the display what is going on."""
         with suppress(OSError):
             if self.file is not None:
-                self.file.write_text(json.dumps(asdict(activity)))
+                self.file.write_text(json.dumps(asdict(activity)), encoding="utf-8")
 
     def idle(self) -> None:
         """Tell the display that nothing is."""
@@ -99,7 +99,8 @@ class Slot:
     def activity(self) -> Activity | None:
         """Read what the slot is doing; None if nothing, or if it is just being written."""
         try:
-            return Activity(**json.loads(self.file.read_text())) if self.file else None
+            said = self.file.read_text(encoding="utf-8") if self.file else None
+            return Activity(**json.loads(said)) if said is not None else None
         except (OSError, ValueError, TypeError):
             return None
 

@@ -10,6 +10,7 @@ import math
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -21,6 +22,7 @@ from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.facts import KeptFacts
 from unlearnbench.planning.joining import added_up, differing
+from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, digest
 from unlearnbench.registry import Plugin
 from unlearnbench.storage import sealed
@@ -30,11 +32,35 @@ from unlearnbench.storage.store import Store
 MODELS = 10**6
 """As many as can be planned in a quarter of an hour, which no benchmark comes near."""
 FILE, EARLIER, METHODS = "benchmark.toml", "earlier", "methods.json"
+LEASE = "asked"
+"""What is held while these files are read, changed and written, which is one step for others."""
+
+
+def changing(store: Store) -> AbstractContextManager[None]:
+    """Hold a folder's lease on what was asked of it: within, nobody else changes that.
+
+    Raises UserError as `Leases.hold` does.
+    """
+    return store.leases.hold(LEASE)
 
 
 def mend(store: Store) -> list[str]:
-    """Bring back what was lost or edited of all this; say what, see `sealed.bring_back`."""
-    return sealed.bring_back(store.folder)
+    """Bring back what was lost or edited of all this; say what, see `sealed.bring_back`.
+
+    Raises UserError where nothing can be written there.
+    """
+    altered = _altered(store)
+    try:
+        if altered:
+            with changing(store):
+                return sealed.bring_back(store.folder)
+    except OSError as error:
+        what, hint = (
+            next(iter(altered.values())),
+            "Whoever may write there mends it by any command.",
+        )
+        raise UserError(f"{store.folder}: {what} ({error.strerror}).", hint) from error
+    return []
 
 
 def damage(store: Store) -> dict[str, str]:
@@ -74,10 +100,15 @@ def nothing_asked(store: Store) -> UserError:
 
 def earlier(store: Store) -> dict[str, Benchmark]:
     """Return what was asked for and is not shown, by a name of six letters and digits."""
-    files = sorted((store.folder / EARLIER).glob("*.toml"))
-    return {
-        path.stem: _kept(store, f"{EARLIER}/{path.name}", name=store.folder.name) for path in files
-    }
+    found = {}
+    for path in sorted((store.folder / EARLIER).glob("*.toml")):
+        try:
+            found[path.stem] = _kept(store, f"{EARLIER}/{path.name}", name=store.folder.name)
+        except UserError:
+            if os.path.lexists(path):
+                raise
+            continue  # shown again since it was listed, or removed
+    return found
 
 
 def _kept(store: Store, place: str, **changes: str) -> Benchmark:
@@ -128,11 +159,16 @@ def every(store: Store) -> list[Benchmark]:
     return [*([first] if first else []), *earlier(store).values()]
 
 
-def remember(store: Store, asked: Benchmark) -> list[str]:
-    """Note what is asked for now; say what is not shown from now on."""
-    known = every(store)
-    merged, apart = added_up(asked, known)
-    keep(store, merged, apart)
+def remember(store: Store, asked: Benchmark, methods: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Note what is asked for now; say what is not shown from now on.
+
+    methods: what reports need to know of its methods, see `facts_of`.
+    """
+    with changing(store):
+        known = every(store)
+        merged, apart = added_up(asked, known)
+        keep(store, merged, apart)
+        _note_methods(store, {**known_methods(store), **methods})
     hidden = [one for one in apart if one not in known[1:]]
     return [line for one in hidden for line in _hidden(store, merged, one)]
 
@@ -172,8 +208,10 @@ def kept_said(store: Store) -> list[str]:
         unlike = {key: value for key, (_, value) in differing(now, one).items()} if now else {}
         rows = [label for label in one.methods if label != RETRAIN or len(one.methods) == 1]
         if now and not unlike:
-            each = [in_words(other_settings(one.methods[n], now.methods[n])) for n in rows]
-            rows = [f"{label} with {other}" for label, other in zip(rows, each, strict=True)]
+            others = {
+                n: other_settings(one.methods[n], now.methods.get(n, Row(method=n))) for n in rows
+            }
+            rows = [f"{label} with {in_words(other)}" for label, other in others.items()]
         lines.append(
             ": ".join(filter(None, [f"earlier {name}", in_words(unlike), ", ".join(rows)]))
         )
@@ -181,7 +219,10 @@ def kept_said(store: Store) -> list[str]:
 
 
 def keep(store: Store, benchmark: Benchmark, apart: Iterable[Benchmark]) -> None:
-    """Write down what is shown, and what else was asked for; nothing is lost if this is ended."""
+    """Write down what is shown, and what else was asked for; nothing is lost if this is ended.
+
+    What was read to make them up was read while `changing`, and so is this.
+    """
     texts = {digest(one.model_dump(mode="json"))[:6]: reading.as_toml(one) for one in apart}
     for name, text in texts.items():
         sealed.write_sealed(store.folder / EARLIER / f"{name}.toml", text)
@@ -191,17 +232,24 @@ def keep(store: Store, benchmark: Benchmark, apart: Iterable[Benchmark]) -> None
             sealed.remove_sealed(path)
 
 
-def take_in(store: Store, other: Store) -> None:
-    """Note what was asked of another folder of the same benchmark, whose runs are taken over."""
-    # Where its plugins were is of no use here: nothing that it names is loaded.
+def take_in(
+    store: Store,
+    others: Iterable[Benchmark],
+    methods: Mapping[str, dict[str, Any]],
+    plugins: PluginFacts,
+) -> None:
+    """Note what was asked of another folder of the same benchmark, whose runs are taken over.
+
+    methods, plugins: what is known of them there; of those known here that holds. Where plugins
+    were is of no use here: nothing that the folder names is loaded.
+    """
     named = {"name": store.folder.name, "plugins": []}
-    asked = [one.model_copy(update=named) for one in every(other)]
-    own = every(store)
-    if own or asked:
-        first, *more = [*own, *asked]
-        keep(store, *added_up(first, more))
-    note_methods(store, known_methods(other) | known_methods(store))
-    note_plugins(store, known_plugins(other) | known_plugins(store))
+    with changing(store):
+        if wanted := [*every(store), *(one.model_copy(update=named) for one in others)]:
+            first, *more = wanted
+            keep(store, *added_up(first, more))
+        _note_methods(store, {**methods, **known_methods(store)})
+        note_plugins(store, plugins | known_plugins(store))
 
 
 def known_methods(store: Store) -> dict[str, dict[str, Any]]:
@@ -220,10 +268,9 @@ def known_methods(store: Store) -> dict[str, dict[str, Any]]:
     return found
 
 
-def note_methods(store: Store, known: dict[str, dict[str, Any]]) -> None:
-    """Note what reports need to know of methods, in addition to those noted before."""
+def _note_methods(store: Store, known: Mapping[str, dict[str, Any]]) -> None:
     if known:
-        text = json.dumps(known_methods(store) | known, indent=1, sort_keys=True) + "\n"
+        text = json.dumps(known, indent=1, sort_keys=True) + "\n"
         sealed.write_sealed(store.folder / METHODS, text)
 
 

@@ -13,7 +13,9 @@ from typing import Any
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.files import DRAFT, opened, read_text, write
 from unlearnbench.planning.plan import Plan, Spec
+from unlearnbench.planning.reading import benchmark_name
 from unlearnbench.storage import asked, sealed
+from unlearnbench.storage.plugins import known_plugins
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count
 
@@ -29,8 +31,12 @@ def stock(results: Path) -> Iterator[tuple[str, int, int, int]]:
         yield folder.name, len(done), len(failed), size_of([folder])
 
 
-def open_store(results: Path, name: str) -> Store:
-    """Return the store of a benchmark that has been run. Raises UserError if it has not."""
+def open_store(results: Path, benchmark: str) -> Store:
+    """Return the store of a benchmark that has been run, by its name or file.
+
+    Raises UserError if it has not been run.
+    """
+    name = benchmark_name(benchmark)
     names = [path.parent.name for path in results.glob("*/runs")]
     if name not in names:
         raise unknown(f"benchmark with results in {results}", name, names)
@@ -127,9 +133,11 @@ def merge_runs(source: Path, store: Store) -> tuple[int, list[str]]:
     """
     if not (source / "runs").is_dir():
         raise UserError(f"There are no results in {source}.", "Name a folder like results/digits.")
+    benchmark_name(source.resolve().name)
     store.prepare()
     other = Store(source)
-    asked.take_in(store, other)
+    there = asked.known_methods(other), known_plugins(other)
+    asked.take_in(store, asked.every(other), *there)
     return _take_over(other, store, {run: False for run in other.runs() if not store.done(run)})
 
 

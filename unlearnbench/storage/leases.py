@@ -1,11 +1,13 @@
 """Leases: which process makes which run of a folder that several work in."""
 
 import time
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
+
+from unlearnbench.errors import UserError
 
 LEASE = 60.0
 """Seconds without a sign of life after which a run is anybody's again; on one machine at once.
@@ -83,6 +85,27 @@ class Leases:
         """Return, a line each, which leases were taken from owners that are no more; once."""
         lines, self._reclaimed = self._reclaimed, []
         return lines
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """Have a lease on a thing that is held for moments only, waiting for others to drop theirs.
+
+        Raises UserError, naming the file of the lease, where another keeps it for two minutes.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lease = SoftFileLease(self.folder / name, lease_duration=LEASE, timeout=2 * LEASE)
+        try:
+            lease.acquire()
+        except Timeout as error:
+            problem = (
+                f"Another process is changing {self.folder.parent} and does not come to an end."
+            )
+            hint = f"If none is running, remove {self.folder / name}."
+            raise UserError(problem, hint) from error
+        try:
+            yield
+        finally:
+            lease.release()
 
     def drop(self, run: str) -> None:
         """Release a lease that was taken."""

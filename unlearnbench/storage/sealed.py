@@ -9,7 +9,6 @@ but begins with its checksum.
 from hashlib import sha256
 from pathlib import Path
 
-from unlearnbench.errors import UserError
 from unlearnbench.files import UnsoundError, opened, write_bytes
 
 SEALED, METRICS = "sealed", "metrics.json"
@@ -51,23 +50,16 @@ def wrong(folder: Path) -> dict[Path, str]:
 
 
 def bring_back(folder: Path) -> list[str]:
-    """Bring back what `wrong` finds by its copies; return what was done, a line each.
-
-    Raises UserError where nothing can be written there.
-    """
+    """Bring back what `wrong` finds by its copies; return what was done, a line each."""
     lines = []
     for path, what in wrong(folder).items():
         data = _sealed(path, folder)
-        try:
-            if data is not None:
-                write_bytes(path, data)
-            elif (own := _read(path, folder)) is not None:
-                write_bytes(_copy(path), _with_head(own))
-            else:
-                _copy(path).unlink(missing_ok=True)
-        except OSError as error:
-            hint = "Whoever may write there mends it by any command."
-            raise UserError(f"{folder}: {what} ({error.strerror}).", hint) from error
+        if data is not None:
+            write_bytes(path, data)
+        elif (own := _read(path, folder)) is not None:
+            write_bytes(_copy(path), _with_head(own))
+        else:
+            _copy(path).unlink(missing_ok=True)
         lines.append(f"{folder.name}: {what}; {'brought back' if data else 'made anew'}.")
     return lines
 

@@ -1,7 +1,9 @@
 """Results on disk: a folder a run, a record that is whole or absent, a lease on what is made."""
 
+import errno
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
@@ -62,6 +64,8 @@ class Store:
         """Create the folder. Raises UserError where it cannot be written."""
         try:
             (self.folder / "runs").mkdir(parents=True, exist_ok=True)
+            if not os.access(self.folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             hint = "Name a folder with --results."
             raise UserError(f"Cannot write to {self.folder}: {error.strerror}.", hint) from error

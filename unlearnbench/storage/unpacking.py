@@ -8,7 +8,6 @@ from unlearnbench.files import seal, write_bytes, write_text
 from unlearnbench.planning import joining
 from unlearnbench.storage import asked
 from unlearnbench.storage.pack import Pack, PackedRun, model_place
-from unlearnbench.storage.plugins import known_plugins, note_plugins
 from unlearnbench.storage.records import PRUNED, SPLIT
 from unlearnbench.storage.store import Store
 
@@ -77,11 +76,8 @@ def _require_same_settings(pack: Pack, store: Store) -> None:
 def _note(pack: Pack, store: Store) -> None:
     """Note what the pack's tables show, and what is known of its methods; a bank has neither."""
     if pack.contents.what == "results":
-        first, *more = [*asked.every(store), pack.benchmark]
-        asked.keep(store, *joining.added_up(first, more))
         packed = {name: one.model_dump() for name, one in pack.contents.methods.items()}
-        asked.note_methods(store, packed | asked.known_methods(store))
-        note_plugins(store, pack.contents.plugins | known_plugins(store))
+        asked.take_in(store, [pack.benchmark], packed, pack.contents.plugins)
 
 
 def _wanted(pack: Pack, store: Store, taken: Taken) -> set[str]:

@@ -13,6 +13,7 @@ from unlearnbench.metrics.gaps import level_band
 from unlearnbench.planning.plan import HELD_OUT, RETRAIN
 from unlearnbench.reporting.tables import register, table
 from unlearnbench.reporting.tables.rows import BAND, LABEL, kind, mean_and_std, voided
+from unlearnbench.verdicts.audit import ALL
 
 DETECTS = "detects original"
 """The row that says whether an attack tells the original from retrain."""
@@ -186,7 +187,7 @@ def control_table(condition: Condition) -> table.Table | None:
         row: dict[str, Any] = {"label": label, "kind": kind(condition, label), "must": must}
         row |= {"came_out": not problems, "problems": "; ".join(problems)}
         if label == HELD_OUT:
-            row |= dict(zip(("differing", "audits"), condition.differing(label), strict=True))
+            row |= dict(zip(("differing", "audits"), _differing(condition, label), strict=True))
         rows.append(row | mean_and_std(runs[runs["label"] == label], ["test_accuracy", "ft_auc"]))
     columns = [
         table.text("Control", "label"),
@@ -207,3 +208,10 @@ def _came_out(row: table.Entry) -> str:
         f"{outcome}; different by {row['differing']:.0f} of {row['audits']:.0f} audits (5 % each"
         " expected by chance)"
     )
+
+
+def _differing(condition: Condition, label: str) -> tuple[int, int]:
+    """Return how many audits call a row different, of how many: each at 5 % for a control."""
+    every = [rows for audit, rows in condition.audits.items() if audit != ALL]
+    own = [rows[label].word for rows in every if label in rows]
+    return own.count("different"), len(own)
