@@ -72,7 +72,8 @@ class Leases:
 
     def in_use(self) -> bool:
         """Say whether any lease has shown a sign of life since this was asked LEASE ago."""
-        return any([self._quiet(path.name) < LEASE for path in self.folder.glob("[!.]*")])
+        quiet = [self._quiet(path.name) for path in self.folder.glob("[!.]*")]
+        return min(quiet, default=LEASE) < LEASE
 
     def holder(self, run: str) -> str:
         """Say for people who has a lease."""
