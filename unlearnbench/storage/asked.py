@@ -55,10 +55,8 @@ def mend(store: Store) -> list[str]:
             with changing(store):
                 return sealed.bring_back(store.folder)
     except OSError as error:
-        what, hint = (
-            next(iter(altered.values())),
-            "Whoever may write there mends it by any command.",
-        )
+        what = next(iter(altered.values()))
+        hint = "Whoever may write there mends it by any command."
         raise UserError(f"{store.folder}: {what} ({error.strerror}).", hint) from error
     return []
 

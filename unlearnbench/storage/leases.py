@@ -72,6 +72,11 @@ class Leases:
         """Say whether any process has a lease on a run, alive or not."""
         return (self.folder / run).exists()
 
+    def in_use(self) -> bool:
+        """Say whether any lease has shown a sign of life since this was asked LEASE ago."""
+        quiet = [self._quiet(path.name) for path in self.folder.glob("[!.]*")]
+        return min(quiet, default=LEASE) < LEASE
+
     def holder(self, run: str) -> str:
         """Say for people who has a lease."""
         owner = self._known[run].owner
