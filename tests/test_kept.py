@@ -16,7 +16,7 @@ from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.files import checksum, seal, unseal
 from unlearnbench.reporting.tables import TABLES
-from unlearnbench.storage import asked
+from unlearnbench.storage import asked, sealed
 from unlearnbench.storage.store import Store
 
 NOTHING = "There is nothing to remove.\n"
@@ -124,10 +124,10 @@ def test_what_cannot_be_removed_is_told(
 
 
 def test_pruning_says_what_goes_and_why(inside: Cli, copied: Store) -> None:
-    """Of runs that nobody asked for: as of a folder whose file was lost or edited."""
+    """Of runs that nobody asked for: as of a folder whose file was lost, and made anew."""
     path = copied.folder / "benchmark.toml"
     text = path.read_text()
-    path.write_text(text.replace("epochs = 4", "epochs = 5"))
+    sealed.write_sealed(path, text.replace("epochs = 4", "epochs = 5"))
     shown = inside("results", "prune", "tiny").out
     for line in (
         "ft: 2 runs with recipe.epochs = 4, ",
@@ -136,7 +136,7 @@ def test_pruning_says_what_goes_and_why(inside: Cli, copied: Store) -> None:
     ):
         assert line in shown
     assert "16 files and folders, " in shown and "--yes removes them" in shown
-    path.write_text(text.replace('[methods.rl]\nmethod = "rl"\nepochs = 2', ""))
+    sealed.write_sealed(path, text.replace('[methods.rl]\nmethod = "rl"\nepochs = 2', ""))
     assert rows(copied)["ft"] == 2
 
 

@@ -113,6 +113,7 @@ def test_none_in_the_place_of_a_default_is_refused_and_not_forgotten(tmp_path: P
 def test_no_file_that_a_results_folder_names_is_run(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "tiny"
     shutil.copytree(finished / "results" / "tiny", folder)
+    shutil.rmtree(folder / "sealed")  # which would bring back what is edited below
     bomb, trace = folder / "mine.py", tmp_path / "exploded"
     bomb.write_text(f"from pathlib import Path\nPath({str(trace)!r}).mkdir()\n{MINE}")
     path = folder / "benchmark.toml"
