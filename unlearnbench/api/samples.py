@@ -1,6 +1,7 @@
 """Which samples a benchmark has: looked over before anything is made, and noted beside results."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
@@ -65,9 +66,10 @@ def look_over(
         raise DataError(problem) from error
     data.require(earlier, asked.name)
     architectures.require_side(benchmark.model, data.train[0].shape[-1], benchmark.plugins)
-    for entries in request.asked.lists.values():
-        lists.positions(entries, data)
     lines = [*odd, *filter(None, [copies_said(data.copies)])]
+    for entries in request.asked.lists.values():
+        name = Path(str(benchmark.forget.list)).name
+        lines += filter(None, [lists.repeats_said(name, entries, lists.positions(entries, data))])
     return DataSeen(data, lines, bool(request.asked.lists or request.given))
 
 
