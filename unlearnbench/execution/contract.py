@@ -2,23 +2,25 @@
 
 import copy
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unlearnbench import registry
+from unlearnbench import architectures, registry
 from unlearnbench.authoring import Method, Task
-from unlearnbench.errors import MethodError
+from unlearnbench.errors import MethodError, UserError
 from unlearnbench.execution.execute import build_model, shared_by, verify_model
 from unlearnbench.execution.parts import Rules, of_data_set, of_model
+from unlearnbench.planning import reading
 from unlearnbench.planning.rows import written
 from unlearnbench.recipe import Recipe
+from unlearnbench.registry import Own
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.stored import as_stored
 from unlearnbench.toolkit.training import train
@@ -29,14 +31,18 @@ CLASSES, SIDE, SAMPLES = 3, 8, 48
 
 @dataclass
 class Examination:
-    """Try one method on a small problem: 48 images of 8x8 in three classes, a trained small CNN."""
+    """Try one method on a small problem: 48 images of 8x8 in three classes, a trained small model.
+
+    build: draws the weights of such a model from a seed.
+    """
 
     method: Method
+    build: Callable[[int], nn.Module] = field(default_factory=lambda: small_cnn)
 
     @cached_property
     def model(self) -> nn.Module:
         """The original, trained on all samples."""
-        return train(small_cnn(0), examples(SAMPLES), seed=0)
+        return train(self.build(0), examples(SAMPLES), seed=0)
 
     def task(
         self, forget: int, *, total: int = SAMPLES, retain: bool = True, validation: int = 0
@@ -53,7 +59,7 @@ class Examination:
             recipe=RECIPE,
             original=copy.deepcopy(self.model).eval(),
             validation=everything.select(where[SAMPLES:]) if validation else None,
-            build=small_cnn,
+            build=self.build,
         )
 
     def unlearn(self, task: Task, start: nn.Module | None = None) -> dict[str, Tensor]:
@@ -138,7 +144,7 @@ class Examination:
         name, settings = type(self.method).twin, self.method.model_dump()
         if name:
             twin = registry.method_class(registry.get(registry.find("methods"), "method", name))
-            other = Examination(registry.build(twin, name, settings))
+            other = Examination(registry.build(twin, name, settings), self.build)
             same = other.unlearn(self.task(8))
             demand_equal(self.unlearn(self.task(8)), same, f"its weights and those of {name}")
 
@@ -150,7 +156,7 @@ class Examination:
         """Forget one sample more than fits a batch, and train on no batch of one."""
         count = RECIPE.batch_size + 1  # of either set one is left over
         task = self.task(count, total=2 * count)
-        task = replace(task, build=lambda seed: never_alone(small_cnn(seed)))
+        task = replace(task, build=lambda seed: never_alone(self.build(seed)))
         self.unlearn(task, never_alone(copy.deepcopy(self.model)))
 
     def must_work_forget_only(self) -> None:
@@ -198,7 +204,12 @@ def examples(count: int) -> Examples:
 
 def small_cnn(seed: int) -> nn.Module:
     """Build the small CNN from a seed, leaving the global random state alone."""
-    return build_model("small-cnn", seed, CLASSES, 1, SIDE)
+    return small_model("small-cnn", (), seed)
+
+
+def small_model(architecture: str, plugins: Iterable[Own], seed: int) -> nn.Module:
+    """Build any model for the small problem; plugins: the user's, in which it may be."""
+    return build_model(architecture, seed, CLASSES, 1, SIDE, plugins)
 
 
 def never_alone(model: nn.Module) -> nn.Module:
@@ -212,16 +223,31 @@ def never_alone(model: nn.Module) -> nn.Module:
     return model
 
 
-def examine(file: Path, data: Path = Path("data")) -> Iterator[tuple[str, str | None]]:
+def examine(
+    file: Path,
+    data: Path = Path("data"),
+    assignments: Sequence[str] = (),
+    architecture: str = "small-cnn",
+    plugins: Sequence[Path] = (),
+) -> Iterator[tuple[str, str | None]]:
     """Yield each rule with how the plugin in `file` breaks it, None if it does not.
 
-    data: the folder that a data set looks in. Of metrics, attacks and audits of models no more is
-    asked than that they import. Raises UserError if the file does not.
+    data: the folder that a data set looks in; assignments: "KEY=VALUE", settings of a method;
+    architecture, plugins: of the model that a method is tried on, and files that it may be in. Of
+    metrics, attacks and audits of models no more is asked than that they import. Raises UserError
+    if the file does not, or for what is not there.
     """
     plugin = registry.Plugin.of(file)
     registry.require(plugin)
     torch.set_num_threads(1)
-    for rule, try_it in _rules(plugin, data):
+    if plugin.kind == "methods":
+        method = _method(plugin, assignments)
+        architectures.require_side(architecture, SIDE, plugins)
+        tried = Examination(method, partial(small_model, architecture, plugins))
+        rules = tried.rules()
+    else:
+        rules = _rules(plugin, data)
+    for rule, try_it in rules:
         problem = None
         try:
             try_it()
@@ -230,10 +256,20 @@ def examine(file: Path, data: Path = Path("data")) -> Iterator[tuple[str, str | 
         yield rule, problem
 
 
+def _method(plugin: registry.Plugin, assignments: Sequence[str]) -> Method:
+    """Build a method with the settings that are typed, with or without its name before them."""
+    raw: dict[str, Any] = {}
+    named = (one if "." in one.partition("=")[0] else f"{plugin.name}.{one}" for one in assignments)
+    reading.change(raw, named, [plugin.name])
+    settings = raw.pop("methods", {}).pop(plugin.name, {})
+    if raw:
+        raise UserError(
+            f"A check knows no {', '.join(raw)}.", "Set what the method has: NAME=VALUE."
+        )
+    return registry.build(registry.method_class(plugin), plugin.name, settings)
+
+
 def _rules(plugin: registry.Plugin, data: Path) -> Rules:
-    if plugin.kind == "methods":
-        method = registry.build(registry.method_class(plugin), plugin.name, {})
-        return Examination(method).rules()
     if plugin.kind == "models":
         return of_model(plugin)
     if plugin.kind == "datasets":
