@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from unlearnbench.errors import UserError, unknown
+from unlearnbench.errors import UserError
 from unlearnbench.files import DRAFT, write
 from unlearnbench.planning.plan import Plan
 from unlearnbench.planning.sources import Now
@@ -26,7 +26,8 @@ def open_store(results: Path, name: str) -> Store:
     """Return the store of a benchmark that has been run. Raises UserError if it has not."""
     names = [path.parent.name for path in results.glob("*/runs")]
     if name not in names:
-        raise unknown(f"benchmark with results in {results}", name, names)
+        there = f"There are: {', '.join(sorted(names))}." if names else ""
+        raise UserError(f"There are no results of '{name}' in the folder {results}.", there)
     return Store(results / name)
 
 
