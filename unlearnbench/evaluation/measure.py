@@ -85,14 +85,16 @@ def evaluate(
     groups: dict[str, Part] = {}
     values = {metric.name: metric.function(seen) for metric in of_type(OfModel)}
     for attack in dict.fromkeys([headline, *attacks]):
-        if not ATTACKS[attack].possible(view, references):
+        scored = ATTACKS[attack].seen(view, references)
+        if not ATTACKS[attack].possible(scored, references):
             continue
-        scores = score(attack, view, references)
+        scores = score(attack, scored, references)
         if attack == headline:
+            seen = Seen(scored, swapped)
             values |= {metric.name: metric.function(seen, scores) for metric in of_type(OfScores)}
-            groups = parts.of_groups(view.samples, scores, str(forget_set))
-        others = ATTACKS[attack].others(view)
-        found[attack] = attacked(scores, view.samples.forget, others, forget_set)
+            groups = parts.of_groups(scored.samples, scores, str(forget_set))
+        others = ATTACKS[attack].others(scored)
+        found[attack] = attacked(scores, scored.samples.forget, others, forget_set)
         if attack == headline and references is not None and references.halves:
             auc, memorisation = found[attack].part, references.memorisation
             memorised = parts.of_memorised(auc, scores, memorisation)
@@ -108,7 +110,8 @@ class Measured:
 
     intervals: 95 % of the mean AUC of other groups of samples, by access, fraction, request, label
     and metric; audited: by audit of models what its models look like, by the cell without its run;
-    lacking: by attack, how many cells lack a signal that it needs, of themselves or of references.
+    lacking: by attack, how many cells lack a signal that it needs, of themselves or of references;
+    left_out: positions of samples that are in all references, of which attacks say nothing.
     """
 
     cells: dict[Cell, Evaluation] = field(default_factory=dict)
@@ -117,6 +120,7 @@ class Measured:
     ulira: dict[tuple[Access, float, str], list[Attacked]] = field(default_factory=dict)
     broken: dict[Cell, str] = field(default_factory=dict)
     lacking: dict[str, int] = field(default_factory=dict)
+    left_out: list[int] = field(default_factory=list)
     offline_a: float | None = None
     unfit: bool = False
     """Whether the reference models are there and cannot be compared with."""
@@ -196,6 +200,8 @@ class Measurement:
         there = bool(bank) and all(map(self.sound.fits, bank))
         measured.unfit = there and self.references is None
         measured.lacking = self._lacking(measured)
+        if self.references:
+            measured.left_out = np.flatnonzero(~self.references.known).tolist()
         measured.ulira = self._ulira()
         drawn: dict[tuple[float, int, int], set[int]] = {}
         for cell in measured.cells:

@@ -33,9 +33,10 @@ def curves(view: View, references: ReferenceModels | None, headline: str = HEADL
     classes = int(label.max()) + 1
     for part, index in (("forget", samples.forget), ("test", samples.test)):
         made[f"class_{part}"] = mean_by(100.0 * correct[index], label[index], classes)
-    if ATTACKS[headline].possible(view, references):
-        scores = score(headline, view, references)
-        positive, negative = scores[samples.forget], scores[samples.others]
+    scored = ATTACKS[headline].seen(view, references)
+    if ATTACKS[headline].possible(scored, references):
+        scores = score(headline, scored, references)
+        positive, negative = scores[scored.samples.forget], scores[scored.samples.others]
         made["roc"] = true_positive_rates(positive, negative)
         if references is not None and references.halves:
             decile = deciles(references.memorisation[samples.forget])
