@@ -236,10 +236,11 @@ def _rules(plugin: registry.Plugin, conditions: Conditions, version: str) -> lis
     """List them once for these sources: what one rule was tried with serves the next."""
     registry.require(plugin)
     if plugin.kind == "methods":
-        of = {"architecture": conditions.architecture, "plugins": conditions.plugins}
-        architectures.require_side(conditions.architecture, SIDE, conditions.plugins)
+        architecture, plugins = conditions.architecture, conditions.plugins
+        architectures.require_side(architecture, SIDE, plugins)
         method = _method(plugin, conditions.assignments)
-        return list(Examination(method, partial(small_model, **of)).rules())
+        build = partial(small_model, architecture=architecture, plugins=plugins)
+        return list(Examination(method, build).rules())
     if plugin.kind == "models":
         return list(of_model(plugin))
     if plugin.kind == "datasets":
