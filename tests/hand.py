@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from tests.toys import toy
-from unlearnbench.audits.attacks import Attacked, Samples, View, attacked
+from unlearnbench.audits.attacks import HEADLINE, Attacked, Samples, View, attacked, score
+from unlearnbench.evaluation.evaluate import Evaluation
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.judge import judge_all
-from unlearnbench.evaluation.measure import Evaluation, Measured
+from unlearnbench.evaluation.measure import Measured
 from unlearnbench.metrics.curves import Curves, curves
 from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.planning.benchmark import Benchmark
@@ -79,7 +80,8 @@ def shapes(stand_out: float, seed: int) -> Curves:
     margins[:30] += stand_out
     index = np.arange(120)
     signals = {"margin": margins, "correct": margins > -1, "label": index % 3}
-    return curves(View(signals, Samples(index[:30], index[30:60], index[60:], index[60:])), bank)
+    view = View(signals, Samples(index[:30], index[30:60], index[60:], index[60:]))
+    return curves(view, bank, score(HEADLINE, view, bank))
 
 
 def by_hand(names: Mapping[str, str] | None = None) -> Findings:

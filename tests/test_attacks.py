@@ -27,7 +27,7 @@ from unlearnbench.audits.references import ReferenceModels, of_halves
 from unlearnbench.audits.roc import auc
 from unlearnbench.data.splits import reference_members
 from unlearnbench.errors import UserError
-from unlearnbench.evaluation.measure import evaluate
+from unlearnbench.evaluation.evaluate import evaluate
 from unlearnbench.execution.signals import signals
 
 RNG = np.random.default_rng

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from unlearnbench.reporting.several import (
     paired,
     rank_map,
 )
+from unlearnbench.storage import leases
 
 
 @pytest.mark.parametrize(("k", "q"), [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)])
@@ -143,3 +146,14 @@ def test_watching_goes_on_until_all_is_made(
     with pytest.raises(KeyboardInterrupt):
         reports.watch("x", [], tmp_path, tmp_path, told.append)
     assert written[2:] == [(4, 0), (4, 0)], "who stops watching leaves a page that rests"
+
+    monkeypatch.setattr(reports, "IDLE", 0.2)
+    states = itertools.repeat(3)
+    (tmp_path / "x" / "leases").mkdir(parents=True)
+    (tmp_path / "x" / "leases" / "run").touch()
+    monkeypatch.setattr(leases, "LEASE", 0.3)
+    started = time.monotonic()
+    reports.watch("x", [], tmp_path, tmp_path, told.append)
+    assert 0.4 < time.monotonic() - started < 30, "a lease without an owner holds nobody for long"
+    assert told[-1] == "Nobody makes the other 3: unlearnbench run x would."
+    assert written[4:] == [(3, 0), (3, 0)]

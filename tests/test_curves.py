@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from tests.toys import toy
-from unlearnbench.audits.attacks import Samples, View
+from unlearnbench.audits.attacks import HEADLINE, Samples, View, score
 from unlearnbench.audits.references import ReferenceModels, deciles
 from unlearnbench.audits.roc import auc
 from unlearnbench.metrics.curves import (
@@ -77,9 +77,9 @@ def test_curves_of_one_model() -> None:
     index = np.arange(100)
     signals = {"margin": margins, "correct": margins > 0, "label": index % 3}
     view = View(signals, Samples(index[:30], index[30:50], index[50:], index[50:]))
-    found = curves(view, bank)
+    found = curves(view, bank, score(HEADLINE, view, bank))
     assert len(found["density_forget"]) == len(EDGES) - 1
     assert len(found["class_test"]) == 3 and len(found["decile_auc"]) == 10
     by_decile = np.array(found["decile_accuracy"], dtype=float)
     assert by_decile.mean() == pytest.approx(100 * (margins[:30] > 0).mean())
-    assert "roc" not in curves(view, None)
+    assert "roc" not in curves(view, bank), "without scores"

@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -189,33 +190,43 @@ def test_a_record_knows_itself() -> None:
             unseal(bad)
 
 
-def killed(words: list[str], folder: Path, kills: int, span: float) -> None:
+def killed(words: list[str], folder: Path, kills: int, span: float, together: int) -> None:
     """Run a command so many times, killing it or first one of its workers at random moments.
 
-    Should it finish before that, some of what it has made is taken away.
+    together: how many processes work on one folder; those that are not killed go on. Should all
+    finish before that, some of what they have made is taken away.
     """
-    draw, done = random.Random(0), 0
+    draw, done, running = random.Random(0), 0, list[subprocess.Popen[bytes]]()
     while done < kills:
-        process = subprocess.Popen(
-            words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            process.communicate(timeout=draw.uniform(1.0, span))
+        while len(running) < together:
+            quiet = subprocess.DEVNULL
+            running.append(subprocess.Popen(words, cwd=folder, stdout=quiet, stderr=quiet))
+        deadline = time.monotonic() + draw.uniform(1.0, span)
+        while time.monotonic() < deadline and any(one.poll() is None for one in running):
+            time.sleep(0.05)
+        running = [one for one in running if one.poll() is None]
+        if not running:
             for run in sorted(folder.glob("results/*/runs/*")):
                 if draw.random() < 0.3:
                     shutil.rmtree(run)
-        except subprocess.TimeoutExpired:
-            done += 1
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            if children and draw.random() < 0.5:
+            continue
+        done += 1
+        process = running.pop(draw.randrange(len(running)))
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        if children and draw.random() < 0.5:
+            with suppress(ProcessLookupError):
                 os.kill(int(draw.choice(children)), signal.SIGKILL)
-                time.sleep(draw.uniform(0, 0.5))
-            process.kill()
-            process.communicate()
+            time.sleep(draw.uniform(0, 0.5))
+        process.kill()
+        process.wait()
+    for process in running:
+        assert process.wait(timeout=300) == 0, "what others leave harms nobody"
 
 
-def survive(cli: Cli, words: list[str], folder: Path, kills: int, span: float) -> None:
-    killed(command(*words), folder, kills, span)
+def survive(
+    cli: Cli, words: list[str], folder: Path, kills: int, span: float, together: int
+) -> None:
+    killed(command(*words), folder, kills, span, together)
     done = cli(*words)
     assert done.code == 0 and "] failed " not in done.out, done.out + done.err
     runs = [p.parent.name.rpartition("-")[2] for p in folder.glob("results/*/runs/*/record.json")]
@@ -228,12 +239,13 @@ needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds worker
 
 @needs_proc
 @pytest.mark.slow
+@pytest.mark.parametrize("together", [1, 2])
 def test_killed_at_random_moments_digits_has_the_same_summary(
-    cli: Cli, tmp_path: Path, digits: Path
+    cli: Cli, tmp_path: Path, digits: Path, together: int
 ) -> None:
     """Five times in CI; KILLS=50 for as many as the scheduler was accepted with."""
     kills = int(os.environ.get("KILLS", "5"))
-    survive(cli, ["run", *DIGITS, *TWO], tmp_path, kills, span=6.0)
+    survive(cli, ["run", *DIGITS, *TWO], tmp_path, kills, span=6.0, together=together)
     assert cli("report").code == 0
     made = tmp_path / "reports" / "digits" / "tables" / "summary.csv"
     assert made.read_bytes() == digits.read_bytes()

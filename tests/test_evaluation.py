@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from scipy.special import expit
 from tests.conftest import allowed
 from tests.hand import by_hand
 from unlearnbench import registry
-from unlearnbench.audits.attacks import SHOWN
+from unlearnbench.audits.attacks import ATTACKS, SHOWN, View
 from unlearnbench.data.splits import cut, reference_members
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
@@ -28,6 +29,7 @@ from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import controls, resolve
 from unlearnbench.reporting.tables import TABLES
+from unlearnbench.reporting.write import write_report
 from unlearnbench.storage.store import Store
 
 METHODS = ["amun", "ft", "ga", "l1-sparse", "neggrad-plus", "rl", "salun", "scrub", "ssd"]
@@ -220,6 +222,75 @@ def test_findings_keep_titles_and_controls_and_older_ones_get_them() -> None:
     condition = again.conditions[0]
     assert [condition.title(label) for label in ("ft", "leaky")] == ["Fine-tuning", "leaky"]
     assert [*again.cost.columns[7:12]] == ["run", "seconds", "time_ratio", "gradients", "memory"]
+
+
+def scaled(store: Store, plan: Planned, labels: set[str], factor: float) -> None:
+    """Multiply the margins of some rows' models, as a last layer that is multiplied does."""
+    for run, node in plan.plan.nodes.items():
+        if node.label in labels:
+            signals = store.signals(run)
+            signals["margin"] = signals["margin"] * np.float32(factor)
+            logits = {"logits": store.logits(run)} if node.spec.kind != "reference" else {}
+            split = store.split(node.spec.split_id) if node.spec.split_id else None
+            record = store.record(run)
+            del record["files"]
+            store.save(node.spec, record, signals, logits, split)
+
+
+@pytest.mark.parametrize("headline", ["rmia", "loss"])
+def test_what_cannot_be_computed_costs_its_cells_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, headline: str
+) -> None:
+    """RMIA divides by nought, as references are that sure, and one row stops another attack."""
+
+    def fails(view: View, references: object) -> Any:
+        if np.abs(view.margin).max() > 1e4:
+            raise OverflowError("too large for me")
+        return view.margin
+
+    asked = planned(2, ["ft", "ga"], headline=headline)
+    plain = write_store(tmp_path / "plain", asked, 300, 100)
+    before = collect(asked, plain)
+    store = write_store(tmp_path / "huge", asked, 300, 100)
+    huge = {"reference", "ga"}
+    scaled(store, asked, huge, 1e5)
+    monkeypatch.setitem(ATTACKS, "loss", replace(ATTACKS["loss"], score=fails))
+    found = collect(asked, store)
+    assert (
+        "Loss cannot be computed for ga, and is left out of 8 of its runs:"
+        " OverflowError: too large for me"
+    ) in found.broken
+    assert (
+        "RMIA cannot be computed for ft, and is left out of 8 of its runs:"
+        " its scores are not finite"
+    ) in found.broken
+    assert len(found.runs) == len(before.runs)
+    judged = found.attacks.set_index(["attack", "label"])
+    assert ("loss", "ga") not in judged.index and ("loss", "ft") in judged.index
+    kept = [name for name in ("test_accuracy", "kl_test", "auc: svc") if name in found.runs]
+    now, was = (one.runs[one.runs["label"] == "ft"] for one in (found, before))
+    assert len(kept) >= 2 and now[kept].equals(was[kept]), "what can be computed stands"
+    page = write_report(found, tmp_path / "report", figures=())
+    assert "cannot be computed" in page.read_text()
+
+
+def test_what_waits_for_a_failed_model_is_not_still_to_be_made(tmp_path: Path) -> None:
+    """So that `report --watch` ends, also where rows end up with unequal numbers of runs."""
+    asked = planned(2, ["ft", "ga"])
+    store = write_store(tmp_path, asked, 300, 100)
+    nodes = asked.plan.nodes
+    first = next(run for run, node in nodes.items() if node.label == "original")
+    lost = [run for run, node in nodes.items() if node.label == "ft" and first in node.needs]
+    lost.append(next(run for run, node in nodes.items() if node.label == "ga"))
+    for run in (first, *lost):
+        shutil.rmtree(store.runs()[run])
+    store.fail(nodes[first].spec, "why\n")
+    store.fail(nodes[lost[-1]].spec, "why\n")
+    found = collect(asked, Store(tmp_path))
+    blocked = [line for line in found.broken if "has failed, so they are not made" in line]
+    assert blocked == ["What these need has failed, so they are not made: ft (4)."]
+    assert found.open == 0 and found.unmade == {}
+    assert found.runs["label"].value_counts()[["ft", "ga"]].tolist() == [4, 7]
 
 
 @pytest.mark.slow

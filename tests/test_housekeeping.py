@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,9 +16,12 @@ from tests.conftest import Cli
 from tests.test_durability import contents, flip
 from unlearnbench.api.adopting import adopt
 from unlearnbench.api.request import Request, prepare
+from unlearnbench.cli import said
+from unlearnbench.cli.display import Display
 from unlearnbench.errors import UserError
 from unlearnbench.files import seal, unseal
 from unlearnbench.planning.expansion import Planned
+from unlearnbench.scheduling.slots import Event
 from unlearnbench.storage.store import Store
 
 
@@ -144,6 +148,78 @@ def test_what_would_come_out_otherwise_here_is_not_taken_over(
     path.write_text(seal(record))
     *_, left = adopt(request, planned, own)
     assert left.startswith(f"! 1 model left in {copied}: {why}") and not own.exists(run)
+
+
+def test_two_versions_on_one_folder_refuse_each_other(
+    inside: Cli, copied: Path, tiny: Path
+) -> None:
+    path = sorted(copied.glob("runs/ft-*"))[0] / "record.json"
+    path.write_text(seal(unseal(path.read_text()) | {"schema": 99}))
+    before = {path: path.stat().st_mtime_ns for path in copied.rglob("*")}
+    for words in (["run", tiny, "--methods", "ft,rl"], ["plan", tiny, "--methods", "ft,rl"]):
+        done = inside(*words)
+        assert done.code == 2 and len(done.err.splitlines()) == 1
+        assert f"holds records of another version of unlearnbench ({path.parent.name})" in done.err
+        assert "--results DIR" in done.err
+    assert {path: path.stat().st_mtime_ns for path in copied.rglob("*")} == before
+    rest = inside("run", tiny, "--methods", "rl")
+    assert rest.code == 0, "what the other version has not made is no concern of its"
+
+
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\u202e"
+"""What sets a terminal's title, clears it, and turns the order of what follows round."""
+
+
+def test_names_of_others_do_nothing_to_a_terminal(inside: Cli, copied: Path) -> None:
+    evil = copied.with_name(f"tiny{ESCAPES}")
+    shutil.copytree(copied, evil)
+    run = sorted(evil.glob("runs/ft-*"))[0]
+    named = run.with_name(f"ft\n14 runs, 0 damaged{ESCAPES}-s1-{run.name.rpartition('-')[2]}")
+    run.rename(named)
+    flip(named / "logits.npz", 500)
+    printed = ""
+    for words in (["ls"], ["verify", evil.name], ["merge", evil], ["prune", evil.name]):
+        done = inside("results", *words)
+        printed += done.out + done.err
+        assert "Traceback" not in done.err
+    assert "\\x1b]0;owned\\x07\\x1b[2J\\u202e" in printed
+    assert not set(ESCAPES).intersection(printed) - set("[]0;ownedJ2")
+    assert "\n14 runs, 0 damaged\\x1b" not in printed, "nor can a line be forged"
+
+
+def test_a_display_writes_escapes_out(capsys: pytest.CaptureFixture[str]) -> None:
+    display = Display()
+    display.told(f"a [bold]{ESCAPES}")
+    display.notes([f"b {ESCAPES}"])
+    display.ended(Event("failed", "abc", f"c {ESCAPES}", 0.0, f"d {ESCAPES}"))
+    out = capsys.readouterr().out
+    assert out.count("\\x1b]0;owned\\x07\\x1b[2J\\u202e") == 4 and "[bold]" in out
+    assert "\x1b" not in out and "\u202e" not in out
+
+
+def test_everything_is_printed_in_one_place() -> None:
+    folder = Path(said.__file__).parent
+    prints = re.compile(r"\becho\(|(?<!console\.)\bprint\(|\bConsole\(")
+    others = [path for path in folder.glob("*.py") if path.name != "said.py"]
+    assert [path.name for path in others if prints.search(path.read_text())] == []
+
+
+def test_listing_beside_a_run_stumbles_over_nothing(
+    inside: Cli, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files go between being listed and being looked at."""
+    real = Path.stat
+    gone = {path for path in copied.rglob("*") if path.is_file()}
+
+    def stat(path: Path, **more: bool) -> os.stat_result:
+        if path.absolute() in gone:
+            gone.discard(path.absolute())
+            path.unlink()
+        return real(path, **more)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert inside("results", "ls").code == 0
+    assert not gone
 
 
 def test_a_slurm_script_is_made_from_the_plan(inside: Cli, tmp_path: Path) -> None:

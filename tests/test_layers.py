@@ -16,7 +16,7 @@ PACKAGE = ROOT / "unlearnbench"
 
 # From the bottom up; a module imports from its own room or from those below it.
 LAYERS = [
-    {"errors", "seeds", "syntax"},
+    {"errors", "scratch", "seeds", "syntax"},
     {"files", "units", "recipe", "guarding"},
     {"authoring", "toolkit"},
     {"data"},

@@ -14,7 +14,7 @@ from tests.toys import part
 from unlearnbench.audits.attacks import ATTACKS, Samples, View, ulira
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.data.splits import Split, SplitKind, cut, reference_members
-from unlearnbench.evaluation.measure import evaluate
+from unlearnbench.evaluation.evaluate import evaluate
 from unlearnbench.metrics.gaps import noise_band, summarise, usual_number, with_gaps
 from unlearnbench.metrics.metric import COSTS, METRICS
 from unlearnbench.verdicts.audit import Finding, Uncertain

@@ -18,14 +18,16 @@ from unlearnbench.data.prepare import DataSpec
 from unlearnbench.execution import Workplace
 from unlearnbench.planning.plan import Node, Plan, Spec
 from unlearnbench.recipe import Recipe
+from unlearnbench.scheduling import scheduler as scheduler_module
 from unlearnbench.scheduling.estimate import disk
 from unlearnbench.scheduling.placement import OVERHEAD, Capacity
 from unlearnbench.scheduling.scheduler import Agenda, Scheduler, progress
 from unlearnbench.scheduling.slots import Event, Job, Slot, open_workers
-from unlearnbench.storage import store as storage
+from unlearnbench.storage import leases
 from unlearnbench.storage.housekeeping import leftovers, size_of
+from unlearnbench.storage.leases import Leases
 from unlearnbench.storage.records import EVERY
-from unlearnbench.storage.store import Leases, Store
+from unlearnbench.storage.store import Store
 
 
 def node(seed: int, seconds: float, needs: tuple[str, ...] = (), does: str = "") -> Node:
@@ -219,7 +221,7 @@ def test_two_processes_share_the_work_and_do_nothing_twice(tmp_path: Path) -> No
 
 
 def test_leases_of_the_dead_are_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "LEASE", 2.0)
+    monkeypatch.setattr(leases, "LEASE", 2.0)
     mine, other = Leases(tmp_path), Leases(tmp_path)
     assert mine.take("run") and not other.take("run")
     marker = (tmp_path / "run").read_text()
@@ -243,6 +245,38 @@ def test_leases_of_the_dead_are_taken_over(tmp_path: Path, monkeypatch: pytest.M
         time.sleep(0.1)
     assert time.monotonic() < deadline
     mine.drop_all()
+
+
+def test_a_lease_that_a_power_cut_has_emptied_is_taken_over_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LEASE", 1.0)
+    monkeypatch.setattr(scheduler_module, "PATIENCE", 0.1)
+    monkeypatch.setattr(scheduler_module, "LOOK", 0.02)
+    one, other = node(1, 0.0), node(2, 0.0)
+    (tmp_path / "leases").mkdir()
+    (tmp_path / "leases" / one.spec.id).touch()
+    (tmp_path / "leases" / other.spec.id).write_text("what nobody can read\n")
+    told: list[str] = []
+    events = work_off(plan_of(one, other), tmp_path, 1, tell=told.append)
+    assert [event.status for event in events] == ["done", "done"]
+    whose = "a process without a name"
+    assert f"Waiting for 2 models being made by {whose} (leases in {tmp_path / 'leases'})." in told
+    for run in (one.spec.id, other.spec.id):
+        lease = tmp_path / "leases" / run
+        assert f"Took over {lease}, left by {whose}, which is no more." in told
+    assert len(told) == 3 and not list((tmp_path / "leases").iterdir())
+
+
+def test_a_lease_of_another_version_is_waited_for_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = Leases(tmp_path), Leases(tmp_path)
+    assert mine.take("run")
+    monkeypatch.setattr(leases, "LEASE", 30.0)  # as that version has it
+    assert not other.take("run")
+    assert other.holders(["run"]) == f"process {os.getpid()} on {socket.gethostname()}"
+    mine.drop("run")
 
 
 def test_runs_fit_beside_each_other_by_what_their_kind_has_needed() -> None:

@@ -3,7 +3,7 @@
 UnlearnBenchError
 ├── UserError       something asked for cannot be done: one line and a hint, exit code 2
 │   ├── DataError   the data are not there, or not what the benchmark needs: no run can be made
-│   ├── EntryError  a metric or an attack of the user's failed: what it was of is left out
+│   ├── EntryError  a metric or an attack of the user's failed: it is left out of that run
 │   └── NoRoomError nothing more can be written: no run can be kept
 └── MethodError     a method broke its contract: this run fails, the others go on
 """

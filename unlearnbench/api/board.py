@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from unlearnbench import registry
 from unlearnbench.api.reports import Review
@@ -17,6 +16,7 @@ from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.planning.rows import resolve
 from unlearnbench.reporting.board import Entered, leaderboard
+from unlearnbench.scratch import scratch
 from unlearnbench.storage.pack import Contents, Pack, PackError
 from unlearnbench.storage.store import Store
 from unlearnbench.storage.unpacking import take_over_pack
@@ -88,10 +88,10 @@ def _entered(
     """Check and judge one pack, apart from any results. Raises UserError if it cannot stand."""
     files = list(parts)
     bank = banks.get(contents.benchmark, _Bank())
-    with TemporaryDirectory() as results:
+    with scratch() as results:
         for file in files:
-            take_over_pack(file, Path(results))
-        store = Store(Path(results, contents.benchmark))
+            take_over_pack(file, results)
+        store = Store(results / contents.benchmark)
         planned = planned_of(store)
         assert planned is not None  # packs of results bring their benchmark
         standard = _standard(place, planned.benchmark)

@@ -1,9 +1,10 @@
 """What a results folder holds beside its tables, and what may go: by row, with the reason."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from unlearnbench.api.results import methods_of, stored_plan
+from unlearnbench.api.results import methods_of, planned_of, stored_plan
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import RETRAIN
@@ -15,6 +16,13 @@ from unlearnbench.units import count
 
 Removal = dict[str, list[Path]]
 """Files and folders, by what they are and why they are not needed."""
+
+
+def lacking(store: Store) -> dict[str, int]:
+    """Count by row what the folder's tables ask for and is not there. Raises as `planned_of`."""
+    planned = planned_of(store)
+    nodes = planned.plan.nodes.items() if planned else ()
+    return Counter(node.label for run, node in nodes if not store.exists(run))
 
 
 def prunable(store: Store, plugins: Iterable[Path] = ()) -> Removal:
@@ -52,6 +60,7 @@ def removable(
 
 
 def _asked(store: Store) -> list[Benchmark]:
+    asked.require_whole(store)
     benchmarks = asked.every(store)
     if not asked.in_view(store):
         raise asked.nothing_asked(store)

@@ -11,9 +11,12 @@ from unlearnbench.evaluation.findings import Findings
 from unlearnbench.reporting.several import comparison, overview
 from unlearnbench.reporting.tables.table import Table
 from unlearnbench.reporting.write import Section, write_sections
+from unlearnbench.storage.store import Store
 
 EVERY = 5
 """Seconds between two looks at a run that goes on."""
+IDLE = 120
+"""Seconds without any lease on a run after which none goes on: it may be about to start."""
 
 Reported = str | Path | Results
 """Results, or the folder that holds them."""
@@ -101,9 +104,14 @@ def loaded(source: Reported, results: str | Path, plugins: Iterable[Path] = ()) 
 def watch(
     name: str, plugins: list[Path], results: Path, reports: Path, tell: Callable[[str], None]
 ) -> Path:
-    """Write a report again whenever there is more, until everything has been made or has failed."""
+    """Write a report again whenever there is more, until everything has been made or has failed.
+
+    Or until no process makes more: rows that were asked for by different commands end up with
+    unequal numbers of runs, and what would make them equal is never made.
+    """
     folder, seen = reports / name, -1
     latest: Results | None = None
+    leases, busy = Store(results / name).leases, time.monotonic()
     try:
         while True:
             started = time.monotonic()
@@ -115,11 +123,18 @@ def watch(
                     seen = 0
             else:
                 left, models = latest.findings.open, latest.findings.models
-                if models - left != seen:
-                    page = latest.report(folder, refresh=EVERY if left else 0)
+                more = models - left != seen
+                if more or leases.in_use():
+                    busy = time.monotonic()
+                ended = not left or time.monotonic() - busy > IDLE
+                if more or ended:
+                    page = latest.report(folder, refresh=0 if ended else EVERY)
+                if more:
                     tell(f"{models - left} of {models} models: {page}")
                     seen = models - left
-                if not left:
+                if ended:
+                    if left:
+                        tell(f"Nobody makes the other {left}: unlearnbench run {name} would.")
                     return folder / "index.html"
             # What takes long is done less often: a quarter of the time at most goes into looking.
             time.sleep(max(EVERY, 3 * (time.monotonic() - started)))

@@ -272,15 +272,17 @@ def load(
     """
     path, own = Path(folder), tuple[Own, ...]([*plugins, *methods])
     store = Store(path)
-    findings = path / "findings.json"
-    if not store.runs() and findings.is_file():
-        return Results(Findings.from_json(findings.read_text(encoding="utf-8")), path)
+    alone = path / "findings.json"
+    if not store.runs() and alone.is_file():
+        return Results(Findings.from_json(alone.read_text(encoding="utf-8")), path)
+    mended = asked.mend(store)
     planned = planned_of(store, own)
     if planned is None:
         hint = f"Run it first: unlearnbench run {path.name}."
         raise UserError(f"There are no results of '{path.name}' in {path.parent}.", hint)
     beside = apart_said(apart(store, planned.benchmark, planned.plan.nodes))
-    return whole(Results(replace(collect(planned, store), apart=beside), path, own))
+    findings = replace(collect(planned, store), apart=[*mended, *beside])
+    return whole(Results(findings, path, own))
 
 
 def whole(results: Results) -> Results:
@@ -308,6 +310,7 @@ def planned_of(store: Store, added: Iterable[Own] = ()) -> Planned | None:
     own = list(added)
     enter(own)
     try:
+        asked.require_whole(store)
         benchmark = asked.in_view(store)
         if benchmark is None:
             return None

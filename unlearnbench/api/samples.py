@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from unlearnbench import architectures, files, registry
+from unlearnbench import architectures, registry
 from unlearnbench.api.request import Request
 from unlearnbench.data import lists
 from unlearnbench.data.copies import copies_said
@@ -16,6 +16,7 @@ from unlearnbench.data.splits import Split, cut
 from unlearnbench.errors import UnlearnBenchError
 from unlearnbench.guarding.guard import foreign
 from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.storage import sealed
 from unlearnbench.storage.store import Store
 
 FILE = "samples.csv"
@@ -90,7 +91,7 @@ def _last_splits(benchmark: Benchmark) -> Iterator[Split]:
 
 def write_samples(store: Store, frame: pd.DataFrame) -> None:
     """Write a table of samples beside results."""
-    files.write(store.folder / FILE, lambda draft: frame.to_csv(draft, index=False))
+    sealed.write_sealed(store.folder / FILE, frame.to_csv(index=False))
 
 
 def sample_table(data: Data) -> pd.DataFrame:

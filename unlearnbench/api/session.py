@@ -190,6 +190,7 @@ def make(
 
     seen: the data, where they were looked over already.
     """
+    store.require_version(planned.plan.nodes)
     for line in adopting.adopt(request, planned, store) if not heading else ():
         listener.told(line)
     outlook = look(request, planned, store, heading)
@@ -208,6 +209,8 @@ def make(
         for line in seen.odd if not heading else ():  # not anew for every part of a search
             listener.told(line)
     store.prepare()
+    for line in asked.mend(store):
+        listener.told(line)
     known = asked.facts_of(planned.benchmark, planned.plugins)
     for line in asked.remember(store, planned.benchmark, known):
         listener.told(line)
@@ -220,6 +223,7 @@ def make(
 def look(request: Request, planned: Planned, store: Store, heading: str = "") -> Outlook:
     """Say what a plan lacks and what it will take; nothing is made."""
     plan = planned.plan
+    store.require_version(plan.nodes)
     retry = set(stale_runs(planned, store)) if request.retry_stale else set()
     if request.retry_failed:
         retry |= {run for run in plan.nodes if store.error(run) is not None}
@@ -278,6 +282,7 @@ def _work_off(
             length=outlook.known.length,
             capacity=placement.capacity(planned.plan, store),
             timeout=request.timeout,
+            tell=listener.told,
         )
         slots = [worker.slot for worker in workers]
         with _hearing_ctrl_c(scheduler, listener), listener.working(outlook, slots):

@@ -13,6 +13,7 @@ from scipy.special import expit
 from unlearnbench.audits import lira, neighbours, roc
 from unlearnbench.audits.references import GAMMA, ReferenceModels, share_above
 from unlearnbench.audits.roc import Floats, Index, Part
+from unlearnbench.errors import UnlearnBenchError
 
 if TYPE_CHECKING:
     from sklearn.svm import SVC
@@ -279,10 +280,13 @@ class Attacked:
 
 
 def attacked(scores: Floats, forget: Index, others: Index, forget_set: object) -> Attacked:
-    """Reduce membership scores of the pool to what the attack finds."""
+    """Reduce membership scores of the pool to what the attack finds.
+
+    Raises UnlearnBenchError where they are not finite.
+    """
     positive, negative = scores[forget], scores[others]
     if not (np.isfinite(positive).all() and np.isfinite(negative).all()):
-        raise ValueError("an attack gave scores that are not finite")
+        raise UnlearnBenchError("its scores are not finite")
     at, name = (forget, others), str(forget_set)
     part = Part(name, *at, *roc.placements(positive, negative))
     tails = {fpr: roc.tail(name, positive, negative, at, fpr) for fpr in FPRS}

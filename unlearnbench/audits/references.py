@@ -149,7 +149,9 @@ class ReferenceModels:
             rest, inside = models != target, self.member[target]
             outside = mean_over(~self.member[rest], self.confidence[rest])
             for i, a in enumerate(grid):
-                ratio = self.confidence[target] / offline(outside, a)
+                own, expected = self.confidence[target], offline(outside, a)
+                # Where none is expected, any is infinitely more, and none is as expected.
+                ratio = np.divide(own, expected, np.where(own > 0, np.inf, 1.0), where=expected > 0)
                 found[i] += auc(ratio[inside], ratio[~inside])
         return round(float(grid[np.argmax(found)]), 1)
 

@@ -1,6 +1,7 @@
 """The command line: its commands, and what a mistake looks like."""
 
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from typing import Annotated
@@ -9,6 +10,7 @@ import typer
 
 from unlearnbench import __version__
 from unlearnbench.cli import apply, audit, catalogue, doctor, report, results, run, tune
+from unlearnbench.cli.said import say
 from unlearnbench.environment import require_system
 from unlearnbench.errors import UserError
 from unlearnbench.files import no_room, refused
@@ -39,7 +41,7 @@ for command in (
 
 def _say_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"unlearnbench {__version__}")
+        say(f"unlearnbench {__version__}")
         raise typer.Exit
 
 
@@ -57,6 +59,10 @@ def common(
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
+    for name in ("SIGTERM", "SIGHUP"):  # of which Windows has no second
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
+            signal.signal(number, _end)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a sign shows another
@@ -73,5 +79,11 @@ def main() -> None:
             problem = refused(error) or no_room(error)
         if problem is None:
             raise
-        typer.echo(f"unlearnbench: {problem}", err=True)
+        say(f"unlearnbench: {problem}", err=True)
         sys.exit(2)
+
+
+def _end(number: int, frame: object) -> None:
+    """End as on any other exception, so that workers stop and nothing is left behind."""
+    signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
+    sys.exit(128 + number)

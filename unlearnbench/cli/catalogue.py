@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unlearnbench.cli.options import Data, Plugins, stoppable
+from unlearnbench.cli.said import say
 from unlearnbench.errors import unknown
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def methods(name: Name = None, plugin: Plugins = None) -> None:
         told.append(f"  {key:<12} {field.default!s:<8} {field.description}{shown}")
         if source := extra(field).get("source"):
             told.append(f"{'':<23} from: {source}")
-    typer.echo("\n".join(told))
+    say(*"\n".join(told).splitlines())
 
 
 def benchmarks(name: Name = None) -> None:
@@ -64,7 +65,8 @@ def benchmarks(name: Name = None) -> None:
         f"# ---- on top of {path.stem}\n\n{path.read_text(encoding='utf-8').rstrip()}"
         for path in bases
     ]
-    typer.echo("\n\n".join([own.read_text(encoding="utf-8").rstrip(), *below]))
+    text = "\n\n".join([own.read_text(encoding="utf-8").rstrip(), *below])
+    say(*text.splitlines())
 
 
 def datasets(name: Name = None, plugin: Plugins = None) -> None:
@@ -84,7 +86,7 @@ def datasets(name: Name = None, plugin: Plugins = None) -> None:
         )
     if layout := getattr(source, "layout", None):
         told.append(layout)
-    typer.echo("\n\n".join(told))
+    say(*"\n\n".join(told).splitlines())
 
 
 def models(plugin: Plugins = None) -> None:
@@ -118,9 +120,9 @@ def check(
     with stoppable("Stopped."), apart() as run:
         asked = Conditions(data, tuple(set_ or ()), model, tuple(plugin or ()))
         for rule, problem in examine(file, asked, run):
-            typer.echo(f"{'ok    ' if problem is None else 'FAILED'} {rule}")
+            say(f"{'ok    ' if problem is None else 'FAILED'} {rule}")
             if problem is not None:
-                typer.echo(f"       {'(as above)' if problem in told else problem}")
+                say(f"       {'(as above)' if problem in told else problem}")
                 told.add(problem)
     raise typer.Exit(1 if told else 0)
 
@@ -146,4 +148,4 @@ def _list(told: Mapping[str, str]) -> None:
     """Print names, and beside each what is told of it."""
     width = max(map(len, told))
     for name, text in told.items():
-        typer.echo(f"{name:<{width}}  {text}")
+        say(f"{name:<{width}}  {text}")

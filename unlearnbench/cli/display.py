@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from unlearnbench.api.session import Listener, Outlook
+from unlearnbench.cli.said import safe_console
 from unlearnbench.errors import plain
 from unlearnbench.planning.plan import Node
 from unlearnbench.reporting.tables.table import Table
@@ -31,7 +32,7 @@ class Display(Listener):
 
     def __init__(self, console: Console | None = None) -> None:
         """Write to `console`, or else to standard output."""
-        self.console = console or Console()
+        self.console: Console = console or safe_console()
         self._open: dict[str, Node] = {}
         self._total = self._ended = 0
         if not self.console.is_terminal and "COLUMNS" not in os.environ:
@@ -57,14 +58,16 @@ class Display(Listener):
     def graph(self, outlook: Outlook) -> None:
         """Print what a run would make, by kind, and how long each kind takes on one slot."""
         table = RichTable("Kind", "Models", "Done", "To make", "Time", box=None)
-        plan, state = outlook.plan, outlook.state
-        for label in dict.fromkeys(node.label for node in plan.nodes.values()):
-            runs = [run for run, node in plan.nodes.items() if node.label == label]
-            done = sum(run in state.done for run in runs)
-            todo = [plan.nodes[run] for run in runs if run in state.open]
-            total = outlook.known.total(todo)
+        done, todo = set(outlook.state.done), set(outlook.state.open)
+        kinds: dict[str, dict[str, Node]] = {}
+        for run, node in outlook.plan.nodes.items():
+            kinds.setdefault(node.label, {})[run] = node
+        for label, nodes in kinds.items():
+            left = [node for run, node in nodes.items() if run in todo]
+            total = outlook.known.total(left)
             cost = "?" if total is None else duration(total)
-            table.add_row(label, str(len(runs)), str(done), str(len(todo)), cost)
+            made = len(done.intersection(nodes))
+            table.add_row(label, str(len(nodes)), str(made), str(len(left)), cost)
         self.console.print(table)
 
     def working(self, outlook: Outlook, slots: list[Slot]) -> Live:
@@ -104,7 +107,7 @@ class Display(Listener):
             self._open.pop(event.run, None)
         line = Text(f"[{self._ended}/{self._total}] ")
         line.append(f"{event.status:<7}", STYLES[event.status])
-        line.append(f" {event.label:<14} {event.run}  {event.seconds:.1f} s")
+        line.append(plain(f" {event.label:<14} {event.run}  {event.seconds:.1f} s"))
         if event.message:
             line.append(f"  {plain(event.message)}", "red")
         self.console.print(line)

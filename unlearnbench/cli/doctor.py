@@ -16,6 +16,7 @@ import typer
 
 from unlearnbench import environment
 from unlearnbench.cli.options import Data, Results
+from unlearnbench.cli.said import say
 from unlearnbench.errors import UnlearnBenchError
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "joblib")  # torchvision: pair()
@@ -253,5 +254,5 @@ def doctor(data: Data = Path("data"), results: Results = Path("results")) -> Non
     """Say what this machine has, and what is wrong with it."""
     findings = examine(data, results)
     for finding in findings:
-        typer.echo(finding)
+        say(finding)
     raise typer.Exit(1 if any(finding.level == "PROBLEM" for finding in findings) else 0)

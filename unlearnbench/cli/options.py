@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from unlearnbench.cli.said import say
 from unlearnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def stoppable(said: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(said)
+        say(said)
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -10,6 +10,7 @@ import typer
 
 from unlearnbench.cli import options
 from unlearnbench.cli.options import stoppable
+from unlearnbench.cli.said import say
 from unlearnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,11 +69,11 @@ def report(
         page = review.report(reports / folder)
     elif watch:
         with stoppable("Stopped. The report is as it was when last written."):
-            page = library.watch(known[0], plugins, results, reports, typer.echo)
+            page = library.watch(known[0], plugins, results, reports, say)
     else:
         loaded = [load(results / name, plugins=plugins) for name in known]
         page = _written(loaded, reports, training)
-    typer.echo(f"Report: {page}")
+    say(f"Report: {page}")
 
 
 def _written(
@@ -83,7 +84,7 @@ def _written(
 
     for single in loaded:
         if training is not None:
-            typer.echo(f"Training: {single.write_training(training, reports / single.name)}")
+            say(f"Training: {single.write_training(training, reports / single.name)}")
     (page, *more) = [single.report(reports / single.name) for single in loaded]
     if more:
         page = library.rank(loaded).report(reports / "+".join(single.name for single in loaded))

@@ -6,18 +6,14 @@ from typing import Annotated
 import typer
 
 from unlearnbench.cli.options import BenchmarkName, Plugins, Results
-from unlearnbench.errors import UserError, plain
+from unlearnbench.cli.said import say
+from unlearnbench.errors import UserError
 from unlearnbench.units import count, read_size, size
 
 app = typer.Typer(
     help="List, verify, prune, remove, merge, export or import what has been run.",
     no_args_is_help=True,
 )
-
-
-def say(text: str) -> None:
-    """Print a line, in which names may be anyone's."""
-    typer.echo(plain(text))
 
 
 @app.command("ls")
@@ -39,13 +35,20 @@ def ls(results: Results = Path("results")) -> None:
 
 @app.command("verify")
 def verify(benchmark: BenchmarkName = "digits", results: Results = Path("results")) -> None:
-    """Compare every file with the checksum it was written with."""
+    """Compare every file with the checksum it was written with, and say what is not there."""
+    from unlearnbench.api import keeping
     from unlearnbench.storage import housekeeping
 
     store = housekeeping.open_store(results, benchmark)
     damaged = housekeeping.verify(store)
     for run, what in damaged.items():
         say(f"{run}: {what}")
+    try:
+        if absent := keeping.lacking(store):
+            rows = ", ".join(f"{label} ({many})" for label, many in absent.items())
+            say(f"Asked for, and not here: {rows}. unlearnbench run makes it.")
+    except UserError as error:
+        say(f"What was asked for is not known: {error}")
     say(f"{len(store.runs())} runs, {len(damaged)} damaged")
     raise typer.Exit(1 if damaged else 0)
 

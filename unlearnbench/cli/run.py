@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from unlearnbench.cli import options
+from unlearnbench.cli.said import say
 from unlearnbench.errors import UserError
 from unlearnbench.units import read_duration
 
@@ -174,4 +175,4 @@ def plan(
         models=len(todo),
         command=options.typed("run", benchmark, **asked, **places),
     )
-    typer.echo(script, nl=False)
+    say(*script.splitlines())

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from unlearnbench.entries import stand_in, version
 from unlearnbench.evaluation.findings import FRAMES, Findings
 from unlearnbench.evaluation.frames import flat, frame, listed, run_columns
 from unlearnbench.evaluation.judge import judge_all
-from unlearnbench.evaluation.kept import FILE, kept
+from unlearnbench.evaluation.kept import kept
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.evaluation.stale import Records, stale_rows, stale_runs
 from unlearnbench.files import write_again
@@ -28,6 +28,7 @@ from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles, untuned
+from unlearnbench.storage import sealed
 from unlearnbench.storage.plugins import enter_known
 from unlearnbench.storage.store import Store
 
@@ -60,11 +61,10 @@ def collect(planned: Planned, store: Store) -> Findings:
         if absent := list(_absent(known)):
             stored["broken"] += absent
         else:
-            write_again(store.folder / FILE, text)
+            write_again(store.folder / sealed.METRICS, sealed.with_checksum(text))
     looked = _audited(plan, store)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
-    nodes = plan.nodes.items()
-    unmade = Counter(n.label for run, n in nodes if not store.done(run) and run not in errors)
+    unmade, blocked = _unmade(plan, store, errors)
     runs, attacks, pairs, verdicts, intervals = (frame(stored[name]) for name in FRAMES)
     return Findings(
         benchmark.model_copy(update={"plugins": []}),  # where they were is nobody's concern
@@ -97,10 +97,25 @@ def collect(planned: Planned, store: Store) -> Findings:
         unmade=dict(unmade),
         lacking=sum(not store.done(run) for run in plan.references),
         stale=stale_rows(plan, stale_runs(planned, store, records)),
-        broken=stored["broken"],
+        broken=[*stored["broken"], *blocked],
         offline_a=stored["offline_a"],
         entered=known.model_dump(include={"metrics", "attacks"}),
     )
+
+
+def _unmade(plan: Plan, store: Store, errors: Collection[str]) -> tuple[Counter[str], list[str]]:
+    """Count by row what is still to be made; name what is not, since what it needs failed."""
+    unmade, blocked = Counter[str](), Counter[str]()
+    lost: set[str] = set()
+    for run, node in plan.nodes.items():  # needs come before what waits for them
+        if store.done(run):
+            continue
+        if run in errors or lost.intersection(node.needs):
+            lost.add(run)
+        if run not in errors:
+            (blocked if run in lost else unmade)[node.label] += 1
+    rows = ", ".join(f"{label} ({count})" for label, count in blocked.items())
+    return unmade, [f"What these need has failed, so they are not made: {rows}."] if rows else []
 
 
 def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dict[str, Any]:
@@ -122,6 +137,10 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
             " the references, were stored before what it reads was. In a new results folder all"
             " are made with it."
             for attack, count in measured.lacking.items()
+        ]
+        + [
+            f"{title} cannot be computed for {label}, and is left out of {count} of its runs: {why}"
+            for title, label, why, count in measured.lost()
         ]
         + [
             f"Forget seeds {', '.join(map(str, seeds))} draw the same samples: they count as one."

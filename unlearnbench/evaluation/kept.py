@@ -11,11 +11,9 @@ from unlearnbench.evaluation.findings import FRAMES
 from unlearnbench.evaluation.frames import RUN
 from unlearnbench.files import UnsoundError, parsed, read_text
 from unlearnbench.metrics.metric import GROUP
+from unlearnbench.storage import sealed
 from unlearnbench.storage.store import Store
 
-FILE = "metrics.json"
-MOST = 2**30
-"""Bytes that it may have: tens of thousands of runs with their curves."""
 WORDS = {
     *("label", "access", "run", "attack", "audit", "verdict", "flags", "strongest"),
     *("nearer", "farther", "metric"),
@@ -35,8 +33,9 @@ COLUMNS = {
 def kept(store: Store, made_of: str) -> dict[str, Any] | None:
     """Return what is kept, if it was computed of just this; None if not, or if it cannot be."""
     content: Any = None
-    with suppress(OSError, UnsoundError):  # absent, torn or another thing
-        content = parsed(read_text(store.folder / FILE, store.folder, MOST))
+    with suppress(OSError, ValueError):  # absent, torn, edited or another thing
+        text = read_text(store.folder / sealed.METRICS, store.folder, sealed.MOST)
+        content = parsed(sealed.without_checksum(text))
     if not isinstance(content, dict) or content.get("version") != made_of:
         return None
     try:

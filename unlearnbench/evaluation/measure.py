@@ -1,9 +1,9 @@
 """From stored signals to metrics: every finished cell against every attack and every retrain."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
 
@@ -13,95 +13,31 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from unlearnbench import registry
-from unlearnbench.audits import parts
 from unlearnbench.audits.attacks import (
     ATTACKS,
     HEADLINE,
     Attacked,
     Samples,
     View,
-    attacked,
-    score,
+    attack_title,
     ulira,
 )
 from unlearnbench.audits.parts import ACCURACY
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.audits.roc import Part
 from unlearnbench.entries import stand_in
-from unlearnbench.errors import EntryError
+from unlearnbench.evaluation.evaluate import Evaluation, attempt, evaluate, note
 from unlearnbench.evaluation.sound import Sound
-from unlearnbench.metrics.curves import Curves, curves
-from unlearnbench.metrics.metric import OfModel, OfModels, OfScores, Seen, ToRetrain, of_type
+from unlearnbench.metrics.metric import OfModels, ToRetrain, of_type
 from unlearnbench.outline import audit_settings
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, Access, Cell, Plan
-from unlearnbench.storage.store import Store
+from unlearnbench.storage.store import OTHER_VERSION, Store
 from unlearnbench.verdicts.inference import combine
 from unlearnbench.verdicts.verdict import broken
 
 NO_CHANGE = 1e-3
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Hold what was measured of one model; parts: by audit of signals, those of attacks too.
-
-    groups: the AUCs of other groups of samples, by metric, until they are averaged; forget_seed:
-    the first one that draws this forget set; no_op: it is the model that its method was given.
-    """
-
-    values: dict[str, float]
-    attacks: dict[str, Attacked]
-    curves: Curves
-    parts: dict[str, Part] = field(default_factory=dict)
-    groups: dict[str, Part] = field(default_factory=dict)
-    forget_seed: int | None = None
-    no_op: bool = False
-
-    def of_model(self, audit: str, compared: Iterable[str], headline: str) -> dict[str, Part]:
-        """Return what of a model that an audit has made is compared, under the audit's name."""
-        read = {"auc": headline, "accuracy": ACCURACY, "confidence": "forget-confidence"}
-        names = [name for name in compared if read[name] in self.parts]
-        return {f"{audit}-{name}": self.parts[read[name]] for name in names}
-
-
-def evaluate(
-    view: View,
-    references: ReferenceModels | None,
-    attacks: list[str],
-    forget_set: object,
-    twin: tuple[View, NDArray[np.int64]] | None = None,
-    headline: str = HEADLINE,
-) -> Evaluation:
-    """Compute every metric that needs no retrain, every attack, and the curves.
-
-    Accuracies and AUCs are in percent, confidences in [0, 1]. twin: of the model for which forget
-    and test samples changed places, and the test samples that it forgot; headline: the attack
-    behind the AUCs. An attack that lacks what it needs is left out.
-    """
-    swapped = None
-    if twin is not None and ATTACKS[headline].possible(twin[0], references):
-        swapped = score(headline, twin[0], references), twin[1]
-    seen, found, memorised = Seen(view, swapped), {}, dict[str, Part]()
-    groups: dict[str, Part] = {}
-    values = {metric.name: metric.function(seen) for metric in of_type(OfModel)}
-    for attack in dict.fromkeys([headline, *attacks]):
-        scored = ATTACKS[attack].seen(view, references)
-        if not ATTACKS[attack].possible(scored, references):
-            continue
-        scores = score(attack, scored, references)
-        if attack == headline:
-            seen = Seen(scored, swapped)
-            values |= {metric.name: metric.function(seen, scores) for metric in of_type(OfScores)}
-            groups = parts.of_groups(scored.samples, scores, str(forget_set))
-        others = ATTACKS[attack].others(scored)
-        found[attack] = attacked(scores, scored.samples.forget, others, forget_set)
-        if attack == headline and references is not None and references.halves:
-            auc, memorisation = found[attack].part, references.memorisation
-            memorised = parts.of_memorised(auc, scores, memorisation)
-    known = {name: value for name, value in values.items() if value is not None}
-    more = parts.of_attacks(found) | parts.of_signals(view, str(forget_set))
-    drawn = curves(view, references, headline)
-    return Evaluation(known, found, drawn, more | memorised, groups)
+OfSamples = dict[tuple[str, str], NDArray[Any]]
+"""What a model says of its samples, by `ToRetrain.output` and part."""
 
 
 @dataclass
@@ -129,6 +65,23 @@ class Measured:
     headline: str = HEADLINE
     audits: Mapping[str, registry.Plugin] = field(default_factory=dict)
     """The audits of models that there are, or are known, by name."""
+
+    def lost_by(self, title: str) -> int:
+        """Count the cells for which a metric or an attack could not be computed."""
+        return sum(title in found.lost for found in self.cells.values())
+
+    def lost(self) -> Iterator[tuple[str, str, str, int]]:
+        """Yield what could not be computed, by title, of which row, why, and for how many cells."""
+        every = [(cell.label, found) for cell, found in self.cells.items()]
+        every += [
+            (f"{cell.label} ({audit})", found)
+            for audit, cells in self.audited.items()
+            for cell, found in cells.items()
+        ]
+        counts = Counter(
+            (title, label, why) for label, found in every for title, why in found.lost.items()
+        )
+        yield from ((*key, count) for key, count in counts.items())
 
     def parts(self) -> Iterator[tuple[Cell, dict[str, Part]]]:
         """Yield what audits bring of each cell, those of models under names of their own."""
@@ -185,16 +138,17 @@ class Measurement:
         measured = Measured(offline_a=offline_a, headline=self.headline, audits=self.audits)
         for cell, damage in self.sound.damage.items():
             if damage is not None:
-                measured.broken[cell] = f"{damage} (unlearnbench run makes it again)"
+                hint = "" if damage == OTHER_VERSION else " (unlearnbench run makes it again)"
+                measured.broken[cell] = f"{damage}{hint}"
         measured.cells = self._evaluated(self.finished(), self.attacks, measured)
         for audit, cells in self.plan.audited.items():
             again = self._evaluated(self.finished(cells), [], measured)
             measured.audited[audit] = {replace(cell, run=""): again[cell] for cell in again}
-        alike: dict[object, dict[Cell, dict[str, float]]] = {}
+        alike: dict[object, dict[Cell, Evaluation]] = {}
         for cell, evaluation in measured.cells.items():
-            alike.setdefault((cell.access, self._forget_set(cell)), {})[cell] = evaluation.values
+            alike.setdefault((cell.access, self._forget_set(cell)), {})[cell] = evaluation
         Parallel(n_jobs=-1, prefer="threads")(
-            delayed(self._add_distances)(values) for values in alike.values()
+            delayed(self._add_distances)(cells) for cells in alike.values()
         )
         bank = self.plan.references
         there = bool(bank) and all(map(self.sound.fits, bank))
@@ -278,10 +232,7 @@ class Measurement:
             stand_ins = self.store.split(twin.split)["forget"]
             swapped = View(self.store.signals(twin.run), samples), stand_ins
         forget_set = self._forget_set(cell)
-        try:
-            found = evaluate(view, self.references, attacks, forget_set, swapped, self.headline)
-        except EntryError as error:
-            return str(error).removesuffix(".")
+        found = evaluate(view, self.references, attacks, forget_set, swapped, self.headline)
         return replace(
             found, forget_seed=forget_set[-1], no_op=self._is_no_op(cell, signals["margin"])
         )
@@ -301,7 +252,9 @@ class Measurement:
             for attack in dict.fromkeys([self.headline, *self.attacks])
             if not (ATTACKS[attack].of_class or stand_in("attack", attack))
             if self.references is not None or not ATTACKS[attack].references
-            if (count := len(measured.cells) - made[attack])
+            if (
+                count := len(measured.cells) - made[attack] - measured.lost_by(attack_title(attack))
+            )
         }
 
     def _is_no_op(self, cell: Cell, margin: NDArray[Any]) -> bool:
@@ -318,31 +271,32 @@ class Measurement:
     def _margin(self, run: str) -> NDArray[Any]:
         return self.store.signals(run, "margin")["margin"]
 
-    def _add_distances(self, cells: dict[Cell, dict[str, float]]) -> None:
+    def _add_distances(self, cells: dict[Cell, Evaluation]) -> None:
         """Add to each cell's values its mean distance to retrains; all are on one forget set."""
         metrics = sorted(of_type(ToRetrain), key=lambda metric: metric.part)
         retrains = {cell: self._outputs(cell) for cell in cells if cell.label == RETRAIN}
-        for cell, values in cells.items():
+        for cell, found in cells.items():
             others = {other: out for other, out in retrains.items() if other.run != cell.run}
             if others:
                 own = retrains.get(cell) or self._outputs(cell)
                 for metric in metrics:
-                    key = metric.output, metric.part
-                    distances = [metric.function(own[key], out[key]) for out in others.values()]
-                    values[metric.name] = float(np.mean(distances))
+                    computed = partial(_mean_distance, metric, own, [*others.values()])
+                    note(found.values, metric.name, attempt(metric.title, computed, found.lost))
         for label in {cell.label for cell in cells}:
             alike = [cell for cell in cells if cell.label == label]
             rows, ideal = alike, list(retrains)
             if label == RETRAIN:  # compared with itself it would look closer than it is
                 rows, ideal = ideal[::2], ideal[1::2]
-            found = self._of_models(rows, ideal)
+            lost: dict[str, str] = {}
+            of_row = self._of_models(rows, ideal, lost)
             for cell in alike:
-                cells[cell] |= found
+                cells[cell].values.update(of_row)
+                cells[cell].lost.update(lost)
 
-    def _outputs(self, cell: Cell) -> dict[tuple[str, str], NDArray[Any]]:
+    def _outputs(self, cell: Cell) -> OfSamples:
         """Return by `ToRetrain.output` and part what a model says of forget and test samples."""
         margin, logits = self._margin(cell.run), self.store.logits(cell.run)
-        samples, outputs = self.samples(cell, len(margin)), {}
+        samples, outputs = self.samples(cell, len(margin)), OfSamples()
         for part in ("forget", "test"):
             index = getattr(samples, part)
             outputs["margin", part] = margin[index]
@@ -350,7 +304,9 @@ class Measurement:
             outputs["probabilities", part] = softmax(logits[index].astype(np.float64), axis=1)
         return outputs
 
-    def _of_models(self, alike: list[Cell], retrains: list[Cell]) -> dict[str, float]:
+    def _of_models(
+        self, alike: list[Cell], retrains: list[Cell], lost: dict[str, str]
+    ) -> dict[str, float]:
         """Compute what needs many models of a row, and as many retrains, on one forget set."""
         fewest = min(len(alike), len(retrains))
         metrics = [metric for metric in of_type(OfModels) if fewest >= metric.least]
@@ -359,10 +315,11 @@ class Measurement:
         rows, ideal = (
             np.stack([self._margin(cell.run) for cell in cells]) for cells in (alike, retrains)
         )
-        samples, values = self.samples(alike[0], rows.shape[1]), {}
+        samples, values = self.samples(alike[0], rows.shape[1]), dict[str, float]()
         for metric in metrics:
             part = getattr(samples, metric.part)
-            values[metric.name] = metric.function(rows[:, part], ideal[:, part])
+            computed = partial(metric.function, rows[:, part], ideal[:, part])
+            note(values, metric.name, attempt(metric.title, computed, lost))
         return values
 
     def _ulira(self) -> dict[tuple[Access, float, str], list[Attacked]]:
@@ -378,3 +335,9 @@ class Measurement:
             for row, cells in worlds.items()
             if all(self.sound.fits(cell.run) and cell.split in self.sound.splits for cell in cells)
         }
+
+
+def _mean_distance(metric: ToRetrain, own: OfSamples, retrains: Sequence[OfSamples]) -> float:
+    """Return how far what a model says is from what retrains say, on average."""
+    key = metric.output, metric.part
+    return float(np.mean([metric.function(own[key], out[key]) for out in retrains]))

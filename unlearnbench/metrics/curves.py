@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnbench.audits.attacks import ATTACKS, HEADLINE, View, score
+from unlearnbench.audits.attacks import ATTACKS, HEADLINE, View
 from unlearnbench.audits.references import DECILES, ReferenceModels, deciles, reference_counts
 from unlearnbench.audits.roc import Floats, auc, placements
 
@@ -15,11 +15,16 @@ FPRS = np.logspace(-4, 0, 41)
 """False-positive rates at which ROC curves are kept."""
 
 
-def curves(view: View, references: ReferenceModels | None, headline: str = HEADLINE) -> Curves:
+def curves(
+    view: View,
+    references: ReferenceModels | None,
+    scores: Floats | None = None,
+    headline: str = HEADLINE,
+) -> Curves:
     """Compute all curves of one model against one forget set.
 
     density_retain, density_forget, density_test: percent of the samples in each bin of EDGES;
-    class_forget, class_test: accuracy in percent by class. If the headline attack is possible also
+    class_forget, class_test: accuracy in percent by class. With scores of the headline attack also
     roc: its TPR in percent at each of FPRS. With references also references: RMIA's AUC with 2, 4,
     8, ... of them, if it is the headline attack; decile_accuracy, decile_auc: of the forget samples
     by how much they are memorised, the least first. None where there is nothing.
@@ -33,10 +38,9 @@ def curves(view: View, references: ReferenceModels | None, headline: str = HEADL
     classes = int(label.max()) + 1
     for part, index in (("forget", samples.forget), ("test", samples.test)):
         made[f"class_{part}"] = mean_by(100.0 * correct[index], label[index], classes)
-    scored = ATTACKS[headline].seen(view, references)
-    if ATTACKS[headline].possible(scored, references):
-        scores = score(headline, scored, references)
-        positive, negative = scores[scored.samples.forget], scores[scored.samples.others]
+    if scores is not None:
+        scored = ATTACKS[headline].seen(view, references).samples
+        positive, negative = scores[scored.forget], scores[scored.others]
         made["roc"] = true_positive_rates(positive, negative)
         if references is not None and references.halves:
             decile = deciles(references.memorisation[samples.forget])
@@ -66,11 +70,17 @@ def true_positive_rates(positive: Floats, negative: Floats) -> Floats:
 def by_references(view: View, references: ReferenceModels) -> Floats:
     """Return the FT AUC of RMIA with the first 2, 4, 8, ... references, the last time with all.
 
-    Half of them are trained on a sample and half are not, whichever sample it is.
+    Half of them are trained on a sample and half are not, whichever sample it is. NaN where so few
+    cannot be compared with.
     """
     forget, others = view.samples.forget, view.samples.others
-    ratios = (view.confidence / online for online in references.online_by_count.values())
-    return np.array([auc(ratio[forget], ratio[others]) for ratio in ratios])
+    aucs = []
+    for online in references.online_by_count.values():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = view.confidence / online
+        known = np.isfinite(ratio[forget]).all() and np.isfinite(ratio[others]).all()
+        aucs.append(auc(ratio[forget], ratio[others]) if known else np.nan)
+    return np.array(aucs)
 
 
 def mean_by(values: Floats, group: NDArray[np.integer], count: int) -> Floats:

@@ -1,15 +1,15 @@
 """More than one machine: the scheduler's jobs as tasks of a Dask cluster."""
 
-import tempfile
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from unlearnbench.errors import UserError
 from unlearnbench.scheduling.slots import Activity, Event, Job, Slot
+from unlearnbench.scratch import scratch
 
 RESOURCE = "slot"
 PATIENCE = 10
@@ -31,9 +31,21 @@ class ClusterWorker:
         """Run `work` on whichever worker has a slot free."""
         self.slot.busy(Activity(job.node.spec.id, job.node.label))
         ended: Future[Event] = Future()
+        if not self._connected:
+            raise self._lost()
         self._task = self._client.submit(_there, work, job, pure=False, resources={RESOURCE: 1})
         self._task.add_done_callback(lambda task: self._hand_over(task, ended))
         return ended
+
+    @property
+    def _connected(self) -> bool:
+        """Whether the scheduler is there; a client whose scheduler went away tries to reconnect."""
+        return bool(self._client.status == "running")
+
+    def _lost(self) -> UserError:
+        where = self.slot.device.partition("#")[0]
+        hint = "What is finished is kept; start it again, and the same command goes on."
+        return UserError(f"The Dask scheduler at {where} is gone.", hint)
 
     def _hand_over(self, task: Any, ended: Future[Event]) -> None:
         self.slot.idle()
@@ -41,6 +53,8 @@ class ClusterWorker:
             event, where = task.result()
             self._spoilt = where if event.stuck else None
             ended.set_result(event)
+        elif not self._connected:
+            ended.set_exception(self._lost())
         else:  # cancelled, lost, or the death of one worker after another
             ended.set_exception(CancelledError(f"the task is {task.status}"))
 
@@ -50,10 +64,10 @@ class ClusterWorker:
         A worker in which a plugin has left what cannot be put back is started anew, by its nanny:
         raises UserError where it has none.
         """
-        if self._task is not None:
+        if self._task is not None and self._connected:
             self._task.cancel(force=True)
-        if self._spoilt is not None:
-            where, self._spoilt = self._spoilt, None
+        where, self._spoilt = self._spoilt, None
+        if where is not None and self._connected:
             try:
                 self._client.restart_workers([where])
             except ValueError as error:
@@ -78,7 +92,7 @@ def _slot_there() -> Slot:
 
     torch.set_num_threads(1)
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    return Slot(Path(tempfile.mkdtemp(prefix="unlearnbench-"), "0.json"), device)
+    return Slot(None, device)  # the display is on another machine
 
 
 @contextmanager
@@ -88,14 +102,15 @@ def open_cluster(address: str) -> Iterator[list[ClusterWorker]]:
         from distributed import Client
     except ImportError as error:
         raise UserError("Dask is not installed.", "pip install 'unlearnbench[dask]'") from error
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # we say it in a line
     try:
         client = Client(address, timeout=PATIENCE)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise UserError(f"There is no Dask scheduler at {address}: {error}.", HINT) from error
-    with client, tempfile.TemporaryDirectory(prefix="unlearnbench-") as folder:
+    with client, scratch() as folder:
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         count = int(sum(worker["resources"].get(RESOURCE, 0) for worker in workers))
         if not count:
             raise UserError(f"The workers at {address} offer no '{RESOURCE}'.", HINT)
-        slots = [Slot(Path(folder, f"{n}.json"), f"{address}#{n + 1}") for n in range(count)]
+        slots = [Slot(folder / f"{n}.json", f"{address}#{n + 1}") for n in range(count)]
         yield [ClusterWorker(slot, client) for slot in slots]

@@ -14,9 +14,12 @@ from unlearnbench.planning.plan import Node, Plan
 from unlearnbench.scheduling.placement import Capacity
 from unlearnbench.scheduling.slots import LOST, Event, Job, Slot
 from unlearnbench.storage.store import OTHER_DATA, Store
+from unlearnbench.units import count
 
 LOOK = 0.5
 """Seconds between two looks at the clock, and at what other processes have made."""
+PATIENCE = 5.0
+"""Seconds of waiting for other processes alone after which is said for whom."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,7 @@ class Scheduler:
     """Work off the open nodes of a plan, each when what it needs is there.
 
     length: how long a node will take, in any unit; timeout: seconds a run may take; work: what a
-    worker does with a job.
+    worker does with a job; tell: hears for whom it waits, and whose leases it has taken over.
     """
 
     plan: Plan
@@ -185,6 +188,7 @@ class Scheduler:
     capacity: Capacity = field(default_factory=Capacity)
     timeout: float | None = None
     work: Callable[[Job, Slot], Event] = _work
+    tell: Callable[[str], None] = lambda text: None
     stopping: bool = False
     """Whether to start nothing more; what is running is finished."""
     running: dict[Future[Event], _Run] = field(default_factory=dict)
@@ -194,6 +198,8 @@ class Scheduler:
     """Runs on which another process holds a lease."""
     before: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
     """Of each open run, when record and error were written that were there at the start."""
+    waiting: tuple[float, str] | None = None
+    """Since when there is nothing to do but to wait for others, and for whom was said."""
 
     def run(self, state: Progress) -> Iterator[Event]:
         """Yield an event for each node that ends. On any exception, Ctrl-C included, workers stop.
@@ -239,7 +245,10 @@ class Scheduler:
                 run = node.spec.id
                 if not self.store.leases.take(run):
                     self.elsewhere.add(run)
-                elif event := self._ended_elsewhere(node):
+                    continue
+                for line in self.store.leases.reclaimed():
+                    self.tell(line)
+                if event := self._ended_elsewhere(node):
                     self.store.leases.drop(run)
                     yield event
                 else:
@@ -268,8 +277,10 @@ class Scheduler:
         """Wait until a run ends, or it is time to look again; return what ended."""
         if not self.running:
             if self.elsewhere and not self.stopping:
+                self._say_for_whom()
                 time.sleep(LOOK)
             return []
+        self.waiting = None
         look = LOOK if self.timeout or self.elsewhere else None
         ended, _ = wait(self.running, timeout=look, return_when=FIRST_COMPLETED)
         for run in self.running.values():
@@ -282,6 +293,16 @@ class Scheduler:
             events.append(self._event(future, run))
             self.store.leases.drop(run.node.spec.id)
         return events
+
+    def _say_for_whom(self) -> None:
+        """Say whose runs are waited for, where nothing else can be done; again if that changes."""
+        since, said = self.waiting or (time.monotonic(), "")
+        whose = self.store.leases.holders(self.elsewhere)
+        if whose != said and time.monotonic() - since > PATIENCE:
+            runs, place = count(len(self.elsewhere), "model"), self.store.leases.folder
+            self.tell(f"Waiting for {runs} being made by {whose} (leases in {place}).")
+            said = whose
+        self.waiting = since, said
 
     def _event(self, future: Future[Event], run: _Run) -> Event:
         """Return how a run ended, and decide whether it is tried again."""

@@ -1,18 +1,18 @@
 """Device slots: one worker process each, and what it is doing there. Only this file knows loky."""
 
+import ctypes
 import json
 import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -22,6 +22,7 @@ from joblib.externals.loky.process_executor import ProcessPoolExecutor, Shutdown
 
 from unlearnbench.execution import Workplace
 from unlearnbench.planning.plan import Node
+from unlearnbench.scratch import scratch
 
 
 @dataclass(frozen=True)
@@ -74,24 +75,33 @@ class Activity:
 
 @dataclass(frozen=True)
 class Slot:
-    """Name a place where one run at a time may be; several may share a device."""
+    """Name a place where one run at a time may be; several may share a device.
 
-    file: Path
+    file: in a folder of our own; what the display is told lies there, None if there is no display.
+    Where it cannot be written, as its folder is gone, that is no reason to end a run.
+    """
+
+    file: Path | None
     device: str
 
     def busy(self, activity: Activity) -> None:
         """Tell the display what is going on."""
-        self.file.write_text(json.dumps(asdict(activity)), encoding="utf-8")
+        with suppress(OSError):
+            if self.file is not None:
+                self.file.write_text(json.dumps(asdict(activity)), encoding="utf-8")
 
     def idle(self) -> None:
         """Tell the display that nothing is."""
-        self.file.unlink(missing_ok=True)
+        with suppress(OSError):
+            if self.file is not None:
+                self.file.unlink()
 
     def activity(self) -> Activity | None:
         """Read what the slot is doing; None if nothing, or if it is just being written."""
         try:
-            return Activity(**json.loads(self.file.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            said = self.file.read_text(encoding="utf-8") if self.file else None
+            return Activity(**json.loads(said)) if said is not None else None
+        except (OSError, ValueError, TypeError):
             return None
 
 
@@ -158,7 +168,14 @@ def _begin(main: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
     # loky's own way to start processes is for those of loky; loaders of plugins take the usual one
     multiprocessing.set_start_method(None, force=True)
+    if sys.platform == "linux":
+        # Also where the thread below gets no turn, as in C code that keeps Python's lock.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_die_with, args=(main,), daemon=True).start()
+
+
+PR_SET_PDEATHSIG = 1
+"""From Linux's <sys/prctl.h>: which signal a process is sent when its parent ends."""
 
 
 def _die_with(parent: int) -> None:
@@ -171,6 +188,6 @@ def _die_with(parent: int) -> None:
 @contextmanager
 def open_workers(devices: list[str], jobs_per_device: int) -> Iterator[list[Worker]]:
     """Make the workers of this machine for as long as the block lasts; none starts yet."""
-    with tempfile.TemporaryDirectory(prefix="unlearnbench-") as folder:
+    with scratch() as folder:
         names = [device for device in devices for _ in range(jobs_per_device)]
-        yield [Worker(Slot(Path(folder, f"{n}.json"), name)) for n, name in enumerate(names)]
+        yield [Worker(Slot(folder / f"{n}.json", name)) for n, name in enumerate(names)]

@@ -9,23 +9,23 @@ import json
 import math
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from unlearnbench.errors import UserError, of_value
-from unlearnbench.files import UnsoundError, parsed, read_text, require_plain, write_text
+from unlearnbench.files import UnsoundError, parsed, read_text, require_plain
 from unlearnbench.outline import facts
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.facts import KeptFacts
 from unlearnbench.planning.joining import added_up, differing
 from unlearnbench.planning.known import PluginFacts
-from unlearnbench.planning.plan import RETRAIN, digest
+from unlearnbench.planning.plan import ORIGINAL, RETRAIN, digest
 from unlearnbench.registry import Plugin
+from unlearnbench.storage import sealed
 from unlearnbench.storage.plugins import enter_known, known_plugins, note_plugins
 from unlearnbench.storage.store import Store
 
@@ -42,6 +42,48 @@ def changing(store: Store) -> AbstractContextManager[None]:
     Raises UserError as `Leases.hold` does.
     """
     return store.leases.hold(LEASE)
+
+
+def mend(store: Store) -> list[str]:
+    """Bring back what was lost or edited of all this; say what, see `sealed.bring_back`.
+
+    Raises UserError where nothing can be written there.
+    """
+    altered = _altered(store)
+    try:
+        if altered:
+            with changing(store):
+                return sealed.bring_back(store.folder)
+    except OSError as error:
+        what = next(iter(altered.values()))
+        hint = "Whoever may write there mends it by any command."
+        raise UserError(f"{store.folder}: {what} ({error.strerror}).", hint) from error
+    return []
+
+
+def damage(store: Store) -> dict[str, str]:
+    """Say what of all this, and of other texts beside it, is not as it was written, by its name."""
+    found = _altered(store)
+    checks: dict[str, Callable[[Store], object]] = {FILE: every, METHODS: known_methods}
+    for name, read in checks.items() if not found else ():
+        try:
+            read(store)
+        except UserError as error:
+            found[name] = str(error)
+    return found
+
+
+def _altered(store: Store) -> dict[str, str]:
+    wrong = sealed.wrong(store.folder).items()
+    return {str(path.relative_to(store.folder)): what for path, what in wrong}
+
+
+def require_whole(store: Store) -> None:
+    """Raise UserError where something is not as it was written, which `mend` would bring back."""
+    for what in _altered(store).values():
+        raise UserError(
+            f"{store.folder}: {what}.", f"unlearnbench report {store.folder.name} mends it."
+        )
 
 
 def in_view(store: Store) -> Benchmark | None:
@@ -74,6 +116,13 @@ def _kept(store: Store, place: str, **changes: str) -> Benchmark:
     """
     path = store.folder / place
     enter_known(store)
+
+    def unusable(why: str) -> UserError:
+        made = {run.name.rpartition("-")[0].rpartition("-")[0] for run in store.runs().values()}
+        rows = ", ".join(sorted(made - {ORIGINAL, "reference", RETRAIN}))
+        hint = f"Remove it, and type its commands again; there are runs of: {rows or 'none'}."
+        return UserError(f"{path} {why}.", hint)
+
     try:
         raw = tomllib.loads(read_text(path, store.folder))
         require_plain(raw)
@@ -81,12 +130,15 @@ def _kept(store: Store, place: str, **changes: str) -> Benchmark:
         if start is not None and not (isinstance(start, dict) and start.get("digest")):
             raise UnsoundError("names a file of weights without its digest")
     except UnsoundError as error:
-        raise UserError(f"{path} {error}.") from error
+        raise unusable(str(error)) from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid TOML: {error}.") from error
-    benchmark = reading.validate({"name": store.folder.name} | raw | changes)
+        raise unusable(f"is not valid TOML: {error}") from error
+    try:
+        benchmark = reading.validate({"name": store.folder.name} | raw | changes)
+    except UserError as error:
+        raise unusable(f"cannot be used: {str(error).removesuffix('.')}") from error
     if (models := _most(benchmark)) > MODELS:
-        raise UserError(f"{path} asks for {models} models, which is more than can be planned.")
+        raise unusable(f"asks for {models} models, which is more than can be planned")
     return benchmark
 
 
@@ -171,11 +223,11 @@ def keep(store: Store, benchmark: Benchmark, apart: Iterable[Benchmark]) -> None
     """
     texts = {digest(one.model_dump(mode="json"))[:6]: reading.as_toml(one) for one in apart}
     for name, text in texts.items():
-        _write(store.folder / EARLIER / f"{name}.toml", text)
-    _write(store.folder / FILE, reading.as_toml(benchmark))
+        sealed.write_sealed(store.folder / EARLIER / f"{name}.toml", text)
+    sealed.write_sealed(store.folder / FILE, reading.as_toml(benchmark))
     for path in (store.folder / EARLIER).glob("*.toml"):
         if path.stem not in texts:
-            path.unlink(missing_ok=True)
+            sealed.remove_sealed(path)
 
 
 def take_in(
@@ -216,7 +268,8 @@ def known_methods(store: Store) -> dict[str, dict[str, Any]]:
 
 def _note_methods(store: Store, known: Mapping[str, dict[str, Any]]) -> None:
     if known:
-        _write(store.folder / METHODS, json.dumps(known, indent=1, sort_keys=True) + "\n")
+        text = json.dumps(known, indent=1, sort_keys=True) + "\n"
+        sealed.write_sealed(store.folder / METHODS, text)
 
 
 def facts_of(benchmark: Benchmark, plugins: dict[str, Plugin]) -> dict[str, dict[str, Any]]:
@@ -238,8 +291,3 @@ def without(benchmark: Benchmark, labels: Iterable[str]) -> Benchmark:
             "against": None if benchmark.against in gone else benchmark.against,
         }
     )
-
-
-def _write(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)

@@ -1,5 +1,6 @@
 """What is in a results folder: list it, verify it, prune it, merge another into it."""
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from unlearnbench.errors import UserError
-from unlearnbench.files import DRAFT, opened, write
+from unlearnbench.files import DRAFT, opened, read_text, write
 from unlearnbench.planning.plan import Plan, Spec
 from unlearnbench.planning.reading import benchmark_name
-from unlearnbench.storage import asked
+from unlearnbench.storage import asked, sealed
 from unlearnbench.storage.plugins import known_plugins
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count
@@ -44,12 +45,45 @@ def open_store(results: Path, benchmark: str) -> Store:
 
 
 def verify(store: Store) -> dict[str, str]:
-    """Say what is wrong with which run, by its folder's name; nothing if all is as written."""
-    return {
-        folder.name: damage
-        for run, folder in store.runs().items()
-        if store.exists(run) and (damage := store.damage(run) or store.split_damage(run))
-    }
+    """Say what is wrong with which run or file, by its name; nothing if all is as written."""
+    found: dict[str, str] = {}
+    needed: dict[str, str] = {}
+    for run, folder in store.runs().items():
+        with suppress(FileNotFoundError):  # it was just removed
+            if what := _wrong(store, run):
+                store.renew([run])  # it may have been written while it was read
+                what = _wrong(store, run)
+            if what:
+                found[folder.name] = what
+            elif store.exists(run):
+                needed |= dict.fromkeys(store.record(run).get("made from", ()), folder.name)
+    for run in needed.keys() - store.runs().keys():
+        found[run] = f"is missing, though {needed[run]} began with it"
+    return found | asked.damage(store) | _metrics_damage(store.folder)
+
+
+def _wrong(store: Store, run: str) -> str | None:
+    """Say what is wrong with a run; None too where it failed, or is just being made."""
+    if store.exists(run):
+        return store.damage(run) or store.split_damage(run)
+    if store.error(run) is not None or store.leases.is_held(run):
+        return None
+    return "record.json is missing: it never finished, or lost it"
+
+
+def _metrics_damage(folder: Path) -> dict[str, str]:
+    """Say whether kept metrics are not what was computed; those of 0.1.0 had no checksum."""
+    try:
+        text = read_text(folder / sealed.METRICS, folder, sealed.MOST)
+        if text.startswith("{") and not text.startswith(sealed.FIRST):
+            return {}
+        sealed.without_checksum(text)
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        what = "is not what was written; it is not shown, and the next report mends it"
+        return {sealed.METRICS: what}
+    return {}
 
 
 def leftovers(store: Store, plans: Iterable[Plan]) -> dict[str, list[Path]]:
@@ -75,14 +109,20 @@ def remove(paths: Iterable[Path]) -> None:
 
 
 def size_of(paths: Iterable[Path]) -> int:
-    """Return the bytes of files and of all files in folders."""
-    every = [p for path in paths for p in (path.rglob("*") if path.is_dir() else [path])]
+    """Return the bytes of files and of all files in folders, of what is there while it is read."""
+    every = [p for path in paths for p in (_inside(path) if path.is_dir() else [path])]
     return sum(map(_size, every))
 
 
+def _inside(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder; one that is removed meanwhile has none."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names)
+
+
 def _size(path: Path) -> int:
-    with suppress(FileNotFoundError):  # a draft that a run beside us has just finished
-        return path.stat().st_size if path.is_file() else 0
+    with suppress(FileNotFoundError):  # a draft that a run beside has just finished
+        return path.stat().st_size
     return 0
 
 

@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from unlearnbench import entries, registry
 from unlearnbench.errors import UserError, of_value
-from unlearnbench.files import UnsoundError, parsed, read_text, write_text
+from unlearnbench.files import UnsoundError, parsed, read_text
 from unlearnbench.outline import audit_facts, audit_known_by
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.known import PluginFacts
 from unlearnbench.registry import Own, Plugin
+from unlearnbench.storage import sealed
 from unlearnbench.storage.store import Store
 
 FILE = "plugins.json"
@@ -44,7 +45,9 @@ def note_plugins(store: Store, known: PluginFacts) -> None:
     """Note what is known of plugins, in addition to what was noted before."""
     before = known_plugins(store)
     if (joined := before | known) != before:
-        write_text(store.folder / FILE, joined.model_dump_json(indent=1, by_alias=True) + "\n")
+        sealed.write_sealed(
+            store.folder / FILE, joined.model_dump_json(indent=1, by_alias=True) + "\n"
+        )
 
 
 def plugin_facts(planned: Planned) -> PluginFacts:

@@ -6,17 +6,19 @@ files that it names. What does not pass costs that run alone, and is said in a l
 
 import zlib
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unlearnbench.errors import of_value
-from unlearnbench.files import LARGEST, UnsoundError, require_plain, unseal
+from unlearnbench.files import LARGEST, UnsoundError, parsed, require_plain, unseal
 from unlearnbench.planning.plan import Spec
 from unlearnbench.storage import arrays
 
 SCHEMA = 3
+ANOTHER = "is of another version of unlearnbench"
 WEIGHTS, SPLIT, SIGNALS, LOGITS = "weights", "split", "signals.npz", "logits.npz"
 PRUNED = "pruned"
 """What a record has in the place of `files` for those that were left behind: their checksums."""
@@ -114,15 +116,23 @@ def read_record(text: str) -> dict[str, Any]:
     """Return a record as it was written. Raises UnsoundError where it cannot be one."""
     try:
         record = unseal(text)
-    except ValueError as error:
-        raise UnsoundError("is torn or has been edited") from error
+    except ValueError as error:  # another version may seal in another way
+        why = ANOTHER if _of_another(text) else "is torn or has been edited"
+        raise UnsoundError(why) from error
     return checked(record)
+
+
+def _of_another(text: str) -> bool:
+    with suppress(UnsoundError):
+        content = parsed(text)
+        return isinstance(content, dict) and content.get("schema", SCHEMA) != SCHEMA
+    return False
 
 
 def checked(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record that is of the types that are read. Raises UnsoundError for any other."""
     if record.get("schema") != SCHEMA:
-        raise UnsoundError("is of another version of unlearnbench")
+        raise UnsoundError(ANOTHER)
     require_plain(record)
     try:
         _Record.model_validate(record)

@@ -5,14 +5,12 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import SoftFileLease, Timeout
 from numpy.typing import NDArray
 
 from unlearnbench.errors import UserError
@@ -30,8 +28,10 @@ from unlearnbench.files import (
 from unlearnbench.planning.plan import Spec
 from unlearnbench.storage import arrays
 from unlearnbench.storage.arrays import Arrays
+from unlearnbench.storage.leases import Leases
 from unlearnbench.storage.look import Look, compare
 from unlearnbench.storage.records import (
+    ANOTHER,
     LOGITS,
     PRUNED,
     SCHEMA,
@@ -44,6 +44,7 @@ from unlearnbench.storage.records import (
 )
 
 OTHER_DATA = "it was made of other data than the rest"
+OTHER_VERSION = f"record.json {ANOTHER}"
 ERROR = 2**20
 """Bytes of a failure's text that are read."""
 
@@ -116,7 +117,7 @@ class Store:
 
     def exists(self, run: str) -> bool:
         """Say whether the run with this id has a record, whatever its state."""
-        return self._path(run, "record.json").exists()
+        return run in self.runs() and self._path(run, "record.json").exists()
 
     def marks(self, spec: Spec) -> tuple[int | None, int | None]:
         """Return when the disk's record and error of a run were written, in ns; None if absent."""
@@ -128,6 +129,8 @@ class Store:
 
         One that was made before, and failed when it was to be made anew, has its record as well.
         """
+        if run not in self.runs():
+            return None
         path = self._path(run, "error.txt")
         try:
             return read_text(path, self.folder, ERROR)
@@ -149,6 +152,19 @@ class Store:
     def damage(self, run: str) -> str | None:
         """Say what is wrong with a run's files, read once a record; None if all is as written."""
         return self._look(run).damage
+
+    def require_version(self, runs: Iterable[str]) -> None:
+        """Raise UserError where another version has made any of these runs.
+
+        It would take the records of this one for torn, and make them again, as this one would its.
+        """
+        for run in runs:
+            if self.exists(run) and self.damage(run) == OTHER_VERSION:
+                raise UserError(
+                    f"{self.folder} holds records of another version of unlearnbench"
+                    f" ({self.runs()[run].name}): the two would undo each other's work.",
+                    "Go on with that version, or begin anew elsewhere: --results DIR.",
+                )
 
     def digest(self, run: str) -> str | None:
         """Return the digest of the data that a finished run was made of."""
@@ -334,63 +350,3 @@ def _digest(text: str) -> bytes:
 
 def _saver(arrays: Arrays) -> Callable[[Path], None]:
     return partial(np.savez, **arrays)  # type: ignore[arg-type]
-
-
-LEASE = 60.0
-"""Seconds without a sign of life after which a run is anybody's again; on one machine at once.
-
-Counted by the clock of whoever waits, so that clocks may differ or jump. Should an owner come back
-to life later, two make the same run, and store the same record.
-"""
-
-
-class Leases:
-    """Say which process makes which run of a shared folder; what it holds shows signs of life."""
-
-    def __init__(self, folder: Path) -> None:
-        """Keep the leases in `folder`."""
-        self.folder = folder
-        self._known: dict[str, SoftFileLease] = {}
-
-    def take(self, run: str) -> bool:
-        """Take a lease on a run; False if another has it, of whom it learns in time if it died."""
-        if run not in self._known:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._known[run] = SoftFileLease(self.folder / run, lease_duration=LEASE)
-        with suppress(Timeout):
-            self._known[run].acquire(timeout=0)
-            return True
-        return False
-
-    @contextmanager
-    def hold(self, name: str) -> Iterator[None]:
-        """Have a lease on a thing that is held for moments only, waiting for others to drop theirs.
-
-        Raises UserError, naming the file of the lease, where another keeps it for two minutes.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lease = SoftFileLease(self.folder / name, lease_duration=LEASE, timeout=2 * LEASE)
-        try:
-            lease.acquire()
-        except Timeout as error:
-            problem = (
-                f"Another process is changing {self.folder.parent} and does not come to an end."
-            )
-            hint = f"If none is running, remove {self.folder / name}."
-            raise UserError(problem, hint) from error
-        try:
-            yield
-        finally:
-            lease.release()
-
-    def drop(self, run: str) -> None:
-        """Release a lease that was taken."""
-        self._known.pop(run).release()
-
-    def drop_all(self) -> None:
-        """Release every lease, and clear away what dead processes of this machine have left."""
-        for lease in self._known.values():
-            lease.release()  # which does nothing for one that another process has
-        for path in self.folder.glob("[!.]*"):
-            if self.take(path.name):
-                self.drop(path.name)
