@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from unlearnbench.errors import UserError
-from unlearnbench.execution.checkpoint import load_into, read_state
+from unlearnbench.execution.checkpoint import hand_out, load_into, read_state
 
 
 class Attack:
@@ -233,3 +233,13 @@ def test_a_checkpoint_without_counts_of_batches_is_taken() -> None:
     state = {k: v for k, v in source.state_dict().items() if "num_batches" not in k}
     assert load_into(model, state, Path("m.pt")) == []
     assert torch.equal(model.state_dict()["0.weight"], source.state_dict()["0.weight"])
+
+
+def test_weights_are_handed_out_to_the_same_bytes_each_time(tmp_path: Path) -> None:
+    save_file(net().state_dict(), tmp_path / "m.safetensors")
+    first, second = (hand_out(tmp_path / "m.safetensors", tmp_path / name) for name in "ab")
+    assert first == second and first.keys() == {"model.safetensors", "model.pt"}
+    assert (
+        torch.load(tmp_path / "a" / "model.pt", weights_only=True).keys()
+        == net().state_dict().keys()
+    )

@@ -10,6 +10,8 @@ import pytest
 
 import unlearnbench as ub
 from tests.conftest import Cli
+from unlearnbench.api.request import Request, prepare
+from unlearnbench.api.samples import look_over
 from unlearnbench.data.lists import list_digest, positions, read_list, repeats_said
 from unlearnbench.data.prepare import Data, DataSpec, Pool, Source, draw_samples
 from unlearnbench.errors import DataError, UserError
@@ -157,6 +159,16 @@ def test_a_benchmark_with_a_list_forgets_just_that(tmp_path: Path, cli: Cli) -> 
     made = list(results.folder.glob("runs/retrain-*"))
     assert len(made) == setup.seeds.retrains, "one forget set is retrained without once"
     assert results.runs["forget_seed"].nunique() == 1
+
+
+def test_repeats_are_told_before_anything_is_made(tmp_path: Path) -> None:
+    setup = ub.benchmark("digits")
+    number = draw_samples(_source(setup.benchmark.data), setup.benchmark.data).ids[0]
+    (tmp_path / "twice.txt").write_text(f"{number}\n{number}\n")
+    asked = setup.forgetting(tmp_path / "twice.txt")
+    request = Request(asked, Path("data"), tmp_path, ["ft"])
+    seen = look_over(request, prepare(request).benchmark)
+    assert "twice.txt names samples more than once: 1 repeat dropped." in seen.odd
 
 
 def _source(spec: DataSpec) -> Source:

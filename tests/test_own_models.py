@@ -23,7 +23,7 @@ from unlearnbench import registry
 from unlearnbench.api import samples
 from unlearnbench.api.results import Results, whole
 from unlearnbench.audits.attacks import SHOWN, usable
-from unlearnbench.data.outputs import read_outputs
+from unlearnbench.data.outputs import Parts, gathered, read_outputs
 from unlearnbench.data.prepare import draw_samples
 from unlearnbench.errors import UserError
 from unlearnbench.execution.building import build_model
@@ -163,6 +163,16 @@ def test_outputs_are_read_however_they_are_written(
     assert np.ptp(apart, axis=1).max() < 1e-4
 
 
+def test_repeats_in_lists_of_rows_are_dropped_and_said(tmp_path: Path) -> None:
+    logits = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    np.savez(tmp_path / "u.npz", logits=logits, labels=np.arange(6) % 3)
+    forget = _written(tmp_path / "forget.txt", "1\n0\n1\n1\n")
+    parts = Parts(forget, test=_written(tmp_path / "test.txt", "4\n5\n"))
+    table = gathered([tmp_path / "u.npz"], parts)
+    assert table.order[table.forget].tolist() == [0, 1]
+    assert table.odd == ["forget.txt names samples more than once: 2 repeats dropped."]
+
+
 def test_a_verdict_can_be_required(made: Path, tmp_path: Path, inside: Cli) -> None:
     folder = outputs(made, tmp_path / "out", as_arrays, ".npz")
     lists = ["--forget", folder / "forget.txt", "--test", folder / "test.txt"]
@@ -220,7 +230,8 @@ def test_references_of_halves_give_rmia_and_others_its_offline_form(
     stored, draw = dict(np.load(folder / "retrain1.npz")), np.random.default_rng(0)
     count = len(stored["labels"])
     half = draw.permutation(count) < count // 2
-    for name, member in {"a": half, "b": ~half, "c": half}.items():
+    other = draw.permutation(count) < count // 2
+    for name, member in {"a": half, "b": ~half, "c": other}.items():
         logits = stored["logits"] + draw.normal(size=stored["logits"].shape)
         np.savez(folder / f"ref-{name}.npz", **stored | {"logits": logits, "member": member})
     lists: dict[str, Any] = {"forget": folder / "forget.txt", "test": folder / "test.txt"}
@@ -229,9 +240,13 @@ def test_references_of_halves_give_rmia_and_others_its_offline_form(
     lists |= {"retrains": [folder / f"retrain{seed}.npz" for seed in (1, 2, 3)]}
     two = [folder / f"ref-{name}.npz" for name in "ab"]
     assert ub.audit(**lists, references=two).findings.benchmark.headline == "rmia"
-    three = ub.audit(**lists, references=[*two, folder / "ref-c.npz"])
-    assert three.findings.benchmark.headline == "rmia-offline"
-    assert three.runs["ft_auc"].notna().all()
+    drawn = ub.audit(**lists, references=[two[0], folder / "ref-c.npz"])
+    assert drawn.findings.benchmark.headline == "rmia-offline"
+    assert drawn.runs["ft_auc"].notna().all()
+    said = (
+        f"{int((half & other).sum())} samples are in all reference models, and left out of attacks"
+    )
+    assert any(line.startswith(said) for line in drawn.warnings)
     with pytest.raises(UserError, match="in all of the references"):
         ub.audit(**lists, references=[two[0]])
 

@@ -234,7 +234,12 @@ def hand_out(weights: Path, folder: Path) -> dict[str, str]:
     Returns the checksum of each file, by name.
     """
     state = load_file(weights)
-    savers: dict[str, Callable[..., object]] = {"safetensors": save_file, "pt": torch.save}
+
+    def save_pt(state: Mapping[str, Tensor], path: Path) -> None:
+        with path.open("wb") as file:  # by its path, a draft's random name would be in the file
+            torch.save(state, file)
+
+    savers: dict[str, Callable[..., object]] = {"safetensors": save_file, "pt": save_pt}
     return {
         f"model.{end}": write(folder / f"model.{end}", partial(save, state))
         for end, save in savers.items()
