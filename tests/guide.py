@@ -88,7 +88,9 @@ def understood(inside: Cli, words: list[str]) -> None:
     ]:  # tests/test_stories.py does it where the files are
         assert done.code == 2 and "There is no file" in done.err
     elif words[:2] in (["results", "prune"], ["results", "rm"], ["results", "export"]):
-        assert done.code == 2 and "benchmark with results in results 'digits'" in done.err
+        assert (
+            done.code == 2 and "There are no results of 'digits' in the folder results" in done.err
+        )
     elif words[0] == "doctor":  # this machine may be ill
         assert done.code == ("PROBLEM" in done.out) and "torchvision" in done.out
     else:

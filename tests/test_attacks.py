@@ -15,6 +15,7 @@ from tests.toys import toy
 from unlearnbench.audits import lira, references
 from unlearnbench.audits.attacks import (
     ATTACKS,
+    OFFLINE,
     Samples,
     View,
     _decide,
@@ -22,9 +23,11 @@ from unlearnbench.audits.attacks import (
     score,
     svc_scores,
 )
-from unlearnbench.audits.references import ReferenceModels
+from unlearnbench.audits.references import ReferenceModels, of_halves
 from unlearnbench.audits.roc import auc
 from unlearnbench.data.splits import reference_members
+from unlearnbench.errors import UserError
+from unlearnbench.evaluation.evaluate import evaluate
 from unlearnbench.execution.signals import signals
 
 RNG = np.random.default_rng
@@ -288,6 +291,39 @@ def test_without_references_only_attacks_without_them_are_possible() -> None:
     view = View(signals, Samples(*np.arange(4).reshape(4, 1)))
     found = [name for name, attack in ATTACKS.items() if attack.possible(view, None)]
     assert found == ["loss", "svc"]
+
+
+def test_samples_in_all_references_are_left_out_of_attacks_that_need_them() -> None:
+    count, draw = 200, RNG(5)
+    target, _ = toy(count, 4, seed=1)
+    member = draw.random((4, 2 * count)) < 0.5  # random halves: some samples are in all of them
+    margin = draw.normal(size=member.shape) + member
+    models = ReferenceModels(margin, margin, member, margin)
+    lost = np.flatnonzero(member.all(0))
+    assert 0 < len(lost) < count and not of_halves(member)
+    where = np.arange(2 * count)
+    samples = Samples(where[:50], where[50:count], where[count:], where[count:])
+    seen_of = View({"margin": target, "correct": target > 0, "label": where % 3}, samples)
+    found = evaluate(
+        seen_of, models, ["lira-offline", "lira-offline-code", "loss"], 0, None, OFFLINE
+    )
+    for attack, one in found.attacks.items():
+        kept = samples.forget if attack == "loss" else np.setdiff1d(samples.forget, lost)
+        assert one.part.forget.tolist() == kept.tolist(), attack
+    assert found.values["forget_accuracy"] == 100 * (target[:50] > 0).mean()
+    known = ~member.all(0)
+    few = margin[:, known]
+    others = ReferenceModels(few, few, member[:, known], few)
+    scores = ATTACKS["lira-offline"].score(View({"margin": target[known]}, samples), others)
+    again = ATTACKS["lira-offline"].score(seen_of, models)
+    assert np.allclose(again[known], scores), "those left out change nothing for the others"
+
+
+def test_references_that_have_seen_most_samples_are_refused() -> None:
+    member = np.arange(10) < np.array([[6], [5]])
+    with pytest.raises(UserError, match=r"^5 of 10 samples are in all of the references.*in pairs"):
+        of_halves(member)
+    assert not of_halves(member, np.arange(3, 10))
 
 
 def test_attacks_that_lack_a_signal_are_not_possible() -> None:

@@ -15,7 +15,7 @@ from torch import nn
 
 from unlearnbench import registry
 from unlearnbench.authoring import Case, ModelAudit
-from unlearnbench.execution.contract import CLASSES, RECIPE, examples, small_cnn
+from unlearnbench.execution.contract import CLASSES, RECIPE, examples, small_model
 from unlearnbench.guarding.guard import guarded
 from unlearnbench.toolkit import Examples, outputs, train
 from unlearnbench.toolkit.recorder import Recorder, recording
@@ -33,7 +33,7 @@ def audit(name: str, **settings: object) -> ModelAudit:
 
 @pytest.fixture(scope="module")
 def model() -> nn.Module:
-    return train(small_cnn(0), examples(48), seed=0)
+    return train(small_model(0), examples(48), seed=0)
 
 
 def case(**changes: Any) -> Case:
@@ -46,7 +46,7 @@ def case(**changes: Any) -> Case:
         "classes": CLASSES,
         "seed": 5,
         "record": {},
-        "retrain": train(small_cnn(1), everything.select(torch.arange(8, 32)), seed=1).eval(),
+        "retrain": train(small_model(1), everything.select(torch.arange(8, 32)), seed=1).eval(),
     }
     return Case(**given | changes)
 

@@ -138,7 +138,7 @@ def test_outputs_change_no_faster_than_the_bound() -> None:
 
 
 def test_other_models_are_left_alone() -> None:
-    model = contract.small_cnn(0)
+    model = contract.small_model(0)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     settle(model)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

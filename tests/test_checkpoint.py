@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from unlearnbench.errors import UserError
-from unlearnbench.execution.checkpoint import load_into, read_state
+from unlearnbench.execution.checkpoint import hand_out, load_into, read_state
 
 
 class Attack:
@@ -107,8 +107,39 @@ def test_a_torn_file_is_said_to_be_torn(tmp_path: Path, name: str, keep: float) 
         save_file(state, file)
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * keep)])
-    with pytest.raises(UserError, match=rf"{re.escape(name)} (is torn, or no file of|holds a pi)"):
+    said = r"(is torn, or no file of weights\. Copy|holds a pi|cannot be read: the file is empty)"
+    with pytest.raises(UserError, match=rf"{re.escape(name)} {said}"):
         read_state(file)
+
+
+@pytest.mark.parametrize("name", ["m.pt", "m.safetensors"])
+def test_a_text_is_no_file_of_weights_and_nothing_raw_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("epoch 1: loss 0.5\n")
+    with pytest.raises(UserError, match=r"is torn, or no file of weights\. Copy it anew, or name"):
+        read_state(tmp_path / name)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(tmp_path: Path, value: float) -> None:
+    state = net().state_dict()
+    state["0.weight"][0] = value
+    torch.save(state, tmp_path / "m.pt")
+    with pytest.raises(UserError, match=r"m\.pt holds weights that are not finite \(0\.weight\)"):
+        read_state(tmp_path / "m.pt")
+
+
+def test_one_of_several_sets_of_weights_is_taken_as_the_error_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = net()
+    monkeypatch.chdir(tmp_path)
+    torch.save({"net": net().state_dict(), "ema": model.state_dict()}, "both.pt")
+    with pytest.raises(UserError, match=r"several sets of weights: ema, net\.") as told:
+        read_state(Path("both.pt"))
+    found = re.search(r"torch\.save\(.*\)(?=\.$)", str(told.value))
+    assert found
+    exec(found[0], {"torch": torch})
+    assert same(read_state(Path("ema.pt")), model)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +161,23 @@ def test_what_is_no_state_dict_is_said(tmp_path: Path, content: object, told: st
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"There is no file .*none\.pt"):
         read_state(tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize("before", ["model.", "net.backbone."])
+def test_any_word_before_all_names_is_taken_off_where_they_then_fit(before: str) -> None:
+    model, source = net(), net()
+    state = {f"{before}{name}": value for name, value in source.state_dict().items()}
+    assert load_into(model, state, Path("m.ckpt")) == []
+    assert same(source.state_dict(), model)
+    more = state | {f"{before}4.weight": torch.zeros(1)}
+    with pytest.raises(UserError, match=rf"lacks .* that the model has not \({before}0\.bias"):
+        load_into(model, more, Path("m.ckpt"))
+
+
+def test_a_word_before_all_names_that_the_model_has_too_stays() -> None:
+    model, source = nn.ModuleDict({"0": net()}), nn.ModuleDict({"0": net()})
+    load_into(model, source.state_dict(), Path("m.pt"))
+    assert same(source.state_dict(), model)
 
 
 def test_an_old_torch_reads_no_pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,3 +233,13 @@ def test_a_checkpoint_without_counts_of_batches_is_taken() -> None:
     state = {k: v for k, v in source.state_dict().items() if "num_batches" not in k}
     assert load_into(model, state, Path("m.pt")) == []
     assert torch.equal(model.state_dict()["0.weight"], source.state_dict()["0.weight"])
+
+
+def test_weights_are_handed_out_to_the_same_bytes_each_time(tmp_path: Path) -> None:
+    save_file(net().state_dict(), tmp_path / "m.safetensors")
+    first, second = (hand_out(tmp_path / "m.safetensors", tmp_path / name) for name in "ab")
+    assert first == second and first.keys() == {"model.safetensors", "model.pt"}
+    assert (
+        torch.load(tmp_path / "a" / "model.pt", weights_only=True).keys()
+        == net().state_dict().keys()
+    )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from unlearnbench import registry
 from unlearnbench.authoring import Method
+from unlearnbench.errors import UserError
 from unlearnbench.execution.contract import Examination
-from unlearnbench.execution.trying import examine
+from unlearnbench.execution.trying import Conditions, examine
 
 
 def few_epochs(plugin: registry.Plugin) -> Method:
@@ -136,3 +138,30 @@ def test_what_a_method_raises_is_told_with_its_line(tmp_path: Path) -> None:
     path.write_text(RAISING)
     problems = {problem for _, problem in examine(path) if problem}
     assert problems == {"ValueError: no 3 (raising.py, line 11)"}
+
+
+def test_a_check_takes_settings_and_another_model(tmp_path: Path) -> None:
+    (tmp_path / "flat.py").write_text(
+        "from torch import nn\n\n\ndef build(classes, channels, size):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(channels * size**2, classes))\n"
+    )
+    (tmp_path / "strong.py").write_text(
+        "from unlearnbench import Method, param\n\n\nclass Strong(Method):\n"
+        '    """Test."""\n\n    paper = "https://x"\n    lr: float = param(0.1, gt=0, help="x")\n\n'
+        "    def unlearn(self, model, task):\n"
+        "        assert self.lr == 0.5 and len(model) == len(task.build(0)) == 2\n"
+        "        return model\n"
+    )
+    file, plugins = tmp_path / "strong.py", (tmp_path / "flat.py",)
+
+    def found(*assignments: str, model: str = "flat") -> list[str | None]:
+        tried = examine(file, Conditions(tmp_path, assignments, model, plugins))
+        return [problem for _, problem in islice(tried, 3)]
+
+    assert found("lr=0.5") == found("strong.lr=0.5") == [None] * 3
+    assert found()[2] is not None
+    for wrong, said in {"lr=-1": "lr", "rate=1": "rate", "recipe.epochs=1": "knows no"}.items():
+        with pytest.raises(UserError, match=said):
+            found(wrong)
+    with pytest.raises(UserError, match="Unknown model 'flut'"):
+        found(model="flut")

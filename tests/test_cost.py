@@ -377,6 +377,6 @@ def test_nothing_is_imported_while_vectorised_gradients_are_timed() -> None:
 def test_warming_up_leaves_no_trace() -> None:
     recorder = Recorder()
     with recording(recorder), guarded() as left:
-        warm_up(counted(contract.small_cnn(0)), torch.Size((1, 8, 8)), contract.RECIPE)
+        warm_up(counted(contract.small_model(0)), torch.Size((1, 8, 8)), contract.RECIPE)
     assert left.changed == []
     assert recorder.gradients == 0 and not recorder.seconds and not recorder.trace

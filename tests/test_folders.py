@@ -18,6 +18,7 @@ from unlearnbench.data import caching
 from unlearnbench.data.caching import Cache
 from unlearnbench.data.decoding import Decoder, rgb
 from unlearnbench.data.fitting import Fit
+from unlearnbench.data.folders import FolderSource
 from unlearnbench.data.prepare import Data, DataSpec, Pool, Source, draw_samples
 from unlearnbench.data.vision import TorchvisionSource
 from unlearnbench.errors import DataError
@@ -424,3 +425,13 @@ def test_a_run_tells_of_copies_and_refuses_other_images_at_once(
     for more in ([], ["--dry-run"]):
         done = inside("run", *words, *more)
         assert done.code == 2 and "not what earlier runs of this benchmark" in done.err
+
+
+def test_where_a_path_is_seen_from_is_said(tmp_path: Path) -> None:
+    source = FolderSource(tmp_path, "data/pets")
+    said = r"data/pets \(--path\) is seen from .* \(--data\)\. It must"
+    with pytest.raises(DataError, match=said):
+        source.fetch()
+    (tmp_path / "data" / "pets").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"pets/train\. It must hold"):
+        source.fetch()

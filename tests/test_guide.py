@@ -76,6 +76,7 @@ ELSEWHERE = {
     ),
     "python -m docs.builder --rates": "test_rates.py::test_published_rates_keep_the_promise",
 }
+STUB = ROOT / "unlearnbench" / "__init__.pyi"
 OTHERS = [command for command in commands() if command.line not in ELSEWHERE]
 HERE = [command for command in OTHERS if command.page != EXTEND.name]
 EXAMPLES = [command for command in OTHERS if command.page == EXTEND.name]
@@ -247,3 +248,11 @@ def test_every_option_of_the_command_line_is_listed() -> None:
         assert f"## `unlearnbench {name}`\n" in page
     assert "* `--jobs-per-device <str>`: Runs at once on a device" in page
     assert "* `--dry-run`: Show the plan and stop." in page
+
+
+def test_the_page_on_python_has_every_name_of_the_library() -> None:
+    page = (ROOT / "docs" / "guide" / "api.md").read_text()
+    names = re.findall(r"^from \S+ import (\w+) as", STUB.read_text(), re.M)
+    told = re.findall(r"^::: unlearnbench\.(\w+)$", page, re.M)
+    assert "audit" in names
+    assert set(names) - {"Optimizer"} == set(told)  # three words, which `Recipe` tells

@@ -10,7 +10,9 @@ import pytest
 
 import unlearnbench as ub
 from tests.conftest import Cli
-from unlearnbench.data.lists import list_digest, positions, read_list
+from unlearnbench.api.request import Request, prepare
+from unlearnbench.api.samples import look_over
+from unlearnbench.data.lists import list_digest, positions, read_list, repeats_said
 from unlearnbench.data.prepare import Data, DataSpec, Pool, Source, draw_samples
 from unlearnbench.errors import DataError, UserError
 from unlearnbench.planning import reading
@@ -41,11 +43,14 @@ def named(**settings: int) -> Data:
         ("list.csv", "id,why\n7,moved\n3,left\n7,again\n"),
         ("bare.csv", "7\n3\n"),
         ("bom.csv", "\ufeffID\n7\n3\n"),
+        ("semicolons.csv", "why;id\n1,5 days;7\nleft;3\n"),
+        ("tabs.csv", 'why\t"id"\nmoved\t7\nleft\t3\n'),
+        ("list", "7\n3\n"),
     ],
 )
 def test_a_list_is_read_however_it_is_written(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
-    assert read_list(tmp_path / name) == ("7", "3")
+    assert tuple(dict.fromkeys(read_list(tmp_path / name))) == ("7", "3")
 
 
 def test_an_array_of_numbers_or_of_names_is_a_list(tmp_path: Path) -> None:
@@ -53,7 +58,7 @@ def test_an_array_of_numbers_or_of_names_is_a_list(tmp_path: Path) -> None:
     np.save(tmp_path / "names.npy", np.array(["a/1.png", "b/0.png"]))
     assert read_list(tmp_path / "numbers.npy") == ("7", "3")
     assert read_list(tmp_path / "names.npy") == ("a/1.png", "b/0.png")
-    assert list_digest(["7", "3"]) == list_digest(["3", "7"]) != list_digest(["3"])
+    assert list_digest(["7", "3"]) == list_digest(["3", "7", "3"]) != list_digest(["3"])
 
 
 @pytest.mark.parametrize(
@@ -64,6 +69,7 @@ def test_an_array_of_numbers_or_of_names_is_a_list(tmp_path: Path) -> None:
         ("wide.csv", b"x,y\n1,2\n", "none of its columns is called id"),
         ("bytes.txt", b"\xff\xfe\x00", "Cannot read the list"),
         ("torn.npy", b"\x93NUMPY", "Cannot read the list"),
+        ("list.json", b"[7]", r"of a kind that is not read\. A list is \.txt .* \.csv .* \.npy"),
     ],
 )
 def test_a_list_that_cannot_be_read_is_told(
@@ -86,7 +92,8 @@ def test_samples_are_found_by_number_and_by_any_name_that_is_theirs_alone() -> N
     assert positions(["5", "0"], data).tolist() == [0, 5]
     for name in ("train/b/2.png", "b/2.png", "./train/b/2.png", "train\\b\\2.png"):
         assert positions([name], data).tolist() == [5], name
-    with pytest.raises(DataError, match=r"1 of 2 listed samples .* 2\.png"):
+    several = r"1 of 2 samples cannot be used: 2\.png names 2 files: write a/2\.png"
+    with pytest.raises(DataError, match=several):
         positions(["2.png", "a/1.png"], data)  # of both classes there is a 2.png
 
 
@@ -95,15 +102,41 @@ def test_numbers_are_those_of_the_data_set_whichever_samples_are_drawn() -> None
     number = int(data.ids[2])
     assert positions([str(number)], data).tolist() == [2]
     left_out = next(i for i in range(12) if i not in data.ids[:6])
-    with pytest.raises(DataError, match=f"among the 6 training samples .*: {left_out}"):
+    with pytest.raises(DataError, match=f"{left_out} is not among the 6 training samples drawn"):
         positions([str(left_out)], data)
 
 
-def test_test_samples_and_strangers_are_named_not_forgotten() -> None:
-    with pytest.raises(DataError, match=r"2 of 3 .*: test/a/0\.png, x\.png"):
-        positions(["test/a/0.png", "x.png", "a/0.png"], named())
-    with pytest.raises(DataError, match="12"):
-        positions(["12"], named())
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ("2.png", "names 2 files: write a/2.png, or the one that is meant"),
+        ("test/a/0.png", "is a test sample"),
+        ("test:0", "is a test sample"),
+        ("x.png", "is no file of the training set"),
+        ("-1", "is no sample's number: training samples are 0 to 11"),
+        ("12", "is no sample's number: training samples are 0 to 11"),
+    ],
+)
+def test_why_a_sample_cannot_be_forgotten_is_said(entry: str, why: str) -> None:
+    with pytest.raises(DataError) as told:
+        positions([entry], named())
+    assert str(told.value) == f"A listed sample cannot be used: {entry} {why}."
+
+
+def test_of_many_that_are_lost_a_few_are_named() -> None:
+    with pytest.raises(
+        DataError, match=r"^8 of 9 samples cannot be used: x0\.png .*; and 3 more\.$"
+    ):
+        positions(["a/0.png", *(f"x{number}.png" for number in range(8))], named())
+
+
+def test_repeats_are_dropped_and_said() -> None:
+    entries = ["a/0.png", "a/1.png", "train/a/0.png", "a/1.png"]
+    found = positions(entries, named())
+    assert found.tolist() == [0, 2]
+    said = "removed.csv names samples more than once: 2 repeats dropped."
+    assert repeats_said("removed.csv", entries, found) == said
+    assert not repeats_said("removed.csv", entries[:2], found)
 
 
 def test_a_benchmark_with_a_list_forgets_just_that(tmp_path: Path, cli: Cli) -> None:
@@ -126,6 +159,16 @@ def test_a_benchmark_with_a_list_forgets_just_that(tmp_path: Path, cli: Cli) -> 
     made = list(results.folder.glob("runs/retrain-*"))
     assert len(made) == setup.seeds.retrains, "one forget set is retrained without once"
     assert results.runs["forget_seed"].nunique() == 1
+
+
+def test_repeats_are_told_before_anything_is_made(tmp_path: Path) -> None:
+    setup = ub.benchmark("digits")
+    number = draw_samples(_source(setup.benchmark.data), setup.benchmark.data).ids[0]
+    (tmp_path / "twice.txt").write_text(f"{number}\n{number}\n")
+    asked = setup.forgetting(tmp_path / "twice.txt")
+    request = Request(asked, Path("data"), tmp_path, ["ft"])
+    seen = look_over(request, prepare(request).benchmark)
+    assert "twice.txt names samples more than once: 1 repeat dropped." in seen.odd
 
 
 def _source(spec: DataSpec) -> Source:

@@ -12,7 +12,7 @@ import torch
 
 from unlearnbench import registry
 from unlearnbench.errors import MethodError
-from unlearnbench.execution.contract import RECIPE, Examination, examples, small_cnn
+from unlearnbench.execution.contract import RECIPE, Examination, examples, small_model
 from unlearnbench.toolkit import Examples, saliency_mask, train
 
 
@@ -98,7 +98,7 @@ def test_amun_may_take_its_examples_from_another_original(
     task = trial.task(8)
     with pytest.raises(MethodError, match="needs another original"):
         trial.method.unlearn(trial.model, task)
-    other = train(small_cnn(1), examples(48), seed=1).eval()
+    other = train(small_model(1), examples(48), seed=1).eval()
     trial.method.unlearn(trial.model, replace(task, other=other))
     adversarial = spy.calls[0]["examples"].select(torch.arange(8))
     with torch.no_grad():
@@ -131,7 +131,7 @@ def test_amun_masks_by_the_original_whatever_earlier_requests_left(
     trial, spy = spied(name, keep=0.3)
     task = trial.task(8)
     task.original.requires_grad_(False)  # as a run hands it over
-    current = train(small_cnn(1), examples(48), seed=1)
+    current = train(small_model(1), examples(48), seed=1)
     theirs = saliency_mask(current, task.forget, keep=0.3)
     trial.method.unlearn(current, task)
     ours = saliency_mask(task.original, task.forget, keep=0.3)

@@ -25,7 +25,7 @@ from unlearnbench.toolkit.optimisers import (
 
 @pytest.mark.parametrize("kind", ["sgd", "sgd with momentum", "adam", "adam, decayed", "adamw"])
 def test_steps_are_those_of_torch(kind: str) -> None:
-    ours, theirs = contract.small_cnn(0), contract.small_cnn(0)
+    ours, theirs = contract.small_model(0), contract.small_model(0)
     optimiser: Optimiser
     reference: torch.optim.Optimizer
     if kind.startswith("adam"):
@@ -125,6 +125,6 @@ def test_a_recipe_says_what_moves_the_weights() -> None:
 def test_training_does_not_import_the_compiler() -> None:
     words = "import sys; from unlearnbench.execution import contract;"
     words += "from unlearnbench.toolkit import train;"
-    words += "train(contract.small_cnn(0), contract.examples(8), seed=1);"
+    words += "train(contract.small_model(0), contract.examples(8), seed=1);"
     words += "sys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0

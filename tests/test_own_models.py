@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -19,12 +21,13 @@ import unlearnbench as ub
 from tests.conftest import TWO, Cli, typed
 from unlearnbench import registry
 from unlearnbench.api import samples
-from unlearnbench.api.results import Results
+from unlearnbench.api.results import Results, whole
 from unlearnbench.audits.attacks import SHOWN, usable
-from unlearnbench.data.outputs import read_outputs
+from unlearnbench.data.outputs import Parts, gathered, read_outputs
 from unlearnbench.data.prepare import draw_samples
 from unlearnbench.errors import UserError
 from unlearnbench.execution.building import build_model
+from unlearnbench.planning.given import Given, GivenModel
 
 RETRAINS = 4
 
@@ -160,6 +163,16 @@ def test_outputs_are_read_however_they_are_written(
     assert np.ptp(apart, axis=1).max() < 1e-4
 
 
+def test_repeats_in_lists_of_rows_are_dropped_and_said(tmp_path: Path) -> None:
+    logits = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    np.savez(tmp_path / "u.npz", logits=logits, labels=np.arange(6) % 3)
+    forget = _written(tmp_path / "forget.txt", "1\n0\n1\n1\n")
+    parts = Parts(forget, test=_written(tmp_path / "test.txt", "4\n5\n"))
+    table = gathered([tmp_path / "u.npz"], parts)
+    assert table.order[table.forget].tolist() == [0, 1]
+    assert table.odd == ["forget.txt names samples more than once: 2 repeats dropped."]
+
+
 def test_a_verdict_can_be_required(made: Path, tmp_path: Path, inside: Cli) -> None:
     folder = outputs(made, tmp_path / "out", as_arrays, ".npz")
     lists = ["--forget", folder / "forget.txt", "--test", folder / "test.txt"]
@@ -183,8 +196,17 @@ def test_outputs_that_do_not_fit_are_told(made: Path, tmp_path: Path) -> None:
 
     refused("All files must be of the same samples", {"logits": stored["logits"][1:]})
     refused("other labels than", stored | {"labels": (stored["labels"] + 1) % 3})
-    refused("not finite", stored | {"logits": stored["logits"] * np.nan})
-    refused("Cannot read outputs", {"margins": stored["logits"]})
+    broken = stored["logits"].copy()
+    broken[3, 1] = np.inf
+    refused(r"other\.npz: 1 of \d+ rows is not finite \(the first is row 3\)", {"logits": broken})
+    refused(r"has no array 'logits' \(it has: margins, x\)", {"margins": broken, "x": broken})
+    refused(r"have shape \[\d+\]; \[samples, classes\] is needed", {"logits": stored["labels"]})
+    refused("Outputs are not read from", unlearned=folder / "ft1.npy")
+    refused("No model to audit can be called 'retrain'", unlearned={"retrain": folder / "ft1.npz"})
+    twice = [folder / "ft1.npz", folder / "original1.npz"]
+    files = {"u": twice, "reference": []}
+    with pytest.raises(UserError, match=r"Two models would be the row 'u': .*ft1\.npz and .*"):
+        Given.of(files, lambda role, path: GivenModel(file=path.name, digest=role))
     refused("--test is not given", test=None)
     refused("The lists overlap", test=folder / "forget.txt")
     refused("no row of the outputs", forget=_written(tmp_path / "far.txt", "99999"))
@@ -208,7 +230,8 @@ def test_references_of_halves_give_rmia_and_others_its_offline_form(
     stored, draw = dict(np.load(folder / "retrain1.npz")), np.random.default_rng(0)
     count = len(stored["labels"])
     half = draw.permutation(count) < count // 2
-    for name, member in {"a": half, "b": ~half, "c": half}.items():
+    other = draw.permutation(count) < count // 2
+    for name, member in {"a": half, "b": ~half, "c": other}.items():
         logits = stored["logits"] + draw.normal(size=stored["logits"].shape)
         np.savez(folder / f"ref-{name}.npz", **stored | {"logits": logits, "member": member})
     lists: dict[str, Any] = {"forget": folder / "forget.txt", "test": folder / "test.txt"}
@@ -217,9 +240,13 @@ def test_references_of_halves_give_rmia_and_others_its_offline_form(
     lists |= {"retrains": [folder / f"retrain{seed}.npz" for seed in (1, 2, 3)]}
     two = [folder / f"ref-{name}.npz" for name in "ab"]
     assert ub.audit(**lists, references=two).findings.benchmark.headline == "rmia"
-    three = ub.audit(**lists, references=[*two, folder / "ref-c.npz"])
-    assert three.findings.benchmark.headline == "rmia-offline"
-    assert three.runs["ft_auc"].notna().all()
+    drawn = ub.audit(**lists, references=[two[0], folder / "ref-c.npz"])
+    assert drawn.findings.benchmark.headline == "rmia-offline"
+    assert drawn.runs["ft_auc"].notna().all()
+    said = (
+        f"{int((half & other).sum())} samples are in all reference models, and left out of attacks"
+    )
+    assert any(line.startswith(said) for line in drawn.warnings)
     with pytest.raises(UserError, match="in all of the references"):
         ub.audit(**lists, references=[two[0]])
 
@@ -275,7 +302,7 @@ def test_a_reference_needs_its_members_beside_it(made: Path, tiny: Path, tmp_pat
     with pytest.raises(UserError, match=r"no list of what it was trained on \(ref1\.txt"):
         audited(made, tiny, tmp_path, **asked)
     (tmp_path / "ref1.txt").write_text(f"{_training(made)[0]}\n999999\n")
-    with pytest.raises(UserError, match="1 of 2 listed samples"):
+    with pytest.raises(UserError, match="1 of 2 samples cannot be used: 999999 is not among"):
         audited(made, tiny, tmp_path, **asked)
 
 
@@ -304,19 +331,81 @@ def test_a_method_is_applied_and_its_weights_are_anybodys(
     words = ["--method", "amun", "--original", made / "original1.safetensors", "--benchmark", tiny]
     done = cli("apply", *words, "--forget", forget, "--out", "out", "--set", "amun.epochs=2")
     assert done.code == 0, done.err
-    assert "Guarantee: none." in done.out and "Not measured" in done.out
+    assert "This gives no guarantee" in done.out and "Not measured: whether" in done.out
+    assert "amun applied to original1.safetensors: 3 models; 0 done" in done.out
+    assert re.search(r"^Forget accuracy: [\d.]+ % -> \d+\.\d %$", done.out, re.M)
     out = tmp_path / "out"
     record = json.loads((out / "record.json").read_text())
     assert record["settings"]["epochs"] == 2 and record["forget"]["count"] == 9
     assert sorted(record["forget"]["id"]) == sorted(_training(made)[:9])
-    assert record["guarantee"].startswith("none")
+    assert record["guarantee"].startswith("This gives no guarantee")
+    assert record["not measured"].startswith("whether") and "recipe" not in record
     plain = torch.load(out / "model.pt", weights_only=True)
     safe, before = load_file(out / "model.safetensors"), load_file(made / "original1.safetensors")
     assert plain.keys() == safe.keys() == before.keys()
     assert all(torch.equal(plain[name], safe[name]) for name in safe)
     assert any(not torch.equal(plain[name], before[name]) for name in safe)
     page = (out / "index.html").read_text()
-    assert "There is no guarantee in this" in page and "Not measured:" in page
+    assert "This gives no guarantee" in page and "Not measured:" in page
+
+    asked: dict[str, Any] = {"original": made / "original1.safetensors", "benchmark": tiny}
+    asked |= {"forget": forget, "out": out, "assignments": ["amun.epochs=2"]}
+    again = ub.apply("amun", **asked)
+    assert again.record == record, "the same command finds all done"
+    assert repr(again).startswith(
+        f"AMUN applied to original1.safetensors: {out}\nForget accuracy: "
+    )
+    other: dict[str, Any] = {"forget": _written(tmp_path / "other.txt", str(_training(made)[0]))}
+    other |= {"seed": 2, "original": made / "ft1.safetensors", "assignments": ["amun.epochs=1"]}
+    taken = rf"^{re.escape(str(out))} already holds a record of amun\. Name another .* --out\.$"
+    for changed in other:
+        with pytest.raises(UserError, match=taken):
+            ub.apply("amun", **asked | {changed: other[changed]})
+    with pytest.raises(UserError, match=taken):
+        ub.apply("ft", **asked | {"assignments": []})
+    assert json.loads((out / "record.json").read_text()) == record
+
+
+def test_no_file_of_others_is_overwritten_and_a_place_is_tried_first(
+    made: Path, tiny: Path, tmp_path: Path
+) -> None:
+    asked: dict[str, Any] = {"original": made / "original1.safetensors", "benchmark": tiny}
+    mine = _written(tmp_path / "model.pt", "mine")
+    for out, said in {
+        tmp_path: "already holds model.pt, which would be overwritten",
+        mine: "is a file",
+        Path("/proc/x/u"): "Cannot write to /proc/x/u: No such file or directory",
+    }.items():
+        with pytest.raises(UserError, match=rf"{said}\. Name another folder with --out\."):
+            ub.apply("ft", **asked, out=out)
+    assert mine.read_text() == "mine"
+
+
+def test_what_failed_of_models_made_elsewhere_is_not_sent_to_a_run(tmp_path: Path) -> None:
+    given = Given(original=GivenModel(file="o.pt", digest="0"))
+    failures = [{"label": "original", "error": "it diverged"}]
+    asked: Any = SimpleNamespace(benchmark=SimpleNamespace(given=given), failures=failures)
+    asked.runs = pd.DataFrame()
+    with pytest.raises(UserError, match="original failed: it diverged") as told:
+        whole(Results(asked, tmp_path))
+    assert "unlearnbench run" not in str(told.value)
+
+
+def test_a_model_whose_outputs_are_not_finite_is_named_before_anything_runs(
+    made: Path, tiny: Path, tmp_path: Path
+) -> None:
+    state = load_file(made / "ft1.safetensors")
+    floats = {name: value for name, value in state.items() if value.is_floating_point()}
+    bad = tmp_path / "huge.pt"
+    torch.save(state | {name: value * 0 + 3e38 for name, value in floats.items()}, bad)
+    with pytest.raises(
+        UserError, match=r"The model in .*huge\.pt gives outputs that are not finite"
+    ):
+        ub.apply("ft", original=bad, benchmark=tiny, out=tmp_path / "out")
+    torch.save(state | {name: value * float("nan") for name, value in floats.items()}, bad)
+    with pytest.raises(UserError, match=r"huge\.pt holds weights that are not finite \("):
+        ub.apply("ft", original=bad, benchmark=tiny, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def _training(made: Path) -> list[int]:
@@ -332,6 +421,7 @@ def _training(made: Path) -> list[int]:
         (["--method", "nothing"], "Unknown method 'nothing'"),
         (["--method", "retrain"], "Retraining takes no original"),
         (["--method", "ft", "--set", "ft.lr=-1"], "ft.lr"),
+        (["--method", "ft", "--set", "epochs=1"], "Write it with its row: ft.epochs=1."),
     ],
 )
 def test_what_cannot_be_applied_is_told(
@@ -350,6 +440,10 @@ def test_without_a_benchmark_model_and_list_must_be_named(made: Path, inside: Cl
     assert done.code == 2 and done.err.startswith("unlearnbench: --forget is not given.")
     done = inside("audit")
     assert done.code == 2 and "There is no model to audit" in done.err
+    done = inside("audit", "--logits", "original.npz")
+    assert done.code == 2 and "Name it: --logits LABEL=FILE" in done.err
+    done = inside("audit", "--logits", "u=z.npy")
+    assert done.code == 2 and "Outputs are not read from z.npy, but from .npz and .csv" in done.err
     done = inside("audit", "--unlearned", f"retrain={weights}")
     assert done.code == 2 and "No model to audit can be called 'retrain'" in done.err
     done = inside("audit", "--unlearned", weights, "--unlearned", weights, "--benchmark", "digits")

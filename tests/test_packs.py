@@ -92,7 +92,7 @@ def test_a_pack_comes_back_to_the_last_bit(
 ) -> None:
     done = inside("results", "import", made / "tiny.zip")
     assert done.code == 0 and "results of tiny, 14 runs copied, 0 here already" in done.out
-    assert "2 models came without weights: made again where others begin with them" in done.out
+    assert "2 models have no weights in this pack; they are retrained if" in done.out
     assert inside("results", "verify", "tiny").out == "14 runs, 0 damaged\n"
     source, target = finished / "results" / "tiny", tmp_path / "results" / "tiny"
     assert contents(target) == {k: v for k, v in contents(source).items() if k[:6] != "models"}
@@ -184,9 +184,7 @@ def test_a_run_goes_on_from_a_bank(cli: Cli, tiny: Path, made: Path) -> None:
     assert cli("results", "import", made / "bank.zip").code == 0
     done = cli("run", tiny, "--methods", "ft")
     assert done.code == 0, done.err
-    assert (
-        "2 models (original) came without weights, which others begin with: made again" in done.out
-    )
+    assert "begin with weights that are not here: 2 models (original)." in done.out
     assert "done    reference" not in done.out and done.out.count("done    original") == 2
 
 

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations, prune
 from torch.optim.swa_utils import AveragedModel
 
 from unlearnbench.errors import MethodError
-from unlearnbench.execution.contract import examples, small_cnn
+from unlearnbench.execution.contract import examples, small_model
 from unlearnbench.execution.returned import kinds, returned
 from unlearnbench.toolkit import outputs
 from unlearnbench.toolkit.recorder import Recorder, recording
@@ -51,11 +51,11 @@ WRAPPERS: dict[str, Callable[[nn.Module], Any]] = {
 
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_wrappers_are_taken_off(name: str) -> None:
-    shown, given = examples(6), small_cnn(1)
+    shown, given = examples(6), small_model(1)
     like, wrapped = kinds(given), WRAPPERS[name](copy.deepcopy(given))
     recorder = Recorder()
     with recording(recorder):
-        made = returned(wrapped, like, lambda: small_cnn(9))
+        made = returned(wrapped, like, lambda: small_model(9))
     assert kinds(made) == like
     expected = wrapped.eval() if name == "pruning" else given
     torch.testing.assert_close(outputs(made, shown), outputs(expected, shown))
@@ -64,10 +64,10 @@ def test_wrappers_are_taken_off(name: str) -> None:
 
 
 def test_half_precision_is_taken_as_float32() -> None:
-    given = small_cnn(1)
+    given = small_model(1)
     recorder = Recorder()
     with recording(recorder):
-        made = returned(copy.deepcopy(given).half(), kinds(given), lambda: small_cnn(9))
+        made = returned(copy.deepcopy(given).half(), kinds(given), lambda: small_model(9))
     assert kinds(made) == kinds(given)
     told = ["unlearn returned weights of float16: taken as float32"]
     assert recorder.notes["warnings"] == told
@@ -94,15 +94,15 @@ def complex_(model: nn.Module) -> nn.Module:
     ],
 )
 def test_others_are_refused_in_a_line(make: Callable[[nn.Module], object], line: str) -> None:
-    given = small_cnn(1)
+    given = small_model(1)
     with pytest.raises(MethodError) as error:
-        returned(make(copy.deepcopy(given)), kinds(given), lambda: small_cnn(9))
+        returned(make(copy.deepcopy(given)), kinds(given), lambda: small_model(9))
     assert line in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm")
 def test_what_is_in_the_way_is_named() -> None:
-    given = small_cnn(1)
+    given = small_model(1)
     line = "it lacks 0.weight, has 0.weight_g, 0.weight_v that it had not. Return the model"
     with pytest.raises(MethodError, match=line):
-        returned(old_norm(copy.deepcopy(given)), kinds(given), lambda: small_cnn(9))
+        returned(old_norm(copy.deepcopy(given)), kinds(given), lambda: small_model(9))

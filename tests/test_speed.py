@@ -59,7 +59,7 @@ def test_the_plain_loop_trains(scripts: None) -> None:
     torch.manual_seed(
         0
     )  # the loop shuffles and crops by torch's own stream, as those it stands for
-    loop = imported("plain").Loop(contract.small_cnn(0), examples, contract.RECIPE, workers=0)
+    loop = imported("plain").Loop(contract.small_model(0), examples, contract.RECIPE, workers=0)
     losses = [loop.epoch()[0] for _ in range(contract.RECIPE.epochs)]
     assert losses[-1] < losses[0]
 

@@ -53,11 +53,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def typed(folder: Path, script: str) -> None:
+def typed(folder: Path, script: str) -> str:
     alone = os.environ | {"OMP_NUM_THREADS": "1"}  # beside other tests
     line = [sys.executable, script]
     done = subprocess.run(line, cwd=folder, env=alone, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_a_model_unlearned_by_ones_own_program_is_audited(folder: Path, cli: Cli) -> None:
@@ -87,6 +88,10 @@ def test_a_request_by_file_names_is_applied_and_loaded_in_plain_pytorch(
         FILES["load.py"] + "print(sum(map(torch.numel, model.parameters())))\n"
     )
     typed(folder, "load.py")
+    said = typed(folder, "in_python.py")  # which finds the request done, and audits
+    assert "AMUN applied to original.pt: unlearned\nForget accuracy: " in said
+    assert "unlearned" in said.partition("verdict")[2]
+    assert (folder / "reports" / "python" / "index.html").is_file()
     before = torch.load(folder / "original.pt", weights_only=True)
     after = torch.load(folder / "unlearned" / "model.pt", weights_only=True)
     assert before.keys() == after.keys()

@@ -114,7 +114,7 @@ def test_originals_are_trained_by_it_and_fine_tuning_is_not() -> None:
     for name, recipe in (("plain", plain), ("robust", robust)):
         examples = Examples(few.images, few.labels, few.augment, recipe)
         for what in ("train", "finetune"):
-            recorder, model = Recorder(), counted(contract.small_cnn(0))
+            recorder, model = Recorder(), counted(contract.small_model(0))
             with recording(recorder):
                 if what == "train":
                     train(model, examples, seed=1)

@@ -136,8 +136,8 @@ def test_every_example_is_seen_once_an_epoch() -> None:
 def test_training_fits_and_repeats_bit_for_bit() -> None:
     recorder = Recorder()
     with recording(recorder):
-        first = train(counted(contract.small_cnn(0)), contract.examples(48), seed=3)
-    second = train(contract.small_cnn(0), contract.examples(48), seed=3)
+        first = train(counted(contract.small_model(0)), contract.examples(48), seed=3)
+    second = train(contract.small_model(0), contract.examples(48), seed=3)
     for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     losses = [entry["loss"] for entry in recorder.trace]
@@ -217,7 +217,7 @@ def broken(loss: Loss) -> Loss:
         (lambda f: f, slower, "eager", "faster"),
         (
             slower,
-            lambda f: Trainer(contract.small_cnn(0), PLAIN, lr=0.1, seed=0).eager,
+            lambda f: Trainer(contract.small_model(0), PLAIN, lr=0.1, seed=0).eager,
             "compiled",
             "",
         ),
@@ -233,7 +233,7 @@ def test_a_compiled_step_is_used_where_it_is_faster(
     why: str,
 ) -> None:
     monkeypatch.setattr(training, "WORTHWHILE", 0.0)
-    model = contract.small_cnn(0).train()
+    model = contract.small_model(0).train()
     before = copy.deepcopy(model.state_dict())
     loss = eager(Trainer(model, PLAIN, lr=0.1, seed=0).eager)
     batch = next(iter(contract.examples(8).batches(8)))
@@ -246,7 +246,7 @@ def test_a_compiled_step_is_used_where_it_is_faster(
 
 
 def test_short_trainings_are_not_compiled() -> None:
-    model = contract.small_cnn(0)
+    model = contract.small_model(0)
     loss = Trainer(model, PLAIN, lr=0.1, seed=0).eager
     batch = next(iter(contract.examples(8).batches(8)))
     assert faster_form(model, loss, batch, 10, broken)[1]["why"] == "too short to compile for"
@@ -257,12 +257,12 @@ def test_short_trainings_are_not_compiled() -> None:
 def test_fast_and_plain_paths_agree_on_gradients() -> None:
     gradients = []
     for compiler in (lambda loss: loss, with_cuda_graphs):
-        model = contract.small_cnn(0)
+        model = contract.small_model(0)
         trainer = Trainer(model, PLAIN, lr=0.1, seed=0)
         pixels, labels = next(iter(contract.examples(8).batches(8)))
         compiler(trainer.eager)(pixels, labels).backward()
         gradients.append([p.grad for p in model.parameters()])
-    plain = contract.small_cnn(0)
+    plain = contract.small_model(0)
     functional.cross_entropy(plain(some(8).pixels), some(8).labels).backward()  # type: ignore[no-untyped-call]
     gradients.append([p.grad for p in plain.parameters()])
     for other in gradients[1:]:
@@ -275,7 +275,7 @@ def test_a_profile_says_where_the_time_goes_and_changes_nothing() -> None:
     models = []
     for recorder in (Recorder(), Recorder(profile={})):
         with recording(recorder):
-            models.append(train(contract.small_cnn(0), contract.examples(48), seed=3))
+            models.append(train(contract.small_model(0), contract.examples(48), seed=3))
     assert recorder.profile is not None
     assert list(recorder.profile) == ["data", "forward and backward", "update"]
     assert all(seconds > 0 for seconds in recorder.profile.values())
@@ -302,7 +302,7 @@ def test_no_batch_of_one_is_left_over(count: int, size: int, sizes: list[int]) -
 
 def test_batchnorm_trains_on_one_more_than_its_batches() -> None:
     examples = contract.examples(contract.RECIPE.batch_size + 1)
-    made = train(contract.small_cnn(0), examples, seed=0)
+    made = train(contract.small_model(0), examples, seed=0)
     assert all(torch.isfinite(value).all() for value in made.state_dict().values())
 
 
@@ -353,7 +353,7 @@ def test_fine_tuning_along_a_cosine() -> None:
 
 
 def test_features_are_what_the_last_layer_is_given() -> None:
-    model = contract.small_cnn(0)
+    model = contract.small_model(0)
     examples = contract.examples(5)
     given, layer = features(model, examples), last_layer(model)
     assert torch.allclose(layer(given), outputs(model, examples), atol=1e-6)
@@ -363,14 +363,14 @@ def test_features_are_what_the_last_layer_is_given() -> None:
 
 def test_features_of_a_named_layer_are_its_outputs() -> None:
     """The ReLU after it works in place, on what it hands on."""
-    model, examples = contract.small_cnn(0), contract.examples(600)  # two batches
+    model, examples = contract.small_model(0), contract.examples(600)  # two batches
     assert isinstance(model, nn.Sequential)
     images = examples.pixels
     made = model.eval()[:2](images).flatten(1)
     assert made.min() < 0
     assert torch.allclose(features(model, examples, "1"), made, atol=1e-5)
     assert not any(module._forward_hooks for module in model)
-    assert features(contract.small_cnn(0), examples, "10").shape == (600, 512)
+    assert features(contract.small_model(0), examples, "10").shape == (600, 512)
 
 
 def test_a_layer_that_cannot_be_read_is_told() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import unlearnbench
@@ -17,6 +18,8 @@ from unlearnbench.api.session import Listener, follow
 from unlearnbench.audits.attacks import usable
 from unlearnbench.errors import UserError
 from unlearnbench.files import checksum, write_text
+from unlearnbench.metrics.metric import METRICS
+from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.applied import NO_GUARANTEE, NOT_MEASURED, measures, write_page
 from unlearnbench.storage.store import Store
@@ -25,9 +28,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 RECORD = "record.json"
+WRITTEN = ("model.pt", "model.safetensors", "index.html")
+"""What is written beside the record."""
+YARDSTICKS = (ORIGINAL, RETRAIN)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Applied:
     """Hold what came out: the folder with weights, record and page; the record; the results."""
 
@@ -37,7 +43,26 @@ class Applied:
 
     def model(self) -> nn.Module:
         """Return the unlearned model, on the CPU and in eval mode."""
-        return self.results.model(self.record["row"])
+        return self.results.model(self.record["row"], seed=self.record["seed"])
+
+    @property
+    def measured(self) -> list[str]:
+        """What was measured before and after, a line each: Forget accuracy: 100.0 % -> 97.2 %."""
+        found = self.record["measured"]
+        lines = []
+        for name, after in found["after"].items():
+            metric = METRICS[name]
+            form = f".{metric.digits}f"
+            ends = (
+                f"{value:{form}} {metric.unit}".strip() for value in (found["before"][name], after)
+            )
+            lines.append(f"{metric.title}: {' -> '.join(ends)}")
+        return lines
+
+    def __repr__(self) -> str:
+        """Name the method and the folder, and say what was measured."""
+        said = f"{self.record['title']} applied to {self.record['original']['file']}"
+        return "\n".join([f"{said}: {self.folder}", *self.measured])
 
 
 def apply(
@@ -62,7 +87,7 @@ def apply(
     method: a name, file, class or instance; original: a file of weights (.pt, .pth, .safetensors);
     out: the folder that is written; forget: a list of what is to be forgotten; the others as in
     `audit`. Nothing is shown by this: see the record's "guarantee". Raises UserError for what
-    cannot be used, or if the method fails.
+    cannot be used, if `out` holds what another request has left, or if the method fails.
     """
     own = Own(benchmark, model, dataset, path, forget, plugins, assignments, data)
     return carry_out(own, method, Path(original), Path(out), listener or Listener(), seed, devices)
@@ -78,38 +103,80 @@ def carry_out(
     devices: str = "auto",
 ) -> Applied:
     """Do what `apply` says."""
-    given, files = given_files({ORIGINAL: [original]})
     named = (
         Path(method).name.removesuffix(".py")
         if isinstance(method, (str, Path))
         else type(method).__name__
     )
-    setup = own.setup("apply", "results", f"{named} on {original.name}")
+    _require_rows(own.assignments, named)
+    given, files = given_files({ORIGINAL: [original]})
+    setup = own.setup("apply", "results", f"{named} applied to {original.name}")
     raw = setup.raw | usable(setup.raw, references=False, online=False)
     raw |= {"references": {"count": 0}, "given": given.model_dump(mode="json", exclude_none=True)}
     raw["seeds"] = raw["seeds"] | {"runs": [seed]}
     request = own.request(
         Setup(raw), out, methods=[method], devices=devices, given=files, keep_weights=True
     )
-    labels = [label for label in prepare(request).benchmark.methods if label != RETRAIN]
-    if not labels:
+    planned = prepare(request)
+    runs = {cell.label: cell.run for cell in planned.plan.cells if cell.label not in YARDSTICKS}
+    if not runs:
         raise UserError(
             "Retraining takes no original.", "Train on the retained samples by your own program."
         )
+    (label, run), store = next(iter(runs.items())), Store(out / planned.benchmark.name)
+    _require_own(out, run, store)
     seen, _ = try_files(request, files)
-    results = whole(follow(request, listener, seen)[0])
+    _require_writable(out)
+    results = follow(request, listener, seen)[0]
     if results.findings.failures:
         failed = results.findings.failures[0]
         raise UserError(f"{failed['label']} failed: {failed['error']}", f"See {results.folder}.")
+    results = whole(results)
     from unlearnbench.execution.checkpoint import hand_out  # torch, which is slow to import
 
-    store = Store(results.folder)
-    run = str(results.runs.set_index("label")["run"][labels[0]])
-    record = _record(results, store.record(run), labels[0], original)
+    store.refresh()
+    record = _record(results, store.record(run), label, original) | {"run": run}
     record["files"] = hand_out(store.model_path(run), out)
     write_text(out / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
     write_page(f"{record['title']} applied to {original.name}", record, out)
     return Applied(out, record, results)
+
+
+def _require_rows(assignments: Iterable[str], label: str) -> None:
+    """Raise UserError for a setting that does not say which row it is of: there is one."""
+    for assignment in assignments:
+        key, equals, _ = assignment.partition("=")
+        if equals and "." not in key and key.strip() not in Benchmark.model_fields:
+            raise UserError(
+                f"Cannot read --set {assignment}.", f"Write it with its row: {label}.{assignment}."
+            )
+
+
+def _require_own(out: Path, run: str, store: Store) -> None:
+    """Raise UserError where a folder holds what another request has left, or files of others."""
+    other = "Name another folder with --out."
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file.", other)
+    if (out / RECORD).is_file():
+        try:
+            found = json.loads((out / RECORD).read_text())
+            made, of = found.get("run"), f"a record of {found['row']}"
+        except (ValueError, KeyError, AttributeError):
+            made, of = None, f"another {RECORD}"
+        if made != run:
+            raise UserError(f"{out} already holds {of}.", other)
+    elif (there := [name for name in WRITTEN if (out / name).exists()]) and not store.done(run):
+        raise UserError(f"{out} already holds {there[0]}, which would be overwritten.", other)
+
+
+def _require_writable(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        problem = f"Cannot write to {out}: {error.strerror}."
+        raise UserError(problem, "Name another folder with --out.") from error
 
 
 def _record(results: Results, made: dict[str, Any], label: str, original: Path) -> dict[str, Any]:
@@ -135,7 +202,6 @@ def _record(results: Results, made: dict[str, Any], label: str, original: Path) 
         "seed": spec["seed"],
         "original": {"file": original.name, "sha256": checksum(original)},
         "model": spec["model"],
-        "recipe": spec["recipe"],
         "data": {
             "name": spec["data"]["name"],
             "digest": made["data"],
@@ -146,5 +212,5 @@ def _record(results: Results, made: dict[str, Any], label: str, original: Path) 
         "environment": made["environment"],
         "measured": measures(results.runs),
         "not measured": NOT_MEASURED,
-        "guarantee": f"none. {NO_GUARANTEE}",
+        "guarantee": NO_GUARANTEE,
     }

@@ -19,7 +19,7 @@ from unlearnbench.api.session import Listener, follow
 from unlearnbench.audits.attacks import usable
 from unlearnbench.audits.references import of_halves
 from unlearnbench.data import lists
-from unlearnbench.data.outputs import SUFFIXES, Parts
+from unlearnbench.data.outputs import SUFFIXES, Parts, require_kind
 from unlearnbench.errors import UserError
 from unlearnbench.execution import GivenFile
 from unlearnbench.files import checksum
@@ -61,6 +61,9 @@ class Audit:
     def outputs(self) -> bool:
         """Whether the files hold outputs. Raises UserError where some do and some do not."""
         every = [path for paths in self.files.values() for path in paths]
+        for path in every:
+            if path.suffix == ".npy":  # an array alone, which is outputs and of no kind we read
+                require_kind(path)
         kinds = {path.suffix in SUFFIXES for path in every}
         if len(kinds) > 1:
             raise UserError(
@@ -78,7 +81,7 @@ class Audit:
 
 def audit(
     *,
-    unlearned: Files | Mapping[str, Files],
+    unlearned: Files | Mapping[str, str | Path],
     original: str | Path | None = None,
     retrains: Files = (),
     references: Files = (),
@@ -113,7 +116,7 @@ def audit(
     """
     by_label = unlearned if isinstance(unlearned, Mapping) else by_stem(_paths(unlearned))
     files: dict[str, list[Path]] = {ORIGINAL: _paths([] if original is None else original)}
-    files |= {str(label): _paths(given) for label, given in by_label.items()}
+    files |= {free(str(label)): _paths(given) for label, given in by_label.items()}
     files |= {RETRAIN: _paths(retrains), REFERENCE: _paths(references)}
     own = Own(benchmark, model, dataset, path, forget, plugins, assignments, data)
     parts = Parts(*(one if one is None else Path(one) for one in (forget, retain, test, labels)))
@@ -123,6 +126,13 @@ def audit(
 
 def _paths(files: Files) -> list[Path]:
     return [Path(files)] if isinstance(files, (str, Path)) else [Path(file) for file in files]
+
+
+def free(label: str) -> str:
+    """Return the label of a row. Raises UserError for a word that stands for something else."""
+    if label in ROLES:
+        raise UserError(f"No model to audit can be called '{label}'.", "Give another label.")
+    return label
 
 
 def by_stem(paths: Iterable[Path], others: Iterable[str] = ()) -> dict[str, list[Path]]:
@@ -144,11 +154,13 @@ def by_stem(paths: Iterable[Path], others: Iterable[str] = ()) -> dict[str, list
 def look_into(asked: Audit, results: str | Path, listener: Listener) -> Results:
     """Do what an audit asks for; return what came out. Raises UserError for what cannot be used."""
     if not asked.labels:
-        raise UserError("There is no model to audit.", "Name it: --unlearned FILE.")
+        hint = "--logits LABEL=FILE" if asked.outputs else "--unlearned FILE"
+        raise UserError("There is no model to audit.", f"Name it: {hint}.")
     title = f"Audit of {', '.join(asked.labels)}"
     if asked.outputs:
+        name = asked.name or "audit"
         return whole(
-            measured_outputs(asked.files, asked.parts, asked.name or "audit", title, Path(results))
+            measured_outputs(asked.files, asked.parts, name, title, Path(results), listener.told)
         )
     given, files = given_files(asked.files, asked.train_retrains)
     setup = asked.own.setup("audit", asked.name, title)
@@ -183,7 +195,7 @@ def given_files(
         if found is None:
             raise UserError(f"There is no file {path}.", "Name a .pt, .pth or .safetensors file.")
         members = _members(path) if role == REFERENCE else None
-        which = digest([found, sorted(members or ())])
+        which = digest([found, sorted(set(members or ()))])
         named[which] = GivenFile(path.resolve(), members)
         return GivenModel(file=path.name, digest=which)
 

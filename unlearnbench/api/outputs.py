@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,21 @@ UNKNOWN = "unknown"
 
 
 def measured_outputs(
-    files: Mapping[str, list[Path]], parts: Parts, name: str, title: str, results: Path
+    files: Mapping[str, list[Path]],
+    parts: Parts,
+    name: str,
+    title: str,
+    results: Path,
+    tell: Callable[[str], None],
 ) -> Results:
     """Store what files of outputs say, as runs store it, and measure it as theirs is measured.
 
-    files: by role or label, see `audit`. Raises UserError for what does not fit.
+    files: by role or label, see `audit`; tell: is told what is odd. Raises UserError for what does
+    not fit.
     """
     table = gathered([path for paths in files.values() for path in paths], parts)
+    for line in table.odd:
+        tell(line)
     by_digest: dict[str, Path] = {}
 
     def told(role: str, path: Path) -> GivenModel:

@@ -289,6 +289,9 @@ def whole(results: Results) -> Results:
     """Return results that have runs. Raises UserError where none has finished."""
     if results.runs.empty:
         failed = [f"{one['label']} failed: {one['error']}" for one in results.findings.failures[:1]]
+        if results.findings.benchmark.given:  # which no benchmark file can make again
+            problem = " ".join(failed) or f"Nothing in '{results.name}' is finished yet."
+            raise UserError(problem, "Type the same command again once that is mended.")
         hint = f"Go on: unlearnbench run {results.name}."
         if results.findings.broken:
             why = results.findings.broken[0]

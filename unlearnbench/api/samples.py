@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 
 import pandas as pd
 
@@ -71,6 +72,9 @@ def look_over(
         of = data.labels, len(data.train[1])
         cut(split, *of, subclasses=data.subclasses, listed=where[0] if where else None)
     lines = [*odd, *filter(None, [copies_said(data.copies)])]
+    for entries, places in zip(request.asked.lists.values(), where, strict=True):
+        name = Path(str(benchmark.forget.list)).name
+        lines += filter(None, [lists.repeats_said(name, entries, places)])
     return DataSeen(data, lines, bool(request.asked.lists or request.given))
 
 

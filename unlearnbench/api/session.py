@@ -196,9 +196,9 @@ def make(
     outlook = look(request, planned, store, heading)
     if lacking := [planned.plan.nodes[run].label for run in outlook.state.weightless]:
         listener.told(
-            f"{count(len(lacking), 'model')} ({', '.join(sorted(set(lacking)))}) came without"
-            " weights, which others begin with: made again. On another machine they may differ in"
-            " the last digits."
+            "Retrained, as other runs begin with weights that are not here:"
+            f" {count(len(lacking), 'model')} ({', '.join(sorted(set(lacking)))}). On another"
+            " machine they may differ in the last digits."
         )
     listener.planned(outlook)
     if outlook.state.open and not request.address:
@@ -233,7 +233,9 @@ def look(request: Request, planned: Planned, store: Store, heading: str = "") ->
     known = estimate.from_store(plan, store)
     placement = None if request.address else request.placement
     cost = estimate.cost(plan, store, state.open, known, placement)
-    return Outlook(heading or planned.benchmark.name, plan, state, known, cost)
+    asked = planned.benchmark  # what is asked of models made elsewhere has a title of its own
+    named = asked.title if asked.given else asked.name
+    return Outlook(heading or named, plan, state, known, cost)
 
 
 def begin(request: Request, listener: Listener, *, dry_run: bool = False) -> tuple[Planned, Store]:

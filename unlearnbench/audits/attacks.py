@@ -1,9 +1,9 @@
 """Membership attacks: what each is called, what it needs, and how it scores samples."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.polynomial import Chebyshev
@@ -57,6 +57,10 @@ class Samples:
     def all_forgotten(self) -> Index:
         """What this request and all before it asked to forget."""
         return np.concatenate((self.forget, self.earlier))
+
+    def only(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return those that are chosen; chosen: bool [n], of the pool."""
+        return type(self)(**{name: at[chosen[at]] for name, at in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,17 @@ class Attack:
     of_class: bool = False
     online: bool = False
 
+    def seen(self, view: View, references: ReferenceModels | None) -> View:
+        """Return a view without the samples that it has no scores of: in all of the references."""
+        if not self.references or references is None or references.known.all():
+            return view
+        return replace(view, samples=view.samples.only(references.known))
+
     def possible(self, view: View, references: ReferenceModels | None) -> bool:
         """Say whether there is all that it needs: old runs have not stored every signal."""
+        parts = view.samples.forget, view.samples.retain, view.samples.others
+        if not all(map(len, parts)):
+            return False
         if self.of_class and (
             view.logits is None
             or view.logits.shape[1] < neighbours.FEWEST_CLASSES

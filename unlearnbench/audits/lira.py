@@ -39,15 +39,26 @@ def fit(margin: Floats, member: Bools) -> Gaussians:
     return Gaussians(normal(margin, member), normal(margin, ~member))
 
 
-def normal(margin: Floats, chosen: Bools) -> Normal:
-    """Fit each sample's margin over the models chosen for it; margin, chosen: [k, n]."""
+def mean_over(chosen: Bools, values: Floats) -> Floats:
+    """Return each sample's mean over the models chosen for it, [n]; NaN where none is."""
     count = chosen.sum(0)
-    mean = np.where(chosen, margin, 0).sum(0) / count
+    mean: Floats = np.full(len(count), np.nan)
+    np.divide(np.where(chosen, values, 0).sum(0), count, out=mean, where=count > 0)
+    return mean
+
+
+def normal(margin: Floats, chosen: Bools) -> Normal:
+    """Fit each sample's margin over the models chosen for it; margin, chosen: [k, n].
+
+    The mean is NaN where none is.
+    """
+    count = chosen.sum(0)
+    mean = mean_over(chosen, margin)
     squares = np.where(chosen, (margin - mean) ** 2, 0).sum(0)
     if len(margin) >= PER_EXAMPLE_FROM:
         sd = np.sqrt(squares / np.maximum(count - 1, 1))
     else:
-        sd = np.sqrt(squares.sum() / max((count - 1).sum(), 1))
+        sd = np.sqrt(squares.sum() / max(np.maximum(count - 1, 0).sum(), 1))
     return Normal(mean, np.maximum(sd, np.finfo(np.float32).eps))
 
 
@@ -70,9 +81,12 @@ def fit_as_reference_code(margin: Floats, member: Bools) -> Normal:
     Its location is the median; below 64 models its "fixed variance" is that of all margins
     together, differences between samples included.
     """
-    outside = np.where(member, np.nan, margin)
-    sd = np.nanstd(outside, axis=0) if len(margin) >= PER_EXAMPLE_FROM else np.nanstd(outside)
-    return Normal(np.nanmedian(outside, axis=0), np.asarray(sd + 1e-30, dtype=np.float64))
+    outside, known = np.where(member, np.nan, margin), member.sum(0) < len(member)
+    median, sd = np.full((2, len(known)), np.nan)
+    median[known] = np.nanmedian(outside[:, known], axis=0)
+    many = len(margin) >= PER_EXAMPLE_FROM
+    sd[known] = np.nanstd(outside[:, known], axis=0) if many else np.nanstd(outside)
+    return Normal(median, sd + 1e-30)
 
 
 def offline_as_reference_code(margin: Floats, outside: Normal) -> Floats:

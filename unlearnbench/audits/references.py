@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from unlearnbench.audits import lira
+from unlearnbench.audits.lira import mean_over
 from unlearnbench.audits.roc import Bools, Floats, Index, auc
 from unlearnbench.errors import UserError
 
@@ -39,14 +40,18 @@ def of_halves(member: Bools, used: Index | None = None) -> bool:
     """Say whether each sample is in half of references that were made elsewhere.
 
     member: bool [k, n]; used: which samples it is asked of, all of them if None. Raises UserError
-    where there is a sample that none of them does without.
+    where half of the samples or more are in all references: a few, as there are by chance in
+    random halves, are left out of attacks, see `ReferenceModels.known`.
     """
-    if member.all(0).any():
+    of = member if used is None else member[:, used]
+    seen = int(of.all(0).sum())
+    if 2 * seen >= of.shape[1]:
         raise UserError(
-            f"{int(member.all(0).sum())} samples are in all of the references given.",
-            "An attack compares with models that have not seen a sample: give more of them.",
+            f"{seen:,} of {of.shape[1]:,} samples are in all of the references given.",
+            "An attack compares with models that have not seen a sample: give references in pairs,"
+            " each trained on the half that the other has not seen.",
         )
-    return halves(member if used is None else member[:, used])
+    return halves(of)
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,12 @@ class ReferenceModels:
     def halves(self) -> bool:
         """Whether every sample is in exactly half of the models, as online attacks need it."""
         return halves(self.member)
+
+    @cached_property
+    def known(self) -> Bools:
+        """Which samples some model has not seen, [n]: of others attacks can say nothing."""
+        known: Bools = self.member.sum(0) < len(self.member)
+        return known
 
     @cached_property
     def confidence(self) -> Floats:
@@ -197,12 +208,6 @@ def share_above(ratio: Floats, population: Floats, *, gamma: float, strict: bool
         side: Literal["left", "right"] = "left" if strict else "right"
         found[own] = np.searchsorted(ordered, np.abs(ratio[own]) / gamma, side)
     return found / len(population)
-
-
-def mean_over(chosen: Bools, probability: Floats) -> Floats:
-    """Return each sample's mean over the models chosen for it, [n]."""
-    mean: Floats = np.where(chosen, probability, 0).sum(0) / chosen.sum(0)
-    return mean
 
 
 def deciles(memorisation: Floats) -> Index:

@@ -27,14 +27,12 @@ def apply(
     from unlearnbench.api import apply as library
     from unlearnbench.api.own import Own
     from unlearnbench.cli.display import Display
-    from unlearnbench.metrics.metric import METRICS
 
     own = Own(benchmark, model, dataset, path, forget, plugin or [], set_ or [], data)
     display = Display()
     with options.stoppable("Stopped. The same command goes on."):
         made = library.carry_out(own, method, original, out, display, seed, devices)
-    measured = made.record["measured"]
-    for name, after in measured["after"].items():
-        display.told(f"{METRICS[name].title}: {measured['before'][name]:.3f} -> {after:.3f}")
-    display.notes([f"Guarantee: {made.record['guarantee']}", made.record["not measured"]])
+    for line in made.measured:
+        display.told(line)
+    display.notes([made.record["guarantee"], f"Not measured: {made.record['not measured']}"])
     display.told(f"Weights, record and page: {out}")

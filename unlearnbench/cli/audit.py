@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from unlearnbench.cli import options
-from unlearnbench.errors import UserError
 
 if TYPE_CHECKING:
     from unlearnbench.api.audit import Audit
@@ -108,17 +107,16 @@ def _files(
     files: dict[str, list[Path]], logits: Iterable[str], unlearned: Iterable[str]
 ) -> dict[str, list[Path]]:
     """Add to files by role those that are typed with a role or label, or with none."""
-    from unlearnbench.api.audit import by_stem
-    from unlearnbench.planning.given import ROLES
+    from unlearnbench.api.audit import by_stem, free
+    from unlearnbench.data.outputs import require_kind
 
     for role, file in _labelled(logits):
+        require_kind(file)
         files.setdefault(role or file.stem, []).append(file)
     audited = _labelled(unlearned)
     for label, file in audited:
-        if label in ROLES:
-            raise UserError(f"No model to audit can be called '{label}'.", "Give another label.")
         if label:
-            files.setdefault(label, []).append(file)
+            files.setdefault(free(label), []).append(file)
     return files | by_stem((file for label, file in audited if not label), files)
 
 

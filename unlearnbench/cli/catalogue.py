@@ -104,15 +104,22 @@ def models(plugin: Plugins = None) -> None:
 
 def check(
     file: Annotated[Path, typer.Argument(help="The file of a method, a model or a data set.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting of the method: lr=0.1; repeatable."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="What a method is tried on, by name.")] = "small-cnn",
+    plugin: Plugins = None,
     data: Data = Path("data"),
 ) -> None:
     """Hold a method, a model or a data set to the contract that all of its kind keep."""
-    from unlearnbench.execution.trying import examine
+    from unlearnbench.execution.trying import Conditions, examine
     from unlearnbench.scheduling.apart import apart
 
     told = set()
     with stoppable("Stopped."), apart() as run:
-        for rule, problem in examine(file, data, run):
+        asked = Conditions(data, tuple(set_ or ()), model, tuple(plugin or ()))
+        for rule, problem in examine(file, asked, run):
             say(f"{'ok    ' if problem is None else 'FAILED'} {rule}")
             if problem is not None:
                 say(f"       {'(as above)' if problem in told else problem}")

@@ -202,9 +202,10 @@ def import_(
                 " and are left as they are: made on another machine, or by another version"
             )
         if taken.weightless:
+            one = taken.weightless == 1
             say(
-                f"{count(taken.weightless, 'model')} came without weights: made again where others"
-                " begin with them"
+                f"{count(taken.weightless, 'model')} {'has' if one else 'have'} no weights in this"
+                f" pack; {'it is' if one else 'they are'} retrained if a later run needs them"
             )
         if taken.missing:
             say(

@@ -59,7 +59,10 @@ class FolderSource(Source):
         """Check that both parts are there."""
         for part in self.parts:
             if not (self.folder / part).is_dir():
-                raise DataError(f"There is no folder {self.folder / part}.", self.layout)
+                hint = self.layout
+                if self.path and not self.folder.is_dir():
+                    hint = f"{self.path} (--path) is seen from {self.root} (--data). {hint}"
+                raise DataError(f"There is no folder {self.folder / part}.", hint)
 
     def check(self) -> list[str]:
         """Read every file, and decode what is not as it was; name files that are no images."""

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 
 from unlearnbench.data import lists
 from unlearnbench.errors import UserError
+from unlearnbench.units import count
 
 SUFFIXES = (".npz", ".csv")
 LABEL = ("label", "labels", "y")
@@ -55,22 +57,33 @@ class Outputs:
     member: NDArray[np.bool_] | None = None
 
 
+def require_kind(path: Path) -> None:
+    """Raise UserError for a file that is of no kind that outputs are read from."""
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"Outputs are not read from {path}, but from .npz and .csv.", HOW)
+
+
 def read_outputs(path: Path) -> Outputs:
     """Read a file of outputs; rows that are probabilities become their logarithms.
 
     Raises UserError for what it cannot be.
     """
+    require_kind(path)
     if not path.is_file():
         raise UserError(f"There is no file {path}.", HOW)
     try:
         found = _of_arrays(path) if path.suffix == ".npz" else _of_table(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"Cannot read outputs from {path}: {error}.", HOW) from error
     logits = found.logits
-    if logits.ndim != 2 or logits.shape[1] < 2 or not np.isfinite(logits).all():
-        raise UserError(
-            f"The logits in {path} are {list(logits.shape)}, or some are not finite.", HOW
-        )
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        shape = f"The logits in {path} have shape {list(logits.shape)}"
+        raise UserError(f"{shape}; [samples, classes] is needed.", HOW)
+    broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if len(broken):
+        few = f"{len(broken):,} of {count(len(logits), 'row')}"
+        are = "is" if len(broken) == 1 else "are"
+        raise UserError(f"{path}: {few} {are} not finite (the first is row {broken[0]}).")
     for name in ("labels", "ids", "member"):
         other = getattr(found, name)
         if other is not None and len(other) != len(logits):
@@ -83,6 +96,9 @@ def read_outputs(path: Path) -> Outputs:
 def _of_arrays(path: Path) -> Outputs:
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
+    if "logits" not in arrays:
+        there = ", ".join(arrays) or "none"
+        raise UserError(f"{path} has no array 'logits' (it has: {there}).", HOW)
     labels = next((arrays[name] for name in LABEL if name in arrays), None)
     ids, member = arrays.get("ids"), arrays.get("member")
     return Outputs(
@@ -99,6 +115,9 @@ def _of_table(path: Path) -> Outputs:
     label = next((named[name] for name in LABEL if name in named), None)
     ids = next((named[name] for name in lists.COLUMNS if name in named), None)
     logits = frame.drop(columns=[one for one in (label, ids) if one is not None])
+    for column in logits:
+        if not is_numeric_dtype(logits[column]):
+            raise UserError(f"{path}: the column '{column}' does not hold numbers alone.", HOW)
     return Outputs(
         logits.to_numpy(dtype=np.float32),
         None if label is None else _whole(frame[label].to_numpy()),
@@ -118,7 +137,8 @@ class Aligned:
     """Hold the outputs of all models over the same samples, in an order of ours.
 
     The training set comes first, then the test set. order: rows of the files; forget: indices into
-    that order; train: how many samples come first; labels, ids: of each sample, in that order.
+    that order; train: how many samples come first; labels, ids: of each sample, in that order;
+    odd: what else to tell of the lists, in lines.
     """
 
     files: Mapping[Path, Outputs]
@@ -127,6 +147,7 @@ class Aligned:
     train: int
     labels: NDArray[np.int64]
     ids: list[str]
+    odd: list[str]
 
     @property
     def digest(self) -> str:
@@ -155,9 +176,10 @@ def gathered(paths: Sequence[Path], parts: Parts) -> Aligned:
         raise UserError(
             f"{lacking} is not given.", "Outputs need lists of both, of rows or of ids."
         )
-    forget, test = _rows(parts.forget, known), _rows(parts.test, known)
+    odd: list[str] = []
+    forget, test = _rows(parts.forget, known, odd), _rows(parts.test, known, odd)
     rest = np.setdiff1d(np.arange(shape[0]), np.concatenate((forget, test)))
-    retain = rest if parts.retain is None else _rows(parts.retain, known)
+    retain = rest if parts.retain is None else _rows(parts.retain, known, odd)
     both = np.concatenate((forget, retain, test))
     if len(np.unique(both)) < len(both):
         raise UserError("The lists overlap.", "A sample is forgotten, retained or tested on.")
@@ -171,6 +193,7 @@ def gathered(paths: Sequence[Path], parts: Parts) -> Aligned:
         len(train),
         labels[order],
         [names[row] for row in order.tolist()],
+        odd,
     )
 
 
@@ -208,10 +231,15 @@ def _labels(
     return labels
 
 
-def _rows(path: Path, known: Mapping[str, int]) -> NDArray[np.int64]:
+def _rows(path: Path, known: Mapping[str, int], odd: list[str]) -> NDArray[np.int64]:
+    """Return the rows that a list names, each once; add to `odd` what is to be told of it."""
     entries = lists.read_list(path)
-    lost = [entry for entry in entries if entry not in known]
+    lost = [entry for entry in dict.fromkeys(entries) if entry not in known]
     if lost:
-        some = ", ".join(lost[: lists.FEW])
-        raise UserError(f"{len(lost)} entries of {path} are no row of the outputs: {some}.", HOW)
-    return np.array([known[entry] for entry in entries], dtype=np.int64)
+        some = ", ".join(lost[: lists.FEW]) + (", ..." if lost[lists.FEW :] else "")
+        few = "1 entry" if len(lost) == 1 else f"{len(lost)} entries"
+        are = "is no row" if len(lost) == 1 else "are no rows"
+        raise UserError(f"{few} of {path} {are} of the outputs: {some}.", HOW)
+    rows = np.array([known[entry] for entry in dict.fromkeys(entries)], dtype=np.int64)
+    odd += filter(None, [lists.repeats_said(path.name, entries, rows)])
+    return rows

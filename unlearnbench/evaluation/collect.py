@@ -32,6 +32,8 @@ from unlearnbench.storage import sealed
 from unlearnbench.storage.plugins import enter_known
 from unlearnbench.storage.store import Store
 
+FEW = 5
+"""How many samples a warning names."""
 AGAIN = {"forget_accuracy": "accuracy", "forget_confidence": "confidence", "ft_auc": "auc"}
 """Metrics of the models that audits make, which stand beside those of the run audited.
 
@@ -143,10 +145,23 @@ def _measured(benchmark: Benchmark, measured: Measured, records: Records) -> dic
         + [
             f"Forget seeds {', '.join(map(str, seeds))} draw the same samples: they count as one."
             for seeds in measured.same
-        ],
+        ]
+        + _left_out(measured.left_out),
         "curves": [found.curves for found in measured.cells.values()],
         **{name: listed(table) for name, table in zip(FRAMES, frames, strict=True)},
     }
+
+
+def _left_out(positions: list[int]) -> list[str]:
+    """Say which samples attacks with references cannot tell, in a line if there are any."""
+    if not positions:
+        return []
+    few = ", ".join(map(str, positions[:FEW])) + (", ..." if positions[FEW:] else "")
+    said = "1 sample is" if len(positions) == 1 else f"{len(positions):,} samples are"
+    return [
+        f"{said} in all reference models, and left out of attacks that compare with these: position"
+        f" {few} in samples.csv. References in pairs of complementary halves leave out none."
+    ]
 
 
 def _details(record: dict[str, Any]) -> dict[str, Any]:

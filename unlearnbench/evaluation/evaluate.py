@@ -78,26 +78,27 @@ def evaluate(
     values: dict[str, float] = {}
     known: Floats | None = None
 
-    def attack_with(attack: str) -> tuple[Floats, Attacked]:
-        scores, others = score(attack, view, references), ATTACKS[attack].others(view)
-        return scores, attacked(scores, view.samples.forget, others, forget_set)
+    def attack_with(attack: str, scored: View) -> tuple[Floats, Attacked]:
+        scores, others = score(attack, scored, references), ATTACKS[attack].others(scored)
+        return scores, attacked(scores, scored.samples.forget, others, forget_set)
 
     for metric in of_type(OfModel):
         note(values, metric.name, attempt(metric.title, partial(metric.function, seen), lost))
     for attack in dict.fromkeys([headline, *attacks]):
-        if not ATTACKS[attack].possible(view, references):
+        scored = ATTACKS[attack].seen(view, references)
+        if not ATTACKS[attack].possible(scored, references):
             continue
-        made = attempt(attack_title(attack), partial(attack_with, attack), lost)
+        made = attempt(attack_title(attack), partial(attack_with, attack, scored), lost)
         if made is None:
             continue
         scores, found[attack] = made
         if attack != headline:
             continue
-        known = scores
+        known, seen = scores, Seen(scored, swapped)
         for one in of_type(OfScores):
             computed = partial(one.function, seen, scores)
             note(values, one.name, attempt(one.title, computed, lost))
-        groups = parts.of_groups(view.samples, scores, str(forget_set))
+        groups = parts.of_groups(scored.samples, scores, str(forget_set))
         if references is not None and references.halves:
             auc, memorisation = found[attack].part, references.memorisation
             memorised = parts.of_memorised(auc, scores, memorisation)

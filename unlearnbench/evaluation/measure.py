@@ -46,7 +46,8 @@ class Measured:
 
     intervals: 95 % of the mean AUC of other groups of samples, by access, fraction, request, label
     and metric; audited: by audit of models what its models look like, by the cell without its run;
-    lacking: by attack, how many cells lack a signal that it needs, of themselves or of references.
+    lacking: by attack, how many cells lack a signal that it needs, of themselves or of references;
+    left_out: positions of samples that are in all references, of which attacks say nothing.
     """
 
     cells: dict[Cell, Evaluation] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class Measured:
     ulira: dict[tuple[Access, float, str], list[Attacked]] = field(default_factory=dict)
     broken: dict[Cell, str] = field(default_factory=dict)
     lacking: dict[str, int] = field(default_factory=dict)
+    left_out: list[int] = field(default_factory=list)
     offline_a: float | None = None
     unfit: bool = False
     """Whether the reference models are there and cannot be compared with."""
@@ -152,6 +154,8 @@ class Measurement:
         there = bool(bank) and all(map(self.sound.fits, bank))
         measured.unfit = there and self.references is None
         measured.lacking = self._lacking(measured)
+        if self.references:
+            measured.left_out = np.flatnonzero(~self.references.known).tolist()
         measured.ulira = self._ulira()
         drawn: dict[tuple[float, int, int], set[int]] = {}
         for cell in measured.cells:

@@ -34,15 +34,20 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """Return the weights in a .safetensors, or in a file of torch.save, on the CPU, by name.
 
     What DataParallel (`module.`) and torch.compile (`_orig_mod.`) put before the names is taken
-    off. Raises UserError for a file that is not there, is torn, holds no weights, or holds more
-    than `torch.load(weights_only=True)` reads: such a file is named, and nothing in it is run.
+    off. Raises UserError for a file that is not there, is empty or torn, holds no weights, or some
+    that are not finite, or more than `torch.load(weights_only=True)` reads: such a file is named,
+    and nothing in it is run.
     """
     if not path.is_file():
         raise UserError(f"There is no file {path}.", "Name a .pt, .pth or .safetensors file.")
+    if not path.stat().st_size:
+        raise UserError(f"{path} cannot be read: the file is empty.", "Copy it anew.")
     content: object = _safe(path) if path.suffix == ".safetensors" else _pickled(path)
     state = _weights(content)
     if state is None:
         state = _unwrapped(content, path)
+    if broken := [name for name, value in state.items() if not torch.isfinite(value).all()]:
+        raise UserError(f"{path} holds weights that are not finite ({_few(broken)}).")
     return dict(zip(plain_names(state), state.values(), strict=True))
 
 
@@ -59,16 +64,15 @@ def load_into(
 ) -> list[str]:
     """Give a model the weights of `state`, which is of the file `path`.
 
-    new_head: leave one layer as it is where the file's has another number of outputs, as that of a
-    model for other classes has; returns the names of such entries. Raises UserError, and changes
-    nothing, if entries are missing, left over, or of another shape.
+    A word that stands before all of the file's names, as the `model.` of a LightningModule, is
+    taken off where they then fit. new_head: leave one layer as it is where the file's has another
+    number of outputs, as that of a model for other classes has; returns the names of such entries.
+    Raises UserError, and changes nothing, if entries are missing, left over, or of another shape.
     """
     own = model.state_dict()
     names = dict(zip(plain_names(own), own, strict=True))
-    # older checkpoints do not count batches, and nothing here reads the count
-    missing = [
-        name for name in names.keys() - state.keys() if not name.endswith("num_batches_tracked")
-    ]
+    state = _unprefixed(state, names)
+    missing = _missing(state, names)
     others = {
         name: f"{name}: {list(state[name].shape)} in place of {list(own[names[name]].shape)}"
         for name in names
@@ -92,6 +96,23 @@ def load_into(
     fitting = {names[name]: value for name, value in state.items() if name not in head}
     model.load_state_dict(own | fitting)
     return [names[name] for name in head]
+
+
+def _missing(state: Mapping[str, Tensor], names: Iterable[str]) -> list[str]:
+    """List the names that a file has no weights for; older ones do not count batches."""
+    # which nothing here reads
+    return [n for n in names if n not in state and not n.endswith("num_batches_tracked")]
+
+
+def _unprefixed(state: Mapping[str, Tensor], names: Mapping[str, str]) -> Mapping[str, Tensor]:
+    """Take off words that stand before all names of a file, if the names then fit a model's."""
+    bare = state
+    while bare and (bare.keys() - names.keys() or _missing(bare, names)):
+        first, *others = {name.partition(".")[0] for name in bare}
+        if others or first in bare:
+            return state
+        bare = {name.partition(".")[2]: value for name, value in bare.items()}
+    return bare
 
 
 def begin_with(model: nn.Module, start: Pretrained) -> nn.Module:
@@ -140,15 +161,16 @@ def _told(what: str, entries: list[str]) -> str:
     """Say how many entries there are and name a few; "" if there are none."""
     if not entries:
         return ""
-    some = ", ".join(entries[:NAMED]) + (", ..." if entries[NAMED:] else "")
-    return what.format(f"{len(entries)} entr{'ies' if entries[1:] else 'y'}") + f" ({some})"
+    return (
+        what.format(f"{len(entries)} entr{'ies' if entries[1:] else 'y'}") + f" ({_few(entries)})"
+    )
 
 
 def _safe(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise _torn(path, str(error)) from error
+        raise _torn(path) from error
 
 
 def _pickled(path: Path) -> object:
@@ -168,11 +190,11 @@ def _pickled(path: Path) -> object:
         problem = f"{path} holds {what}: it is refused, and nothing in it was run."
         raise UserError(problem, ALONE) from error
     except Exception as error:  # what is torn makes torch raise whatever it stumbles on
-        raise _torn(path, str(error).partition(".")[0] or type(error).__name__) from error
+        raise _torn(path) from error
 
 
-def _torn(path: Path, why: str) -> UserError:
-    return UserError(f"{path} is torn, or no file of weights: {why}.", "Copy it anew.")
+def _torn(path: Path) -> UserError:
+    return UserError(f"{path} is torn, or no file of weights.", "Copy it anew, or name another.")
 
 
 def _weights(content: object) -> dict[str, Tensor] | None:
@@ -192,14 +214,18 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
         if key in found:
             return found[key]
     holds = f"a dictionary of {_few(entries)}" if entries else f"a {type(content).__name__}"
-    problem = f"{path} holds no weights by name, but {holds}."
     if found:
-        problem = f"{path} holds several sets of weights: {', '.join(sorted(found))}."
-    raise UserError(problem, ALONE)
+        raise UserError(
+            f"{path} holds several sets of weights: {', '.join(sorted(found))}.",
+            f"Save the one that is meant: torch.save(torch.load({path.name!r})[{min(found)!r}],"
+            f" '{min(found)}.pt').",
+        )
+    raise UserError(f"{path} holds no weights by name, but {holds}.", ALONE)
 
 
-def _few(entries: Mapping[object, object]) -> str:
-    return ", ".join(map(str, list(entries)[:NAMED])) + (", ..." if len(entries) > NAMED else "")
+def _few(entries: Iterable[object]) -> str:
+    entries = list(entries)
+    return ", ".join(map(str, entries[:NAMED])) + (", ..." if len(entries) > NAMED else "")
 
 
 def hand_out(weights: Path, folder: Path) -> dict[str, str]:
@@ -208,7 +234,12 @@ def hand_out(weights: Path, folder: Path) -> dict[str, str]:
     Returns the checksum of each file, by name.
     """
     state = load_file(weights)
-    savers: dict[str, Callable[..., object]] = {"safetensors": save_file, "pt": torch.save}
+
+    def save_pt(state: Mapping[str, Tensor], path: Path) -> None:
+        with path.open("wb") as file:  # by its path, a draft's random name would be in the file
+            torch.save(state, file)
+
+    savers: dict[str, Callable[..., object]] = {"safetensors": save_file, "pt": save_pt}
     return {
         f"model.{end}": write(folder / f"model.{end}", partial(save, state))
         for end, save in savers.items()

@@ -1,25 +1,27 @@
 """The contract that every method keeps, tried on a problem of a few seconds; `check`."""
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from pathlib import Path
-from typing import cast
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache, partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from unlearnbench import registry
+from unlearnbench import architectures, registry
 from unlearnbench.authoring import Method, Task
-from unlearnbench.errors import MethodError
+from unlearnbench.errors import MethodError, UserError
 from unlearnbench.execution.building import build_model
 from unlearnbench.execution.material import shared_by
 from unlearnbench.execution.parts import Rules, of_data_set, of_model
 from unlearnbench.execution.returned import kinds, returned
+from unlearnbench.execution.trying import Conditions
 from unlearnbench.guarding.guard import foreign, witnessed
+from unlearnbench.planning import reading
 from unlearnbench.planning.rows import written
 from unlearnbench.recipe import Recipe
+from unlearnbench.registry import Own
 from unlearnbench.toolkit.examples import Examples
 from unlearnbench.toolkit.stored import as_stored
 from unlearnbench.toolkit.training import train
@@ -31,14 +33,18 @@ RANDOM = "global random state"
 
 @dataclass
 class Examination:
-    """Try one method on a small problem: 48 images of 8x8 in three classes, a trained small CNN."""
+    """Try one method on a small problem: 48 images of 8x8 in three classes, a trained small model.
+
+    build: draws the weights of such a model from a seed.
+    """
 
     method: Method
+    build: Callable[[int], nn.Module] = field(default_factory=lambda: small_model)
 
     @cached_property
     def model(self) -> nn.Module:
         """The original, trained on all samples."""
-        return train(small_cnn(0), examples(SAMPLES), seed=0)
+        return train(self.build(0), examples(SAMPLES), seed=0)
 
     def task(
         self, forget: int, *, total: int = SAMPLES, retain: bool = True, validation: int = 0
@@ -55,7 +61,7 @@ class Examination:
             recipe=RECIPE,
             original=copy.deepcopy(self.model).eval(),
             validation=everything.select(where[SAMPLES:]) if validation else None,
-            build=small_cnn,
+            build=self.build,
         )
 
     def unlearn(self, task: Task, start: nn.Module | None = None) -> dict[str, Tensor]:
@@ -64,7 +70,7 @@ class Examination:
         like = kinds(start)
         with foreign(MethodError):
             made: object = self.method.unlearn(start, task.given_to(self.method))
-        model = returned(made, like, lambda: small_cnn(0))
+        model = returned(made, like, lambda: self.build(0))
         return {name: value.clone() for name, value in model.state_dict().items()}
 
     def must_be_documented(self) -> None:
@@ -155,7 +161,7 @@ class Examination:
         """Forget one sample more than fits a batch, and train on no batch of one."""
         count = RECIPE.batch_size + 1  # of either set one is left over
         task = self.task(count, total=2 * count)
-        task = replace(task, build=lambda seed: never_alone(small_cnn(seed)))
+        task = replace(task, build=lambda seed: never_alone(self.build(seed)))
         self.unlearn(task, never_alone(copy.deepcopy(self.model)))
 
     def must_work_forget_only(self) -> None:
@@ -192,9 +198,14 @@ def examples(count: int) -> Examples:
     return Examples(images, labels, torch.ones(count, dtype=torch.bool), RECIPE)
 
 
-def small_cnn(seed: int) -> nn.Module:
-    """Build the small CNN from a seed, leaving the global random state alone."""
-    return build_model("small-cnn", seed, CLASSES, 1, SIDE)
+def small_model(
+    seed: int, architecture: str = "small-cnn", plugins: Iterable[Own] = ()
+) -> nn.Module:
+    """Build a model for the small problem, leaving the global random state alone.
+
+    plugins: the user's, in which it may be.
+    """
+    return build_model(architecture, seed, CLASSES, 1, SIDE, plugins)
 
 
 def never_alone(model: nn.Module) -> nn.Module:
@@ -211,24 +222,39 @@ def never_alone(model: nn.Module) -> nn.Module:
 Rule = tuple[str, Callable[[], None]]
 
 
-def rules_of(plugin: registry.Plugin, data: Path) -> list[Rule]:
+def rules_of(plugin: registry.Plugin, conditions: Conditions) -> list[Rule]:
     """List what a plugin must do, each with a function that tries it.
 
-    data: the folder that a data set looks in. Of metrics, attacks and audits of models no more is
-    asked than that they import. Raises UserError if the file does not.
+    Of metrics, attacks and audits of models no more is asked than that they import. Raises
+    UserError if the file does not, or for what is not there.
     """
-    return _rules(plugin, data, plugin.source_hash())
+    return _rules(plugin, conditions, plugin.source_hash())
 
 
 @lru_cache(maxsize=1)
-def _rules(plugin: registry.Plugin, data: Path, version: str) -> list[Rule]:
+def _rules(plugin: registry.Plugin, conditions: Conditions, version: str) -> list[Rule]:
     """List them once for these sources: what one rule was tried with serves the next."""
     registry.require(plugin)
     if plugin.kind == "methods":
-        method = registry.build(registry.method_class(plugin), plugin.name, {})
-        return list(Examination(method).rules())
+        architecture, plugins = conditions.architecture, conditions.plugins
+        architectures.require_side(architecture, SIDE, plugins)
+        method = _method(plugin, conditions.assignments)
+        build = partial(small_model, architecture=architecture, plugins=plugins)
+        return list(Examination(method, build).rules())
     if plugin.kind == "models":
         return list(of_model(plugin))
     if plugin.kind == "datasets":
-        return list(of_data_set(plugin, data))
+        return list(of_data_set(plugin, conditions.data))
     return [(f"Import, as one of {plugin.kind.replace('_', ' ')}", lambda: None)]
+
+
+def _method(plugin: registry.Plugin, assignments: Iterable[str]) -> Method:
+    """Build a method with the settings that are typed, with or without its name before them."""
+    raw: dict[str, Any] = {}
+    named = (one if "." in one.partition("=")[0] else f"{plugin.name}.{one}" for one in assignments)
+    reading.change(raw, named, [plugin.name])
+    settings = raw.pop("methods", {}).pop(plugin.name, {})
+    if raw:
+        problem = f"A check knows no {', '.join(raw)}."
+        raise UserError(problem, "Set what the method has: NAME=VALUE.")
+    return registry.build(registry.method_class(plugin), plugin.name, settings)

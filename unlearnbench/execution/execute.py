@@ -91,7 +91,10 @@ def execute(
         about["peak memory MB"] = peak_memory(device)
         return Outcome({}, None, made, indices, recorder, about)
     with recorder.part("evaluation", place):
-        logits = read_logits(made, material.pool) if isinstance(made, nn.Module) else made
+        why = "its training diverged" if plugin is None else "the method diverged"
+        if spec.given is not None:
+            why = f"{material.file.path.name} holds no model of these images"
+        logits = read_logits(made, material.pool, why) if isinstance(made, nn.Module) else made
         read = signals(logits, material.data.labels, member)
         if spec.data.superclasses is not None:
             read["subclass"] = material.data.subclasses.astype(np.int16)

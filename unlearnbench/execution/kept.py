@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
 from unlearnbench.data.lists import positions
 from unlearnbench.data.prepare import Data
+from unlearnbench.errors import UserError
 from unlearnbench.execution import GivenFile
 from unlearnbench.execution.building import build_model
 from unlearnbench.execution.checkpoint import load_into, read_state
@@ -17,6 +19,9 @@ from unlearnbench.execution.pool import load_data
 from unlearnbench.planning.plan import Spec
 from unlearnbench.registry import Own
 from unlearnbench.storage.store import Store
+
+FEW = 8
+"""Images that a model made elsewhere is tried on."""
 
 
 def stored_model(store: Store, run: str, root: Path, plugins: Iterable[Own] = ()) -> nn.Module:
@@ -42,13 +47,17 @@ def members_of_files(
 ) -> NDArray[np.bool_]:
     """Return which samples of the pool references made elsewhere were trained on, bool [k, n].
 
-    All files are tried: raises UserError for the first that cannot be used.
+    All files are tried, on a few images too: raises UserError for the first that cannot be used.
     """
     _, channels, _, side = data.train[0].shape
     model = build_model(architecture, 0, data.classes, channels, side, plugins)
+    few = torch.from_numpy(np.asarray(data.train[0][:FEW])).float() / 255
     trained = []
     for file in files:
         load_into(model, read_state(file.path), file.path)
+        with torch.no_grad():
+            if not model.eval()(few).isfinite().all():
+                raise UserError(f"The model in {file.path} gives outputs that are not finite.")
         if file.members is not None:
             listed = positions(file.members, data, everywhere=True)
             trained.append(np.isin(np.arange(len(data.labels)), listed))

@@ -13,12 +13,14 @@ TEMPERATURE, SOFT_MARGIN = 2.0, 0.6
 """RMIA's settings for CIFAR-10, which AMUN uses; the Taylor series is cut after the cubic term."""
 
 
-def read_logits(model: nn.Module, examples: Examples, batch: int = 1024) -> NDArray[np.float32]:
+def read_logits(
+    model: nn.Module, examples: Examples, why: str = "the method diverged", batch: int = 1024
+) -> NDArray[np.float32]:
     """Return the logits [n, classes] of clean images, in eval mode and fp32.
 
-    Raises MethodError if any is not finite.
+    Raises MethodError if any is not finite, with the reason `why`.
     """
-    return finite(outputs(model, examples, batch), "The model's outputs", "the method diverged")
+    return finite(outputs(model, examples, batch), "The model's outputs", why)
 
 
 def finite(logits: Tensor, whose: str, why: str) -> NDArray[np.float32]:

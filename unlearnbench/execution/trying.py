@@ -17,6 +17,20 @@ RANDOM = "global random state"
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """Say under which conditions a plugin is tried.
+
+    data: the folder that a data set looks in; assignments: "KEY=VALUE", settings of a method;
+    architecture, plugins: of the model that a method is tried on, and files that it may be in.
+    """
+
+    data: Path = Path("data")
+    assignments: tuple[str, ...] = ()
+    architecture: str = "small-cnn"
+    plugins: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
 class Tried:
     """Hold what came of one try.
 
@@ -44,20 +58,19 @@ def here(work: Callable[..., Tried], given: tuple[Any, ...]) -> Tried:
 
 
 def examine(
-    file: Path, data: Path = Path("data"), run: Run = here
+    file: Path, conditions: Conditions = Conditions(), run: Run = here
 ) -> Iterator[tuple[str, str | None]]:
     """Yield each rule with how the plugin in `file` breaks it, None if it does not.
 
-    data: the folder that a data set looks in; run: where it is tried. A try that is lost, with the
-    process that it was made in, is a MethodError of `run`. Raises UserError if the file does not
-    import.
+    run: where it is tried. A try that is lost, with the process that it was made in, is a
+    MethodError of `run`. Raises UserError if the file does not import, or for what is not there.
     """
     plugin = registry.Plugin.of(file)
-    asked = run(names, (plugin, data))
+    asked = run(names, (plugin, conditions))
     left = list(asked.left)
     for number, rule in enumerate(asked.made):
         try:
-            tried = run(attempt, (plugin, data, number))
+            tried = run(attempt, (plugin, conditions, number))
         except MethodError as error:
             tried = Tried(problem=str(error))
         left += tried.left
@@ -65,20 +78,20 @@ def examine(
     yield LEAVES, _said(left, random=plugin.kind != "methods")
 
 
-def names(plugin: registry.Plugin, data: Path) -> Tried:
+def names(plugin: registry.Plugin, conditions: Conditions) -> Tried:
     """Import a plugin and name its rules."""
     from unlearnbench.execution.contract import rules_of  # torch, which only this process needs
 
     with witnessed() as left:
-        return Tried([rule for rule, _ in rules_of(plugin, data)], left=left)
+        return Tried([rule for rule, _ in rules_of(plugin, conditions)], left=left)
 
 
-def attempt(plugin: registry.Plugin, data: Path, number: int) -> Tried:
+def attempt(plugin: registry.Plugin, conditions: Conditions, number: int) -> Tried:
     """Try one rule."""
     from unlearnbench.execution.contract import rules_of
 
     problem = None
-    try_it = rules_of(plugin, data)[number][1]
+    try_it = rules_of(plugin, conditions)[number][1]
     with witnessed() as left:
         try:
             with guarded():

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnbench.audits.attacks import HEADLINE, View
+from unlearnbench.audits.attacks import ATTACKS, HEADLINE, View
 from unlearnbench.audits.references import DECILES, ReferenceModels, deciles, reference_counts
 from unlearnbench.audits.roc import Floats, auc, placements
 
@@ -39,7 +39,8 @@ def curves(
     for part, index in (("forget", samples.forget), ("test", samples.test)):
         made[f"class_{part}"] = mean_by(100.0 * correct[index], label[index], classes)
     if scores is not None:
-        positive, negative = scores[samples.forget], scores[samples.others]
+        scored = ATTACKS[headline].seen(view, references).samples
+        positive, negative = scores[scored.forget], scores[scored.others]
         made["roc"] = true_positive_rates(positive, negative)
         if references is not None and references.halves:
             decile = deciles(references.memorisation[samples.forget])

@@ -161,12 +161,10 @@ class _Expansion:
         split = self._split(fraction, forget, 1)
         original = self._original(seed) if given.original else None
         made: dict[str, Any] = {"kind": "unlearn", "split": split}
-        for label, models in given.unlearned.items():
-            for number, model in enumerate(models, start=1):
-                own = made | {"given": model.digest, "original": original, "start": original}
-                run = self._add(label, seed=number, **own)
-                seeds = seed, forget, number
-                self.plan.cells.append(self._cell(label, "full", split, seeds, run))
+        for label, model in given.unlearned.items():
+            own = made | {"given": model.digest, "original": original, "start": original}
+            run = self._add(label, seed=1, **own)
+            self.plan.cells.append(self._cell(label, "full", split, (seed, forget, 1), run))
         for number in range(1, given.every_retrain + 1):
             from_elsewhere = given.retrains[number - 1 : number]
             digest = from_elsewhere[0].digest if from_elsewhere else None

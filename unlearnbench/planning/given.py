@@ -29,7 +29,7 @@ class Given(Strict):
     """
 
     original: GivenModel | None = Field(default=None, description="before anything was forgotten")
-    unlearned: dict[str, list[GivenModel]] = Field(
+    unlearned: dict[str, GivenModel] = Field(
         default_factory=dict, description="what is audited, by label of its row"
     )
     retrains: list[GivenModel] = Field(
@@ -56,9 +56,18 @@ class Given(Strict):
     ) -> Self:
         """Say what files by role or label are; told: names one by what is in it.
 
-        Raises UserError for more than one original.
+        Raises UserError for more than one original, or more than one model of a row.
         """
+        for label, paths in files.items():
+            if label not in ROLES and len(paths) > 1:
+                named = " and ".join(map(str, paths))
+                raise UserError(
+                    f"Two models would be the row '{label}': {named}.",
+                    "Give each a label of its own; there is one forget set, so that no mean over"
+                    " them is taken.",
+                )
         models = {role: [told(role, path) for path in paths] for role, paths in files.items()}
+        rows = {label: of_row for label, of_row in models.items() if label not in ROLES and of_row}
         originals = models.get(ORIGINAL, [])
         if len(originals) > 1:
             raise UserError(
@@ -66,7 +75,7 @@ class Given(Strict):
             )
         return cls(
             original=originals[0] if originals else None,
-            unlearned={label: of_row for label, of_row in models.items() if label not in ROLES},
+            unlearned={label: one for label, (one, *_) in rows.items()},
             retrains=models.get(RETRAIN, []),
             references=models.get(REFERENCE, []),
             trained_retrains=trained_retrains,
@@ -82,8 +91,8 @@ class Given(Strict):
         """Yield for people which file stands for what."""
         if self.original:
             yield f"original: {self.original.file}"
-        for label, models in self.unlearned.items():
-            yield f"{label}: {', '.join(model.file for model in models)}"
+        for label, model in self.unlearned.items():
+            yield f"{label}: {model.file}"
         for what, models in {"retrain": self.retrains, "reference": self.references}.items():
             if models:
                 yield f"{what}: {', '.join(model.file for model in models)}"

@@ -20,13 +20,13 @@ MEASURED = (
     "test_confidence",
 )
 NO_GUARANTEE = (
-    "There is no guarantee in this: an approximate method was applied, and nothing here shows that"
-    " the model is one that never saw these samples."
+    "This gives no guarantee: an approximate method was applied, and nothing here shows that the"
+    " model is one that never saw these samples."
 )
 NOT_MEASURED = (
-    "Not measured: whether an attack still tells the forgotten samples, what comes back when the"
-    " model goes on learning, and how far it is from a model retrained without them, which is the"
-    " only yardstick. An audit (unlearnbench audit) measures these."
+    "whether an attack can still recognise the forgotten samples, what comes back when the model"
+    " goes on learning, and how far it is from a model retrained without them, which is the only"
+    " yardstick. An audit (unlearnbench audit) measures these."
 )
 
 
@@ -57,7 +57,7 @@ def write_page(title: str, record: Mapping[str, Any], folder: Path) -> Path:
         f"Done: {record['title']} with {settings or 'no settings'}, seed {record['seed']}, in"
         f" {done:.1f} s, on {record['original']['file']}: {forgotten['count']} samples were to be"
         f" forgotten, {forgotten['retained']} retained. Measured: accuracies and confidences.",
-        NOT_MEASURED,
+        f"Not measured: {NOT_MEASURED}",
         "record.json says all of this for programs. SHA-256: "
         + "; ".join(f"{name} {digest}" for name, digest in digests.items())
         + ".",

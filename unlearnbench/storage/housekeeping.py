@@ -10,7 +10,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.errors import UserError, unknown
+from unlearnbench.errors import UserError
 from unlearnbench.files import DRAFT, opened, read_text, write
 from unlearnbench.planning.plan import Plan, Spec
 from unlearnbench.planning.reading import benchmark_name
@@ -39,7 +39,8 @@ def open_store(results: Path, benchmark: str) -> Store:
     name = benchmark_name(benchmark)
     names = [path.parent.name for path in results.glob("*/runs")]
     if name not in names:
-        raise unknown(f"benchmark with results in {results}", name, names)
+        there = f"There are: {', '.join(sorted(names))}." if names else ""
+        raise UserError(f"There are no results of '{name}' in the folder {results}.", there)
     return Store(results / name)
 
 
