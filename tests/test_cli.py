@@ -40,7 +40,10 @@ def one_line(text: str) -> str:
         (["run", "--set", "forget.fractions=[1.2]"], "fraction 1.2 is outside (0, 1)"),
         (["run", "--devices", "gpu"], "There is no device 'gpu' here. This machine has cpu"),
         (["run", "broken.toml"], "broken.toml is not valid TOML"),
-        (["run", "pets.toml"], "There is no folder data/pets/train. It must hold train/<class>"),
+        (
+            ["run", "pets.toml"],
+            "There is no folder data/pets/train. pets (--path) is seen from data",
+        ),
         (["run", "--plugin", "none.py"], "none.py. --plugin takes the path of a Python file."),
         (
             ["run", "--plugin", "bad.py"],
@@ -168,8 +171,8 @@ def test_report_names_every_file_it_shows(finished: Path) -> None:
     links = [part.split(")")[0] for part in text.split("](")[1:]]
     assert {"reading.md", "attacks.md"} <= set(links)
     figures = [link for link in links if link.endswith(".png")]
-    assert len(links) == 10 and all((folder / link).stat().st_size > 2000 for link in links)
-    assert len(figures) == 8 and all((folder / link).stat().st_size > 5000 for link in figures)
+    assert len(links) == 12 and all((folder / link).stat().st_size > 2000 for link in links)
+    assert len(figures) == 10 and all((folder / link).stat().st_size > 5000 for link in figures)
     for link in figures:
         assert (folder / link).with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     for words in ("## Settings", "epochs = 2", "| original |", "closest to retrain", "torch 2"):

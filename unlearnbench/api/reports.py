@@ -129,9 +129,9 @@ def watch(
                 ended = not left or time.monotonic() - busy > IDLE
                 if more or ended:
                     page = latest.report(folder, refresh=0 if ended else EVERY)
-                if more:
-                    tell(f"{models - left} of {models} models: {page}")
-                    seen = models - left
+                    if more:
+                        tell(f"{models - left} of {models} models: {page}")
+                        seen = models - left
                 if ended:
                     if left:
                         tell(f"Nobody makes the other {left}: unlearnbench run {name} would.")

@@ -131,7 +131,7 @@ class Pack:
             raise UserError(f"There is no file {path}.", "Name a pack of `results export`.")
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, ValueError, EOFError) as error:
+        except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
             raise self.broken("it is cut short, or is no pack") from error
         self._members = {one.filename: one for one in self._zip.infolist()}
         self._kept_apart: dict[str, bytes] = {}
