@@ -32,7 +32,7 @@ from unlearnbench.reporting.write import write_report
 RESULTS, REPORTS = ROOT / "results", ROOT / "reports"
 WHOLE = ("digits", "fashion-mnist")
 """Benchmarks whose reports have all figures' data, and that are ranked together."""
-FIGURES = ("gaps", "forgetting-utility", "confidences", "memorisation")
+FIGURES = ("verdicts", "verdict-map", "gaps", "forgetting-utility", "confidences", "memorisation")
 PAGES = ("index.html", "report.md", "attacks.md", "reading.md")
 NUMBERS = ("summary.csv", "attacks.csv")
 
@@ -68,8 +68,8 @@ def figures(results: ub.Results) -> tuple[str, ...]:
     if benchmark.name in WHOLE:
         return FIGURES
     if benchmark.forget.requests > 1:
-        return ("after-requests",)
-    return ("after-epochs",) if benchmark.curves else ("forgetting-utility",)
+        return "verdicts", "after-requests"
+    return "verdicts", "after-epochs" if benchmark.curves else "forgetting-utility"
 
 
 def publish(name: str) -> None:
