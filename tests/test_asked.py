@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Cli
 from unlearnbench.errors import UserError
 from unlearnbench.planning import reading
-from unlearnbench.storage import asked, store
+from unlearnbench.storage import asked, leases
 from unlearnbench.storage.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +53,7 @@ def test_two_runs_of_different_methods_on_a_new_folder(inside: Cli, tmp_path: Pa
 def test_what_is_being_changed_is_waited_for_and_named_if_it_never_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "LEASE", 0.3)
+    monkeypatch.setattr(leases, "LEASE", 0.3)
     order = []
 
     def other() -> None:

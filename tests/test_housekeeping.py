@@ -42,7 +42,7 @@ def test_listing_and_verifying(inside: Cli, copied: Path) -> None:
     assert f"{run.name}: runs/{run.name}/logits.npz is not what was written" in bad.out
     assert "14 runs, 1 damaged" in bad.out
     absent = inside("results", "verify", "tin")
-    assert absent.code == 2 and "Did you mean 'tiny'?" in absent.err
+    assert absent.code == 2 and "There are: tiny." in absent.err
 
 
 def test_pruning_removes_what_was_left_over(inside: Cli, copied: Path, finished: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_benchmark_with_a_list_forgets_just_that(tmp_path: Path, cli: Cli) -> 
     assert ran.code == 0, ran.err
     results = ub.load(tmp_path / "results/digits")
     condition = results.condition()
-    assert condition.heading == "The list request.csv forgotten, full access"
+    assert condition.heading == "Samples in request.csv forgotten, full access"
     for file in Path(results.folder, "splits").glob("*.npz"):
         forgotten = np.load(file)["forget"]
         told = results.samples.set_index("position").loc[forgotten]

@@ -98,8 +98,10 @@ def test_what_may_only_be_read_is_read_and_what_may_not_is_one_line(
         (ran, f"{theirs}/tiny"),
         (pruned, f"{theirs}/tiny"),
         (sealed_off, f"{sealed}/reports"),
-        (unread, f"{closed}/tiny/runs/ft-"),
     ):
         assert refused.code == 2 and refused.err.count("\n") == 1, refused
         assert named in refused.err and "Permission denied" in refused.err, refused
+    assert unread.code == 0, "one record costs itself alone"
+    page = (folder / "reports" / "tiny" / "report.md").read_text(encoding="utf-8")
+    assert "record.json cannot be read (Permission denied)" in page
     assert not (folder / "theirs" / "tiny" / "metrics.json").exists()

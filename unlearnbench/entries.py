@@ -110,18 +110,18 @@ def _put(metric: Metric) -> None:
 
 
 @dataclass(frozen=True)
-class StandIn:
+class AbsentEntry:
     """Name the file of an entry that is not here, and its version when it was."""
 
     file: str
     version: str
 
 
-_standing: dict[tuple[str, str], StandIn] = {}
+_standing: dict[tuple[str, str], AbsentEntry] = {}
 """By kind and name: entries of which only that is known, and what tables say of them."""
 
 
-def facts(files: Iterable[Own]) -> dict[str, dict[str, dict[str, Any]]]:
+def entry_facts(files: Iterable[Own]) -> dict[str, dict[str, dict[str, Any]]]:
     """Say what reports need to know of the metrics and attacks that files hold, by kind and name.
 
     The files have been entered. See `planning.known`.
@@ -177,11 +177,11 @@ def _stands(kind: str, name: str, present: Mapping[str, object], own: Mapping[st
     """Note that something is to stand for an entry; False where it, or another, is here."""
     if name in present and (kind, name) not in _standing:
         return False
-    _standing[kind, name] = StandIn(own["file"], own["version"])
+    _standing[kind, name] = AbsentEntry(own["file"], own["version"])
     return True
 
 
-def stand_in(kind: str, name: str) -> StandIn | None:
+def is_absent(kind: str, name: str) -> AbsentEntry | None:
     """Return the file and version of a metric or an attack that is not here; None if it is."""
     return _standing.get((kind, name))
 

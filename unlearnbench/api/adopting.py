@@ -28,7 +28,7 @@ def adopt(request: Request, planned: Planned, store: Store) -> Iterator[str]:
         if not (folder / "runs").is_dir():
             raise UserError(f"There are no results in {folder}.", "Name one: --adopt digits.")
     if not folders:
-        for name, many in housekeeping.beside(store, planned.plan).items():
+        for name, many in housekeeping.neighbours(store, planned.plan).items():
             models = count(many, "model")
             yield f"{name} may have {models} of these: --adopt {name} takes them over."
         return
@@ -37,7 +37,7 @@ def adopt(request: Request, planned: Planned, store: Store) -> Iterator[str]:
     fit = _Fit(request, planned)
     store.prepare()
     for folder in folders:
-        copied, left = housekeeping.adopt(store, Store(folder), planned.plan, fit.unfit)
+        copied, left = housekeeping.copy_models(store, Store(folder), planned.plan, fit.unfit)
         yield f"{count(copied, 'model')} adopted from {folder}."
         for why, many in left.items():
             yield f"! {count(many, 'model')} left in {folder}: {why}."

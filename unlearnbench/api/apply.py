@@ -159,7 +159,7 @@ def _require_own(out: Path, run: str, store: Store) -> None:
         raise UserError(f"{out} is a file.", other)
     if (out / RECORD).is_file():
         try:
-            found = json.loads((out / RECORD).read_text())
+            found = json.loads((out / RECORD).read_text(encoding="utf-8"))
             made, of = found.get("run"), f"a record of {found['row']}"
         except (ValueError, KeyError, AttributeError):
             made, of = None, f"another {RECORD}"

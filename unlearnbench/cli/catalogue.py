@@ -114,10 +114,10 @@ def check(
 ) -> None:
     """Hold a method, a model or a data set to the contract that all of its kind keep."""
     from unlearnbench.execution.trying import Conditions, examine
-    from unlearnbench.scheduling.apart import apart
+    from unlearnbench.scheduling.apart import in_own_process
 
     told = set()
-    with stoppable("Stopped."), apart() as run:
+    with stoppable("Stopped."), in_own_process() as run:
         asked = Conditions(data, tuple(set_ or ()), model, tuple(plugin or ()))
         for rule, problem in examine(file, asked, run):
             say(f"{'ok    ' if problem is None else 'FAILED'} {rule}")

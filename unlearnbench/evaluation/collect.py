@@ -12,7 +12,7 @@ import pandas as pd
 
 from unlearnbench import audits, evaluation, metrics, verdicts
 from unlearnbench.audits.attacks import ATTACKS, attack_title
-from unlearnbench.entries import stand_in, version
+from unlearnbench.entries import is_absent, version
 from unlearnbench.evaluation.findings import FRAMES, Findings
 from unlearnbench.evaluation.frames import flat, frame, listed, run_columns
 from unlearnbench.evaluation.judge import judge_all
@@ -29,7 +29,7 @@ from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles, untuned
 from unlearnbench.storage import sealed
-from unlearnbench.storage.plugins import enter_known
+from unlearnbench.storage.plugins import enter_kept
 from unlearnbench.storage.store import Store
 
 FEW = 5
@@ -49,7 +49,7 @@ def collect(planned: Planned, store: Store) -> Findings:
     benchmark, plan, plugins = planned.benchmark, planned.plan, planned.plugins
     measurement = Measurement(plan, store, benchmark.attacks, benchmark.headline, planned.audits)
     records = {cell.run: store.record(cell.run) for cell in measurement.finished()}
-    known = enter_known(store)
+    known = enter_kept(store)
     made_of = _version(benchmark, plan, store, known)
     stored = kept(store, made_of)
     if stored is None:
@@ -227,7 +227,7 @@ def _runs(benchmark: Benchmark, measured: Measured, records: Records) -> pd.Data
 def _absent(known: PluginFacts) -> Iterator[str]:
     """Say what cannot be computed, as it is in a file that is not here, a line each."""
     for kind, name, told in known.entries():
-        if stand_in(kind, name):
+        if is_absent(kind, name):
             yield (
                 f"The {kind} {told.title} is left out: {told.file} computes it, which is not here,"
                 f" and no numbers of just these runs are kept. Give it: --plugin {told.file}."
@@ -249,10 +249,10 @@ def _version(benchmark: Benchmark, plan: Plan, store: Store, known: PluginFacts)
     }
     metrics_there = (METRICS | COSTS).items()
     entries |= {("metric", name): getattr(one, "function", None) for name, one in metrics_there}
-    entered = [[*e, version(function)] for e, function in entries.items() if not stand_in(*e)]
+    entered = [[*e, version(function)] for e, function in entries.items() if not is_absent(*e)]
     # Of one that is not here, what it was when its numbers were computed.
     entered += [
-        [kind, name, told.version] for kind, name, told in known.entries() if stand_in(kind, name)
+        [kind, name, told.version] for kind, name, told in known.entries() if is_absent(kind, name)
     ]
     own = sorted(entry for entry in entered if entry[2] is not None)
     return digest([source, own, seals, asked])

@@ -25,7 +25,7 @@ from unlearnbench.audits.attacks import (
 from unlearnbench.audits.parts import ACCURACY
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.audits.roc import Part
-from unlearnbench.entries import stand_in
+from unlearnbench.entries import is_absent
 from unlearnbench.evaluation.evaluate import Evaluation, attempt, evaluate, note
 from unlearnbench.evaluation.sound import Sound
 from unlearnbench.metrics.metric import OfModels, ToRetrain, of_type
@@ -250,7 +250,7 @@ class Measurement:
         return {
             attack: count
             for attack in dict.fromkeys([self.headline, *self.attacks])
-            if not (ATTACKS[attack].of_class or stand_in("attack", attack))
+            if not (ATTACKS[attack].of_class or is_absent("attack", attack))
             if self.references is not None or not ATTACKS[attack].references
             if (
                 count := len(measured.cells) - made[attack] - measured.lost_by(attack_title(attack))

@@ -219,10 +219,10 @@ def never_alone(model: nn.Module) -> nn.Module:
     return model
 
 
-Rule = tuple[str, Callable[[], None]]
+NamedRule = tuple[str, Callable[[], None]]
 
 
-def rules_of(plugin: registry.Plugin, conditions: Conditions) -> list[Rule]:
+def rules_of(plugin: registry.Plugin, conditions: Conditions) -> list[NamedRule]:
     """List what a plugin must do, each with a function that tries it.
 
     Of metrics, attacks and audits of models no more is asked than that they import. Raises
@@ -232,7 +232,7 @@ def rules_of(plugin: registry.Plugin, conditions: Conditions) -> list[Rule]:
 
 
 @lru_cache(maxsize=1)
-def _rules(plugin: registry.Plugin, conditions: Conditions, version: str) -> list[Rule]:
+def _rules(plugin: registry.Plugin, conditions: Conditions, version: str) -> list[NamedRule]:
     """List them once for these sources: what one rule was tried with serves the next."""
     registry.require(plugin)
     if plugin.kind == "methods":

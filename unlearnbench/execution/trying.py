@@ -66,11 +66,11 @@ def examine(
     MethodError of `run`. Raises UserError if the file does not import, or for what is not there.
     """
     plugin = registry.Plugin.of(file)
-    asked = run(names, (plugin, conditions))
+    asked = run(rule_names, (plugin, conditions))
     left = list(asked.left)
     for number, rule in enumerate(asked.made):
         try:
-            tried = run(attempt, (plugin, conditions, number))
+            tried = run(try_rule, (plugin, conditions, number))
         except MethodError as error:
             tried = Tried(problem=str(error))
         left += tried.left
@@ -78,7 +78,7 @@ def examine(
     yield LEAVES, _said(left, random=plugin.kind != "methods")
 
 
-def names(plugin: registry.Plugin, conditions: Conditions) -> Tried:
+def rule_names(plugin: registry.Plugin, conditions: Conditions) -> Tried:
     """Import a plugin and name its rules."""
     from unlearnbench.execution.contract import rules_of  # torch, which only this process needs
 
@@ -86,7 +86,7 @@ def names(plugin: registry.Plugin, conditions: Conditions) -> Tried:
         return Tried([rule for rule, _ in rules_of(plugin, conditions)], left=left)
 
 
-def attempt(plugin: registry.Plugin, conditions: Conditions, number: int) -> Tried:
+def try_rule(plugin: registry.Plugin, conditions: Conditions, number: int) -> Tried:
     """Try one rule."""
     from unlearnbench.execution.contract import rules_of
 

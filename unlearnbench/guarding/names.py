@@ -55,12 +55,12 @@ OTHERS = (
 WITH_CLASSES = ("torch.nn", "torch.optim", "torch.utils.data", "pathlib")
 CLASSES = (("torch", "Tensor"), ("torch", "Generator"), ("torch.autograd", "Function"))
 OWN = "unlearnbench"
-Place = ModuleType | type
-Names = Sequence[tuple[Place, dict[str, Any]]]
+NamePlace = ModuleType | type
+Names = Sequence[tuple[NamePlace, dict[str, Any]]]
 
 
 @lru_cache(maxsize=1)
-def _places(modules: int) -> list[Place]:
+def _places(modules: int) -> list[NamePlace]:
     """List the modules and classes that are looked at; modules: how many there are by now."""
     own = [
         module
@@ -68,7 +68,7 @@ def _places(modules: int) -> list[Place]:
         if name.partition(".")[0] == OWN and isinstance(module, ModuleType)
     ]
     others = [sys.modules[name] for name in OTHERS if name in sys.modules]
-    places: dict[int, Place] = {id(one): one for one in (*own, *others)}
+    places: dict[int, NamePlace] = {id(one): one for one in (*own, *others)}
     holding = [*own, *(sys.modules[name] for name in WITH_CLASSES if name in sys.modules)]
     classes = [value for one in holding for value in vars(one).values() if isinstance(value, type)]
     classes += [getattr(sys.modules[name], kind) for name, kind in CLASSES if name in sys.modules]
@@ -78,7 +78,7 @@ def _places(modules: int) -> list[Place]:
     return list(places.values())
 
 
-def read(known: Names = ()) -> Names:
+def read_place(known: Names = ()) -> Names:
     """Return what all names stand for now, of places that are known what they stood for then."""
     places = _places(len(sys.modules))
     if len(places) == len(known):
@@ -87,7 +87,7 @@ def read(known: Names = ()) -> Names:
     return [(place, stood.get(id(place)) or vars(place).copy()) for place in places]
 
 
-def changed(before: Names) -> list[tuple[Place, str]]:
+def changed(before: Names) -> list[tuple[NamePlace, str]]:
     """List the names that stand for something else than they did.
 
     New ones are none, nor are values of libraries, which many set when they are first used.
@@ -130,7 +130,7 @@ def put_back(before: Names) -> None:
         setattr(place, name, stood[id(place)][name])
 
 
-def told(places: list[tuple[Place, str]]) -> str:
+def place_told(places: list[tuple[NamePlace, str]]) -> str:
     """Name the first few of some names."""
     names = [f"{getattr(place, '__name__', place)}.{name}" for place, name in places[:3]]
     return ", ".join(names) + (", ..." if places[3:] else "")

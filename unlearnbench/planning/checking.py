@@ -34,7 +34,7 @@ def require_part(raw: object, where: str) -> dict[str, Any]:
     """
     if not isinstance(raw, dict):
         raise UserError(f"{where}: a benchmark is a table, not {_shown(raw)}.")
-    require_plain(raw, where)
+    require_toml(raw, where)
     try:
         Benchmark.model_validate({"name": "part"} | raw)
     except ValidationError as error:
@@ -44,9 +44,9 @@ def require_part(raw: object, where: str) -> dict[str, Any]:
     return raw
 
 
-def require_whole(raw: dict[str, Any], where: str) -> Benchmark:
+def require_sound(raw: dict[str, Any], where: str) -> Benchmark:
     """Return the benchmark that parts have come to. Raises UserError as `require_part` does."""
-    require_plain(raw, where)
+    require_toml(raw, where)
     try:
         return Benchmark.model_validate(raw)
     except ValidationError as error:
@@ -82,7 +82,7 @@ def tables_of(kind: Any) -> Iterator[type[BaseModel]]:
         yield from tables_of(inside)
 
 
-def require_plain(raw: object, where: str, path: tuple[str, ...] = ()) -> None:
+def require_toml(raw: object, where: str, path: tuple[str, ...] = ()) -> None:
     """Raise UserError for what cannot be written to a file, or not be read again as it was."""
     key = f"{where}: {'.'.join(path)}"
     if len(path) > DEEPEST:
@@ -93,10 +93,10 @@ def require_plain(raw: object, where: str, path: tuple[str, ...] = ()) -> None:
                 raise UserError(f"{key} has the key {_shown(name)}, which is no text.")
             if UNWRITABLE.search(name) or len(name.splitlines()) > 1:
                 raise UserError(f"{key} has the key {_shown(name)}, which cannot be printed.")
-            require_plain(value, where, (*path, name))
+            require_toml(value, where, (*path, name))
     elif isinstance(raw, (list, tuple)):
         for place, value in enumerate(raw):
-            require_plain(value, where, (*path, str(place)))
+            require_toml(value, where, (*path, str(place)))
     elif isinstance(raw, str) and UNWRITABLE.search(raw):
         raise UserError(f"{key} = {_shown(raw)} has characters that cannot be printed.")
     elif isinstance(raw, float) and math.isnan(raw):

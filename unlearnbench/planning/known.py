@@ -50,8 +50,8 @@ class AuditFacts(Strict):
         return require_names(settings)
 
 
-Word = Annotated[str, Field(pattern=r"^\w[\w.+ -]*$", max_length=100)]
-Column = Annotated[str, Field(pattern=r"^[A-Za-z]\w*$", max_length=60)]
+KnownWord = Annotated[str, Field(pattern=r"^\w[\w.+ -]*$", max_length=100)]
+KnownColumn = Annotated[str, Field(pattern=r"^[A-Za-z]\w*$", max_length=60)]
 TAKEN = {
     *("label", "access", "fraction", "request", "original_seed", "forget_seed", "run_seed"),
     *("run", "no_op"),
@@ -65,10 +65,10 @@ class PluginFacts(Strict):
     files: of models and data sets, of which no more is needed.
     """
 
-    metrics: dict[Column, MetricFacts] = Field(default_factory=dict)
-    attacks: dict[Word, AttackFacts] = Field(default_factory=dict)
-    model_audits: dict[Word, AuditFacts] = Field(default_factory=dict)
-    files: dict[Literal["models", "datasets"], dict[Word, str]] = Field(default_factory=dict)
+    metrics: dict[KnownColumn, MetricFacts] = Field(default_factory=dict)
+    attacks: dict[KnownWord, AttackFacts] = Field(default_factory=dict)
+    model_audits: dict[KnownWord, AuditFacts] = Field(default_factory=dict)
+    files: dict[Literal["models", "datasets"], dict[KnownWord, str]] = Field(default_factory=dict)
 
     @field_validator("metrics")
     @classmethod

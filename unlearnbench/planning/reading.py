@@ -9,7 +9,7 @@ import tomli_w
 
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.planning.benchmark import NAME, Benchmark
-from unlearnbench.planning.checking import require_part, require_whole
+from unlearnbench.planning.checking import require_part, require_sound
 from unlearnbench.registry import shipped
 
 BASED_ON, PLUGINS = "based_on", "plugins"
@@ -124,7 +124,7 @@ def _why(error: Exception) -> str:
 
 def validate(raw: dict[str, Any]) -> Benchmark:
     """Check settings. Raises UserError naming the key that is wrong."""
-    return require_whole(raw, f"benchmark {raw.get('name', 'without a name')}")
+    return require_sound(raw, f"benchmark {raw.get('name', 'without a name')}")
 
 
 def change(raw: dict[str, Any], assignments: Iterable[str], methods: Iterable[str]) -> None:

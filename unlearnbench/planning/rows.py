@@ -12,7 +12,7 @@ from unlearnbench.authoring import Method, ModelAudit
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.outline import audit_settings, extra, settings_class
 from unlearnbench.planning.benchmark import Benchmark, Row
-from unlearnbench.planning.checking import require_plain
+from unlearnbench.planning.checking import require_toml
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.planning.tables import AuditRow
 from unlearnbench.verdicts.verdict import Expectation
@@ -46,7 +46,7 @@ def written(label: str, method: Method | ModelAudit) -> dict[str, Any]:
         settings = method.model_dump(mode="json")
     except PydanticSerializationError as error:
         raise UserError(f"{label} has settings that no file can hold: {error}.") from error
-    require_plain(settings, label)
+    require_toml(settings, label)
     for key, value in settings.items():
         default = type(method).model_fields[key].default
         if _has_none(value) and not (value is None and default is None):

@@ -12,7 +12,7 @@ from unlearnbench.audits.attacks import attack_title
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.audits.references import reference_counts
 from unlearnbench.data.copies import copies_said
-from unlearnbench.entries import is_shipped, stand_in
+from unlearnbench.entries import is_absent, is_shipped
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import as_rows, flat
 from unlearnbench.metrics.metric import METRICS
@@ -59,7 +59,7 @@ def about(findings: Findings) -> dict[str, Any]:
         "metrics": [
             (m.title, Markup(m.about) if is_shipped("metric", name) else m.about)
             for name, m in METRICS.items()
-            if m.about and (name in own or not stand_in("metric", name))
+            if m.about and (name in own or not is_absent("metric", name))
         ],
     }
 

@@ -49,7 +49,7 @@ class Place:
     before: int
 
 
-def listed(file: Readable) -> dict[str, Place]:
+def array_places(file: Readable) -> dict[str, Place]:
     """Say which arrays a file holds; none is read. Raises UnsoundError for anything else in it."""
     size = file.seek(0, os.SEEK_END)
     places: dict[str, Place] = {}
@@ -110,7 +110,7 @@ def _header(text: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
     return dtype, shape
 
 
-def load(file: Readable, places: Mapping[str, Place], *names: str) -> Arrays:
+def load_arrays(file: Readable, places: Mapping[str, Place], *names: str) -> Arrays:
     """Return the arrays of a file: those named that it has, or all.
 
     Raises UnsoundError where one is not what was written.

@@ -26,7 +26,7 @@ from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, digest
 from unlearnbench.registry import Plugin
 from unlearnbench.storage import sealed
-from unlearnbench.storage.plugins import enter_known, known_plugins, note_plugins
+from unlearnbench.storage.plugins import enter_kept, known_plugins, note_plugins
 from unlearnbench.storage.store import Store
 
 MODELS = 10**6
@@ -115,7 +115,7 @@ def _kept(store: Store, place: str, **changes: str) -> Benchmark:
     Raises UserError, naming the file, for anything else.
     """
     path = store.folder / place
-    enter_known(store)
+    enter_kept(store)
 
     def unusable(why: str) -> UserError:
         made = {run.name.rpartition("-")[0].rpartition("-")[0] for run in store.runs().values()}

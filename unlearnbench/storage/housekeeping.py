@@ -142,7 +142,7 @@ def merge_runs(source: Path, store: Store) -> tuple[int, list[str]]:
     return _take_over(other, store, {run: False for run in other.runs() if not store.done(run)})
 
 
-def adopt(store: Store, other: Store, plan: Plan, unfit: Unfit) -> tuple[int, Counter[str]]:
+def copy_models(store: Store, other: Store, plan: Plan, unfit: Unfit) -> tuple[int, Counter[str]]:
     """Copy the originals and references of a plan that another folder has and this one lacks.
 
     Models of one data set, net and recipe, and one seed, are the same whatever is forgotten of
@@ -174,7 +174,7 @@ def shareable(store: Store, plan: Plan) -> dict[str, bool]:
     }
 
 
-def beside(store: Store, plan: Plan) -> dict[str, int]:
+def neighbours(store: Store, plan: Plan) -> dict[str, int]:
     """Count by folder what benchmarks beside this one seem to have of what it lacks.
 
     By the names of their runs alone: nothing in them is read.

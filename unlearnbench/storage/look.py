@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearnbench.files import UnsoundError, opened
-from unlearnbench.storage.records import WEIGHTS, Pool, check_arrays, largest
+from unlearnbench.storage.records import WEIGHTS, PoolSize, check_arrays, largest
 
 
 @dataclass(frozen=True)
-class Look:
+class Looked:
     """Hold what a look at a finished run's files has shown.
 
     damage: what is wrong with them; seal: the record's checksum; text: one of the bytes in which it
@@ -22,15 +22,15 @@ class Look:
     seal: str = ""
     text: bytes = b""
     data: str | None = None
-    pool: Pool | None = None
+    pool: PoolSize | None = None
     labels: int | None = None
     split: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     pruned: Mapping[str, str] = field(default_factory=dict)
 
 
-def compare(
-    folder: Path, path: Path, name: str, expected: str, of: Pool
+def mismatch(
+    folder: Path, path: Path, name: str, expected: str, of: PoolSize
 ) -> tuple[str | None, int | None]:
     """Say what is wrong with a file that a record names; return what `check_arrays` does."""
     place, labels = path.relative_to(folder), None

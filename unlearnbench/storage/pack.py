@@ -30,7 +30,7 @@ from unlearnbench.planning.facts import MethodFacts
 from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Strict
-from unlearnbench.storage.records import WEIGHTS, Pool, check_arrays, read_record
+from unlearnbench.storage.records import WEIGHTS, PoolSize, check_arrays, read_record
 from unlearnbench.storage.reduction import npz, restored
 from unlearnbench.storage.store import Store
 
@@ -249,7 +249,7 @@ class Pack:
             if sha256(data).hexdigest() != expected:
                 raise self.broken(f"{place} is not what its record says")
             try:
-                check_arrays(name, BytesIO(data), Pool.of(record))
+                check_arrays(name, BytesIO(data), PoolSize.of(record))
             except UnsoundError as error:
                 raise self.broken(f"{place} {error}") from error
             files[name] = data

@@ -65,7 +65,7 @@ def plugin_facts(planned: Planned) -> PluginFacts:
         if name in there[kind] and not _ships(there[kind][name])
     }
     own = {name: audit_facts(one) for name, one in audits.items() if not _ships(one)}
-    told = entries.facts(benchmark.plugins) | {"model_audits": own, "files": files}
+    told = entries.entry_facts(benchmark.plugins) | {"model_audits": own, "files": files}
     try:
         return PluginFacts.model_validate(told)
     except ValidationError as error:
@@ -83,7 +83,7 @@ def known_audits(store: Store, files: list[str]) -> dict[str, Plugin]:
     return known | registry.find("model_audits", files)
 
 
-def enter_known(store: Store) -> PluginFacts:
+def enter_kept(store: Store) -> PluginFacts:
     """Have metrics and attacks that a folder knows, and that are not here, be known by name."""
     known = known_plugins(store)
     entries.enter_known(known.model_dump(include={"metrics", "attacks"}))

@@ -29,12 +29,12 @@ KINDS = {"correct": "b", "member": "b", "label": "i", "subclass": "i"}
 CLASSES = 2**15
 """As many as labels can tell apart, where a record does not say how many there are."""
 
-Samples = Annotated[int, Field(ge=0, le=2**27)]
+SampleCount = Annotated[int, Field(ge=0, le=2**27)]
 Side = Annotated[int, Field(ge=1, le=2**24)]
-Number = float | int
-Word = Annotated[str, Field(max_length=200)]
-Digests = dict[Word, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
-Facts = dict[Word, bool | Number | Word | None]
+AnyNumber = float | int
+RecordWord = Annotated[str, Field(max_length=200)]
+Digests = dict[RecordWord, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+Facts = dict[RecordWord, bool | AnyNumber | RecordWord | None]
 
 
 class _Typed(BaseModel):
@@ -56,8 +56,8 @@ class _Notes(_Typed):
 
 
 class _Shared(_Typed):
-    run: Word
-    seconds: Number
+    run: RecordWord
+    seconds: AnyNumber
     gradients: int | None
 
 
@@ -66,22 +66,22 @@ class _Record(_Typed):
     files: Digests
     pruned: Digests = Field(default_factory=dict, alias=PRUNED)
     split: str | None
-    seconds: dict[Word, Number]
+    seconds: dict[RecordWord, AnyNumber]
     gradients: int | None
-    trace: list[dict[Word, Number | None]]
+    trace: list[dict[RecordWord, AnyNumber | None]]
     notes: _Notes
     environment: Facts
-    train: Samples
-    test: Samples
-    data: Word | None = None
+    train: SampleCount
+    test: SampleCount
+    data: RecordWord | None = None
     classes: Side | None = None
     image: Annotated[list[Side], Field(min_length=3, max_length=3)] | None = None
-    memory: Number | None = Field(default=None, alias="peak memory MB")
+    memory: AnyNumber | None = Field(default=None, alias="peak memory MB")
     shared: _Shared | None = None
-    profile: dict[Word, Number] = Field(default_factory=dict)
-    copies: dict[Word, int] = Field(default_factory=dict)
-    made_from: dict[Word, Word | None] = Field(default_factory=dict, alias="made from")
-    source: Word | None = None
+    profile: dict[RecordWord, AnyNumber] = Field(default_factory=dict)
+    copies: dict[RecordWord, int] = Field(default_factory=dict)
+    made_from: dict[RecordWord, RecordWord | None] = Field(default_factory=dict, alias="made from")
+    source: RecordWord | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -146,7 +146,7 @@ def checked(record: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Pool:
+class PoolSize:
     """Say how many samples a run's signals are of, by part, and of how many classes at most."""
 
     train: int
@@ -166,18 +166,18 @@ class Pool:
         return self.train + self.test + self.held_out
 
 
-def largest(name: str, pool: Pool) -> int:
+def largest(name: str, pool: PoolSize) -> int:
     """Return how many bytes a record's file of this name may have."""
     each = {SIGNALS: 64, SPLIT: 16, LOGITS: 8 * pool.classes}
     return min(LARGEST, pool.count * each[name] + 2**16) if name in each else LARGEST
 
 
-def check_arrays(name: str, file: arrays.Readable, pool: Pool) -> int | None:
+def check_arrays(name: str, file: arrays.Readable, pool: PoolSize) -> int | None:
     """Return a checksum of the labels of signals; None for other files of a record, by their names.
 
     Raises UnsoundError where it is not what such a file can be.
     """
-    places = arrays.listed(file)
+    places = arrays.array_places(file)
     count, classes = pool.count, pool.classes
     if name == LOGITS:
         _require(places, ("logits",), {})
@@ -188,13 +188,14 @@ def check_arrays(name: str, file: arrays.Readable, pool: Pool) -> int | None:
         _require(places, ("forget", "earlier"), {"forget": "i", "earlier": "i"})
         if any(len(place.shape) != 1 for place in places.values()):
             raise UnsoundError("holds other than lists of samples")
-        _require_within(arrays.load(file, places), count)
+        _require_within(arrays.load_arrays(file, places), count)
     else:
         _require(places, EVERY, KINDS)
         if any(place.shape != (count,) for place in places.values()):
             raise UnsoundError(f"holds other than one number for each of {count} samples")
-        found = arrays.load(file, places, "label", "subclass")
-        _require_within(found, classes)
+        found = arrays.load_arrays(file, places, "label", "subclass")
+        _require_within({"label": found["label"]}, classes)
+        _require_within(found, CLASSES)  # subclasses are others than the classes, and may be more
         return zlib.crc32(found["label"].data)
     return None
 

@@ -29,7 +29,7 @@ from unlearnbench.planning.plan import Spec
 from unlearnbench.storage import arrays
 from unlearnbench.storage.arrays import Arrays
 from unlearnbench.storage.leases import Leases
-from unlearnbench.storage.look import Look, compare
+from unlearnbench.storage.look import Looked, mismatch
 from unlearnbench.storage.records import (
     ANOTHER,
     LOGITS,
@@ -38,7 +38,7 @@ from unlearnbench.storage.records import (
     SIGNALS,
     SPLIT,
     WEIGHTS,
-    Pool,
+    PoolSize,
     checked,
     read_record,
 )
@@ -56,7 +56,7 @@ class Store:
         """Use `folder`, which need not exist yet."""
         self.folder = folder
         self.leases = Leases(folder / "leases")
-        self._checked: dict[tuple[str, int], Look] = {}
+        self._checked: dict[tuple[str, int], Looked] = {}
         self._splits: dict[tuple[str, str, int, int | None], str | None] = {}
         self._folders: dict[str, Path] | None = None
 
@@ -179,33 +179,33 @@ class Store:
         """Return the checksum of a finished run's record, which has those of all its files."""
         return self._look(run).seal
 
-    def _look(self, run: str) -> Look:
+    def _look(self, run: str) -> Looked:
         key = run, self.stamp(run)
         if key not in self._checked:
             self._checked[key] = self._examine(run)
         return self._checked[key]
 
-    def _examine(self, run: str) -> Look:
+    def _examine(self, run: str) -> Looked:
         """Look at a run's record, and at all files that it has by itself."""
         path = self._path(run, "record.json")
         try:
             text = read_text(path, self.folder)
             record = read_record(text)
         except UnsoundError as error:
-            return Look(f"record.json {error}")
+            return Looked(f"record.json {error}")
         except OSError as error:
-            return Look(f"record.json cannot be read ({error.strerror})")
+            return Looked(f"record.json cannot be read ({error.strerror})")
         spec = Spec.model_validate(record["spec"])
         if self.run_folder(spec).name != path.parent.name:
-            return Look("record.json is of another run")
-        labels, of = None, Pool.of(record)
+            return Looked("record.json is of another run")
+        labels, of = None, PoolSize.of(record)
         for name, expected in record["files"].items():
             if name != SPLIT:
-                wrong, found = compare(self.folder, self.place(run, name), name, expected, of)
+                wrong, found = mismatch(self.folder, self.place(run, name), name, expected, of)
                 if wrong:
-                    return Look(wrong)
+                    return Looked(wrong)
                 labels = labels if found is None else found
-        return Look(
+        return Looked(
             None,
             json.loads(text)[CHECKSUM],
             _digest(text),
@@ -226,7 +226,7 @@ class Store:
         path = self.split_path(look.split)
         key = look.split, expected, look.pool.count, _written(path)
         if key not in self._splits:
-            self._splits[key] = compare(self.folder, path, SPLIT, expected, look.pool)[0]
+            self._splits[key] = mismatch(self.folder, path, SPLIT, expected, look.pool)[0]
         return self._splits[key]
 
     def place(self, run: str, name: str) -> Path:
@@ -287,7 +287,7 @@ class Store:
         """
         try:
             with opened(path, self.folder) as file:
-                return arrays.load(file, arrays.listed(file), *names)
+                return arrays.load_arrays(file, arrays.array_places(file), *names)
         except UnsoundError as error:
             raise UnsoundError(f"{path.relative_to(self.folder)} {error}") from error
 

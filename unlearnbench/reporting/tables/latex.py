@@ -20,11 +20,11 @@ HEAD = 9
 """Letters that a line of a heading may have, where its cells are not wider."""
 SPREAD = re.compile(r"(\S+) ([±\[].*)")
 """A number, and its standard deviation or interval."""
-Parts = tuple[str, ...]
+CellParts = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Part:
+class Tabular:
     """Hold one of the tabulars of a table: which columns it has, and what frames its rows."""
 
     columns: list[int]
@@ -41,9 +41,9 @@ class Article:
     """
 
     top: list[str]
-    parts: list[Part]
+    parts: list[Tabular]
     bottom: list[str]
-    rows: list[list[Parts]]
+    rows: list[list[CellParts]]
     pinned: list[bool]
 
     def lines(self, forms: Sequence[Sequence[str]]) -> list[str]:
@@ -91,7 +91,7 @@ def article(
             left = TEXT - columns[0].width
         groups[-1].append(place)
         left -= column.width
-    parts = [Part(group, *_frame([columns[place] for place in group])) for group in groups]
+    parts = [Tabular(group, *_frame([columns[place] for place in group])) for group in groups]
     for part in parts[1:]:
         part.head.insert(0, r"\par\medskip")
     wide = max(sum(columns[place].width for place in group) for group in groups)
@@ -116,7 +116,7 @@ class _Column:
 
     form: str
     heading: str
-    parts: list[Parts]
+    parts: list[CellParts]
     width: float
 
     @classmethod
@@ -141,7 +141,7 @@ def _broken(cell: str) -> str:
     return "".join(latex(one) + (r"\allowbreak{}" if len(one) == WORD else "") for one in pieces)
 
 
-def _apart(cell: str) -> Parts:
+def _apart(cell: str) -> CellParts:
     """Part a number and its spread, so that numbers stand below each other digit by digit."""
     if found := SPREAD.fullmatch(cell):
         return found[1], found[2]
