@@ -81,10 +81,10 @@ class ReferenceModels:
 
     @property
     def usable(self) -> bool:
-        """Whether all is finite and no sample is known to all of them: others may say anything."""
+        """Whether all is finite and some sample is not in all of them: others may say anything."""
         values = self.margin, self.sm_taylor, self.sm_taylor_exact
         finite = all(np.isfinite(one).all() for one in values if one is not None)
-        return finite and not self.member.all(0).any()
+        return finite and bool(self.known.any())
 
     @cached_property
     def halves(self) -> bool:
