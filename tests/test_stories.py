@@ -70,7 +70,7 @@ def test_a_model_unlearned_by_ones_own_program_is_audited(folder: Path, cli: Cli
     assert re.search(r"^Verdict on unlearned: \S", done.out, re.M)
     assert "Report: reports/audit/index.html" in done.out
     page = (folder / "reports" / "audit" / "index.html").read_text()
-    assert "The list forget.txt forgotten" in page and "unlearned: unlearned.pt" in page
+    assert "Samples in forget.txt forgotten" in page and "unlearned: unlearned.pt" in page
 
 
 @pytest.mark.slow
