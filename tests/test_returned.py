@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from unlearnbench.errors import MethodError
 from unlearnbench.execution.contract import examples, small_cnn
-from unlearnbench.execution.returned import kinds, returned
+from unlearnbench.execution.returned import forms, returned
 from unlearnbench.toolkit import outputs
 from unlearnbench.toolkit.recorder import Recorder, recording
 
@@ -52,11 +52,11 @@ WRAPPERS: dict[str, Callable[[nn.Module], Any]] = {
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_wrappers_are_taken_off(name: str) -> None:
     shown, given = examples(6), small_cnn(1)
-    like, wrapped = kinds(given), WRAPPERS[name](copy.deepcopy(given))
+    like, wrapped = forms(given), WRAPPERS[name](copy.deepcopy(given))
     recorder = Recorder()
     with recording(recorder):
         made = returned(wrapped, like, lambda: small_cnn(9))
-    assert kinds(made) == like
+    assert forms(made) == like
     expected = wrapped.eval() if name == "pruning" else given
     torch.testing.assert_close(outputs(made, shown), outputs(expected, shown))
     said = ["unlearn returned weights of float64: taken as float32"]
@@ -67,8 +67,8 @@ def test_half_precision_is_taken_as_float32() -> None:
     given = small_cnn(1)
     recorder = Recorder()
     with recording(recorder):
-        made = returned(copy.deepcopy(given).half(), kinds(given), lambda: small_cnn(9))
-    assert kinds(made) == kinds(given)
+        made = returned(copy.deepcopy(given).half(), forms(given), lambda: small_cnn(9))
+    assert forms(made) == forms(given)
     told = ["unlearn returned weights of float16: taken as float32"]
     assert recorder.notes["warnings"] == told
     shown = examples(6)
@@ -96,7 +96,7 @@ def complex_(model: nn.Module) -> nn.Module:
 def test_others_are_refused_in_a_line(make: Callable[[nn.Module], object], line: str) -> None:
     given = small_cnn(1)
     with pytest.raises(MethodError) as error:
-        returned(make(copy.deepcopy(given)), kinds(given), lambda: small_cnn(9))
+        returned(make(copy.deepcopy(given)), forms(given), lambda: small_cnn(9))
     assert line in str(error.value) and "\n" not in str(error.value)
 
 
@@ -105,4 +105,4 @@ def test_what_is_in_the_way_is_named() -> None:
     given = small_cnn(1)
     line = "it lacks 0.weight, has 0.weight_g, 0.weight_v that it had not. Return the model"
     with pytest.raises(MethodError, match=line):
-        returned(old_norm(copy.deepcopy(given)), kinds(given), lambda: small_cnn(9))
+        returned(old_norm(copy.deepcopy(given)), forms(given), lambda: small_cnn(9))

@@ -53,7 +53,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(f"Unknown {kind} '{name}'.", hint)
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error, what it was raised from, and so on."""
     seen: set[int] = set()
     one: BaseException | None = error

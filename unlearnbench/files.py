@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.errors import NoRoomError, chain
+from unlearnbench.errors import NoRoomError, causes
 
 DRAFT = ".draft-"
 CHECKSUM = "checksum"
@@ -94,7 +94,7 @@ def no_room(error: BaseException, where: Path | None = None) -> NoRoomError | No
 
     where: the folder that was written to, if that is known and the error names no file.
     """
-    for one in chain(error):
+    for one in causes(error):
         if isinstance(one, OSError) and one.errno in NO_ROOM:
             named = isinstance(one.filename, (str, os.PathLike))
             return _told(Path(one.filename).parent if named else where, one.errno)

@@ -103,10 +103,10 @@ def check(
 ) -> None:
     """Hold a method, a model or a data set to the contract that all of its kind keep."""
     from unlearnbench.execution.trying import examine
-    from unlearnbench.scheduling.apart import apart
+    from unlearnbench.scheduling.tried import in_worker
 
     told = set()
-    with stoppable("Stopped."), apart() as run:
+    with stoppable("Stopped."), in_worker() as run:
         for rule, problem in examine(file, data, run):
             typer.echo(f"{'ok    ' if problem is None else 'FAILED'} {rule}")
             if problem is not None:

@@ -16,7 +16,7 @@ from unlearnbench.errors import MethodError
 from unlearnbench.execution.building import build_model
 from unlearnbench.execution.material import shared_by
 from unlearnbench.execution.parts import Rules, of_data_set, of_model
-from unlearnbench.execution.returned import kinds, returned
+from unlearnbench.execution.returned import forms, returned
 from unlearnbench.guarding.guard import foreign, witnessed
 from unlearnbench.planning.rows import written
 from unlearnbench.recipe import Recipe
@@ -61,7 +61,7 @@ class Examination:
     def unlearn(self, task: Task, start: nn.Module | None = None) -> dict[str, Tensor]:
         """Run the method on a copy of the original; return the weights it made, checked."""
         start = start or copy.deepcopy(self.model)
-        like = kinds(start)
+        like = forms(start)
         with foreign(MethodError):
             made: object = self.method.unlearn(start, task.given_to(self.method))
         model = returned(made, like, lambda: small_cnn(0))
@@ -208,10 +208,10 @@ def never_alone(model: nn.Module) -> nn.Module:
     return model
 
 
-Rule = tuple[str, Callable[[], None]]
+_Rule = tuple[str, Callable[[], None]]
 
 
-def rules_of(plugin: registry.Plugin, data: Path) -> list[Rule]:
+def rules_of(plugin: registry.Plugin, data: Path) -> list[_Rule]:
     """List what a plugin must do, each with a function that tries it.
 
     data: the folder that a data set looks in. Of metrics, attacks and audits of models no more is
@@ -221,7 +221,7 @@ def rules_of(plugin: registry.Plugin, data: Path) -> list[Rule]:
 
 
 @lru_cache(maxsize=1)
-def _rules(plugin: registry.Plugin, data: Path, version: str) -> list[Rule]:
+def _rules(plugin: registry.Plugin, data: Path, version: str) -> list[_Rule]:
     """List them once for these sources: what one rule was tried with serves the next."""
     registry.require(plugin)
     if plugin.kind == "methods":

@@ -29,7 +29,7 @@ from unlearnbench.execution.pool import (
     pool_mark,
     pooled,
 )
-from unlearnbench.execution.returned import kinds, returned
+from unlearnbench.execution.returned import forms, returned
 from unlearnbench.execution.signals import finite
 from unlearnbench.guarding.guard import foreign
 from unlearnbench.planning.plan import Spec
@@ -204,7 +204,7 @@ class Material:
     ) -> nn.Module:
         """Hand a method a model of its own and what it may know; check what it gives back."""
         start = self.stored(self.spec.start, task.seed, weights)
-        like = kinds(start)
+        like = forms(start)
         with self._lending(), foreign(MethodError):
             task = task.given_to(method)
             with recorder.timed("total", self.device):

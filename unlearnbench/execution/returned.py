@@ -17,7 +17,7 @@ ORIG, MASK = "_orig", "_mask"
 """What pruning puts behind the names of a weight and of what is left of it."""
 
 
-class Kind(NamedTuple):
+class Form(NamedTuple):
     """Say of an entry of a model what it is, whatever its values are."""
 
     shape: torch.Size
@@ -25,16 +25,16 @@ class Kind(NamedTuple):
     device: torch.device
 
 
-def kinds(model: nn.Module) -> dict[str, Kind]:
+def forms(model: nn.Module) -> dict[str, Form]:
     """Say what the entries of a model are."""
-    return {name: _kind(value) for name, value in model.state_dict().items()}
+    return {name: _form(value) for name, value in model.state_dict().items()}
 
 
-def _kind(value: Tensor) -> Kind:
-    return Kind(value.shape, value.dtype, value.device)
+def _form(value: Tensor) -> Form:
+    return Form(value.shape, value.dtype, value.device)
 
 
-def returned(model: object, like: Mapping[str, Kind], fresh: Callable[[], nn.Module]) -> nn.Module:
+def returned(model: object, like: Mapping[str, Form], fresh: Callable[[], nn.Module]) -> nn.Module:
     """Return what a method gave back, with finite weights and without what wraps them.
 
     DataParallel, torch.compile, averages of weights, pruning and parametrisations are taken off,
@@ -52,13 +52,13 @@ def returned(model: object, like: Mapping[str, Kind], fresh: Callable[[], nn.Mod
     return model
 
 
-def _is_like(state: Mapping[str, object], like: Mapping[str, Kind]) -> bool:
+def _is_like(state: Mapping[str, object], like: Mapping[str, Form]) -> bool:
     return state.keys() == like.keys() and all(
-        isinstance(value, Tensor) and _kind(value) == like[name] for name, value in state.items()
+        isinstance(value, Tensor) and _form(value) == like[name] for name, value in state.items()
     )
 
 
-def _unwrapped(model: nn.Module, like: Mapping[str, Kind], fresh: nn.Module) -> nn.Module:
+def _unwrapped(model: nn.Module, like: Mapping[str, Form], fresh: nn.Module) -> nn.Module:
     """Give a fresh model the weights that another one computes with."""
     with torch.no_grad():
         entries = dict(_entries(model))

@@ -53,7 +53,7 @@ def examine(
     import.
     """
     plugin = registry.Plugin.of(file)
-    asked = run(names, (plugin, data))
+    asked = run(name_rules, (plugin, data))
     left = list(asked.left)
     for number, rule in enumerate(asked.made):
         try:
@@ -65,7 +65,7 @@ def examine(
     yield LEAVES, _said(left, random=plugin.kind != "methods")
 
 
-def names(plugin: registry.Plugin, data: Path) -> Tried:
+def name_rules(plugin: registry.Plugin, data: Path) -> Tried:
     """Import a plugin and name its rules."""
     from unlearnbench.execution.contract import rules_of  # torch, which only this process needs
 

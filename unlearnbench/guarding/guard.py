@@ -37,7 +37,7 @@ def guarded() -> Iterator[Left]:
     """Keep the state of this process through a block; what was changed is known after it."""
     left, before = Left(), [(state, _read(state)) for state in _states()]
     own = os.getpid()
-    _open.append(names.read(*_open[-1:]))
+    _open.append(names.read_names(*_open[-1:]))
     try:
         yield left
     finally:
@@ -86,7 +86,7 @@ def _read(state: State) -> Any:
 
 def _restore_names(known: names.Names, left: Left) -> None:
     if patched := names.changed(known):
-        left.changed.append(f"what stands for {names.told(patched)}")
+        left.changed.append(f"what stands for {names.named_in_short(patched)}")
         names.put_back(known)
         if names.changed(known):
             left.stuck.append(left.changed[-1])

@@ -78,7 +78,7 @@ def _places(modules: int) -> list[Place]:
     return list(places.values())
 
 
-def read(known: Names = ()) -> Names:
+def read_names(known: Names = ()) -> Names:
     """Return what all names stand for now, of places that are known what they stood for then."""
     places = _places(len(sys.modules))
     if len(places) == len(known):
@@ -130,7 +130,7 @@ def put_back(before: Names) -> None:
         setattr(place, name, stood[id(place)][name])
 
 
-def told(places: list[tuple[Place, str]]) -> str:
+def named_in_short(places: list[tuple[Place, str]]) -> str:
     """Name the first few of some names."""
     names = [f"{getattr(place, '__name__', place)}.{name}" for place, name in places[:3]]
     return ", ".join(names) + (", ..." if places[3:] else "")

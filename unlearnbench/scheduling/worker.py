@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from unlearnbench.environment import describe
-from unlearnbench.errors import DataError, MethodError, NoRoomError, chain
+from unlearnbench.errors import DataError, MethodError, NoRoomError, causes
 from unlearnbench.execution.execute import Outcome, execute
 from unlearnbench.execution.signals import compact
 from unlearnbench.guarding.border import told, traced
@@ -79,7 +79,7 @@ def _made(job: Job, slot: Slot) -> Event:
 def _failed(job: Job, slot: Slot, store: Store, error: BaseException, seconds: float) -> Event:
     """Write down why a run failed, unless it is tried again or no other can be made either."""
     run, label, message = job.node.spec.id, job.node.label, told(error)
-    exhausted = any(isinstance(one, EXHAUSTED) for one in chain(error))
+    exhausted = any(isinstance(one, EXHAUSTED) for one in causes(error))
     if isinstance(error, DataError) and not exhausted:
         return Event("failed", run, label, 0.0, message, fatal=True)
     if not exhausted:  # which the scheduler tries again before it is a failure

@@ -10,7 +10,7 @@ from unlearnbench.scheduling.slots import LOST, Slot, open_workers
 
 
 @contextmanager
-def apart() -> Iterator[Run]:
+def in_worker() -> Iterator[Run]:
     """Yield a function that calls others in a worker, as runs are made in one.
 
     A worker that dies, or is not as it was before, is replaced. Raises MethodError if it dies.
