@@ -20,8 +20,9 @@ from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.findings import Condition as Judged
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.frames import RUN
+from unlearnbench.evaluation.kept import MOST
 from unlearnbench.evaluation.training import training
-from unlearnbench.files import write_text
+from unlearnbench.files import UnsoundError, parsed, read_text, write_text
 from unlearnbench.metrics.curves import abscissa
 from unlearnbench.outline import known_by
 from unlearnbench.planning.expansion import Planned, expand
@@ -274,13 +275,26 @@ def load(
     store = Store(path)
     findings = path / "findings.json"
     if not store.runs() and findings.is_file():
-        return Results(Findings.from_json(findings.read_text()), path)
+        return Results(_found(findings), path)
     planned = planned_of(store, own)
     if planned is None:
         hint = f"Run it first: unlearnbench run {path.name}."
         raise UserError(f"There are no results of '{path.name}' in {path.parent}.", hint)
     beside = apart_said(apart(store, planned.benchmark, planned.plan.nodes))
     return whole(Results(replace(collect(planned, store), apart=beside), path, own))
+
+
+def _found(path: Path) -> Findings:
+    """Read findings, whoever wrote them. Raises UserError, naming the file, where they are none."""
+    try:
+        text = read_text(path, path.parent, MOST)
+        parsed(text)
+        return Findings.from_json(text)
+    except UnsoundError as error:
+        raise UserError(f"{path} {error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise UserError(f"{path} holds no findings ({what}).") from error
 
 
 def whole(results: Results) -> Results:

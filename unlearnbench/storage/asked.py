@@ -68,6 +68,9 @@ def _kept(store: Store, place: str, **changes: str) -> Benchmark:
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid TOML: {error}.") from error
     benchmark = reading.validate({"name": store.folder.name} | raw | changes)
+    for label in benchmark.methods:
+        if not label.isprintable():
+            raise UserError(f"{path} has a row {label!r}, which cannot be shown.")
     if (models := _most(benchmark)) > MODELS:
         raise UserError(f"{path} asks for {models} models, which is more than can be planned.")
     return benchmark
