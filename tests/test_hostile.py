@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -17,8 +18,11 @@ import pytest
 
 import unlearnbench as ub
 from tests.conftest import Cli
+from unlearnbench.errors import UserError
 from unlearnbench.files import seal, unseal
+from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.plan import Spec
+from unlearnbench.reporting.summary import about
 from unlearnbench.storage.store import Store
 
 SECRET = "what nobody is to read"
@@ -136,7 +140,7 @@ def deep(run: Path) -> None:
 
 def nested(run: Path) -> None:
     notes: dict[str, Any] = {}
-    for _ in range(100):
+    for _ in range(200):
         notes = {"a": notes}
     edit(run, notes=notes)
 
@@ -326,7 +330,15 @@ def facts(**changes: Any) -> Callable[[Path], None]:
     return spoil
 
 
-FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {
+def plugins(name: str = "own", **changes: Any) -> Callable[[Path], object]:
+    """Know a metric of somebody's."""
+    told = {"title": "Own", "about": "", "file": "own.py", "version": "1", "short": "", "unit": ""}
+    told |= {"kind": "level", "better": None, "ideal": None} | changes
+    text = json.dumps({"metrics": {name: told}})
+    return lambda folder: (folder / "plugins.json").write_text(text)
+
+
+FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "pipe": (toml_pipe, "benchmark.toml is no regular file"),
     "link": (toml_link, "benchmark.toml is a link"),
     "based": (toml(lambda t: f'based_on = "/dev/zero"\n{t}'), "Unknown key in benchmark tiny"),
@@ -345,6 +357,11 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {
         "benchmark.toml names a file of weights without its digest",
     ),
     "facts": (facts(settings={"__class__": {}}), "methods.json cannot be used: ft.settings"),
+    "plugins": (
+        lambda folder: (folder / "plugins.json").write_text('{"metrics": {"label": {}}}'),
+        "plugins.json cannot be used: metrics.label.title: Field required",
+    ),
+    "columns": (plugins(name="run"), "plugins.json cannot be used: metrics: no metric can be"),
     "types": (facts(trains="perhaps"), "methods.json cannot be used: ft.trains"),
 }
 
@@ -360,7 +377,7 @@ def test_what_a_folder_says_of_itself_is_checked(name: str, folder: Path, inside
     assert done.code == 2 and expected in done.err
     assert not list(Path("mine").rglob("record.json")), "nothing is taken over"
     listed = inside("results", "ls")
-    assert listed.code == 0 and (expected in listed.out) == (".json" not in expected)
+    assert listed.code == 0 and (expected in listed.out) == ("methods.json" not in expected)
     assert inside("results", "verify", "tiny").err == ""
 
 
@@ -402,3 +419,77 @@ def test_a_strangers_forget_set_takes_no_place_of_mine(
     done = inside("results", "merge", folder, "--results", tmp_path / "mine")
     assert f"left out, {run.name}: its forget set is another than" in done.out
     assert kept == {path.name: path.read_bytes() for path in (mine / "splits").iterdir()}
+
+
+def test_words_about_a_metric_are_no_code_of_a_page(folder: Path) -> None:
+    words = "<script>alert(1)</script>"
+    plugins("own", about=words, title=words, kind="distance")(folder)
+    try:
+        told = about(ub.load(folder).findings)["metrics"][-1]
+    finally:
+        METRICS.pop("own")
+    assert told == (words, words) and type(told[1]) is str, "which a template escapes"
+
+
+METRICS_FAULTS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "lacking": lambda m: m["runs"].pop("label"),
+    "short": lambda m: m["attacks"]["auc"].pop(),
+    "words": lambda m: m["runs"].update(test_accuracy=["much"] * len(m["runs"]["run"])),
+    "nested": lambda m: m["verdicts"].update(gap=[[]] * len(m["verdicts"]["gap"])),
+    "unknown": lambda m: m["attacks"].update(attack=["mine"] * len(m["attacks"]["attack"])),
+    "curves": lambda m: m.update(curves={}),
+    "none": lambda m: m.update(runs=None),
+}
+
+
+@pytest.mark.parametrize("name", METRICS_FAULTS)
+def test_metrics_that_cannot_be_are_computed_anew(name: str, folder: Path) -> None:
+    expected = ub.load(folder).findings.as_json()
+    path = folder / "metrics.json"
+    content = json.loads(path.read_text())
+    METRICS_FAULTS[name](content)
+    path.write_text(json.dumps(content))
+    assert ub.load(folder).findings.as_json() == expected
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"benchmark": 5}', '{"a":' * 10**5, "\udce4"])
+def test_findings_that_cannot_be_are_named(text: str, folder: Path) -> None:
+    shutil.rmtree(folder / "runs")
+    (folder / "findings.json").write_text(text, errors="surrogateescape")
+    with pytest.raises(UserError, match=r"tiny/findings\.json (holds no findings|is )"):
+        ub.load(folder)
+
+
+def test_a_terminal_obeys_nothing_of_a_name(folder: Path, inside: Cli) -> None:
+    evil = "\x1b]0;owned\x07\x1b[31mx\u202e"
+    (folder / "runs" / f"{evil}-0123456789ab").mkdir()
+    (folder / "runs" / f"{evil}-0123456789ab" / "record.json").write_text("{}")
+    shutil.copytree(folder, folder.with_name(f"{evil}tiny"))
+    toml(lambda t: t.replace("[methods.ft]", f"[methods.{json.dumps(evil)}]"))(folder)
+    outputs = [
+        inside("results", "verify", "tiny"),
+        inside("results", "ls"),
+        inside("results", "verify", "nothing"),
+        inside("report", "tiny"),
+        inside("results", "merge", folder, "--results", "mine"),
+    ]
+    for done in outputs:
+        assert not {"\x1b", "\x07", "\u202e"} & set(done.out + done.err), done
+    assert r"\x1b]0;owned\x07\x1b[31mx\u202e-0123456789ab: record.json" in outputs[0].out
+
+
+def test_every_sentence_on_security_has_a_test() -> None:
+    root = Path(__file__).parent
+    known = "".join(path.read_text() for path in root.glob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", (root.parent / "SECURITY.md").read_text()))
+    assert len(named) > 20 and [name for name in named if f"def {name}(" not in known] == []
+
+
+@pytest.mark.parametrize("named", [".", "../tiny", "there"])
+def test_a_folder_may_be_named_in_any_way_and_be_a_link_itself(
+    named: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "there").symlink_to(folder)
+    monkeypatch.chdir(folder)
+    assert not any(map(Store(Path(named)).damage, Store(Path(named)).runs()))
+    (folder / "there").unlink()

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
 import uuid
 from collections.abc import Callable
@@ -29,8 +30,9 @@ MISPLACED = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errn
 TEXT, LARGEST, CODE = 2**25, 2**35, 2**22
 """Bytes that a text, and any other file, of a results folder may have, and a file of code that it
 names: none of ours comes near."""
-DEEPEST, WHOLE = 32, 2**63
-"""How deep a record may nest, and the end of the whole numbers that it may hold."""
+DEEPEST, WHOLE, LONG = 100, 2**63, re.compile(r"\d{19}")
+"""How deep a record may nest, the end of the whole numbers that it may hold, and how those that are
+too large look."""
 
 
 class UnsoundError(ValueError):
@@ -95,16 +97,19 @@ def opened(path: Path, folder: Path, most: int = LARGEST) -> BufferedReader:
     A link, at any place below the folder, may lead out of it; a pipe or a device has no end. Raises
     UnsoundError for these, and OSError where there is no such file, or it may not be read.
     """
-    for part in (path, *path.parents):
-        if part == folder:
-            break
-        if part.is_symlink():
-            raise UnsoundError("is a link" if part == path else f"lies behind a link, {part.name}")
-    else:
+    below = path.relative_to(folder).parts if path.is_relative_to(folder) else ("..",)
+    if ".." in below:
         raise UnsoundError("lies outside the folder")
-    if not stat.S_ISREG(path.stat().st_mode):  # some devices do something when they are opened
+    place, mode = os.fspath(folder), 0
+    for part in below:
+        place = f"{place}{os.sep}{part}"
+        mode = os.lstat(place).st_mode
+        if stat.S_ISLNK(mode):
+            raise UnsoundError("is a link" if part == path.name else f"lies behind a link, {part}")
+    if not stat.S_ISREG(mode):  # some devices do something when they are opened
         raise UnsoundError("is no regular file")
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    handle = os.open(place, os.O_RDONLY | careful)
     file = os.fdopen(handle, "rb")
     about = os.fstat(handle)
     if stat.S_ISREG(about.st_mode) and about.st_size <= most:
@@ -147,6 +152,11 @@ def parsed(text: str) -> Any:
     return content
 
 
+def is_plain(text: str) -> bool:
+    """Say at a glance whether JSON is surely plain: with few brackets, and no number so long."""
+    return text.count("{") + text.count("[") <= DEEPEST and not LONG.search(text)
+
+
 def require_plain(value: object, depth: int = DEEPEST) -> None:
     """Raise UnsoundError where tables nest too deep, or a whole number has above 64 bits."""
     if isinstance(value, int):
@@ -156,9 +166,12 @@ def require_plain(value: object, depth: int = DEEPEST) -> None:
         if not depth:
             raise UnsoundError("is nested too deeply")
         inside = list(value.values()) if isinstance(value, dict) else value
-        if not {float, str, bool, type(None)}.issuperset(map(type, inside)):
-            for one in inside:
-                require_plain(one, depth - 1)
+        kinds = set(map(type, inside)) - {float, str, bool, type(None)}
+        if kinds == {int}:
+            inside = [one for one in inside if type(one) is int]
+            inside = [min(inside), max(inside)]
+        for one in inside if kinds else ():
+            require_plain(one, depth - 1)
 
 
 def seal(content: dict[str, Any]) -> str:

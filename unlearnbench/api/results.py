@@ -20,8 +20,9 @@ from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.findings import Condition as Judged
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.frames import RUN
+from unlearnbench.evaluation.kept import MOST
 from unlearnbench.evaluation.training import training
-from unlearnbench.files import write_text
+from unlearnbench.files import UnsoundError, parsed, read_text, write_text
 from unlearnbench.metrics.curves import abscissa
 from unlearnbench.outline import known_by
 from unlearnbench.planning.expansion import Planned, expand
@@ -274,7 +275,7 @@ def load(
     store = Store(path)
     alone = path / "findings.json"
     if not store.runs() and alone.is_file():
-        return Results(Findings.from_json(alone.read_text(encoding="utf-8")), path)
+        return Results(_found(alone), path)
     mended = asked.mend(store)
     planned = planned_of(store, own)
     if planned is None:
@@ -283,6 +284,19 @@ def load(
     beside = apart_said(apart(store, planned.benchmark, planned.plan.nodes))
     findings = replace(collect(planned, store), apart=[*mended, *beside])
     return whole(Results(findings, path, own))
+
+
+def _found(path: Path) -> Findings:
+    """Read findings, whoever wrote them. Raises UserError, naming the file, where they are none."""
+    try:
+        text = read_text(path, path.parent, MOST)
+        parsed(text)
+        return Findings.from_json(text)
+    except UnsoundError as error:
+        raise UserError(f"{path} {error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise UserError(f"{path} holds no findings ({what}).") from error
 
 
 def whole(results: Results) -> Results:

@@ -14,6 +14,7 @@ class Sound:
     def __init__(self, plan: Plan, store: Store) -> None:
         """Look at what `store` holds of `plan`."""
         self.plan, self.store = plan, store
+        self._fitting: dict[str, bool] = {}
 
     def cells(self, asked: Iterable[Cell]) -> list[Cell]:
         """Return those of some cells that can be measured."""
@@ -58,7 +59,10 @@ class Sound:
 
         That is an original where there is one.
         """
-        return self.store.done(run) and self.store.samples(run) == self._first
+        if run not in self._fitting:
+            there = self.store.done(run)
+            self._fitting[run] = there and self.store.samples(run) == self._first
+        return self._fitting[run]
 
     @cached_property
     def _first(self) -> object:

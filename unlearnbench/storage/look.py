@@ -13,14 +13,13 @@ from unlearnbench.storage.records import WEIGHTS, PoolSize, check_arrays, larges
 class Looked:
     """Hold what a look at a finished run's files has shown.
 
-    damage: what is wrong with them; seal: the record's checksum; text: one of the bytes in which it
-    is written; data: digest of its data; labels: a checksum of those of its signals, None where it
-    has none; files, pruned: checksums by name.
+    damage: what is wrong with them; text: a checksum of the record as it is written; data: digest
+    of its data; labels: a checksum of those of its signals, None where it has none; files, pruned:
+    checksums by name.
     """
 
     damage: str | None
-    seal: str = ""
-    text: bytes = b""
+    text: str = ""
     data: str | None = None
     pool: PoolSize | None = None
     labels: int | None = None

@@ -230,10 +230,10 @@ class Pack:
 
     def _run(self, folder: str) -> PackedRun:
         try:
-            record = read_record(self.read(f"runs/{folder}/record.json").decode())
+            record, spec = read_record(self.read(f"runs/{folder}/record.json").decode())
         except UnsoundError as error:
             raise self.broken(f"the record of runs/{folder} {error}") from error
-        spec, of = Spec.model_validate(record["spec"]), self.benchmark
+        of = self.benchmark
         if Store(Path()).run_folder(spec).name != folder or record["split"] != spec.split_id:
             raise self.broken(f"runs/{folder} is not the run that its record is of")
         if (spec.data, spec.model, spec.recipe) != (of.data, of.model, of.recipe):

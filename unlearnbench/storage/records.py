@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unlearnbench.errors import of_value
-from unlearnbench.files import LARGEST, UnsoundError, parsed, require_plain, unseal
+from unlearnbench.files import LARGEST, UnsoundError, is_plain, parsed, require_plain, unseal
 from unlearnbench.planning.plan import Spec
 from unlearnbench.storage import arrays
 
@@ -112,14 +112,16 @@ class _Record(_Typed):
         return self
 
 
-def read_record(text: str) -> dict[str, Any]:
-    """Return a record as it was written. Raises UnsoundError where it cannot be one."""
+def read_record(text: str) -> tuple[dict[str, Any], Spec]:
+    """Return a record as it was written, and its spec. Raises UnsoundError if it cannot be one."""
     try:
         record = unseal(text)
     except ValueError as error:  # another version may seal in another way
         why = ANOTHER if _of_another(text) else "is torn or has been edited"
         raise UnsoundError(why) from error
-    return checked(record)
+    if not is_plain(text):
+        require_plain(record)
+    return record, _spec(record)
 
 
 def _of_another(text: str) -> bool:
@@ -129,20 +131,25 @@ def _of_another(text: str) -> bool:
     return False
 
 
-def checked(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record that is of the types that are read. Raises UnsoundError for any other."""
+def check_record(record: dict[str, Any]) -> Spec:
+    """Return the spec of a record that is of the types that are read.
+
+    Raises UnsoundError for any other.
+    """
+    require_plain(record)
+    return _spec(record)
+
+
+def _spec(record: dict[str, Any]) -> Spec:
     if record.get("schema") != SCHEMA:
         raise UnsoundError(ANOTHER)
-    require_plain(record)
     try:
-        _Record.model_validate(record)
+        return _Record.model_validate(record).spec
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"][:3]))
-        raise UnsoundError(
-            f"cannot be one ({where or 'record'}: {of_value(first['msg'])})"
-        ) from error
-    return record
+        why = f"{where or 'record'}: {of_value(first['msg'])}"
+        raise UnsoundError(f"cannot be one ({why})") from error
 
 
 @dataclass(frozen=True)
