@@ -50,7 +50,12 @@ class ClusterWorker:
     def _hand_over(self, task: Any, ended: Future[Event]) -> None:
         self.slot.idle()
         if task.status == "finished":
-            event, where = task.result()
+            try:
+                event, where = task.result(timeout=PATIENCE)
+            except Exception as error:  # who has the result, or knows who, has just gone
+                lost = CancelledError(str(error)) if self._connected else self._lost()
+                ended.set_exception(lost)
+                return
             self._spoilt = where if event.stuck else None
             ended.set_result(event)
         elif not self._connected:
@@ -102,7 +107,8 @@ def open_cluster(address: str) -> Iterator[list[ClusterWorker]]:
         from distributed import Client
     except ImportError as error:
         raise UserError("Dask is not installed.", "pip install 'unlearnbench[dask]'") from error
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # we say it in a line
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what ends a run is said in a line
     try:
         client = Client(address, timeout=PATIENCE)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
