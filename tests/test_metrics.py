@@ -15,8 +15,10 @@ from unlearnbench.audits.attacks import ATTACKS, Samples, View, ulira
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.data.splits import Split, SplitKind, cut, reference_members
 from unlearnbench.evaluation.evaluate import evaluate
+from unlearnbench.evaluation.judge import loss_that_counts
 from unlearnbench.metrics.gaps import noise_band, summarise, usual_number, with_gaps
 from unlearnbench.metrics.metric import COSTS, METRICS
+from unlearnbench.planning.reading import validate
 from unlearnbench.verdicts.audit import Finding, Uncertain
 from unlearnbench.verdicts.inference import combine
 from unlearnbench.verdicts.verdict import Verdict, broken, flags, has_power
@@ -132,6 +134,19 @@ def test_labels_dealt_at_random_and_constant_outputs_give_one_half() -> None:
     assert constant.attacks["loss"].part.value == 50
     lost = constant.values["test_accuracy"] - made.values["test_accuracy"]
     assert flags(judged(0.0), lost, False, 5) == ["utility lost"]
+
+
+@pytest.mark.parametrize(("retrains", "counts"), [([62, 80], 35.5), ([90, 90], 5), ([], 5)])
+def test_half_of_the_accuracy_is_lost_whatever_chance_does(
+    retrains: list[float], counts: float
+) -> None:
+    """Two retrains as far apart as 18 points put 95 % of retrains within hundreds of points."""
+    runs = pd.DataFrame({"label": "retrain", "test_accuracy": retrains, "forget_seed": 1})
+    runs[["access", "fraction", "request"]] = "full", 0.1, 1
+    benchmark = validate(
+        {"name": "b", "title": "B", "model": "small-cnn", "data": {"name": "digits"}}
+    )
+    assert loss_that_counts(benchmark, runs, ("full", 0.1, 1), 1) == counts
 
 
 def test_order_of_the_pool_changes_no_number() -> None:

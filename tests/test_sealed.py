@@ -136,6 +136,16 @@ def test_edited_metrics_are_named_and_never_shown(inside: Cli, copied: Path) -> 
     assert inside("results", "verify", "tiny").out == "14 runs, 0 damaged\n"
 
 
+def test_metrics_of_a_forget_set_that_is_damaged_are_not_used_again(copied: Path) -> None:
+    before = load(copied)
+    sorted((copied / "splits").iterdir())[0].write_bytes(b"")
+    found = load(copied)
+    assert 0 < len(found.runs) < len(before.runs), "runs of one of two forget sets are left out"
+    assert set(found.runs["run"]) <= found.findings.details.keys()
+    (copied / "metrics.json").unlink()
+    assert load(copied).findings.as_json() == found.findings.as_json()
+
+
 def test_a_missing_record_is_seen(inside: Cli, copied: Path) -> None:
     run, original = sorted(copied.glob("runs/ft-*"))[0], sorted(copied.glob("runs/original-*"))[0]
     (run / "record.json").unlink()

@@ -20,7 +20,6 @@ from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.findings import Condition as Judged
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.frames import RUN
-from unlearnbench.evaluation.kept import MOST
 from unlearnbench.evaluation.training import training
 from unlearnbench.files import UnsoundError, parsed, read_text, write_text
 from unlearnbench.metrics.curves import abscissa
@@ -30,7 +29,7 @@ from unlearnbench.registry import Own
 from unlearnbench.reporting.summary import warnings
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.table import Table
-from unlearnbench.storage import asked
+from unlearnbench.storage import asked, sealed
 from unlearnbench.storage.apart import apart, apart_said
 from unlearnbench.storage.plugins import known_audits, require_here
 from unlearnbench.storage.store import Store
@@ -289,7 +288,7 @@ def load(
 def _found(path: Path) -> Findings:
     """Read findings, whoever wrote them. Raises UserError, naming the file, where they are none."""
     try:
-        text = read_text(path, path.parent, MOST)
+        text = read_text(path, path.parent, sealed.MOST)
         parsed(text)
         return Findings.from_json(text)
     except UnsoundError as error:

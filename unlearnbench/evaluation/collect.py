@@ -50,7 +50,7 @@ def collect(planned: Planned, store: Store) -> Findings:
     measurement = Measurement(plan, store, benchmark.attacks, benchmark.headline, planned.audits)
     records = {cell.run: store.record(cell.run) for cell in measurement.finished()}
     known = enter_kept(store)
-    made_of = _version(benchmark, plan, store, known)
+    made_of = _version(benchmark, measurement, known)
     stored = kept(store, made_of)
     if stored is None:
         with guarded():  # metrics and attacks may be the user's
@@ -234,8 +234,9 @@ def _absent(known: PluginFacts) -> Iterator[str]:
             )
 
 
-def _version(benchmark: Benchmark, plan: Plan, store: Store, known: PluginFacts) -> str:
-    """Return a digest of all that the numbers depend on."""
+def _version(benchmark: Benchmark, measurement: Measurement, known: PluginFacts) -> str:
+    """Return a digest of all that the numbers depend on: runs, forget sets, code, and the question."""
+    plan, store = measurement.plan, measurement.store
     folders = [Path(*room.__path__) for room in (audits, verdicts, metrics, evaluation)]
     source = [
         path.read_text(encoding="utf-8")
@@ -255,4 +256,4 @@ def _version(benchmark: Benchmark, plan: Plan, store: Store, known: PluginFacts)
         [kind, name, told.version] for kind, name, told in known.entries() if is_absent(kind, name)
     ]
     own = sorted(entry for entry in entered if entry[2] is not None)
-    return digest([source, own, seals, asked])
+    return digest([source, own, seals, sorted(measurement.sound.splits), asked])

@@ -48,7 +48,7 @@ def judge_all(
     attacked, rule = _attacked(measured), _rule(benchmark)
     for key, trials in _trials(measured, attacked).items():
         keys = dict(zip(GROUP, key, strict=True))
-        lost = partial(_loss_that_counts, benchmark, runs, key)
+        lost = partial(loss_that_counts, benchmark, runs, key)
         examined = [
             finding
             for audit, parts in trials.items()
@@ -153,15 +153,18 @@ def _trials(
     return cast("dict[tuple[str, float, int], dict[str, Trials]]", audits)
 
 
-def _loss_that_counts(
+def loss_that_counts(
     benchmark: Benchmark, runs: pd.DataFrame, key: tuple[str, float, int], count: int
 ) -> float:
     """Return from which loss of test accuracy on a mean over `count` runs is not ranked, in points.
 
-    That is no less than what retrains lose by chance.
+    That is no less than what retrains lose by chance; but half of retrain's accuracy always counts,
+    since chance that two or three retrains show may be wider than all there is to lose.
     """
     own = runs[runs[GROUP].eq(list(key)).all(axis="columns")]
-    return float(np.nanmax([benchmark.limits.utility, noise_band(own, "test_accuracy", count)]))
+    half = own.loc[own["label"] == RETRAIN, "test_accuracy"].mean() / 2
+    chance = min(noise_band(own, "test_accuracy", count), half)
+    return float(np.nanmax([benchmark.limits.utility, chance]))
 
 
 def _flags(

@@ -114,7 +114,8 @@ class Store:
 
     def done(self, run: str) -> bool:
         """Say whether a run has been made, and its files are as they were written."""
-        return self.exists(run) and self.damage(run) is None
+        written = _written(self._path(run, "record.json"))
+        return written is not None and self._look(run, written).damage is None
 
     def exists(self, run: str) -> bool:
         """Say whether the run with this id has a record, whatever its state."""
@@ -180,8 +181,8 @@ class Store:
         """Return a checksum of a finished run's record, which has those of all its files."""
         return self._look(run).text
 
-    def _look(self, run: str) -> Looked:
-        key = run, self.stamp(run)
+    def _look(self, run: str, written: int | None = None) -> Looked:
+        key = run, self.stamp(run) if written is None else written
         if key not in self._checked:
             self._checked[key] = self._examine(run)
         return self._checked[key]
