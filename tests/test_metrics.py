@@ -10,6 +10,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import t as student
 
+from tests.hand import benchmark
 from tests.toys import part
 from unlearnbench.audits.attacks import ATTACKS, Samples, View, ulira
 from unlearnbench.audits.references import ReferenceModels
@@ -18,7 +19,6 @@ from unlearnbench.evaluation.evaluate import evaluate
 from unlearnbench.evaluation.judge import loss_that_counts
 from unlearnbench.metrics.gaps import noise_band, summarise, usual_number, with_gaps
 from unlearnbench.metrics.metric import COSTS, METRICS
-from unlearnbench.planning.reading import validate
 from unlearnbench.verdicts.audit import Finding, Uncertain
 from unlearnbench.verdicts.inference import combine
 from unlearnbench.verdicts.verdict import Verdict, broken, flags, has_power
@@ -143,10 +143,7 @@ def test_half_of_the_accuracy_is_lost_whatever_chance_does(
     """Two retrains as far apart as 18 points put 95 % of retrains within hundreds of points."""
     runs = pd.DataFrame({"label": "retrain", "test_accuracy": retrains, "forget_seed": 1})
     runs[["access", "fraction", "request"]] = "full", 0.1, 1
-    benchmark = validate(
-        {"name": "b", "title": "B", "model": "small-cnn", "data": {"name": "digits"}}
-    )
-    assert loss_that_counts(benchmark, runs, ("full", 0.1, 1), 1) == counts
+    assert loss_that_counts(benchmark(), runs, ("full", 0.1, 1), 1) == counts
 
 
 def test_order_of_the_pool_changes_no_number() -> None:

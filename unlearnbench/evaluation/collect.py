@@ -235,7 +235,7 @@ def _absent(known: PluginFacts) -> Iterator[str]:
 
 
 def _version(benchmark: Benchmark, measurement: Measurement, known: PluginFacts) -> str:
-    """Return a digest of all that the numbers depend on: runs, forget sets, code, and the question."""
+    """Return a digest of all that the numbers depend on."""
     plan, store = measurement.plan, measurement.store
     folders = [Path(*room.__path__) for room in (audits, verdicts, metrics, evaluation)]
     source = [
