@@ -12,6 +12,7 @@ from unlearnbench.toolkit import last_layer, layers, only_last_layers
 from unlearnbench.toolkit.recorder import Recorder, recording
 
 COUNTS = {
+    "cifarnet": 8,
     "mobilenet-v2": 53,
     "resnet18": 21,
     "resnet18-lipschitz": 21,

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import pytest
 import torch
 
 from tests.test_search import RADIUS, problem
+from unlearnbench import registry
 from unlearnbench.audits.references import share_above
 from unlearnbench.execution import contract
+from unlearnbench.toolkit import Trainer
 from unlearnbench.toolkit.adversarial import paper_search
 from unlearnbench.toolkit.recorder import Recorder, recording
 
@@ -93,3 +96,23 @@ def test_published_page_is_what_the_measurements_say(scripts: None, tmp_path: Pa
     imported("page").write(tmp_path)
     for path in [*tmp_path.glob("*.svg"), tmp_path / "README.md"]:
         assert named(path) == named(published / path.name), path.name
+
+
+def test_the_floor_is_of_every_net_that_ships(scripts: None) -> None:
+    assert {name for name, *_ in imported("floor").WORKS} == {*registry.find("models")}
+
+
+def test_the_floor_counts_what_computes_and_no_more(scripts: None) -> None:
+    """Of three convolutions with BatchNorm, ReLU, one pooling and a linear head."""
+    floor = imported("floor")
+    model, examples = contract.small_model(1), contract.examples(16)
+    trainer = Trainer(model, examples.recipe, lr=0.1, seed=0)
+    with floor.Calls() as calls:
+        trainer.backward(trainer.eager(examples.pixels, examples.labels))
+    called = Counter(kernel.operation.overloadpacket.__name__ for kernel in calls.kernels)
+    for name in ("convolution", "native_batch_norm"):
+        assert called[name] == called[f"{name}_backward"] == 3
+    assert called["threshold_backward"] == 3 and called["addmm"] == 1 and called["mm"] == 2
+    assert called.keys().isdisjoint({"view", "clone", "copy_", "zeros_like", "detach"})
+    (row,) = floor._of_net("small-cnn", 1, 8, 4, 2)
+    assert row.ours == "its kernels" and row.ratio[0] > 1

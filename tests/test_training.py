@@ -189,7 +189,8 @@ def test_joining_bytes_and_floats_keeps_the_pixels() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["small-cnn", "resnet8", "resnet18", "vgg19-bn", "mobilenet-v2", "small-vit"]
+    "name",
+    ["small-cnn", "resnet8", "resnet18", "vgg19-bn", "mobilenet-v2", "small-vit", "cifarnet"],
 )
 def test_models_map_images_to_classes(name: str) -> None:
     from unlearnbench import registry

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from unlearnbench.reporting.figures import STYLE
 
 TITLES = {
     "training": "Training",
+    "floor": "How far from the floor",
     "search": "Adversarial search",
     "rmia": "RMIA",
     "job": "A whole job",
@@ -26,6 +28,13 @@ ABOUT = {
     " process and a thread each, theirs one after the other with torch's threads and one loader"
     " process, as in AMUN's code. The last row asks whether small nets train faster together, in"
     " one vmapped step: below 1 they would. They do not, so references are trained one by one.",
+    "floor": "A training step, one thread, against the sum of its kernels: each convolution,"
+    " BatchNorm, pooling, activation and product of its two passes, and one fused update of all"
+    " weights, called alone on the same numbers. What a step spends beyond that is Python,"
+    " PyTorch's dispatch and autograd, feeding and augmenting the images, and data that are no"
+    " longer in the cache. Here the ratio is the step's time over the floor: 1 is the best that can"
+    " be. In CPU seconds, so that neighbours on the machine count less. The last columns are the"
+    " share of the rate of a large matrix product that the step reaches, and images a second.",
     "search": "From a model trained by the benchmark's recipe, 200 training images, one thread. The"
     " ratio is of times, other over `paper`. Gradients are counted in samples, a sample. *Written"
     " plainly*: batches of 128, each until its last sample has flipped. A library's PGD has one"
@@ -40,6 +49,9 @@ ABOUT = {
     " models together, relative to an axis's first value; one round, so differences of a tenth say"
     " nothing. Peak memory is the largest worker's, nearly all of it torch itself.",
 }
+AXES = {"floor": "times as long as its kernels (log scale)"}
+COMPARED = ("Work", "Ours", "Other", "Ratio", "Range", "Ours s", "Other s")
+HEADINGS = {"floor": ("Net", "Floor", "Step", "Ratio", "Range", "Floor s", "Step s")}
 
 
 def write(folder: Path) -> None:
@@ -58,10 +70,11 @@ def write(folder: Path) -> None:
 
 def _section(folder: Path, part: str, title: str, found: dict[str, Any]) -> list[str]:
     rows = [row for row in found["rows"] if row["part"] != "cost"]
-    _save(_figure, rows, folder / f"{part}.svg")
+    meaning = AXES.get(part, "times as long as ours (log scale; right of 1 we are faster)")
+    _save(partial(_figure, meaning), rows, folder / f"{part}.svg")
     lines = [f"## {title}", "", ABOUT[part], "", f"![{title}: ratios]({part}.svg)", ""]
     facts = list(dict.fromkeys(name for row in rows for name in row["facts"] if name != "of ours"))
-    lines += _table(["Work", "Ours", "Other", "Ratio", "Range", "Ours s", "Other s", *facts])
+    lines += _table([*HEADINGS.get(part, COMPARED), *facts])
     for row in rows:
         ratio, low, high = row["ratio"]
         cells = [
@@ -100,7 +113,7 @@ def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _figure(rows: list[dict[str, Any]]) -> Figure:
+def _figure(meaning: str, rows: list[dict[str, Any]]) -> Figure:
     """Draw ratios with their ranges on a logarithmic axis, a line at 1."""
     names = [
         f"{row['other']} ({row['work'].partition(',')[0]}{_tail(row['work'])})" for row in rows
@@ -114,7 +127,7 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
     ax.invert_yaxis()
-    ax.set_xlabel("times as long as ours (log scale; right of 1 we are faster)")
+    ax.set_xlabel(meaning)
     return figure
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/speed/run.py [PART]... [--data DIR] [--rounds N]
 
-PART: training, search, rmia, job, scaling; all if none is named. Each part runs as a process of its
-own, so that its peak memory is its own. What was measured before of other parts stays.
+PART: training, floor, search, rmia, job, scaling; all if none is named. Each part runs as a
+process of its own, so that its peak memory is its own. What was measured of other parts stays.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 import peers
 from page import write
 
-PARTS = ["training", "search", "rmia", "job", "scaling"]
+PARTS = ["training", "floor", "search", "rmia", "job", "scaling"]
 OUT = Path(__file__).parents[2] / "docs" / "speed"
 
 

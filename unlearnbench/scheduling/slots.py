@@ -59,8 +59,15 @@ class Event:
 
 R = TypeVar("R")
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-"""There are as many workers as cores: more threads would fight."""
+WORKERS = {
+    # as many workers as cores: more threads would fight
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # glibc gives large blocks back at once, and each step would wait for fresh pages
+    "MALLOC_MMAP_THRESHOLD_": str(256 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+}
+"""Variables of a worker's environment."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,7 @@ class Worker:
             warnings.filterwarnings("ignore", "A worker (was restarted|stopped)", UserWarning)
             _track_quietly()
             self._executor = ProcessPoolExecutor(
-                max_workers=1, initializer=_begin, initargs=(os.getpid(),), env=ONE_THREAD
+                max_workers=1, initializer=_begin, initargs=(os.getpid(),), env=WORKERS
             )
         task: Future[R] = self._executor.submit(work, job, self.slot)
         self._task = task
