@@ -196,7 +196,7 @@ def make(
     outlook = look(request, planned, store, heading)
     if lacking := [planned.plan.nodes[run].label for run in outlook.state.weightless]:
         listener.told(
-            "Retrained, as other runs begin with weights that are not here:"
+            "Trained again, because other runs begin with weights that are not here:"
             f" {count(len(lacking), 'model')} ({', '.join(sorted(set(lacking)))}). On another"
             " machine they may differ in the last digits."
         )
@@ -206,7 +206,7 @@ def make(
     seen = seen or samples.DataSeen()
     if outlook.state.open:
         seen = samples.look_over(request, planned.benchmark, outlook.state.data, seen)
-        for line in seen.odd if not heading else ():  # not anew for every part of a search
+        for line in seen.odd if not heading else ():  # not again for every part of a search
             listener.told(line)
     store.prepare()
     for line in asked.mend(store):
@@ -312,12 +312,12 @@ def within_budget(
     outlook = look(request, first, store)
     known = outlook.known
     if not known.rates and dry_run:
-        listener.told("Nothing is known of the time yet: run it, and the first model tells.")
+        listener.told("No time estimate yet: it follows after the first model.")
         return prepare(request)
     if not known.rates:
         samples.look_over(request, first.benchmark)
         store.prepare()
-        listener.told("Making the first model, to learn how long they take.")
+        listener.told("Training the first model, to see how long one takes.")
         alone = Progress([], [], [next(iter(first.plan.nodes))])
         _work_off(request, first, store, replace(outlook, state=alone), listener)
     needs, most = 0.0, len(prepare(request).benchmark.seeds.forget)
