@@ -11,6 +11,8 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+NAMED = re.compile(r"[a-z_]\w*(?:, [a-z_]\w*)*: ")
+"""How a docstring begins to explain a parameter."""
 WIDTH = 88
 """A signature that is longer has a line for each parameter."""
 
@@ -86,9 +88,21 @@ def _split(arguments: str) -> list[str]:
 
 
 def _paragraphs(node: ast.FunctionDef | ast.ClassDef) -> Iterator[str]:
-    """Yield a docstring's paragraphs, code as it is indented."""
+    """Yield a docstring's paragraphs; code as it is, explained parameters as a list."""
     for text in (ast.get_docstring(node) or "").split("\n\n"):
         if text.startswith("    "):
             yield f"```python\n{dedent(text)}\n```"
-        elif text:
-            yield " ".join(text.split())
+        elif NAMED.match(line := " ".join(text.split())):
+            *items, last = re.split(f"; (?={NAMED.pattern})", line)
+            last, _, rest = last.partition(". ")
+            yield "\n".join(f"- {_marked(item)}." for item in [*items, last.rstrip(".")])
+            if rest:
+                yield rest
+        elif line:
+            yield line
+
+
+def _marked(item: str) -> str:
+    """Set the names before the colon as code."""
+    names, _, text = item.partition(": ")
+    return f"{', '.join(f'`{name}`' for name in names.split(', '))}: {text}"

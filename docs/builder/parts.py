@@ -7,7 +7,17 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from docs.builder import api, markdown, parity, printed, published, rates, reference, short, weak_spots
+from docs.builder import (
+    api,
+    markdown,
+    parity,
+    printed,
+    published,
+    rates,
+    reference,
+    short,
+    weak_spots,
+)
 from unlearnbench import registry
 from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.evaluation.findings import Findings

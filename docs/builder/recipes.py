@@ -24,10 +24,10 @@ from unlearnbench.reporting.write import entries
 
 FOLDER = DOCS / "recipes"
 NOTE = "<!-- Written by `python -m docs.builder`; do not edit. -->"
-ABOUT = """Each page has what a method minimises, the source of every default, the differences between paper and
-code, the numbers that papers printed, and ours. The last columns are verdicts of the published
-reports; "(void)" stands where a control failed. [Are the methods right?](../parity.md) compares each
-method, weight by weight, with a derivation by hand and a plain port."""
+ABOUT = """Each page has what a method minimises, the source of every default, the differences between
+paper and code, the numbers that papers printed, and ours. The last columns are verdicts of the
+published reports; "(void)" stands where a control failed. [Are the methods right?](../parity.md)
+compares each method, weight by weight, with a derivation by hand and a plain port."""
 LEGEND = r"""In all equations $D_F$ is the forget set, $D_R$ the retain set, $D_A$ the adversarial
 examples of the forget set; $f_\theta$ is the model with weights $\theta$, $\theta_o$ are those of
 the original, and $L(\theta; D)$ is the mean cross-entropy over a set. Losses are minimised by SGD
@@ -35,7 +35,7 @@ with the batch size, momentum, weight decay and augmentation of the benchmark's 
 page says otherwise."""
 ATTACKED = """AUCs, and average gaps with FT AUC, are by that paper's own attack (`rmia-paper`);
 below they are by RMIA."""
-SYMBOLS = "[What the letters mean](README.md)"
+SYMBOLS = "[All methods, and what the letters mean](README.md)"
 COLUMNS = ("Name", "Default", "What it is", "Bounds", "Tuned in", "Default from")
 SHOWN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "avg_gap")
 WORDS = {"equivalent": "equivalent to retraining", "different": "different from retraining"}
@@ -50,11 +50,12 @@ def pages() -> dict[str, str]:
 def index(plugins: Iterable[registry.Plugin]) -> str:
     """Write the page that lists them all, with the verdicts of whole reports."""
     reports = published.whole()
-    columns = ["Method", "What it does", "Needs the retain set"]
+    columns = ["Method", "Name to type", "What it does", "Needs the retain set"]
     columns += [_headed(one) for one in reports]
     rows = [
         [
-            f"[{plugin.name}]({plugin.name}.md)",
+            f"[{settings_class(plugin).title or plugin.name}]({plugin.name}.md)",
+            f"`{plugin.name}`",
             plugin.summary(),
             "yes" if settings_class(plugin).needs_retain else "no",
             *(outcome(plugin.name, results) for results in reports),
@@ -88,7 +89,9 @@ def page(plugin: registry.Plugin) -> str:
         "Source": f"{doc['Source'] or 'Not said.'}\n\n{_cited(plugin.name, method.paper)}",
         "Where paper and code differ": doc["Differences"] or "The method's file names nothing.",
         "Hyperparameters": hyperparameters(plugin),
-        "Published": _folded("Numbers that papers printed", f"{told}\n\n{ATTACKED}") if told else none,
+        "Published": _folded("Numbers that papers printed", f"{told}\n\n{ATTACKED}")
+        if told
+        else none,
         "Measured here": "\n\n".join(measured(plugin.name)) or "It is in no published report yet.",
         "The code": f"[methods/{plugin.path.name}](../../methods/{plugin.path.name})",
     }
