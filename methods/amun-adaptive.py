@@ -11,7 +11,7 @@ from unlearnbench.toolkit import adversarial_examples, finetune, saliency_mask
 class AmunAdaptive(Method):
     """Run AMUN with adversarial examples of the current model, not of the original one.
 
-    D_A is searched anew on the model as earlier requests left it, so the first request is AMUN's
+    D_A is searched again on the model as earlier requests left it, so the first request is AMUN's
     and the two part from the second on. All else as in AMUN, its mask of theta_o included.
 
     Its defaults, most of them its authors', do next to nothing to a small model of a few hundred

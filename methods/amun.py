@@ -36,7 +36,7 @@ class Amun(Method):
     as in training, D_A is not; a sample leaves the search at the first step at which it is
     misclassified; after `steps` steps without success the radius is doubled and the search goes on
     from where it is, not from the image; transferred examples have the other model's labels; random
-    points and labels of stand-ins are drawn anew each epoch, and for `pairs` = "orig" nothing is
+    points and labels of stand-ins are drawn again each epoch, and for `pairs` = "orig" nothing is
     augmented, which is left to `augment_retain` and `augment_forget`. The code's learning rate
     falls every epoch by the script for tuning, and in 10 epochs never by the one that trains: the
     former is the default. Not as there: the search climbs the margin and not the cross-entropy,

@@ -28,7 +28,7 @@ class BadTeacher(Method):
     equation = r"""
     \min_\theta K(\theta; \theta_b, D_F) + K(\theta; \theta_o, D'_R)
     K(\theta; \theta_t, D) = \sum_{x \in D} \mathrm{KL}(f_{\theta_t}(x) \| f_\theta(x))
-    D'_R \subset D_R, \quad \theta_b \text{ drawn anew}
+    D'_R \subset D_R, \quad \theta_b \text{ freshly initialised}
     """
     needs_retain = True
 

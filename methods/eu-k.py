@@ -9,7 +9,7 @@ from unlearnbench.toolkit import only_last_layers, train
 
 
 class EUk(Method):
-    """Draw the last k layers anew and train them on the retain set, the others frozen.
+    """Reinitialise the last k layers and train them on the retain set, the others frozen.
 
     By the original's recipe, all of its epochs, as retraining does. A layer is a convolution or a
     linear layer with the BatchNorm after it; the order is that in which the model names them. With
@@ -23,7 +23,7 @@ class EUk(Method):
     and leaves BatchNorm's weights as they were. They clip the norm of the gradient at 10, which is
     not done here. k is a sweep in their scripts, and so is its default ours. As in their code
     BatchNorm's running statistics follow D_R in frozen layers too. Other comparisons mean something
-    else: Deep Unlearn (arXiv 2410.01276) draws whole stages of a ResNet and the classifier anew,
+    else: Deep Unlearn (arXiv 2410.01276) draws whole stages of a ResNet and the classifier again,
     and trains them in eval mode for 10 epochs at 0.01, decayed by steps.
     """
 

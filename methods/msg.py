@@ -10,7 +10,7 @@ from unlearnbench.toolkit import Examples, Schedule, convolutions, finetune
 
 
 class MaskedSmallGradients(Method):
-    """Draw anew the convolution weights that tell the sets least apart, then fine-tune gently.
+    """Replace the convolution weights that separate the sets least, then fine-tune gently.
 
     In each convolution the share with the smallest difference between the gradients on D_F and on
     as many samples of D_R is drawn by Kaiming's rule. Fine-tuning on D_R then takes a tenth of the
@@ -41,7 +41,7 @@ class MaskedSmallGradients(Method):
         0.3,
         ge=0,
         le=1,
-        help="of each convolution's weights, drawn anew",
+        help="of each convolution's weights, replaced by fresh ones",
         search=(0.1, 0.9),
         source="Deep Unlearn's code",
     )
@@ -63,7 +63,7 @@ class MaskedSmallGradients(Method):
     batch_size: int | None = param(64, ge=1, help="samples a step", source="Deep Unlearn's code")
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
-        """Draw weights anew, then minimise the cross-entropy on D_R."""
+        """Draw fresh weights, then minimise the cross-entropy on D_R."""
         retain, weights = task.require_retain(), [layer.weight for layer in convolutions(model)]
         generator = torch.Generator(task.device).manual_seed(seed_for(task.seed, "weights"))
         order = torch.randperm(len(retain), generator=generator, device=task.device)

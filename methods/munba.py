@@ -28,7 +28,7 @@ class Munba(Method):
     here. Their code adds 1e-8 to denominators, so that gradients that are small or orthogonal can
     make it fall back on weights 1 and 0.1; where they are parallel the paper adds noise, or weighs
     both by 0.5. The halved angle needs none of it, and at 180 degrees nothing is moved. Labels are
-    drawn over all classes, the right one included, as in that code, and anew each epoch. Where D_F
+    drawn over all classes, the right one included, as in that code, and again each epoch. Where D_F
     has more batches than D_R, the rest of them is left out in that epoch; their code breaks off
     with an error. The l1 penalty and SAM, which it offers and has switched off, are left out.
     """

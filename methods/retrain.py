@@ -13,7 +13,7 @@ class Retrain(Method):
 
     Source: the definition of exact unlearning, Bourtoule et al. (arXiv 1912.03817), without shards.
 
-    Differences: SalUn's and l1-sparse's code retrains for 10 epochs at a rate of 0.01 unless told
+    Differences: SalUn's and l1-sparse's code retrains for 10 epochs at a rate of 0.01 unless set
     otherwise. Here the recipe is always the original's.
     """
 

@@ -17,7 +17,7 @@ class RandomLabel(Method):
     Source: the amnesiac form of Graves et al. (arXiv 2010.10981), as in AMUN's comparison.
 
     Differences: "RL" names at least five algorithms. By default it is that of AMUN's code, which
-    draws a label anew each time that a sample is shown: here each epoch. The amnesiac form and
+    draws a label again each time that a sample is shown: here each epoch. The amnesiac form and
     SFRon's draw labels once: `redraw` = false. SalUn's code for CIFAR-10 and SVHN draws from all
     classes, the right one among them, and passes over D_F, then over D_R: `labels` = "any", `order`
     = "in-turn"; that for CIFAR-100 and Tiny ImageNet draws so too, but shuffles the sets together:
@@ -54,7 +54,7 @@ class RandomLabel(Method):
     )
     redraw: bool = param(
         True,
-        help="draw the labels anew each epoch",
+        help="draw the labels again each epoch",
         source="AMUN's and SalUn's code; SFRon's: false",
     )
     order: Literal["mixed", "in-turn"] = param(

@@ -17,9 +17,9 @@ class SalUn(Method):
 
     Source: SalUn (arXiv 2310.12508), equations 3 to 6 with alpha = 1.
 
-    Differences: labels are by default the wrong ones only, as in the paper, drawn anew each epoch,
+    Differences: labels are by default the wrong ones only, as in the paper, drawn again each epoch,
     with D_F and D_R shuffled together, as in AMUN's comparison. The authors' code for CIFAR-10
-    draws from all classes, anew for each batch, and passes over D_F, then over D_R: `labels` =
+    draws from all classes, again for each batch, and passes over D_F, then over D_R: `labels` =
     "any", `order` = "in-turn"; that for CIFAR-100 and Tiny ImageNet draws so too, but shuffles the
     sets together. Its batches are of 256, the recipe's here unless `batch_size` says so. Weights
     outside the mask stay bit-equal: that code before February 2026, and most copies of it, AMUN's

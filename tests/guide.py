@@ -13,7 +13,8 @@ from docs.builder.site import sources
 from tests.conftest import Cli
 
 ROOT = DOCS.parent
-EXTEND = DOCS / "guide" / "extend.md"
+EXTEND = sorted([*DOCS.glob("guide/add-*.md"), DOCS / "guide" / "extend.md"])
+"""Pages whose examples belong together."""
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.M | re.S)
 SHELLS = {"bash", "console", "sh", "shell"}
 PROGRAM = r"(?:unlearnbench|make|python|pip) "
@@ -106,9 +107,9 @@ def readme_method() -> str:
 
 
 def examples() -> list[tuple[str, str, str]]:
-    """List the blocks of the page about extending that have a place: language, path, text."""
+    """List the blocks of the pages about extending that have a place: language, path, text."""
     found = []
-    for kind, about, body in FENCE.findall(EXTEND.read_text()):
+    for kind, about, body in FENCE.findall("\n".join(page.read_text() for page in EXTEND)):
         titled = re.search(r'title="([^"]+)"', about)
         if titled:
             found.append((kind, titled[1], body))
@@ -129,7 +130,7 @@ def patched(text: str, diff: str) -> str:
 
 
 def put_in_place(folder: Path) -> None:
-    """Copy the code to `folder` and add to it all that the page about extending shows."""
+    """Copy the code to `folder` and add to it all that the pages about extending show."""
     ignored = shutil.ignore_patterns("__pycache__", "speed", "crosscheck", "tuning")
     for name in COPIED:
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)

@@ -115,7 +115,7 @@ def test_a_torn_file_is_said_to_be_torn(tmp_path: Path, name: str, keep: float) 
 @pytest.mark.parametrize("name", ["m.pt", "m.safetensors"])
 def test_a_text_is_no_file_of_weights_and_nothing_raw_is_told(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("epoch 1: loss 0.5\n")
-    with pytest.raises(UserError, match=r"is torn, or no file of weights\. Copy it anew, or name"):
+    with pytest.raises(UserError, match=r"is torn, or no file of weights\. Copy it again, or name"):
         read_state(tmp_path / name)
 
 
@@ -170,7 +170,9 @@ def test_any_word_before_all_names_is_taken_off_where_they_then_fit(before: str)
     assert load_into(model, state, Path("m.ckpt")) == []
     assert same(source.state_dict(), model)
     more = state | {f"{before}4.weight": torch.zeros(1)}
-    with pytest.raises(UserError, match=rf"lacks .* that the model has not \({before}0\.bias"):
+    with pytest.raises(
+        UserError, match=rf"is missing .* that the model does not have \({before}0\.bias"
+    ):
         load_into(model, more, Path("m.ckpt"))
 
 
@@ -193,15 +195,15 @@ def test_an_old_torch_reads_no_pickles(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("state", "told"),
     [
-        ({"0.weight": None}, r"the file lacks 1 entry \(0\.weight\)\."),
-        ({"4.weight": torch.zeros(1)}, r"has 1 entry that the model has not \(4\.weight\)\."),
+        ({"0.weight": None}, r"the file is missing 1 entry \(0\.weight\)\."),
+        ({"4.weight": torch.zeros(1)}, r"has 1 entry that the model does not have \(4\.weight\)\."),
         (
             {"3.weight": torch.zeros(5, 4), "3.bias": torch.zeros(5)},
             r"2 entries of another shape \(3\.weight: \[5, 4\] in place of \[3, 4\], 3\.bias",
         ),
         (
             dict.fromkeys(["0.weight", "0.bias", "3.weight", "3.bias"]),
-            r"lacks 4 entries \(0\.bias, 0\.weight, 3\.bias, \.\.\.\)",
+            r"is missing 4 entries \(0\.bias, 0\.weight, 3\.bias, \.\.\.\)",
         ),
     ],
 )

@@ -258,4 +258,4 @@ def test_the_table_is_whole_in_a_narrow_terminal(width: int) -> None:
 def test_a_budget_learns_from_the_first_model(cli: Cli, tiny: Path) -> None:
     done = cli("run", tiny, "--methods", "ft", "--budget", "0.01s")
     assert done.code == 2 and "One repetition takes about" in done.err
-    assert "Making the first model, to learn how long they take." in done.out
+    assert "Training the first model, to see how long one takes." in done.out

@@ -155,5 +155,5 @@ def test_watching_goes_on_until_all_is_made(
     started = time.monotonic()
     reports.watch("x", [], tmp_path, tmp_path, told.append)
     assert 0.4 < time.monotonic() - started < 30, "a lease without an owner holds nobody for long"
-    assert told[-1] == "Nobody makes the other 3: unlearnbench run x would."
+    assert told[-1] == "No process is making the other 3: unlearnbench run x would."
     assert written[4:] == [(3, 0), (3, 0)]

@@ -97,7 +97,7 @@ def test_hidden_files_are_passed_over_and_others_are_told(tmp_path: Path, pets: 
     assert check(tmp_path) == [] and load(tmp_path).digest == before
     (pets / "train" / "cat" / "7.heic").write_bytes(b"of a phone")
     assert check(tmp_path) == [
-        "Passed over, as their names are not those of images: train/cat/7.heic"
+        "Skipped, because these are not names of image files: train/cat/7.heic"
     ]
 
 

@@ -242,7 +242,7 @@ def squared(run: Path) -> None:
 
 MORE: dict[Callable[[Path], None] | str, str] = {
     short: "signals.npz holds other than one number for each of 240 samples",
-    lacking: "signals.npz lacks the array member",
+    lacking: "signals.npz has no array member",
     wide: "signals.npz holds label outside 0 to 9",
     text: "signals.npz holds an array of other things than plain numbers",
     renamed: "folders of runs cannot be called after it",

@@ -124,7 +124,7 @@ def test_what_cannot_be_removed_is_told(
 
 
 def test_pruning_says_what_goes_and_why(inside: Cli, copied: Store) -> None:
-    """Of runs that nobody asked for: as of a folder whose file was lost, and made anew."""
+    """Of runs that nobody asked for: as of a folder whose file was lost, and made again."""
     path = copied.folder / "benchmark.toml"
     text = path.read_text()
     sealed.write_sealed(path, text.replace("epochs = 4", "epochs = 5"))

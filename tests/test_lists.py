@@ -69,7 +69,11 @@ def test_an_array_of_numbers_or_of_names_is_a_list(tmp_path: Path) -> None:
         ("wide.csv", b"x,y\n1,2\n", "none of its columns is called id"),
         ("bytes.txt", b"\xff\xfe\x00", "Cannot read the list"),
         ("torn.npy", b"\x93NUMPY", "Cannot read the list"),
-        ("list.json", b"[7]", r"of a kind that is not read\. A list is \.txt .* \.csv .* \.npy"),
+        (
+            "list.json",
+            b"[7]",
+            r"has a format that is not supported\. A list is \.txt .* \.csv .* \.npy",
+        ),
     ],
 )
 def test_a_list_that_cannot_be_read_is_told(
@@ -112,9 +116,9 @@ def test_numbers_are_those_of_the_data_set_whichever_samples_are_drawn() -> None
         ("2.png", "names 2 files: write a/2.png, or the one that is meant"),
         ("test/a/0.png", "is a test sample"),
         ("test:0", "is a test sample"),
-        ("x.png", "is no file of the training set"),
-        ("-1", "is no sample's number: training samples are 0 to 11"),
-        ("12", "is no sample's number: training samples are 0 to 11"),
+        ("x.png", "is not a file of the training set"),
+        ("-1", "is not a sample number: training samples are 0 to 11"),
+        ("12", "is not a sample number: training samples are 0 to 11"),
     ],
 )
 def test_why_a_sample_cannot_be_forgotten_is_said(entry: str, why: str) -> None:

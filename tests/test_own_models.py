@@ -290,7 +290,7 @@ def test_a_file_that_cannot_be_audited_is_named_before_anything_runs(
     bad.write_bytes(bad.read_bytes()[:-200])
     refused("is torn")
     torch.save(state | {"head2.weight": torch.zeros(3)}, bad)
-    refused(r"has 1 entry that the model has not \(head2\.weight\)")
+    refused(r"has 1 entry that the model does not have \(head2\.weight\)")
     torch.save(build_model("resnet8", 0, 10, 1, 8).state_dict(), bad)
     refused("are of another model")
 

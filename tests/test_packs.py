@@ -56,7 +56,7 @@ def packed(finished: Path, path: Path, **asked: Any) -> Written:
 def changed(
     path: Path, target: Path, change: Callable[[Files], None], *, sealed: bool = True
 ) -> Path:
-    """Write a pack anew with other files, its list of contents as whoever forges it would."""
+    """Write a pack again with other files, its list of contents as whoever forges it would."""
     with zipfile.ZipFile(path) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     change(files)

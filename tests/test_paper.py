@@ -1,4 +1,4 @@
-"""Whether papers' claims are seen: frames made by hand, of which the answer is known."""
+"""Whether runs confirm papers' claims: frames made by hand, of which the answer is known."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ METHODS = {name: {"method": name} for name in ("amun", "ft", "rl", "amun-adaptiv
 @pytest.mark.parametrize(
     ("amun", "ft", "rl", "rival", "verdict"),
     [
-        (1.0, 3.0, 2.0, "rl", "seen"),
+        (1.0, 3.0, 2.0, "rl", "confirmed"),
         (1.0, 3.0, 1.1, "rl", "inconclusive"),
-        (2.0, 3.0, 1.0, "rl", "not seen"),
+        (2.0, 3.0, 1.0, "rl", "contradicted"),
     ],
 )
 def test_the_smallest_gap_is_that_against_the_nearest_rival(
@@ -94,7 +94,7 @@ def test_a_method_that_is_not_ranked_is_no_rival() -> None:
     attacks = attacks[attacks["label"].isin(flags)]
     made.attacks = attacks.assign(label=attacks["label"].map(flags))
     found = [one for one in claims(made) if "gap" in one.claim]
-    assert [(one.rival, one.ending) for one in found] == [("ft", "seen")]
+    assert [(one.rival, one.ending) for one in found] == [("ft", "confirmed")]
 
 
 def test_two_forget_sets_decide_nothing() -> None:
@@ -102,7 +102,7 @@ def test_two_forget_sets_decide_nothing() -> None:
     assert found.ending == "inconclusive"
 
 
-@pytest.mark.parametrize(("rs", "verdict"), [(90.0, "seen"), (99.0, "not seen")])
+@pytest.mark.parametrize(("rs", "verdict"), [(90.0, "confirmed"), (99.0, "contradicted")])
 def test_only_adversarial_pairs_keep_test_accuracy(rs: float, verdict: str) -> None:
     methods = {
         label: {"method": "amun", "pairs": kind, "with_forget": False}
@@ -118,11 +118,11 @@ def test_only_adversarial_pairs_keep_test_accuracy(rs: float, verdict: str) -> N
 @pytest.mark.parametrize(
     ("access", "masked", "verdict"),
     [
-        ("forget-only", 1.0, "seen"),
+        ("forget-only", 1.0, "confirmed"),
         ("forget-only", 2.0, "inconclusive"),
-        ("forget-only", 3.0, "not seen"),
-        ("full", 2.0, "seen"),
-        ("full", 0.5, "not seen"),
+        ("forget-only", 3.0, "contradicted"),
+        ("full", 2.0, "confirmed"),
+        ("full", 0.5, "contradicted"),
     ],
 )
 def test_the_mask_helps_only_without_the_retain_set(
@@ -153,7 +153,7 @@ def test_rows_that_have_not_run_yet_are_claimed_nothing_of() -> None:
     assert "nan" not in table.to_markdown()
 
 
-@pytest.mark.parametrize(("adaptive", "verdict"), [(56.0, "seen"), (44.0, "not seen")])
+@pytest.mark.parametrize(("adaptive", "verdict"), [(56.0, "confirmed"), (44.0, "contradicted")])
 def test_adaptive_over_requests(adaptive: float, verdict: str) -> None:
     values = {
         name: {"fr_auc": fr, "ft_auc": 50.0}
@@ -177,7 +177,7 @@ NOTE = "Nothing more."
 
 def claims(findings: Findings) -> Iterator[Claim]:
     """Claim something in vain."""
-    yield Claim("It holds", "10 %", "gap", "ft", -1.234, -2.0, -0.5, "seen")
+    yield Claim("It holds", "10 %", "gap", "ft", -1.234, -2.0, -0.5, "confirmed")
 '''
 
 
@@ -194,7 +194,7 @@ def test_a_paper_is_one_file_and_its_numbers(
     of_amun, table = claims_tables({"a": found, "b": found})
     assert (of_amun.title, table.title) == (amun.TITLE, "What another paper claims")
     assert [row[1] for row in table.cells()] == ["a: 10 %", "b: 10 %"]
-    assert table.cells()[0][-2:] == ["-1.2 [-2.0, -0.5]", "seen"]
+    assert table.cells()[0][-2:] == ["-1.2 [-2.0, -0.5]", "confirmed"]
     assert table.frame["value"].tolist() == [-1.234, -1.234]
     assert table.name == "claims-other" and table.caption.endswith("Nothing more.")
     rows = benchmark_file.looked_up(["other: Table 1"])

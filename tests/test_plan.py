@@ -27,7 +27,7 @@ IDS = {
     "retrain": "3e4829a900b3",
     "ft": "7f530a2d0683",
 }
-"""Of stored results: with other ids, users would have to run everything anew."""
+"""Of stored results: with other ids, users would have to run everything again."""
 
 
 def raw(**changes: Any) -> dict[str, Any]:

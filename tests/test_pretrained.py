@@ -57,7 +57,7 @@ def test_a_head_for_other_classes_is_drawn_from_the_seed_and_said(tmp_path: Path
     state = weights(tmp_path / "w.pt", classes=12)
     runs = [made(tmp_path, tmp_path / "w.pt", kind="original", seed=seed) for seed in (1, 1, 2)]
     told = runs[0].recorder.notes["warnings"]
-    assert told == ["w.pt is of other classes, so 11.weight, 11.bias began anew"]
+    assert told == ["w.pt is of other classes, so 11.weight, 11.bias start from fresh weights"]
     for name, value in runs[0].weights.items():
         head = name.startswith("11.")
         assert head or torch.equal(value, state[name])
@@ -102,7 +102,9 @@ def test_what_is_in_the_file_is_part_of_ids_and_where_it_is_is_not(tmp_path: Pat
 def test_a_file_that_changed_since_or_is_of_another_model_ends_the_run(tmp_path: Path) -> None:
     file = tmp_path / "w.pt"
     weights(file, "resnet8")
-    with pytest.raises(DataError, match=r"weights in .*w\.pt are of another model: the file lacks"):
+    with pytest.raises(
+        DataError, match=r"weights in .*w\.pt are of another model: the file is missing"
+    ):
         made(tmp_path, file, kind="original")
     recipe = Recipe(pretrained=Pretrained(file=str(file), digest="0" * 16))
     with pytest.raises(DataError, match=r"w\.pt is not the file that recipe\.pretrained was"):
@@ -149,8 +151,9 @@ def test_the_report_says_what_a_pretrained_start_means(tmp_path: Path) -> None:
         told = " ".join(file.read_text().split())
         assert "begin with the weights in w.pt" in told
         assert "A pretrained start knows what it knows: samples of the forget set may" in told
-    assert "original: w.pt is of other classes, so 11.weight, 11.bias began anew" in " ".join(
-        results.warnings
+    assert (
+        "original: w.pt is of other classes, so 11.weight, 11.bias start from fresh weights"
+        in " ".join(results.warnings)
     )
     (tmp_path / "w.pt").unlink()
     assert ub.load(tmp_path / "r" / "pre").findings.stale == {}, "and it is read without the file"

@@ -133,7 +133,7 @@ def test_published_gaps_are_worked_out_from_published_columns() -> None:
     assert [rows[label][column] for label in ("retrain", "my_method", "leaky")] == [
         *("–", "0.57", "1.57 (printed)"),
     ]
-    assert "worked out anew from the published columns" in caption
+    assert "recomputed from the published columns" in caption
 
 
 def test_where_tables_differ_the_first_named_counts() -> None:

@@ -16,31 +16,32 @@ from tests.guide import FENCE, readme_method
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 DIGITS = ROOT / "results" / "digits@epyc-2"
-COLUMNS = {
-    "FT AUC %": "ft_auc",
-    "Forget %": "forget_accuracy",
-    "Test %": "test_accuracy",
-    "Avg gap ↓": "avg_gap",
-}
+REPORT = (ROOT / "reports" / "digits@epyc-2" / "report.md").read_text()
 
 
-def test_the_table_agrees_with_the_summary_beside_it() -> None:
-    summary = pd.read_csv(DIGITS / "summary.csv")
-    (table,) = re.findall(r"<!-- fill: main \S+ -->\n\n(.*?)\n\n<!-- end -->", README, flags=re.S)
-    plain = re.sub(r"\*\*|</?ins>", "", table).splitlines()
-    heads, _, *lines = [line.strip("| ").split(" | ") for line in plain if line.startswith("|")]
-    controls = ub.load(DIGITS).findings.controls
-    assert len(lines) == summary["method"].nunique() - len(controls) + 1, "a noise band more"
-    for line in lines:
-        method, cells = line[0], dict(zip(heads, line, strict=True))
-        for head, metric in COLUMNS.items():
-            here = summary["metric"] == metric
-            if method == "noise band":
-                band = summary[here]["band"].iloc[0]
-                assert cells[head] == f"{'≤ ' if metric == 'avg_gap' else '±'}{band:.1f}"
-            else:
-                row = summary[here & (summary["method"] == method)].iloc[0]
-                assert cells[head] == f"{row['mean']:.1f} ±{row['std']:.1f}"
+def test_the_table_agrees_with_the_numbers_beside_it() -> None:
+    summary = pd.read_csv(DIGITS / "summary.csv").set_index(["method", "metric"])["mean"]
+    attacks, stronger = (pd.read_csv(DIGITS / f"{name}.csv") for name in ("attacks", "u-lira"))
+    (table,) = re.findall(r"<!-- fill: short \S+ -->\n\n(.*?)\n\n", README, flags=re.S)
+    heads, _, *lines = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    assert len(lines) == 7
+    for method, *cells in lines:
+        label, shown = method.lower(), dict(zip(heads[1:], cells, strict=True))
+        assert shown["FT AUC %"] == f"{summary[label, 'ft_auc']:.1f}"
+        if label != "original":
+            assert re.search(rf"^\| {label} \| .* \W*{shown['Time']} ±\S+ \|$", REPORT, re.M)
+        if label != "retrain":
+            verdict = stronger.set_index("method").loc[label, "verdict"]
+            assert shown["U-LiRA"] == verdict
+            assert shown["Attacks"].endswith(f" of {attacks['attack'].nunique()}")
+            assert (shown["Attacks"][0] == "0") or shown["Verdict"] == "different"
+
+
+def test_readme_is_short() -> None:
+    lines = README.splitlines()
+    assert len(lines) < 120
+    prose = [re.sub(r"\]\([^)]*\)", "]", line) for line in lines if not line.startswith("|")]
+    assert [line for line in prose if len(line) > 120] == []
 
 
 @pytest.mark.parametrize("name", ["digits", "fashion-mnist"])

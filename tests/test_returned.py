@@ -89,7 +89,7 @@ def complex_(model: nn.Module) -> nn.Module:
     ("make", "line"),
     [
         (lambda m: None, "unlearn returned NoneType, not a model."),
-        (lambda m: nn.Linear(2, 2), "another architecture: it lacks 0.weight, "),
+        (lambda m: nn.Linear(2, 2), "another architecture: it is missing 0.weight, "),
         (complex_, "weights of complex64: return them as float32."),
     ],
 )
@@ -103,6 +103,8 @@ def test_others_are_refused_in_a_line(make: Callable[[nn.Module], object], line:
 @pytest.mark.filterwarnings("ignore:.*weight_norm")
 def test_what_is_in_the_way_is_named() -> None:
     given = small_model(1)
-    line = "it lacks 0.weight, has 0.weight_g, 0.weight_v that it had not. Return the model"
+    line = (
+        "it is missing 0.weight, has 0.weight_g, 0.weight_v that it did not have. Return the model"
+    )
     with pytest.raises(MethodError, match=line):
         returned(old_norm(copy.deepcopy(given)), kinds(given), lambda: small_model(9))

@@ -158,7 +158,7 @@ def test_a_missing_record_is_seen(inside: Cli, copied: Path) -> None:
     lease.unlink()
     shutil.rmtree(run)
     gone = inside("results", "verify", "tiny")
-    assert gone.code == 0 and "Asked for, and not here: ft (1)." in gone.out
+    assert gone.code == 0 and "Requested, but not here: ft (1)." in gone.out
     shutil.rmtree(original)
     shown = inside("results", "verify", "tiny")
     assert shown.code == 1

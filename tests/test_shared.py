@@ -73,7 +73,7 @@ def test_a_first_request_is_that_of_the_twin_under_the_same_settings_only() -> N
     seeds = (1, 1, 1)
     first, second = (runs["amun-adaptive", request, seeds] for request in (1, 2))
     assert first == runs["amun", 1, seeds] and second.start == first.id
-    assert second.method == "amun-adaptive" and second.shared is None, "it searches anew"
+    assert second.method == "amun-adaptive" and second.shared is None, "it searches again"
     _, apart = expand(["amun", "amun-adaptive"], methods={"amun-adaptive": {"lr": 0.5}})
     assert not {cell.run for cell in apart.cells if cell.label == "amun"} & {
         cell.run for cell in apart.cells if cell.label == "amun-adaptive"

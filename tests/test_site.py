@@ -47,17 +47,18 @@ def names() -> list[str]:
 
 def test_every_page_is_there_and_in_the_navigation(site: Path) -> None:
     home = (site / "index.html").read_text()
+    methods = (site / "recipes" / "index.html").read_text()
     for name in names():
         assert (site / name).exists()
-        assert f'href="{name}"' in home or f'href="./{name}"' in home or name == "index.html", name
+        listed = methods if name.startswith("recipes/") else home
+        href = name.removeprefix("recipes/") if name.startswith("recipes/") else name
+        assert re.search(rf'href="(?:\./)?{re.escape(href)}"', listed) or name == "index.html", name
     assert (site / "reports" / "digits@epyc-2" / "index.html").exists()
-    api = (site / "guide" / "api.html").read_text()
-    for name in (
-        "unlearnbench.Method.unlearn",
-        "unlearnbench.toolkit.finetune",
-        "unlearnbench.run",
-    ):
-        assert f'id="{name}"' in api
+    for page, name in {
+        "api-methods": "unlearnbench.Method.unlearn",
+        "api": "unlearnbench.run",
+    }.items():
+        assert f'id="{name}"' in (site / "guide" / f"{page}.html").read_text()
 
 
 def test_pages_fit_and_ask_nobody(site: Path, tab: Page) -> None:
@@ -76,10 +77,21 @@ def test_formulas_are_drawn(site: Path, tab: Page) -> None:
     assert box is not None and box["width"] > 100
 
 
-def test_search_works_without_a_server(site: Path, tab: Page) -> None:
-    tab.goto((site / "guide" / "paper.html").as_uri())
+@pytest.mark.parametrize("word", ["adversarial", "noise", "dataset", "hyperparameter"])
+def test_search_works_without_a_server(site: Path, tab: Page, word: str) -> None:
+    tab.goto((site / "guide" / "words.html").as_uri())
     tab.keyboard.press("Control+k")
-    tab.locator("input[aria-label=Search]").fill("adversarial")
+    box = tab.locator("input[aria-label=Search]")
+    box.wait_for()
+    tab.keyboard.type(word, delay=40)
     found = tab.get_by_text(re.compile(r"^\d+ results$"))
     found.wait_for()
-    assert int(found.inner_text().split()[0]) > 0
+    assert box.input_value() == word, "what is typed stays"
+    assert int(found.inner_text().split()[0]) > 5
+
+
+def test_a_sidebar_is_short(site: Path, tab: Page) -> None:
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    for name in names():
+        tab.goto((site / name).as_uri())
+        assert tab.locator(".md-sidebar--primary a.md-nav__link:visible").count() <= 15, name

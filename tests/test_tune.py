@@ -302,7 +302,7 @@ def test_trials_that_fail_are_never_chosen(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "fragile.py").write_text(FRAGILE)
     words = ["--plugin", "fragile.py", "--methods", "fragile", "--seeds", "1", "--trials", "6"]
     done = cli("tune", small(tmp_path), *words)
-    assert done.code == 1 and "fragile: trials that failed and count as bad: 0" in done.out
+    assert done.code == 1 and "fragile: trials that failed, which are never chosen: 0" in done.out
     trials = log(tmp_path)
     assert np.isnan(trials["value"][0]) and trials["chosen"].tolist().count("yes") == 1
     assert trials["value"][trials["chosen"] == "yes"].notna().all()

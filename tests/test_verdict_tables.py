@@ -124,7 +124,7 @@ def test_against_the_best_or_a_row_that_is_named(condition: Condition) -> None:
     (turned,) = as_rows(condition.versus("leaky"))
     assert turned["label"] == "my_method"
     assert (turned["low"], turned["high"]) == (-row["high"], -row["low"])
-    with pytest.raises(UserError, match="Unknown row that is compared 'leeky'"):
+    with pytest.raises(UserError, match="Unknown row to compare 'leeky'"):
         condition.versus("leeky")
     table = made("versus", condition)
     nearest, other = table.cells()
@@ -195,7 +195,10 @@ def test_a_summary_says_who_won_how_sure_and_at_what_cost(condition: Condition) 
         f"Smallest mean gap in FT AUC: my_method ({gap.value:+.1f} points, 0.50 x retraining's"
         " time), then leaky ("
     )
-    assert lines[2].endswith("; 0 of 1 others cannot be told from my_method.") and len(lines) == 3
+    assert (
+        lines[2].endswith("; 0 of 1 others cannot be distinguished from my_method.")
+        and len(lines) == 3
+    )
     limits = condition.benchmark.limits.model_copy(update={"because": "Set before any run."})
     benchmark = condition.benchmark.model_copy(update={"limits": limits})
     stated = rule(replace(condition.findings, benchmark=benchmark))

@@ -78,11 +78,11 @@ class Trades(Strict):
     its own step of 0.007, as TRADES' authors' code does, and takes steps of 2 radius / steps.
     """
 
-    weight: float = param(6.0, gt=0, help="of the divergence nearby (the paper's beta)")
-    norm: Literal["l2", "linf"] = param("l2", help="of which nearby is a ball")
-    radius: float = param(0.031, gt=0, help="of that ball")
-    steps: int = param(10, ge=1, help="of the search for the worst in it")
-    step: float = param(0.0062, gt=0, help="length of each")
+    weight: float = param(6.0, gt=0, help="weight of the divergence (the paper's beta)")
+    norm: Literal["l2", "linf"] = param("l2", help="norm of the perturbation ball")
+    radius: float = param(0.031, gt=0, help="radius of that ball")
+    steps: int = param(10, ge=1, help="steps of the search for the worst perturbation")
+    step: float = param(0.0062, gt=0, help="length of each step")
 
 
 class Pretrained(Strict):

@@ -103,7 +103,7 @@ mix = their_lira("mix", online=True, **means, **sds)
 code = lira.fit_as_reference_code(margin, member)
 alone = their_lira("shadows_out", online=False, score_mean=code.mean, score_std=code.sd)
 
-# Our log densities lack their constant, -log(2 pi) / 2. It cancels in LiRA's ratio; minus one
+# Our log densities leave out their constant, -log(2 pi) / 2. It cancels in LiRA's ratio; minus one
 # density of theirs is larger by it.
 alone -= np.log(2 * np.pi) / 2
 our_code = lira.offline_as_reference_code(target, code)

@@ -29,7 +29,7 @@ OUT = Path(__file__).parents[2] / "docs" / "speed"
 
 
 def main() -> None:
-    """Measure the parts asked for, then write the page anew."""
+    """Measure the parts asked for, then write the page again."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of data sets")

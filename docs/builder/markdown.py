@@ -38,7 +38,7 @@ def pages() -> list[Path]:
 
 
 def filled(page: Path, parts: Mapping[str, Part]) -> str:
-    """Return a page's text with all its places filled anew.
+    """Return a page's text with all its places filled again.
 
     The path of a part is relative to its page. Raises KeyError for a part that there is not.
     """

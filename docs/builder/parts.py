@@ -7,7 +7,17 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from docs.builder import markdown, parity, printed, published, rates, reference, weak_spots
+from docs.builder import (
+    api,
+    markdown,
+    parity,
+    printed,
+    published,
+    rates,
+    reference,
+    short,
+    weak_spots,
+)
 from unlearnbench import registry
 from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.evaluation.findings import Findings
@@ -89,9 +99,11 @@ def bibtex(_: Path) -> str:
 
 
 PARTS: dict[str, markdown.Part] = {
+    "api": api.described,
     "meaning": meaning,
     "code": markdown.code,
     "main": main_table,
+    "short": short.table,
     "origin": lambda path: published.origin(published.load(path)),
     "audit": audit,
     "tenth": lambda path: published.tenth(published.load(path)),

@@ -156,17 +156,17 @@ def origin(results: ub.Results) -> str:
     benchmark = results.findings.benchmark
     made = json.loads((results.folder / "origin.json").read_text(encoding="utf-8"))
     seeds, limits, main = benchmark.seeds, benchmark.limits, benchmark.headline
-    verdicts = f"equivalent within {limits.said}"
+    verdicts = f"equivalent: within {limits.said}"
     if of_before(results):
         points = f"{limits.margins[main]:g} points of {audit_title(main)}"
-        verdicts = f"verdicts of 0.1.0 (equivalent within {points})"
+        verdicts = f"verdicts of 0.1.0 (equivalent: within {points})"
     return (
         f"Made by `unlearnbench run {benchmark.name}` and `unlearnbench report {benchmark.name}` on"
-        f" {made['made']}: seeds {seeds.forget[0]} to {seeds.forget[-1]} for originals, forget sets"
-        f" and runs, {seeds.retrains} retrained models a forget set, one of them held out,"
-        f" {benchmark.references.count} references, {verdicts},"
-        f" {made['cores']} cores ({made['processor']}), torch {made['torch']}. ± is the"
-        " standard deviation over runs. With one request AMUN-adaptive is AMUN by definition."
+        f" {made['made']}\nwith {made['cores']} cores ({made['processor']}) and torch"
+        f" {made['torch']}. Seeds {seeds.forget[0]} to {seeds.forget[-1]} for originals, forget"
+        f" sets and runs;\n{seeds.retrains} retrained models for each forget set, one of them held out;"
+        f"\n{benchmark.references.count} reference models; {verdicts}."
+        "\nWith one request AMUN-adaptive is AMUN by definition."
     )
 
 

@@ -24,13 +24,10 @@ from unlearnbench.reporting.write import entries
 
 FOLDER = DOCS / "recipes"
 NOTE = "<!-- Written by `python -m docs.builder`; do not edit. -->"
-ABOUT = """For each method: what it minimises, where every default comes from, where the paper and
-its authors' code differ and which of them is followed, what papers printed of it, and what came out
-here. The columns of verdicts are those of the published reports: equivalent to retraining,
-different, inconclusive, or why it is not ranked; "(void)" where a control failed. Verdicts of 0.1.0
-are on FT AUC alone, within a margin that is not tied to the original's leak. The methods' pages
-have those of the paper's other experiments too. How nearly each method's weights are those of a
-derivation by hand and of a plain port: [Are the methods right?](../parity.md)."""
+ABOUT = """Each page has what a method minimises, the source of every default, the differences between
+paper and code, the numbers that papers printed, and ours. The last columns are verdicts of the
+published reports; "(void)" stands where a control failed. [Are the methods right?](../parity.md)
+compares each method, weight by weight, with a derivation by hand and a plain port."""
 LEGEND = r"""In all equations $D_F$ is the forget set, $D_R$ the retain set, $D_A$ the adversarial
 examples of the forget set; $f_\theta$ is the model with weights $\theta$, $\theta_o$ are those of
 the original, and $L(\theta; D)$ is the mean cross-entropy over a set. Losses are minimised by SGD
@@ -38,7 +35,7 @@ with the batch size, momentum, weight decay and augmentation of the benchmark's 
 page says otherwise."""
 ATTACKED = """AUCs, and average gaps with FT AUC, are by that paper's own attack (`rmia-paper`);
 below they are by RMIA."""
-SYMBOLS = "[What the letters mean](README.md)"
+SYMBOLS = "[All methods, and what the letters mean](README.md)"
 COLUMNS = ("Name", "Default", "What it is", "Bounds", "Tuned in", "Default from")
 SHOWN = ("forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "avg_gap")
 WORDS = {"equivalent": "equivalent to retraining", "different": "different from retraining"}
@@ -53,11 +50,12 @@ def pages() -> dict[str, str]:
 def index(plugins: Iterable[registry.Plugin]) -> str:
     """Write the page that lists them all, with the verdicts of whole reports."""
     reports = published.whole()
-    columns = ["Method", "What it does", "Needs the retain set"]
+    columns = ["Method", "Name to type", "What it does", "Needs the retain set"]
     columns += [_headed(one) for one in reports]
     rows = [
         [
-            f"[{plugin.name}]({plugin.name}.md)",
+            f"[{settings_class(plugin).title or plugin.name}]({plugin.name}.md)",
+            f"`{plugin.name}`",
             plugin.summary(),
             "yes" if settings_class(plugin).needs_retain else "no",
             *(outcome(plugin.name, results) for results in reports),
@@ -65,7 +63,7 @@ def index(plugins: Iterable[registry.Plugin]) -> str:
         for plugin in plugins
     ]
     listed = with_symbols(table(columns, rows))
-    return f"{NOTE}\n\n# Recipes\n\n{ABOUT}\n\n{listed}\n\n{LEGEND}\n"
+    return f"{NOTE}\n\n# Methods\n\n{ABOUT}\n\n{listed}\n\n{LEGEND}\n"
 
 
 def _headed(results: ub.Results) -> str:
@@ -83,13 +81,17 @@ def page(plugin: registry.Plugin) -> str:
         for line in inspect.cleandoc(method.equation).splitlines()
         if line.strip()
     )
-    told, none = printed.of_method(plugin.name), "No benchmark file has published numbers for it."
+    none = "No benchmark file has published numbers for it."
+    told = printed.of_method(plugin.name)
+    run = "unlearnbench run" + ("" if plugin.name == RETRAIN else f" --methods {plugin.name}")
     sections = {
-        "": f"{doc['summary']}\n\n{doc['about']}{equations}\n\n{SYMBOLS}",
+        "": f"{doc['summary']}\n\n```bash\n{run}\n```\n\n{doc['about']}{equations}\n\n{SYMBOLS}",
         "Source": f"{doc['Source'] or 'Not said.'}\n\n{_cited(plugin.name, method.paper)}",
         "Where paper and code differ": doc["Differences"] or "The method's file names nothing.",
         "Hyperparameters": hyperparameters(plugin),
-        "Published": f"{told}\n\n{ATTACKED}" if told else none,
+        "Published": _folded("Numbers that papers printed", f"{told}\n\n{ATTACKED}")
+        if told
+        else none,
         "Measured here": "\n\n".join(measured(plugin.name)) or "It is in no published report yet.",
         "The code": f"[methods/{plugin.path.name}](../../methods/{plugin.path.name})",
     }
@@ -118,7 +120,7 @@ def hyperparameters(plugin: registry.Plugin) -> str:
     """Write the table of a method's hyperparameters with the sources of their defaults."""
     fields = outline.hyperparameters(settings_class(plugin))
     if not fields:
-        return "It has none: the benchmark's recipe says all."
+        return "None: it follows the benchmark's training recipe."
     rows = [
         [
             f"`{name}`",
@@ -151,7 +153,8 @@ def with_symbols(text: str) -> str:
 def measured(name: str) -> list[str]:
     """Write settings, numbers and verdicts of one method on every published benchmark.
 
-    Of several requests in a row the last one is shown.
+    Benchmarks that are published whole come open, the others folded. Of several requests in a row
+    the last one is shown.
     """
     parts = []
     for results in published.published():
@@ -163,9 +166,18 @@ def measured(name: str) -> list[str]:
             told += [*_numbers(condition, shown), *_verdicts(condition, shown)]
         if told:
             chosen = "; ".join(_settings(label, benchmark.methods[label]) for label in labels)
-            parts += [f"### {benchmark.title}", *told, f"Settings: {chosen}."]
-            parts.append(f"[All of this report](../../reports/{results.name}/report.md)")
+            whole = f"[Report with all methods](../../reports/{results.name}/report.md)"
+            text = "\n\n".join([*told, f"Settings: {chosen}.", whole])
+            if benchmark.name in published.WHOLE:
+                parts.append(f"### {benchmark.title}\n\n{text}")
+            else:
+                parts.append(_folded(benchmark.title, text))
     return parts
+
+
+def _folded(title: str, text: str) -> str:
+    """Fold a long part below its title, on the site and on GitHub."""
+    return f'<details markdown="1">\n<summary>{title}</summary>\n\n{text}\n\n</details>'
 
 
 def _numbers(condition: ub.Condition, labels: list[str]) -> list[str]:

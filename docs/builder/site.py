@@ -28,6 +28,13 @@ FETCHED = re.compile(
     r"""<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=["']?(?:https?:)?//[^>]*>"""
 )
 HARMLESS = re.compile(r'rel="?canonical')
+SPELLINGS = {
+    "data set": "dataset",
+    "settings": "hyperparameters",
+    "memoris": "memorization",
+    "optimiser": "optimizer",
+}
+"""What readers type who spell a word otherwise than these pages do."""
 
 
 def sources() -> list[Path]:
@@ -81,15 +88,10 @@ def stage(folder: Path) -> None:
 
 
 def configuration() -> dict[str, Any]:
-    """Return the settings of a build, with all recipes in the navigation."""
+    """Return the settings of a build."""
     config: dict[str, Any] = tomllib.loads((HERE / "zensical.toml").read_text(encoding="utf-8"))
     project = config["project"]
     project |= {"docs_dir": "pages", "site_dir": "guide"}
-    project["plugins"]["mkdocstrings"]["handlers"]["python"]["paths"] = [str(ROOT)]
-    recipes = sorted(path.stem for path in sources() if path.parent.name == "recipes")
-    for entry in project["nav"]:
-        if "Recipes" in entry:
-            entry["Recipes"] += [{n: f"recipes/{n}.md"} for n in recipes if n != "README"]
     project["nav"] = json.loads(json.dumps(project["nav"]).replace("README.md", "index.md"))
     return config
 
@@ -105,6 +107,19 @@ def finish(site: Path) -> None:
         if asked:
             raise SystemExit(f"{path.relative_to(site)} asks another host: {asked[0]}")
         path.write_text(text, encoding="utf-8")
+
+
+def respell(site: Path) -> None:
+    """Have search find a section by other spellings of its words too."""
+    index = json.loads((site / "search.json").read_text(encoding="utf-8"))
+    for item in index["items"]:
+        text = f"{item['title']} {item['text']}".lower()
+        other = {new for old, new in SPELLINGS.items() if old in text and new not in text}
+        if other:
+            item["text"] += f"<p>Other spellings: {', '.join(sorted(other))}.</p>"
+    written = json.dumps(index, ensure_ascii=False)
+    (site / "search.json").write_text(written, encoding="utf-8")
+    (site / "search.js").write_text(f"var __index = {written};", encoding="utf-8")
 
 
 def build(target: Path) -> Path:
@@ -123,4 +138,5 @@ def build(target: Path) -> Path:
     if subprocess.run(command, cwd=target, check=False).returncode:
         raise SystemExit("The guide has warnings: see above.")
     finish(site)
+    respell(site)
     return site / "index.html"

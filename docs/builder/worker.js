@@ -1,4 +1,5 @@
 // A browser starts no worker from file://, and search is one. So it runs in a hidden frame instead.
+// Messages are copied, as between threads: search changes the query that it is sent.
 if (location.protocol === "file:") {
   window.Worker = class {
     constructor(url) {
@@ -7,7 +8,10 @@ if (location.protocol === "file:") {
       this.frame.hidden = true;
       document.body.append(this.frame);
       const inside = this.frame.contentWindow;
-      inside.postMessage = (data) => setTimeout(() => this.onmessage?.({ data }));
+      inside.postMessage = (message) => {
+        const data = structuredClone(message);
+        setTimeout(() => this.onmessage?.({ data }));
+      };
       const script = inside.document.createElement("script");
       script.src = new URL(url, location);
       script.onload = () => {
@@ -17,7 +21,8 @@ if (location.protocol === "file:") {
       script.onerror = (event) => this.onerror?.(event);
       inside.document.documentElement.append(script);
     }
-    postMessage(data) {
+    postMessage(message) {
+      const data = structuredClone(message);
       if (this.ready) setTimeout(() => this.frame.contentWindow?.onmessage({ data }));
       else this.waiting.push(data);
     }

@@ -138,7 +138,7 @@ def msg(
     damping: float,
     batch_size: int,
 ) -> Net:
-    """MSG as in Deep Unlearn's code (arXiv 2410.01276): small differences of gradients anew."""
+    """MSG as in Deep Unlearn's code (arXiv 2410.01276): small gradient differences redrawn."""
     net.eval()
     draw = generator(case.seed, "weights")
     order = torch.randperm(len(case.retain[1]), generator=draw)

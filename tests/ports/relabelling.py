@@ -60,7 +60,7 @@ def random_labels(
 @port("rl", lr=0.03, epochs=3, decay_every=2, labels="wrong", order="mixed", redraw=True)
 @port("rl", lr=0.03, epochs=3, decay_every=2, labels="any", order="in-turn", redraw=False)
 def rl(net: Net, case: Case, **settings: Any) -> Net:
-    """RL of AMUN's code, labels drawn anew each epoch; in turn, SalUn's for CIFAR-10."""
+    """RL of AMUN's code, labels drawn again each epoch; in turn, SalUn's for CIFAR-10."""
     return random_labels(net, case, **settings)
 
 

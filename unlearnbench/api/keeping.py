@@ -26,7 +26,7 @@ def lacking(store: Store) -> dict[str, int]:
 
 
 def prunable(store: Store, plugins: Iterable[Path] = ()) -> Removal:
-    """List what no command asked for. Raises UserError where nobody knows, or a method is lacking.
+    """List what no command asked for. Raises UserError where nobody knows, or a method is missing.
 
     What was asked for before and is not shown is not among it.
     """

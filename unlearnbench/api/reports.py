@@ -134,7 +134,9 @@ def watch(
                         seen = models - left
                 if ended:
                     if left:
-                        tell(f"Nobody makes the other {left}: unlearnbench run {name} would.")
+                        tell(
+                            f"No process is making the other {left}: unlearnbench run {name} would."
+                        )
                     return folder / "index.html"
             # What takes long is done less often: a quarter of the time at most goes into looking.
             time.sleep(max(EVERY, 3 * (time.monotonic() - started)))

@@ -207,7 +207,7 @@ def _item(wanted: Wanted) -> Item:
         return name, plugin, wanted.model_dump(mode="json", include=wanted.model_fields_set)
     if not (isinstance(wanted, type) and issubclass(wanted, Method)):
         hint = "Give names, files, subclasses of Method or instances."
-        raise UserError(f"{wanted!r} is no method.", hint)
+        raise UserError(f"{wanted!r} is not a method.", hint)
     plugin = Plugin.of(wanted)
     return plugin.name, None if plugin.path.parent == registry.shipped("methods") else plugin, {}
 

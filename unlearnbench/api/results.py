@@ -120,7 +120,7 @@ class Results:
 
     @property
     def cost(self) -> pd.DataFrame:
-        """One row a run: seconds by part, share of retraining, gradients, memory in MB."""
+        """One row a run: seconds by part, multiple of retraining, gradients, memory in MB."""
         return self.findings.cost
 
     @cached_property
@@ -157,7 +157,7 @@ class Results:
         store = Store(self.folder)
         if not store.runs():
             raise UserError(
-                f"Of '{self.name}' there are findings alone: its runs have the training curves.",
+                f"'{self.name}' holds findings only; its runs have the training curves.",
                 f"Make them: unlearnbench run {self.findings.benchmark.name}.",
             )
         return training(store, dict(zip(self.runs["run"], self.runs["label"], strict=True)))
@@ -201,7 +201,7 @@ class Results:
                 for one in self.conditions
             )
             raise UserError(
-                f"{len(meant)} conditions of '{self.name}' are meant.", f"There are: {there}."
+                f"{len(meant)} conditions of '{self.name}' match.", f"There are: {there}."
             )
         return meant[0]
 
@@ -304,7 +304,7 @@ def whole(results: Results) -> Results:
         failed = [f"{one['label']} failed: {one['error']}" for one in results.findings.failures[:1]]
         if results.findings.benchmark.given:  # which no benchmark file can make again
             problem = " ".join(failed) or f"Nothing in '{results.name}' is finished yet."
-            raise UserError(problem, "Type the same command again once that is mended.")
+            raise UserError(problem, "Fix that, then type the same command again.")
         hint = f"Go on: unlearnbench run {results.name}."
         if results.findings.broken:
             why = results.findings.broken[0]

@@ -119,16 +119,24 @@ def run(
     address: str | None = None,
     listener: Listener | None = None,
 ) -> Results:
-    """Run a benchmark, or go on with one that was interrupted; return what came out.
+    """Run a benchmark, or go on with one that was interrupted; return its results.
 
     benchmark: a name, a TOML file, or what `ub.benchmark` returns; methods: names, files, classes
-    and instances, all that the benchmark has if None, or a mapping from labels of rows to them;
-    seeds: how often everything is repeated; forget: a file that names the samples to be forgotten,
-    by number or file name, in the place of those that the benchmark draws; devices,
-    jobs_per_device, timeout, budget, adopt, images, address: as `Request` has them; data, results:
-    folders; listener: hears what happens, None for a bar in a notebook and silence elsewhere. A
-    method that fails is in `results.findings.failures` and harms no other. Raises UserError for
-    what is unknown, wrong or not there, and if no run has finished.
+    and instances, or a mapping from labels of rows to them, by default those of the benchmark;
+    seeds: number of repetitions; forget: a file that lists the samples to forget, by number or file
+    name, in place of those that the benchmark draws; devices: "auto", or names separated by commas;
+    jobs_per_device: runs at once on a device, None for one per core, or for what fits on a GPU;
+    plugins: files of models, data sets, metrics or attacks; data, results: folders; timeout:
+    seconds that a run may take; budget: seconds, into which as many whole repetitions as fit are
+    planned; retry_failed, retry_stale: run again what has failed, or what was made by code that has
+    changed since; keep_weights: of unlearned models too; adopt: results folders, by name or path,
+    whose originals and reference models are used, so trust their makers; profile: record where the
+    time of each run goes; images: where images are held, "auto" by size, which changes no result;
+    address: of a Dask scheduler, None for this machine; listener: is called for all that happens,
+    None for a bar in a notebook and silence elsewhere.
+
+    A method that fails is in `results.findings.failures`; the others go on. Raises UserError for
+    what is unknown, wrong or missing, and if no run has finished.
     """
     setup = benchmark if isinstance(benchmark, Setup) else read_benchmark(benchmark)
     request = Request(
@@ -196,7 +204,7 @@ def make(
     outlook = look(request, planned, store, heading)
     if lacking := [planned.plan.nodes[run].label for run in outlook.state.weightless]:
         listener.told(
-            "Retrained, as other runs begin with weights that are not here:"
+            "Trained again, because other runs begin with weights that are not here:"
             f" {count(len(lacking), 'model')} ({', '.join(sorted(set(lacking)))}). On another"
             " machine they may differ in the last digits."
         )
@@ -206,7 +214,7 @@ def make(
     seen = seen or samples.DataSeen()
     if outlook.state.open:
         seen = samples.look_over(request, planned.benchmark, outlook.state.data, seen)
-        for line in seen.odd if not heading else ():  # not anew for every part of a search
+        for line in seen.odd if not heading else ():  # not again for every part of a search
             listener.told(line)
     store.prepare()
     for line in asked.mend(store):
@@ -312,12 +320,12 @@ def within_budget(
     outlook = look(request, first, store)
     known = outlook.known
     if not known.rates and dry_run:
-        listener.told("Nothing is known of the time yet: run it, and the first model tells.")
+        listener.told("No time estimate yet: it follows after the first model.")
         return prepare(request)
     if not known.rates:
         samples.look_over(request, first.benchmark)
         store.prepare()
-        listener.told("Making the first model, to learn how long they take.")
+        listener.told("Training the first model, to see how long one takes.")
         alone = Progress([], [], [next(iter(first.plan.nodes))])
         _work_off(request, first, store, replace(outlook, state=alone), listener)
     needs, most = 0.0, len(prepare(request).benchmark.seeds.forget)

@@ -49,9 +49,7 @@ def _say_version(asked: bool) -> None:
 def common(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=_say_version, is_eager=True, help="Say which version this is."
-        ),
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     """Compare machine-unlearning methods on image classifiers, measured against retraining."""

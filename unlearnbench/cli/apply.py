@@ -10,20 +10,22 @@ from unlearnbench.cli import options
 
 def apply(
     method: Annotated[str, typer.Option(help="A method, by name or by its file.")],
-    original: Annotated[Path, typer.Option(help="The weights to begin with: .pt, .safetensors.")],
+    original: Annotated[
+        Path, typer.Option(help="The trained weights to unlearn from: .pt, .safetensors.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the weights, a record and a page.")],
     forget: options.Forget = None,
     benchmark: options.OwnBenchmark = None,
     model: options.OwnModel = None,
     dataset: options.OwnDataset = None,
     path: options.OwnPath = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of what the method draws.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the method's random draws.")] = 1,
     set_: options.Changes = None,
     plugin: options.Plugins = None,
     devices: options.Devices = "auto",
     data: options.Data = Path("data"),
 ) -> None:
-    """Have a method forget a list of samples in a model of yours; nothing is guaranteed by it."""
+    """Make your own model forget a list of samples by one method; this guarantees nothing."""
     from unlearnbench.api import apply as library
     from unlearnbench.api.own import Own
     from unlearnbench.cli.display import Display

@@ -31,7 +31,7 @@ _RETRAIN = Annotated[
 _REFERENCE = Annotated[
     list[Path] | None,
     typer.Option(
-        help="A model for attacks to compare with; beside r.pt lies r.txt, a list of what it"
+        help="A reference model for the attacks; beside r.pt there must be r.txt, a list of what it"
         " was trained on. Repeatable."
     ),
 ]
@@ -43,21 +43,21 @@ _LOGITS = Annotated[
     ),
 ]
 _TRAIN_RETRAINS = Annotated[
-    int, typer.Option(min=0, help="Train so many more retrains, by the recipe.")
+    int, typer.Option(min=0, help="Train this many more retrains by the recipe.")
 ]
 _TRAIN_REFERENCES = Annotated[
-    int, typer.Option(min=0, help="Train so many reference models, by the recipe.")
+    int, typer.Option(min=0, help="Train this many reference models by the recipe.")
 ]
 _RETAIN = Annotated[
-    Path | None, typer.Option(help="Of outputs: list of retained rows; all others if absent.")
+    Path | None, typer.Option(help="With --logits: list of retained rows (default: the rest).")
 ]
-_TEST = Annotated[Path | None, typer.Option(help="Of outputs: list of test rows.")]
+_TEST = Annotated[Path | None, typer.Option(help="With --logits: list of test rows.")]
 _LABELS = Annotated[
-    Path | None, typer.Option(help="Of outputs: true labels, if the files have none.")
+    Path | None, typer.Option(help="With --logits: true labels, if the files have none.")
 ]
 _REQUIRE = Annotated[
     Literal["equivalent", "no-difference"] | None,
-    typer.Option(help="End with exit code 1 unless every model audited is found to be so."),
+    typer.Option(help="Exit with code 1 unless every audited model gets this verdict."),
 ]
 
 

@@ -16,7 +16,7 @@ from unlearnbench.errors import unknown
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-Name = Annotated[str | None, typer.Argument(help="Explain this one.")]
+Name = Annotated[str | None, typer.Argument(help="Explain this one only.")]
 
 
 def methods(name: Name = None, plugin: Plugins = None) -> None:
@@ -108,11 +108,11 @@ def check(
         list[str] | None,
         typer.Option("--set", help="Change a setting of the method: lr=0.1; repeatable."),
     ] = None,
-    model: Annotated[str, typer.Option(help="What a method is tried on, by name.")] = "small-cnn",
+    model: Annotated[str, typer.Option(help="The model to try a method on.")] = "small-cnn",
     plugin: Plugins = None,
     data: Data = Path("data"),
 ) -> None:
-    """Hold a method, a model or a data set to the contract that all of its kind keep."""
+    """Check that a method, model or data set file works as a plugin."""
     from unlearnbench.execution.trying import Conditions, examine
     from unlearnbench.scheduling.apart import in_own_process
 

@@ -30,7 +30,7 @@ Plugins = Annotated[
         help="A file with one more method, model, data set, metric or attack; may be repeated.",
     ),
 ]
-Results = Annotated[Path, typer.Option(help="Folder that results are kept in.")]
+Results = Annotated[Path, typer.Option(help="Folder for results.")]
 Methods = Annotated[
     str | None,
     typer.Option(
@@ -38,21 +38,24 @@ Methods = Annotated[
         " the benchmark runs."
     ),
 ]
-Seeds = Annotated[int | None, typer.Option(min=1, help="How often to repeat everything.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Number of repetitions.")]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting: salun.keep=0.3, recipe.epochs=5; repeatable."),
 ]
 Forget = Annotated[
     Path | None,
-    typer.Option(help="Forget what this file names, numbers or file names: .txt, .csv or .npy."),
+    typer.Option(
+        help="Forget the samples listed in this file (.txt, .csv, .npy), by number or file name."
+    ),
 ]
 OwnBenchmark = Annotated[
-    str | None, typer.Option(help="A benchmark, by name or file, that says data, model and recipe.")
+    str | None,
+    typer.Option(help="A benchmark, by name or file, that gives data, model and recipe."),
 ]
-OwnModel = Annotated[str | None, typer.Option(help="What the weights are of, by name.")]
+OwnModel = Annotated[str | None, typer.Option(help="The network of the weights, by name.")]
 OwnDataset = Annotated[
-    str | None, typer.Option(help="What it was trained on, by name; folder if absent.")
+    str | None, typer.Option(help="The data set it was trained on (default: folder).")
 ]
 OwnPath = Annotated[
     str | None, typer.Option(help="Folder of the images, below --data (data set folder).")
@@ -69,8 +72,8 @@ Images = Annotated[
         help="All on the device, or streamed to it from host memory or a file; auto: by size."
     ),
 ]
-Reports = Annotated[Path, typer.Option(help="Folder that reports are written to.")]
-Data = Annotated[Path, typer.Option(help="Folder that data sets are found in.")]
+Reports = Annotated[Path, typer.Option(help="Folder for reports.")]
+Data = Annotated[Path, typer.Option(help="Folder with the data sets.")]
 
 
 @contextmanager

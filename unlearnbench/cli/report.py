@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 def report(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[BENCHMARK]...", help="One, or several for ranks over all of them."
-        ),
+        typer.Argument(metavar="[BENCHMARK]...", help="One, or several to be ranked together."),
     ] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Put results folders side by side, by path or name.")
@@ -32,11 +30,11 @@ def report(
         typer.Option(help="Make a leaderboard of the packs in this folder."),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Write it again while a run goes on.")
+        bool, typer.Option("--watch", help="Rewrite the report while a run goes on.")
     ] = False,
     training: Annotated[
         Literal["csv", "tensorboard"] | None,
-        typer.Option(help="Write the training curves of all runs, too."),
+        typer.Option(help="Also write the training curves of all runs."),
     ] = None,
     plugin: options.Plugins = None,
     results: options.Results = Path("results"),

@@ -46,9 +46,9 @@ def verify(benchmark: BenchmarkName = "digits", results: Results = Path("results
     try:
         if absent := keeping.lacking(store):
             rows = ", ".join(f"{label} ({many})" for label, many in absent.items())
-            say(f"Asked for, and not here: {rows}. unlearnbench run makes it.")
+            say(f"Requested, but not here: {rows}. unlearnbench run makes it.")
     except UserError as error:
-        say(f"What was asked for is not known: {error}")
+        say(f"It is not known what was requested: {error}")
     say(f"{len(store.runs())} runs, {len(damaged)} damaged")
     raise typer.Exit(1 if damaged else 0)
 
@@ -82,7 +82,7 @@ def rm(
         list[str] | None, typer.Option(help="A row to remove, by its label; may be repeated.")
     ] = None,
     earlier: Annotated[
-        str, typer.Option(help="Of what is kept and not shown: its name in `results ls`.")
+        str, typer.Option(help="What is kept but not shown, by its name in `results ls`.")
     ] = "",
     plugin: Plugins = None,
     results: Results = Path("results"),
@@ -124,7 +124,7 @@ def merge(
     sources: Annotated[list[Path], typer.Argument(help="Folders such as OTHER/results/digits.")],
     results: Results = Path("results"),
 ) -> None:
-    """Copy runs that were made elsewhere and are lacking here."""
+    """Copy runs that were made elsewhere and are missing here."""
     from unlearnbench.storage import housekeeping
     from unlearnbench.storage.store import Store
 
@@ -139,16 +139,16 @@ def merge(
 def export(
     benchmark: BenchmarkName = "digits",
     bank: Annotated[
-        bool, typer.Option("--bank", help="Originals and reference models only.")
+        bool, typer.Option("--bank", help="Pack originals and reference models only.")
     ] = False,
     weights: Annotated[
-        bool, typer.Option("--weights", help="With the models that were kept.")
+        bool, typer.Option("--weights", help="Include the models that were kept.")
     ] = False,
     part_size: Annotated[
-        str | None, typer.Option(help="In parts of at most this size: 50MB.")
+        str | None, typer.Option(help="Split into parts of at most this size: 50MB.")
     ] = None,
     by: Annotated[str, typer.Option(help="Who made it: 'Name, laboratory'.")] = "",
-    note: Annotated[str, typer.Option(help="What readers should know, as how it was tuned.")] = "",
+    note: Annotated[str, typer.Option(help="A note for readers, such as how it was tuned.")] = "",
     out: Annotated[
         Path | None, typer.Option(help="File; by default NAME.zip or NAME-bank.zip here.")
     ] = None,
@@ -185,7 +185,7 @@ def import_(
     files: Annotated[list[Path], typer.Argument(help="Packs, or parts of one.")],
     results: Results = Path("results"),
 ) -> None:
-    """Take over the runs of packs that are lacking here; a pack is checked before it is written."""
+    """Take over the runs of packs that are missing here; a pack is checked before it is written."""
     from unlearnbench.api.packs import unpack
     from unlearnbench.storage import asked
     from unlearnbench.storage.store import Store

@@ -37,9 +37,11 @@ _BUDGET = Annotated[
     str | None, typer.Option(help="Take as many whole repetitions as fit in this time: 2h.")
 ]
 _BACKEND = Annotated[
-    Literal["local", "dask"], typer.Option(help="Where runs are made: here, or on a cluster.")
+    Literal["local", "dask"], typer.Option(help="Where to run: here, or on a cluster.")
 ]
-_ADDRESS = Annotated[str | None, typer.Option(help="Of the Dask scheduler: tcp://HOST:8786.")]
+_ADDRESS = Annotated[
+    str | None, typer.Option(help="Address of the Dask scheduler: tcp://HOST:8786.")
+]
 _KEEP_WEIGHTS = Annotated[
     bool, typer.Option("--keep-weights", help="Keep the weights of unlearned models too.")
 ]
@@ -52,7 +54,7 @@ _ADOPT = Annotated[
 ]
 _RETRY_STALE = Annotated[
     bool,
-    typer.Option(help="Make stale runs anew, which were made before what is behind them changed."),
+    typer.Option(help="Rerun results whose method, data or model source has changed."),
 ]
 
 
@@ -76,7 +78,7 @@ def run(
     adopt: _ADOPT = None,
     images: options.Images = "auto",
     profile: Annotated[
-        bool, typer.Option("--profile", help="Note where the time of each run goes.")
+        bool, typer.Option("--profile", help="Record where the time of each run goes.")
     ] = False,
     retry_failed: Annotated[bool, typer.Option(help="Try failed runs again.")] = False,
     retry_stale: _RETRY_STALE = False,

@@ -12,13 +12,13 @@ def tune(
     benchmark: options.BenchmarkName = "digits",
     methods: options.Methods = None,
     trials: Annotated[
-        int, typer.Option(min=1, help="Settings tried of every method, its defaults first.")
+        int, typer.Option(min=1, help="Settings to try for each method, its defaults first.")
     ] = 16,
     seeds: Annotated[
-        int, typer.Option(min=1, help="Seeds each is tried on, 1001 and on; none is reported.")
+        int, typer.Option(min=1, help="Seeds to try each on, from 1001 on; none is reported.")
     ] = 4,
     blind: Annotated[
-        bool, typer.Option("--blind", help="Choose without retrained models, and train none.")
+        bool, typer.Option("--blind", help="Choose without retrained models; none is trained.")
     ] = False,
     set_: options.Changes = None,
     devices: options.Devices = "auto",

@@ -78,7 +78,7 @@ class Decoder:
             with Image.open(io.BytesIO(content)) as image:
                 return np.asarray(self.fit.image(rgb(image)))
         except UnidentifiedImageError:
-            return f"{name} is no image, or of an unknown kind"
+            return f"{name} is not an image, or has an unknown format"
         except DataError as error:
             return f"{name} {error}"
         except Exception as error:  # the boundary: on broken files Pillow raises many things

@@ -72,7 +72,7 @@ class FolderSource(Source):
             told.append(f"Nothing can be kept in {self.folder}: each worker decodes all images.")
         if passed := [name for part in listed for name in part.passed]:
             names = ", ".join(passed[:3]) + (", ..." if len(passed) > 3 else "")
-            told.append(f"Passed over, as their names are not those of images: {names}")
+            told.append(f"Skipped, because these are not names of image files: {names}")
         return told
 
     def load(self) -> Pool:

@@ -43,7 +43,7 @@ def read_list(path: Path) -> Entries:
     if not path.is_file():
         raise UserError(f"There is no list {path}.", HOW)
     if path.suffix not in ("", *SUFFIXES):
-        raise UserError(f"The list {path} is of a kind that is not read.", KINDS)
+        raise UserError(f"The list {path} has a format that is not supported.", KINDS)
     try:
         if path.suffix == ".npy":
             entries = _of_array(path)
@@ -145,13 +145,13 @@ def _why_lost(entry: str, data: Data, place: int | None, many: int) -> str:
         part = "" if many == len(data.labels) else " training"
         return f"is not among the {many:,}{part} samples drawn ([data] train)"
     if NUMBER.fullmatch(entry):
-        return f"is no sample's number: training samples are 0 to {last}"
+        return f"is not a sample number: training samples are 0 to {last}"
     names = (data.names or [])[:many]
     if alike := [name for name in names if f"/{name}".endswith(f"/{_plain(entry)}")]:
         known = _by_name(names)
         clear = [end for end in _ends(alike[0]) if end in known][-1]
         return f"names {len(alike)} files: write {clear}, or the one that is meant"
-    return "is no file of the training set"
+    return "is not a file of the training set"
 
 
 def _plain(entry: str) -> str:

@@ -320,7 +320,7 @@ class Condition:
             return pd.DataFrame()
         labels = {pair[side] for pair in self._compared for side in ("nearer", "farther")}
         if label is not None and label not in labels:
-            raise unknown("row that is compared", label, labels)
+            raise unknown("row to compare", label, labels)
         chosen = str(label or self.nearest)
         return pd.DataFrame(against(self._compared, chosen, named=label is not None))
 

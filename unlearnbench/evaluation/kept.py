@@ -1,6 +1,6 @@
 """metrics.json: what was computed of a folder's runs, used again where nothing behind it changed.
 
-Whoever wrote it, it is checked before it is used: what cannot be it is computed anew.
+Whoever wrote it, it is checked before it is used: what cannot be it is computed again.
 """
 
 from contextlib import suppress
@@ -70,7 +70,7 @@ def _require_table(name: str, table: dict[str, list[Any]]) -> int:
         if not isinstance(values, list) or not (words if column in WORDS else _numbers(values)):
             raise UnsoundError(f"has other than it should as {name}.{column}")
     if len(lengths) > 1 or (count and not set(COLUMNS[name]) <= table.keys()):
-        raise UnsoundError(f"lacks columns of {name}")
+        raise UnsoundError(f"has not all columns of {name}")
     return count
 
 

@@ -46,7 +46,7 @@ def _said(spec: Spec, what: str) -> str:
 def _begun(
     plan: Plan, node: Node, record: dict[str, Any], store: Store, stale: dict[str, str]
 ) -> str | None:
-    """Name the run that a run began with and that is stale, or was made anew since; None if none.
+    """Name the run that a run began with and that is stale, or was made again since; None if none.
 
     A record of version 0.1 does not say which weights it began with.
     """

@@ -41,7 +41,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"There is no file {path}.", "Name a .pt, .pth or .safetensors file.")
     if not path.stat().st_size:
-        raise UserError(f"{path} cannot be read: the file is empty.", "Copy it anew.")
+        raise UserError(f"{path} cannot be read: the file is empty.", "Copy it again.")
     content: object = _safe(path) if path.suffix == ".safetensors" else _pickled(path)
     state = _weights(content)
     if state is None:
@@ -84,8 +84,8 @@ def load_into(
     if len(head) < len(others) or len({name.rpartition(".")[0] for name in head}) > 1:
         head = []
     problems = [
-        _told("lacks {}", sorted(missing)),
-        _told("has {} that the model has not", sorted(state.keys() - names.keys())),
+        _told("is missing {}", sorted(missing)),
+        _told("has {} that the model does not have", sorted(state.keys() - names.keys())),
         _told("has {} of another shape", [] if head else list(others.values())),
     ]
     if found := [problem for problem in problems if problem]:
@@ -128,7 +128,9 @@ def begin_with(model: nn.Module, start: Pretrained) -> nn.Module:
     except UserError as error:
         raise DataError(str(error)) from error
     if drawn:
-        recorder().warn(f"{path.name} is of other classes, so {', '.join(drawn)} began anew")
+        recorder().warn(
+            f"{path.name} is of other classes, so {', '.join(drawn)} start from fresh weights"
+        )
     return model
 
 
@@ -194,7 +196,7 @@ def _pickled(path: Path) -> object:
 
 
 def _torn(path: Path) -> UserError:
-    return UserError(f"{path} is torn, or no file of weights.", "Copy it anew, or name another.")
+    return UserError(f"{path} is torn, or no file of weights.", "Copy it again, or name another.")
 
 
 def _weights(content: object) -> dict[str, Tensor] | None:

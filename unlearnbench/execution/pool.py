@@ -97,7 +97,7 @@ def _sum(array: Tensor) -> int:
 
 
 def forget_images() -> None:
-    """Have data and pool read anew when they are next asked for."""
+    """Have data and pool read again when they are next asked for."""
     load_data.cache_clear()
     pooled.cache_clear()
     pool_mark.cache_clear()

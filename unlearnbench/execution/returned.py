@@ -105,8 +105,8 @@ def _entries(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def _require_shapes(state: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> None:
     """Raise MethodError unless the entries are those of an architecture."""
     problems = [
-        _told("lacks", sorted(shapes.keys() - state.keys())),
-        _told("has", sorted(state.keys() - shapes.keys()), " that it had not"),
+        _told("is missing", sorted(shapes.keys() - state.keys())),
+        _told("has", sorted(state.keys() - shapes.keys()), " that it did not have"),
         _told(
             "has",
             [name for name in shapes if name in state and state[name].shape != shapes[name]],

@@ -366,7 +366,7 @@ _COSTS: list[Metric] = [
     OfRecord("seconds", "Time", unit="s", function=lambda run: run["seconds"].get("total")),
     OfRuns(
         "time_ratio",
-        "Share of retraining",
+        "Time (x retraining)",
         kind="cost",
         better="lower",
         function=_time_ratio,

@@ -15,7 +15,7 @@ import pandas as pd
 
 from unlearnbench.verdicts.inference import FEWEST, LEVEL, half_width
 
-Ending = Literal["seen", "not seen", "inconclusive"]
+Ending = Literal["confirmed", "contradicted", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def ended(seen: bool, contrary: bool, sets: int) -> Ending:
     """Return how a claim ends of which so many forget sets show it, the contrary or neither."""
     if sets < FEWEST:
         return "inconclusive"
-    return "seen" if seen else "not seen" if contrary else "inconclusive"
+    return "confirmed" if seen else "contradicted" if contrary else "inconclusive"
 
 
 def mean_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float, float]:

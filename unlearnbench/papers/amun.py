@@ -1,4 +1,4 @@
-"""AMUN (Ebrahimpour-Boroojeny et al., arXiv 2503.00917): what it claims, and whether it is seen."""
+"""AMUN (Ebrahimpour-Boroojeny et al., arXiv 2503.00917): its claims, tested by our runs."""
 
 from collections.abc import Iterator
 
@@ -53,8 +53,9 @@ def _told_from_retrain(condition: Condition) -> Iterator[Claim]:
         margin = verdict.finding.margin or limits.margins.get(headline)
         within = f"within {margin:.1f} points" if margin else "equivalent"
         rule = ", by the rule of 0.1.0" if condition.old else ""
-        claim = f"AMUN's FT AUC cannot be told from retrain's, by {attack_title(headline)} alone"
-        measure = f"FT AUC minus retrain's; seen: {within}{rule}"
+        attack = attack_title(headline)
+        claim = f"AMUN's FT AUC cannot be distinguished from retrain's, by {attack} alone"
+        measure = f"FT AUC minus retrain's; confirmed: {within}{rule}"
         numbers = verdict.gap.value, *verdict.gap.interval()
         ending = ended(verdict.word == "equivalent", verdict.word == "different", verdict.sets)
         yield Claim(claim, condition.heading, measure, RETRAIN, *numbers, ending)
@@ -94,7 +95,7 @@ def _mask(condition: Condition) -> Iterator[Claim]:
             band = condition.band("avg_gap")
             ending = ended(low > -band, high < 0, len(gap))
             claim = "SalUn's mask does not help AMUN with the retain set"
-            measure += f"; seen: no more than {band:.1f} below"
+            measure += f"; confirmed: no more than {band:.1f} below"
         else:
             ending = ended(high < 0, low > 0, len(gap))
             claim = "SalUn's mask helps AMUN without the retain set"

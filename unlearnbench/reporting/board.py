@@ -21,7 +21,7 @@ from unlearnbench.verdicts.audit import WORDS, columns_of
 
 RULES = (
     "Each line is a method of a pack that was checked: its checksums, its settings against the"
-    " benchmark's file, and that none of its runs is missing. All numbers are computed anew from"
+    " benchmark's file, and that none of its runs is missing. All numbers are recomputed from"
     " the signals of the pack, by the rule of one version. Checksums show that a pack is whole, not"
     " that it is true: settings, and the hash of code that does not ship, stand below for those who"
     " make it again."
@@ -136,8 +136,8 @@ def _section(name: str, entries: Iterable[Entered], key: tuple[str, float, int])
     shown = [_ranking(frame, heading, f"{name}{suffix}"), _settings(frame, f"{name}{suffix}")]
     if warned:
         noted = pd.DataFrame(warned)
-        columns = [LABEL, table.text("By", "by"), table.text("What to beware of", "note")]
-        caption = "What takes from the worth of a line."
+        columns = [LABEL, table.text("By", "by"), table.text("Warnings", "note")]
+        caption = "What limits a line's value."
         shown.append(table.Table(caption, noted, columns, f"notes-{name}{suffix}", "Notes"))
     return Section(f"{name}: {heading}", shown, suffix=suffix)
 

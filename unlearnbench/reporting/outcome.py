@@ -129,5 +129,5 @@ def _smallest(condition: Condition) -> Iterator[str]:
     ]
     versus = condition.versus()
     told = sum(versus["p"] < LEVEL) if len(versus) else 0
-    apart = f"; {len(versus) - told} of {len(versus)} others cannot be told from {first}"
+    apart = f"; {len(versus) - told} of {len(versus)} others cannot be distinguished from {first}"
     yield f"Smallest mean gap in FT AUC: {', then '.join(near)}{apart if len(versus) else ''}."

@@ -168,7 +168,7 @@ def _mean(name: str, row: table.Entry) -> str:
 
 
 def _heading(metric: str) -> str:
-    return "Time, share of retraining ↓" if metric == "time_ratio" else known(metric).heading
+    return "Time, x retraining ↓" if metric == "time_ratio" else known(metric).heading
 
 
 def overview(benchmarks: Mapping[str, Findings]) -> tuple[str, list[str], list[Section]]:

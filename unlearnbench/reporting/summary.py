@@ -30,6 +30,8 @@ PACKAGES = ("torch", "numpy")
 """Those whose versions may change what comes out of a run."""
 NEAR = 1.0
 """Points of AUC by which more references may move the original's and still be called enough."""
+PAIRED = {"zip": "repetition i uses the i-th seed of each", "product": "every combination is run"}
+"""How seeds make repetitions, by pairing."""
 
 
 def about(findings: Findings) -> dict[str, Any]:
@@ -175,7 +177,7 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
         *_start(b),
         ("Forget sets", f"{shares} {_what(b)}, {rows}, seeds {forget}"),
         ("Access", ", ".join(b.access)),
-        ("Repetitions", f"originals {originals}, runs {runs}, combined by {seeds.pairing}"),
+        ("Repetitions", f"originals {originals}, runs {runs}; {PAIRED[seeds.pairing]}"),
         ("Yardstick", f"{count(seeds.retrains, 'retrained model')} for each forget set{held}"),
         attacks,
         verdicts,
@@ -361,7 +363,7 @@ def _of_stale(findings: Findings) -> Iterator[str]:
             rows.setdefault(what, []).append(f"{label} ({count(number, 'run')})")
     for what, labels in rows.items():
         made = f"stale ({STALE}), made before {what} changed: {', '.join(labels)}"
-        yield f"{made}. --retry-stale makes them anew."
+        yield f"{made}. --retry-stale reruns them."
 
 
 def _of_versions(findings: Findings) -> Iterator[str]:

@@ -66,7 +66,7 @@ class ClusterWorker:
     def stop(self) -> None:
         """Give up the task, if there is one; what a worker has begun there it ends, unheard.
 
-        A worker in which a plugin has left what cannot be put back is started anew, by its nanny:
+        A worker in which a plugin has left what cannot be put back is started again, by its nanny:
         raises UserError where it has none.
         """
         if self._task is not None and self._connected:

@@ -53,7 +53,7 @@ def _made(job: Job, slot: Slot) -> Event:
     def weights(model: str) -> Mapping[str, Tensor]:
         damage = store.damage(model)
         if damage is not None:
-            raise MethodError(f"{damage}: start again, and it is made anew")
+            raise MethodError(f"{damage}: start again, and it is made again")
         return load_file(store.model_path(model), device=slot.device)
 
     try:

@@ -56,7 +56,7 @@ def mend(store: Store) -> list[str]:
                 return sealed.bring_back(store.folder)
     except OSError as error:
         what = next(iter(altered.values()))
-        hint = "Whoever may write there mends it by any command."
+        hint = "Any command of a user who may write there repairs it."
         raise UserError(f"{store.folder}: {what} ({error.strerror}).", hint) from error
     return []
 

@@ -213,7 +213,7 @@ def _require(
     """Raise UnsoundError where arrays are lacking, or of other kinds: f where none is said."""
     for name in names:
         if name not in places:
-            raise UnsoundError(f"lacks the array {name}")
+            raise UnsoundError(f"has no array {name}")
     for name, place in places.items():
         if place.dtype.kind != kinds.get(name, "f"):
             raise UnsoundError(f"holds {place.dtype} as {name}")

@@ -2,8 +2,8 @@
 
 Beside each lies `sealed/`, with a copy of it below its checksum. The copy is written first: what it
 says holds, and brings back a text that was torn, emptied, removed or edited. A text without a copy,
-as earlier versions left it, is taken as it is. What is computed anew when it is lost has no copy,
-but begins with its checksum.
+as earlier versions left it, is taken as it is. What can be computed again when it is lost has no
+copy, but begins with its checksum.
 """
 
 from hashlib import sha256
@@ -60,7 +60,7 @@ def bring_back(folder: Path) -> list[str]:
             write_bytes(_copy(path), _with_head(own))
         else:
             _copy(path).unlink(missing_ok=True)
-        lines.append(f"{folder.name}: {what}; {'brought back' if data else 'made anew'}.")
+        lines.append(f"{folder.name}: {what}; {'brought back' if data else 'made again'}.")
     return lines
 
 

@@ -99,7 +99,7 @@ class Store:
         self._folders = None
 
     def renew(self, needs: Collection[str]) -> None:
-        """Check files anew, and list folders anew unless all runs that are needed are known.
+        """Check files again, and list folders again unless all runs that are needed are known.
 
         So a store can be kept from one run to the next without trusting what it saw before.
         """
@@ -129,7 +129,7 @@ class Store:
     def error(self, run: str) -> str | None:
         """Return what went wrong with a run when last tried, None if nothing did.
 
-        One that was made before, and failed when it was to be made anew, has its record as well.
+        One that was made before, and failed when it was to be made again, has its record as well.
         """
         if run not in self.runs():
             return None
@@ -165,7 +165,7 @@ class Store:
                 raise UserError(
                     f"{self.folder} holds records of another version of unlearnbench"
                     f" ({self.runs()[run].name}): the two would undo each other's work.",
-                    "Go on with that version, or begin anew elsewhere: --results DIR.",
+                    "Go on with that version, or start over elsewhere: --results DIR.",
                 )
 
     def digest(self, run: str) -> str | None:
@@ -265,7 +265,7 @@ class Store:
         return WEIGHTS in self._look(run).pruned
 
     def stamp(self, run: str) -> int:
-        """Return a number that changes whenever a run is made anew."""
+        """Return a number that changes whenever a run is made again."""
         return self._path(run, "record.json").stat().st_mtime_ns
 
     def signals(self, run: str, *names: str) -> Arrays:

@@ -254,7 +254,7 @@ def one_step_search(
     for its Table 9; AMUN's authors have not published theirs. The bound is on each pixel, as there;
     radius is an l2 one, and the cube's half side such that its corners are at `radius`: no image
     found is farther, so that the first radius means about what it does in the paper's search. Each
-    try starts anew at the clean image. The model is in eval mode and in fp32; an image that is
+    try starts again at the clean image. The model is in eval mode and in fp32; an image that is
     misclassified as it is stays as it is; what the whole of [0, 1] does not flip is given up.
     """
     generator = torch.Generator(examples.labels.device).manual_seed(seed)

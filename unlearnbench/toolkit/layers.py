@@ -51,5 +51,5 @@ def convolutions(model: nn.Module) -> list[nn.Conv2d]:
     """Return the 2-D convolutions of a model. Raises MethodError for one without any."""
     found = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
     if not found:
-        raise MethodError("This method changes convolutions and the model has none.")
+        raise MethodError("This method changes convolutions, and the model has none.")
     return found

@@ -18,7 +18,7 @@ def of_library(library: str, name: str, classes: int, channels: int, size: int) 
     """Build a model of a library with fresh weights. The caller has seeded torch.
 
     Where the library has no setting for the number of channels, the first convolution is made
-    anew. Raises DataError in one line if it cannot be built for such images, or does not map them
+    again. Raises DataError in one line if it cannot be built for such images, or does not map them
     to one logit a class.
     """
     key = (library, name, classes, channels, size)

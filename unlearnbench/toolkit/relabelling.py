@@ -48,8 +48,8 @@ def learn_random_labels(
 ) -> nn.Module:
     """Fine-tune on D_F under random labels, and on D_R, where it is given, under its own.
 
-    `labels` as in `random_labels`, anew each epoch if `redraw`; `order` is that of D_F and D_R. The
-    rest as in `finetune`. Returns the model, changed in place.
+    `labels` as in `random_labels`, each epoch again if `redraw`; `order` is that of D_F and D_R.
+    The rest as in `finetune`. Returns the model, changed in place.
     """
     trainer = Trainer(model, task.recipe, lr=lr, seed=task.seed, mask=mask)
     decayed = step_decay(lr, decay_every)

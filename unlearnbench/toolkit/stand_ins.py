@@ -9,7 +9,7 @@ from unlearnbench.toolkit.examples import Examples, norms, rows, unit
 
 StandIn = Literal["adv", "orig", "adv-rs", "adv-rl", "orig-rl", "orig-advl"]
 DRAWN = ("adv-rs", "adv-rl", "orig-rl")
-"""Those that hold something random, which the authors draw anew in each epoch."""
+"""Those that hold something random, which the authors draw again in each epoch."""
 
 
 def stand_in(
@@ -25,7 +25,7 @@ def stand_in(
     clean image under the adversarial label. Like D_A, none is augmented. Where the paper is silent
     the authors' code is followed: it puts points of the sphere back into [0, 1], which brings them
     nearer than the adversarial ones where an image is at an end of it, and draws points and labels
-    anew in each epoch, labels at each access: give each epoch a `seed` of its own.
+    again in each epoch, labels at each access: give each epoch a `seed` of its own.
     """
     if kind == "adv":
         return adversarial

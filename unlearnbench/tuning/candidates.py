@@ -96,9 +96,10 @@ class Candidate:
         """The safest trial within one standard error of the best; None if all failed.
 
         The one-standard-error rule (Breiman et al. 1984, Classification and Regression Trees): what
-        can hardly be told from the best is as good. The standard error is that of the difference,
-        and at most that of the best: what scatters widely is not let in for it. Safest is what is
-        closest to the defaults; of two that are equally close, what has the smaller value.
+        can hardly be distinguished from the best is as good. The standard error is that of the
+        difference, and at most that of the best: what scatters widely is not let in for it. Safest
+        is what is closest to the defaults; of two that are equally close, what has the smaller
+        value.
         """
         best = self.best
         if best is None:
@@ -224,7 +225,7 @@ class Sampler:
     """Ask for trials of a method and tell how they did, round by round.
 
     The same values in the same order lead to the same settings, so that a search is continued by
-    beginning it anew: trials that are stored answer at once. Nothing else remembers it.
+    starting over: trials that are stored answer at once. Nothing else remembers it.
     """
 
     def __init__(self, candidate: Candidate) -> None:

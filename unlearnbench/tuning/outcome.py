@@ -91,7 +91,9 @@ def notes(tuned: Tuned) -> list[str]:
     for one in tuned.candidates:
         failed = [str(trial.number) for trial in one.trials if trial.value is None]
         if failed:
-            told.append(f"{one.name}: trials that failed and count as bad: {', '.join(failed)}.")
+            told.append(
+                f"{one.name}: trials that failed, which are never chosen: {', '.join(failed)}."
+            )
     return told
 
 

@@ -100,7 +100,7 @@ class TimeGap(Figure):
         ax.plot(front["time_ratio"], front["avg_gap"], **dotted)
         top = window(data, "avg_gap", 0.0, reach)[1]
         scatter(ax, subject, data, [(ends[0] / 1.15, ends[1] * 1.15), (0.0, top)])
-        ax.set(xlabel="Time (share of retraining)", ylabel="Average gap to retrain (points)")
+        ax.set(xlabel="Time (x retraining)", ylabel="Average gap to retrain (points)")
 
 
 def means(subject: Condition, *metrics: str) -> pd.DataFrame:

@@ -36,7 +36,7 @@ class Contest:
     different: Collection[str] = ()
 
     def marks(self, shown: Collection[str] | None = None) -> dict[str, Mark]:
-        """Return what is best by label, and what cannot be told from it; none where that is all.
+        """Return what is best by label, and what is not shown to be worse; none where that is all.
 
         shown: the rows that are compared, by default all.
         """

@@ -1,4 +1,4 @@
-"""Papers: the numbers that they printed beside ours, and whether their claims are seen."""
+"""Papers: their printed numbers beside ours, and whether our runs confirm their claims."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -20,12 +20,12 @@ ATTACKED = ("ft_auc", "avg_gap")
 """What is read off the attack that a paper used, where we have made it too."""
 CLAIMS = (
     "{count} claims, each tested at 5 % by itself: of so many, one in twenty may end wrongly by"
-    " chance. Seen: against each rival the 95 % interval of the mean over forget sets leaves no"
-    " room for anything else. Not seen: the contrary is shown, at 5 % divided by the number of"
+    " chance. Confirmed: against each rival the 95 % interval of the mean over forget sets leaves no"
+    " room for anything else. Contradicted: the contrary is shown, at 5 % divided by the number of"
     " rivals. The rival shown is the one that decides. Methods that are not ranked are no rivals in"
-    " gaps. FT AUC ends as in the table of attacks: seen where two one-sided tests at 5 % find it"
-    " within the margin (a 90 % interval), not seen where it differs after Holm's correction for"
-    " all methods. With fewer than three forget sets all is inconclusive."
+    " gaps. FT AUC ends as in the table of attacks: confirmed where two one-sided tests at 5 % find"
+    " it within the margin (a 90 % interval), contradicted where it differs after Holm's correction"
+    " for all methods. With fewer than three forget sets all is inconclusive."
 )
 
 
@@ -63,7 +63,7 @@ def published_table(condition: Condition) -> table.Table | None:
     caption = f"{condition.heading}. Published: {sources}.{_attacks(condition, names, changed)}"
     if "avg_gap" in names:
         caption += (
-            " Published average gaps are worked out anew from the published columns, since some"
+            " Published average gaps are recomputed from the published columns, since some"
             " that were printed contradict them; (printed) stands where columns were not published."
         )
     return table.Table(caption, frame.reset_index(), columns)

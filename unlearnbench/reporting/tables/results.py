@@ -52,7 +52,7 @@ SURE = (
 )
 
 
-TIME = " Time: a share of retraining's."
+TIME = " Time: as a multiple of retraining's."
 
 
 @register("main", "Results", place=10)
@@ -93,8 +93,9 @@ def main_table(condition: Condition) -> Table:
     terms = ", ".join(METRICS[term].heading.removesuffix(" %") for term in benchmark.gap_terms)
     caption = (
         f"{condition.heading}. {voided(condition)}{OLD if condition.old else SURE} FT AUC, Forget,"
-        f" Test (accuracies): mean ± std over {_runs_said(frame)}; closest to retrain is best. Conf"
-        f" F, T: mean confidence on forget and test samples minus retrain's. Avg gap: of {terms}."
+        f" Test (accuracies): mean ± std over {_runs_said(frame)}; the value closest to retrain's"
+        " is best. Conf F, T: mean confidence on forget and test samples minus retrain's."
+        f" Avg gap: of {terms}."
         f"{TIME if timed else ''} {noise_said(condition)}"
     )
     table = marked(condition, Table(caption, frame, columns))
@@ -155,8 +156,8 @@ def gap_table(condition: Condition) -> Table:
     columns = [LABEL, *(averaged(name, name=f"{name}_gap", sign="+") for name in names)]
     caption = (
         f"{condition.heading}. Signed distance to the mean of the retrains on"
-        " the same forget set, mean ± std over runs; nearest to zero is best. Retrain's own row:"
-        f" each against the others. {noise_said(condition, names)}"
+        " the same forget set, mean ± std over runs; the value nearest to zero is best. Retrain's"
+        f" own row: each against the others. {noise_said(condition, names)}"
     )
     return marked(condition, Table(caption, by_label(condition, names, of="_gap"), columns))
 
@@ -165,7 +166,7 @@ def gap_table(condition: Condition) -> Table:
 def more_table(condition: Condition) -> Table:
     """Show the remaining metrics."""
     names = measured(condition, [name for name in of_kind("level") if name not in SHOWN])
-    caption = f"{condition.heading}. Closest to retrain is best. Mean ± std over runs."
+    caption = f"{condition.heading}. The value closest to retrain's is best. Mean ± std over runs."
     columns = [LABEL, *map(averaged, names)]
     return marked(condition, Table(caption, by_label(condition, names), columns))
 
@@ -205,7 +206,7 @@ def cost_table(condition: Condition) -> Table | None:
     columns = [
         LABEL,
         averaged("seconds"),
-        averaged("time_ratio", "Share of retraining ↓"),
+        averaged("time_ratio", "Time, x retraining ↓"),
         Column("Of which", _part, side="l"),
         number("Gradients ↓", "gradients", ",.0f", key="gradients"),
         number("Memory MB ↓", "memory", ",.0f"),  # the peak is of no one run

@@ -21,7 +21,8 @@ STALE = "‡"
 """What stands behind the labels of rows that were made before something behind them changed."""
 CAPTION = (
     "Bold: best; underlined: not shown to be worse (paired t-test over forget sets, Holm,"
-    " 5 %{as_ranked}) and not different from retrain. No marks where nothing is told from the best."
+    " 5 %{as_ranked}) and not different from retrain. No marks where no method is worse than the"
+    " best."
 )
 OLD = (
     "Verdicts of 0.1.0: on FT AUC alone, within a margin that is not tied to the original's leak,"
@@ -109,7 +110,7 @@ def measured(condition: Condition, names: Iterable[str], begin: str = "all_") ->
 
 
 def marked(condition: Condition, table: Table) -> Table:
-    """Mark in each column what is best, and what cannot be told from it; none of a void table.
+    """Mark in each column what is best, and what is not shown to be worse; none of a void table.
 
     A metric is marked where its values are, and not in the columns that follow from them.
     """

@@ -102,7 +102,7 @@ class Table:
 
     @cached_property
     def marks(self) -> dict[tuple[int, int], Mark]:
-        """What is best by row and column, and what cannot be told from it."""
+        """What is best by row and column, and what is not shown to be worse."""
         found = {place: one.marks() for place, one in self.contests.items()}
         return {
             (row, place): of[label]

@@ -1,0 +1,67 @@
+"""The table of README: few rows, the verdict under every kind of audit, and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+import unlearnbench as ub
+from docs.builder import markdown, published
+from unlearnbench.audits.attacks import ATTACKS, ULIRA
+from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+
+ROWS = ("amun", "salun", "rl", "ft", "ga")
+"""Methods that most papers compare, in the order of the report."""
+KINDS = {
+    "Attacks": lambda audit: audit in ATTACKS,
+    "Confidence": lambda audit: audit.endswith("-confidence") and "relearning" not in audit,
+    "Memorised": lambda audit: audit == "memorised",
+    "Relearning": lambda audit: audit.startswith("relearning-"),
+}
+"""Which audits a column is about."""
+CAPTION = """Attacks, confidence, relearning: how many of these audits find a difference. Memorised:
+RMIA on the most memorised tenth. FT AUC: how often RMIA scores a forgotten sample above a test
+sample; 50 is guessing. Time: as a multiple of retraining's."""
+HEADS = ("Method", "Verdict", *KINDS, "U-LiRA", "FT AUC %", "Time")
+
+
+def table(path: Path) -> str:
+    """Tabulate published results that have one condition; path: their folder.
+
+    A column of several audits says how many of them find a difference.
+    """
+    results = published.load(path)
+    condition = results.condition()
+    found = results.verdicts.pivot(index="label", columns="audit", values="verdict")
+    stronger = pd.read_csv(path / f"{ULIRA}.csv").set_index("method")["verdict"]
+    rows = []
+    for label in (ORIGINAL, RETRAIN, *ROWS):
+        cells = [condition.title(label)]
+        if label == RETRAIN:
+            cells += ["–"] * (len(KINDS) + 2)
+        else:
+            cells.append(found.loc[label, "all"])
+            for of_kind in KINDS.values():
+                cells.append(_said([v for k, v in found.loc[label].items() if of_kind(str(k))]))
+            cells.append(_said([stronger[label]]))
+        rows.append([*cells, *_numbers(condition, label)])
+    shown = markdown.table(HEADS, rows, HEADS[-2:])
+    return f"{shown}\n\n{CAPTION}"
+
+
+def _said(verdicts: Iterable[str]) -> str:
+    """Count the audits that find a difference; one alone is said in a word."""
+    every = list(verdicts)
+    different = every.count("different")
+    if len(every) == 1:
+        return every[0]
+    return f"{different} of {len(every)}"
+
+
+def _numbers(condition: ub.Condition, label: str) -> list[str]:
+    """Return a row's means over runs."""
+    means = condition.runs.groupby("label")[["ft_auc", "time_ratio"]].mean()
+    auc, time = means.loc[label]
+    return [f"{auc:.1f}", "–" if label == ORIGINAL else f"{time:.2f}"]
