@@ -271,7 +271,8 @@ def _work_off(
 ) -> bool:
     """Make the open nodes of the data that were seen; say whether all could be made."""
     address, placement = request.address, request.placement
-    opened = open_cluster(address) if address else open_workers(placement.devices, placement.jobs)
+    workers_here = open_workers(placement.devices, placement.jobs)
+    opened = open_cluster(address, listener.told) if address else workers_here
     # Workers find those that are shipped or installed by themselves.
     classes = [plugin for plugin in planned.plugins.values() if plugin.pickled]
     added = (*map(Plugin.of, planned.benchmark.plugins), *classes)
