@@ -1,11 +1,16 @@
 """Influence unlearning (IU): a Newton step with the Hessian that WoodFisher estimates."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from unlearnbench import Method, Task, param
-from unlearnbench.toolkit import Examples
+from unlearnbench.toolkit import Examples, place_for
+
+BLOCK = 2**28
+"""Numbers of the gradients that are multiplied at a time, 1 GB."""
 
 
 class Influence(Method):
@@ -13,7 +18,7 @@ class Influence(Method):
 
     v is what the gradients on D_F outweigh those on D_R by; H is WoodFisher's estimate of the
     Hessian, from the gradients g of single samples of D_R. Clean images, eval mode. Needs the
-    retain set, and memory for `samples` gradients.
+    retain set, and memory for `samples` gradients: the machine's where the GPU's does not suffice.
 
     Its defaults, most of them its authors', do next to nothing to a small model of a few hundred
     images and have to be tuned there.
@@ -63,15 +68,37 @@ class Influence(Method):
         v /= len(forget) + len(retain)
         generator = torch.Generator(task.device).manual_seed(task.seed)
         order = torch.randperm(len(retain), generator=generator, device=task.device)
-        single = [_gradient(model, retain.select(i)) for i in torch.split(order[: self.samples], 1)]
-        g = torch.stack(single)
-        products = g @ g.T + len(g) * self.damping * torch.eye(len(g), device=g.device)
-        step = (v - g.T @ torch.linalg.solve(products, g @ v)) / self.damping
+        chosen = torch.split(order[: self.samples], 1)
+        size = len(chosen) * v.nbytes
+        g = torch.empty(len(chosen), len(v), device=place_for(size, task.device))
+        for row, index in zip(g, chosen, strict=True):
+            row.copy_(_gradient(model, retain.select(index)))
+        step = self._newton(g, v)
         pieces = torch.split(step, [p.numel() for p in model.parameters()])
         with torch.no_grad():
             for parameter, piece in zip(model.parameters(), pieces, strict=True):
                 parameter.add_(self.alpha * piece.view_as(parameter))
         return model
+
+    def _newton(self, g: Tensor, v: Tensor) -> Tensor:
+        """Return H^-1 v; g: [n, parameters], some columns of it at a time on the device of v."""
+        products, along = v.new_zeros(len(g), len(g)), v.new_zeros(len(g))
+        for columns in _blocks(g):
+            part = g[:, columns].to(v.device)
+            products += part @ part.T
+            along += part @ v[columns]
+        products += len(g) * self.damping * torch.eye(len(g), device=v.device)
+        weights = torch.linalg.solve(products, along)
+        step = v.clone()
+        for columns in _blocks(g):
+            step[columns] -= g[:, columns].to(v.device).T @ weights
+        return step / self.damping
+
+
+def _blocks(g: Tensor) -> Iterator[slice]:
+    """Yield ranges of columns, all of a matrix that is small."""
+    width = max(1, BLOCK // len(g))
+    return (slice(at, at + width) for at in range(0, g.shape[1], width))
 
 
 def _gradient(model: nn.Module, examples: Examples) -> Tensor:

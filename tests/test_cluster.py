@@ -62,6 +62,16 @@ def test_no_scheduler_is_one_line(inside: Cli, tiny: Path, monkeypatch: pytest.M
     assert budget.code == 2 and "--budget counts this machine's slots" in budget.err
 
 
+def test_workers_that_take_one_gpu_are_named() -> None:
+    one, other = ("GPU-1", "NVIDIA H200"), ("GPU-2", "NVIDIA H200")
+    seen = {"tcp://a:1": one, "tcp://a:2": one, "tcp://b:1": other, "tcp://c:1": None}
+    assert list(cluster_module.doubled(seen)) == [
+        "Workers tcp://a:1 and tcp://a:2 take the same GPU (NVIDIA H200): start each with a"
+        " CUDA_VISIBLE_DEVICES of its own."
+    ]
+    assert not list(cluster_module.doubled({"tcp://c:1": None, "tcp://c:2": None}))
+
+
 @pytest.mark.slow
 def test_digits_on_a_cluster_has_the_same_summary_though_a_worker_is_killed(
     cli: Cli, tmp_path: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]], digits: Path

@@ -128,3 +128,21 @@ def test_training_does_not_import_the_compiler() -> None:
     words += "train(contract.small_model(0), contract.examples(8), seed=1);"
     words += "sys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_momentum_may_begin_at_any_step(fused: bool) -> None:
+    """Where a method frees a layer later, or a loss does not reach one at first."""
+    ours, theirs = ([torch.nn.Parameter(torch.ones(3)) for _ in range(3)] for _ in range(2))
+    own = SGD(ours, momentum=0.9, weight_decay=0.1)
+    own.fused = fused
+    reference = torch.optim.SGD(theirs, lr=0.1, momentum=0.9, weight_decay=0.1, foreach=False)
+    for step in range(3):
+        for parameters in (ours, theirs):
+            for number, parameter in enumerate(parameters):
+                parameter.grad = torch.full((3,), 1.0 + number) if number <= step else None
+        own.step(0.1)
+        reference.step()
+    for one, two in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, two, atol=1e-6 if fused else 0)
+    assert all(torch.isfinite(p).all() for p in ours)

@@ -331,3 +331,30 @@ def test_stopping_finishes_what_is_running(tmp_path: Path) -> None:
             scheduler.stopping = True
     assert 1 <= len(events) <= 3 and {event.status for event in events} == {"done"}
     assert not list((tmp_path / "leases").iterdir())
+
+
+def test_the_first_of_a_kind_whose_time_is_published_is_alone(tmp_path: Path) -> None:
+    """On a GPU, whatever else is to do, and no neighbour comes to it."""
+    timed = [node(i, 0.2, does="timed") for i in range(1, 4)]
+    plan = plan_of(*timed, *(node(i, 0.15, does="other") for i in range(10, 14)))
+    store = Store(tmp_path)
+    store.prepare()
+    capacity = Capacity(untimed={"timed"})
+    with open_workers(["cuda:0"], 2) as made:
+        scheduler = Scheduler(plan, store, made, Workplace(tmp_path), work=alone, capacity=capacity)
+        events = list(scheduler.run(progress(plan, store, set())))
+    assert {event.status for event in events} == {"done"} and not capacity.untimed
+    first = next(e for e in events if e.label == "timed")
+    assert first.neighbours == 0
+    start, end = log(tmp_path)[plan.nodes[first.run].spec.seed]
+    others = [times for seed, times in log(tmp_path).items() if times != (start, end)]
+    assert all(e <= start + 0.02 or s >= end - 0.02 for s, e in others)
+
+
+def alone(job: Job, slot: Slot) -> Event:
+    """Do as a worker does with the slot; take as long as a node says."""
+    began = slot.enter()
+    event = pretend(job, slot)
+    beside = slot.neighbours(began)
+    slot.idle()
+    return Event("done", event.run, event.label, event.seconds, neighbours=beside)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -34,7 +32,7 @@ from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import Loss, augmented
 from unlearnbench.toolkit.optimisers import Schedule
 from unlearnbench.toolkit.recorder import Recorder, recording
-from unlearnbench.toolkit.training import faster_form, with_cuda_graphs
+from unlearnbench.toolkit.training import LONG, WARM_UP, compiles, with_cuda_graphs
 
 PLAIN = Recipe(batch_size=8, momentum=0.0, weight_decay=0.0)
 
@@ -200,57 +198,63 @@ def test_models_map_images_to_classes(name: str) -> None:
     assert model(torch.rand(2, channels, size, size)).shape == (2, 7)
 
 
-def slower(loss: Loss) -> Loss:
-    def wait(pixels: Tensor, labels: Tensor) -> Tensor:
-        time.sleep(0.002)
-        return loss(pixels, labels)
-
-    return wait
-
-
-def broken(loss: Loss) -> Loss:
-    raise RuntimeError("no compiler\nhere")
-
-
 @pytest.mark.parametrize(
-    ("eager", "compiler", "used", "why"),
+    ("compiled", "device", "samples", "steps", "expected"),
     [
-        (lambda f: f, slower, "eager", "faster"),
-        (
-            slower,
-            lambda f: Trainer(contract.small_model(0), PLAIN, lr=0.1, seed=0).eager,
-            "compiled",
-            "",
-        ),
-        (slower, broken, "eager", "not compiled: RuntimeError: no compiler"),
+        ("auto", "cuda", 64, LONG, True),
+        ("auto", "cuda", 64, LONG - 1, False),
+        ("auto", "cpu", 64, LONG, False),
+        ("never", "cuda", 64, LONG, False),
+        ("always", "cpu", 64, 1, True),
+        ("always", "cuda", 63, LONG, False),
     ],
-    ids=["compiled-is-slower", "compiled-is-faster", "does-not-compile"],
 )
-def test_a_compiled_step_is_used_where_it_is_faster(
-    monkeypatch: pytest.MonkeyPatch,
-    eager: Callable[[Loss], Loss],
-    compiler: Callable[[Loss], Loss],
-    used: str,
-    why: str,
+def test_what_is_compiled_follows_from_the_recipe_and_not_from_the_clock(
+    compiled: str, device: str, samples: int, steps: int, expected: bool
 ) -> None:
-    monkeypatch.setattr(training, "WORTHWHILE", 0.0)
-    model = contract.small_model(0).train()
-    before = copy.deepcopy(model.state_dict())
-    loss = eager(Trainer(model, PLAIN, lr=0.1, seed=0).eager)
-    batch = next(iter(contract.examples(8).batches(8)))
-    chosen, choice = faster_form(model, loss, batch, 100, compiler)
-    assert (choice["used"], choice.get("why", "")) == (used, why)
-    assert (chosen is loss) == (used == "eager")
-    for name, value in model.state_dict().items():
-        assert torch.equal(value, before[name]), "training starts from where it was"
-    assert all(p.grad is None for p in model.parameters())
+    recipe = Recipe.model_validate({"compiled": compiled, "batch_size": 64})
+    assert compiles(recipe, torch.device(device), samples, steps) is expected
 
 
-def test_short_trainings_are_not_compiled() -> None:
-    model = contract.small_model(0)
-    loss = Trainer(model, PLAIN, lr=0.1, seed=0).eager
-    batch = next(iter(contract.examples(8).batches(8)))
-    assert faster_form(model, loss, batch, 10, broken)[1]["why"] == "too short to compile for"
+def test_a_compiled_step_begins_where_training_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def counted(loss: Loss) -> Loss:
+        def step(*batch: Tensor) -> Tensor:
+            seen.append(len(batch[1]))
+            return loss(*batch)
+
+        return step
+
+    monkeypatch.setattr(training, "with_cuda_graphs", counted)
+    made = []
+    for compiled in ("always", "never"):
+        few, recorder = contract.examples(40), Recorder()
+        few = few.fed_by(few.recipe.model_copy(update={"compiled": compiled, "epochs": 2}))
+        with recording(recorder):
+            model = train(contract.small_model(0), few, seed=1)
+        made.append(torch.cat([value.flatten().float() for value in model.state_dict().values()]))
+        assert recorder.notes.get("training step") == (
+            {"used": "compiled"} if compiled == "always" else None
+        )
+    assert torch.equal(*made), "nothing is left of the passes that warm it up"
+    assert seen == [16] * (WARM_UP + 2 * 2), "two full batches an epoch, and the rest eager"
+
+
+def test_what_does_not_compile_is_eager_unless_it_must_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(loss: Loss) -> Loss:
+        raise RuntimeError("no compiler\nhere")
+
+    monkeypatch.setattr(training, "with_cuda_graphs", broken)
+    few = contract.examples(40)
+    must = few.fed_by(few.recipe.model_copy(update={"compiled": "always", "epochs": 1}))
+    with pytest.raises(RuntimeError, match="no compiler"):
+        train(contract.small_model(0), must, seed=1)
+    monkeypatch.setattr(training, "compiles", lambda *given: True)
+    with recording(Recorder()) as recorder:
+        train(contract.small_model(0), few, seed=1)
+    why = "not compiled: RuntimeError: no compiler"
+    assert recorder.notes["training step"] == {"used": "eager", "why": why}
 
 
 @pytest.mark.slow

@@ -12,6 +12,9 @@ from pathlib import Path
 import unlearnbench
 from unlearnbench.errors import UserError
 
+COMMIT = "UNLEARNBENCH_COMMIT"
+RESERVED = "reserved memory MB"
+"""What records call the memory of a GPU that a run needs; what it has allocated is less."""
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
 
 
@@ -63,8 +66,13 @@ def processor() -> str:
 
 @cache
 def commit() -> dict[str, object]:
-    """Return git commit and whether the checkout has changes; empty outside a checkout."""
+    """Return git commit and whether the checkout has changes; empty outside a checkout.
+
+    A copy of a checkout, as on a machine that is lent, is told its commit by UNLEARNBENCH_COMMIT.
+    """
     root = Path(unlearnbench.__file__).parent.parent
+    if given := os.environ.get(COMMIT):
+        return {"commit": given, "dirty": False}
     if not (root / ".git").exists() or not shutil.which("git"):
         return {}
     git = partial(subprocess.run, capture_output=True, text=True, cwd=root)
@@ -104,6 +112,27 @@ def gpus() -> list[str]:
     import torch
 
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+
+
+def begin_peak(device: str) -> None:
+    """Begin to watch a GPU's memory for `peak_memory`; what earlier runs left over is given back.
+
+    Neighbours have it then, and it is not taken for this run's.
+    """
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def reserved_memory(device: str) -> int | None:
+    """Return the MB that this run took from a GPU at its peak, unused ones too; None on a CPU."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return torch.cuda.max_memory_reserved(device) // 2**20
 
 
 def peak_memory(device: str) -> int:

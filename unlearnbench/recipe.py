@@ -127,6 +127,7 @@ class Recipe(Strict):
         "label_smoothing": 0.0,
         "clip_norm": None,
         "pretrained": None,
+        "compiled": "auto",
     }
 
     epochs: int = param(
@@ -166,7 +167,13 @@ class Recipe(Strict):
         help="shift and flip when originals, references and retrains are trained; if false,"
         " in fine-tuning only",
     )
-    precision: Literal["fp32", "bf16"] = param("fp32", help="bf16: autocast of training on a GPU")
+    precision: Literal["fp32", "bf16"] = param(
+        "fp32", help="bf16: autocast of training, on a GPU or a CPU that has units for it"
+    )
+    compiled: Literal["auto", "never", "always"] = param(
+        "auto",
+        help="whether training steps are compiled; auto: those of long trainings, on a GPU",
+    )
     trades: Trades | None = param(
         None, help="Train to keep predictions nearby (TRADES); plainly if there is no such table."
     )

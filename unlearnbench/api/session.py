@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from unlearnbench.planning.plan import Plan
 from unlearnbench.registry import Plugin
 from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.cluster import open_cluster
+from unlearnbench.scheduling.placement import guessed_need
 from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
 from unlearnbench.scheduling.slots import Event, Slot, open_workers
 from unlearnbench.storage import asked
@@ -224,7 +226,7 @@ def make(
         listener.told(line)
     note_plugins(store, plugin_facts(planned))
     seen.note(store)
-    made = not outlook.state.open or _work_off(request, planned, store, outlook, listener)
+    made = not outlook.state.open or _work_off(request, planned, store, outlook, listener, seen)
     return made and not outlook.state.failed
 
 
@@ -268,11 +270,17 @@ def rehearse(request: Request, listener: Listener) -> Outlook:
 
 
 def _work_off(
-    request: Request, planned: Planned, store: Store, outlook: Outlook, listener: Listener
+    request: Request,
+    planned: Planned,
+    store: Store,
+    outlook: Outlook,
+    listener: Listener,
+    seen: samples.DataSeen,
 ) -> bool:
-    """Make the open nodes; say whether all could be made."""
+    """Make the open nodes of the data that were seen; say whether all could be made."""
     address, placement = request.address, request.placement
-    opened = open_cluster(address) if address else open_workers(placement.devices, placement.jobs)
+    workers_here = open_workers(placement.devices, placement.jobs)
+    opened = open_cluster(address, listener.told) if address else workers_here
     # Workers find those that are shipped or installed by themselves.
     classes = [plugin for plugin in planned.plugins.values() if plugin.pickled]
     added = (*map(Plugin.of, planned.benchmark.plugins), *classes)
@@ -288,7 +296,7 @@ def _work_off(
             workers,
             workplace,
             length=outlook.known.length,
-            capacity=placement.capacity(planned.plan, store),
+            capacity=placement.capacity(planned.plan, store, partial(_need, planned, seen)),
             timeout=request.timeout,
             tell=listener.told,
         )
@@ -297,13 +305,29 @@ def _work_off(
             for event in scheduler.run(outlook.state):
                 node = planned.plan.nodes[event.run]
                 if event.status == "done" and not event.message:
-                    outlook.known.learn(node, event.seconds)
+                    took = estimate.undivided(event.seconds, event.device, event.neighbours)
+                    outlook.known.learn(node, took)
                 listener.ended(event)
                 failed += event.status in ("failed", "blocked")
         if scheduler.stopping:
             raise KeyboardInterrupt
     store.refresh()
     return not failed
+
+
+def _need(planned: Planned, seen: samples.DataSeen) -> int | None:
+    """Guess the MB that a run takes on a GPU, from the model's parameters and a batch of images."""
+    from unlearnbench.execution.building import (
+        build_model,
+    )  # torch, which a CPU's run has no need of
+
+    if seen.data is None:
+        return None
+    asked, data = planned.benchmark, seen.data
+    _, channels, _, side = data.train[0].shape
+    model = build_model(asked.model, 0, data.classes, channels, side, asked.plugins)
+    parameters, image = sum(p.numel() for p in model.parameters()), channels * side**2
+    return guessed_need(parameters, asked.recipe.batch_size, image, len(data.labels))
 
 
 def within_budget(
@@ -323,16 +347,16 @@ def within_budget(
         listener.told("No time estimate yet: it follows after the first model.")
         return prepare(request)
     if not known.rates:
-        samples.look_over(request, first.benchmark)
+        seen = samples.look_over(request, first.benchmark)
         store.prepare()
         listener.told("Training the first model, to see how long one takes.")
         alone = Progress([], [], [next(iter(first.plan.nodes))])
-        _work_off(request, first, store, replace(outlook, state=alone), listener)
+        _work_off(request, first, store, replace(outlook, state=alone), listener, seen)
     needs, most = 0.0, len(prepare(request).benchmark.seeds.forget)
     for repetitions in range(most, 0, -1):
         planned = prepare(request, repetitions)
         todo = [node for run, node in planned.plan.nodes.items() if not store.done(run)]
-        needs = known.total(todo, request.placement.slots) or 0.0
+        needs = known.total(todo, request.placement.lanes) or 0.0
         if needs <= seconds:
             listener.told(f"{repetitions} of {most} repetitions fit in {duration(seconds)}.")
             return planned

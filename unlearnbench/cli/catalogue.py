@@ -109,16 +109,20 @@ def check(
         typer.Option("--set", help="Change a setting of the method: lr=0.1; repeatable."),
     ] = None,
     model: Annotated[str, typer.Option(help="The model to try a method on.")] = "small-cnn",
+    device: Annotated[str, typer.Option(help="Where a method is tried: cpu, cuda:0.")] = "cpu",
     plugin: Plugins = None,
     data: Data = Path("data"),
 ) -> None:
     """Check that a method, model or data set file works as a plugin."""
     from unlearnbench.execution.trying import Conditions, examine
     from unlearnbench.scheduling.apart import in_own_process
+    from unlearnbench.scheduling.placement import choose
 
-    told = set()
+    placement, told = choose(device, 1), set()
+    placement.require()
     with stoppable("Stopped."), in_own_process() as run:
-        asked = Conditions(data, tuple(set_ or ()), model, tuple(plugin or ()))
+        where = placement.devices[0]
+        asked = Conditions(data, tuple(set_ or ()), model, tuple(plugin or ()), where)
         for rule, problem in examine(file, asked, run):
             say(f"{'ok    ' if problem is None else 'FAILED'} {rule}")
             if problem is not None:

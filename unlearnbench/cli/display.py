@@ -75,15 +75,16 @@ class Display(Listener):
         self._open = {run: outlook.plan.nodes[run] for run in outlook.state.open}
         self._total, self._ended = len(self._open), 0
         started = time.monotonic()
+        lanes = len(slots) if outlook.cost.slots is None else outlook.cost.lanes
         return Live(
-            get_renderable=lambda: self._view(slots, outlook.known, started),
+            get_renderable=lambda: self._view(slots, lanes, outlook.known, started),
             console=self.console,
             refresh_per_second=4,
             transient=True,
             auto_refresh=self.console.is_terminal,
         )
 
-    def _view(self, slots: list[Slot], known: Pace, started: float) -> RenderableType:
+    def _view(self, slots: list[Slot], lanes: int, known: Pace, started: float) -> RenderableType:
         grid = RichTable.grid(padding=(0, 1))
         for slot in slots:
             now = slot.activity()
@@ -93,7 +94,7 @@ class Display(Listener):
                 epoch = f"epoch {now.epoch}/{now.epochs}" if now.epochs else "starting"
                 bar = ProgressBar(max(now.epochs, 1), now.epoch, width=20)
                 grid.add_row(slot.device, bar, f"{now.label} {epoch}")
-        left = known.total(self._open.values(), len(slots))
+        left = known.total(self._open.values(), lanes)
         text = f"{self._ended}/{self._total}, {duration(time.monotonic() - started)} so far"
         if left is not None:
             text += f", about {duration(left)} left"
@@ -176,7 +177,7 @@ def _said(cost: Cost) -> str:
     if cost.seconds is not None:
         said.append(f"about {duration(cost.seconds)}{' of work' if cost.slots is None else ''}")
         if cost.on_gpu and cost.slots:
-            said.append(f"{cost.seconds * cost.slots / 3600:.1f} GPU hours")
+            said.append(f"{cost.seconds * cost.lanes / 3600:.1f} GPU hours")
     if cost.bytes is not None:
         said.append(size(cost.bytes))
     return ", ".join([where, *(said or ["cost not known yet"])])

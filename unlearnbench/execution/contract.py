@@ -28,6 +28,7 @@ from unlearnbench.toolkit.training import train
 
 RECIPE = Recipe(epochs=6, lr=0.05, batch_size=16, crop=1, flip=True)
 CLASSES, SIDE, SAMPLES = 3, 8, 48
+CPU = torch.device("cpu")
 RANDOM = "global random state"
 
 
@@ -35,33 +36,38 @@ RANDOM = "global random state"
 class Examination:
     """Try one method on a small problem: 48 images of 8x8 in three classes, a trained small model.
 
-    build: draws the weights of such a model from a seed.
+    build: draws the weights of such a model from a seed; device: where all of it lies.
     """
 
     method: Method
     build: Callable[[int], nn.Module] = field(default_factory=lambda: small_model)
+    device: torch.device = CPU
+
+    def fresh(self, seed: int) -> nn.Module:
+        """Build a model on the device."""
+        return self.build(seed).to(self.device)
 
     @cached_property
     def model(self) -> nn.Module:
         """The original, trained on all samples."""
-        return train(self.build(0), examples(SAMPLES), seed=0)
+        return train(self.fresh(0), examples(SAMPLES, self.device), seed=0)
 
     def task(
         self, forget: int, *, total: int = SAMPLES, retain: bool = True, validation: int = 0
     ) -> Task:
         """Make a request to forget the first `forget` of the first `total` samples."""
-        everything = examples(SAMPLES + validation)
-        where = torch.arange(len(everything))
+        everything = examples(SAMPLES + validation, self.device)
+        where = torch.arange(len(everything), device=self.device)
         return Task(
             forget=everything.select(where < forget),
             retain=everything.select(where[forget:total]) if retain else None,
             classes=CLASSES,
             seed=5,
-            device=torch.device("cpu"),
+            device=self.device,
             recipe=RECIPE,
             original=copy.deepcopy(self.model).eval(),
             validation=everything.select(where[SAMPLES:]) if validation else None,
-            build=self.build,
+            build=self.fresh,
         )
 
     def unlearn(self, task: Task, start: nn.Module | None = None) -> dict[str, Tensor]:
@@ -70,7 +76,7 @@ class Examination:
         like = kinds(start)
         with foreign(MethodError):
             made: object = self.method.unlearn(start, task.given_to(self.method))
-        model = returned(made, like, lambda: self.build(0))
+        model = returned(made, like, lambda: self.fresh(0))
         return {name: value.clone() for name, value in model.state_dict().items()}
 
     def must_be_documented(self) -> None:
@@ -90,7 +96,7 @@ class Examination:
         self.unlearn(self.task(8))
 
     def must_repeat(self) -> None:
-        """Give the same weights for the same seed on the CPU."""
+        """Give the same weights for the same seed (on a GPU: but for rounding)."""
         first, second = self.unlearn(self.task(8)), self.unlearn(self.task(8))
         demand_equal(first, second, "two runs with one seed")
 
@@ -149,7 +155,7 @@ class Examination:
         name, settings = type(self.method).twin, self.method.model_dump()
         if name:
             twin = registry.method_class(registry.get(registry.find("methods"), "method", name))
-            other = Examination(registry.build(twin, name, settings))
+            other = Examination(registry.build(twin, name, settings), self.build, self.device)
             same = other.unlearn(self.task(8))
             demand_equal(self.unlearn(self.task(8)), same, f"its weights and those of {name}")
 
@@ -161,7 +167,7 @@ class Examination:
         """Forget one sample more than fits a batch, and train on no batch of one."""
         count = RECIPE.batch_size + 1  # of either set one is left over
         task = self.task(count, total=2 * count)
-        task = replace(task, build=lambda seed: never_alone(self.build(seed)))
+        task = replace(task, build=lambda seed: never_alone(self.fresh(seed)))
         self.unlearn(task, never_alone(copy.deepcopy(self.model)))
 
     def must_work_forget_only(self) -> None:
@@ -184,18 +190,26 @@ def demand(kept: bool, problem: str) -> None:
 
 def demand_equal(one: dict[str, Tensor], other: dict[str, Tensor], what: str) -> None:
     """Raise MethodError where two sets of weights differ; what: the runs that they are from."""
-    differ = [name for name in one if not torch.equal(one[name], other[name])]
+    differ = [name for name in one if not _same(one[name], other[name])]
     demand(not differ, f"{what} differ in {', '.join(differ[:3])}")
 
 
-def examples(count: int) -> Examples:
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Say whether weights are the same; a GPU adds in whatever order, so there but for rounding."""
+    if one.device.type == "cpu":
+        return torch.equal(one, other)
+    return torch.allclose(one, other, rtol=1e-2, atol=1e-3)
+
+
+def examples(count: int, device: torch.device = CPU) -> Examples:
     """Draw images whose class shows in the brightness of a third of the rows."""
     generator = torch.Generator().manual_seed(3)
     images = torch.randint(0, 120, (count, 1, SIDE, SIDE), generator=generator, dtype=torch.uint8)
     labels = torch.arange(count) % CLASSES
     for label in range(CLASSES):
         images[labels == label, :, 2 * label : 2 * label + 3] += 90
-    return Examples(images, labels, torch.ones(count, dtype=torch.bool), RECIPE)
+    augment = torch.ones(count, dtype=torch.bool, device=device)
+    return Examples(images.to(device), labels.to(device), augment, RECIPE)
 
 
 def small_model(
@@ -240,7 +254,7 @@ def _rules(plugin: registry.Plugin, conditions: Conditions, version: str) -> lis
         architectures.require_side(architecture, SIDE, plugins)
         method = _method(plugin, conditions.assignments)
         build = partial(small_model, architecture=architecture, plugins=plugins)
-        return list(Examination(method, build).rules())
+        return list(Examination(method, build, torch.device(conditions.device)).rules())
     if plugin.kind == "models":
         return list(of_model(plugin))
     if plugin.kind == "datasets":

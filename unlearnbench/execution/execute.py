@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from unlearnbench import registry
 from unlearnbench.data.splits import Indices
-from unlearnbench.environment import peak_memory
+from unlearnbench.environment import RESERVED, begin_peak, peak_memory, reserved_memory
 from unlearnbench.execution import Workplace
 from unlearnbench.execution.building import build_model
 from unlearnbench.execution.material import Loads, Material, Weights
@@ -24,6 +24,7 @@ from unlearnbench.planning.sources import behind
 from unlearnbench.recipe import Recipe
 from unlearnbench.registry import Plugin
 from unlearnbench.seeds import seed_for
+from unlearnbench.toolkit.precision import ieee_float32
 from unlearnbench.toolkit.recorder import Recorder, recording
 
 
@@ -42,6 +43,7 @@ class Outcome:
     about: dict[str, Any]
 
 
+@ieee_float32()
 def execute(
     spec: Spec,
     device: str,
@@ -72,8 +74,7 @@ def execute(
     indices, member = material.indices, material.member()
     image, classes = material.pool.images.shape[1:], material.data.classes
     warm(spec.model, workplace.plugins, image, classes, spec.recipe, place)  # pyright: ignore[reportArgumentType]
-    if place.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(place)
+    begin_peak(device)
     # what dropout draws, and what foreign code draws without a seed; nothing of ours draws from it
     with recording(recorder), torch.random.fork_rng([place] if place.type == "cuda" else []):
         unsaid = seed_for(spec.seed, "layers", spec.id)
@@ -88,7 +89,7 @@ def execute(
         made = material.make(plugin, weights, records, recorder)
 
     if isinstance(made, dict):  # work that is shared, of which there is nothing to evaluate
-        about["peak memory MB"] = peak_memory(device)
+        about |= _memory(device)
         return Outcome({}, None, made, indices, recorder, about)
     with recorder.part("evaluation", place):
         why = "its training diverged" if plugin is None else "the method diverged"
@@ -98,10 +99,17 @@ def execute(
         read = signals(logits, material.data.labels, member)
         if spec.data.superclasses is not None:
             read["subclass"] = material.data.subclasses.astype(np.int16)
-    about["peak memory MB"] = peak_memory(device)
+    about |= _memory(device)
     state = made.state_dict() if isinstance(made, nn.Module) else {}
     kept = {name: value.detach().cpu() for name, value in state.items()}
     return Outcome(read, logits, kept, indices, recorder, about)
+
+
+def _memory(device: str) -> dict[str, int]:
+    """Say for the record what memory a run needed."""
+    reserved = reserved_memory(device)
+    more = {} if reserved is None else {RESERVED: reserved}
+    return {"peak memory MB": peak_memory(device)} | more
 
 
 def plugin_of(spec: Spec, workplace: Workplace) -> Plugin | None:

@@ -38,6 +38,7 @@ from unlearnbench.seeds import seed_for
 from unlearnbench.toolkit.bounded import settle
 from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import Examples, outputs
+from unlearnbench.toolkit.precision import precision_note
 from unlearnbench.toolkit.recorder import Recorder
 from unlearnbench.toolkit.stored import Stored
 from unlearnbench.toolkit.training import train
@@ -86,7 +87,7 @@ class Material:
         return memorisation_order(spec, root, own, count)  # pyright: ignore[reportArgumentType]
 
     def about(self) -> dict[str, Any]:
-        """Say which data these are, for the record."""
+        """Say which data these are, and how exactly is computed, for the record."""
         return {
             "data": self.data.digest,
             "train": len(self.data.train[1]),
@@ -95,6 +96,7 @@ class Material:
             "image": list(self.data.train[0].shape[1:]),
             "copies": self.data.copies,
             "images": "streamed" if self.streamed else "resident",
+            "precision": precision_note(self.spec.recipe, self.device),
         }
 
     def member(self) -> NDArray[np.bool_]:

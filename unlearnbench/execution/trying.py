@@ -21,13 +21,15 @@ class Conditions:
     """Say under which conditions a plugin is tried.
 
     data: the folder that a data set looks in; assignments: "KEY=VALUE", settings of a method;
-    architecture, plugins: of the model that a method is tried on, and files that it may be in.
+    architecture, plugins: of the model that a method is tried on, and files that it may be in;
+    device: where a method is tried, by PyTorch's name.
     """
 
     data: Path = Path("data")
     assignments: tuple[str, ...] = ()
     architecture: str = "small-cnn"
     plugins: tuple[Path, ...] = ()
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

@@ -227,6 +227,12 @@ def _time_ratio(standard: Yardstick) -> pd.Series[float]:
     return standard.runs["seconds"] / standard.ideal(["seconds"], others=False)["seconds"]
 
 
+def _undisturbed_time(run: Mapping[str, Any]) -> float | None:
+    """Return the seconds a run took; None where it shared a GPU, which says nothing of its cost."""
+    shared = str(run["environment"].get("device")).startswith("cuda") and run.get("neighbours")
+    return None if shared else run["seconds"].get("total")
+
+
 def _on_both(
     name: str,
     title: str,
@@ -363,7 +369,7 @@ _METRICS: list[Metric] = [
 METRICS = {metric.name: metric for metric in _METRICS}
 """By name, in the order of summary.csv."""
 _COSTS: list[Metric] = [
-    OfRecord("seconds", "Time", unit="s", function=lambda run: run["seconds"].get("total")),
+    OfRecord("seconds", "Time", unit="s", function=_undisturbed_time),
     OfRuns(
         "time_ratio",
         "Time (x retraining)",

@@ -1,7 +1,8 @@
 """More than one machine: the scheduler's jobs as tasks of a Dask cluster."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from functools import cache
@@ -100,9 +101,38 @@ def _slot_there() -> Slot:
     return Slot(None, device)  # the display is on another machine
 
 
+def _gpu_there() -> tuple[str, str] | None:
+    """Return the GPU that this worker takes: what nothing else has, and its name."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    about = torch.cuda.get_device_properties(0)
+    return str(getattr(about, "uuid", "")), about.name
+
+
+def doubled(seen: Mapping[str, tuple[str, str] | None]) -> Iterator[str]:
+    """Name the workers that take one GPU together, in a line a GPU; seen: by worker's address."""
+    sharing = defaultdict(list)
+    for address, gpu in seen.items():
+        if gpu is not None and gpu[0]:
+            sharing[gpu].append(address)
+    for (_, name), addresses in sharing.items():
+        if len(addresses) > 1:
+            yield (
+                f"Workers {' and '.join(sorted(addresses))} take the same GPU ({name}): start each"
+                " with a CUDA_VISIBLE_DEVICES of its own."
+            )
+
+
 @contextmanager
-def open_cluster(address: str) -> Iterator[list[ClusterWorker]]:
-    """Connect to a Dask scheduler for as long as the block lasts, or raise UserError."""
+def open_cluster(
+    address: str, tell: Callable[[str], None] = lambda text: None
+) -> Iterator[list[ClusterWorker]]:
+    """Connect to a Dask scheduler for as long as the block lasts, or raise UserError.
+
+    tell: hears which workers take one GPU together.
+    """
     try:
         from distributed import Client
     except ImportError as error:
@@ -118,5 +148,7 @@ def open_cluster(address: str) -> Iterator[list[ClusterWorker]]:
         count = int(sum(worker["resources"].get(RESOURCE, 0) for worker in workers))
         if not count:
             raise UserError(f"The workers at {address} offer no '{RESOURCE}'.", HINT)
+        for line in doubled(client.run(_gpu_there, on_error="ignore")):
+            tell(line)
         slots = [Slot(folder / f"{n}.json", f"{address}#{n + 1}") for n in range(count)]
         yield [ClusterWorker(slot, client) for slot in slots]

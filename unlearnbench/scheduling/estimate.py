@@ -1,9 +1,10 @@
 """How long a plan will take, and how much it will keep, learnt from what has been run."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import mean, median
+from typing import Any
 
 from unlearnbench.planning.plan import Node, Plan, Spec
 from unlearnbench.scheduling.placement import Placement
@@ -56,12 +57,18 @@ class Pace:
             return mean(self.seconds[node.label])
         return expected(node) * median(self.rates or [1.0])
 
-    def total(self, nodes: Collection[Node], slots: int = 1) -> float | None:
-        """Return the seconds that nodes will take on so many slots; None if nothing is known."""
+    def total(self, nodes: Collection[Node], lanes: int = 1) -> float | None:
+        """Return the seconds that nodes will take, so many at full speed; None if not known."""
         made = [node.label for node in nodes if node.spec.given is None]
         if not self.rates and any(label not in self.seconds for label in made):
             return None
-        return sum(map(self.length, nodes)) / slots
+        return sum(map(self.length, nodes)) / lanes
+
+
+def undivided(seconds: float, device: str, neighbours: float | None) -> float:
+    """Return what a run would have taken with its device to itself; a CPU has cores for all."""
+    shared = device.startswith("cuda") and neighbours is not None
+    return seconds / (1 + neighbours) if shared and neighbours else seconds
 
 
 def from_store(plan: Plan, store: Store) -> Pace:
@@ -71,10 +78,15 @@ def from_store(plan: Plan, store: Store) -> Pace:
         if store.done(run):
             record = store.record(run)
             charged = record.get("shared", {}).get("seconds", 0.0)
-            pace.learn(node, record["seconds"].get("total", 0.0) - charged)
+            pace.learn(node, _own_seconds(record, record["seconds"].get("total", 0.0) - charged))
     if not pace.rates:
         pace.rates = list(_similar(plan, store))
     return pace
+
+
+def _own_seconds(record: Mapping[str, Any], seconds: float) -> float:
+    device = str(record["environment"].get("device"))
+    return undivided(seconds, device, record.get("neighbours"))
 
 
 def _similar(plan: Plan, store: Store) -> Iterator[float]:
@@ -90,17 +102,19 @@ def _similar(plan: Plan, store: Store) -> Iterator[float]:
         if took and (spec.data.name, spec.model) == (asked.data.name, asked.model):
             passes = max(1, record["train"]) * max(1, spec.recipe.epochs)
             ours = (asked.data.train or record["train"]) * max(1, asked.recipe.epochs)
-            yield took * ours / passes
+            yield _own_seconds(record, took) * ours / passes
 
 
 @dataclass(frozen=True)
 class Cost:
     """Say what it takes to make some nodes: seconds on so many slots, bytes; None if unknown.
 
-    slots None: those of a cluster, which has not been asked; seconds are then of work, on one.
+    lanes: how many of them go on at full speed, one a GPU. slots None: those of a cluster, which
+    has not been asked; seconds are then of work, on one.
     """
 
     slots: int | None
+    lanes: int
     on_gpu: bool
     seconds: float | None
     bytes: int | None
@@ -111,8 +125,11 @@ def cost(
 ) -> Cost:
     """Guess what it takes to make these runs of a plan; placement None: on a cluster."""
     nodes = [plan.nodes[run] for run in runs]
-    slots, on_gpu = (placement.slots, bool(placement.gpus)) if placement else (None, False)
-    return Cost(slots, on_gpu, known.total(nodes, slots or 1), disk(plan, store, runs))
+    seconds = known.total(nodes, placement.lanes if placement else 1)
+    bytes_ = disk(plan, store, runs)
+    if placement is None:
+        return Cost(None, 1, False, seconds, bytes_)
+    return Cost(placement.slots, placement.lanes, bool(placement.gpus), seconds, bytes_)
 
 
 def disk(plan: Plan, store: Store, runs: Iterable[str]) -> int | None:

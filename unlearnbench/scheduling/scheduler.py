@@ -323,6 +323,8 @@ class Scheduler:
             raise UserError(event.message)
         if event.memory is not None:
             self.capacity.learn(event.label, event.memory)
+        if event.status == "done" and event.neighbours == 0:
+            self.capacity.untimed.discard(event.label)
         if event.exhausted and event.run not in self.alone:
             self.alone[event.run] = run.worker.slot.device
             return replace(event, status="again", message=f"{event.message}; tried again alone")

@@ -4,11 +4,11 @@ import ctypes
 import json
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from joblib.externals.loky import process_executor
 from joblib.externals.loky.backend import resource_tracker
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, ShutdownExecutorError
 
@@ -55,6 +56,9 @@ class Event:
     trace: Sequence[Mapping[str, float]] = ()
     stuck: tuple[str, ...] = ()
     """What a plugin left changed in its worker that could not be put back."""
+    device: str = ""
+    neighbours: float | None = None
+    """How many other runs its device had meanwhile, on average; None if not known."""
 
 
 R = TypeVar("R")
@@ -91,6 +95,41 @@ class Slot:
     file: Path | None
     device: str
 
+    def enter(self) -> float:
+        """Note that a run begins here; return when, for `neighbours`."""
+        now = time.monotonic()
+        self._log("+", now)
+        return now
+
+    def neighbours(self, since: float) -> float | None:
+        """Return how many other runs the device had since then, on average; None if not known."""
+        log, now = self._presence, time.monotonic()
+        if log is None or not log.exists():
+            return None
+        there, took = 0.0, max(now - since, 1e-9)
+        begun: dict[str, float] = {}
+        for line in log.read_text(encoding="utf-8").splitlines():
+            sign, at, who = line.split()
+            if sign == "+":
+                begun[who] = float(at)
+            elif who in begun and self.file is not None and who != self.file.name:
+                there += max(0.0, float(at) - max(begun.pop(who), since))
+        others = {who: at for who, at in begun.items() if self.file and who != self.file.name}
+        there += sum(now - max(at, since) for at in others.values())
+        return round(there / took, 3)
+
+    @property
+    def _presence(self) -> Path | None:
+        """Where the slots of this device note when runs begin and end."""
+        name = re.sub(r"\W", "-", self.device)
+        return None if self.file is None else self.file.with_name(f"{name}.log")
+
+    def _log(self, sign: str, now: float) -> None:
+        with suppress(OSError):
+            if self._presence is not None and self.file is not None:
+                with self._presence.open("a", encoding="utf-8") as log:
+                    log.write(f"{sign} {now} {self.file.name}\n")  # one write: lines stay whole
+
     def busy(self, activity: Activity) -> None:
         """Tell the display what is going on."""
         with suppress(OSError):
@@ -99,6 +138,7 @@ class Slot:
 
     def idle(self) -> None:
         """Tell the display that nothing is."""
+        self._log("-", time.monotonic())
         with suppress(OSError):
             if self.file is not None:
                 self.file.unlink()
@@ -136,8 +176,6 @@ class Worker:
     def submit(self, work: Callable[[Any, Slot], R], job: Any) -> Future[R]:
         """Run `work` in the slot's process; its future raises one of LOST if that is killed."""
         if self._executor is None:
-            # loky replaces a process whose memory has grown: as it should, and no news for a user.
-            warnings.filterwarnings("ignore", "A worker (was restarted|stopped)", UserWarning)
             _track_quietly()
             self._executor = ProcessPoolExecutor(
                 max_workers=1, initializer=_begin, initargs=(os.getpid(),), env=WORKERS
@@ -172,6 +210,9 @@ def _track_quietly() -> None:
 
 def _begin(main: int) -> None:
     """Prepare this process, which `main` started, for the jobs of a slot."""
+    # Where psutil is installed loky replaces a process that has grown by 300 MB, which is what
+    # loading CUDA and a data set take: each first run would be followed by a start from nothing.
+    process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
     # loky's own way to start processes is for those of loky; loaders of plugins take the usual one
     multiprocessing.set_start_method(None, force=True)

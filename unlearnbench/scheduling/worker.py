@@ -1,5 +1,6 @@
 """What one worker does with one node: execute it, store the result, say how it went."""
 
+import gc
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,18 +12,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from unlearnbench.environment import describe
+from unlearnbench.environment import RESERVED, describe
 from unlearnbench.errors import DataError, MethodError, NoRoomError, causes
 from unlearnbench.execution.execute import Outcome, execute
 from unlearnbench.execution.signals import compact
 from unlearnbench.guarding.border import told, traced
 from unlearnbench.guarding.guard import guarded
 from unlearnbench.planning.plan import Node, digest
+from unlearnbench.scheduling.exhaustion import of_memory
 from unlearnbench.scheduling.slots import Activity, Event, Job, Slot
 from unlearnbench.storage.store import Store
 
-EXHAUSTED = (MemoryError, torch.cuda.OutOfMemoryError)
-"""What is raised for want of memory."""
+UNFIT = "the GPU's context, which a kernel's fault has ended"
+"""What is left of a GPU in this process after an error that no later call outlives."""
 
 
 def work(job: Job, slot: Slot) -> Event:
@@ -30,19 +32,44 @@ def work(job: Job, slot: Slot) -> Event:
 
     This process is then as it was before, or the event says what it is that could not be put back.
     """
+    began = slot.enter()
     slot.busy(Activity(job.node.spec.id, job.node.label))
     try:
         with guarded() as left:
-            event = _made(job, slot)
+            event = _made(job, slot, began)
+        unfit = cleaned_up(slot.device, event.status)
     except NoRoomError as error:
         return Event("failed", job.node.spec.id, job.node.label, 0.0, str(error), fatal=True)
     finally:
         slot.idle()
-    return replace(event, stuck=tuple(left.stuck))
+    return replace(event, stuck=(*left.stuck, *unfit))
 
 
-def _made(job: Job, slot: Slot) -> Event:
-    """Make one model and store it. Raises NoRoomError where nothing more can be written."""
+def cleaned_up(device: str, status: str) -> list[str]:
+    """Give back what a run left on a GPU; return why this process is fit for no other, if so.
+
+    Where it failed its tensors hang on the error's traceback, which is no more once the run has
+    been told of. A fault in a kernel, such as an index out of range, spoils all that is done in
+    this process later, and would be blamed on whatever comes next.
+    """
+    if not device.startswith("cuda"):
+        return []
+    if status == "failed":
+        gc.collect()  # tracebacks and models are in cycles
+    try:
+        if status == "failed":
+            torch.cuda.empty_cache()  # for its neighbours
+        torch.cuda.synchronize(device)
+    except RuntimeError:
+        return [UNFIT]
+    return []
+
+
+def _made(job: Job, slot: Slot, began: float) -> Event:
+    """Make one model and store it; no error outlives this call, nor what hangs on its traceback.
+
+    Raises NoRoomError where nothing more can be written.
+    """
     node, store = job.node, _store(job.results)
     run = node.spec.id
     start = time.perf_counter()
@@ -64,28 +91,26 @@ def _made(job: Job, slot: Slot) -> Event:
         outcome = execute(
             node.spec, slot.device, place, weights, on_epoch, store.record, curve=node.curve
         )
-        save(store, node, outcome, slot.device)
+        beside = slot.neighbours(began)
+        save(store, node, outcome, slot.device, beside)
     except NoRoomError:
         raise
     except BaseException as error:  # the border: whatever a plugin does, the other runs go on
-        failure = error
-    else:
-        memory, trace = outcome.about["peak memory MB"], outcome.recorder.trace
-        seconds = time.perf_counter() - start
-        return Event("done", run, node.label, seconds, memory=memory, trace=trace)
-    return _failed(job, slot, store, failure, time.perf_counter() - start)
+        return _failed(job, store, error, time.perf_counter() - start)
+    about, trace = outcome.about, outcome.recorder.trace
+    memory, seconds = about.get(RESERVED, about["peak memory MB"]), time.perf_counter() - start
+    made = Event("done", run, node.label, seconds, memory=memory, trace=trace)
+    return replace(made, device=slot.device, neighbours=beside)
 
 
-def _failed(job: Job, slot: Slot, store: Store, error: BaseException, seconds: float) -> Event:
+def _failed(job: Job, store: Store, error: BaseException, seconds: float) -> Event:
     """Write down why a run failed, unless it is tried again or no other can be made either."""
     run, label, message = job.node.spec.id, job.node.label, told(error)
-    exhausted = any(isinstance(one, EXHAUSTED) for one in causes(error))
+    exhausted = any(map(of_memory, causes(error)))
     if isinstance(error, DataError) and not exhausted:
         return Event("failed", run, label, 0.0, message, fatal=True)
     if not exhausted:  # which the scheduler tries again before it is a failure
         store.fail(job.node.spec, f"{traced(error)}\n{message}\n")
-    elif slot.device.startswith("cuda"):
-        torch.cuda.empty_cache()  # for its neighbours
     return Event("failed", run, label, seconds, message, exhausted=exhausted)
 
 
@@ -95,8 +120,10 @@ def _store(folder: Path) -> Store:
     return Store(folder)
 
 
-def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
-    """Write all that a run leaves."""
+def save(
+    store: Store, node: Node, outcome: Outcome, device: str, neighbours: float | None = None
+) -> None:
+    """Write all that a run leaves; neighbours: how many other runs its device had, on average."""
     spec, drawn, recorder = node.spec, outcome.indices, outcome.recorder
     split = {"forget": drawn.forget, "earlier": drawn.earlier} if drawn else None
     record: dict[str, Any] = {
@@ -108,6 +135,7 @@ def save(store: Store, node: Node, outcome: Outcome, device: str) -> None:
         "trace": recorder.trace,
         "notes": recorder.notes,
         "environment": describe(device),
+        "neighbours": neighbours,
         "made from": {need: store.weights_checksum(need) for need in node.needs},
         **outcome.about,
     }

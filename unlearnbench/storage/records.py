@@ -79,6 +79,8 @@ class _Record(_Typed):
     memory: AnyNumber | None = Field(default=None, alias="peak memory MB")
     shared: _Shared | None = None
     profile: dict[RecordWord, AnyNumber] = Field(default_factory=dict)
+    neighbours: AnyNumber | None = None
+    reserved: AnyNumber | None = Field(default=None, alias="reserved memory MB")
     copies: dict[RecordWord, int] = Field(default_factory=dict)
     made_from: dict[RecordWord, RecordWord | None] = Field(default_factory=dict, alias="made from")
     source: RecordWord | None = None

@@ -8,6 +8,7 @@ from unlearnbench.toolkit.adversarial import (
 from unlearnbench.toolkit.examples import Examples, divergence, outputs
 from unlearnbench.toolkit.features import features, last_layer
 from unlearnbench.toolkit.layers import convolutions, layers, only_last_layers
+from unlearnbench.toolkit.memory import place_for
 from unlearnbench.toolkit.optimisers import Schedule, cosine
 from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.relabelling import learn_random_labels, random_labels
@@ -34,6 +35,7 @@ __all__ = [
     "learn_random_labels",
     "only_last_layers",
     "outputs",
+    "place_for",
     "random_labels",
     "recorder",
     "saliency_mask",

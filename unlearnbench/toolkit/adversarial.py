@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from unlearnbench.seeds import seed_for
 from unlearnbench.toolkit.examples import Examples, norms, rows, shortened, unit
+from unlearnbench.toolkit.precision import not_autocast
 from unlearnbench.toolkit.recorder import recorder
 
 STEPS = 50
@@ -72,13 +73,14 @@ def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Hold a model in eval mode, and ask for gradients of images alone, in this block."""
+    """Hold a model in eval mode and fp32, asking for gradients of images alone, in this block."""
     model.eval()
     needed = [p for p in model.parameters() if p.requires_grad]
     for parameter in needed:
         parameter.requires_grad_(False)
     try:
-        yield
+        with not_autocast(next(model.parameters()).device):
+            yield
     finally:
         for parameter in needed:
             parameter.requires_grad_(True)

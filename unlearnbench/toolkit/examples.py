@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unlearnbench.recipe import Recipe
+from unlearnbench.toolkit.precision import not_autocast
 from unlearnbench.toolkit.stored import all_of, as_pixels, each, joined, pick
 
 Batch = tuple[Tensor, ...]
@@ -190,13 +191,14 @@ LARGEST = 2**24
 
 @torch.no_grad()
 def outputs(model: nn.Module, examples: Examples, batch: int = 512) -> Tensor:
-    """Return the logits [n, classes] of clean images, in eval mode, in the order of `examples`.
+    """Return the logits [n, classes] of clean images, in eval mode and fp32, in their order.
 
     batch: images at once, fewer where they are large.
     """
     model.eval()
     batch = min(batch, max(1, LARGEST // examples.images.shape[1:].numel()))
-    return torch.cat([model(pixels) for pixels, _ in examples.batches(batch)])
+    with not_autocast(examples.labels.device):
+        return torch.cat([model(pixels) for pixels, _ in examples.batches(batch)])
 
 
 def divergence(model: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:

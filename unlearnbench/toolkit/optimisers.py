@@ -57,6 +57,14 @@ class SGD(Optimiser):
         self.weight_decay = weight_decay
 
     def _move(self, moved: list[Tensor], gradients: list[Tensor], lr: float) -> None:
+        # Fused, PyTorch takes either all of its buffers for there or none, as at a first step.
+        for begun in (True, False):
+            some = [i for i, p in enumerate(moved) if (p in self.kept) is begun]
+            if some:
+                self._move_alike([moved[i] for i in some], [gradients[i] for i in some], lr)
+
+    def _move_alike(self, moved: list[Tensor], gradients: list[Tensor], lr: float) -> None:
+        """Move parameters all of which have moved before, or none."""
         buffers = [self.kept.get(p) for p in moved]
         sgd(
             moved,

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import time
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -14,7 +13,7 @@ from unlearnbench.recipe import Recipe, Trades
 from unlearnbench.seeds import seed_for
 from unlearnbench.toolkit.bounded import bounded_layers
 from unlearnbench.toolkit.counting import tally
-from unlearnbench.toolkit.examples import Batch, Examples, Loss, divergence, shortened, unit
+from unlearnbench.toolkit.examples import Examples, Loss, divergence, shortened, unit
 from unlearnbench.toolkit.optimisers import (
     Schedule,
     cosine,
@@ -23,46 +22,25 @@ from unlearnbench.toolkit.optimisers import (
     step_decay,
     warmed_up,
 )
-from unlearnbench.toolkit.recorder import recorder, synchronise
+from unlearnbench.toolkit.precision import in_bf16
+from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.saliency import Mask
 
-WARM_UP, TIMED = 3, 20
-"""Passes that are not timed, and that are."""
-WORTHWHILE = 120.0
-"""Seconds of training from which on a compilation, about half a minute, can pay."""
+LONG = 20_000
+"""Steps of training from which half a minute of compilation pays, each being a bit faster."""
+WARM_UP = 3
+"""Passes after which a graph of kernels has been captured."""
 
 
-def faster_form(
-    model: nn.Module,
-    loss: Loss,
-    batch: Batch,
-    steps: int,
-    compiler: Callable[[Loss], Loss],
-) -> tuple[Loss, dict[str, object]]:
-    """Return `loss` or its compiled form, whichever is faster forward and backward on `batch`.
+def compiles(recipe: Recipe, device: torch.device, samples: int, steps: int) -> bool:
+    """Say whether so many steps of training are to be compiled; what is timed has no say in it.
 
-    steps: how many are to come. Returned beside it, for the record: which form is used and why,
-    and times in ms a batch. Weights, gradients and BatchNorm's statistics are left as they were.
-    Whatever a compiler raises means that the eager form is used.
+    A time depends on what else is running on a device, and with it the last digits would.
     """
-    before = copy.deepcopy(model.state_dict())
-    note: dict[str, object] = {"used": "eager"}
-    try:
-        note["eager_ms"] = eager = _milliseconds(model, loss, batch)
-        if eager * steps < 1000 * WORTHWHILE:
-            return loss, note | {"why": "too short to compile for"}
-        try:
-            fast = compiler(loss)
-            note["compiled_ms"] = compiled = _milliseconds(model, fast, batch)
-        except Exception as error:  # torch.compile raises whatever its backends do
-            said = f"{type(error).__name__}: {error}".partition("\n")[0]
-            return loss, note | {"why": f"not compiled: {said}"}
-        if compiled < eager:
-            return fast, note | {"used": "compiled"}
-        return loss, note | {"why": "faster"}
-    finally:
-        model.load_state_dict(before)
-        model.zero_grad(set_to_none=True)
+    wanted = recipe.compiled == "always"
+    if recipe.compiled == "auto":
+        wanted = device.type == "cuda" and steps >= LONG
+    return wanted and samples >= recipe.batch_size
 
 
 def with_cuda_graphs(loss: Loss) -> Loss:
@@ -75,20 +53,6 @@ def with_cuda_graphs(loss: Loss) -> Loss:
         return mean
 
     return step
-
-
-def _milliseconds(model: nn.Module, loss: Loss, batch: Batch) -> float:
-    """Return the time of one pass forward and backward."""
-    device = batch[1].device
-    start = 0.0
-    for number in range(WARM_UP + TIMED):
-        if number == WARM_UP:
-            synchronise(device)
-            start = time.perf_counter()
-        model.zero_grad(set_to_none=True)
-        loss(*batch).backward()  # type: ignore[no-untyped-call]
-    synchronise(device)
-    return round(1000 * (time.perf_counter() - start) / TIMED, 3)
 
 
 class Trainer:
@@ -119,7 +83,7 @@ class Trainer:
         """Of the last epoch, without a penalty."""
         self.optimizer = optimiser(model.parameters(), recipe)
         self.generator = torch.Generator(device).manual_seed(seed)
-        self.autocast = recipe.precision == "bf16" and device.type == "cuda"
+        self.autocast = in_bf16(recipe, device)
         # For each masked parameter what may change, and the value the rest is held at: weight decay
         # and momentum move a weight without a gradient, so that zeroing gradients would not do.
         self.frozen = [
@@ -139,17 +103,31 @@ class Trainer:
             return functional.cross_entropy(logits, labels, label_smoothing=self.smoothing)
 
     def compile(self, examples: Examples, steps: int) -> None:
-        """On a GPU, use compiled steps for full batches if they are faster; note what was chosen.
+        """Compile the steps of full batches where the recipe says so; note whether that was done.
 
-        steps: how many are to come. It comes before training, whose batches it leaves as they are.
+        steps: how many are to come. It comes before training, whose weights and batches it leaves
+        as they are. What fails to compile is eager, or raises if the recipe says "always".
         """
-        if self.device.type != "cuda" or len(examples) < self.recipe.batch_size:
+        if not compiles(self.recipe, self.device, len(examples), steps):
             return
+        note, before = {"used": "compiled"}, copy.deepcopy(self.model.state_dict())
         self.model.train()
         batch = next(examples.shuffled(torch.Generator(self.device).manual_seed(0)))
         with recorder().apart(self.device):
-            chosen = faster_form(self.model, self.eager, batch, steps, with_cuda_graphs)
-        self.loss, recorder().notes["training step"] = chosen
+            try:
+                fast = with_cuda_graphs(self.eager)
+                for _ in range(WARM_UP):
+                    self.backward(fast(*batch[:2]))
+                self.loss = fast
+            except Exception as error:  # torch.compile raises whatever its backends do
+                if self.recipe.compiled == "always":
+                    raise
+                said = f"{type(error).__name__}: {error}".partition("\n")[0]
+                note = {"used": "eager", "why": f"not compiled: {said}"}
+            finally:
+                self.model.load_state_dict(before)
+                self.optimizer.clear()
+        recorder().notes["training step"] = note
 
     def epoch(
         self,
@@ -313,6 +291,8 @@ def trades_loss(
         model.eval()
         nearby = worst_nearby(model, pixels, trades, generator)
         model.train(training)
+        # PyTorch before 2.12 may keep casts of the weights that were made without gradients
+        torch.clear_autocast_cache()
         logits, moved = model(pixels).float(), model(nearby).float()
         plain = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
         return plain + trades.weight * divergence(moved, logits)

@@ -196,7 +196,7 @@ def distance_table(condition: Condition) -> Table | None:
 @register("cost", "Cost", place=80)
 def cost_table(condition: Condition) -> Table | None:
     """Show time, its largest part, gradients and memory of every row, if any was made here."""
-    if condition.runs["seconds"].isna().all():
+    if condition.runs[["seconds", "gradients"]].isna().all(axis=None):
         return None
     frame = by_label(condition, ["seconds", "time_ratio", "gradients"], band=False)
     frame["memory"] = frame["label"].map(condition.runs.groupby("label")["memory"].max())
@@ -218,6 +218,12 @@ def cost_table(condition: Condition) -> Table | None:
         " gradients: of one sample each; memory: the largest peak, on a CPU of the whole worker;"
         " audits: what those of its models took beside, relearning for one, mean over audited runs."
     )
+    made = condition.runs.loc[condition.runs["gradients"].notna(), "seconds"]
+    if made.isna().any():
+        caption += (
+            f" Times are of the {made.notna().sum()} of {len(made)} runs that had their GPU to"
+            " themselves."
+        )
     return marked(condition, Table(caption, frame, columns))
 
 

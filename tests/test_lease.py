@@ -1,0 +1,156 @@
+"""The kit for a lease of a GPU, rehearsed on the CPU: what it brings home makes the report."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import Cli
+from unlearnbench import registry
+from unlearnbench.planning import reading
+from unlearnbench.planning.rows import resolve
+
+ROOT = Path(__file__).parent.parent
+KIT = ROOT / "benchmarks" / "lease.py"
+
+
+@pytest.fixture
+def kit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("lease", KIT)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "lease", module)  # where its data classes look
+    spec.loader.exec_module(module)
+    return module
+
+
+def lease(kit: ModuleType, folder: Path, **done: object) -> object:
+    asked = argparse.Namespace(
+        work=folder / "work", out=folder / "out", form=None, tiny=False, commit="", device="cpu"
+    )
+    asked.work.mkdir()
+    return kit.Lease(asked, ends=0.0, done=dict(done))
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"),
+    [([130.0, 240.0], "L"), ([119.9], "S"), ([89.0], "shortest"), ([], "shortest")],
+)
+def test_the_size_is_chosen_by_what_was_measured(
+    kit: ModuleType, tmp_path: Path, rates: list[float], expected: str
+) -> None:
+    rows = [{"precision": "bf16", "tflops": rate} for rate in rates]
+    rows.append({"precision": "fp32", "tflops": 500.0})
+    chosen = kit.form(lease(kit, tmp_path, throughput={"steps": rows}))
+    assert chosen["form"] == expected
+    names = list(kit.steps(argparse.Namespace(tiny=False)))
+    assert names.index("throughput") < names.index("form") < names.index("first models")
+
+
+def test_a_call_brings_what_fits_and_the_next_one_the_rest(
+    kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most eight files of 16 MiB, and 64 MiB together, lease.json among them."""
+    made = lease(kit, tmp_path)
+    work, out = tmp_path / "work", tmp_path / "out"
+    (work / "results" / kit.BENCHMARK).mkdir(parents=True)
+
+    def export(*words: str) -> tuple[int, str]:
+        for number in range(1, 7):
+            path = work / "packs" / f"cifar10-jpeg-{number}.zip"
+            path.write_bytes(bytes([number]) * 15 * 2**20)
+        return 0, ""
+
+    monkeypatch.setattr(made, "ub", export)
+    brought = []
+    for _ in range(3):
+        kit.bring(made)
+        files = {path.name: path.stat().st_size for path in out.iterdir()}
+        assert len(files) <= 8 and max(files.values()) <= 16 * 2**20
+        assert sum(files.values()) <= 64 * 2**20 and "lease.json" in files
+        brought.append(sorted(name for name in files if name.endswith("zip")))
+        for path in out.iterdir():  # the folder is empty before each call
+            path.unlink()
+    numbers = [[int(name[-5]) for name in names] for names in brought]
+    assert numbers == [[1, 2, 3, 4], [5, 6], []]
+
+
+def test_the_benchmark_of_a_lease_is_that_of_cifar10_on_files_without_influence() -> None:
+    plugins = registry.find("methods")
+    own = reading.validate(reading.read(reading.locate("cifar10-jpeg-fast")))
+    other = reading.validate(reading.read(reading.locate("cifar10-fast")))
+    rows = [set(resolve(one, plugins, None)[0].methods) for one in (own, other)]
+    assert rows[1] - rows[0] == {"influence"} and rows[0] < rows[1]
+    assert (own.recipe, own.seeds, own.model) == (other.recipe, other.seeds, other.model)
+    assert (own.data.name, own.data.path) == ("folder", "cifar10-jpeg")
+    assert "cifar10-jpeg" in own.title
+
+
+def photographs(root: Path) -> None:
+    """Write JPEG files of ten classes to train/ and to test/."""
+    draw = np.random.default_rng(0)
+    for part, count in (("train", 14), ("test", 7)):
+        for label in range(10):
+            folder = root / part / f"class{label}"
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = draw.integers(0, 120, (32, 32, 3)) + 13 * label
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.jpg")
+
+
+@pytest.mark.slow
+def test_a_rehearsal_ends_with_a_report_of_what_it_brought(inside: Cli, tmp_path: Path) -> None:
+    photographs(tmp_path / "photographs")
+    work, out = tmp_path / "lease", tmp_path / "out"
+    words: list[str | Path] = [
+        sys.executable,
+        KIT,
+        "--tiny",
+        "--device",
+        "cpu",
+        "--jobs",
+        "2",
+        "--commit",
+        "c0ffee",
+    ]
+    words += ["--images", tmp_path / "photographs", "--work", work, "--out", out]
+
+    def call(minutes: float) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [*words, "--minutes", str(minutes)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    first = call(0.8)
+    assert "doctor:" in first and "no time is left for it" in first
+    second = call(10)
+    assert "doctor:" not in second and "six methods:" in second, "it goes on, and repeats nothing"
+    notes = json.loads((out / "lease.json").read_text())
+    assert notes["form"]["form"] == "shortest" and len(notes["fidelity"]["rows"]) == 2
+    packs = sorted(path for path in out.iterdir() if path.suffix == ".zip")
+    assert packs and notes["left for the next call"] == []
+
+    taken = inside("results", "import", *packs)
+    assert taken.code == 0 and "copied" in taken.out
+    assert inside("report", "cifar10-jpeg-fast").code == 0
+    page = (tmp_path / "reports" / "cifar10-jpeg-fast" / "index.html").read_text()
+    assert "cifar10-jpeg" in page and "FT" in page
+    record = next((tmp_path / "results").rglob("runs/ft-*/record.json")).read_text()
+    assert '"c0ffee"' in record, "records of a copy say its commit"
