@@ -34,15 +34,16 @@ class Column:
     """Hold a heading and what writes a cell from a row of the frame.
 
     key: the metric or cost that its cells sum up over runs, "" for none; side: l for text, r for
-    numbers; spare: whether a narrow terminal may leave it out; order: what comes first when it is
-    sorted: "low" or "high" numbers, those "near" retrain's or a number, or "text" by its letters.
+    numbers; spare: 0, or else a narrow terminal may leave it out, the higher the sooner; order:
+    what comes first when it is sorted: "low" or "high" numbers, those "near" retrain's or a number,
+    or "text" by its letters.
     """
 
     heading: str
     write: Callable[[Entry], str]
     key: str = ""
     side: Literal["l", "r"] = "r"
-    spare: bool = False
+    spare: int = 0
     order: str = "text"
 
     @property
@@ -111,9 +112,9 @@ class Table:
             if label in of
         }
 
-    def without_spares(self) -> "Table":
-        """Return it without the columns that may be left out."""
-        kept = [place for place, column in enumerate(self.columns) if not column.spare]
+    def without_spares(self, level: int = 1) -> "Table":
+        """Return it without the columns that may be left out at this level or sooner."""
+        kept = [place for place, column in enumerate(self.columns) if not 0 < level <= column.spare]
         contests = {new: self.contests[old] for new, old in enumerate(kept) if old in self.contests}
         return replace(self, columns=[self.columns[place] for place in kept], contests=contests)
 
