@@ -15,6 +15,7 @@ from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.metrics.metric import known
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables.best import Contest, Mark
+from unlearnbench.reporting.tables.headings import explained
 from unlearnbench.reporting.tables.latex import Article, article
 
 Entry = Mapping[str, Any]
@@ -49,6 +50,8 @@ class Column:
     @property
     def about(self) -> str:
         """What its cells are, for the reader who points at its heading; "" if that is all."""
+        if said := explained(self.heading):
+            return said
         if not self.key:
             return ""
         metric = known(self.key)
@@ -145,7 +148,10 @@ class Table:
 
     def to_csv(self) -> str:
         """Write its cells as they are shown, without emphasis; `frame` has the numbers."""
-        return _joined(self._csv)
+        text = StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows(map(escape.csv, row) for row in (self.headings, *self.cells()))
+        return text.getvalue()
 
     def to_html(self) -> str:
         """Write a table for a notebook."""
@@ -163,12 +169,12 @@ class Table:
     def _repr_html_(self) -> str:
         return self.to_html()
 
-    def pieces(self) -> dict[str, dict[str, Any]]:
-        """Return LaTeX and CSV in pieces, so that the rows shown on a page can be put together.
+    def pieces(self) -> dict[str, Any]:
+        """Return LaTeX in pieces, so that the rows shown on a page can be put together.
 
-        Cells of LaTeX are without emphasis, which rests on what is shown.
+        Its cells are without emphasis, which rests on what is shown.
         """
-        return {"latex": self._article.as_data(), "csv": self._csv}
+        return self._article.as_data()
 
     @cached_property
     def _article(self) -> Article:
@@ -181,24 +187,11 @@ class Table:
         pinned = [self.pinned(row) for row in range(len(cells))]
         return article(self.headings, self.sides, cells, pinned, words)
 
-    @property
-    def _csv(self) -> dict[str, list[str]]:
-        written = []
-        for row in (self.headings, *self.cells()):
-            line = StringIO()
-            csv.writer(line, lineterminator="").writerow(map(escape.csv, row))
-            written.append(line.getvalue())
-        return {"top": written[:1], "rows": written[1:], "bottom": []}
-
     def _marked(self, forms: Marks, safe: Callable[[str], str]) -> list[list[str]]:
         return [
             [forms[self.marks.get((row, place))].format(safe(c)) for place, c in enumerate(cells)]
             for row, cells in enumerate(self.cells())
         ]
-
-
-def _joined(pieces: Mapping[str, Sequence[str]]) -> str:
-    return "".join(f"{line}\n" for part in pieces.values() for line in part)
 
 
 def text(heading: str, name: str, key: str = "") -> Column:
