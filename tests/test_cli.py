@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import resource
 import shutil
@@ -11,12 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
 import unlearnbench as ub
-from docs.builder.markdown import ROOT
 from tests.conftest import Cli, allowed
-from unlearnbench.cli.display import Display
 from unlearnbench.registry import shipped
 
 
@@ -52,6 +48,9 @@ def one_line(text: str) -> str:
         (["run", "--plugin", "empty.py"], "empty.py is no plugin. It must hold one class with"),
         (["report"], "There are no results of 'digits' in results. Run it first"),
         (["methods", "amum"], "Did you mean 'amun'?"),
+        (["methods", "AMUN"], "Did you mean 'amun'?"),
+        (["methods", "neggrad"], "Did you mean 'neggrad-plus'?"),
+        (["methods", "foo"], "Unknown method 'foo'. Known: amun, "),
         (["benchmarks", "digit"], "Did you mean 'digits'?"),
         (["datasets", "cifar1"], "Did you mean 'cifar10'?"),
     ],
@@ -236,22 +235,6 @@ def test_data_that_no_run_can_be_made_of_is_one_line(cli: Cli, tiny: Path) -> No
     done = cli("run", tiny, "--methods", "ft", "--set", "data.train=5000")
     assert done.code == 2 and "failed" not in done.out
     assert "too few samples for 5000 train" in one_line(done.err)
-
-
-@pytest.mark.parametrize("width", [60, 80, 100])
-def test_the_table_is_whole_in_a_narrow_terminal(width: int) -> None:
-    table = ub.load(ROOT / "results" / "digits@epyc-2").condition().table("main")
-    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
-    Display(console).table(table)
-    assert isinstance(console.file, io.StringIO)
-    shown = console.file.getvalue()
-    assert "…" not in shown
-    rows = shown.partition(table.caption[:20])[0].splitlines()
-    for label, *_, last in table.cells():
-        (line,) = (one for one in rows if one.startswith(f"{label} "))
-        assert line.rstrip().endswith((last, last.split()[0])), "spreads go first"
-    assert max(len(line.rstrip()) for line in shown.splitlines()) <= max(width, 80)
-    assert ("Left out, as the terminal is narrow: Surest audit, Its gap" in shown) == (width < 100)
 
 
 @pytest.mark.slow

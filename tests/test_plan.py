@@ -266,7 +266,7 @@ def test_needs_come_before_what_waits_for_them() -> None:
             " most-memorised; take less than 0.5.",
         ),
         ({"references": {"count": 3}}, "references.count"),
-        ({"model": "resnet88"}, "Unknown model 'resnet88'. Did you mean 'resnet8'?"),
+        ({"model": "resnet88"}, "Unknown model 'resnet88'. Did you mean 'resnet18'?"),
         ({"data": {"name": "digit"}}, "Unknown dataset 'digit'. Did you mean 'digits'?"),
         ({"methods": {"ft": {"lrr": 1}}}, "hyperparameter of ft 'lrr'. Did you mean 'lr'?"),
         ({"methods": {"ft": {"lr": -1}}}, "ft.lr = -1: Input should be greater than 0."),

@@ -9,7 +9,9 @@ UnlearnBenchError
 """
 
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
+
+LONGEST, BEGINNING = 80, 3
+"""Letters of a name that are compared with what is known; letters that a beginning has at least."""
 
 
 def plain(text: str) -> str:
@@ -55,9 +57,35 @@ def of_value(message: str) -> str:
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Build the error for a name that is not among `known`, with the nearest one as a hint."""
     names = sorted(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(names) or 'none'}."
+    close = _nearest(name, names)
+    hint = f"Did you mean '{close}'?" if close else f"Known: {', '.join(names) or 'none'}."
     return UserError(f"Unknown {kind} '{name}'.", hint)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was most likely meant, None if none is near.
+
+    Near is one slip of the keyboard in every three letters, one at least, or the name's beginning.
+    """
+    typed = name[:LONGEST].lower()
+    slips = {one: _slips(typed, one.lower()) for one in known}
+    near = [one for one, number in slips.items() if number <= max(1, len(typed) // 3)]
+    if not near and len(typed) >= BEGINNING:
+        near = [one for one in slips if one.lower().startswith(typed)]
+    return min(near, key=slips.__getitem__, default=None)
+
+
+def _slips(typed: str, meant: str) -> int:
+    """Count the letters left out, added, changed or swapped with the next one."""
+    before, above = [0] * (len(meant) + 1), list(range(len(meant) + 1))
+    for i, letter in enumerate(typed):
+        row = [i + 1]
+        for j, wanted in enumerate(meant):
+            row.append(min(above[j + 1] + 1, row[j] + 1, above[j] + (letter != wanted)))
+            if i and j and typed[i - 1 : i + 1] == meant[j] + meant[j - 1]:
+                row[-1] = min(row[-1], before[j - 1] + 1)
+        before, above = above, row
+    return above[-1]
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

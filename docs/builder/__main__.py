@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from docs.builder import markdown, parity, rates, recipes, site
+from docs.builder import markdown, parity, rates, recipes, site, sizes
 from docs.builder.parts import PARTS
 from docs.builder.published import publish, publish_audit, render_all
 
 
 def fill() -> None:
-    """Write the recipes, and fill what pages take in."""
+    """Write the recipes and the sizes of benchmarks, and fill what pages take in."""
+    sizes.write()
     texts = recipes.pages()
     for path in recipes.FOLDER.glob("*.md"):
         if path.name not in texts:  # of a method that is gone

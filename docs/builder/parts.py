@@ -26,6 +26,7 @@ from unlearnbench.metrics.metric import METRICS, of_kind
 from unlearnbench.outline import settings_class
 from unlearnbench.planning.reading import read, validate
 from unlearnbench.reporting.figures import FIGURES
+from unlearnbench.reporting.steps import as_markdown
 from unlearnbench.reporting.tables.audit import P_VALUE
 from unlearnbench.reporting.tables.table import Table, interval
 from unlearnbench.reporting.tables.table import text as text_column
@@ -100,6 +101,7 @@ def bibtex(_: Path) -> str:
 
 PARTS: dict[str, markdown.Part] = {
     "api": api.described,
+    "steps": lambda _: as_markdown(),
     "meaning": meaning,
     "code": markdown.code,
     "main": main_table,

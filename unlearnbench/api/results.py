@@ -56,9 +56,9 @@ class Condition(Judged):
     @property
     def plot(self) -> Plots:
         """The figures, each drawn by a method of its name: `condition.plot.gaps(ax=ax)`."""
-        from unlearnbench.reporting.figures import FIGURES, Drawing
+        from unlearnbench.reporting.figures import FIGURES, Drawing, distinct
 
-        drawn = {name: Drawing(figure, self) for name, figure in FIGURES.items()}
+        drawn = {name: Drawing(figure, distinct(self)) for name, figure in FIGURES.items()}
         return Plots(**{name.replace("-", "_"): drawing for name, drawing in drawn.items()})
 
 

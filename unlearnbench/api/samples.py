@@ -1,6 +1,7 @@
 """Which samples a benchmark has: looked over before anything is made, and noted beside results."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -11,7 +12,7 @@ from unlearnbench import architectures, registry
 from unlearnbench.api.request import Request
 from unlearnbench.data import lists
 from unlearnbench.data.copies import copies_said
-from unlearnbench.data.prepare import Data, draw_samples, unreadable
+from unlearnbench.data.prepare import Data, Source, draw_samples, unreadable
 from unlearnbench.data.splits import Split, cut
 from unlearnbench.errors import UnlearnBenchError
 from unlearnbench.guarding.guard import foreign
@@ -46,12 +47,14 @@ def look_over(
     seen: DataSeen | None = None,
     *,
     dry_run: bool = False,
+    busy: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> DataSeen:
     """Download data that are missing, and find what is wrong with them before workers start.
 
     Also with lists of them. earlier: digest of the data that runs were made of before; seen: of
     the same data, which are not read twice. A dry run downloads nothing, and looks only at what is
-    there. Raises DataError with all faults.
+    there. busy: returns a context for the time that it takes, downloads apart, which show their own
+    progress. Raises DataError with all faults.
     """
     asked = benchmark.data
     if seen is not None and seen.data is not None:
@@ -63,6 +66,16 @@ def look_over(
             told = f"Data set '{asked.name}' is not here yet, so it was not looked at."
             return DataSeen(odd=[told])
         source.fetch()  # which downloads nothing of what is there
+    with busy("Looking over the data"):
+        return _look_into(source, request, benchmark, earlier)
+
+
+def _look_into(
+    source: Source, request: Request, benchmark: Benchmark, earlier: str | None
+) -> DataSeen:
+    """Find what is wrong with data that are there, and with lists of them."""
+    asked = benchmark.data
+    with foreign(unreadable(asked.name), passes=UnlearnBenchError):
         odd = source.check()
     data = draw_samples(source, asked)
     data.require(earlier, asked.name)

@@ -55,6 +55,10 @@ class Listener:
         """Return a context that lasts while models are made on `slots`."""
         return nullcontext()
 
+    def busy(self, what: str) -> AbstractContextManager[object]:
+        """Return a context that lasts while something else takes time; what: "Reading data"."""
+        return nullcontext()
+
     def ended(self, event: Event) -> None:
         """Hear that a model was made, with its training curve, has failed, or cannot be made."""
 
@@ -174,8 +178,9 @@ def follow(
     planned, store = begin(request, listener)
     succeeded = make(request, planned, store, listener, seen=seen)
     plugins = (*map(Plugin.of, planned.benchmark.plugins),)
-    results = Results(collect(planned, store), store.folder, plugins)
-    _keep_for_others(planned, store)
+    with listener.busy("Measuring how far models are from retraining"):
+        results = Results(collect(planned, store), store.folder, plugins)
+        _keep_for_others(planned, store)
     return results, succeeded
 
 
@@ -215,14 +220,15 @@ def make(
         request.placement.require()
     seen = seen or samples.DataSeen()
     if outlook.state.open:
-        seen = samples.look_over(request, planned.benchmark, outlook.state.data, seen)
+        known, busy = outlook.state.data, listener.busy
+        seen = samples.look_over(request, planned.benchmark, known, seen, busy=busy)
         for line in seen.odd if not heading else ():  # not again for every part of a search
             listener.told(line)
     store.prepare()
     for line in asked.mend(store):
         listener.told(line)
-    known = asked.facts_of(planned.benchmark, planned.plugins)
-    for line in asked.remember(store, planned.benchmark, known):
+    facts = asked.facts_of(planned.benchmark, planned.plugins)
+    for line in asked.remember(store, planned.benchmark, facts):
         listener.told(line)
     note_plugins(store, plugin_facts(planned))
     seen.note(store)

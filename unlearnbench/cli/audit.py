@@ -132,13 +132,10 @@ def _look_into(asked: Audit, results: Path, reports: Path) -> list[str]:
     for condition in found.conditions:
         display.table(condition.table())
     display.notes(found.warnings)
-    words = []
-    for condition in found.conditions:
-        for label in asked.labels:
-            words.append(condition.word(label) or "none")
-            display.told(verdict_said(condition, label))
+    judged = [(condition, label) for condition in found.conditions for label in asked.labels]
+    display.said(verdict_said(*one) for one in judged)
     display.told(f"Report: {found.report(reports / found.name)}")
-    return words
+    return [condition.word(label) or "none" for condition, label in judged]
 
 
 def _labelled(given: Iterable[str]) -> list[tuple[str, Path]]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unlearnbench.cli.options import Data, Plugins, stoppable
-from unlearnbench.cli.said import say
+from unlearnbench.cli.options import DEFAULT, Data, Plugins, stoppable
+from unlearnbench.cli.said import copied, paragraphs, say
 from unlearnbench.errors import unknown
 
 if TYPE_CHECKING:
@@ -31,23 +31,25 @@ def methods(name: Name = None, plugin: Plugins = None) -> None:
 
     found = registry.get(known, "method", name)
     method = settings_class(found)
-    told = [name, "", inspect.cleandoc(method.__doc__ or ""), ""]
+    say(name, "", *paragraphs(method.__doc__ or ""), "")
     if method.equation:
         equations = inspect.cleandoc(method.equation).splitlines()
-        told += [*(f"    {line.strip()}" for line in equations if line.strip()), ""]
-    told += [f"paper: {method.paper}", f"file:  {found.origin}"]
+        say(*(f"    {line.strip()}" for line in equations if line.strip()), "", hang=8)
+    told = [f"paper: {method.paper}", f"file:  {found.origin}"]
     fields = hyperparameters(method)
     if fields:
         told += ["", f"hyperparameters (--set {name}.NAME=VALUE):"]
+    width = max(map(len, fields), default=0)
+    beside = width + 13  # columns before what a hyperparameter is
     for key, field in fields.items():
         limits = bounds(field)
         if search := searched(field):
             limits.append(f"search {search}")
         shown = f"  [{', '.join(limits)}]" if limits else ""
-        told.append(f"  {key:<12} {field.default!s:<8} {field.description}{shown}")
+        told.append(f"  {key:<{width}}  {field.default!s:<8} {field.description}{shown}")
         if source := extra(field).get("source"):
-            told.append(f"{'':<23} from: {source}")
-    say(*"\n".join(told).splitlines())
+            told.append(f"{'':<{beside}}from: {source}")
+    say(*told, hang=beside)
 
 
 def benchmarks(name: Name = None) -> None:
@@ -56,7 +58,7 @@ def benchmarks(name: Name = None) -> None:
 
     known = reading.shipped_benchmarks()
     if not name:
-        _list({one: str(reading.read(path).get("title", "")) for one, path in known.items()})
+        _list_benchmarks({one: str(reading.read(path)["title"]) for one, path in known.items()})
         return
     if name not in known:
         raise unknown("benchmark", name, known)
@@ -65,8 +67,7 @@ def benchmarks(name: Name = None) -> None:
         f"# ---- on top of {path.stem}\n\n{path.read_text(encoding='utf-8').rstrip()}"
         for path in bases
     ]
-    text = "\n\n".join([own.read_text(encoding="utf-8").rstrip(), *below])
-    say(*text.splitlines())
+    copied("\n\n".join([own.read_text(encoding="utf-8").rstrip(), *below]))
 
 
 def datasets(name: Name = None, plugin: Plugins = None) -> None:
@@ -78,15 +79,14 @@ def datasets(name: Name = None, plugin: Plugins = None) -> None:
         _list({one: found.summary() for one, found in known.items()})
         return
     source = registry.source_class(registry.get(known, "dataset", name))
-    told = [name, inspect.cleandoc(source.__doc__ or "")]
+    told = [name, "", *paragraphs(source.__doc__ or "")]
     if files := getattr(source, "files", None):
         where = " and ".join(f"DATA/{file}" for file in files)
-        told.append(
-            f"Looked for at {where}, where DATA is given with --data; downloaded if absent."
-        )
+        where = f"Looked for at {where}, where DATA is given with --data; downloaded if absent."
+        told += ["", *paragraphs(where)]
     if layout := getattr(source, "layout", None):
-        told.append(layout)
-    say(*"\n\n".join(told).splitlines())
+        told += ["", *layout.splitlines()]
+    say(*told)
 
 
 def models(plugin: Plugins = None) -> None:
@@ -124,11 +124,33 @@ def check(
         where = placement.devices[0]
         asked = Conditions(data, tuple(set_ or ()), model, tuple(plugin or ()), where)
         for rule, problem in examine(file, asked, run):
-            say(f"{'ok    ' if problem is None else 'FAILED'} {rule}")
+            say(f"{'ok    ' if problem is None else 'FAILED'} {rule}", hang=7)
             if problem is not None:
-                say(f"       {'(as above)' if problem in told else problem}")
+                say(f"       {'(as above)' if problem in told else problem}", hang=7)
                 told.add(problem)
     raise typer.Exit(1 if told else 0)
+
+
+def _list_benchmarks(titles: Mapping[str, str]) -> None:
+    """Print benchmarks by data set, the default and its data first."""
+    from unlearnbench.planning import reading
+
+    sizes = reading.sizes()
+    first = [DEFAULT, *(one for one in titles if one != DEFAULT)]
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in sorted(first, key=lambda one: sizes[one]["data"] != sizes[DEFAULT]["data"]):
+        groups.setdefault((sizes[name]["data"], sizes[name]["needs"]), []).append(name)
+    for (data, needs), names in groups.items():
+        say(f"{data} ({needs})")
+        width = max(map(len, names))
+        for name in names:
+            minutes = int(sizes[name]["minutes"] or 0)
+            time = f"{minutes} min" if minutes else ""
+            size = f"{int(sizes[name]['models']):>5,} models  {time:>6}"
+            title = f"{titles[name]}{' (the default)' if name == DEFAULT else ''}"
+            say(f"  {name:<{width}}  {size}  {title}", hang=width + len(size) + 6)
+        say("")
+    say("Time: to make the models on two cores of a CPU, where results are published.")
 
 
 def bounds(field: FieldInfo) -> list[str]:
@@ -152,4 +174,4 @@ def _list(told: Mapping[str, str]) -> None:
     """Print names, and beside each what is told of it."""
     width = max(map(len, told))
     for name, text in told.items():
-        say(f"{name:<{width}}  {text}")
+        say(f"{name:<{width}}  {text}", hang=width + 2)

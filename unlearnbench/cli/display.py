@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -11,9 +12,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from unlearnbench.api.session import Listener, Outlook
+from unlearnbench.cli.layout import lay_out
 from unlearnbench.cli.said import safe_console
 from unlearnbench.errors import plain
 from unlearnbench.planning.plan import Node
+from unlearnbench.planning.purpose import purposes
 from unlearnbench.reporting.tables.table import Table
 from unlearnbench.scheduling.estimate import Cost, Pace
 from unlearnbench.scheduling.slots import Event, Slot
@@ -23,7 +26,8 @@ MOST = 8
 """Lines of one kind that are printed; more would hide the rest."""
 PIPED = 200
 """Columns of a line in a pipe, where nothing says how many there are."""
-MARKS = {"best": "bold", "tied": "underline"}
+WIDEST = 120
+"""Columns of a paragraph: longer lines are hard to read."""
 STYLES = {"done": "green", "again": "yellow", "failed": "bold red", "blocked": "red"}
 
 
@@ -34,6 +38,8 @@ class Display(Listener):
         """Write to `console`, or else to standard output."""
         self.console: Console = console or safe_console()
         self._open: dict[str, Node] = {}
+        self._purposes: dict[str, str] = {}
+        self._begun: set[Slot] = set()
         self._total = self._ended = 0
         if not self.console.is_terminal and "COLUMNS" not in os.environ:
             self.console.width = PIPED
@@ -73,6 +79,7 @@ class Display(Listener):
     def working(self, outlook: Outlook, slots: list[Slot]) -> Live:
         """Show below what is printed what each slot does, and how far the whole is."""
         self._open = {run: outlook.plan.nodes[run] for run in outlook.state.open}
+        self._purposes, self._begun = purposes(outlook.plan), set()
         self._total, self._ended = len(self._open), 0
         started = time.monotonic()
         lanes = len(slots) if outlook.cost.slots is None else outlook.cost.lanes
@@ -84,21 +91,29 @@ class Display(Listener):
             auto_refresh=self.console.is_terminal,
         )
 
+    def busy(self, what: str) -> AbstractContextManager[object]:
+        """Show that something goes on, on a terminal."""
+        return self.console.status(Text(f"{what} ..."), spinner_style="cyan")
+
     def _view(self, slots: list[Slot], lanes: int, known: Pace, started: float) -> RenderableType:
         grid = RichTable.grid(padding=(0, 1))
         for slot in slots:
             now = slot.activity()
             if now is None:
-                grid.add_row(slot.device, ProgressBar(1, 0, width=20), "waiting")
+                idle = slot in self._begun  # a worker takes seconds to begin
+                said = "waiting" if idle else "starting a worker"
+                grid.add_row(slot.device, _bar(0, 1 if idle else None), said)
             else:
-                epoch = f"epoch {now.epoch}/{now.epochs}" if now.epochs else "starting"
-                bar = ProgressBar(max(now.epochs, 1), now.epoch, width=20)
-                grid.add_row(slot.device, bar, f"{now.label} {epoch}")
+                self._begun.add(slot)
+                said = self._purposes.get(now.run, now.label)
+                epoch = f", epoch {now.epoch} of {now.epochs}" if now.epochs else ""
+                grid.add_row(slot.device, _bar(now.epoch, now.epochs or None), said + epoch)
         left = known.total(self._open.values(), lanes)
-        text = f"{self._ended}/{self._total}, {duration(time.monotonic() - started)} so far"
+        text = f"{self._ended} of {count(self._total, 'model')}"
+        text += f", {duration(time.monotonic() - started)} so far"
         if left is not None:
             text += f", about {duration(left)} left"
-        grid.add_row("all", ProgressBar(max(self._total, 1), self._ended, width=20), text)
+        grid.add_row("all", _bar(self._ended, max(self._total, 1)), text)
         return Group(Text(), grid)
 
     def ended(self, event: Event) -> None:
@@ -106,68 +121,58 @@ class Display(Listener):
         if event.status != "again":
             self._ended += 1
             self._open.pop(event.run, None)
-        line = Text(f"[{self._ended}/{self._total}] ")
+        line = Text(f"[{self._ended:>{len(str(self._total))}}/{self._total}] ")
         line.append(f"{event.status:<7}", STYLES[event.status])
-        line.append(plain(f" {event.label:<14} {event.run}  {event.seconds:.1f} s"))
+        line.append(plain(f" {self._purposes.get(event.run, event.label)}, {event.seconds:.1f} s"))
         if event.message:
-            line.append(f"  {plain(event.message)}", "red")
+            line.append(plain(f" ({event.run})  "))
+            line.append(plain(event.message), "red")
         self.console.print(line)
 
     def told(self, text: str) -> None:
         """Print a line."""
-        self.console.print(Text(plain(text)), soft_wrap=True)
+        self.console.print(Text(plain(text)), soft_wrap=not self.console.is_terminal)
 
     def table(self, table: Table) -> None:
-        """Print a table of results, its caption below: whole lines, however narrow the terminal.
-
-        Cells are folded, and then spare columns left out, only where it would not fit otherwise.
-        """
-        rich, left_out = _laid_out(table), ""
-        if not self._fits(rich):
-            rich = _laid_out(table, folded=True)
-        if not self._fits(rich):
-            rich = _laid_out(table.without_spares(), folded=True)
-            left_out = ", ".join(column.heading for column in table.columns if column.spare)
+        """Print a table of results, its caption below: whole lines, however narrow the terminal."""
+        laid = lay_out(table, self.console.width)
         self.console.print()
-        self.console.print(rich, crop=False)
-        if left_out:
-            self.console.print(f"Left out, as the terminal is narrow: {left_out}.")
+        for line in laid.lines():
+            self.console.print(line, crop=False, no_wrap=True, overflow="ignore")
+        self._paragraph(Text(plain(table.caption)))
+        if laid.left_out:
+            left_out = ", ".join(laid.left_out)
+            self._paragraph(Text(f"Left out, as the terminal is narrow: {left_out}."))
 
-    def _fits(self, rich: RichTable) -> bool:
-        unlimited = self.console.options.update(max_width=10 * PIPED)
-        return self.console.measure(rich, options=unlimited).maximum <= self.console.width
+    def said(self, sentences: Iterable[str]) -> None:
+        """Print what came out, in sentences."""
+        self.console.print()
+        for sentence in sentences:
+            self._paragraph(Text(plain(sentence)))
+
+    def _paragraph(self, text: Text) -> None:
+        self.console.print(text, width=min(self.console.width, WIDEST))
 
     def notes(self, notes: Iterable[str]) -> None:
         """Print what must be read with a table."""
         for note in notes:
-            self.console.print(Text(plain(f"! {note}"), "yellow"))
+            self._paragraph(Text.assemble(("! ", "bold magenta"), plain(note)))
 
 
-def _laid_out(table: Table, *, folded: bool = False) -> RichTable:
-    """Lay a table out; folded: each column as narrow as it can be with words left whole."""
-    rich = RichTable(
-        caption=Text(plain(table.caption)),
-        caption_justify="left",
-        box=None,
-        pad_edge=False,
-        collapse_padding=folded,
+def _bar(completed: int, total: int | None) -> ProgressBar:
+    """Show how far something is; total None: that it goes on.
+
+    What is left is grey on dark and on light terminals, and no part is red, as errors are.
+    """
+    return ProgressBar(
+        total,
+        completed,
+        width=20,
+        style="bright_black",
+        complete_style="cyan",
+        finished_style="green",
+        pulse_style="cyan",
     )
-    cells = [[plain(cell) for cell in row] for row in table.cells()]
-    for place, column in enumerate(table.columns):
-        words = " ".join((column.heading, *(row[place] for row in cells))).split()
-        longest = max(map(len, words), default=0)
-        rich.add_column(
-            column.heading,
-            justify="left" if column.side == "l" else "right",
-            no_wrap=place == 0,
-            min_width=longest,
-            max_width=longest if folded and place else None,
-        )
-    for number, row in enumerate(cells):
-        marks = [MARKS.get(table.marks.get((number, place), ""), "") for place in range(len(row))]
-        # The style of a part, not of the whole cell: what pads it is not underlined.
-        rich.add_row(*(Text.assemble(pair) for pair in zip(row, marks, strict=True)))
-    return rich
 
 
 def _said(cost: Cost) -> str:

@@ -21,6 +21,8 @@ from unlearnbench.errors import UnlearnBenchError
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "joblib")  # torchvision: pair()
 GB = 10**9
+BESIDE = 15
+"""Columns of what was looked at, before what was found."""
 WORKER, DISK = 1.5 * GB, 2 * GB  # memory of one worker, roughly; room that results may take
 REPORT = "Mend what it names, or report it with all that doctor printed."
 ELSEWHERE = "keep results elsewhere: unlearnbench run --results DIR"
@@ -38,8 +40,13 @@ class Finding:
 
     def __str__(self) -> str:
         """Show it as one line, the remedy as another, indented."""
-        line = f"{self.level:<8}{self.what:<15}{' '.join(self.found.split())}"
-        return f"{line}\n{'':8}{self.remedy}" if self.remedy else line
+        return "\n".join(self.lines)
+
+    @property
+    def lines(self) -> list[str]:
+        """The line, and one for the remedy if there is one."""
+        line = f"{self.level:<8}{self.what:<{BESIDE}}{' '.join(self.found.split())}"
+        return [line, f"{'':8}{self.remedy}"] if self.remedy else [line]
 
 
 def judge(fine: bool, what: str, found: str, remedy: str) -> list[Finding]:
@@ -254,5 +261,7 @@ def doctor(data: Data = Path("data"), results: Results = Path("results")) -> Non
     """Say what this machine has, and what is wrong with it."""
     findings = examine(data, results)
     for finding in findings:
-        say(finding)
+        line, *remedy = finding.lines
+        say(line, hang=8 + BESIDE)
+        say(*remedy, hang=10)
     raise typer.Exit(1 if any(finding.level == "PROBLEM" for finding in findings) else 0)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from unlearnbench.api.request import Request
 
 OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
+DEFAULT = "digits"
+"""The benchmark of a command that names none."""
 MOST_JOBS = 256
 """Runs at once on a device."""
 

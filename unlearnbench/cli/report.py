@@ -48,7 +48,7 @@ def report(
     # Figures are many small objects, for which the collector would look at all modules again.
     gc.freeze()
     gc.set_threshold(50_000)
-    asked, plugins = names or ["digits"], plugin or []
+    asked, plugins = names or [options.DEFAULT], plugin or []
     if watch and (compare or len(asked) > 1):
         raise UserError("--watch takes one benchmark.")
     if training and (compare or watch):

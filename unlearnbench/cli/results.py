@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from unlearnbench.cli.options import BenchmarkName, Plugins, Results
+from unlearnbench.cli.options import DEFAULT, BenchmarkName, Plugins, Results
 from unlearnbench.cli.said import say
 from unlearnbench.errors import UserError
 from unlearnbench.units import count, read_size, size
@@ -34,7 +34,7 @@ def ls(results: Results = Path("results")) -> None:
 
 
 @app.command("verify")
-def verify(benchmark: BenchmarkName = "digits", results: Results = Path("results")) -> None:
+def verify(benchmark: BenchmarkName = DEFAULT, results: Results = Path("results")) -> None:
     """Compare every file with the checksum it was written with, and say what is not there."""
     from unlearnbench.api import keeping
     from unlearnbench.storage import housekeeping
@@ -58,7 +58,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Remove it; otherwise only list
 
 @app.command("prune")
 def prune(
-    benchmark: BenchmarkName = "digits",
+    benchmark: BenchmarkName = DEFAULT,
     plugin: Plugins = None,
     results: Results = Path("results"),
     yes: Yes = False,
@@ -77,7 +77,7 @@ def prune(
 
 @app.command("rm")
 def rm(
-    benchmark: BenchmarkName = "digits",
+    benchmark: BenchmarkName = DEFAULT,
     row: Annotated[
         list[str] | None, typer.Option(help="A row to remove, by its label; may be repeated.")
     ] = None,
@@ -137,7 +137,7 @@ def merge(
 
 @app.command("export")
 def export(
-    benchmark: BenchmarkName = "digits",
+    benchmark: BenchmarkName = DEFAULT,
     bank: Annotated[
         bool, typer.Option("--bank", help="Pack originals and reference models only.")
     ] = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from unlearnbench.cli import options
-from unlearnbench.cli.said import say
+from unlearnbench.cli.said import copied, starting
 from unlearnbench.errors import UserError
 from unlearnbench.units import read_duration
 
@@ -59,7 +59,7 @@ _RETRY_STALE = Annotated[
 
 
 def run(
-    benchmark: options.BenchmarkName = "digits",
+    benchmark: options.BenchmarkName = options.DEFAULT,
     methods: options.Methods = None,
     seeds: options.Seeds = None,
     set_: options.Changes = None,
@@ -84,35 +84,38 @@ def run(
     retry_stale: _RETRY_STALE = False,
 ) -> None:
     """Run a benchmark, or go on with one that was interrupted, and show its table."""
-    request = options.requested(
-        benchmark,
-        methods,
-        set_,
-        plugin,
-        data,
-        results,
-        seeds=seeds,
-        forget=forget,
-        devices=devices,
-        jobs_per_device=options.job_count(jobs_per_device),
-        retry_failed=retry_failed,
-        retry_stale=retry_stale,
-        timeout=None if timeout is None else read_duration(timeout),
-        budget=None if budget is None else read_duration(budget),
-        address=_address(backend, address, budget),
-        keep_weights=keep_weights,
-        adopt=adopt or [],
-        images=images,
-        profile=profile,
-    )
+    with starting():
+        request = options.requested(
+            benchmark,
+            methods,
+            set_,
+            plugin,
+            data,
+            results,
+            seeds=seeds,
+            forget=forget,
+            devices=devices,
+            jobs_per_device=options.job_count(jobs_per_device),
+            retry_failed=retry_failed,
+            retry_stale=retry_stale,
+            timeout=None if timeout is None else read_duration(timeout),
+            budget=None if budget is None else read_duration(budget),
+            address=_address(backend, address, budget),
+            keep_weights=keep_weights,
+            adopt=adopt or [],
+            images=images,
+            profile=profile,
+        )
     with options.stoppable("Stopped. Finished runs are kept; the same command goes on."):
         raise typer.Exit(_run(request, dry_run=dry_run))
 
 
 def _run(request: Request, *, dry_run: bool = False) -> int:
     """Do what is requested and show its tables, or what it would take; return the exit code."""
-    from unlearnbench.api.session import follow, rehearse
-    from unlearnbench.cli.display import Display
+    with starting():
+        from unlearnbench.api.session import follow, rehearse
+        from unlearnbench.cli.display import Display
+        from unlearnbench.reporting.outcome import outcome
 
     display = Display()
     if dry_run:
@@ -125,6 +128,8 @@ def _run(request: Request, *, dry_run: bool = False) -> int:
     display.notes(results.warnings)
     if results.runs.empty:
         return options.SOME_FAILED
+    for condition in results.conditions:
+        display.said(outcome(condition))
     display.told(f"Next: unlearnbench report {results.name}")
     return options.OK if succeeded else options.SOME_FAILED
 
@@ -139,7 +144,7 @@ def _address(backend: str, address: str | None, budget: str | None) -> str | Non
 
 
 def plan(
-    benchmark: options.BenchmarkName = "digits",
+    benchmark: options.BenchmarkName = options.DEFAULT,
     slurm: Annotated[bool, typer.Option("--slurm", help="Write a Slurm array script.")] = False,
     tasks: Annotated[int, typer.Option(min=1, help="Array tasks, a GPU each.")] = 8,
     methods: options.Methods = None,
@@ -177,4 +182,4 @@ def plan(
         models=len(todo),
         command=options.typed("run", benchmark, **asked, **places),
     )
-    say(*script.splitlines())
+    copied(script)

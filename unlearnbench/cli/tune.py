@@ -9,7 +9,7 @@ from unlearnbench.cli import options
 
 
 def tune(
-    benchmark: options.BenchmarkName = "digits",
+    benchmark: options.BenchmarkName = options.DEFAULT,
     methods: options.Methods = None,
     trials: Annotated[
         int, typer.Option(min=1, help="Settings to try for each method, its defaults first.")

@@ -76,6 +76,8 @@ class Source(ABC):
 
     fit: Fit = Fit()
     """What the benchmark wants done to images."""
+    classes: ClassVar[Sequence[str]] = ()
+    """Names of its classes, in the order of their numbers, where they are known beforehand."""
     fits: ClassVar[bool] = False
     """Whether `load` resizes and cuts images by itself, as where their sizes differ."""
 

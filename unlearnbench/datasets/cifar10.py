@@ -10,3 +10,7 @@ class Cifar10(TorchvisionSource):
 
     dataset = "CIFAR10"
     files = ("cifar-10-batches-py",)
+    classes = (
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    )

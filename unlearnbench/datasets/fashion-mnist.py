@@ -10,3 +10,7 @@ class FashionMnist(TorchvisionSource):
 
     dataset = "FashionMNIST"
     files = ("FashionMNIST/raw",)
+    classes = (
+        *("T-shirt", "trouser", "pullover", "dress", "coat"),
+        *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    )

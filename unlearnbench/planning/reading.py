@@ -1,5 +1,6 @@
 """Benchmark files: found, read on top of each other, changed, checked, and written out."""
 
+import csv
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,8 @@ LONGEST = 80
 """Characters of what was typed that an error repeats."""
 MOST = 10_000
 """Repetitions."""
+SIZES = "sizes.csv"
+"""How large each shipped benchmark is, and what it needs: written by the docs' builder."""
 WHOLE = ("methods", "tuning")
 """Tables of a file that replace those of the files it is based on."""
 
@@ -24,6 +27,12 @@ WHOLE = ("methods", "tuning")
 def shipped_benchmarks() -> dict[str, Path]:
     """List the benchmark files that ship with the package, by name."""
     return {path.stem: path for path in sorted(shipped("benchmarks").glob("*.toml"))}
+
+
+def sizes() -> dict[str, dict[str, str]]:
+    """Return what is known of the size of each shipped benchmark, by name: columns of `SIZES`."""
+    text = (shipped("benchmarks") / SIZES).read_text(encoding="utf-8")
+    return {row["name"]: row for row in csv.DictReader(text.splitlines())}
 
 
 def locate(name: str) -> Path:

@@ -20,6 +20,7 @@ from unlearnbench.planning.benchmark import Benchmark, End
 from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.outcome import outcome
+from unlearnbench.reporting.steps import STEPS
 from unlearnbench.reporting.tables.papers import claims_tables
 from unlearnbench.reporting.tables.rows import OLD, STALE, audits_said
 from unlearnbench.units import count
@@ -47,6 +48,7 @@ def about(findings: Findings) -> dict[str, Any]:
         "b": benchmark,
         "rule": rule(findings),
         "notes": warnings(findings),
+        "steps": STEPS,
         "repetitions": tested["forget_seed"].nunique(),
         "references": findings.references or "no",
         "headline": attack_title(benchmark.headline),

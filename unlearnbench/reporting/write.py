@@ -31,13 +31,17 @@ ALWAYS = ("", "https://arxiv.org/abs/2312.03262", "https://arxiv.org/abs/2112.03
 
 @dataclass(frozen=True)
 class Section:
-    """Hold what is shown of one condition: main tables, figures, every attack in full."""
+    """Hold what is shown of one condition: main tables, figures, every attack in full.
+
+    earlier: of a request before the last one of a sequence, of which the page has less.
+    """
 
     heading: str
     tables: Sequence[Table]
     figures: Sequence[Drawing] = ()
     attacks: Sequence[Table] = ()
     suffix: str = ""
+    earlier: bool = False
 
 
 def write_report(
@@ -50,7 +54,8 @@ def write_report(
     None for all.
     """
     every = findings.conditions
-    sections = [_section(condition, figures) for condition in every]
+    last = {one.key[:2]: one for one in every}
+    sections = [_section(one, figures, one is not last[one.key[:2]]) for one in every]
     about = summary.about(findings)
     whole = [settings_table(findings), *filter(None, [failures_table(findings)])]
     shown = about | {"findings": findings, "name": findings.benchmark.name, "whole": whole}
@@ -84,12 +89,16 @@ def write_sections(title: str, said: list[str], sections: list[Section], folder:
     )
 
 
-def _section(condition: Condition, figures: Collection[str] | None) -> Section:
-    """Make all tables of one condition, and all figures or those that are named."""
+def _section(condition: Condition, figures: Collection[str] | None, earlier: bool) -> Section:
+    """Make all tables of one condition, and all figures or those that are named.
+
+    Of a request before the last one there are none: what a sequence comes to is drawn with the
+    last one, and how it comes there.
+    """
     tables, details = section_tables(condition)
-    drawn = drawings(condition)
+    drawn = [] if earlier else drawings(condition)
     wanted = [one for one in drawn if figures is None or one.figure.name in figures]
-    return Section(condition.heading, tables, wanted, details, condition.suffix)
+    return Section(condition.heading, tables, wanted, details, condition.suffix, earlier)
 
 
 def _write(folder: Path, pages: Mapping[str, str], others: Iterable[Table], **shown: Any) -> Path:
@@ -99,8 +108,10 @@ def _write(folder: Path, pages: Mapping[str, str], others: Iterable[Table], **sh
     """
     drawn = [drawing for section in shown["sections"] for drawing in section.figures]
     tables = [*(table for section in shown["sections"] for table in section.tables), *others]
-    shown["data"] |= {"tables": {table.name: table.pieces() for table in tables}}
-    contests = [one for t in tables for one in (*t.contests.values(), *t.ranks.values())]
+    absent = {id(t) for section in shown["sections"] if section.earlier for t in section.attacks}
+    on_page = [table for table in tables if id(table) not in absent]
+    shown["data"] |= {"tables": {table.name: table.pieces() for table in on_page}}
+    contests = [one for t in on_page for one in (*t.contests.values(), *t.ranks.values())]
     shown["data"] |= {"contests": {one.name: one.as_data() for one in contests}}
     shown["data"] |= {"tips": {drawing.name: tips(drawing) for drawing in drawn}}
     for name, template in pages.items():
@@ -127,6 +138,7 @@ def _template(name: str) -> jinja2.Template:
         autoescape=html,
         finalize=None if html else _written,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     environment.globals |= {"svg": lambda drawing: Markup(page_svg(drawing))}
     environment.globals |= {"markdown": lambda table: Markup(table.to_markdown())}  # cells are safe
     return environment.get_template(name)

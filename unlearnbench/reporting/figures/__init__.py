@@ -2,9 +2,16 @@
 
 from unlearnbench.registry import discover
 from unlearnbench.reporting.figures.drawing import STYLE
-from unlearnbench.reporting.figures.figure import FIGURES, Drawing, Figure, drawings, figure
+from unlearnbench.reporting.figures.figure import (
+    FIGURES,
+    Drawing,
+    Figure,
+    distinct,
+    drawings,
+    figure,
+)
 
-__all__ = ["FIGURES", "STYLE", "Drawing", "Figure", "drawings", "figure"]
+__all__ = ["FIGURES", "STYLE", "Drawing", "Figure", "distinct", "drawings", "figure"]
 
 
 discover(__name__)

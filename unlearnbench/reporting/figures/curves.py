@@ -37,7 +37,8 @@ class Lines(Figure):
     """Draw a line a method from a column x of the data to a column y, with a mark at each point.
 
     Grey: how far single retrains lie from their mean, where the data have a column <y>_std. Panels
-    are called by what stands along y. base: of the logarithm along x, 0 for none.
+    are called by what stands along y. base: of the logarithm along x, 0 for none; signed: whether y
+    may be below 0, and is no percentage.
     """
 
     x: ClassVar[str]
@@ -45,6 +46,7 @@ class Lines(Figure):
     along: ClassVar[tuple[str, str]]
     base: ClassVar[int] = 0
     dots: ClassVar[bool] = True
+    signed: ClassVar[bool] = False
 
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Any) -> None:
         """Draw the lines of one panel."""
@@ -52,7 +54,9 @@ class Lines(Figure):
         retrain = data[data["method"] == RETRAIN]
         if len(retrain) and std in data:
             low, high = retrain[y] - retrain[std], retrain[y] + retrain[std]
-            ax.fill_between(retrain[x], low.clip(lower=0), high.clip(upper=100), **drawing.SHADED)
+            if not self.signed:
+                low, high = low.clip(lower=0), high.clip(upper=100)
+            ax.fill_between(retrain[x], low, high, **drawing.SHADED)
         for label in data["method"].unique():
             own = data[data["method"] == label].sort_values(x)
             look = drawing.looks(subject.labels)[label]
@@ -126,14 +130,14 @@ class Memorisation(Lines):
 
     title = "Effects by memorisation"
     caption = (
-        "Forget samples in equal groups by how much surer reference models trained on a sample are"
-        " of it than others. Retrain is what to compare with: within a group its AUC need not be 50"
+        "Forget samples in tenths (deciles) by how much surer reference models trained on a sample"
+        " are of it than others. Retrain is what to compare with: within a group its AUC need not be 50"
         " %. Mean over runs; grey: one standard deviation of retrain."
     )
     place = 80
     wide = True
     panels, columns = "metric", 2
-    x, along = "group", ("Forget samples, least to most memorised", "")
+    x, along = "group", ("Deciles of forget samples, 1: the least memorised", "")
 
     def data(self, subject: Condition) -> pd.DataFrame | None:
         """Return columns metric, method, group (1: the least memorised), mean and mean_std."""
@@ -178,8 +182,8 @@ class AdversarialDistances(Lines):
 
 
 @figure
-class FinalRadii(Lines):
-    """Draw up to which radius the search had to go for how many of the forget samples."""
+class FinalRadii(Figure):
+    """Draw at which radius how many of the forget samples flipped, a bar a method."""
 
     title = "Final radius of the search"
     caption = (
@@ -187,8 +191,6 @@ class FinalRadii(Lines):
         " one until the label flips; mean over runs."
     )
     place = 100
-    x, base = "radius", 2
-    along = ("Radius at which the label flipped", "Forget samples (%)")
 
     def data(self, subject: Condition) -> pd.DataFrame | None:
         """Return columns method, radius, mean and mean_std of the share in percent.
@@ -205,6 +207,23 @@ class FinalRadii(Lines):
                 frame = over_runs(shares, {"radius": shares.columns})
                 frames.append(frame.assign(method=label).round(5))
         return together(frames)
+
+    def draw(self, ax: Axes, data: pd.DataFrame, subject: Condition) -> None:
+        """Draw bars of methods beside each other at each radius."""
+        radii, methods = sorted(data["radius"].unique()), list(data["method"].unique())
+        width = 0.8 / len(methods)
+        for place, label in enumerate(methods):
+            own = data[data["method"] == label]
+            at = [radii.index(radius) for radius in own["radius"]]
+            x = np.array(at) + (place - (len(methods) - 1) / 2) * width
+            colour = drawing.looks(subject.labels)[label].colour
+            bars = ax.bar(x, own["mean"], width, color=colour)
+            errors = ax.errorbar(x, own["mean"], own["mean_std"], fmt="none", ecolor=drawing.GREY)
+            drawing.of_method(label, *bars, *errors.lines[2])
+            texts = map(drawing.mean_text, own["mean"], own["mean_std"])
+            drawing.tell(ax, label, x, own["mean"], list(texts))
+        ax.set_xticks(range(len(radii)), [f"{radius:g}" for radius in radii])
+        ax.set(xlabel="Radius at which the label flipped", ylabel="Forget samples (%)")
 
 
 @figure
@@ -235,6 +254,39 @@ class AfterEpochs(Lines):
         super().draw(ax, data, subject)
 
 
+def of_sequence(subject: Condition) -> pd.DataFrame | None:
+    """Return the runs of all requests of a sequence at its last one, None anywhere else."""
+    last = subject.benchmark.forget.requests
+    if last == 1 or subject.request != last:
+        return None
+    runs = subject.findings.runs
+    runs = runs[(runs["access"] == subject.access) & (runs["fraction"] == subject.fraction)]
+    return runs[runs["label"].isin(subject.labels)].dropna(axis=1, how="all")
+
+
+@figure
+class ForgettingByRequest(Lines):
+    """Draw FR AUC minus FT AUC after each request, as AMUN's figure 2 does."""
+
+    title = "Forgetting, request by request"
+    caption = (
+        "FR AUC minus FT AUC after each request of the sequence, mean over runs: 0 where forget"
+        " samples are no easier to tell from retained ones than from test samples. Grey: one"
+        " standard deviation of retrain, to which methods should be close."
+    )
+    place = 115
+    signed = True
+    x, along = "request", ("Request", "FR AUC - FT AUC (points)")
+
+    def data(self, subject: Condition) -> pd.DataFrame | None:
+        """Return columns method, request, mean and mean_std."""
+        runs = of_sequence(subject)
+        if runs is None or not {"ft_auc", "fr_auc"} <= set(runs):
+            return None
+        apart = runs.assign(mean=runs["fr_auc"] - runs["ft_auc"])
+        return mean_and_spread(apart, "mean", by=("label", "request"))
+
+
 @figure
 class AfterRequests(Lines):
     """Draw metrics after each request of a sequence, once, with the last one's tables."""
@@ -252,12 +304,9 @@ class AfterRequests(Lines):
 
     def data(self, subject: Condition) -> pd.DataFrame | None:
         """Return columns metric, method, request, mean and mean_std."""
-        last = subject.benchmark.forget.requests
-        if last == 1 or subject.request != last:
+        runs = of_sequence(subject)
+        if runs is None:
             return None
-        runs = subject.findings.runs
-        runs = runs[(runs["access"] == subject.access) & (runs["fraction"] == subject.fraction)]
-        runs = runs[runs["label"].isin(subject.labels)].dropna(axis=1, how="all")
         frames = []
         for metric in ("ft_auc", "fr_auc", "all_ft_auc", "all_fr_auc", "test_accuracy", "avg_gap"):
             if metric in runs:

@@ -20,6 +20,8 @@ from unlearnbench.reporting.figures.drawing import COLUMN, PAGE, STYLE, Look, Su
 
 ROOM, KEY_LINE, LETTER = 0.42, 0.125, 0.046
 """Inches: what title and labels of axes take, a line of the legend, a letter in it."""
+TALLEST, CLOSEST, MOST_COLUMNS = 9.0, 0.11, 6
+"""Inches: of a figure that fits a page, and of a line of text; panels beside each other at most."""
 
 
 class Figure(ABC):
@@ -92,6 +94,35 @@ def figure(definition: type[Figure]) -> type[Figure]:
     return definition
 
 
+class Distinct(Condition):
+    """A condition in which rows that have the same runs are one, which has the names of all."""
+
+    @cached_property
+    def _whole(self) -> Condition:
+        return Condition(self.findings, *self.key)
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """The runs of each first row."""
+        runs = self._whole.runs
+        return runs[~runs["label"].isin(list(self.same))]
+
+    @cached_property
+    def same(self) -> dict[str, str]:
+        """Rows that are left out: that one whose runs they have, by label."""
+        return self._whole.same
+
+    def title(self, label: str) -> str:
+        """Return the display names of a row and of those that have its runs."""
+        others = [other for other, first in self.same.items() if first == label]
+        return " = ".join(map(self._whole.title, [label, *others]))
+
+
+def distinct(condition: Condition) -> Distinct:
+    """Return a condition as figures show it."""
+    return Distinct(condition.findings, *condition.key)
+
+
 @dataclass(frozen=True)
 class Drawing:
     """Hold a figure of one condition: its data, and what draws it; called, it is drawn."""
@@ -161,16 +192,15 @@ class Drawing:
         figure, subject = self.figure, self.subject
         by_panel = data.groupby(figure.panels, sort=False) if figure.panels else [("", data)]
         panels = [rows for _, rows in by_panel]
-        columns = min(figure.columns, len(panels))
-        lines = math.ceil(len(panels) / columns)
         width = PAGE if figure.wide else COLUMN
         keys = figure.keys(data, subject)
         longest = max(map(len, keys), default=0)
         beside = max(1, min(len(keys), int(width / (0.22 + LETTER * longest))))
         key_lines = math.ceil(len(keys) / beside)
-        rows_high = figure.row * data["method"].nunique()
-        height = lines * (ROOM + figure.height + rows_high) + KEY_LINE * key_lines
-        canvas = make(figsize=(width, height), layout="constrained")
+        methods, below = data["method"].nunique(), KEY_LINE * key_lines
+        columns, height = _shape(figure, len(panels), methods, TALLEST - below)
+        lines = math.ceil(len(panels) / columns)
+        canvas = make(figsize=(width, height + below), layout="constrained")
         grid = canvas.subplots(lines, columns, squeeze=False)
         for ax, rows in zip(grid.flat, panels, strict=False):
             figure.draw(ax, rows, subject)
@@ -183,9 +213,28 @@ class Drawing:
         return canvas
 
 
+def _shape(figure: Figure, panels: int, methods: int, tallest: float) -> tuple[int, float]:
+    """Return how many panels stand beside each other, and the height of all in inches.
+
+    Lines of methods move together, and then more panels beside each other, where the figure would
+    be too tall for a page.
+    """
+    fewest = min(figure.columns, panels)
+    most = max(fewest, min(panels, MOST_COLUMNS if figure.row else fewest))
+    for columns in range(fewest, most + 1):
+        lines = math.ceil(panels / columns)
+        fixed = lines * (ROOM + figure.height)
+        row = min(figure.row, max(CLOSEST, (tallest - fixed) / (lines * max(methods, 1))))
+        height = fixed + lines * row * methods
+        if height <= tallest:
+            return columns, height
+    return most, height
+
+
 def drawings(condition: Condition) -> list[Drawing]:
     """List the figures for which a condition has data."""
-    every = [Drawing(figure, condition, condition.suffix) for figure in FIGURES.values()]
+    subject = distinct(condition)
+    every = [Drawing(figure, subject, condition.suffix) for figure in FIGURES.values()]
     return [drawing for drawing in every if drawing.data is not None]
 
 

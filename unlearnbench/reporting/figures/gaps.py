@@ -1,18 +1,29 @@
 """Distance to retrain: metric by metric, class by class."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from unlearnbench import registry
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.metric import METRICS, of_kind
+from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.reporting.figures import drawing
 from unlearnbench.reporting.figures.figure import ByMethod, figure, mean_and_spread, together
+from unlearnbench.reporting.figures.tradeoffs import (
+    Ends,
+    beyond_line,
+    pointed,
+    window,
+    with_ranked,
+)
 
+SHORT = 2
+"""Letters of names that stand beside each other below a column."""
 PARTS = {"class_forget": "Forget set", "class_test": "Test set"}
 
 
@@ -23,35 +34,50 @@ class Gaps(ByMethod):
     title = "Distance to retrain, metric by metric"
     caption = (
         "Mean and standard deviation over runs of the signed distance to retrain. Grey: how far"
-        " from retrain a retrain is by chance, as a mean over as many runs (95 %)."
+        " from retrain a retrain is by chance, as a mean over as many runs (95 %). Hollow, with an"
+        " arrow: unranked methods that lie beyond the axes."
     )
     place = 10
     panels, columns = "metric", 3
 
     def data(self, subject: Condition) -> pd.DataFrame | None:
-        """Return columns metric, method, gap, gap_std, and band, NaN where nobody knows it."""
+        """Return columns metric, method, gap, gap_std, ranked, and band, NaN where not known."""
         frames, runs = [], subject.runs.dropna(axis=1, how="all")
         for metric in of_kind("level"):
             if f"{metric}_gap" in runs:
                 means = mean_and_spread(runs.assign(gap=runs[f"{metric}_gap"]), "gap")
-                frames.append(means.assign(metric=metric, band=subject.band(metric)))
+                known = means.assign(metric=metric, band=subject.band(metric))
+                frames.append(with_ranked(subject, known))
         return together(frames)
 
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Condition) -> None:
         """Draw one metric."""
         metric, reach = METRICS[self.panel(data)], float(data["band"].iloc[0])
         drawing.band(ax.axvspan, -reach, reach)
-        spreads(ax, subject, data[["method", "gap", "gap_std"]])
+        seen = window(data, "gap", -reach, reach, 0.0)
+        spreads(ax, subject, data[["method", "gap", "gap_std"]], seen)
         ax.set_title(f"{metric.title} ({'points' if metric.unit else 'probability'})")
 
 
-def spreads(ax: Axes, subject: drawing.Subject, data: pd.DataFrame) -> None:
-    """Draw a line a method, held to zero; columns are the method, a mean and its spread."""
+def spreads(
+    ax: Axes, subject: drawing.Subject, data: pd.DataFrame, seen: Ends | None = None
+) -> None:
+    """Draw a line a method, held to zero; columns are the method, a mean and its spread.
+
+    seen: ends of the axis, beyond which a method is an arrow; None for what all methods take.
+    """
     ax.axvline(0, **drawing.DASHED)
+    if seen:
+        ax.set_xlim(seen)
     for label, x, half in data.itertuples(index=False):
         place = subject.labels.index(label)
         drawing.stem(ax, subject, label, (x - half, x + half), (place, place))
-        drawing.point(ax, subject, label, x, place, drawing.mean_text(x, half, "+"))
+        inside, arrow = x, ""
+        if seen:
+            inside, arrow = beyond_line(x, seen)
+            pointed(ax, subject, label, float(np.clip(x, *seen)), place, arrow)
+        said = drawing.mean_text(x, half, "+")
+        drawing.point(ax, subject, label, inside, place, said, hollow=bool(arrow))
     drawing.names(ax, subject, subject.labels)
     ax.grid(axis="y")
     ax.spines["left"].set_visible(False)
@@ -84,27 +110,40 @@ class Classes(ByMethod):
         frame = pd.concat(frames, ignore_index=True).round(2)
         if frame.empty:
             return None
+        known = class_names(subject.benchmark)
+        frame["class"] = frame["class"].map(lambda at: known[at] if at < len(known) else str(at))
         # Colours end where all but the farthest cells lie, on both sides and in both panels.
         return frame.assign(reach=max(float(frame["gap"].abs().quantile(0.98)), 1.0))
 
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Condition) -> None:
         """Draw one part of the data, a cell a method and class."""
         labels = [label for label in subject.labels if label in set(data["method"])]
-        cells = data.pivot(index="method", columns="class", values="gap").loc[labels]
+        order = list(data["class"].unique())
+        cells = data.pivot(index="method", columns="class", values="gap").loc[labels, order]
         reach = float(data["reach"].iloc[0])
         owners = np.repeat(labels, len(cells.columns))
         heat(ax, cells, owners, cmap="PuOr_r", vmin=-reach, vmax=reach)
         drawing.names(ax, subject, labels, 0.5)
         ax.set(ylim=(len(labels), 0), title=self.panel(data), xlabel="Class")
-        ax.tick_params(axis="x", labelrotation=0)
+        ax.tick_params(axis="x", labelrotation=90 if max(map(len, order)) > SHORT else 0)
         if self.panel(data) == PARTS["class_test"]:
             bar = ax.figure.colorbar(ax.collections[0], ax=ax, label="points", extend="both")
             bar.outline.set_visible(False)
         for row, label in enumerate(labels):
             known = cells.loc[label].dropna()
             x, y = cells.columns.get_indexer(known.index) + 0.5, [row + 0.5] * len(known)
-            texts = [f"class {name}: {gap:+.1f}" for name, gap in known.items()]
+            texts = [f"{name}: {gap:+.1f}" for name, gap in known.items()]
             drawing.tell(ax, label, x, y, texts)
+
+
+def class_names(benchmark: Benchmark) -> Sequence[str]:
+    """Return the names of classes where the data set ships and has some."""
+    plugin = registry.find("datasets").get(benchmark.data.name)
+    if plugin is None or plugin.path.parent != registry.shipped("datasets"):
+        return ()
+    names = registry.source_class(plugin).classes
+    merged = benchmark.data.superclasses
+    return ["/".join(names[at] for at in group) for group in merged] if names and merged else names
 
 
 def heat(ax: Axes, cells: pd.DataFrame, owners: Iterable[str], **style: Any) -> None:

@@ -110,6 +110,11 @@ def means(subject: Condition, *metrics: str) -> pd.DataFrame:
     """
     frame = mean_and_spread(subject.runs, *metrics)
     frame.insert(1, "n", frame["method"].map(subject.runs["label"].value_counts()))
+    return with_ranked(subject, frame)
+
+
+def with_ranked(subject: Condition, frame: pd.DataFrame) -> pd.DataFrame:
+    """Note in `ranked` which rows axes must show: ranked methods, and what they are held to."""
     ranked = {ORIGINAL, RETRAIN, HELD_OUT, *subject.sound}
     return frame.assign(ranked=frame["method"].isin(ranked))
 
@@ -143,13 +148,23 @@ def scatter(ax: Axes, subject: Condition, data: pd.DataFrame, seen: Sequence[End
         (inside_x, inside_y), arrow = beyond((x, y), seen)
         if arrow:
             edge_x, edge_y = np.clip((x, y), *np.transpose(seen))
-            style = {"color": drawing.looks(subject.labels)[label].colour, "fontsize": 8}
-            text = ax.text(edge_x, edge_y, arrow, style, ha="center", va="center")
-            drawing.of_method(label, text)
+            pointed(ax, subject, label, edge_x, edge_y, arrow)
         drawing.stem(ax, subject, label, (x - x_std, x + x_std), (y, y))
         drawing.stem(ax, subject, label, (x, x), (y - y_std, y + y_std))
         said = f"{drawing.mean_text(x, x_std)}; {drawing.mean_text(y, y_std)} (n = {n})"
         drawing.point(ax, subject, label, inside_x, inside_y, said, hollow=bool(arrow))
+
+
+def pointed(ax: Axes, subject: drawing.Subject, label: str, x: float, y: float, arrow: str) -> None:
+    """Point from the edge of the axes to where a method lies."""
+    style = {"color": drawing.looks(subject.labels)[label].colour, "fontsize": 8}
+    drawing.of_method(label, ax.text(x, y, arrow, style, ha="center", va="center"))
+
+
+def beyond_line(at: float, seen: Ends) -> tuple[float, str]:
+    """Return where on an axis a value is drawn, and the arrow to it if it lies beyond the ends."""
+    (x, _), arrow = beyond((at, 0.0), (seen, (-1.0, 1.0)))
+    return x, arrow
 
 
 def beyond(at: Ends, seen: Sequence[Ends]) -> tuple[Ends, str]:

@@ -200,11 +200,20 @@ async function copy(text, what) {
   }
   say(`${what} copied`);
 }
+// As in `tables/`: no spreadsheet takes text for a formula.
+const NUMBER = /^[+-]\d[\d.,]*(e[+-]\d+)?( ±[\d.?]+| \[[\d.,+ -]+\]| [=≠?])*$/;
+function csv(row) {
+  return [...row.cells].map(({ textContent: text }) => {
+    const safe = /^[=+\-@\t\r]/.test(text) && !NUMBER.test(text) ? `'${text}` : text;
+    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  }).join(",");
+}
 function latex({ top, parts, bottom, rows, pinned }, visible) {
   const emphasised = (row, place) => {
     const { classList } = row.cells[place], name = ["best", "tied"].find((one) => classList.contains(one));
     const form = { best: "textbf", tied: "underline" }[name];
-    return rows[row.dataset.row][place].map((text) => (form && text ? `\\${form}{${text}}` : text));
+    const text = row.closest("table").tHead.rows[0].cells[place].dataset.ranks ? [row.cells[place].textContent.replace("–", "--")] : rows[row.dataset.row][place];
+    return text.map((text) => (form && text ? `\\${form}{${text}}` : text));
   };
   const body = ({ columns, head, foot }) => {
     const lines = visible.flatMap((row, at) => {
@@ -217,9 +226,9 @@ function latex({ top, parts, bottom, rows, pinned }, visible) {
 }
 for (const button of all(".copy")) {
   button.addEventListener("click", () => {
-    const figure = button.closest("[data-table]"), { form } = button.dataset, written = data.tables[figure.dataset.table][form];
+    const figure = button.closest("[data-table]"), { form } = button.dataset;
     const visible = all("tr[data-row]", figure).filter((row) => !row.hidden);
-    const lines = form === "csv" ? [...written.top, ...visible.map((row) => written.rows[row.dataset.row])] : latex(written, visible);
+    const lines = form === "csv" ? [figure.querySelector("thead tr"), ...visible].map(csv) : latex(data.tables[figure.dataset.table], visible);
     copy([...lines, ""].join("\n"), form === "csv" ? "CSV" : "LaTeX");
   });
 }
@@ -236,10 +245,11 @@ function table(head, rows) {
   return box;
 }
 function openRuns(button) {
-  const method = button.closest("tr").dataset.method, key = button.dataset.key;
+  const heading = button.closest("table").tHead.rows[0].cells[button.closest("th, td").cellIndex];
+  const method = button.closest("tr").dataset.method, { key } = heading.dataset;
   const runs = data.runs[button.closest("section").dataset.group];
   const own = runs.label.flatMap((label, place) => (label === method ? [place] : []));
-  const head = button.closest("table").tHead.rows[0].cells[button.closest("th, td").cellIndex].textContent.trim();
+  const head = heading.textContent.trim();
   const extra = key ? [key] : ["forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "avg_gap"].filter((name) => name in runs);
   if (key && `${key}_gap` in runs) extra.push(`${key}_gap`);
   const columns = [...COLUMNS, ...extra.map((name) => [name, name.replaceAll("_", " ")]), ["seconds", "seconds"], ["run", "record"], ["source", "source of the method"]];
@@ -255,7 +265,10 @@ function openRuns(button) {
   );
   document.getElementById("runs").showModal();
 }
-for (const button of all(".open")) button.addEventListener("click", () => openRuns(button));
+for (const button of all(".open")) {
+  button.addEventListener("click", () => openRuns(button));
+  if (button.closest("td")) button.tabIndex = -1; // arrow keys lead there
+}
 const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 document.addEventListener("keydown", (event) => {
   const from = event.target.closest?.(".open");

@@ -80,13 +80,14 @@ def main_table(condition: Condition) -> Table:
     columns = [LABEL, Column("Verdict", _word, side="l")]
     if not condition.old:
         surest = interval("Its gap [95 %]", "surest_gap", "+", digits=0)
-        columns += [Column("Surest audit", _surest, side="l", spare=True)]
-        columns += [replace(surest, spare=True)]
+        columns += [Column("Surest audit", _surest, side="l", spare=2)]
+        columns += [replace(surest, spare=2)]
         left = interval("FT AUC leak left %", "share", digits=0)
         columns += [replace(left, order="near 0")]
     columns += [averaged("ft_auc"), averaged("forget_accuracy", "Forget %")]
     columns += [averaged("test_accuracy", "Test %")]
-    columns += [_mean_gap("forget_confidence", "Conf F"), _mean_gap("test_confidence", "Conf T")]
+    confidences = zip(CONFIDENCES, ("Conf F", "Conf T"), strict=True)
+    columns += [replace(_mean_gap(name, heading), spare=1) for name, heading in confidences]
     columns += [averaged("avg_gap")]
     timed = bool(frame["time_ratio"].notna().any())  # none of models that were made elsewhere
     columns += [averaged("time_ratio", "Time ↓")] * timed

@@ -15,6 +15,7 @@ from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.metrics.metric import known
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables.best import Contest, Mark
+from unlearnbench.reporting.tables.headings import explained
 from unlearnbench.reporting.tables.latex import Article, article
 
 Entry = Mapping[str, Any]
@@ -34,20 +35,23 @@ class Column:
     """Hold a heading and what writes a cell from a row of the frame.
 
     key: the metric or cost that its cells sum up over runs, "" for none; side: l for text, r for
-    numbers; spare: whether a narrow terminal may leave it out; order: what comes first when it is
-    sorted: "low" or "high" numbers, those "near" retrain's or a number, or "text" by its letters.
+    numbers; spare: 0, or else a narrow terminal may leave it out, the higher the sooner; order:
+    what comes first when it is sorted: "low" or "high" numbers, those "near" retrain's or a number,
+    or "text" by its letters.
     """
 
     heading: str
     write: Callable[[Entry], str]
     key: str = ""
     side: Literal["l", "r"] = "r"
-    spare: bool = False
+    spare: int = 0
     order: str = "text"
 
     @property
     def about(self) -> str:
         """What its cells are, for the reader who points at its heading; "" if that is all."""
+        if said := explained(self.heading):
+            return said
         if not self.key:
             return ""
         metric = known(self.key)
@@ -111,9 +115,9 @@ class Table:
             if label in of
         }
 
-    def without_spares(self) -> "Table":
-        """Return it without the columns that may be left out."""
-        kept = [place for place, column in enumerate(self.columns) if not column.spare]
+    def without_spares(self, level: int = 1) -> "Table":
+        """Return it without the columns that may be left out at this level or sooner."""
+        kept = [place for place, column in enumerate(self.columns) if not 0 < level <= column.spare]
         contests = {new: self.contests[old] for new, old in enumerate(kept) if old in self.contests}
         return replace(self, columns=[self.columns[place] for place in kept], contests=contests)
 
@@ -144,7 +148,10 @@ class Table:
 
     def to_csv(self) -> str:
         """Write its cells as they are shown, without emphasis; `frame` has the numbers."""
-        return _joined(self._csv)
+        text = StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows(map(escape.csv, row) for row in (self.headings, *self.cells()))
+        return text.getvalue()
 
     def to_html(self) -> str:
         """Write a table for a notebook."""
@@ -162,12 +169,12 @@ class Table:
     def _repr_html_(self) -> str:
         return self.to_html()
 
-    def pieces(self) -> dict[str, dict[str, Any]]:
-        """Return LaTeX and CSV in pieces, so that the rows shown on a page can be put together.
+    def pieces(self) -> dict[str, Any]:
+        """Return LaTeX in pieces, so that the rows shown on a page can be put together.
 
-        Cells of LaTeX are without emphasis, which rests on what is shown.
+        Its cells are without emphasis, which rests on what is shown.
         """
-        return {"latex": self._article.as_data(), "csv": self._csv}
+        return self._article.as_data()
 
     @cached_property
     def _article(self) -> Article:
@@ -180,24 +187,11 @@ class Table:
         pinned = [self.pinned(row) for row in range(len(cells))]
         return article(self.headings, self.sides, cells, pinned, words)
 
-    @property
-    def _csv(self) -> dict[str, list[str]]:
-        written = []
-        for row in (self.headings, *self.cells()):
-            line = StringIO()
-            csv.writer(line, lineterminator="").writerow(map(escape.csv, row))
-            written.append(line.getvalue())
-        return {"top": written[:1], "rows": written[1:], "bottom": []}
-
     def _marked(self, forms: Marks, safe: Callable[[str], str]) -> list[list[str]]:
         return [
             [forms[self.marks.get((row, place))].format(safe(c)) for place, c in enumerate(cells)]
             for row, cells in enumerate(self.cells())
         ]
-
-
-def _joined(pieces: Mapping[str, Sequence[str]]) -> str:
-    return "".join(f"{line}\n" for part in pieces.values() for line in part)
 
 
 def text(heading: str, name: str, key: str = "") -> Column:

@@ -1,0 +1,60 @@
+"""How large shipped benchmarks are, for the command that lists them: benchmarks/sizes.csv."""
+
+from __future__ import annotations
+
+import csv
+import json
+from io import StringIO
+from math import ceil
+from pathlib import Path
+
+from docs.builder.markdown import ROOT
+from docs.builder.published import RESULTS
+from unlearnbench import registry
+from unlearnbench.api.request import Request, benchmark, prepare
+from unlearnbench.files import write_text
+from unlearnbench.planning.plan import Plan
+from unlearnbench.planning.reading import SIZES, shipped_benchmarks
+from unlearnbench.scheduling.estimate import Pace
+
+
+def row(name: str) -> dict[str, object]:
+    """Say of a benchmark which data it is of, what it needs, and how many models it makes.
+
+    minutes: of making them, on the machine whose results are published; none where none are.
+    """
+    planned = prepare(Request(benchmark(name), Path("data"), Path("results")))
+    data = planned.benchmark.data
+    plugin = registry.get(registry.find("datasets"), "dataset", data.name)
+    source = registry.source_class(plugin)
+    needs = ["a download"] * hasattr(source, "files") + ["your files"] * hasattr(source, "layout")
+    # What takes a part of a data set is made for a computer without a GPU.
+    needs += [] if data.train else ["a GPU"]
+    return {
+        "name": name,
+        "data": data.name,
+        "needs": " and ".join(needs) or "no download",
+        "models": len(planned.plan.nodes),
+        "minutes": _minutes(planned.plan, name),
+    }
+
+
+def _minutes(plan: Plan, name: str) -> int | str:
+    for folder in RESULTS.glob(f"{name}@*"):
+        made = json.loads((folder / "findings.json").read_text(encoding="utf-8"))["details"]
+        cores = json.loads((folder / "origin.json").read_text(encoding="utf-8"))["cores"]
+        pace = Pace()
+        for run in plan.nodes.keys() & made.keys():
+            pace.learn(plan.nodes[run], made[run]["seconds"].get("total", 0.0))
+        seconds = pace.total(plan.nodes.values(), cores)
+        return ceil(seconds / 60) if seconds else ""
+    return ""
+
+
+def write() -> None:
+    """Write the file."""
+    rows, text = [row(name) for name in shipped_benchmarks()], StringIO()
+    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_text(ROOT / "benchmarks" / SIZES, text.getvalue())
