@@ -79,7 +79,9 @@ def test_broken_methods_fail_alone(cli: Cli, copied: Path, tiny: Path) -> None:
         words += ["--plugin", path]
     done = cli(*words)
     assert done.code == 1, done.out + done.err
-    assert "Traceback" not in done.out and "/unlearnbench/cli/" not in done.err, "dying workers speak"
+    assert "Traceback" not in done.out and "/unlearnbench/cli/" not in done.err, (
+        "dying workers speak"
+    )
     for name, (_, message) in BODIES.items():
         lines = [line for line in done.out.splitlines() if f"failed  {name}" in line]
         notes = [line for line in done.out.splitlines() if line.startswith(f"! {name} failed")]

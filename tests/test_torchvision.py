@@ -18,7 +18,8 @@ from torchvision.transforms import ToTensor
 from tests.conftest import Cli
 
 CLASSES, SIDE = ["cat", "dog", "hen"], 32
-DATA = ["--model", "torchvision:resnet18", "--dataset", "folder", "--path", "pets"]
+DATA = ["--model", "torchvision:resnet18", "--path", "pets"]
+"""As README has it."""
 
 
 def plain(weights: Path | None = None) -> nn.Module:
