@@ -293,6 +293,20 @@ def test_what_waits_for_a_failed_model_is_not_still_to_be_made(tmp_path: Path) -
     assert found.runs["label"].value_counts()[["ft", "ga"]].tolist() == [4, 7]
 
 
+def test_half_a_bank_gives_no_auc_and_says_so(tmp_path: Path) -> None:
+    """Of half of them some samples would have more trained on them than others: none is better."""
+    asked = planned(1, ["ft"])
+    store = write_store(tmp_path, asked, 60, 40)
+    whole = collect(asked, store)
+    assert whole.runs["ft_auc"].notna().all() and whole.lacking == 0
+    for run in asked.plan.references[8:]:
+        shutil.rmtree(store.runs()[run])
+    half = collect(asked, Store(tmp_path))
+    assert half.lacking == 8 and "ft_auc" not in half.runs
+    assert set(half.attacks["attack"]) == {"loss", "svc"}
+    assert half.runs["test_accuracy"].equals(whole.runs["test_accuracy"])
+
+
 @pytest.mark.slow
 def test_sixty_thousand_samples_are_evaluated_in_seconds_and_within_two_gigabytes(
     tmp_path: Path,

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 import unlearnbench as ub
-from tests.conftest import Cli
+from tests.conftest import TINY, TWO, Cli
+from tests.test_durability import contents
 from unlearnbench.errors import UserError
 from unlearnbench.files import seal, unseal
 from unlearnbench.metrics.metric import METRICS
@@ -295,6 +296,28 @@ def test_a_report_leaves_out_what_is_hostile_and_says_so(
     assert page.count("is left out: ") == 4 and SECRET not in page
     assert ub.load(folder).runs["label"].value_counts().to_dict() == {"retrain": 4, "original": 2}
     assert ub.compare(folder, good).tables
+
+
+@pytest.mark.slow
+def test_a_run_beside_a_hostile_folder_is_as_if_alone(
+    folder: Path, finished: Path, tmp_path: Path, cli: Cli
+) -> None:
+    """Nothing in that folder is opened, run, changed or taken over."""
+    for n, spoil in enumerate(FAULTS | MORE):
+        spoil(one_more(folder, 100 + n))  # type: ignore[operator]
+    toml_pipe(folder)
+    trap = f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n"
+    (folder / "evil.py").write_text(trap)
+    before = {path: path.lstat() for path in folder.rglob("*")}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "half.toml").write_text(TINY)
+    done = cli("run", "mine/half.toml", "--methods", "ft,rl", *TWO)
+    assert done.code == 0 and done.err == "", done.err
+    assert contents(tmp_path / "results" / "half") == contents(finished / "results" / "tiny")
+    now = {path: path.lstat() for path in folder.rglob("*")}
+    assert {path: (about.st_mtime_ns, about.st_size) for path, about in now.items()} == {
+        path: (about.st_mtime_ns, about.st_size) for path, about in before.items()
+    }
 
 
 def toml(change: Callable[[str], str]) -> Callable[[Path], None]:

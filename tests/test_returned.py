@@ -63,6 +63,22 @@ def test_wrappers_are_taken_off(name: str) -> None:
     assert recorder.notes.get("warnings", []) == (said if name == "double precision" else [])
 
 
+@pytest.mark.parametrize("how", ["hook", "hook before", "forward"])
+def test_what_is_measured_is_what_the_weights_say(how: str) -> None:
+    given = small_model(1)
+    shown = examples(6)
+    expected, left = outputs(given, shown), copy.deepcopy(given)
+    if how == "hook":
+        left.register_forward_hook(lambda module, inputs, made: made * 0)
+    elif how == "hook before":
+        left.register_forward_pre_hook(lambda module, inputs: (inputs[0] * 0,))
+    else:
+        left.forward = lambda x: given(x) * 0  # type: ignore[method-assign]
+    assert not torch.equal(outputs(left, shown), expected)
+    made = returned(left, kinds(given), lambda: small_model(9))
+    assert torch.equal(outputs(made, shown), expected)
+
+
 def test_half_precision_is_taken_as_float32() -> None:
     given = small_model(1)
     recorder = Recorder()

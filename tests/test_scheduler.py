@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -67,6 +68,8 @@ def pretend(job: Job, slot: Slot) -> Event:
     does = spec.settings["does"]
     if does == "dies" or (does == "dies once" and first):
         os.kill(os.getpid(), signal.SIGKILL)
+    if does == "holds":  # Python's lock, in C code, so that no thread of its process moves
+        ctypes.PyDLL(None).sleep(int(spec.settings["seconds"]))
     time.sleep(spec.settings["seconds"])
     with log.open("a") as file:
         file.write(f"{spec.seed} {started} {time.time()}\n")
@@ -170,7 +173,7 @@ def test_a_run_whose_worker_is_killed_is_tried_once_more_and_no_other_is_touched
     lines = (tmp_path / "log").read_text().splitlines()
     assert len(lines) == 7, "none was run twice because another one's worker died"
     error = Store(tmp_path).error(next(r for r, n in plan.nodes.items() if n.spec.seed == 2))
-    assert error == "its worker was killed, by the system for want of memory or by hand\n"
+    assert error == "its process was ended, by itself, by hand or by a system short of memory\n"
 
 
 def test_a_run_that_exhausts_the_memory_is_tried_again_with_no_neighbours(tmp_path: Path) -> None:
@@ -187,12 +190,14 @@ def test_a_run_that_exhausts_the_memory_is_tried_again_with_no_neighbours(tmp_pa
 
 
 def test_a_run_that_hangs_is_ended(tmp_path: Path) -> None:
-    plan = plan_of(node(1, 60.0), *(node(i, 0.05) for i in range(2, 6)))
+    hang = node(1, 60.0), node(6, 60.0, does="holds")
+    plan = plan_of(*hang, *(node(i, 0.05) for i in range(2, 6)))
     start = time.perf_counter()
     events = {plan.nodes[e.run].spec.seed: e for e in work_off(plan, tmp_path, 2, timeout=10.0)}
     assert time.perf_counter() - start < 30
-    assert events[1].status == "failed"
-    assert events[1].message == "did not end within 10 s (--timeout)"
+    for seed in (1, 6):
+        assert events[seed].status == "failed"
+        assert events[seed].message == "did not end within 10 s (--timeout)"
     assert all(events[i].status == "done" for i in range(2, 6))
 
 
@@ -217,6 +222,45 @@ def test_two_processes_share_the_work_and_do_nothing_twice(tmp_path: Path) -> No
     made = [sum(not message for _, message in events) for events in (mine, theirs)]
     assert sum(made) == 40 and min(made) >= 5, "both had a share, and nobody's work was repeated"
     assert len((tmp_path / "log").read_text().splitlines()) == 40
+    assert not list((tmp_path / "leases").iterdir())
+
+
+def _slow(folder: Path, plan: Plan, found: Any, lease: float) -> None:
+    leases.LEASE = lease
+    found.put([e.status for e in work_off(plan, folder, 1)])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds workers by /proc")
+def test_a_machine_that_was_stopped_and_goes_on_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LEASE", 3.0)
+    monkeypatch.setattr(scheduler_module, "PATIENCE", 0.1)
+    plan = plan_of(*(node(i, 0.3) for i in range(6)))
+    context = multiprocessing.get_context("spawn")
+    found: Any = context.Queue()
+    other = context.Process(target=_slow, args=(tmp_path, plan, found, 3.0))
+    other.start()
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("tried-*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    children = Path(f"/proc/{other.pid}/task/{other.pid}/children").read_text().split()
+    stopped = [int(pid) for pid in (*children, str(other.pid))]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    told: list[str] = []
+    try:
+        mine = work_off(plan, tmp_path, 1, tell=told.append)
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    theirs = found.get(timeout=60)
+    other.join()
+    assert {event.status for event in mine} == {*theirs} == {"done"}
+    assert len([line for line in told if line.startswith("Took over ")]) >= 1
+    store = Store(tmp_path)
+    assert [store.damage(run) for run in plan.nodes] == [None] * len(plan.nodes)
     assert not list((tmp_path / "leases").iterdir())
 
 

@@ -14,6 +14,8 @@ from unlearnbench.toolkit import Examples, adversarial, adversarial_examples
 from unlearnbench.toolkit.adversarial import (
     CLOSEST_STEPS,
     STEPS,
+    Search,
+    adversarial_search,
     closest_search,
     negative_margin,
     one_step_search,
@@ -161,6 +163,19 @@ def test_adversarial_pairs_are_not_augmented_and_carry_the_models_labels() -> No
     pairs = adversarial_examples(model, examples, radius=RADIUS)
     assert not pairs.augment.any() and pairs.labels.tolist() == [0, 0]
     assert all(p.requires_grad for p in model.parameters()), "frozen only during the search"
+
+
+@pytest.mark.parametrize("search", ["paper", "closest", "one-step"])
+def test_a_search_leaves_batchnorm_and_what_is_frozen_alone(search: Search) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 2))
+    frozen = net[0].requires_grad_(False)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    adversarial_search(net.train(), problem(0.05, count=3)[1], search=search, radius=RADIUS, seed=1)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    asked = {name for name, value in net.named_parameters() if value.requires_grad}
+    assert asked == {name for name, _ in net.named_parameters()} - {"0.weight", "0.bias"}
+    assert not any(value.requires_grad for value in frozen.parameters())
 
 
 def test_margin_has_the_direction_of_the_cross_entropy_and_does_not_underflow() -> None:

@@ -9,6 +9,7 @@ from torch.nn.utils import parametrize
 
 from unlearnbench.errors import MethodError
 from unlearnbench.execution.checkpoint import COUNT, plain_names
+from unlearnbench.toolkit.counting import is_counter
 from unlearnbench.toolkit.recorder import recorder
 
 NAMED = 3
@@ -39,14 +40,14 @@ def returned(
 ) -> nn.Module:
     """Return what a method gave back, with finite weights and without what wraps them.
 
-    DataParallel, torch.compile, averages of weights, pruning and parametrisations are taken off,
-    and weights of another precision taken as float32, which is noted: then they are those of a
-    `fresh` model. like: the entries of the model that the method was given. Raises MethodError for
+    DataParallel, torch.compile, averages of weights, pruning, parametrisations and hooks are taken
+    off, and weights of another precision taken as float32, which is noted: then they are those of
+    a `fresh` model. like: the entries of the model that the method was given. Raises MethodError for
     any other model.
     """
     if not isinstance(model, nn.Module):
         raise MethodError(f"unlearn returned {type(model).__name__}, not a model.")
-    if not _is_like(model.state_dict(), like):
+    if not _is_like(model.state_dict(), like) or _is_hooked(model):
         model = _unwrapped(model, like, fresh())
     for name, value in model.state_dict().items():
         if not torch.isfinite(value).all():
@@ -58,6 +59,15 @@ def _is_like(state: Mapping[str, object], like: Mapping[str, TensorKind]) -> boo
     return state.keys() == like.keys() and all(
         isinstance(value, Tensor) and _kind(value) == like[name] for name, value in state.items()
     )
+
+
+def _is_hooked(model: nn.Module) -> bool:
+    """Say whether more than its weights and its class has a part in what a model computes."""
+    for module in model.modules():
+        hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+        if "forward" in vars(module) or not all(map(is_counter, hooks)):
+            return True
+    return False
 
 
 def _unwrapped(model: nn.Module, like: Mapping[str, TensorKind], fresh: nn.Module) -> nn.Module:

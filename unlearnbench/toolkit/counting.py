@@ -30,6 +30,11 @@ def counted(model: nn.Module) -> nn.Module:
     return model
 
 
+def is_counter(hook: object) -> bool:
+    """Say whether a hook of a model is one of those that `counted` puts there."""
+    return isinstance(hook, partial) and hook.func is _after
+
+
 def tally(made: Tensor, place: str, samples: int | None = None) -> None:
     """Count the samples of `made` ([n, ...], or as many as said) each time it is passed backward.
 
