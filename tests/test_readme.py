@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-import unlearnbench as ub
 from tests.conftest import Cli
 from tests.guide import FENCE, readme_method
 

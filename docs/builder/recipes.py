@@ -24,10 +24,11 @@ from unlearnbench.reporting.write import entries
 
 FOLDER = DOCS / "recipes"
 NOTE = "<!-- Written by `python -m docs.builder`; do not edit. -->"
-ABOUT = """Each page has what a method minimises, the source of every default, the differences between
-paper and code, the numbers that papers printed, and ours. The last columns are verdicts of the
-published reports; "(void)" stands where a control failed. [Are the methods right?](../parity.md)
-compares each method, weight by weight, with a derivation by hand and a plain port."""
+ABOUT = """Each page has what a method minimises, the source of every default, the differences
+between paper and code, the numbers that papers printed, and ours. The last columns are verdicts
+of the published reports; "(void)" stands where a control failed. [Are the methods
+right?](../parity.md) compares each method, weight by weight, with a derivation by hand and a
+plain port."""
 LEGEND = r"""In all equations $D_F$ is the forget set, $D_R$ the retain set, $D_A$ the adversarial
 examples of the forget set; $f_\theta$ is the model with weights $\theta$, $\theta_o$ are those of
 the original, and $L(\theta; D)$ is the mean cross-entropy over a set. Losses are minimised by SGD
