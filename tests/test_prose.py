@@ -32,7 +32,6 @@ BANNED = {
     r"\bcombined by (zip|product)\b": "repetition i uses the i-th seed of each",
     r"\bof which nearby\b": "of the perturbation ball",
     r"\bof one's own\b": "of your own",
-    r"\bfor want of\b": "because there is no",
     r"\bare to be found\b": "are",
     r"\bis (not|never) there any more\b": "is gone",
     r"\bby whom\b": "who",

@@ -170,7 +170,7 @@ def test_a_run_whose_worker_is_killed_is_tried_once_more_and_no_other_is_touched
     lines = (tmp_path / "log").read_text().splitlines()
     assert len(lines) == 7, "none was run twice because another one's worker died"
     error = Store(tmp_path).error(next(r for r, n in plan.nodes.items() if n.spec.seed == 2))
-    assert error == "its worker was killed, by the system (no memory left) or by hand\n"
+    assert error == "its worker was killed, by the system for want of memory or by hand\n"
 
 
 def test_a_run_that_exhausts_the_memory_is_tried_again_with_no_neighbours(tmp_path: Path) -> None:

@@ -311,7 +311,7 @@ class Scheduler:
             event = future.result()
         except LOST:
             run.worker.stop()
-            message = "its worker was killed, by the system (no memory left) or by hand"
+            message = "its worker was killed, by the system for want of memory or by hand"
             if run.too_long:
                 message = f"did not end within {self.timeout:g} s (--timeout)"
                 self.store.fail(node.spec, f"{message}\n")

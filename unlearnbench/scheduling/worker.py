@@ -22,7 +22,7 @@ from unlearnbench.scheduling.slots import Activity, Event, Job, Slot
 from unlearnbench.storage.store import Store
 
 EXHAUSTED = (MemoryError, torch.cuda.OutOfMemoryError)
-"""What is raised where memory runs out."""
+"""What is raised for want of memory."""
 
 
 def work(job: Job, slot: Slot) -> Event:

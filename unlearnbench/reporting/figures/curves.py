@@ -126,9 +126,9 @@ class Memorisation(Lines):
 
     title = "Effects by memorisation"
     caption = (
-        "Forget samples in ten equal groups by memorisation: how much surer of a sample the"
-        " reference models trained on it are than the others. Compare with retrain: within a group"
-        " its AUC need not be 50 %. Mean over runs; grey: one standard deviation of retrain."
+        "Forget samples in equal groups by how much surer reference models trained on a sample are"
+        " of it than others. Retrain is what to compare with: within a group its AUC need not be 50"
+        " %. Mean over runs; grey: one standard deviation of retrain."
     )
     place = 80
     wide = True
