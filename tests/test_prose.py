@@ -87,6 +87,15 @@ def test_nothing_reads_as_translated(banned: str) -> None:
     assert found == [], f"write instead: {BANNED[banned]}"
 
 
+def test_a_banned_turn_is_found_in_code() -> None:
+    source = (
+        'def f():\n    """Made anew: no user reads it."""\n    raise Error("It is made anew.")\n'
+    )
+    assert list(strings(source, docstrings=False)) == [(3, "It is made anew.")]
+    assert len(list(strings(source, docstrings=True))) == 2
+    assert [banned for banned in BANNED if re.search(banned, "It is made anew.")] == [r"\banew\b"]
+
+
 def test_pages_help_and_messages_are_looked_at() -> None:
     assert len(SHOWN) > 4000
     places = {place.partition(":")[0] for place, _ in SHOWN}
