@@ -21,6 +21,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/proselint check README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md docs examples/README.md
 
 check: lint docs test
 

@@ -25,7 +25,7 @@ class Amun(Method):
     leaves D_F out, as the paper does where it is very large. `keep` < 1 restricts the update to
     SalUn's mask, of the original model as well: AMUN+SalUn. `source` = "other" takes D_A, images
     and labels, from another original, trained on all data from another seed: the transfer of the
-    paper's table 8. `pairs` puts one of the ablation's stand-ins in the place of D_A.
+    paper's table 8. `pairs` puts one of the ablation's stand-ins in place of D_A.
 
     Its defaults, most of them its authors', do next to nothing to a small model of a few hundred
     images and have to be tuned there.

@@ -24,7 +24,7 @@ class FisherForgetting(Method):
     mean over the inputs of each layer, 10 times as much in the last layer (where 1 / F is at most
     100) and in vectors such as BatchNorm's, and, to forget a class, zeroes the last layer's weights
     of that class: none of it is done here. SalUn's copy takes gradients of means of 32 samples in
-    the place of single ones, which is not the Fisher matrix any more, and zeroes the weights of the
+    place of single ones, which is not the Fisher matrix any more, and zeroes the weights of the
     last class where 10 % of CIFAR-10 are forgotten at random.
     """
 

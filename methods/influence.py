@@ -26,7 +26,7 @@ class Influence(Method):
     Source: influence functions as in Jia et al. (arXiv 2304.04934); WoodFisher: Singh and Alistarh
     (arXiv 2004.14340).
 
-    Differences: Jia et al.'s code keeps two vectors in the place of the matrix, which does not give
+    Differences: Jia et al.'s code keeps two vectors in place of the matrix, which does not give
     its inverse; here it is exact, by the |g| x |g| products (Woodbury). That code starts from the
     identity, so with lambda = 1. It takes the gradients of augmented images, here clean ones, and
     those g of the first 1,000 or so samples of D_R, here of as many at random.

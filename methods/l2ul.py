@@ -1,4 +1,4 @@
-"""L2UL: misclassify the forget set, with adversarial images in the place of all the rest."""
+"""L2UL: misclassify the forget set, with adversarial images in place of all the rest."""
 
 from typing import Literal
 

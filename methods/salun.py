@@ -9,7 +9,7 @@ from unlearnbench.toolkit import learn_random_labels, saliency_mask
 
 
 class SalUn(Method):
-    """Fine-tune on random labels, changing only the weights that the forget set speaks to.
+    """Fine-tune on random labels, changing only weights with a large forget-set gradient.
 
     The mask keeps the weights with the largest gradient of the forget set's loss, gamma being the
     threshold that keeps the share `keep` of all weights. BatchNorm's running statistics are not

@@ -106,7 +106,7 @@ class SFRon(Method):
         return model
 
     def _salient(self, model: nn.Module, task: Task) -> dict[str, Tensor]:
-        """Mark the weights that D_F speaks to more than D_R does."""
+        """Mark the weights whose gradient is larger on D_F than on D_R."""
         forget = squared_gradients(model, task.forget)
         retain = squared_gradients(model, task.require_retain())
         return {n: f + 1e-15 >= self.threshold * (retain[n] + 1e-15) for n, f in forget.items()}

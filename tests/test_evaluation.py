@@ -49,7 +49,7 @@ class Sunk(Method):
 def planned(repeats: int, methods: list[str], **more: Any) -> Planned:
     """Expand a benchmark of repeats ** 3 runs a method; nothing of it is run.
 
-    more: what the benchmark says besides, or in the place of this.
+    more: what the benchmark says besides, or in place of this.
     """
     seeds = list(range(1, repeats + 1))
     asked = {
@@ -210,7 +210,7 @@ def test_a_control_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert outcomes["sunk"] == ("flagged 'over-forgets'", ["not flagged 'over-forgets'"])
     assert outcomes["do-nothing"] == ("flagged 'no-op'", [])
     (folder / "sunk.py").write_text(CONTROL.replace('flagged("over-forgets")', "None"))
-    with pytest.raises(UserError, match=r"sunk\.py does not say what must come out of it"):
+    with pytest.raises(UserError, match=r"sunk\.py does not say which outcome is expected"):
         controls()
 
 

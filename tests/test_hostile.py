@@ -71,7 +71,7 @@ def edit(run: Path, **changes: Any) -> None:
 
 
 def stored(run: Path, name: str, data: bytes) -> None:
-    """Put a file in the place of another, with the checksum that its record then has."""
+    """Put a file in place of another, with the checksum that its record then has."""
     (run / name).write_bytes(data)
     record = record_of(run)
     record["files"][name] = sha256(data).hexdigest()

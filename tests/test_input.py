@@ -126,7 +126,7 @@ def plan(path: Path, assignments: list[str], seeds: int | None = None) -> Planne
 
 
 def placed(raw: dict[str, Any], path: Path_, value: Any) -> dict[str, Any]:
-    """Return a copy with a value at a path, in the place of whatever was there."""
+    """Return a copy with a value at a path, in place of whatever was there."""
     first, rest = path[0], path[1:]
     below = raw.get(first)
     return raw | {

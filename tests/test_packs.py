@@ -225,7 +225,7 @@ def renamed(files: Files) -> None:
 
 
 def swapped(files: Files) -> None:
-    """Put the record of one run in the place of another's."""
+    """Put the record of one run in place of another's."""
     one, other = (record_of(files, label) for label in ("ft-", "rl-"))
     files[one] = files[other]
 

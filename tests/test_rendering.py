@@ -122,7 +122,7 @@ def test_no_file_that_a_results_folder_names_is_run(finished: Path, tmp_path: Pa
     assert str(bomb) in named and planned_of(Store(folder)) is not None
     ub.load(folder).condition().table("main").to_markdown()
     path.write_text(f'{named}\n[methods.mine]\nmethod = "mine"\nlr = 0.5\n')
-    with pytest.raises(UserError, match=r"'mine', which is not there any more. Name its file"):
+    with pytest.raises(UserError, match=r"'mine', which is gone. Name its file"):
         ub.load(folder)
     assert not trace.exists()
 

@@ -64,7 +64,7 @@ def test_tensorboard_has_a_folder_a_run(
     exec(WRITER, vars(module))
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", module)
     results = ub.load(finished / "results" / "tiny")
-    for _ in range(2):  # the second time in the place of the first
+    for _ in range(2):  # the second time in place of the first
         made = results.write_training("tensorboard", tmp_path)
     assert made == tmp_path / "tensorboard"
     assert {path.name for path in made.iterdir()} == set(results.training["name"])

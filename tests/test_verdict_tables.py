@@ -184,7 +184,7 @@ def test_a_summary_says_who_won_how_sure_and_at_what_cost(condition: Condition) 
     lines = list(outcome(condition))
     assert lines[0] == (
         "10 % forgotten, full access: no method is shown equivalent to retraining; 1 is different"
-        " from it; 1 is undecided; not ranked: streisand (over-forgets)."
+        " from it; 1 is inconclusive; not ranked: streisand (over-forgets)."
     )
     allowed, needed = condition.margins("rmia")
     assert lines[1].startswith("RMIA's AUC is: original ")

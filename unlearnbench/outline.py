@@ -171,7 +171,7 @@ def _named(name: str) -> type[Method]:
 
 
 class _OnMethods(ast.NodeTransformer):
-    """Put the outline of a method in the place of its class where one builds on it."""
+    """Put the outline of a method in place of its class where one builds on it."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         match node:

@@ -304,7 +304,7 @@ def method_class(plugin: Plugin) -> type[Method]:
 def method(name: str, **settings: Any) -> Method:
     """Return a method by its name, with settings of its own: `method("salun", keep=0.3)`.
 
-    To run it, to hand it a model with `task.hand_to`, or for a method of one's own that is a
+    To run it, to hand it a model with `task.hand_to`, or for your own method that is a
     subclass of its `type`. Imports it, and torch with it. Raises UserError for an unknown name or a
     wrong setting.
     """

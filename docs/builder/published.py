@@ -164,8 +164,8 @@ def origin(results: ub.Results) -> str:
         f"Made by `unlearnbench run {benchmark.name}` and `unlearnbench report {benchmark.name}` on"
         f" {made['made']}\nwith {made['cores']} cores ({made['processor']}) and torch"
         f" {made['torch']}. Seeds {seeds.forget[0]} to {seeds.forget[-1]} for originals, forget"
-        f" sets and runs;\n{seeds.retrains} retrained models for each forget set, one of them held out;"
-        f"\n{benchmark.references.count} reference models; {verdicts}."
+        f" sets and runs;\n{seeds.retrains} retrained models for each forget set, one of them held"
+        f" out;\n{benchmark.references.count} reference models; {verdicts}."
         "\nWith one request AMUN-adaptive is AMUN by definition."
     )
 

@@ -24,10 +24,11 @@ from unlearnbench.reporting.write import entries
 
 FOLDER = DOCS / "recipes"
 NOTE = "<!-- Written by `python -m docs.builder`; do not edit. -->"
-ABOUT = """Each page has what a method minimises, the source of every default, the differences between
-paper and code, the numbers that papers printed, and ours. The last columns are verdicts of the
-published reports; "(void)" stands where a control failed. [Are the methods right?](../parity.md)
-compares each method, weight by weight, with a derivation by hand and a plain port."""
+ABOUT = """Each page has what a method minimises, the source of every default, the differences
+between paper and code, the numbers that papers printed, and ours. The last columns are verdicts
+of the published reports; "(void)" stands where a control failed. [Are the methods
+right?](../parity.md) compares each method, weight by weight, with a derivation by hand and a
+plain port."""
 LEGEND = r"""In all equations $D_F$ is the forget set, $D_R$ the retain set, $D_A$ the adversarial
 examples of the forget set; $f_\theta$ is the model with weights $\theta$, $\theta_o$ are those of
 the original, and $L(\theta; D)$ is the mean cross-entropy over a set. Losses are minimised by SGD
@@ -50,7 +51,7 @@ def pages() -> dict[str, str]:
 def index(plugins: Iterable[registry.Plugin]) -> str:
     """Write the page that lists them all, with the verdicts of whole reports."""
     reports = published.whole()
-    columns = ["Method", "Name to type", "What it does", "Needs the retain set"]
+    columns = ["Method", "Name to type", "What it does", "Needs $D_R$"]
     columns += [_headed(one) for one in reports]
     rows = [
         [
@@ -221,13 +222,13 @@ def sentence(condition: ub.Condition, label: str) -> str:
 
 
 def outcome(name: str, results: ub.Results) -> str:
-    """Say in a word or two what came out on one benchmark, row by row."""
-    words = []
-    for label in printed.rows_of(results.findings.benchmark, name):
-        for condition in published.conditions(results.name):
-            if word := condition.word(label):
-                prefix = "" if label == name else f"{label}: "
-                words.append(f"{prefix}{word}{' (void)' if condition.voided else ''}")
+    """Say in a word or two what a method's own row came to on one benchmark."""
+    words = [
+        f"{word}{' (void)' if condition.voided else ''}"
+        for condition in published.conditions(results.name)
+        if name in condition.methods
+        if (word := condition.word(name))
+    ]
     return "; ".join(words) or "–"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +14,7 @@ from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 
 ROWS = ("amun", "salun", "rl", "ft", "ga")
 """Methods that most papers compare, in the order of the report."""
-KINDS = {
+KINDS: dict[str, Callable[[str], bool]] = {
     "Attacks": lambda audit: audit in ATTACKS,
     "Confidence": lambda audit: audit.endswith("-confidence") and "relearning" not in audit,
     "Memorised": lambda audit: audit == "memorised",
@@ -42,10 +42,11 @@ def table(path: Path) -> str:
         if label == RETRAIN:
             cells += ["–"] * (len(KINDS) + 2)
         else:
-            cells.append(found.loc[label, "all"])
+            verdicts = {str(audit): str(word) for audit, word in found.loc[label].items()}
+            cells.append(verdicts["all"])
             for of_kind in KINDS.values():
-                cells.append(_said([v for k, v in found.loc[label].items() if of_kind(str(k))]))
-            cells.append(_said([stronger[label]]))
+                cells.append(_said(word for audit, word in verdicts.items() if of_kind(audit)))
+            cells.append(str(stronger[label]))
         rows.append([*cells, *_numbers(condition, label)])
     shown = markdown.table(HEADS, rows, HEADS[-2:])
     return f"{shown}\n\n{CAPTION}"

@@ -37,7 +37,7 @@ def board(folder: str | Path) -> Review:
     """Check the packs of a folder, and put their methods side by side.
 
     A bank among them is the standard one of its benchmark; a file NAME.toml beside them is the
-    benchmark NAME, in the place of the shipped one. Packs that do not pass are named with the
+    benchmark NAME, in place of the shipped one. Packs that do not pass are named with the
     reason. No code of a pack is run. Raises UserError where there is no pack.
     """
     place = Path(folder)

@@ -31,7 +31,7 @@ class Own:
     """Say what models of one's own are made for.
 
     benchmark: a name or file that says all of it, or None; model, dataset, path: names as a
-    benchmark file has them; forget: a list of what is to be forgotten, in the place of what the
+    benchmark file has them; forget: a list of what is to be forgotten, in place of what the
     benchmark draws; plugins: files of a model or a data set; assignments: "KEY=VALUE", as after
     --set; data: folder that data sets are in.
     """

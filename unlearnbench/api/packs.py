@@ -72,7 +72,7 @@ def _facts(planned: Planned) -> dict[str, MethodFacts]:
 
 
 def unpack(*files: str | Path, results: str | Path = "results") -> list[Taken]:
-    """Take over what packs hold and `results` lacks; return what came of each.
+    """Take over what packs hold and `results` does not have; return what came of each.
 
     A pack, or a part of one, is checked before any of it is written. Raises UserError where it is
     not as it was written, or where the results that are there are of other settings or data.

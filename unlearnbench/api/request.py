@@ -38,7 +38,7 @@ Item = tuple[str, Plugin | None, dict[str, Any]]
 class Setup:
     """Hold a benchmark that can still be changed: every part is of the right type.
 
-    What is lacking and what does not go together is found when it is planned.
+    What is missing, or does not fit together, is found when it is planned.
 
     raw: as its file has it, those that it is based on included.
     """

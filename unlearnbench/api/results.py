@@ -234,7 +234,7 @@ class Results:
 
         seed: of the run, or of an original's own training; the others choose the condition where
         there are several. Weights of unlearned models are kept with `keep_weights=True`. plugins:
-        the file of a model of one's own, where the results were loaded without it. Raises UserError
+        the file of your own model, where the results were loaded without it. Raises UserError
         where there is no such run, its weights were not kept, or its model is not here.
         """
         from unlearnbench.execution.kept import stored_model

@@ -1,4 +1,4 @@
-"""The command `apply`: unlearn a model of one's own, to be used."""
+"""The command `apply`: unlearn your own model, to be used."""
 
 from pathlib import Path
 from typing import Annotated

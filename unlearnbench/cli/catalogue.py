@@ -171,7 +171,7 @@ def searched(field: FieldInfo) -> str:
 
 
 def _list(told: Mapping[str, str]) -> None:
-    """Print names, and beside each what is told of it."""
+    """Print names, each with its description."""
     width = max(map(len, told))
     for name, text in told.items():
         say(f"{name:<{width}}  {text}", hang=width + 2)

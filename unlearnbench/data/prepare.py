@@ -95,7 +95,8 @@ class Source(ABC):
     def there(self) -> bool:
         """Say whether all can be read without `fetch`, as a dry run does, which downloads nothing.
 
-        What cannot be fetched but must be there is looked at all the same: its lack is a fault.
+        What cannot be fetched but must be there is looked at all the same: a missing file is a
+        fault.
         """
         return type(self).fetch is Source.fetch
 

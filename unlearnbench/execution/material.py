@@ -245,7 +245,7 @@ class Material:
 
     @contextmanager
     def _lending(self) -> Iterator[None]:
-        """Raise MethodError if what all runs share, and is lent for want of room, was changed."""
+        """Raise MethodError if what all runs share, and is lent to save room, was changed."""
         before = pool_mark(*self.shared)  # pyright: ignore[reportArgumentType]
         try:
             yield

@@ -72,7 +72,7 @@ def build(classes: int, channels: int, size: int) -> nn.Module:
     """Build six blocks of width 128 over at most 8 x 8 patches, 0.8 million parameters.
 
     A patch is 2x2 pixels up to 16x16, 4x4 at 32x32 and 28x28, 28x28 at 224x224. Fixed positions and
-    the mean in the place of a class token are those of Beyer et al. (arXiv 2205.01580), which
+    the mean in place of a class token are those of Beyer et al. (arXiv 2205.01580), which
     learn faster from few images. It is trained with AdamW (`recipe.optimizer`), a rate near 0.001
     that falls along a cosine, and a warm-up.
     """

@@ -117,7 +117,7 @@ class Published(Strict):
 
 
 def looked_up(entries: object) -> object:
-    """Put rows in the place of each entry such as "amun: Table 1"; others are left as they are.
+    """Put rows in place of each entry such as "amun: Table 1"; others are left as they are.
 
     The file is papers/amun.csv: its first line names the paper, then comes one line a number, with
     where it stands and what it is of. Raises ValueError for what is not there.

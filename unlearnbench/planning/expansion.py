@@ -346,7 +346,7 @@ class _Expansion:
         return audited
 
     def _add_swapped(self) -> None:
-        """Add, for each cell, the same with as many test samples in the place of the forget set.
+        """Add, for each cell, the same with as many test samples in place of the forget set.
 
         What was retrained without the forget set has seen neither, so it serves both ways round.
         """

@@ -83,7 +83,7 @@ def controls() -> dict[str, Expectation]:
         expects = getattr(settings_class(plugin), "expects", None)
         if not isinstance(expects, Expectation):
             raise UserError(
-                f"{plugin.origin} does not say what must come out of it.",
+                f"{plugin.origin} does not say which outcome is expected.",
                 "A control has a line `expects: ClassVar[Expectation] = ...`.",
             )
         expected[name] = expects
@@ -189,8 +189,7 @@ def entrants(benchmark: Benchmark, plugins: dict[str, registry.Plugin]) -> Itera
     for label, row in benchmark.methods.items():
         if row.method not in plugins:
             raise UserError(
-                f"This benchmark was run with the method '{row.method}', which is not there any"
-                " more.",
+                f"This benchmark was run with the method '{row.method}', which is gone.",
                 "Name its file with --plugin.",
             )
         yield entrant(label, row, plugins)

@@ -180,7 +180,7 @@ class Limits(Strict):
         description="of the original's own gap under an audit, what may be left when equivalent",
     )
     margins: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default_factory=dict, description="by audit, in points, in the place of that share"
+        default_factory=dict, description="by audit, in points, in place of that share"
     )
     because: str = Field(
         default="",

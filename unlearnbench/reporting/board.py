@@ -179,10 +179,10 @@ def _ranking(frame: pd.DataFrame, heading: str, name: str) -> table.Table:
     ]
     caption = (
         f"{heading}. Sorted by verdict over all audits, then by distance to retrain in FT AUC."
-        " Gaps: to the retrains of the same pack, in points; Test: in test accuracy. Time: a share"
-        " of retraining's. Tuned: for this benchmark, for another, since changed, the method's"
-        " defaults, or not said. References: bank, if they and the originals are the bank's to the"
-        " last bit; references, if they alone are."
+        " Gaps: to the retrains of the same pack, in points; Test: in test accuracy. Time: a"
+        " multiple of retraining's. Tuned: for this benchmark, for another, since changed, the"
+        " method's defaults, or not said. References: bank, if they and the originals are the"
+        " bank's to the last bit; references, if they alone are."
     )
     return table.Table(caption, frame, columns, f"board-{name}", "Ranking")
 

@@ -65,7 +65,7 @@ def _who(condition: Condition) -> str:
             named.append(f"{word}: {', '.join(labels)}{note}")
     parts = [] if named else ["no method is shown equivalent to retraining"]
     different = "different" if named else "different from it"
-    for word, said in (("different", different), ("inconclusive", "undecided")):
+    for word, said in (("different", different), ("inconclusive", "inconclusive")):
         if count := sum(found == word for found in words.values()):
             parts.append(f"{count} {'is' if count == 1 else 'are'} {said}")
     void = {label: judged.flags for label, judged in condition.verdicts().items()}

@@ -50,6 +50,7 @@ def about(findings: Findings) -> dict[str, Any]:
         "notes": warnings(findings),
         "steps": STEPS,
         "repetitions": tested["forget_seed"].nunique(),
+        "paired": PAIRED[benchmark.seeds.pairing],
         "references": findings.references or "no",
         "headline": attack_title(benchmark.headline),
         "machines": [machines[key] for key in sorted(machines, key=repr)],
@@ -245,7 +246,7 @@ def warnings(findings: Findings) -> list[str]:
 
 
 def _not_given(given: Given, references: int) -> Iterator[str]:
-    """Say what cannot be said of models made elsewhere, for want of others."""
+    """Say what cannot be said of models made elsewhere, where others are missing."""
     if given.original is None:
         yield (
             "no original is given: how much there was to find is not known, so nothing can be"

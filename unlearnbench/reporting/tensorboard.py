@@ -10,7 +10,7 @@ from unlearnbench.evaluation.training import OF
 
 
 def write_events(training: pd.DataFrame, folder: Path) -> None:
-    """Write a folder a run, as `training` names it, in the place of those of before.
+    """Write a folder a run, as `training` names it, in place of those of before.
 
     Raises UserError where TensorBoard is not installed.
     """

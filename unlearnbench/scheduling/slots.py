@@ -40,8 +40,8 @@ class Event:
     """Report the end of one node, or of one try at it.
 
     done; failed; blocked by the failure of one it needs; again: to be tried once more, alone on its
-    device. memory: peak in MB, None if not known; exhausted: it failed for want of memory; fatal:
-    for want of room to write, or of its data, so that no other run can be made either; trace: the
+    device. memory: peak in MB, None if not known; exhausted: it ran out of memory; fatal:
+    no room to write, or its data are missing, so that no other run can be made either; trace: the
     mean loss of each epoch, and accuracies if the benchmark asks for `curves`.
     """
 

@@ -21,7 +21,7 @@ SCHEMA = 3
 ANOTHER = "is of another version of unlearnbench"
 WEIGHTS, SPLIT, SIGNALS, LOGITS = "weights", "split", "signals.npz", "logits.npz"
 PRUNED = "pruned"
-"""What a record has in the place of `files` for those that were left behind: their checksums."""
+"""What a record has in place of `files` for those that were left behind: their checksums."""
 EVERY = ("margin", "sm_taylor", "modified_entropy", "correct", "member", "label")
 """Signals that every run has which has any."""
 KINDS = {"correct": "b", "member": "b", "label": "i", "subclass": "i"}

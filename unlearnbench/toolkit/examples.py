@@ -133,7 +133,7 @@ class Examples:
         return [size] * full + [rest] * (rest > 0)
 
     def endless(self, generator: torch.Generator) -> Iterator[Batch]:
-        """Yield training batches for ever, shuffled again after each pass."""
+        """Yield training batches without end, shuffled again after each pass."""
         while True:
             yield from self.shuffled(generator)
 

@@ -1,4 +1,4 @@
-"""Which weights a forget set speaks to."""
+"""Which weights have a large gradient on a forget set."""
 
 import math
 from collections.abc import Iterator

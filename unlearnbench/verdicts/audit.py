@@ -161,7 +161,7 @@ def differences(
 ) -> dict[str, dict[tuple[int, ...], Part]]:
     """Return each run's difference to the mean of the retrains on the same samples, by seeds.
 
-    null: what retraining gives by construction, in the place of that mean.
+    null: what retraining gives by construction, in place of that mean.
     """
     if null is not None:
         return {
