@@ -16,6 +16,7 @@ from unlearnbench.api import adopting, samples
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
 from unlearnbench.api.results import Results, planned_of, whole
+from unlearnbench.data.handing import hand_out
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
@@ -28,6 +29,7 @@ from unlearnbench.scheduling.cluster import open_cluster
 from unlearnbench.scheduling.placement import guessed_need
 from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
 from unlearnbench.scheduling.slots import Event, Slot, open_workers
+from unlearnbench.scratch import scratch
 from unlearnbench.storage import asked
 from unlearnbench.storage.plugins import known_plugins, note_plugins, plugin_facts
 from unlearnbench.storage.store import Store
@@ -281,7 +283,10 @@ def _work_off(
     workplace = Workplace(
         root, added, request.profile, lists=lists, given=given, images=request.images
     )
-    with opened as workers:
+    with opened as workers, scratch() as folder:
+        if seen.data is not None and not address:
+            given_out = hand_out(seen.data, planned.benchmark.data, folder)
+            workplace = replace(workplace, handed=given_out)
         scheduler = Scheduler(
             planned.plan,
             store,
