@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from unlearnbench import registry
-from unlearnbench.data.handing import hand_out, handed
+from unlearnbench.data.handing import hand_on, handed
 from unlearnbench.data.prepare import Data, DataSpec, Drawn, Pool, Source, draw_samples
 from unlearnbench.data.splits import Indices, Split, cut, require_partition
 from unlearnbench.errors import DataError, UserError
@@ -370,14 +370,14 @@ def same_data(one: Data, other: Data) -> bool:
 def test_data_handed_out_are_the_same_and_lie_in_memory_once(tmp_path: Path) -> None:
     spec = DataSpec(name="digits", train=100, test=50, validation=30, held_out=20)
     data = draw_samples(registry.source(spec, tmp_path), spec)
-    assert hand_out(data, spec, tmp_path) == tmp_path
+    assert hand_on(data, spec, tmp_path) == tmp_path
     one, other = handed(tmp_path, spec), handed(tmp_path, spec)
     assert one is not None and other is not None and same_data(one, data)
     assert one.whole is not None and np.shares_memory(one.whole, one.train[0])
     one.train[0][0] = 255  # what a method must not do harms no other process
     assert np.array_equal(other.train[0], data.train[0])
     assert handed(tmp_path, spec.model_copy(update={"seed": 1})) is None
-    assert hand_out(data, spec, tmp_path / "gone") is None
+    assert hand_on(data, spec, tmp_path / "gone") is None
 
 
 def test_images_in_a_file_are_not_copied_but_named(tmp_path: Path) -> None:
@@ -392,7 +392,7 @@ def test_images_in_a_file_are_not_copied_but_named(tmp_path: Path) -> None:
     spec = DataSpec(name="folder", path="own", train=12, validation=4)
     data = load(spec, tmp_path)
     (tmp_path / "out").mkdir()
-    assert hand_out(data, spec, tmp_path / "out") is not None
+    assert hand_on(data, spec, tmp_path / "out") is not None
     assert not (tmp_path / "out" / "images.npy").exists()
     found = handed(tmp_path / "out", spec)
     assert found is not None and same_data(found, data)
@@ -410,7 +410,7 @@ def test_a_worker_takes_what_it_is_handed_and_reads_nothing_itself(
         recipe=Recipe(epochs=1, batch_size=16),
     )
     data = draw_samples(registry.source(spec.data, tmp_path), spec.data)
-    hand_out(data, spec.data, tmp_path)
+    hand_on(data, spec.data, tmp_path)
     alone = execute(spec, "cpu", Workplace(tmp_path), lambda run: {})
 
     def refused(*given: object) -> None:

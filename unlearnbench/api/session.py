@@ -16,8 +16,8 @@ from unlearnbench.api import adopting, samples
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
 from unlearnbench.api.results import Results, planned_of, whole
-from unlearnbench.data.handing import hand_out
-from unlearnbench.errors import UserError
+from unlearnbench.data.handing import hand_on
+from unlearnbench.errors import MethodError, UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.execution import Feeding, Workplace
@@ -285,7 +285,7 @@ def _work_off(
     )
     with opened as workers, scratch() as folder:
         if seen.data is not None and not address:
-            given_out = hand_out(seen.data, planned.benchmark.data, folder)
+            given_out = hand_on(seen.data, planned.benchmark.data, folder)
             workplace = replace(workplace, handed=given_out)
         scheduler = Scheduler(
             planned.plan,
@@ -322,7 +322,10 @@ def _need(planned: Planned, seen: samples.DataSeen) -> int | None:
         return None
     asked, data = planned.benchmark, seen.data
     _, channels, _, side = data.train[0].shape
-    model = build_model(asked.model, 0, data.classes, channels, side, asked.plugins)
+    try:
+        model = build_model(asked.model, 0, data.classes, channels, side, asked.plugins)
+    except MethodError:  # which each run says, where it is made
+        return None
     parameters, image = sum(p.numel() for p in model.parameters()), channels * side**2
     return guessed_need(parameters, asked.recipe.batch_size, image, len(data.labels))
 

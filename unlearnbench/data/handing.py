@@ -14,7 +14,7 @@ POOL = PARTS[:3]
 IMAGES, ARRAYS, ABOUT = "images.npy", "arrays.npz", "about.json"
 
 
-def hand_out(data: Data, spec: DataSpec, folder: Path) -> Path | None:
+def hand_on(data: Data, spec: DataSpec, folder: Path) -> Path | None:
     """Write a data set into a folder for `handed`; return the folder.
 
     Images that lie in a file already are only named. None where nothing can be written: others
