@@ -8,8 +8,10 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,6 +115,24 @@ def photographs(root: Path) -> None:
             for number in range(count):
                 pixels = draw.integers(0, 120, (32, 32, 3)) + 13 * label
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.jpg")
+
+
+def test_images_come_as_a_folder_or_in_an_archive(kit: ModuleType, tmp_path: Path) -> None:
+    photographs(tmp_path / "photographs")
+    archive = tmp_path / "images.tar.gz"
+    with tarfile.open(archive, "w:gz") as file:
+        for part in ("train", "test"):
+            file.add(tmp_path / "photographs" / part, part)
+    found = []
+    for number, given in enumerate((tmp_path / "photographs", archive)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        made: Any = lease(kit, folder)
+        made.asked.images = given
+        kit.images(made)
+        place = folder / "work" / "data" / "cifar10-jpeg"
+        found.append(sorted(str(path.relative_to(place)) for path in place.rglob("*.jpg")))
+    assert found[0] == found[1] and len(found[0]) == 210
 
 
 @pytest.mark.slow
