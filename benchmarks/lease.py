@@ -68,6 +68,8 @@ class Lease:
     asked: argparse.Namespace
     ends: float
     done: dict[str, Any] = field(default_factory=dict)
+    interrupted: bool = False
+    """Whether the last program was, as its time was up."""
 
     @property
     def notes(self) -> Path:
@@ -96,7 +98,7 @@ class Lease:
 
     def run(self, *words: str, limit: float | None = None) -> tuple[int, str]:
         """Run a program; return its code and what it printed. At its limit it hears Ctrl-C."""
-        log = self.asked.work / "last.log"
+        self.interrupted, log = False, self.asked.work / "last.log"
         with log.open("w", encoding="utf-8") as out:
             started = subprocess.Popen(
                 [sys.executable, *words],
@@ -111,6 +113,7 @@ class Lease:
                     started.wait(wait)
                     break
                 except subprocess.TimeoutExpired:
+                    self.interrupted = True
                     if number is None:
                         os.killpg(started.pid, signal.SIGKILL)
                         started.wait()
@@ -159,7 +162,8 @@ def tests(lease: Lease) -> Any:
     """Run the tests that need a GPU."""
     if not lease.asked.device.startswith("cuda"):
         return "no GPU"
-    words = ("-m", "pytest", "-q", "-m", "gpu", "-n0", "-p", "no:cacheprovider")
+    # other versions than the ones we develop with may warn of what is no fault of a test
+    words = ("-m", "pytest", "-q", "-m", "gpu", "-n0", "-p", "no:cacheprovider", "-W", "default")
     code, said = lease.run(*words, str(HERE.parent / "tests" / "test_gpu.py"), limit=180)
     return {"code": code, "said": said.splitlines()[-60:]}
 
@@ -187,8 +191,8 @@ def form(lease: Lease) -> Any:
     return {"form": lease.asked.form or chosen, "bf16 TFLOP/s": best}
 
 
-FINISHED, STOPPED = (0, 1), (130, -signal.SIGKILL)
-"""How a run ends whose models are made, but for some that failed; and one that is to go on."""
+FINISHED = (0, 1)
+"""How a run ends whose models are made, but for some that failed."""
 
 
 def models(methods: str) -> Callable[[Lease], Any]:
@@ -211,9 +215,9 @@ def models(methods: str) -> Callable[[Lease], Any]:
         words += [word for change in changes for word in ("--set", change)]
         code, said = lease.ub(*words, limit=max(1.0, lease.left - GRACE))
         lease.done["last run"] = {"code": code, "said": said.splitlines()[-40:]}
-        if code not in (*FINISHED, *STOPPED):
+        if code not in FINISHED and not lease.interrupted:
             raise SystemExit(f"Models of {methods} cannot be made:\n{said}")
-        return {"code": code} if code in FINISHED else None
+        return None if lease.interrupted else {"code": code}
 
     return step
 
@@ -230,7 +234,7 @@ def steps(asked: argparse.Namespace) -> dict[str, tuple[float, Callable[[Lease],
         "tests": (20, tests),
         "form": (0, form),
         "fidelity": (20, measured("fidelity")),
-        **{name: (20, models(methods)) for name, methods in stages.items()},
+        **{name: (GRACE + 30, models(methods)) for name, methods in stages.items()},
     }
 
 
@@ -318,6 +322,8 @@ def main() -> None:
     print(f"in {asked.out}: {', '.join(names)}", flush=True)
     if rest := lease.done["left for the next call"]:
         print(f"for the next call: {', '.join(sorted(rest))}", flush=True)
+    if lease.done.get("packing", {}).get("code"):
+        raise SystemExit("\n".join(lease.done["packing"]["said"]))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from unlearnbench import registry
-from unlearnbench.data.prepare import Data, DataSpec, Pool, Source, draw_samples
+from unlearnbench.data.handing import hand_on, handed
+from unlearnbench.data.prepare import Data, DataSpec, Drawn, Pool, Source, draw_samples
 from unlearnbench.data.splits import Indices, Split, cut, require_partition
 from unlearnbench.errors import DataError, UserError
-from unlearnbench.execution import Workplace
+from unlearnbench.execution import Feeding, Workplace, pool
 from unlearnbench.execution.execute import execute
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Recipe
@@ -352,3 +353,73 @@ def test_digits_are_scikit_learns() -> None:
     made = registry.source_class(registry.find("datasets")["digits"])(Path()).load()
     assert np.array_equal(made.train[1], labels)
     assert np.array_equal(made.train[0].reshape(-1, 64), np.round(pixels * (255 / 16)))
+
+
+def same_data(one: Data, other: Data) -> bool:
+    fields = ("classes", "digest", "names", "copies")
+    arrays = ("labels", "subclasses", "ids", "of_test", "images")
+    alike = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays)
+    held = all(
+        np.array_equal(np.asarray(getattr(one, part)[at]), np.asarray(getattr(other, part)[at]))
+        for part in ("train", "test", "held_out", "validation")
+        for at in (0, 1)
+    )
+    return alike and held and all(getattr(one, f) == getattr(other, f) for f in fields)
+
+
+def test_data_handed_out_are_the_same_and_lie_in_memory_once(tmp_path: Path) -> None:
+    spec = DataSpec(name="digits", train=100, test=50, validation=30, held_out=20)
+    data = draw_samples(registry.source(spec, tmp_path), spec)
+    assert hand_on(data, spec, tmp_path) == tmp_path
+    one, other = handed(tmp_path, spec), handed(tmp_path, spec)
+    assert one is not None and other is not None and same_data(one, data)
+    assert one.whole is not None and np.shares_memory(one.whole, one.train[0])
+    one.train[0][0] = 255  # what a method must not do harms no other process
+    assert np.array_equal(other.train[0], data.train[0])
+    assert handed(tmp_path, spec.model_copy(update={"seed": 1})) is None
+    assert hand_on(data, spec, tmp_path / "gone") is None
+
+
+def test_images_in_a_file_are_not_copied_but_named(tmp_path: Path) -> None:
+    """The test set's rows are the last ones of the file."""
+    draw = np.random.default_rng(0)
+    for part, count in (("train", 6), ("test", 3)):
+        for label in range(3):
+            (tmp_path / "own" / part / str(label)).mkdir(parents=True)
+            for number in range(count):
+                pixels = draw.integers(0, 256, (8, 8, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(tmp_path / f"own/{part}/{label}/{number}.png")
+    spec = DataSpec(name="folder", path="own", train=12, validation=4)
+    data = load(spec, tmp_path)
+    (tmp_path / "out").mkdir()
+    assert hand_on(data, spec, tmp_path / "out") is not None
+    assert not (tmp_path / "out" / "images.npy").exists()
+    found = handed(tmp_path / "out", spec)
+    assert found is not None and same_data(found, data)
+    assert isinstance(found.test[0], Drawn)
+
+
+def test_a_worker_takes_what_it_is_handed_and_reads_nothing_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = Spec(
+        kind="original",
+        seed=1,
+        data=DataSpec(name="digits", train=60, test=30),
+        model="small-cnn",
+        recipe=Recipe(epochs=1, batch_size=16),
+    )
+    data = draw_samples(registry.source(spec.data, tmp_path), spec.data)
+    hand_on(data, spec.data, tmp_path)
+    alone = execute(spec, "cpu", Workplace(tmp_path), lambda run: {})
+
+    def refused(*given: object) -> None:
+        raise AssertionError("it was read again")
+
+    monkeypatch.setattr(pool, "draw_samples", refused)
+    both: tuple[Feeding, ...] = ("resident", "streamed")
+    for fed in both:
+        place = Workplace(tmp_path, handed=tmp_path, images=fed)
+        found = execute(spec, "cpu", place, lambda run: {})
+        assert np.array_equal(found.signals["margin"], alone.signals["margin"])
+        assert found.about["images"] == fed

@@ -258,7 +258,7 @@ def test_a_folder_that_cannot_be_written_will_do(
     data = load(tmp_path)
     assert data.train[0].shape == (18, 3, 8, 8) and np.array_equal(data.train[0][0], first(pets))
     told = check(tmp_path)
-    assert told == [f"Nothing can be kept in {pets}: each worker decodes all images."]
+    assert told == [f"Nothing can be kept in {pets}: each command decodes all images."]
     (pets / KEPT).unlink()
 
     def full(*_: object) -> str:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from tests.test_scheduler import left_by, node, plan_of, pretend
 from unlearnbench import environment, registry
+from unlearnbench.api import samples, session
+from unlearnbench.api.request import Request, benchmark, prepare
 from unlearnbench.execution import Workplace, contract
 from unlearnbench.metrics.metric import COSTS
 from unlearnbench.recipe import Recipe, Trades
@@ -285,3 +287,12 @@ def test_what_is_too_large_for_a_gpu_lies_in_the_machine(monkeypatch: pytest.Mon
     gpu, cpu = torch.device("cuda:0"), torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 200))
     assert (place_for(50, gpu), place_for(51, gpu), place_for(51, cpu)) == (gpu, cpu, cpu)
+
+
+def test_a_guess_is_made_of_the_benchmark_and_its_data(tmp_path: Path) -> None:
+    request = Request(benchmark("digits"), tmp_path, tmp_path)
+    planned = prepare(request)
+    seen = samples.look_over(request, planned.benchmark)
+    need = session._need(planned, seen)
+    assert need is not None and 0 <= need < 2000, "of a small net on images of 8x8"
+    assert session._need(planned, samples.DataSeen()) is None

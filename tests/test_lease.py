@@ -8,17 +8,26 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import unlearnbench as ub
 from tests.conftest import Cli
+from tests.test_scheduler import left_by
 from unlearnbench import registry
+from unlearnbench.api.request import Request, prepare
+from unlearnbench.execution.signals import compact, signals
 from unlearnbench.planning import reading
 from unlearnbench.planning.rows import resolve
+from unlearnbench.scheduling.scheduler import progress
+from unlearnbench.storage import asked
+from unlearnbench.storage.store import Store
 
 ROOT = Path(__file__).parent.parent
 KIT = ROOT / "benchmarks" / "lease.py"
@@ -108,6 +117,24 @@ def photographs(root: Path) -> None:
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.jpg")
 
 
+def test_images_come_as_a_folder_or_in_an_archive(kit: ModuleType, tmp_path: Path) -> None:
+    photographs(tmp_path / "photographs")
+    archive = tmp_path / "images.tar.gz"
+    with tarfile.open(archive, "w:gz") as file:
+        for part in ("train", "test"):
+            file.add(tmp_path / "photographs" / part, part)
+    found = []
+    for number, given in enumerate((tmp_path / "photographs", archive)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        made: Any = lease(kit, folder)
+        made.asked.images = given
+        kit.images(made)
+        place = folder / "work" / "data" / "cifar10-jpeg"
+        found.append(sorted(str(path.relative_to(place)) for path in place.rglob("*.jpg")))
+    assert found[0] == found[1] and len(found[0]) == 210
+
+
 @pytest.mark.slow
 def test_a_rehearsal_ends_with_a_report_of_what_it_brought(inside: Cli, tmp_path: Path) -> None:
     photographs(tmp_path / "photographs")
@@ -154,3 +181,52 @@ def test_a_rehearsal_ends_with_a_report_of_what_it_brought(inside: Cli, tmp_path
     assert "cifar10-jpeg" in page and "FT" in page
     record = next((tmp_path / "results").rglob("runs/ft-*/record.json")).read_text()
     assert '"c0ffee"' in record, "records of a copy say its commit"
+
+
+@pytest.mark.slow
+def test_results_of_a_lease_fit_into_what_can_be_brought_and_go_on_elsewhere(
+    kit: ModuleType, tmp_path: Path
+) -> None:
+    """61 runs of 60,000 samples, their numbers made up: those of a net that has learnt."""
+    setup = ub.benchmark(kit.BENCHMARK)
+    methods = kit.STAGES["six methods"].split(",")
+    request = Request(setup, tmp_path, tmp_path / "here", methods, assignments=kit.FORMS["L"])
+    planned = prepare(request)
+    nodes = [node for node in planned.plan.nodes.values() if not node.label.endswith("(shared)")]
+    store = Store(tmp_path / "here" / kit.BENCHMARK)
+    store.prepare()
+    asked.remember(store, planned.benchmark, asked.facts_of(planned.benchmark, planned.plugins))
+    draw = np.random.default_rng(0)
+    labels, rows = draw.integers(0, 10, 60_000), np.arange(60_000)
+
+    def write(path: Path) -> None:
+        path.write_bytes(bytes(1000))
+
+    for node in nodes[:61]:
+        logits = draw.normal(0, 1.5, (60_000, 10)).astype(np.float32)
+        logits[rows, labels] += draw.normal(9, 4, 60_000).astype(np.float32)
+        read = signals(logits, labels, draw.random(60_000) < 0.75)
+        record, _, _ = left_by(node.spec)
+        record |= {"train": 50_000, "test": 10_000, "classes": 10}
+        kept = {} if node.spec.kind == "reference" else {"logits": compact(logits)}
+        split = {"forget": np.arange(5000), "earlier": np.arange(0)} if node.spec.split else None
+        weights = write if node.keep_weights else None
+        store.save(node.spec, record, read, kept, split, weights)
+
+    file = tmp_path / "packs" / "cifar10-jpeg.zip"
+    file.parent.mkdir()
+    written = ub.pack(kit.BENCHMARK, file, part_size=kit.PART, results=tmp_path / "here")
+    sizes = [path.stat().st_size for path in written.paths]
+    assert (written.runs, written.left_out) == (61, [])
+    assert len(sizes) <= 8 and max(sizes) <= 16 * 2**20, sizes
+
+    ub.unpack(*written.paths, results=tmp_path / "there")
+    there = Store(tmp_path / "there" / kit.BENCHMARK)
+    for node in (nodes[0], nodes[40], nodes[60]):
+        runs = [one.runs()[node.spec.id] for one in (store, there)]
+        assert len({(run / "signals.npz").read_bytes() for run in runs}) == 1
+    state = progress(planned.plan, there, set())
+    again = set(state.weightless)  # originals, and what audits begin with: weights are not packed
+    assert again and all(planned.plan.nodes[run].keep_weights for run in again)
+    assert set(state.done) | again == {node.spec.id for node in nodes[:61]}
+    assert len(state.open) == len(planned.plan.nodes) - 61 + len(again)

@@ -16,7 +16,8 @@ from unlearnbench.api import adopting, samples
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
 from unlearnbench.api.results import Results, planned_of, whole
-from unlearnbench.errors import UserError
+from unlearnbench.data.handing import hand_on
+from unlearnbench.errors import MethodError, UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.execution import Feeding, Workplace
@@ -28,6 +29,7 @@ from unlearnbench.scheduling.cluster import open_cluster
 from unlearnbench.scheduling.placement import guessed_need
 from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
 from unlearnbench.scheduling.slots import Event, Slot, open_workers
+from unlearnbench.scratch import scratch
 from unlearnbench.storage import asked
 from unlearnbench.storage.plugins import known_plugins, note_plugins, plugin_facts
 from unlearnbench.storage.store import Store
@@ -295,7 +297,10 @@ def _work_off(
     workplace = Workplace(
         root, added, request.profile, lists=lists, given=given, images=request.images
     )
-    with opened as workers:
+    with opened as workers, scratch() as folder:
+        if seen.data is not None and not address:
+            given_out = hand_on(seen.data, planned.benchmark.data, folder)
+            workplace = replace(workplace, handed=given_out)
         scheduler = Scheduler(
             planned.plan,
             store,
@@ -331,7 +336,10 @@ def _need(planned: Planned, seen: samples.DataSeen) -> int | None:
         return None
     asked, data = planned.benchmark, seen.data
     _, channels, _, side = data.train[0].shape
-    model = build_model(asked.model, 0, data.classes, channels, side, asked.plugins)
+    try:
+        model = build_model(asked.model, 0, data.classes, channels, side, asked.plugins)
+    except MethodError:  # which each run says, where it is made
+        return None
     parameters, image = sum(p.numel() for p in model.parameters()), channels * side**2
     return guessed_need(parameters, asked.recipe.batch_size, image, len(data.labels))
 

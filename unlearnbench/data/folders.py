@@ -69,7 +69,7 @@ class FolderSource(Source):
         listed, told = self.listed(), list[str]()
         images = self._pool(listed, thorough=True).train[0]
         if not isinstance(images, np.memmap):
-            told.append(f"Nothing can be kept in {self.folder}: each worker decodes all images.")
+            told.append(f"Nothing can be kept in {self.folder}: each command decodes all images.")
         if passed := [name for part in listed for name in part.passed]:
             names = ", ".join(passed[:3]) + (", ..." if len(passed) > 3 else "")
             told.append(f"Skipped, because these are not names of image files: {names}")

@@ -200,6 +200,8 @@ class Data:
     """Names of the pool as its source gives them; None if it gives none."""
     copies: dict[str, int]
     """How many images equal another one, as `count_copies` says."""
+    whole: Images | None = None
+    """Images of the pool, where they lie in one array of which the parts are slices."""
 
     def require(self, digest: str | None, name: str) -> None:
         """Raise DataError unless this is the data set `name` with that digest; None: whatever."""
@@ -213,6 +215,8 @@ class Data:
     @property
     def images(self) -> Images:
         """Images of the pool."""
+        if self.whole is not None:
+            return self.whole
         return np.concatenate((self.train[0], self.test[0], self.held_out[0]))
 
     @property

@@ -29,7 +29,8 @@ class Workplace:
     profile: note where the time of each run goes, at the price of a device that waits after each
     step; digest: that the data must have, those of earlier runs, None if there are none; lists:
     what lists of samples name, by their digest; given: files of models made elsewhere, by theirs;
-    images: where they are, which changes no result.
+    images: where they are, which changes no result; handed: folder in which the main process has
+    put the data that it read, None where each worker reads for itself.
     """
 
     data_root: Path
@@ -39,3 +40,4 @@ class Workplace:
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     given: Mapping[str, GivenFile] = field(default_factory=dict)
     images: Feeding = "auto"
+    handed: Path | None = None

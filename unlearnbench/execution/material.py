@@ -59,10 +59,12 @@ class Material:
         self.plugins = workplace.plugins
         if start := spec.recipe.pretrained:
             beginning(start)  # here, where nothing is timed
-        self.data = load_data(spec.data, self.root, self.plugins)  # pyright: ignore[reportArgumentType]
+        given = workplace.handed
+        self.data = load_data(spec.data, self.root, self.plugins, given)  # pyright: ignore[reportArgumentType]
         self.data.require(workplace.digest, spec.data.name)
         architectures.require_side(spec.model, self.data.train[0].shape[-1], self.plugins)
-        self.shared = spec.data, self.root, self.plugins, spec.recipe, device, workplace.images
+        fed = spec.recipe, device, workplace.images, given
+        self.shared = spec.data, self.root, self.plugins, *fed
         self.pool = pooled(*self.shared)  # pyright: ignore[reportArgumentType]
         self.streamed = isinstance(self.pool.images, Stored)
 
@@ -83,8 +85,8 @@ class Material:
         )
 
     def _memorisation(self, count: int) -> NDArray[np.int64]:
-        spec, root, own = self.spec.data, self.root, self.plugins
-        return memorisation_order(spec, root, own, count)  # pyright: ignore[reportArgumentType]
+        spec, root, own, *_, given = self.shared
+        return memorisation_order(spec, root, own, count, given)  # pyright: ignore[reportArgumentType]
 
     def about(self) -> dict[str, Any]:
         """Say which data these are, and how exactly is computed, for the record."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unlearnbench import registry
+from unlearnbench.data.handing import handed
 from unlearnbench.data.prepare import Data, DataSpec, Drawn, Images, Labelled, draw_samples
 from unlearnbench.data.splits import by_memorisation
 from unlearnbench.environment import cores
@@ -30,17 +31,28 @@ A run holds its retain set beside the pool, and methods join sets.
 
 
 @lru_cache(maxsize=2)
-def load_data(spec: DataSpec, root: Path, plugins: tuple[Plugin, ...] = ()) -> Data:
-    """Read a data set once a worker; plugins: the user's, in which it may be."""
+def load_data(
+    spec: DataSpec, root: Path, plugins: tuple[Plugin, ...] = (), given: Path | None = None
+) -> Data:
+    """Read a data set once a worker; plugins: the user's, in which it may be.
+
+    given: where the main process has put what it read.
+    """
+    if given is not None and (data := handed(given, spec)) is not None:
+        return data
     return draw_samples(registry.source(spec, root, plugins), spec)
 
 
 @lru_cache(maxsize=2)
 def memorisation_order(
-    spec: DataSpec, root: Path, plugins: tuple[Plugin, ...], count: int
+    spec: DataSpec,
+    root: Path,
+    plugins: tuple[Plugin, ...],
+    count: int,
+    given: Path | None = None,
 ) -> NDArray[np.int64]:
     """Order the first samples of the pool once a worker: all pairs are compared."""
-    data = load_data(spec, root, plugins)  # pyright: ignore[reportArgumentType]
+    data = load_data(spec, root, plugins, given)  # pyright: ignore[reportArgumentType]
     return by_memorisation(data.images[:count], data.labels[:count])
 
 
@@ -52,12 +64,15 @@ def pooled(
     recipe: Recipe,
     device: torch.device,
     images: Feeding = "auto",
+    given: Path | None = None,
 ) -> Examples:
     """Return the pool of one benchmark, as uint8: training, test and held-out samples."""
-    data = load_data(spec, root, plugins)  # pyright: ignore[reportArgumentType]
+    data = load_data(spec, root, plugins, given)  # pyright: ignore[reportArgumentType]
     parts = data.train, data.test, data.held_out
     size = sum(int(np.prod(part[0].shape)) for part in parts)
     streamed = images == "streamed" or (images == "auto" and size > SHARE * room(device))
+    if data.whole is not None:
+        return examples_of((data.whole, data.labels), recipe, device, streamed)
     train, test, held_out = (examples_of(part, recipe, device, streamed) for part in parts)
     return train + test + held_out
 
@@ -75,9 +90,10 @@ def pool_mark(
     recipe: Recipe,
     device: torch.device,
     images: Feeding = "auto",
+    given: Path | None = None,
 ) -> list[int]:
     """Return the mark of a pool as it was read."""
-    return mark(pooled(spec, root, plugins, recipe, device, images))  # pyright: ignore[reportArgumentType]
+    return mark(pooled(spec, root, plugins, recipe, device, images, given))  # pyright: ignore[reportArgumentType]
 
 
 def mark(examples: Examples) -> list[int]:

@@ -148,7 +148,8 @@ def open_cluster(
         count = int(sum(worker["resources"].get(RESOURCE, 0) for worker in workers))
         if not count:
             raise UserError(f"The workers at {address} offer no '{RESOURCE}'.", HINT)
-        for line in doubled(client.run(_gpu_there, on_error="ignore")):
+        seen: Any = client.run(_gpu_there, on_error="ignore")
+        for line in doubled(seen):
             tell(line)
         slots = [Slot(folder / f"{n}.json", f"{address}#{n + 1}") for n in range(count)]
         yield [ClusterWorker(slot, client) for slot in slots]
