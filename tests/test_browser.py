@@ -201,9 +201,9 @@ def test_csv_and_bibtex_are_copied(visit: Open, pages: dict[str, Path]) -> None:
     page = visit(pages["report"])
     page.locator("[data-table=main-full-10-r1] .copy[data-form=csv]").click()
     expect(page.locator("#said")).to_have_text("CSV copied")
-    assert page.evaluate("navigator.clipboard.readText()").startswith(
-        "Method,Verdict,Surest audit,"
-    )
+    written = (pages["report"].parent / "tables" / "main-full-10-r1.csv").read_text()
+    assert page.evaluate("navigator.clipboard.readText()") == written
+    assert written.startswith("Method,Verdict,Surest audit,")
     page.locator("#copy-bibtex").click()
     expect(page.locator("#said")).to_have_text("BibTeX copied")
     assert "zarifzadeh2024rmia" in page.evaluate("navigator.clipboard.readText()")
