@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -66,6 +67,18 @@ def test_no_figure_is_taller_than_a_page(methods: int) -> None:
         assert height <= TALLEST, one.name
         assert columns == min(one.columns, panels) or methods == 30
     assert PAGE == 7.0
+
+
+def test_panels_that_are_moved_together_have_titles_of_several_lines(digits: ub.Condition) -> None:
+    gaps = FIGURES["gaps"]
+    tall = type("Tall", (type(gaps),), {"name": "tall", "height": 1.5, "row": 0.28})()
+    with plt.style.context(STYLE):
+        canvas = Drawing(tall, distinct(digits)).canvas
+    assert canvas.get_figheight() <= TALLEST + 0.01
+    titles = [ax.get_title() for ax in canvas.axes]
+    assert len(titles) == 9 and "Retain accuracy\n(points)" in titles
+    boxes = [ax.title.get_window_extent() for ax in canvas.axes[:5]]
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))
 
 
 def scattered(points: list[tuple[str, float, float]]) -> Axes:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from textwrap import fill
 from typing import Any, ClassVar
 
 import matplotlib.style
@@ -217,6 +218,8 @@ class Drawing:
         grid = canvas.subplots(lines, columns, squeeze=False)
         for ax, rows in zip(grid.flat, panels, strict=False):
             figure.draw(ax, rows, subject)
+            if columns > figure.columns:
+                _narrow(ax, width / columns)
         for ax in grid[:, 1:].flat if figure.row else ():
             ax.tick_params(axis="y", labelleft=False)
         for ax in grid.flat[len(panels) :]:
@@ -224,6 +227,12 @@ class Drawing:
         if keys:
             key(canvas, keys, beside)
         return canvas
+
+
+def _narrow(ax: Axes, width: float) -> None:
+    """Make axes of so many inches do with less room: a title of several lines, fewer numbers."""
+    ax.set_title(fill(ax.get_title(), int(0.7 * width / LETTER)))
+    ax.locator_params(axis="x", nbins=4)
 
 
 def _shape(figure: Figure, panels: int, methods: int, tallest: float) -> tuple[int, float]:

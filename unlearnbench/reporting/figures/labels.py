@@ -9,7 +9,7 @@ from matplotlib.transforms import Bbox
 
 from unlearnbench.reporting.figures.drawing import METHOD
 
-SIZE, LETTER, HIGH = 6.5, 3.7, 7.0
+SIZE, LETTER, HIGH = 6.5, 4.1, 7.0
 """Points: of the text, and about how wide a letter of it is and how high a line."""
 AWAY, MARK = 4.5, 3.2
 """Points from a mark's centre to its name, and half the size of a mark."""
