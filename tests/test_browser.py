@@ -91,7 +91,7 @@ def test_a_column_sorts(visit: Open, pages: dict[str, Path]) -> None:
 
 def test_a_cell_opens_its_runs(visit: Open, pages: dict[str, Path]) -> None:
     page = visit(pages["report"])
-    page.locator("tr[data-method=leaky] button[data-key=ft_auc]").first.click()
+    page.locator("[data-table=main-full-10-r1] tr[data-method=leaky] td .open").first.click()
     dialog = page.locator("#runs")
     text = dialog.inner_text()
     assert "leaky: FT AUC %" in text and "ValueError: no idea" in text and "0123" in text
@@ -178,6 +178,12 @@ def test_emphasis_is_of_what_is_shown(visit: Open, emphasis: tuple[Path, Conditi
     assert len(expected) > 5
     for label, (first, last) in expected.items():
         assert texts[label] == (f"{first}–{last}" if first < last else f"{first}")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    page.locator("[data-table=versus-full-10-r1] .copy[data-form=latex]").click()
+    lines = page.evaluate("navigator.clipboard.readText()").splitlines()
+    for label in expected:
+        (line,) = (one for one in lines if one.startswith(f"{condition.title(label)} &"))
+        assert f" & {texts[label].replace('–', '--')} & " in line, "ranks of the methods shown"
 
 
 def test_the_method_stays_in_sight(visit: Open, emphasis: tuple[Path, Condition]) -> None:
@@ -201,9 +207,9 @@ def test_csv_and_bibtex_are_copied(visit: Open, pages: dict[str, Path]) -> None:
     page = visit(pages["report"])
     page.locator("[data-table=main-full-10-r1] .copy[data-form=csv]").click()
     expect(page.locator("#said")).to_have_text("CSV copied")
-    assert page.evaluate("navigator.clipboard.readText()").startswith(
-        "Method,Verdict,Surest audit,"
-    )
+    written = (pages["report"].parent / "tables" / "main-full-10-r1.csv").read_text()
+    assert page.evaluate("navigator.clipboard.readText()") == written
+    assert written.startswith("Method,Verdict,Surest audit,")
     page.locator("#copy-bibtex").click()
     expect(page.locator("#said")).to_have_text("BibTeX copied")
     assert "zarifzadeh2024rmia" in page.evaluate("navigator.clipboard.readText()")

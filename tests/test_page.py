@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from markupsafe import escape
 
+import unlearnbench as ub
+from docs.builder.markdown import ROOT
 from tests.hand import by_hand
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.planning.benchmark import Row
 from unlearnbench.reporting import write
+from unlearnbench.reporting.steps import STEPS, as_markdown
+from unlearnbench.reporting.tables import section_tables
+from unlearnbench.reporting.tables.papers import claims_tables
+from unlearnbench.reporting.tables.results import settings_table
 from unlearnbench.reporting.write import write_report
 
 HOSTILE = "=cmd|' /C calc'!A0<script>alert(1)</script>\\input{x}[a](javascript:1)`*_$"
@@ -106,3 +113,39 @@ def test_unfinished_says_what_is_missing(tmp_path: Path) -> None:
     assert "3 of 40 models are still to be made" in html
     assert '<meta http-equiv="refresh" content="5">' in html
     assert "needs the retain set" in html, "why a row was skipped"
+
+
+@pytest.mark.parametrize("name", ["digits", "digits-class", "digits-requests"])
+def test_every_column_says_what_it_is(name: str) -> None:
+    found = ub.load(ROOT / "results" / f"{name}@epyc-2").findings
+    tables = [table for part in section_tables(found.conditions[-1]) for table in part]
+    unsaid = {
+        column.heading
+        for table in [*tables, settings_table(found), *claims_tables({name: found})]
+        for column in table.columns
+        if not column.about
+    }
+    assert not unsaid
+
+
+def test_how_to_read_it_is_on_the_page_and_in_the_guide(page: Path) -> None:
+    html, guide = page.read_text(), (ROOT / "docs" / "guide" / "reading.md").read_text()
+    assert as_markdown() in guide
+    for what, why in STEPS:
+        assert str(escape(what)) in html and str(escape(why)) in html
+
+
+@pytest.mark.slow
+def test_of_a_sequence_the_last_request_has_figures_and_attacks(tmp_path: Path) -> None:
+    """All attacks of all requests would take two megabytes; they are in the files beside."""
+    found = ub.load(ROOT / "results" / "digits-requests@epyc-2").findings
+    written = write_report(found, tmp_path, figures=["verdicts", "after-requests"])
+    html = written.read_text()
+    assert written.stat().st_size < 2_000_000
+    for request, there in ((1, False), (5, True)):
+        assert (f'data-table="attack-rmia-full-4-r{request}"' in html) == there
+        assert f'data-table="main-full-4-r{request}"' in html
+        assert (tmp_path / "tables" / f"attack-rmia-full-4-r{request}.tex").exists()
+    attacks = (tmp_path / "attacks.md").read_text()
+    assert "full access, request 1" in attacks and "full access, request 5" in attacks
+    assert html.count('class="chart') == 2, "one for each access"

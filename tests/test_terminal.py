@@ -110,7 +110,7 @@ def test_benchmarks_are_listed_with_what_they_take(inside: Cli) -> None:
     assert lines[1].endswith("(the default)") and re.search(r" \d+ min ", lines[1])
     (tiny,) = (line for line in lines if line.startswith("tiny-imagenet ("))
     assert tiny == "tiny-imagenet (your files and a GPU)"
-    assert set(sizes()) == set(shipped_benchmarks())
+    assert set(sizes()) == set(shipped_benchmarks()), "written by: python -m docs.builder"
     assert sizes()["digits"] == {key: str(value) for key, value in row("digits").items()}
 
 

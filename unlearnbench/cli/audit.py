@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from unlearnbench.cli import options
+from unlearnbench.cli.said import moving
 
 if TYPE_CHECKING:
     from unlearnbench.api.audit import Audit
@@ -87,11 +88,12 @@ def audit(
     reports: options.Reports = Path("reports"),
 ) -> None:
     """Audit models that were made elsewhere: tables, a verdict, a page."""
-    from unlearnbench.api.audit import Audit
-    from unlearnbench.api.own import Own
-    from unlearnbench.data.outputs import Parts
-    from unlearnbench.planning.given import REFERENCE
-    from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+    with moving():
+        from unlearnbench.api.audit import Audit
+        from unlearnbench.api.own import Own
+        from unlearnbench.data.outputs import Parts
+        from unlearnbench.planning.given import REFERENCE
+        from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 
     files = {ORIGINAL: [original] if original else [], RETRAIN: retrain or []}
     files = _files(files | {REFERENCE: reference or []}, logits or [], unlearned or [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -58,7 +58,7 @@ def benchmarks(name: Name = None) -> None:
 
     known = reading.shipped_benchmarks()
     if not name:
-        _list_benchmarks({one: str(reading.read(path)["title"]) for one, path in known.items()})
+        _list_benchmarks({one: reading.read(path) for one, path in known.items()})
         return
     if name not in known:
         raise unknown("benchmark", name, known)
@@ -131,23 +131,24 @@ def check(
     raise typer.Exit(1 if told else 0)
 
 
-def _list_benchmarks(titles: Mapping[str, str]) -> None:
-    """Print benchmarks by data set, the default and its data first."""
+def _list_benchmarks(every: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print benchmarks by data set, the default and its data first; every: as files have them."""
     from unlearnbench.planning import reading
 
-    sizes = reading.sizes()
-    first = [DEFAULT, *(one for one in titles if one != DEFAULT)]
-    groups: dict[tuple[str, str], list[str]] = {}
-    for name in sorted(first, key=lambda one: sizes[one]["data"] != sizes[DEFAULT]["data"]):
-        groups.setdefault((sizes[name]["data"], sizes[name]["needs"]), []).append(name)
-    for (data, needs), names in groups.items():
-        say(f"{data} ({needs})")
+    sizes, groups = reading.sizes(), dict[str, list[str]]()
+    for name in [DEFAULT, *(one for one in every if one != DEFAULT)]:
+        groups.setdefault(every[name]["data"]["name"], []).append(name)
+    for data, names in groups.items():
+        # A file that is newer than the list of sizes has none yet.
+        known = {name: sizes.get(name, {}) for name in names}
+        needs = known[names[0]].get("needs", "")
+        say(f"{data} ({needs})" if needs else data)
         width = max(map(len, names))
         for name in names:
-            minutes = int(sizes[name]["minutes"] or 0)
-            time = f"{minutes} min" if minutes else ""
-            size = f"{int(sizes[name]['models']):>5,} models  {time:>6}"
-            title = f"{titles[name]}{' (the default)' if name == DEFAULT else ''}"
+            minutes, models = (known[name].get(key, "") for key in ("minutes", "models"))
+            size = f"{f'{int(models):,}' if models else '?':>5} models"
+            size += f"  {minutes + ' min' if minutes else '':>6}"
+            title = f"{every[name]['title']}{' (the default)' if name == DEFAULT else ''}"
             say(f"  {name:<{width}}  {size}  {title}", hang=width + len(size) + 6)
         say("")
     say("Time: to make the models on two cores of a CPU, where results are published.")

@@ -10,7 +10,7 @@ import typer
 
 from unlearnbench.cli import options
 from unlearnbench.cli.options import stoppable
-from unlearnbench.cli.said import say
+from unlearnbench.cli.said import moving, say
 from unlearnbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,9 +41,10 @@ def report(
     reports: options.Reports = Path("reports"),
 ) -> None:
     """Write a page, tables and figures of what has been run."""
-    from unlearnbench.api import reports as library
-    from unlearnbench.api.results import load
-    from unlearnbench.planning import reading
+    with moving():
+        from unlearnbench.api import reports as library
+        from unlearnbench.api.results import load
+        from unlearnbench.planning import reading
 
     # Figures are many small objects, for which the collector would look at all modules again.
     gc.freeze()
@@ -69,8 +70,9 @@ def report(
         with stoppable("Stopped. The report is as it was when last written."):
             page = library.watch(known[0], plugins, results, reports, say)
     else:
-        loaded = [load(results / name, plugins=plugins) for name in known]
-        page = _written(loaded, reports, training)
+        with moving("Writing the report"):
+            loaded = [load(results / name, plugins=plugins) for name in known]
+            page = _written(loaded, reports, training)
     say(f"Report: {page}")
 
 

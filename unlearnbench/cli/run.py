@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from unlearnbench.cli import options
-from unlearnbench.cli.said import copied, starting
+from unlearnbench.cli.said import copied, moving
 from unlearnbench.errors import UserError
 from unlearnbench.units import read_duration
 
@@ -84,7 +84,7 @@ def run(
     retry_stale: _RETRY_STALE = False,
 ) -> None:
     """Run a benchmark, or go on with one that was interrupted, and show its table."""
-    with starting():
+    with moving():
         request = options.requested(
             benchmark,
             methods,
@@ -112,7 +112,7 @@ def run(
 
 def _run(request: Request, *, dry_run: bool = False) -> int:
     """Do what is requested and show its tables, or what it would take; return the exit code."""
-    with starting():
+    with moving():
         from unlearnbench.api.session import follow, rehearse
         from unlearnbench.cli.display import Display
         from unlearnbench.reporting.outcome import outcome

@@ -60,10 +60,10 @@ def _folded(line: str, stream: Any, hang: int) -> list[str]:
 
 
 @contextmanager
-def starting() -> Iterator[None]:
-    """Show on a terminal that something goes on while libraries are read, which takes seconds."""
+def moving(what: str = "Starting") -> Iterator[None]:
+    """Show on a terminal that something goes on, such as reading libraries, which takes seconds."""
     if sys.stdout.isatty():
-        with safe_console().status("Starting ...", spinner_style="cyan"):
+        with safe_console().status(f"{what} ...", spinner_style="cyan"):
             yield
     else:
         yield

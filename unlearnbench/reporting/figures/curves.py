@@ -131,7 +131,7 @@ class Memorisation(Lines):
     title = "Effects by memorisation"
     caption = (
         "Forget samples in tenths (deciles) by how much surer reference models trained on a sample"
-        " are of it than others. Retrain is what to compare with: within a group its AUC need not be 50"
+        " are of it than others. Compare with retrain: within a tenth its AUC need not be 50"
         " %. Mean over runs; grey: one standard deviation of retrain."
     )
     place = 80

@@ -3,9 +3,10 @@
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from textwrap import fill
 from typing import Any, ClassVar
 
 import matplotlib.style
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure as Canvas
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.reporting.figures.drawing import COLUMN, PAGE, STYLE, Look, Subject, key, looks
+from unlearnbench.reporting.figures.labels import name_points
 
 ROOM, KEY_LINE, LETTER = 0.42, 0.125, 0.046
 """Inches: what title and labels of axes take, a line of the legend, a letter in it."""
@@ -29,9 +31,9 @@ class Figure(ABC):
 
     name: of its files, and by which it is asked for, from its class's unless it has one; caption:
     in words; place: on the page, before those with a higher one; leads: stands before the tables;
-    wide: takes a page's width and not
-    a column's; panels: the column of the data whose values have axes of their own, `columns` beside
-    each other; height: of axes in inches, and `row` more for each method.
+    wide: takes a page's width and not a column's; panels: the column of the data whose values have
+    axes of their own, `columns` beside each other; named: names stand beside points where all have
+    room, and else in a legend; height: of axes in inches, and `row` more for each method.
     """
 
     name: ClassVar[str]
@@ -42,6 +44,7 @@ class Figure(ABC):
     wide: ClassVar[bool] = False
     panels: ClassVar[str] = ""
     columns: ClassVar[int] = 1
+    named: ClassVar[bool] = False
     height: float = 1.8
     row: float = 0.0
 
@@ -188,12 +191,23 @@ class Drawing:
         return canvas
 
     def arrange(self, data: pd.DataFrame, make: Callable[..., Canvas]) -> Canvas:
-        """Draw all panels and the legend on a figure that `make` makes."""
+        """Draw all panels on a figure that `make` makes, with names or else a legend."""
+        if self.figure.named:
+            canvas = self._arranged(data, make, {})
+            if engine := canvas.get_layout_engine():
+                engine.execute(canvas)
+            if name_points(canvas.axes[0]):
+                return canvas
+            plt.close(canvas)
+        return self._arranged(data, make, self.figure.keys(data, self.subject))
+
+    def _arranged(
+        self, data: pd.DataFrame, make: Callable[..., Canvas], keys: Mapping[str, tuple[Look, str]]
+    ) -> Canvas:
         figure, subject = self.figure, self.subject
         by_panel = data.groupby(figure.panels, sort=False) if figure.panels else [("", data)]
         panels = [rows for _, rows in by_panel]
         width = PAGE if figure.wide else COLUMN
-        keys = figure.keys(data, subject)
         longest = max(map(len, keys), default=0)
         beside = max(1, min(len(keys), int(width / (0.22 + LETTER * longest))))
         key_lines = math.ceil(len(keys) / beside)
@@ -204,6 +218,8 @@ class Drawing:
         grid = canvas.subplots(lines, columns, squeeze=False)
         for ax, rows in zip(grid.flat, panels, strict=False):
             figure.draw(ax, rows, subject)
+            if columns > figure.columns:
+                _narrow(ax, width / columns)
         for ax in grid[:, 1:].flat if figure.row else ():
             ax.tick_params(axis="y", labelleft=False)
         for ax in grid.flat[len(panels) :]:
@@ -211,6 +227,12 @@ class Drawing:
         if keys:
             key(canvas, keys, beside)
         return canvas
+
+
+def _narrow(ax: Axes, width: float) -> None:
+    """Make axes of so many inches do with less room: a title of several lines, fewer numbers."""
+    ax.set_title(fill(ax.get_title(), int(0.7 * width / LETTER)))
+    ax.locator_params(axis="x", nbins=4)
 
 
 def _shape(figure: Figure, panels: int, methods: int, tallest: float) -> tuple[int, float]:

@@ -72,9 +72,8 @@ def spreads(
     for label, x, half in data.itertuples(index=False):
         place = subject.labels.index(label)
         drawing.stem(ax, subject, label, (x - half, x + half), (place, place))
-        inside, arrow = x, ""
-        if seen:
-            inside, arrow = beyond_line(x, seen)
+        inside, arrow = beyond_line(x, seen) if seen else (x, "")
+        if seen and arrow:
             pointed(ax, subject, label, float(np.clip(x, *seen)), place, arrow)
         said = drawing.mean_text(x, half, "+")
         drawing.point(ax, subject, label, inside, place, said, hollow=bool(arrow))

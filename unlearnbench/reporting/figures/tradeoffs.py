@@ -34,6 +34,7 @@ class ForgettingUtility(Figure):
     )
     place = 20
     height = 2.1
+    named = True
 
     def data(self, subject: Condition) -> pd.DataFrame | None:
         """Return columns method, n, ranked, and mean and spread of both metrics."""
@@ -73,6 +74,7 @@ class TimeGap(Figure):
     )
     place = 30
     height = 2.1
+    named = True
 
     def data(self, subject: Condition) -> pd.DataFrame | None:
         """Return columns method, n, ranked, best, and mean and spread of time_ratio and avg_gap."""

@@ -1,0 +1,153 @@
+"""Figures fit a paper with few and with many methods: nothing drawn twice, hidden or too tall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+import unlearnbench as ub
+from docs.builder.markdown import ROOT
+from tests.hand import by_hand
+from tests.test_figures import searched
+from unlearnbench.planning.reading import read, shipped_benchmarks, validate
+from unlearnbench.reporting.figures import FIGURES, STYLE, Drawing, distinct, drawings
+from unlearnbench.reporting.figures.drawing import METHOD, PAGE
+from unlearnbench.reporting.figures.figure import TALLEST, _shape
+from unlearnbench.reporting.figures.gaps import class_names
+from unlearnbench.reporting.figures.labels import name_points
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def digits() -> ub.Condition:
+    return ub.load(ROOT / "results" / "digits@epyc-2").condition()
+
+
+def test_rows_with_the_same_runs_are_drawn_once_under_both_names(digits: ub.Condition) -> None:
+    assert digits.same == {"amun-adaptive": "amun"}
+    for one in drawings(digits):
+        assert one.data is not None and "amun-adaptive" not in set(one.data["method"]), one.name
+    names = [
+        text.get_text()
+        for text in Drawing(FIGURES["gaps"], distinct(digits)).canvas.axes[0].get_yticklabels()
+    ]
+    assert "AMUN = AMUN-adaptive" in names and len(names) == len(digits.labels) - 1
+    assert set(digits.plot.gaps.data["method"]) == set(distinct(digits).labels)
+
+
+def test_what_is_not_ranked_sets_no_axis_of_gaps() -> None:
+    found = by_hand()
+    far = found.runs["label"] == "streisand"
+    found.runs.loc[far, "ft_auc_gap"] = 5000.0
+    condition = found.conditions[0]
+    assert "streisand" not in condition.sound
+    ax = Drawing(FIGURES["gaps"], distinct(condition))(metric="ft_auc")
+    assert isinstance(ax, Axes) and ax.get_xlim()[1] < 1000
+    (arrow,) = (text.get_text() for text in ax.texts)
+    (mark,) = (line for line in ax.lines if line.get_label() == "streisand")
+    assert arrow == "→" and mark.get_markerfacecolor() == "none"
+    assert float(np.ravel(mark.get_xdata())[0]) < ax.get_xlim()[1]
+
+
+@pytest.mark.parametrize("methods", [5, 17, 30])
+def test_no_figure_is_taller_than_a_page(methods: int) -> None:
+    for one in FIGURES.values():
+        panels = 9 if one.panels == "metric" and one.row else 3 if one.panels else 1
+        columns, height = _shape(one, panels, methods, TALLEST)
+        assert height <= TALLEST, one.name
+        assert columns == min(one.columns, panels) or methods == 30
+    assert PAGE == 7.0
+
+
+def test_panels_that_are_moved_together_have_titles_of_several_lines(digits: ub.Condition) -> None:
+    gaps = FIGURES["gaps"]
+    tall = type("Tall", (type(gaps),), {"name": "tall", "height": 1.5, "row": 0.28})()
+    with plt.style.context(STYLE):
+        canvas = Drawing(tall, distinct(digits)).canvas
+    assert canvas.get_figheight() <= TALLEST + 0.01
+    titles = [ax.get_title() for ax in canvas.axes]
+    assert len(titles) == 9 and "Retain accuracy\n(points)" in titles
+    boxes = [ax.title.get_window_extent() for ax in canvas.axes[:5]]
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))
+
+
+def scattered(points: list[tuple[str, float, float]]) -> Axes:
+    with plt.style.context(STYLE):
+        canvas, ax = plt.subplots(figsize=(3.35, 2.5), layout="constrained")
+    ax.set(xlim=(0, 10), ylim=(0, 10))
+    for label, x, y in points:
+        (line,) = ax.plot(x, y, marker="o", label=label, linestyle="")
+        line.set_gid(f"{METHOD}{label}")
+    canvas.draw_without_rendering()
+    return ax
+
+
+def test_names_stand_beside_points_and_cover_nothing() -> None:
+    points = [("AMUN", 2.0, 2.0), ("SalUn", 2.3, 2.2), ("retrain", 9.8, 9.8), ("GA", 0.2, 5.0)]
+    ax = scattered(points)
+    assert name_points(ax)
+    assert {text.get_text(): text.get_gid() for text in ax.texts} == {
+        name: f"{METHOD}{name}" for name, *_ in points
+    }
+    boxes = [text.get_window_extent() for text in ax.texts]
+    around = ax.get_window_extent()
+    for place, box in enumerate(boxes):
+        assert around.x0 <= box.x0 and box.x1 <= around.x1 + 1
+        assert not any(box.overlaps(other) for other in boxes[place + 1 :])
+
+
+def test_names_without_room_are_all_left_to_the_legend() -> None:
+    ax = scattered([(f"method-{number}", 5.0, 5.0) for number in range(12)])
+    assert not name_points(ax) and not ax.texts
+
+
+def test_few_methods_have_names_and_many_a_legend(digits: ub.Condition) -> None:
+    few = ub.load(ROOT / "results" / "digits-requests@epyc-2").findings.conditions[-1]
+    named = Drawing(FIGURES["forgetting-utility"], distinct(few)).canvas
+    assert not named.legends and {t.get_text() for t in named.axes[0].texts} >= {"retrain", "GA"}
+    many = Drawing(FIGURES["forgetting-utility"], distinct(digits)).canvas
+    assert many.legends
+
+
+def test_final_radii_are_bars() -> None:
+    found = by_hand()
+    searched(found, "my_method", {"radii": {"0.1": 4, "0.2": 6}})
+    ax = Drawing(FIGURES["final-radii"], found.conditions[0])()
+    assert isinstance(ax, Axes)
+    assert [bar.get_height() for bar in ax.patches] == [40.0, 60.0]  # type: ignore[attr-defined]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["0.1", "0.2"]
+
+
+def test_forgetting_by_request_is_fr_minus_ft() -> None:
+    results = ub.load(ROOT / "results" / "digits-requests@epyc-2")
+    last = results.findings.conditions[-1]
+    data = FIGURES["forgetting-by-request"].data(distinct(last))
+    assert data is not None and sorted(data["request"].unique()) == [1, 2, 3, 4, 5]
+    runs = results.findings.runs
+    own = runs[(runs["label"] == "ga") & (runs["request"] == 2) & (runs["access"] == last.access)]
+    drawn = data.set_index(["method", "request"])["mean"]
+    assert drawn["ga", 2] == pytest.approx((own["fr_auc"] - own["ft_auc"]).mean())
+    first = results.findings.conditions[0]
+    assert FIGURES["forgetting-by-request"].data(distinct(first)) is None
+
+
+def test_classes_have_their_names_where_the_data_set_ships() -> None:
+    known = {name: validate(read(path)) for name, path in shipped_benchmarks().items()}
+    assert class_names(known["fashion-mnist"])[0] == "T-shirt"
+    assert class_names(known["cifar10-fast"])[9] == "truck"
+    assert not class_names(known["digits"]), "which are called by their numbers"
+    elsewhere = known["digits"].data.model_copy(update={"name": "from-a-plugin"})
+    assert not class_names(known["digits"].model_copy(update={"data": elsewhere}))
+    merged = known["fashion-mnist"].data.model_copy(update={"superclasses": ((0, 1), (2,))})
+    merged_names = class_names(known["fashion-mnist"].model_copy(update={"data": merged}))
+    assert merged_names == ["T-shirt/trouser", "pullover"]
