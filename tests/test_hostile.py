@@ -303,8 +303,9 @@ def test_a_run_beside_a_hostile_folder_is_as_if_alone(
     folder: Path, finished: Path, tmp_path: Path, cli: Cli
 ) -> None:
     """Nothing in that folder is opened, run, changed or taken over."""
-    for n, spoil in enumerate(FAULTS | MORE):
-        spoil(one_more(folder, 100 + n))  # type: ignore[operator]
+    runs = {one_more(folder, 100 + n): spoil for n, spoil in enumerate([*FAULTS, *MORE])}
+    for run, spoil in runs.items():
+        spoil(run)  # type: ignore[operator]
     toml_pipe(folder)
     trap = f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n"
     (folder / "evil.py").write_text(trap)

@@ -25,7 +25,7 @@ DATA = ["--model", "torchvision:resnet18", "--path", "pets"]
 def plain(weights: Path | None = None) -> nn.Module:
     """Return a net as its users build it, with the weights of a file if there are any."""
     torch.manual_seed(0)
-    model = resnet18(num_classes=len(CLASSES))
+    model: nn.Module = resnet18(num_classes=len(CLASSES))
     if weights is not None:
         model.load_state_dict(torch.load(weights, weights_only=True))
     return model
@@ -44,11 +44,11 @@ def folder(tmp_path: Path) -> Path:
                 Image.fromarray(pixels).save(kind / f"{place:03}.png")
     (tmp_path / "forget.txt").write_text("cat/000.png\ndog/003.png\nhen/005.png\n")
     model, data = plain(), ImageFolder(tmp_path / "data" / "pets" / "train", ToTensor())
-    pixels, labels = torch.stack([x for x, _ in data]), torch.tensor(data.targets)
+    images, labels = torch.stack([x for x, _ in data]), torch.tensor(data.targets)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
     for _ in range(6):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(model(pixels), labels).backward()
+        nn.functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     torch.save({"epoch": 6, "state_dict": model.state_dict()}, tmp_path / "original.pt")
     return tmp_path
@@ -60,7 +60,8 @@ def accuracy(model: nn.Module, folder: Path, files: list[str]) -> float:
     images = [ToTensor()(Image.open(root / file).convert("RGB")) for file in files]
     labels = torch.tensor([CLASSES.index(file.partition("/")[0]) for file in files])
     with torch.no_grad():
-        return 100 * (model.eval()(torch.stack(images)).argmax(1) == labels).float().mean().item()
+        right = model.eval()(torch.stack(images)).argmax(1) == labels
+    return 100 * float(right.float().mean())
 
 
 @pytest.mark.slow

@@ -42,8 +42,8 @@ def returned(
 
     DataParallel, torch.compile, averages of weights, pruning, parametrisations and hooks are taken
     off, and weights of another precision taken as float32, which is noted: then they are those of
-    a `fresh` model. like: the entries of the model that the method was given. Raises MethodError for
-    any other model.
+    a `fresh` model. like: the entries of the model that the method was given. Raises MethodError
+    for any other model.
     """
     if not isinstance(model, nn.Module):
         raise MethodError(f"unlearn returned {type(model).__name__}, not a model.")
