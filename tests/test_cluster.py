@@ -64,12 +64,16 @@ def test_no_scheduler_is_one_line(inside: Cli, tiny: Path, monkeypatch: pytest.M
 
 def test_workers_that_take_one_gpu_are_named() -> None:
     one, other = ("GPU-1", "NVIDIA H200"), ("GPU-2", "NVIDIA H200")
-    seen = {"tcp://a:1": one, "tcp://a:2": one, "tcp://b:1": other, "tcp://c:1": None}
-    assert list(cluster_module.doubled(seen)) == [
-        "Workers tcp://a:1 and tcp://a:2 take the same GPU (NVIDIA H200): start each with a"
+    told: list[str] = []
+    gpus = cluster_module.Gpus(told.append)
+    for _ in range(2):
+        for worker, gpu in (("a:1", one), ("a:2", one), ("b:1", other), ("c:1", None)):
+            gpus.note(worker, gpu)
+        gpus.note("c:2", None)
+    assert told == [
+        "Workers a:1 and a:2 take the same GPU (NVIDIA H200): start each with a"
         " CUDA_VISIBLE_DEVICES of its own."
     ]
-    assert not list(cluster_module.doubled({"tcp://c:1": None, "tcp://c:2": None}))
 
 
 @pytest.mark.slow

@@ -147,6 +147,10 @@ def test_neighbours_are_counted_on_one_device_and_over_time(tmp_path: Path) -> N
         began = one.enter()  # 9
         assert one.neighbours(began) == 0
         assert elsewhere.neighbours(1.0) == 0
+        with (tmp_path / "cuda-0.log").open("a") as file:
+            file.write("+ 9.5 7.js")  # torn, and the next line is joined to it
+        third.enter()
+        assert one.neighbours(began) == 0
     assert slots.Slot(None, "cuda:0").neighbours(0.0) is None, "on another machine"
 
 

@@ -1,8 +1,7 @@
 """More than one machine: the scheduler's jobs as tasks of a Dask cluster."""
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from functools import cache
@@ -21,9 +20,9 @@ HINT = f"Start workers with: dask worker ADDRESS --nthreads 1 --resources '{RESO
 class ClusterWorker:
     """Stand for one slot somewhere in the cluster; Dask says where, and outlives its workers."""
 
-    def __init__(self, slot: Slot, client: Any) -> None:
-        """Submit to `client`, a distributed.Client."""
-        self.slot = slot
+    def __init__(self, slot: Slot, client: Any, gpus: "Gpus") -> None:
+        """Submit to `client`, a distributed.Client; gpus: seen so far, of all workers."""
+        self.slot, self._gpus = slot, gpus
         self._client = client
         self._task: Any = None
         self._spoilt: str | None = None
@@ -52,12 +51,13 @@ class ClusterWorker:
         self.slot.idle()
         if task.status == "finished":
             try:
-                event, where = task.result(timeout=PATIENCE)
+                event, where, gpu = task.result(timeout=PATIENCE)
             except Exception as error:  # who has the result, or knows who, has just gone
                 lost = CancelledError(str(error)) if self._connected else self._lost()
                 ended.set_exception(lost)
                 return
             self._spoilt = where if event.stuck else None
+            self._gpus.note(where, gpu)
             ended.set_result(event)
         elif not self._connected:
             ended.set_exception(self._lost())
@@ -84,11 +84,15 @@ class ClusterWorker:
         self.slot.idle()
 
 
-def _there(work: Callable[[Job, Slot], Event], job: Job) -> tuple[Event, str]:
-    """Do a job; return its event, and where that was."""
+Gpu = tuple[str, str] | None
+"""What no other GPU has, and its name; None for a worker that has none."""
+
+
+def _there(work: Callable[[Job, Slot], Event], job: Job) -> tuple[Event, str, Gpu]:
+    """Do a job; return its event, where that was, and on which GPU."""
     from distributed import get_worker
 
-    return work(job, _slot_there()), get_worker().address
+    return work(job, _slot_there()), get_worker().address, _gpu_there()
 
 
 @cache
@@ -101,8 +105,9 @@ def _slot_there() -> Slot:
     return Slot(None, device)  # the display is on another machine
 
 
-def _gpu_there() -> tuple[str, str] | None:
-    """Return the GPU that this worker takes: what nothing else has, and its name."""
+@cache
+def _gpu_there() -> Gpu:
+    """Return the GPU that this worker takes."""
     import torch
 
     if not torch.cuda.is_available():
@@ -111,18 +116,26 @@ def _gpu_there() -> tuple[str, str] | None:
     return str(getattr(about, "uuid", "")), about.name
 
 
-def doubled(seen: Mapping[str, tuple[str, str] | None]) -> Iterator[str]:
-    """Name the workers that take one GPU together, in a line a GPU; seen: by worker's address."""
-    sharing = defaultdict(list)
-    for address, gpu in seen.items():
-        if gpu is not None and gpu[0]:
-            sharing[gpu].append(address)
-    for (_, name), addresses in sharing.items():
-        if len(addresses) > 1:
-            yield (
-                f"Workers {' and '.join(sorted(addresses))} take the same GPU ({name}): start each"
-                " with a CUDA_VISIBLE_DEVICES of its own."
-            )
+class Gpus:
+    """Know which GPU each worker takes, and name those that take one together, once a worker."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        """Tell in lines."""
+        self._tell = tell
+        self._seen: dict[str, Gpu] = {}
+
+    def note(self, worker: str, gpu: Gpu) -> None:
+        """Note what a worker, by its address, has said of itself."""
+        if gpu is None or not gpu[0] or worker in self._seen:
+            return
+        for other, taken in self._seen.items():
+            if taken == gpu:
+                self._tell(
+                    f"Workers {other} and {worker} take the same GPU ({gpu[1]}): start each with a"
+                    " CUDA_VISIBLE_DEVICES of its own."
+                )
+                break
+        self._seen[worker] = gpu
 
 
 @contextmanager
@@ -148,8 +161,6 @@ def open_cluster(
         count = int(sum(worker["resources"].get(RESOURCE, 0) for worker in workers))
         if not count:
             raise UserError(f"The workers at {address} offer no '{RESOURCE}'.", HINT)
-        seen: Any = client.run(_gpu_there, on_error="ignore")
-        for line in doubled(seen):
-            tell(line)
         slots = [Slot(folder / f"{n}.json", f"{address}#{n + 1}") for n in range(count)]
-        yield [ClusterWorker(slot, client) for slot in slots]
+        gpus = Gpus(tell)
+        yield [ClusterWorker(slot, client, gpus) for slot in slots]

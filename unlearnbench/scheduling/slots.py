@@ -108,7 +108,9 @@ class Slot:
             return None
         there, took = 0.0, max(now - since, 1e-9)
         begun: dict[str, float] = {}
-        for line in log.read_text(encoding="utf-8").splitlines():
+        for line in log.read_text(encoding="utf-8").splitlines(keepends=True):
+            if not (line.endswith("\n") and line.count(" ") == 2):
+                continue  # torn, as where the disk was full
             sign, at, who = line.split()
             if sign == "+":
                 begun[who] = float(at)
