@@ -126,7 +126,7 @@ def spoil(pets: Path) -> list[str]:
     return [
         "train/cat/1.png cannot be decoded (",
         "train/dog/2.png is empty",
-        "train/dog/3.png is no image",
+        "train/dog/3.png is not an image",
         "train/fish/4.png cannot be read (No such file",
         "images of 2 sizes, 8x8 (19, first train/cat/0.png), 6x8 (1, first test/fish/0.png)",
         "only train has cat",

@@ -86,7 +86,7 @@ def test_what_is_not_there_is_said_in_a_line(results: ub.Results, tmp_path: Path
         (lambda: ub.benchmark("digits").set("recip.epochs", 1), "Did you mean 'recipe'?"),
         (lambda: ub.method("salun", kep=1), "Did you mean 'keep'?"),
         (lambda: ub.compare(results), "takes two results folders or more"),
-        (lambda: ub.run(methods=[int]), "is no method"),  # type: ignore[list-item]
+        (lambda: ub.run(methods=[int]), "is not a method"),  # type: ignore[list-item]
         (
             lambda: ub.run(methods=[ub.method("ga"), ub.method("ga", epochs=2)]),
             "Two methods would be the row 'ga'",
