@@ -243,14 +243,15 @@ def _shape(figure: Figure, panels: int, methods: int, tallest: float) -> tuple[i
     """
     fewest = min(figure.columns, panels)
     most = max(fewest, min(panels, MOST_COLUMNS if figure.row else fewest))
-    for columns in range(fewest, most + 1):
+
+    def height(columns: int) -> float:
         lines = math.ceil(panels / columns)
         fixed = lines * (ROOM + figure.height)
-        row = min(figure.row, max(CLOSEST, (tallest - fixed) / (lines * max(methods, 1))))
-        height = fixed + lines * row * methods
-        if height <= tallest:
-            return columns, height
-    return most, height
+        room = (tallest - fixed) / (lines * max(methods, 1))
+        return fixed + lines * methods * min(figure.row, max(CLOSEST, room))
+
+    every = [(columns, height(columns)) for columns in range(fewest, most + 1)]
+    return next((one for one in every if one[1] <= tallest), every[-1])
 
 
 def drawings(condition: Condition) -> list[Drawing]:
