@@ -102,6 +102,7 @@ def test_comparison_says_what_changed() -> None:
     assert "the same runs" in {row[4] for row in differences.tables[0].cells()}
 
 
+@pytest.mark.slow
 def test_report_compares_folders_by_path(inside: Cli, finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished / "results" / "tiny", tmp_path / "results" / "tiny")
     shutil.copytree(finished / "results" / "tiny", tmp_path / "old" / "tiny")

@@ -343,6 +343,7 @@ def no_longer(trainings: list[float], own: list[float]) -> bool:
     return trainings[0] < 3 * min(trainings[1:]) and own[0] < min(own[1:]) + 0.8
 
 
+@pytest.mark.slow
 def test_the_first_run_takes_no_longer_and_a_loop_of_its_own_is_counted(tmp_path: Path) -> None:
     """In one process of three: what others do on the machine is late once, an import each time."""
     (tmp_path / "slow_import.py").write_text("import time\ntime.sleep(1)\n")

@@ -35,6 +35,7 @@ def rows(store: Store) -> dict[str, int]:
     return {str(label): int((labels == label).sum()) for label in labels.unique()}
 
 
+@pytest.mark.slow
 def test_one_more_seed_for_one_method_is_added(cli: Cli, tiny: Path, copied: Store) -> None:
     """It emptied the report of 20 rows, and pruning then deleted them."""
     done = cli("run", tiny, "--methods", "ft", "--seeds", "3")
@@ -50,6 +51,7 @@ def test_one_more_seed_for_one_method_is_added(cli: Cli, tiny: Path, copied: Sto
     assert rows(copied) == {"original": 3, "retrain": 6, "ft": 3, "rl": 2}
 
 
+@pytest.mark.slow
 def test_rows_of_another_recipe_are_kept_and_come_back(
     cli: Cli, inside: Cli, tiny: Path, copied: Store
 ) -> None:
@@ -146,6 +148,7 @@ def sealed_again(store: Store, label: str, **changes: object) -> None:
         path.write_text(seal(unseal(path.read_text()) | changes))
 
 
+@pytest.mark.slow
 def test_a_stale_row_is_marked_in_every_table_it_stands_in(
     inside: Cli, tiny: Path, copied: Store
 ) -> None:

@@ -143,6 +143,7 @@ def test_repeats_are_dropped_and_said() -> None:
     assert not repeats_said("removed.csv", entries[:2], found)
 
 
+@pytest.mark.slow
 def test_a_benchmark_with_a_list_forgets_just_that(tmp_path: Path, cli: Cli) -> None:
     setup = ub.benchmark("digits").benchmark
     data = draw_samples(_source(setup.data), setup.data)

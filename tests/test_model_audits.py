@@ -175,6 +175,7 @@ def before_and_after(made: tuple[Planned, Store], name: str, label: str) -> list
     return found
 
 
+@pytest.mark.slow
 def test_relearning_brings_back_what_was_hidden_only(made: tuple[Planned, Store]) -> None:
     ((before, after),) = before_and_after(made, "relearning", ORIGINAL)
     assert before >= 95 and after >= 95

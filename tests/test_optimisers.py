@@ -122,6 +122,7 @@ def test_a_recipe_says_what_moves_the_weights() -> None:
     assert recipe.but(momentum=None) == recipe
 
 
+@pytest.mark.slow
 def test_training_does_not_import_the_compiler() -> None:
     words = "import sys; from unlearnbench.execution import contract;"
     words += "from unlearnbench.toolkit import train;"

@@ -22,6 +22,7 @@ def test_they_keep_the_contract(name: str) -> None:
     assert {rule: problem for rule, problem in examine(FILES[name]) if problem} == {}
 
 
+@pytest.mark.slow
 def test_they_run_beside_the_others_and_are_stored_with_their_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,7 @@ def by_weights(made: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory)
     return results
 
 
+@pytest.mark.slow
 def test_models_that_the_harness_made_are_audited_to_the_same_numbers(
     made: Path, by_weights: Results
 ) -> None:
@@ -324,6 +325,7 @@ def test_wrapped_weights_are_audited_as_they_are(made: Path, tiny: Path, tmp_pat
     assert any("no original is given" in line for line in found.warnings)
 
 
+@pytest.mark.slow
 def test_a_method_is_applied_and_its_weights_are_anybodys(
     made: Path, tiny: Path, tmp_path: Path, cli: Cli
 ) -> None:

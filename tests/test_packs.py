@@ -87,6 +87,7 @@ def record_of(files: Files, label: str = "ft-") -> str:
     )
 
 
+@pytest.mark.slow
 def test_a_pack_comes_back_to_the_last_bit(
     inside: Cli, finished: Path, made: Path, tmp_path: Path
 ) -> None:

@@ -191,7 +191,7 @@ def test_msg_draws_weights_of_small_gradients_anew_and_damps_the_others(parity: 
 
 @pytest.mark.parametrize("name", ["msg", "ct"])
 def test_a_model_without_convolutions_is_refused(name: str) -> None:
-    with pytest.raises(MethodError, match="changes convolutions and the model has none"):
+    with pytest.raises(MethodError, match="changes convolutions, and the model has none"):
         unlearn(name, perceptron(11), task(perceptron))
 
 

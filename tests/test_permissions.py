@@ -79,6 +79,7 @@ def test_what_may_only_be_read_is_reported_and_compared(folder: Path) -> None:
     assert (compared.code, compared.err) == (0, "")
 
 
+@pytest.mark.slow
 def test_what_may_only_be_read_is_read_and_what_may_not_is_one_line(
     folder: Path, tiny: Path
 ) -> None:

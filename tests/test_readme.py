@@ -69,6 +69,7 @@ def test_published_results_pass_their_own_audit(name: str) -> None:
     assert float(retrain["low"]) < 50 < float(retrain["high"])
 
 
+@pytest.mark.slow
 def test_example_method_is_in_the_table_and_the_report_finds_it(
     cli: Cli, inside: Cli, tmp_path: Path, tiny: Path
 ) -> None:

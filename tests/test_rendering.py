@@ -199,6 +199,7 @@ def test_model_data_and_method_of_a_package_are_not_needed_either(
         path.write_text(before)
 
 
+@pytest.mark.slow
 def test_results_of_0_1_0_are_read(inside: Cli, tmp_path: Path) -> None:
     """As that version wrote them, and with the numbers that it printed."""
     with tarfile.open(Path(__file__).parent / "results-0.1.0.tar.xz") as packed:

@@ -189,6 +189,7 @@ def test_a_run_that_exhausts_the_memory_is_tried_again_with_no_neighbours(tmp_pa
     assert (once.status, twice.status) == ("again", "failed")
 
 
+@pytest.mark.slow
 def test_a_run_that_hangs_is_ended(tmp_path: Path) -> None:
     hang = node(1, 60.0), node(6, 60.0, does="holds")
     plan = plan_of(*hang, *(node(i, 0.05) for i in range(2, 6)))
@@ -206,6 +207,7 @@ def _second(folder: Path, plan: Plan, found: Any, together: Any) -> None:
     found.put([(e.status, e.message) for e in work_off(plan, folder, 1)])
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_work_and_do_nothing_twice(tmp_path: Path) -> None:
     first = [node(i, 0.1) for i in range(20)]
     plan = plan_of(*first, *(node(50 + i, 0.05, (n.spec.id,)) for i, n in enumerate(first)))

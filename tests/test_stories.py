@@ -61,6 +61,7 @@ def typed(folder: Path, script: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_model_unlearned_by_ones_own_program_is_audited(folder: Path, cli: Cli) -> None:
     smaller = {"recipe.epochs=12": "recipe.epochs=2", "8": "2"}
     words = [smaller.get(word, word) for word in COMMANDS[0]]

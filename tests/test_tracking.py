@@ -30,6 +30,7 @@ def test_the_curves_of_every_run_are_a_frame(finished: Path) -> None:
         assert set(epochs["kind"]) == {records[str(name)]["spec"]["kind"]}
 
 
+@pytest.mark.slow
 def test_a_report_writes_them_as_a_table(finished: Path, inside: Cli, tmp_path: Path) -> None:
     done = inside("report", "tiny", "--training", "csv", "--reports", tmp_path, cwd=finished)
     path = tmp_path / "tiny" / "tables" / "training.csv"

@@ -132,19 +132,18 @@ def run(
     benchmark: a name, a TOML file, or what `ub.benchmark` returns; methods: names, files, classes
     and instances, or a mapping from labels of rows to them, by default those of the benchmark;
     seeds: number of repetitions; forget: a file that lists the samples to forget, by number or file
-    name, in place of those that the benchmark draws; devices: "auto", or names separated by commas;
-    jobs_per_device: runs at once on a device, None for one per core, or for what fits on a GPU;
-    plugins: files of models, data sets, metrics or attacks; data, results: folders; timeout:
-    seconds that a run may take; budget: seconds, into which as many whole repetitions as fit are
-    planned; retry_failed, retry_stale: run again what has failed, or what was made by code that has
-    changed since; keep_weights: of unlearned models too; adopt: results folders, by name or path,
-    whose originals and reference models are used, so trust their makers; profile: record where the
-    time of each run goes; images: where images are held, "auto" by size, which changes no result;
-    address: of a Dask scheduler, None for this machine; listener: is called for all that happens,
-    None for a bar in a notebook and silence elsewhere.
+    name, instead of a draw; devices: "auto", or names separated by commas; jobs_per_device: runs at
+    once on a device, None for as many as fit; plugins: files of models, data sets, metrics or
+    attacks; data, results: folders; timeout: seconds that a run may take; budget: seconds that
+    whole repetitions have to fit in; retry_failed, retry_stale: run again what has failed, or whose
+    code has changed since; keep_weights: of unlearned models too; adopt: results folders whose
+    originals and reference models are used, so trust their makers; profile: record where each run's
+    time goes; images: where images are held, "auto" by size, which changes no result; address: of a
+    Dask scheduler, None for this machine; listener: is called for all that happens, by default a
+    notebook's progress bar.
 
-    A method that fails is in `results.findings.failures`; the others go on. Raises UserError for
-    what is unknown, wrong or missing, and if no run has finished.
+    A method that fails is in `results.findings.failures`; the others go on. Raises UserError if
+    something is unknown, wrong or missing, or no run has finished.
     """
     setup = benchmark if isinstance(benchmark, Setup) else read_benchmark(benchmark)
     request = Request(
@@ -165,9 +164,11 @@ def run(
         adopt=[Path(folder) for folder in adopt],
         images=images,
     )
-    if listener is None:
-        listener = _NotebookBar() if "ipykernel" in sys.modules else Listener()
-    return whole(follow(request, listener)[0])
+    return whole(follow(request, listener or _usual_listener())[0])
+
+
+def _usual_listener() -> Listener:
+    return _NotebookBar() if "ipykernel" in sys.modules else Listener()
 
 
 def follow(

@@ -44,7 +44,7 @@ ABOUT = {
     "Larger mean gap": "The one of two methods with the larger mean gap to retrain.",
     "Difference [95 %]": "How much farther from retrain the second is than the first, in points.",
     "Control": "A row whose outcome is known beforehand.",
-    "Expected": "What must come out if the measurement is right.",
+    "Expected": "What is expected if the measurement is right.",
     "Came out": "Whether it did.",
     "Of which": "The part that takes most of the time beside training, and its share.",
     "Memory MB ↓": "The largest peak of any run; on a CPU that of the whole worker.",
