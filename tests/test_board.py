@@ -47,6 +47,7 @@ def left_out(review: ub.Review) -> dict[str, str]:
     return {row[0]: row[1] for row in table.cells()} if table else {}
 
 
+@pytest.mark.slow
 def test_a_line_says_who_how_near_and_how_tuned(inside: Cli, folder: Path, tmp_path: Path) -> None:
     done = inside("report", "--board", folder)
     assert done.code == 0 and f"Report: reports/board-{folder.name}/index.html" in done.out
@@ -65,6 +66,7 @@ def test_a_line_says_who_how_near_and_how_tuned(inside: Cli, folder: Path, tmp_p
     assert "Left out" not in page
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_the_report(folder: Path, finished: Path) -> None:
     condition = ub.load(finished / "results" / "tiny").condition()
     for row in ranked(ub.board(folder)):
@@ -86,6 +88,7 @@ def without(words: Iterable[str]) -> Callable[[Files], None]:
     return take
 
 
+@pytest.mark.slow
 def test_what_does_not_pass_is_named_with_the_reason(own: Path) -> None:
     def another(files: Files) -> None:
         text = files["benchmark.toml"].replace(b"share = 0.33", b"share = 0.63")
@@ -127,6 +130,7 @@ def test_what_does_not_pass_is_named_with_the_reason(own: Path) -> None:
     assert [method for _, method in by_file] == ["ft", "ft", "rl"], "of ann.zip and half.zip"
 
 
+@pytest.mark.slow
 def test_parts_are_one_pack_and_other_references_are_said(own: Path, finished: Path) -> None:
     (own / "ann.zip").unlink()
     written = ub.pack("tiny", own / "p.zip", part_size=30 * 2**10, results=finished / "results")
@@ -138,6 +142,7 @@ def test_parts_are_one_pack_and_other_references_are_said(own: Path, finished: P
     assert {row["References"] for row in ranked(ub.board(own))} == {"no bank here"}
 
 
+@pytest.mark.slow
 def test_a_method_whose_code_is_not_here_is_judged(
     own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +168,7 @@ def test_a_method_whose_code_is_not_here_is_judged(
     assert f"rl ({find('methods')['rl'].source_hash()})" in {row[2] for row in settings.cells()}
 
 
+@pytest.mark.slow
 def test_what_takes_from_a_line_is_noted(own: Path) -> None:
     def old(files: Files) -> None:
         for name in [n for n in files if n.startswith("runs/ft-") and n.endswith("record.json")]:

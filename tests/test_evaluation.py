@@ -237,6 +237,7 @@ def scaled(store: Store, plan: Planned, labels: set[str], factor: float) -> None
             store.save(node.spec, record, signals, logits, split)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("headline", ["rmia", "loss"])
 def test_what_cannot_be_computed_costs_its_cells_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, headline: str

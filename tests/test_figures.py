@@ -129,6 +129,7 @@ def test_a_file_dropped_in_is_a_figure(
         sys.modules.pop("unlearnbench.reporting.figures.example", None)
 
 
+@pytest.mark.slow
 def test_svg_has_a_group_a_method_and_the_same_bytes(condition: Condition) -> None:
     ids: list[str] = []
     for name in DRAWN:

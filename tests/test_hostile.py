@@ -374,7 +374,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "many": (
         toml(lambda t: t.replace("count = 4", "count = 40000000")),
-        "asks for 40000012 models, which is more than can be planned",
+        "asks for 40,000,012 models, which is more than can be planned",
     ),
     "weights": (
         toml(lambda t: t.replace("[recipe]", '[recipe]\npretrained = "/dev/zero"')),

@@ -216,6 +216,7 @@ REFUSED = {
     "methods.all.method=ft": "'all' cannot be the name of a row",
     'methods={""={method="ft"}}': "'' cannot be the label of a row",
     "references.count=1000000": "more than 250,000 cannot be planned.",
+    "given.trained_retrains=1000000": "more than 250,000 cannot be planned.",
     # What only the data tell.
     "data.validation=5000": "too few samples for 60 train",
     "data.size=2": "too small for the model small-cnn",

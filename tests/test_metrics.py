@@ -209,6 +209,7 @@ def test_summary_has_mean_spread_and_the_interval_over_forget_sets() -> None:
     )
 
 
+@pytest.mark.slow
 def test_intervals_of_rows_and_of_retrain_hold_what_they_promise() -> None:
     draw = RNG(11)
     held = []

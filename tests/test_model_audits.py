@@ -185,6 +185,7 @@ def test_relearning_brings_back_what_was_hidden_only(made: tuple[Planned, Store]
         assert abs(after - before) <= 10 and after < 90
 
 
+@pytest.mark.slow
 def test_a_probe_of_a_retrain_is_about_as_good_as_its_own_layer(
     made: tuple[Planned, Store],
 ) -> None:
@@ -199,6 +200,7 @@ def test_a_probe_of_a_retrain_is_about_as_good_as_its_own_layer(
             assert 0.3 < notes["cka_test"] < 1 and 0.3 < notes["cka_forget"] < 1
 
 
+@pytest.mark.slow
 def test_amun_is_looked_at_where_its_own_search_ended(made: tuple[Planned, Store]) -> None:
     asked, store = made
     (cell,) = [one for one in asked.plan.audited["perturbed"] if one.label == "amun"]
@@ -209,6 +211,7 @@ def test_amun_is_looked_at_where_its_own_search_ended(made: tuple[Planned, Store
     assert mean == pytest.approx(search["mean l2 distance"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_what_an_audit_leaves_is_what_a_run_leaves(made: tuple[Planned, Store]) -> None:
     asked, store = made
     for cell in [cell for cells in asked.plan.audited.values() for cell in cells]:
@@ -226,6 +229,7 @@ def test_what_an_audit_leaves_is_what_a_run_leaves(made: tuple[Planned, Store]) 
     assert not found.broken and not found.stale and found.open == 0
 
 
+@pytest.mark.slow
 def test_an_audit_that_is_lost_is_made_again_and_nothing_else(made: tuple[Planned, Store]) -> None:
     asked, store = made
     run = asked.plan.audited["relearning"][-1].run
@@ -239,6 +243,7 @@ def test_an_audit_that_is_lost_is_made_again_and_nothing_else(made: tuple[Planne
     assert np.array_equal(store.logits(run), before)
 
 
+@pytest.mark.slow
 def test_a_run_without_weights_is_made_again_to_be_audited(made: tuple[Planned, Store]) -> None:
     """As one that was made before the benchmark had an audit."""
     asked, store = made
@@ -255,6 +260,7 @@ def test_a_run_without_weights_is_made_again_to_be_audited(made: tuple[Planned, 
     assert labels == sorted([*runs, "original (relearning)", *(f"{r} (relearning)" for r in runs)])
 
 
+@pytest.mark.slow
 def test_audits_of_what_is_stale_are_stale(made: tuple[Planned, Store], tmp_path: Path) -> None:
     asked, store = made
     other = tmp_path / "rl.py"
@@ -267,6 +273,7 @@ def test_audits_of_what_is_stale_are_stale(made: tuple[Planned, Store], tmp_path
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_blocks_its_own_audits_only(made: tuple[Planned, Store]) -> None:
     plan: Plan = made[0].plan
     run = next(cell.run for cell in plan.cells if cell.label == "rl")
@@ -274,6 +281,7 @@ def test_a_run_that_failed_blocks_its_own_audits_only(made: tuple[Planned, Store
     assert sorted(node.label for node, _ in blocked) == sorted(f"rl ({name})" for name in AUDITS)
 
 
+@pytest.mark.slow
 def test_an_audit_that_returns_something_else_is_told(made: tuple[Planned, Store]) -> None:
     class Broken(ModelAudit):
         def logits(self, model: nn.Module, case: Case) -> Tensor:

@@ -86,6 +86,7 @@ def test_models_that_the_harness_made_are_audited_to_the_same_numbers(
     assert found["seconds"].isna()["ft"], "nobody knows"
 
 
+@pytest.mark.slow
 def test_an_audit_says_what_came_from_where_and_draws_its_page(by_weights: Results) -> None:
     page = by_weights.report(by_weights.folder / "page").read_text()
     assert "Made elsewhere" in page and "ft: ft1.safetensors" in page
@@ -127,6 +128,7 @@ def as_probabilities(path: Path, content: dict[str, Any]) -> None:
     np.savez(path, **content | {"logits": shifted / shifted.sum(1, keepdims=True)})
 
 
+@pytest.mark.slow
 def test_outputs_alone_give_the_numbers_of_the_weights(
     made: Path, by_weights: Results, tmp_path: Path, inside: Cli
 ) -> None:
@@ -174,6 +176,7 @@ def test_repeats_in_lists_of_rows_are_dropped_and_said(tmp_path: Path) -> None:
     assert table.odd == ["forget.txt names samples more than once: 2 repeats dropped."]
 
 
+@pytest.mark.slow
 def test_a_verdict_can_be_required(made: Path, tmp_path: Path, inside: Cli) -> None:
     folder = outputs(made, tmp_path / "out", as_arrays, ".npz")
     lists = ["--forget", folder / "forget.txt", "--test", folder / "test.txt"]
@@ -182,6 +185,7 @@ def test_a_verdict_can_be_required(made: Path, tmp_path: Path, inside: Cli) -> N
     assert done.code == 1 and "Verdict on ft1: none, as there is no retrained model" in done.out
 
 
+@pytest.mark.slow
 def test_outputs_that_do_not_fit_are_told(made: Path, tmp_path: Path) -> None:
     folder = outputs(made, tmp_path / "out", as_arrays, ".npz")
     lists: dict[str, Any] = {"forget": folder / "forget.txt", "test": folder / "test.txt"}
@@ -224,6 +228,7 @@ def _written(path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_references_of_halves_give_rmia_and_others_its_offline_form(
     made: Path, tmp_path: Path
 ) -> None:
@@ -272,6 +277,7 @@ class Touch:
         return os.system, (f"touch {self.file}",)
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_audited_is_named_before_anything_runs(
     made: Path, tiny: Path, tmp_path: Path
 ) -> None:
@@ -296,6 +302,7 @@ def test_a_file_that_cannot_be_audited_is_named_before_anything_runs(
     refused("are of another model")
 
 
+@pytest.mark.slow
 def test_a_reference_needs_its_members_beside_it(made: Path, tiny: Path, tmp_path: Path) -> None:
     lone = tmp_path / "ref1.safetensors"
     save_file(load_file(made / "retrain1.safetensors"), lone)
@@ -368,6 +375,7 @@ def test_a_method_is_applied_and_its_weights_are_anybodys(
     assert json.loads((out / "record.json").read_text()) == record
 
 
+@pytest.mark.slow
 def test_no_file_of_others_is_overwritten_and_a_place_is_tried_first(
     made: Path, tiny: Path, tmp_path: Path
 ) -> None:
@@ -393,6 +401,7 @@ def test_what_failed_of_models_made_elsewhere_is_not_sent_to_a_run(tmp_path: Pat
     assert "unlearnbench run" not in str(told.value)
 
 
+@pytest.mark.slow
 def test_a_model_whose_outputs_are_not_finite_is_named_before_anything_runs(
     made: Path, tiny: Path, tmp_path: Path
 ) -> None:
@@ -417,6 +426,7 @@ def _training(made: Path) -> list[int]:
     return ids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -434,6 +444,7 @@ def test_what_cannot_be_applied_is_told(
     assert done.code == 2 and said in done.err and len(done.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_without_a_benchmark_model_and_list_must_be_named(made: Path, inside: Cli) -> None:
     weights = made / "ft1.safetensors"
     done = inside("audit", "--unlearned", weights)

@@ -85,6 +85,7 @@ def test_hostile_text_is_no_formula(page: Path) -> None:
         assert [c for c in bad if c and not re.fullmatch(r"-?\d[\d.]*e-\d+", c)] == []
 
 
+@pytest.mark.slow
 def test_everything_is_in_the_findings(page: Path, hostile: Findings) -> None:
     again = Findings.from_json((page.parent / "findings.json").read_text())
     assert again.as_json() == hostile.as_json()

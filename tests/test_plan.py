@@ -475,6 +475,7 @@ def test_a_name_claimed_twice_names_both(tmp_path: Path) -> None:
         registry.find("methods", [path])
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_runs_are_planned_in_seconds() -> None:
     many = list(range(2500))
     seeds = {"originals": many, "forget": many, "runs": many, "retrains": 5}

@@ -408,6 +408,7 @@ def test_a_benchmark_may_name_metrics_of_its_plugins_wherever_it_is_read(own: Pa
     assert setup.set("recipe.epochs", 1).benchmark.headline == "entropy"
 
 
+@pytest.mark.slow
 def test_listing_and_checking_take_files_of_ones_own(inside: Cli, tmp_path: Path) -> None:
     mlp, stripes = written(tmp_path, mlp=MLP, stripes=STRIPES)
     assert "mlp                 A net with one hidden" in inside("models", "--plugin", mlp).out

@@ -38,6 +38,7 @@ def pages() -> dict[str, str]:
     return recipes.pages()
 
 
+@pytest.mark.slow
 def test_pages_are_current(pages: dict[str, str]) -> None:
     here = {path.name: path.read_text() for path in recipes.FOLDER.iterdir()}
     again = "python -m docs.builder"
@@ -45,6 +46,7 @@ def test_pages_are_current(pages: dict[str, str]) -> None:
     assert [name for name, text in pages.items() if here[name] != text] == [], again
 
 
+@pytest.mark.slow
 def test_a_page_has_every_part(pages: dict[str, str]) -> None:
     text = pages["l1-sparse.md"]
     assert "| `alpha` | `0.0001` | weight of the penalty at first | ≥ 0 | 1e-06 to 0.01 |" in text

@@ -77,6 +77,7 @@ def test_a_colleague_renders_without_the_method(cli: Cli, inside: Cli, tmp_path:
     assert inside("results", "prune", "bench").out == "There is nothing to remove.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "default"),
     [

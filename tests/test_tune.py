@@ -95,6 +95,7 @@ def tuned_again(inside: Cli, tuned: Path, folder: Path, lost: str, *more: str) -
     return inside("tune", small(folder), *WORDS, "--trials", "3", *more)
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_ends_with_the_same_choice(
     inside: Cli, tuned: Path, tmp_path: Path
 ) -> None:

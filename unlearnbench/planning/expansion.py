@@ -71,8 +71,8 @@ def repetitions(seeds: Seeds) -> list[RunSeeds]:
     return list(zip(*axes, strict=True) if seeds.pairing == "zip" else product(*axes))
 
 
-def _require_few(benchmark: Benchmark) -> None:
-    """Raise UserError where there are too many models to plan, counted without planning them."""
+def models_at_most(benchmark: Benchmark) -> int:
+    """Return how many models a benchmark may come to, counted without planning them."""
     seeds, forget, ulira = benchmark.seeds, benchmark.forget, benchmark.ulira
     pairs = len(seeds.runs)
     if seeds.pairing == "product":
@@ -81,7 +81,12 @@ def _require_few(benchmark: Benchmark) -> None:
     runs = rows * pairs + len(seeds.forget) * seeds.retrains
     total = len(forget.fractions) * (forget.requests * runs + rows * ulira.shadows)
     total += len(seeds.originals) + benchmark.references.count
-    if total > MOST:
+    return total + (benchmark.given.every_retrain if benchmark.given else 0)
+
+
+def _require_few(benchmark: Benchmark) -> None:
+    """Raise UserError where there are too many models to plan."""
+    if (total := models_at_most(benchmark)) > MOST:
         raise UserError(
             f"This comes to about {total:,} models, and more than {MOST:,} cannot be planned.",
             "Take fewer seeds, fractions, requests, retrains, references or rows.",

@@ -6,7 +6,6 @@ as it is asked for again. methods.json says of each method what reports need to 
 """
 
 import json
-import math
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from unlearnbench.files import UnsoundError, parsed, read_text, require_plain
 from unlearnbench.outline import facts
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark, Row
+from unlearnbench.planning.expansion import MOST, models_at_most
 from unlearnbench.planning.facts import KeptFacts
 from unlearnbench.planning.joining import added_up, differing
 from unlearnbench.planning.known import PluginFacts
@@ -29,8 +29,6 @@ from unlearnbench.storage import sealed
 from unlearnbench.storage.plugins import enter_kept, known_plugins, note_plugins
 from unlearnbench.storage.store import Store
 
-MODELS = 10**6
-"""As many as can be planned in a quarter of an hour, which no benchmark comes near."""
 FILE, EARLIER, METHODS = "benchmark.toml", "earlier", "methods.json"
 LEASE = "asked"
 """What is held while these files are read, changed and written, which is one step for others."""
@@ -140,18 +138,9 @@ def _kept(store: Store, place: str, **changes: str) -> Benchmark:
     for label in benchmark.methods:
         if not label.isprintable():
             raise unusable(f"has a row {label!r}, which cannot be shown")
-    if (models := _most(benchmark)) > MODELS:
-        raise unusable(f"asks for {models} models, which is more than can be planned")
+    if (models := models_at_most(benchmark)) > MOST:
+        raise unusable(f"asks for {models:,} models, which is more than can be planned")
     return benchmark
-
-
-def _most(asked: Benchmark) -> int:
-    """Return how many models a benchmark may come to."""
-    axes = [len(one) for one in (asked.seeds.originals, asked.seeds.forget, asked.seeds.runs)]
-    repeated = math.prod(axes) if asked.seeds.pairing == "product" else max(axes)
-    sets = len(asked.forget.fractions) * asked.forget.requests * len(asked.access)
-    runs = (1 + len(asked.methods)) * sets * (repeated + asked.ulira.shadows)
-    return runs + axes[1] * sets * asked.seeds.retrains + asked.references.count
 
 
 def every(store: Store) -> list[Benchmark]:
