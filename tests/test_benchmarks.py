@@ -30,7 +30,14 @@ from unlearnbench.storage.store import Store
 from unlearnbench.tuning.ranges import ranges
 
 NAMES = sorted(reading.shipped_benchmarks())
-SIDES = {"digits": 8, "fashion-mnist": 28, "cifar10": 16, "cifar100": 16, "tiny-imagenet": 64}
+SIDES = {
+    "digits": 8,
+    "fashion-mnist": 28,
+    "cifar10": 16,
+    "cifar100": 16,
+    "folder": 32,
+    "tiny-imagenet": 64,
+}
 """Of the images that stand for a data set. CIFAR's are small: its nets take them."""
 
 
@@ -58,7 +65,7 @@ def reduced(name: str) -> dict[str, Any]:
         raw["model"] = "resnet8"
     side = SIDES[raw["data"]["name"]]
     if raw["data"]["name"] != "digits":
-        raw["data"] |= {"name": "folder"}
+        raw["data"] |= {"name": "folder", "path": None}
     raw["data"] |= {"train": 30, "test": 30, "validation": 0}
     raw["recipe"] = raw.get("recipe", {}) | {"epochs": 1, "batch_size": 16, "lr": 1e-3}
     if "trades" in raw["recipe"]:
