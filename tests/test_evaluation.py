@@ -314,12 +314,14 @@ def test_sixty_thousand_samples_are_evaluated_in_seconds_and_within_two_gigabyte
 ) -> None:
     write_store(tmp_path, planned(3, METHODS), 50_000, 10_000)
     code = (
-        "import resource, sys, time\nfrom pathlib import Path\n"
+        "import re, sys, time\nfrom pathlib import Path\n"
         "from tests.test_evaluation import METHODS, collect, planned\n"
         "from unlearnbench.storage.store import Store\n"
         "start = time.process_time()\n"
         f"found = collect(planned(3, METHODS), Store(Path({str(tmp_path)!r})))\n"
-        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        # of this program; what getrusage says is not below what the process was before it
+        "status = Path('/proc/self/status').read_text()\n"
+        "peak = int(re.search(r'VmHWM:\\s+(\\d+)', status)[1]) / 1024\n"
         "print(len(found.runs), time.process_time() - start, peak)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -85,7 +85,8 @@ def test_broken_methods_fail_alone(cli: Cli, copied: Path, tiny: Path) -> None:
     for name, (_, message) in BODIES.items():
         lines = [line for line in done.out.splitlines() if f"failed  {name}" in line]
         notes = [line for line in done.out.splitlines() if line.startswith(f"! {name} failed")]
-        if name in HARMLESS:
+        # A worker without descriptors is lost if it needed one just then; it is tried once more.
+        if name in HARMLESS or (name == "closes" and not lines):
             assert (lines, notes, done.out.count(f"done    {name}")) == ([], [], 1)
             continue
         assert len(lines) == 1 and message in lines[0]
@@ -95,7 +96,7 @@ def test_broken_methods_fail_alone(cli: Cli, copied: Path, tiny: Path) -> None:
     table = [line for line in done.out.splitlines() if line.startswith("l1-sparse")]
     assert len(table) == 1, "the rest of the table stands"
     runs = copied / "results" / "tiny" / "runs"
-    wrong = [name for name in BODIES if name not in HARMLESS]
+    wrong = [name for name in BODIES if f"failed  {name}" in done.out]
     assert len(list(runs.glob("*/error.txt"))) == len(wrong)
 
     again = cli(*words)
