@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from turns import Row, compared
 
-from unlearnbench import registry
+from unlearnbench.execution.building import build_model
 from unlearnbench.recipe import Recipe
 from unlearnbench.toolkit import Examples, Trainer
 
@@ -84,8 +84,7 @@ def measure(root: Path, rounds: int) -> list[Row]:
 
 
 def _of_net(name: str, channels: int, side: int, batch: int, rounds: int) -> list[Row]:
-    torch.manual_seed(0)
-    model = registry.find("models")[name].load().build(CLASSES, channels, side)
+    model = build_model(name, 0, CLASSES, channels, side)
     recipe = Recipe(epochs=1, batch_size=batch, lr=0.01, crop=2, flip=True)
     count = STEPS * batch
     images = torch.randint(256, (count, channels, side, side), dtype=torch.uint8)

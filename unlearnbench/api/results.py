@@ -58,7 +58,8 @@ class Condition(Judged):
         """The figures, each drawn by a method of its name: `condition.plot.gaps(ax=ax)`."""
         from unlearnbench.reporting.figures import FIGURES, Drawing, distinct
 
-        drawn = {name: Drawing(figure, distinct(self)) for name, figure in FIGURES.items()}
+        shown = distinct(self)
+        drawn = {name: Drawing(figure, shown) for name, figure in FIGURES.items()}
         return Plots(**{name.replace("-", "_"): drawing for name, drawing in drawn.items()})
 
 

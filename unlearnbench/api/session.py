@@ -329,9 +329,8 @@ def _work_off(
 
 def _need(planned: Planned, seen: samples.DataSeen) -> int | None:
     """Guess the MB that a run takes on a GPU, from the model's parameters and a batch of images."""
-    from unlearnbench.execution.building import (
-        build_model,
-    )  # torch, which a CPU's run has no need of
+    # torch, which a CPU's run has no need of
+    from unlearnbench.execution.building import build_model
 
     if seen.data is None:
         return None

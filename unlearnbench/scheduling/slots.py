@@ -104,7 +104,7 @@ class Slot:
     def neighbours(self, since: float) -> float | None:
         """Return how many other runs the device had since then, on average; None if not known."""
         log, now = self._presence, time.monotonic()
-        if log is None or not log.exists():
+        if self.file is None or log is None or not log.exists():
             return None
         there, took = 0.0, max(now - since, 1e-9)
         begun: dict[str, float] = {}
@@ -112,12 +112,13 @@ class Slot:
             if not (line.endswith("\n") and line.count(" ") == 2):
                 continue  # torn, as where the disk was full
             sign, at, who = line.split()
+            if who == self.file.name:
+                continue
             if sign == "+":
                 begun[who] = float(at)
-            elif who in begun and self.file is not None and who != self.file.name:
+            elif who in begun:
                 there += max(0.0, float(at) - max(begun.pop(who), since))
-        others = {who: at for who, at in begun.items() if self.file and who != self.file.name}
-        there += sum(now - max(at, since) for at in others.values())
+        there += sum(now - max(at, since) for at in begun.values())
         return round(there / took, 3)
 
     @property

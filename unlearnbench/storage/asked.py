@@ -135,9 +135,6 @@ def _kept(store: Store, place: str, **changes: str) -> Benchmark:
         benchmark = reading.validate({"name": store.folder.name} | raw | changes)
     except UserError as error:
         raise unusable(f"cannot be used: {str(error).removesuffix('.')}") from error
-    for label in benchmark.methods:
-        if not label.isprintable():
-            raise unusable(f"has a row {label!r}, which cannot be shown")
     if (models := models_at_most(benchmark)) > MOST:
         raise unusable(f"asks for {models:,} models, which is more than can be planned")
     return benchmark

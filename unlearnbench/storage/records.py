@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from unlearnbench.environment import RESERVED
 from unlearnbench.errors import of_value
 from unlearnbench.files import LARGEST, UnsoundError, is_plain, parsed, require_plain, unseal
 from unlearnbench.planning.plan import Spec
@@ -80,7 +81,7 @@ class _Record(_Typed):
     shared: _Shared | None = None
     profile: dict[RecordWord, AnyNumber] = Field(default_factory=dict)
     neighbours: AnyNumber | None = None
-    reserved: AnyNumber | None = Field(default=None, alias="reserved memory MB")
+    reserved: AnyNumber | None = Field(default=None, alias=RESERVED)
     copies: dict[RecordWord, int] = Field(default_factory=dict)
     made_from: dict[RecordWord, RecordWord | None] = Field(default_factory=dict, alias="made from")
     source: RecordWord | None = None
@@ -133,13 +134,10 @@ def _of_another(text: str) -> bool:
     return False
 
 
-def check_record(record: dict[str, Any]) -> Spec:
-    """Return the spec of a record that is of the types that are read.
-
-    Raises UnsoundError for any other.
-    """
+def check_record(record: dict[str, Any]) -> None:
+    """Raise UnsoundError unless a record is of the types that are read."""
     require_plain(record)
-    return _spec(record)
+    _spec(record)
 
 
 def _spec(record: dict[str, Any]) -> Spec:
