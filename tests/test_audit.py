@@ -20,7 +20,7 @@ from unlearnbench.metrics import distances
 from unlearnbench.metrics.metric import METRICS, OfModels
 from unlearnbench.planning.expansion import expand
 from unlearnbench.planning.reading import read, validate
-from unlearnbench.scheduling.scheduler import progress
+from unlearnbench.scheduling.progress import progress
 from unlearnbench.storage.store import Store
 
 pytestmark = pytest.mark.slow

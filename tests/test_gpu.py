@@ -19,8 +19,10 @@ from unlearnbench.execution import Workplace, contract
 from unlearnbench.recipe import Recipe, Trades
 from unlearnbench.scheduling import worker
 from unlearnbench.scheduling.exhaustion import of_memory
-from unlearnbench.scheduling.scheduler import Scheduler, progress
-from unlearnbench.scheduling.slots import Event, Job, Slot, open_workers
+from unlearnbench.scheduling.processes import open_workers
+from unlearnbench.scheduling.progress import progress
+from unlearnbench.scheduling.scheduler import Scheduler
+from unlearnbench.scheduling.slots import Event, Job, Slot
 from unlearnbench.storage.store import Store
 from unlearnbench.toolkit import Examples, Trainer, adversarial_search, outputs, train
 from unlearnbench.toolkit.optimisers import SGD, Adam, Optimiser

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tests.test_scheduler import left_by, node, plan_of, pretend
 from unlearnbench import environment, registry
-from unlearnbench.api import samples, session
+from unlearnbench.api import making, samples
 from unlearnbench.api.request import Request, benchmark, prepare
 from unlearnbench.execution import Workplace, contract
 from unlearnbench.metrics.metric import COSTS
@@ -24,7 +24,8 @@ from unlearnbench.scheduling import worker
 from unlearnbench.scheduling.estimate import Pace, undivided
 from unlearnbench.scheduling.exhaustion import of_memory
 from unlearnbench.scheduling.placement import OVERHEAD, Capacity, Placement, guessed_need
-from unlearnbench.scheduling.scheduler import Scheduler, progress
+from unlearnbench.scheduling.progress import progress
+from unlearnbench.scheduling.scheduler import Scheduler
 from unlearnbench.scheduling.slots import Event, Job, Slot
 from unlearnbench.storage.store import Store
 from unlearnbench.toolkit import Examples, Trainer, outputs, place_for, precision, train
@@ -293,6 +294,6 @@ def test_a_guess_is_made_of_the_benchmark_and_its_data(tmp_path: Path) -> None:
     request = Request(benchmark("digits"), tmp_path, tmp_path)
     planned = prepare(request)
     seen = samples.look_over(request, planned.benchmark)
-    need = session._need(planned, seen)
+    need = making._need(planned, seen)
     assert need is not None and 0 <= need < 2000, "of a small net on images of 8x8"
-    assert session._need(planned, samples.DataSeen()) is None
+    assert making._need(planned, samples.DataSeen()) is None

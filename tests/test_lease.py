@@ -25,7 +25,7 @@ from unlearnbench.api.request import Request, prepare
 from unlearnbench.execution.signals import compact, signals
 from unlearnbench.planning import reading
 from unlearnbench.planning.rows import resolve
-from unlearnbench.scheduling.scheduler import progress
+from unlearnbench.scheduling.progress import progress
 from unlearnbench.storage import asked
 from unlearnbench.storage.store import Store
 

@@ -26,7 +26,8 @@ from unlearnbench.planning import expansion, reading
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Cell, Plan
 from unlearnbench.planning.rows import resolve
-from unlearnbench.scheduling.scheduler import Agenda, progress
+from unlearnbench.scheduling.progress import progress
+from unlearnbench.scheduling.scheduler import Agenda
 from unlearnbench.scheduling.worker import save
 from unlearnbench.storage import housekeeping
 from unlearnbench.storage.store import Store

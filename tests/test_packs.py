@@ -26,7 +26,7 @@ from unlearnbench.outline import facts
 from unlearnbench.planning.benchmark import Row
 from unlearnbench.planning.facts import MethodFacts
 from unlearnbench.planning.reading import as_toml
-from unlearnbench.scheduling.scheduler import progress
+from unlearnbench.scheduling.progress import progress
 from unlearnbench.storage.asked import earlier, in_view
 from unlearnbench.storage.pack import Pack, PackError
 from unlearnbench.storage.packing import Written

@@ -22,8 +22,10 @@ from unlearnbench.recipe import Recipe
 from unlearnbench.scheduling import scheduler as scheduler_module
 from unlearnbench.scheduling.estimate import disk
 from unlearnbench.scheduling.placement import OVERHEAD, Capacity
-from unlearnbench.scheduling.scheduler import Agenda, Scheduler, progress
-from unlearnbench.scheduling.slots import Event, Job, Slot, open_workers
+from unlearnbench.scheduling.processes import open_workers
+from unlearnbench.scheduling.progress import progress
+from unlearnbench.scheduling.scheduler import Agenda, Scheduler
+from unlearnbench.scheduling.slots import Event, Job, Slot
 from unlearnbench.storage import leases
 from unlearnbench.storage.housekeeping import leftovers, size_of
 from unlearnbench.storage.leases import Leases

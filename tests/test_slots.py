@@ -20,7 +20,7 @@ from unlearnbench.data.splits import Split
 from unlearnbench.errors import UserError
 from unlearnbench.planning.plan import Node, Plan, Spec
 from unlearnbench.recipe import Recipe
-from unlearnbench.scheduling import slots
+from unlearnbench.scheduling import processes, slots
 from unlearnbench.scheduling.estimate import Pace, expected
 from unlearnbench.scheduling.placement import Placement, choose
 from unlearnbench.storage.store import Store
@@ -56,7 +56,7 @@ def test_without_a_gpu_there_is_a_run_a_core(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_slots_of_a_device_share_it() -> None:
-    with slots.open_workers(["cuda:0", "cuda:1"], 2) as made:
+    with processes.open_workers(["cuda:0", "cuda:1"], 2) as made:
         assert [worker.slot.device for worker in made] == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
         assert len({worker.slot.file for worker in made}) == 4
 
@@ -80,23 +80,23 @@ _kept: list[bytearray] = []
 
 @pytest.mark.slow
 def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Path) -> None:
-    worker = slots.Worker(slots.Slot(tmp_path / "0.json", "cpu"))
+    worker = processes.Worker(slots.Slot(tmp_path / "0.json", "cpu"))
     try:
         device, threads, first = worker.submit(_where, None).result(timeout=60)
         assert (device, threads) == ("cpu", 1)
         assert worker.submit(_where, None).result(timeout=60)[2] == first
         doomed = worker.submit(_sleep, 60)
         worker.stop()
-        with pytest.raises(slots.LOST):
+        with pytest.raises(processes.LOST):
             doomed.result(timeout=60)
         doomed = worker.submit(_sleep, 60)  # stopped before its process has begun
         worker.stop()
-        with pytest.raises(slots.LOST):
+        with pytest.raises(processes.LOST):
             doomed.result(timeout=60)
         again = worker.submit(_where, None).result(timeout=60)[2]
         assert again != first
         os.kill(again, signal.SIGKILL)
-        with pytest.raises(slots.LOST):
+        with pytest.raises(processes.LOST):
             worker.submit(_sleep, 60).result(timeout=60)
     finally:
         worker.stop()
@@ -105,7 +105,7 @@ def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Pa
 @pytest.mark.slow
 def test_a_process_that_has_grown_stays(tmp_path: Path) -> None:
     pytest.importorskip("psutil", reason="without it loky cannot see how large a process is")
-    worker = slots.Worker(slots.Slot(tmp_path / "0.json", "cpu"))
+    worker = processes.Worker(slots.Slot(tmp_path / "0.json", "cpu"))
     try:
         first = worker.submit(_grow, 0).result(timeout=60)
         worker.submit(_grow, 500 * 10**6).result(timeout=60)
@@ -123,7 +123,7 @@ def test_a_gpu_of_many_has_no_more_than_its_share_of_cores(monkeypatch: pytest.M
         monkeypatch.setattr(environment, "cores", lambda cores=cores: cores)
         chosen = choose("auto", None)
         assert (chosen.slots, chosen.lanes) == (8 * slots_a_gpu, 8)
-    with slots.open_workers(chosen.devices, 2) as made:
+    with processes.open_workers(chosen.devices, 2) as made:
         assert len(made) == 16
 
 
@@ -235,7 +235,8 @@ def test_a_gpu_takes_what_fits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 LEAK = """
 from joblib.externals.loky.backend import resource_tracker
-from unlearnbench.scheduling.slots import Slot, Worker
+from unlearnbench.scheduling.processes import Worker
+from unlearnbench.scheduling.slots import Slot
 from pathlib import Path
 
 worker = Worker(Slot(Path("slot.json"), "cpu"))

@@ -15,8 +15,9 @@ import unlearnbench as ub
 from docs.builder.markdown import ROOT
 from docs.builder.sizes import row
 from tests.conftest import Cli
+from unlearnbench.api.listener import Listener
 from unlearnbench.api.request import Request, prepare
-from unlearnbench.api.session import Listener, begin, look
+from unlearnbench.api.session import begin, look
 from unlearnbench.cli import catalogue
 from unlearnbench.cli.display import Display
 from unlearnbench.planning.purpose import purposes

@@ -2,6 +2,8 @@ from .api.apply import Applied as Applied
 from .api.apply import apply as apply
 from .api.audit import audit as audit
 from .api.board import board as board
+from .api.listener import Listener as Listener
+from .api.listener import Outlook as Outlook
 from .api.packs import pack as pack
 from .api.packs import unpack as unpack
 from .api.reports import Review as Review
@@ -13,8 +15,6 @@ from .api.request import benchmark as benchmark
 from .api.results import Condition as Condition
 from .api.results import Results as Results
 from .api.results import load as load
-from .api.session import Listener as Listener
-from .api.session import Outlook as Outlook
 from .api.session import run as run
 from .authoring import Method as Method
 from .authoring import Task as Task

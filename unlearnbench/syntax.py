@@ -1,7 +1,7 @@
 """What a plugin's text says, read without running it."""
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from io import StringIO
@@ -165,7 +165,9 @@ def _imports(text: str) -> frozenset[Imported]:
     return frozenset(found)
 
 
-def _nodes(text: str) -> Iterator[ast.AST]:
-    """Yield all that is said in a text, which may be indented; one that is broken says nothing."""
+@lru_cache(maxsize=64)
+def _nodes(text: str) -> Sequence[ast.AST]:
+    """Return all that is said in a text, which may be indented; one that is broken says nothing."""
     with suppress(SyntaxError, ValueError, RecursionError, MemoryError):  # NULs, or nested too deep
-        yield from ast.walk(ast.parse(dedent(text)))
+        return list(ast.walk(ast.parse(dedent(text))))
+    return []

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import unlearnbench
 from unlearnbench.api.audit import given_files, try_files
+from unlearnbench.api.listener import Listener
 from unlearnbench.api.own import Own
 from unlearnbench.api.request import Setup, Wanted, prepare
 from unlearnbench.api.results import Results, whole
-from unlearnbench.api.session import Listener, follow
+from unlearnbench.api.session import follow
 from unlearnbench.audits.attacks import usable
 from unlearnbench.errors import UserError
 from unlearnbench.files import checksum, write_text

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unlearnbench.api import samples
+from unlearnbench.api.listener import Listener
 from unlearnbench.api.outputs import measured_outputs
 from unlearnbench.api.own import Own
 from unlearnbench.api.request import Setup, prepare
 from unlearnbench.api.results import Results, whole
-from unlearnbench.api.session import Listener, follow
+from unlearnbench.api.session import follow
 from unlearnbench.audits.attacks import usable
 from unlearnbench.audits.references import of_halves
 from unlearnbench.data import lists

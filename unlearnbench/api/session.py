@@ -1,108 +1,26 @@
-"""Run a benchmark: make what is missing; a listener hears it: a terminal, a notebook's bar."""
+"""Run a benchmark: make what is missing, and measure it."""
 
-import signal
-import sys
-import threading
-import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, replace
-from functools import partial
-from html import escape
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from unlearnbench.api import adopting, samples
+from unlearnbench.api.listener import Listener, Outlook, usual_listener
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
 from unlearnbench.api.results import Results, planned_of, whole
-from unlearnbench.data.handing import hand_on
-from unlearnbench.errors import MethodError, UserError
+from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
-from unlearnbench.execution import Feeding, Workplace
+from unlearnbench.execution import Feeding
 from unlearnbench.planning.expansion import Planned
-from unlearnbench.planning.plan import Plan
 from unlearnbench.registry import Plugin
 from unlearnbench.scheduling import estimate
-from unlearnbench.scheduling.cluster import open_cluster
-from unlearnbench.scheduling.placement import guessed_need
-from unlearnbench.scheduling.scheduler import Progress, Scheduler, progress
-from unlearnbench.scheduling.slots import Event, Slot, open_workers
-from unlearnbench.scratch import scratch
+from unlearnbench.scheduling.progress import Progress, progress
 from unlearnbench.storage import asked
 from unlearnbench.storage.plugins import known_plugins, note_plugins, plugin_facts
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count, duration
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """Say what there is to do before it begins: what is stored, what is open, what it will take."""
-
-    heading: str
-    plan: Plan
-    state: Progress
-    known: estimate.Pace
-    cost: estimate.Cost
-
-
-class Listener:
-    """Hear what a run does. Each method does nothing: a subclass writes those that it wants."""
-
-    def planned(self, outlook: Outlook) -> None:
-        """Hear what there is to do, before anything starts."""
-
-    def working(self, outlook: Outlook, slots: list[Slot]) -> AbstractContextManager[object]:
-        """Return a context that lasts while models are made on `slots`."""
-        return nullcontext()
-
-    def busy(self, what: str) -> AbstractContextManager[object]:
-        """Return a context that lasts while something else takes time; what: "Reading data"."""
-        return nullcontext()
-
-    def ended(self, event: Event) -> None:
-        """Hear that a model was made, with its training curve, has failed, or cannot be made."""
-
-    def told(self, text: str) -> None:
-        """Hear a line about anything else."""
-
-
-class _NotebookBar(Listener):
-    """Show a progress bar below a notebook's cell, and each failure in a line of its own."""
-
-    def __init__(self) -> None:
-        self._total, self._ended, self._started = 0, 0, time.monotonic()
-        self._heading, self._lines = "", list[str]()
-        self._handle: Any = None
-
-    def planned(self, outlook: Outlook) -> None:
-        self._heading, self._total, self._ended = outlook.heading, len(outlook.state.open), 0
-        self._started = time.monotonic()
-        self._show()
-
-    def ended(self, event: Event) -> None:
-        self._ended += event.status != "again"
-        if event.status in ("failed", "blocked"):
-            self._lines.append(f"{event.label} {event.run} {event.status}: {event.message}")
-        self._show()
-
-    def told(self, text: str) -> None:
-        self._lines.append(text)
-        self._show()
-
-    def _show(self) -> None:
-        from IPython.display import HTML, display
-
-        spent = duration(time.monotonic() - self._started)
-        text = f"{self._heading}: {self._ended} of {count(self._total, 'model')}, {spent}"
-        lines = "".join(f"<div>{escape(line)}</div>" for line in self._lines)
-        bar = f"<progress value='{self._ended}' max='{max(self._total, 1)}'></progress>"
-        shown = HTML(f"<div>{bar} {escape(text)}</div>{lines}")  # type: ignore[no-untyped-call]
-        if self._handle is None:
-            self._handle = display(shown, display_id=True)  # type: ignore[no-untyped-call]
-        else:
-            self._handle.update(shown)
 
 
 def run(
@@ -164,11 +82,7 @@ def run(
         adopt=[Path(folder) for folder in adopt],
         images=images,
     )
-    return whole(follow(request, listener or _usual_listener())[0])
-
-
-def _usual_listener() -> Listener:
-    return _NotebookBar() if "ipykernel" in sys.modules else Listener()
+    return whole(follow(request, listener or usual_listener())[0])
 
 
 def follow(
@@ -235,7 +149,11 @@ def make(
         listener.told(line)
     note_plugins(store, plugin_facts(planned))
     seen.note(store)
-    made = not outlook.state.open or _work_off(request, planned, store, outlook, listener, seen)
+    made = True
+    if outlook.state.open:
+        from unlearnbench.api.making import work_off  # slow to import, and often all is there
+
+        made = work_off(request, planned, store, outlook, listener, seen)
     return made and not outlook.state.failed
 
 
@@ -278,72 +196,6 @@ def rehearse(request: Request, listener: Listener) -> Outlook:
     return outlook
 
 
-def _work_off(
-    request: Request,
-    planned: Planned,
-    store: Store,
-    outlook: Outlook,
-    listener: Listener,
-    seen: samples.DataSeen,
-) -> bool:
-    """Make the open nodes of the data that were seen; say whether all could be made."""
-    address, placement = request.address, request.placement
-    workers_here = open_workers(placement.devices, placement.jobs)
-    opened = open_cluster(address, listener.told) if address else workers_here
-    # Workers find those that are shipped or installed by themselves.
-    classes = [plugin for plugin in planned.plugins.values() if plugin.pickled]
-    added = (*map(Plugin.of, planned.benchmark.plugins), *classes)
-    root, failed = request.data.resolve(), 0
-    lists, given = request.asked.lists, request.given
-    workplace = Workplace(
-        root, added, request.profile, lists=lists, given=given, images=request.images
-    )
-    with opened as workers, scratch() as folder:
-        if seen.data is not None and not address:
-            given_out = hand_on(seen.data, planned.benchmark.data, folder)
-            workplace = replace(workplace, handed=given_out)
-        scheduler = Scheduler(
-            planned.plan,
-            store,
-            workers,
-            workplace,
-            length=outlook.known.length,
-            capacity=placement.capacity(planned.plan, store, partial(_need, planned, seen)),
-            timeout=request.timeout,
-            tell=listener.told,
-        )
-        slots = [worker.slot for worker in workers]
-        with _hearing_ctrl_c(scheduler, listener), listener.working(outlook, slots):
-            for event in scheduler.run(outlook.state):
-                node = planned.plan.nodes[event.run]
-                if event.status == "done" and not event.message:
-                    took = estimate.undivided(event.seconds, event.device, event.neighbours)
-                    outlook.known.learn(node, took)
-                listener.ended(event)
-                failed += event.status in ("failed", "blocked")
-        if scheduler.stopping:
-            raise KeyboardInterrupt
-    store.refresh()
-    return not failed
-
-
-def _need(planned: Planned, seen: samples.DataSeen) -> int | None:
-    """Guess the MB that a run takes on a GPU, from the model's parameters and a batch of images."""
-    # torch, which a CPU's run has no need of
-    from unlearnbench.execution.building import build_model
-
-    if seen.data is None:
-        return None
-    asked, data = planned.benchmark, seen.data
-    _, channels, _, side = data.train[0].shape
-    try:
-        model = build_model(asked.model, 0, data.classes, channels, side, asked.plugins)
-    except MethodError:  # which each run says, where it is made
-        return None
-    parameters, image = sum(p.numel() for p in model.parameters()), channels * side**2
-    return guessed_need(parameters, asked.recipe.batch_size, image, len(data.labels))
-
-
 def within_budget(
     request: Request, store: Store, listener: Listener, *, dry_run: bool = False
 ) -> Planned:
@@ -361,11 +213,13 @@ def within_budget(
         listener.told("No time estimate yet: it follows after the first model.")
         return prepare(request)
     if not known.rates:
+        from unlearnbench.api.making import work_off
+
         seen = samples.look_over(request, first.benchmark)
         store.prepare()
         listener.told("Training the first model, to see how long one takes.")
         alone = Progress([], [], [next(iter(first.plan.nodes))])
-        _work_off(request, first, store, replace(outlook, state=alone), listener, seen)
+        work_off(request, first, store, replace(outlook, state=alone), listener, seen)
     needs, most = 0.0, len(prepare(request).benchmark.seeds.forget)
     for repetitions in range(most, 0, -1):
         planned = prepare(request, repetitions)
@@ -378,18 +232,3 @@ def within_budget(
         f"One repetition takes about {duration(needs)}, which is more than {duration(seconds)}.",
         "Take fewer methods or references, or give it more time; what was made is kept.",
     )
-
-
-def _hearing_ctrl_c(scheduler: Scheduler, listener: Listener) -> ExitStack:
-    """Let the first Ctrl-C finish what is running and the second one stop at once."""
-
-    def on_signal(number: int, frame: object) -> None:
-        if scheduler.stopping:
-            raise KeyboardInterrupt
-        scheduler.stopping = True
-        listener.told("Finishing what is running; Ctrl-C again stops at once.")
-
-    after = ExitStack()
-    if threading.current_thread() is threading.main_thread():  # no other hears signals
-        after.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, on_signal))
-    return after

@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
+from unlearnbench.api.listener import Listener
 from unlearnbench.api.request import Request
-from unlearnbench.api.session import Listener, make
+from unlearnbench.api.session import make
 from unlearnbench.errors import UserError
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Row

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from unlearnbench.api.session import Listener, Outlook
+from unlearnbench.api.listener import Listener, Outlook
 from unlearnbench.cli.layout import lay_out
 from unlearnbench.cli.said import safe_console
 from unlearnbench.errors import plain

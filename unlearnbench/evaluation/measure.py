@@ -1,14 +1,13 @@
 """From stored signals to metrics: every finished cell against every attack and every retrain."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.special import softmax
 
@@ -34,6 +33,9 @@ from unlearnbench.planning.plan import ORIGINAL, RETRAIN, Access, Cell, Plan
 from unlearnbench.storage.store import OTHER_VERSION, Store
 from unlearnbench.verdicts.inference import combine
 from unlearnbench.verdicts.verdict import broken
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 NO_CHANGE = 1e-3
 OfSamples = dict[tuple[str, str], NDArray[Any]]
@@ -147,9 +149,8 @@ class Measurement:
         alike: dict[object, dict[Cell, Evaluation]] = {}
         for cell, evaluation in measured.cells.items():
             alike.setdefault((cell.access, self._forget_set(cell)), {})[cell] = evaluation
-        Parallel(n_jobs=-1, prefer="threads")(
-            delayed(self._add_distances)(cells) for cells in alike.values()
-        )
+        for _ in _on_all_cores(self._add_distances, alike.values()):
+            pass
         bank = self.plan.references
         there = bool(bank) and all(map(self.sound.fits, bank))
         measured.unfit = there and self.references is None
@@ -172,8 +173,7 @@ class Measurement:
         the next row's is held. Those of audits have no such mean in any table.
         """
         by_row = sorted(cells, key=_row)
-        threads = Parallel(n_jobs=-1, prefer="threads", return_as="generator")
-        evaluated: Any = threads(delayed(self._cell)(cell, attacks) for cell in by_row)
+        evaluated = _on_all_cores(partial(self._cell, attacks=attacks), by_row)
         made: dict[Cell, Evaluation] = {}
         for row, of_row in groupby(zip(by_row, evaluated, strict=True), lambda pair: _row(pair[0])):
             groups: dict[str, list[Part]] = {}
@@ -341,3 +341,11 @@ def _mean_distance(metric: ToRetrain, own: OfSamples, retrains: Sequence[OfSampl
     """Return how far what a model says is from what retrains say, on average."""
     key = metric.output, metric.part
     return float(np.mean([metric.function(own[key], out[key]) for out in retrains]))
+
+
+def _on_all_cores(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield what `work` returns for each item, in their order; threads do it beside each other."""
+    from joblib import Parallel, delayed  # slow to import, and often all is measured already
+
+    threads = Parallel(n_jobs=-1, prefer="threads", return_as="generator")
+    yield from threads(delayed(work)(item) for item in items)

@@ -6,7 +6,8 @@ from typing import Any
 
 from unlearnbench.errors import MethodError
 from unlearnbench.execution.trying import Run, Tried
-from unlearnbench.scheduling.slots import LOST, Slot, open_workers
+from unlearnbench.scheduling.processes import LOST, open_workers
+from unlearnbench.scheduling.slots import Slot
 
 
 @contextmanager

@@ -12,73 +12,16 @@ from unlearnbench.errors import UserError
 from unlearnbench.execution import Workplace
 from unlearnbench.planning.plan import Node, Plan
 from unlearnbench.scheduling.placement import Capacity
-from unlearnbench.scheduling.slots import LOST, Event, Job, Slot
-from unlearnbench.storage.store import OTHER_DATA, Store
+from unlearnbench.scheduling.processes import LOST
+from unlearnbench.scheduling.progress import Progress
+from unlearnbench.scheduling.slots import Event, Job, Slot
+from unlearnbench.storage.store import Store
 from unlearnbench.units import count
 
 LOOK = 0.5
 """Seconds between two looks at the clock, and at what other processes have made."""
 PATIENCE = 5.0
 """Seconds of waiting for other processes alone after which is said for whom."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Say what the store holds of a plan.
-
-    damaged: what is wrong with runs that are made again; weightless: those made again since they
-    came without the weights that others begin with; data: digest of what those done are of.
-    """
-
-    done: list[str]
-    failed: list[str]
-    open: list[str]
-    damaged: dict[str, str] = field(default_factory=dict)
-    weightless: list[str] = field(default_factory=list)
-    data: str | None = None
-
-
-def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
-    """Sort the nodes of a plan into done, failed before and still to do.
-
-    `retry` is done again, and so is what is damaged, was made of other data than the first that is
-    done, or lacks weights that are wanted; a damaged split is brought back by one of the runs that
-    share it. A run that was taken over without its weights is made again only if one that is still
-    to do needs them.
-    """
-    state = Progress([], [], [])
-    for run, node in plan.nodes.items():
-        if run in retry or not store.exists(run):
-            failed = run not in retry and store.error(run) is not None
-            (state.failed if failed else state.open).append(run)
-            continue
-        damage = store.damage(run)
-        if damage is None and (split := store.split_damage(run)) not in state.damaged.values():
-            damage = split
-        if damage is None and state.done and store.digest(run) != store.digest(state.done[0]):
-            damage = OTHER_DATA
-        if damage is not None:
-            state.damaged[run] = damage
-        lacks = node.keep_weights and damage is None and not store.has_weights(run)
-        lacks = lacks and not store.pruned(run)
-        (state.open if damage or lacks else state.done).append(run)
-    if state.done:
-        state = replace(state, data=store.digest(state.done[0]))
-    return _with_weights(state, plan, store)
-
-
-def _with_weights(state: Progress, plan: Plan, store: Store) -> Progress:
-    """Move what came without weights from done to open where an open run needs them."""
-    done, todo, needed = set(state.done), set(state.open), set[str]()
-    for run in reversed(plan.nodes):  # needs come before what waits for them
-        if run in needed and run in done and not store.has_weights(run):
-            state.weightless.append(run)
-            todo.add(run)
-        if run in todo:
-            needed.update(plan.nodes[run].needs)
-    state.done[:] = [run for run in state.done if run not in todo]
-    state.open[:] = [run for run in plan.nodes if run in todo]
-    return state
 
 
 class Agenda:
