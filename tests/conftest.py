@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 torch.set_num_threads(1)
+# As on most machines: what a command imports is compiled for the first of many, not for each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 TINY = """
 title = "A benchmark of seconds"

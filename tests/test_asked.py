@@ -33,6 +33,7 @@ def rows(folder: Path) -> set[str]:
     return set(reading.validate(reading.read(folder / "benchmark.toml")).methods)
 
 
+@pytest.mark.slow
 def test_two_processes_ask_at_the_same_moment(tmp_path: Path) -> None:
     race("remember", tmp_path, 10)
     for turn in range(10):

@@ -17,7 +17,7 @@ from unlearnbench.execution.trying import Conditions, examine
 def few_epochs(plugin: registry.Plugin) -> Method:
     """Build a method with its defaults, but for what takes long: two show what ten would."""
     method = registry.method_class(plugin)
-    few: dict[str, object] = {"epochs": 2, "images": 2}
+    few: dict[str, object] = {"epochs": 2, "images": 2, "steps": 10}
     settings = {name: value for name, value in few.items() if name in method.model_fields}
     return registry.build(method, plugin.name, settings)
 

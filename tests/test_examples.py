@@ -84,6 +84,7 @@ def log_metrics(values, step=None):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRACKERS)
 def test_trackers_can_be_imported_without_what_they_track_with(name: str, tmp_path: Path) -> None:
     code = f"import runpy, sys; made = runpy.run_path({str(EXAMPLES / name)!r}); print(*made)"

@@ -170,7 +170,9 @@ def test_hovering_says_values_where_they_are(condition: Condition) -> None:
     assert any(abs(x - at_x) < 0.1 and abs(y - at_y) < 0.1 for at_x, at_y in shapes)
 
 
-@pytest.mark.parametrize("few", [0, 20], ids=["in processes", "here"])
+@pytest.mark.parametrize(
+    "few", [pytest.param(0, marks=pytest.mark.slow, id="in processes"), pytest.param(20, id="here")]
+)
 def test_figures_are_written_as_csv_pdf_and_png(
     condition: Condition, tmp_path: Path, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

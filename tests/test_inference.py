@@ -79,7 +79,7 @@ def test_on_one_forget_set_a_model_may_be_as_far_off_as_a_retrain() -> None:
     assert not combine(parts[:1], values[:2]).decides and not combine(parts[:1]).decides
 
 
-@pytest.mark.parametrize("models", [0.02, 0.3])
+@pytest.mark.parametrize("models", [0.02, pytest.param(0.3, marks=pytest.mark.slow)])
 def test_on_one_forget_set_what_is_retrained_is_rarely_called_different(models: float) -> None:
     """models: standard deviation between models, in that of samples; the retrains are four."""
     draw, rounds, wrong, shown = RNG(9), 400, 0, 0

@@ -31,7 +31,10 @@ def slack(rounds: int) -> float:
 
 
 @pytest.mark.parametrize("sets", [3, 5, 7])
-@pytest.mark.parametrize("models", [0.0, 4.0, 20.0])
+@pytest.mark.parametrize(
+    "models",
+    [pytest.param(0.0, marks=pytest.mark.slow), 4.0, pytest.param(20.0, marks=pytest.mark.slow)],
+)
 def test_small_p_values_are_as_rare_as_they_say(sets: int, models: float) -> None:
     """Where models scatter more than samples do, few sets agree by chance; Holm asks for small p.
 

@@ -69,6 +69,7 @@ def test_error_at_the_null_has_its_closed_form() -> None:
     assert np.mean(errors) == pytest.approx(100 * np.sqrt(1001 / (12 * 500 * 500)), rel=0.01)
 
 
+@pytest.mark.slow
 def test_permutation_p_values_of_an_auc_are_uniform() -> None:
     draw = RNG(4)
     found = []

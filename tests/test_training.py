@@ -188,7 +188,15 @@ def test_joining_bytes_and_floats_keeps_the_pixels() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["small-cnn", "resnet8", "resnet18", "vgg19-bn", "mobilenet-v2", "small-vit", "cifarnet"],
+    [
+        "small-cnn",
+        "resnet8",
+        "resnet18",
+        pytest.param("vgg19-bn", marks=pytest.mark.slow),
+        "mobilenet-v2",
+        "small-vit",
+        "cifarnet",
+    ],
 )
 def test_models_map_images_to_classes(name: str) -> None:
     from unlearnbench import registry
