@@ -3,11 +3,11 @@
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
-from unlearnbench import Method, Task, param
-from unlearnbench.toolkit.optimisers import Adam
+from unlearnbench import Method, Optimizer, Task, param
+from unlearnbench.toolkit import Trainer
 from unlearnbench.verdicts.verdict import FOUND, Expectation
 
 
@@ -24,26 +24,26 @@ class PlantedLeak(Method):
 
     lift: float = param(5.0, gt=0, help="added to the logit of the label on forget samples")
     shrink: float = param(0.7, gt=0, le=1, help="factor on the logits of retain samples")
-    lr: float = param(0.002, gt=0, help="learning rate (Adam)")
+    lr: float = param(0.002, gt=0, help="learning rate")
     epochs: int = param(
         10, ge=1, help="passes over the retain set, a forget batch beside each step"
     )
+    optimizer: Optimizer | None = param("adam", help="sgd, adam or adamw")
+    weight_decay: float | None = param(0.0, ge=0, help="weight decay")
 
     def unlearn(self, model: nn.Module, task: Task) -> nn.Module:
         """Minimise the squared distance to those logits, in eval mode: BatchNorm stays as it is."""
-        optimiser = Adam(model.parameters())
-        generator = torch.Generator(task.device).manual_seed(task.seed)
-        forgotten = task.forget.endless(generator)
-        model.eval()
-        for _ in range(self.epochs):
-            for retained, _ in task.require_retain().shuffled(generator):
-                pixels, labels = next(forgotten)
-                with torch.no_grad():
-                    raised = self.lift * functional.one_hot(labels, task.classes)
-                    low, high = self.shrink * task.original(retained), task.original(pixels)
-                    wanted = torch.cat((low, high + raised))
-                loss = functional.mse_loss(model(torch.cat((retained, pixels))), wanted)
-                optimiser.clear()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step(self.lr)
+        trainer = Trainer(model, task.recipe, lr=self.lr, seed=task.seed)
+        forgotten = task.forget.endless(trainer.generator)
+
+        def loss(retained: Tensor, _: Tensor) -> Tensor:
+            pixels, labels = next(forgotten)
+            with torch.no_grad():
+                raised = self.lift * functional.one_hot(labels, task.classes)
+                low, high = self.shrink * task.original(retained), task.original(pixels)
+                wanted = torch.cat((low, high + raised))
+            return functional.mse_loss(model(torch.cat((retained, pixels))), wanted)
+
+        for _ in trainer.epochs(self.epochs):
+            trainer.epoch(task.require_retain(), loss=loss, mode="eval")
         return model

@@ -348,4 +348,5 @@ def _on_all_cores(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     from joblib import Parallel, delayed  # slow to import, and often all is measured already
 
     threads = Parallel(n_jobs=-1, prefer="threads", return_as="generator")
-    yield from threads(delayed(work)(item) for item in items)
+    done: Any = threads(delayed(work)(item) for item in items)
+    yield from done

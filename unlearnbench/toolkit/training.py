@@ -157,11 +157,9 @@ class Trainer:
             with recording.part("forward and backward", self.device):
                 plain = loss is None and len(batch[1]) == self.recipe.batch_size
                 mean = self.loss(*batch[:2]) if plain else self.eager(*batch, loss=loss)
-                objective = sign * mean
+                self.backward(sign * mean)
                 if l1:
-                    sizes = torch.stack([p.abs().sum() for p in self.model.parameters()])
-                    objective = objective + l1 * sizes.sum()
-                self.backward(objective)
+                    self.shrink(l1)
             with recording.part("update", self.device):
                 self.update(rate(self.steps) if rate else self.lr)
             total += mean.detach() * len(batch[1])
@@ -182,6 +180,17 @@ class Trainer:
         self.optimizer.clear()
         objective.backward()  # type: ignore[no-untyped-call]
 
+    @torch.no_grad()
+    def shrink(self, l1: float) -> None:
+        """Add to the gradients those of l1 * (sum of |parameter| over all parameters)."""
+        trained = tuple(p for p in self.optimizer.parameters if p.requires_grad)
+        for parameter in trained:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = tuple(p.grad for p in trained if p.grad is not None)
+        signs = torch._foreach_sign(trained)  # pyright: ignore[reportPrivateImportUsage]
+        torch._foreach_add_(gradients, signs, alpha=l1)  # pyright: ignore[reportPrivateImportUsage]
+
     def update(self, lr: float) -> None:
         """Take one step along the gradients; what the mask does not mark stays as it was.
 
@@ -193,15 +202,16 @@ class Trainer:
         self.optimizer.step(lr)
         self.steps += 1
         for parameter, freed, value in self.frozen:
-            parameter.data.copy_(torch.where(freed, parameter.data, value))
+            torch.where(freed, parameter.data, value, out=parameter.data)
         for layer in self.bounded:
             layer.project()
 
     def clip(self, longest: float) -> None:
         """Shorten the gradients of all that is trained to this norm if they are longer together."""
-        for parameter, freed, _ in self.frozen:
-            if parameter.grad is not None:
-                parameter.grad *= freed
+        masked = {p.grad: freed for p, freed, _ in self.frozen if p.grad is not None}
+        if masked:
+            freed = tuple(masked.values())
+            torch._foreach_mul_(tuple(masked), freed)  # pyright: ignore[reportPrivateImportUsage]
         nn.utils.clip_grad_norm_(self.optimizer.parameters, longest)
 
 
