@@ -24,7 +24,7 @@ from unlearnbench.audits.parts import audit_title
 from unlearnbench.files import write_text
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.planning.reading import as_toml
-from unlearnbench.reporting.summary import of_condition
+from unlearnbench.reporting.caveats import of_condition
 from unlearnbench.reporting.tables.papers import claims_tables
 from unlearnbench.reporting.tables.rows import OLD
 from unlearnbench.reporting.write import write_report
