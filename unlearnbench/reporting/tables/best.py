@@ -55,7 +55,8 @@ class Contest:
             for label in open_to
             if label not in worse
         }
-        return marks | {label: marks[one] for label, one in self.same.items() if one in marks}
+        marks |= {label: marks[one] for label, one in self.same.items() if one in marks}
+        return marks
 
     def _worse(self, first: str, order: list[str]) -> set[str]:
         """Return those of the rows that are surely worse than `first`."""
