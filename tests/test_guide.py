@@ -51,7 +51,6 @@ ELSEWHERE = {
     "python benchmarks/speed/run.py": "test_speed.py::test_the_plain_loop_trains",
     "python -m docs.builder": FILLED,
     "python -m docs.builder --reports": GALLERY,
-    "pip install .": "test_wheel.py::test_wheel_runs_outside_the_checkout",
     "pip install '.[tune]'": TUNING,
     "unlearnbench tune digits --trials 16 --seeds 10": TUNING,
     "unlearnbench tune": TUNING,
@@ -74,9 +73,15 @@ ELSEWHERE = {
     ),
     "python -m docs.builder --rates": "test_rates.py::test_published_rates_keep_the_promise",
 }
+# The steps of an installation, and by what the Makefile does the same in CI.
+INSTALLING = {
+    "python3 -m venv .venv": "-m venv $(VENV)",
+    ". .venv/bin/activate": "BIN := $(VENV)/bin",
+    "pip install -e .": "pip install --quiet --editable",
+}
 README = ROOT / "README.md"
 STUB = ROOT / "unlearnbench" / "__init__.pyi"
-OTHERS = [command for command in commands() if command.line not in ELSEWHERE]
+OTHERS = [command for command in commands() if command.line not in ELSEWHERE | INSTALLING]
 EXTENDING = {page.name for page in EXTEND}
 HERE = [command for command in OTHERS if command.page not in EXTENDING]
 EXAMPLES = [command for command in OTHERS if command.page in EXTENDING]
@@ -93,6 +98,12 @@ def test_commands_run_elsewhere_are_tested_there() -> None:
             assert re.search(rf"^{name}:.* {line.split()[1]}\b", (ROOT / file).read_text(), re.M)
         else:
             assert f"def {name}" in (ROOT / "tests" / file).read_text(), test
+
+
+def test_an_installation_has_the_steps_of_the_makefile() -> None:
+    made = (ROOT / "Makefile").read_text()
+    assert [line for line, step in INSTALLING.items() if step not in made] == []
+    assert INSTALLING.keys() <= {command.line for command in commands()}
 
 
 @pytest.mark.parametrize("command", HERE, ids=str)
