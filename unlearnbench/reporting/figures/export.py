@@ -70,7 +70,8 @@ def _tidy(element: ElementTree.Element, used: set[str], prefix: str) -> None:
         element.set("clip-path", element.attrib["clip-path"].replace("(#", f"(#{prefix}"))
     if style := element.attrib.pop("style", ""):
         style = re.sub(r"font-family: [^;]*; |(?:; )?stroke-linejoin: \w+", "", style)
-        element.set("style", style.replace("#000000", "currentColor"))
+        style = style.replace("#000000", "currentColor").replace("(#", f"(#{prefix}")
+        element.set("style", style)
     for name in {"x", "y", "transform", "style"} & element.attrib.keys():
         element.set(name, LONG.sub(lambda number: _rounded(number[0], 2), element.attrib[name]))
     if "d" in element.attrib:
