@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 import unlearnbench as ub
 from docs.builder.markdown import ROOT
@@ -24,6 +26,7 @@ from unlearnbench.reporting.figures.export import page_svg
 from unlearnbench.reporting.figures.figure import TALLEST, _shape
 from unlearnbench.reporting.figures.gaps import MINUS, STRONG, class_names
 from unlearnbench.reporting.figures.labels import name_points
+from unlearnbench.storage.samples import class_names as folder_names
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +113,16 @@ def test_names_stand_beside_points_and_cover_nothing() -> None:
         assert not any(box.overlaps(other) for other in boxes[place + 1 :])
 
 
+def test_a_name_without_room_nearby_has_a_line_to_its_point() -> None:
+    ax = scattered([(f"method {number}", 5.0 + number / 3, 5.0) for number in range(6)])
+    assert name_points(ax)
+    lines = [text for text in ax.texts if isinstance(text, Annotation) and text.arrow_patch]
+    assert lines and len(lines) < 6, "only those that stand off"
+    for text in lines:
+        assert text.arrow_patch is not None
+        assert text.arrow_patch.get_gid() == text.get_gid() == f"{METHOD}{text.get_text()}"
+
+
 def test_names_without_room_are_all_left_to_the_legend() -> None:
     ax = scattered([(f"method-{number}", 5.0, 5.0) for number in range(12)])
     assert not name_points(ax) and not ax.texts
@@ -156,6 +169,28 @@ def test_every_reference_in_an_svg_is_there(digits: ub.Condition) -> None:
     used = set(re.findall(r"url\(#([^)]+)\)", svg))
     assert "pattern" in svg, "the margin is hatched"
     assert used <= set(re.findall(r'id="([^"]+)"', svg)) and all("verdicts" in one for one in used)
+
+
+def test_classes_of_own_images_are_called_as_their_folders(tmp_path: Path) -> None:
+    rows = ["train/cat/1.png,0", "train/dog,1/x/2.png,1", "test/cat/3.png,0"]
+    quoted = [f'"{name}",{label}' for name, label in (row.rsplit(",", 1) for row in rows)]
+    table = tmp_path / "samples.csv"
+    table.write_text("\n".join(["file,label", *quoted]), encoding="utf-8")
+    assert folder_names(tmp_path) == ["cat", "dog,1"]
+    table.write_text("\n".join(["file,label", *quoted, "train/fish/1.png,0"]), encoding="utf-8")
+    assert folder_names(tmp_path) == ["cat/fish", "dog,1"], "classes that were merged"
+    for text in ("file,label\n1.png,0\n", "id,label\n0,0\n", "file,label\na/b/c,x\n"):
+        table.write_text(text, encoding="utf-8")
+        assert folder_names(tmp_path) == []
+    table.write_text("file,label\ntrain/cat/1.png,0\ntrain/cat/2.png,1\n", encoding="utf-8")
+    assert folder_names(tmp_path) == [], "a folder of two classes names none"
+    table.unlink()
+    assert folder_names(tmp_path) == []
+
+    found = replace(by_hand(), classes=["cat", "dog", "a fish"])
+    data = FIGURES["classes"].data(found.conditions[0])
+    assert data is not None and set(data["class"]) == {"cat", "dog", "a fish"}
+    assert type(found).from_json(found.as_json()).classes == found.classes
 
 
 def test_accuracy_by_class_says_its_sign_and_not_that_retrain_is_retrain(

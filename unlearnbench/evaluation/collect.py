@@ -30,6 +30,7 @@ from unlearnbench.planning.plan import Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles, untuned
 from unlearnbench.storage import sealed
 from unlearnbench.storage.plugins import enter_kept
+from unlearnbench.storage.samples import class_names
 from unlearnbench.storage.store import Store
 
 FEW = 5
@@ -79,15 +80,7 @@ def collect(planned: Planned, store: Store) -> Findings:
             {"label": label, "access": access, "reason": reason}
             for (label, access), reason in plan.skipped.items()
         ],
-        failures=[
-            {
-                "label": plan.nodes[run].label,
-                "access": plan.nodes[run].spec.access,
-                "run": store.run_folder(plan.nodes[run].spec).name,
-                "error": (why.splitlines() or ["(no message)"])[-1],
-            }
-            for run, why in errors.items()
-        ],
+        failures=[_failure(plan, store, run, why) for run, why in errors.items()],
         papers={row.label: row.method.paper for row in entrants(benchmark, plugins)},
         titles=titles(benchmark, plugins),
         untuned=untuned(benchmark, plugins),
@@ -99,8 +92,20 @@ def collect(planned: Planned, store: Store) -> Findings:
         stale=stale_rows(plan, stale_runs(planned, store, records)),
         broken=[*stored["broken"], *blocked],
         offline_a=stored["offline_a"],
+        classes=class_names(store.folder),
         entered=known.model_dump(include={"metrics", "attacks"}),
     )
+
+
+def _failure(plan: Plan, store: Store, run: str, why: str) -> dict[str, str]:
+    """Return what tables say of a run without a record; why: its error, with the traceback."""
+    node = plan.nodes[run]
+    return {
+        "label": node.label,
+        "access": node.spec.access,
+        "run": store.run_folder(node.spec).name,
+        "error": (why.splitlines() or ["(no message)"])[-1],
+    }
 
 
 def _unmade(plan: Plan, store: Store, errors: Collection[str]) -> tuple[Counter[str], list[str]]:

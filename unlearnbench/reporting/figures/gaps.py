@@ -130,7 +130,7 @@ class Classes(ByMethod):
         frame = pd.concat(frames, ignore_index=True).round(2)
         if frame.empty:
             return None
-        known = class_names(subject.benchmark)
+        known = subject.findings.classes or class_names(subject.benchmark)
         frame["class"] = frame["class"].map(lambda at: known[at] if at < len(known) else str(at))
         # Colours end where all but the farthest cells lie, on both sides and in both panels.
         return frame.assign(reach=max(float(frame["gap"].abs().quantile(0.98)), 1.0))
