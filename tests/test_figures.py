@@ -407,6 +407,25 @@ def test_methods_with_the_same_search_are_drawn_once_under_both_names() -> None:
         assert 'data-method="leaky"' in svg and 'data-method="my_method"' in svg, "hidden apart"
 
 
+def test_two_searches_are_held_against_each_other_sample_by_sample() -> None:
+    found, name = by_hand(), "search-against-search"
+    assert FIGURES[name].data(found.conditions[0]) is None
+    searched(found, "my_method", {"distances": [0.1, 0.2, None, 0.4]})
+    searched(found, "streisand", {"distances": [0.1, 0.2, None, 0.4]})
+    assert FIGURES[name].data(found.conditions[0]) is None, "one search, of two rows"
+    searched(found, "leaky", {"distances": [0.2, None, 0.3, 0.5]})
+    drawing = Drawing(FIGURES[name], found.conditions[0])
+    (first,) = set(drawing.known["against"])
+    pairs = drawing.known.set_index("method")[["there", "distance"]]
+    expected = [[0.1, 0.2], [0.4, 0.5]]
+    assert all(
+        sorted(sorted(pair) for pair in own.to_numpy().tolist()) == expected
+        for _, own in pairs.groupby("method")
+    )
+    (ax,) = drawing.canvas.axes
+    assert ax.get_xlim() == ax.get_ylim() and found.titles.get(first, first) in ax.get_xlabel()
+
+
 def test_final_radii_are_shares_of_all_samples() -> None:
     found = by_hand()
     assert FIGURES["final-radii"].data(found.conditions[0]) is None, "nothing was searched"

@@ -26,7 +26,7 @@ from unlearnbench.reporting.figures.export import page_svg
 from unlearnbench.reporting.figures.figure import TALLEST, _shape
 from unlearnbench.reporting.figures.gaps import MINUS, STRONG, class_names
 from unlearnbench.reporting.figures.labels import name_points
-from unlearnbench.storage.samples import class_names as folder_names
+from unlearnbench.storage.samples import folder_classes
 
 
 @pytest.fixture(autouse=True)
@@ -176,16 +176,16 @@ def test_classes_of_own_images_are_called_as_their_folders(tmp_path: Path) -> No
     quoted = [f'"{name}",{label}' for name, label in (row.rsplit(",", 1) for row in rows)]
     table = tmp_path / "samples.csv"
     table.write_text("\n".join(["file,label", *quoted]), encoding="utf-8")
-    assert folder_names(tmp_path) == ["cat", "dog,1"]
+    assert folder_classes(tmp_path) == ["cat", "dog,1"]
     table.write_text("\n".join(["file,label", *quoted, "train/fish/1.png,0"]), encoding="utf-8")
-    assert folder_names(tmp_path) == ["cat/fish", "dog,1"], "classes that were merged"
+    assert folder_classes(tmp_path) == ["cat/fish", "dog,1"], "classes that were merged"
     for text in ("file,label\n1.png,0\n", "id,label\n0,0\n", "file,label\na/b/c,x\n"):
         table.write_text(text, encoding="utf-8")
-        assert folder_names(tmp_path) == []
+        assert folder_classes(tmp_path) == []
     table.write_text("file,label\ntrain/cat/1.png,0\ntrain/cat/2.png,1\n", encoding="utf-8")
-    assert folder_names(tmp_path) == [], "a folder of two classes names none"
+    assert folder_classes(tmp_path) == [], "a folder of two classes names none"
     table.unlink()
-    assert folder_names(tmp_path) == []
+    assert folder_classes(tmp_path) == []
 
     found = replace(by_hand(), classes=["cat", "dog", "a fish"])
     data = FIGURES["classes"].data(found.conditions[0])

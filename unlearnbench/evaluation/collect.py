@@ -21,6 +21,7 @@ from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.evaluation.stale import Records, stale_rows, stale_runs
 from unlearnbench.files import write_again
 from unlearnbench.guarding.guard import guarded
+from unlearnbench.metrics.curves import SCATTERED
 from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.metrics.metric import COSTS, GROUP, METRICS, OfRecord, of_type
 from unlearnbench.planning.benchmark import Benchmark
@@ -30,7 +31,7 @@ from unlearnbench.planning.plan import Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles, untuned
 from unlearnbench.storage import sealed
 from unlearnbench.storage.plugins import enter_kept
-from unlearnbench.storage.samples import class_names
+from unlearnbench.storage.samples import folder_classes
 from unlearnbench.storage.store import Store
 
 FEW = 5
@@ -92,7 +93,7 @@ def collect(planned: Planned, store: Store) -> Findings:
         stale=stale_rows(plan, stale_runs(planned, store, records)),
         broken=[*stored["broken"], *blocked],
         offline_a=stored["offline_a"],
-        classes=class_names(store.folder),
+        classes=folder_classes(store.folder),
         entered=known.model_dump(include={"metrics", "attacks"}),
     )
 
@@ -191,6 +192,7 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
             "not flipped": search["not flipped"],
             "flipped": len(distances),
             "mean": float(np.mean(distances)) if distances else None,
+            "distances": search["distances"][:SCATTERED],
             "percentiles": percentiles.round(4).tolist(),
             "radii": {f"{radius:g}": radii[radius] for radius in sorted(radii)},
         }

@@ -14,7 +14,7 @@ LONGEST = 40
 """Letters of a class's name that are kept."""
 
 
-def class_names(results: Path) -> list[str]:
+def folder_classes(results: Path) -> list[str]:
     """Return the names of classes, by label: those of the folders that their images lie in.
 
     Of classes that were merged, all names. Empty where samples are no files in folders of classes,
