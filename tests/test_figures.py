@@ -48,7 +48,7 @@ from unlearnbench.reporting.figures.export import page_svg, tips, write_data, wr
 from unlearnbench.reporting.figures.figure import TALLEST
 from unlearnbench.reporting.figures.ranking import CriticalDifference, RankMap
 from unlearnbench.reporting.figures.tradeoffs import beyond, pareto
-from unlearnbench.reporting.figures.verdicts import CELLS, LOOKS, UNRANKED, Verdicts
+from unlearnbench.reporting.figures.verdicts import CELLS, LOOKS, UNRANKED, VerdictMap, Verdicts
 from unlearnbench.verdicts.audit import ALL, WORDS
 from unlearnbench.verdicts.inference import LEVEL
 
@@ -302,6 +302,22 @@ def test_the_map_says_what_each_audit_finds(condition: Condition) -> None:
     assert not any(text.get_text() == "-0" for text in numbers)
     shown = {text.get_text() for text in drawing.canvas.legends[0].get_texts()}
     assert shown == set(data["verdict"]), "only what appears"
+
+
+def test_cells_are_hidden_with_their_method(condition: Condition) -> None:
+    class Gappy(VerdictMap):
+        """Leave out what one audit says of one method."""
+
+        def data(self, subject: Condition) -> pd.DataFrame | None:
+            """Return all but the last row."""
+            return super().data(subject).iloc[:-1]  # type: ignore[union-attr]
+
+    one = Drawing(Gappy(), condition)
+    root = ElementTree.fromstring(page_svg(one))
+    owners = [part.get("data-method") for part in root.iter() if part.tag.endswith("path")]
+    audits = one.known["audit"].nunique()
+    for method, own in one.known.groupby("method"):
+        assert owners.count(str(method)) in (len(own), audits), method
 
 
 @pytest.mark.parametrize("benchmark", ["digits", "fashion-mnist"])

@@ -26,6 +26,8 @@ COLUMN, PAGE = 3.25, 6.75
 """Width of a column and of the text of a two-column article, in inches."""
 METHOD = "method:"
 """Begins the id of a group that is of one method; pages hide it by that."""
+AND = "\N{LINE SEPARATOR}"
+"""Stands between the methods of a group whose parts are of one each; XML makes a space of \\n."""
 GREY = "#777777"
 DASHED: dict[str, Any] = {"color": GREY, "linestyle": (0, (3, 2)), "linewidth": 0.7}
 SHADE = 0.18

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from unlearnbench.files import write, write_text
 from unlearnbench.reporting import escape
-from unlearnbench.reporting.figures.drawing import METHOD, STYLE, Tips
+from unlearnbench.reporting.figures.drawing import AND, METHOD, STYLE, Tips
 from unlearnbench.reporting.figures.figure import Drawing
 
 LINK = "{http://www.w3.org/1999/xlink}href"
@@ -57,7 +57,7 @@ def page_svg(drawing: Drawing) -> str:
 def _tidy(element: ElementTree.Element, used: set[str], prefix: str) -> None:
     name = element.attrib.pop("id", "")
     if name.startswith(METHOD):
-        owners = name.removeprefix(METHOD).split("\n")
+        owners = name.removeprefix(METHOD).split(AND)
         parts = [element] if len(owners) == 1 else list(element)
         for part, owner in zip(parts, owners, strict=True):
             part.set("data-method", owner)

@@ -179,6 +179,6 @@ def heat(ax: Axes, cells: pd.DataFrame, owners: Iterable[str], **style: Any) -> 
     import seaborn as sns  # takes seconds, and only heat maps need it
 
     sns.heatmap(cells, cbar=False, ax=ax, **style)
-    ax.collections[0].set_gid(drawing.METHOD + "\n".join(owners))
+    ax.collections[0].set_gid(drawing.METHOD + drawing.AND.join(owners))
     ax.set(xlabel="", ylabel="")
     ax.tick_params(length=0)
