@@ -27,6 +27,8 @@ UNDATED = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 DPI = 300
 PROCESSES, FEW = 4, 20
 """That draw for print at the most, and figures for which none is begun."""
+INHERITED = ("font-family:", "stroke-linejoin:")
+"""Styles that the whole has, so that no part needs them."""
 LONG = re.compile(r"-?\d+\.\d{3,}")
 
 
@@ -69,8 +71,8 @@ def _tidy(element: ElementTree.Element, used: set[str], prefix: str) -> None:
     if "clip-path" in element.attrib:
         element.set("clip-path", element.attrib["clip-path"].replace("(#", f"(#{prefix}"))
     if style := element.attrib.pop("style", ""):
-        style = re.sub(r"font-family: [^;]*; |(?:; )?stroke-linejoin: \w+", "", style)
-        style = style.replace("#000000", "currentColor").replace("(#", f"(#{prefix}")
+        kept = [part for part in style.split("; ") if not part.startswith(INHERITED)]
+        style = "; ".join(kept).replace("#000000", "currentColor").replace("(#", f"(#{prefix}")
         element.set("style", style)
     for name in {"x", "y", "transform", "style"} & element.attrib.keys():
         element.set(name, LONG.sub(lambda number: _rounded(number[0], 2), element.attrib[name]))
