@@ -17,19 +17,40 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+import unlearnbench as ub
+from docs.builder.markdown import ROOT
 from tests.hand import by_hand
 from unlearnbench import registry
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.registry import discover
-from unlearnbench.reporting.figures import FIGURES, STYLE, Drawing, drawings, export, figure
-from unlearnbench.reporting.figures.drawing import COLOURS, REFERENCES, Gathered, looks
+from unlearnbench.reporting.figures import (
+    FIGURES,
+    STYLE,
+    Drawing,
+    distinct,
+    drawings,
+    export,
+    figure,
+)
+from unlearnbench.reporting.figures.drawing import (
+    COLOURS,
+    LEADING,
+    OTHER,
+    REFERENCES,
+    SHADED,
+    Gathered,
+    looks,
+)
 from unlearnbench.reporting.figures.export import page_svg, tips, write_data, write_print
+from unlearnbench.reporting.figures.figure import TALLEST
 from unlearnbench.reporting.figures.ranking import CriticalDifference, RankMap
 from unlearnbench.reporting.figures.tradeoffs import beyond, pareto
-from unlearnbench.reporting.figures.verdicts import CELLS, LOOKS, UNRANKED, Verdicts
-from unlearnbench.verdicts.audit import WORDS
+from unlearnbench.reporting.figures.verdicts import CELLS, LOOKS, UNRANKED, VerdictMap, Verdicts
+from unlearnbench.verdicts.audit import ALL, WORDS
+from unlearnbench.verdicts.inference import LEVEL
 
 DRAWN = [
     *("verdicts", "verdict-map", "gaps", "forgetting-utility", "time-gap", "confidences", "roc"),
@@ -77,14 +98,17 @@ def test_figures_come_in_the_order_of_the_page(condition: Condition) -> None:
         assert drawing.data is not None and "my_method" in set(drawing.data["method"])
         assert "do-nothing" not in set(drawing.data["method"]), "controls have a table"
         width, height = drawing.canvas.get_size_inches()
-        assert width == (7.0 if drawing.figure.wide else 3.35) and 1 < height < 10
+        texts = [one for one in drawing.canvas.findobj(Text) if one.get_text()]
+        assert min(float(text.get_fontsize()) for text in texts) >= 7, "read in print"
+        assert width == (6.75 if drawing.figure.wide else 3.25) and 1 < height <= TALLEST
 
 
 def test_a_figure_is_drawn_on_given_axes(condition: Condition) -> None:
     with plt.style.context(STYLE):
         canvas, ax = plt.subplots()
     assert Drawing(FIGURES["gaps"], condition)(ax=ax, metric="ft_auc") is ax
-    assert ax.get_title() == "FT AUC (points)" and canvas.axes == [ax]
+    assert ax.get_title() == "FT AUC" and canvas.axes == [ax]
+    assert ax.get_xlabel() == "Difference from retraining (points)"
     shapes = {str(line.get_label()): line for line in ax.lines if line.get_marker() != "None"}
     assert list(shapes) == condition.labels
     assert shapes["my_method"].get_color() == looks(condition.labels)["my_method"].colour
@@ -222,6 +246,17 @@ def test_a_method_looks_the_same_whatever_stands_beside_it() -> None:
     assert looks(many) == looks(reversed(many))
 
 
+def test_the_best_methods_share_neither_colour_nor_shape() -> None:
+    labels = sorted(set(registry.find("methods")) - set(REFERENCES))
+    for start in range(len(labels)):
+        leading = (labels + labels)[start : start + LEADING]
+        chosen = looks([*labels, *REFERENCES], leading)
+        assert len({chosen[label].colour for label in leading}) == LEADING
+        assert len({chosen[label].marker for label in leading}) == LEADING
+        assert chosen[leading[0]] == looks(leading[:1])[leading[0]], "the best keeps its own"
+        assert len(set(chosen.values())) == len(chosen)
+
+
 def test_verdicts_are_drawn_best_first_and_what_is_not_ranked_sets_no_axis(
     condition: Condition,
 ) -> None:
@@ -236,7 +271,13 @@ def test_verdicts_are_drawn_best_first_and_what_is_not_ranked_sets_no_axis(
     row = first.loc["my_method"]
     assert (row["gap"], row["low"], row["high"]) == (found.gap.value, *found.gap.interval())
     assert row["margin"] == condition.margins(condition.benchmark.headline)[0]
-    assert set(figure.keys(data, condition)) == set(data["verdict"])
+    legend = Drawing(figure, condition).canvas.legends[0]
+    shown = {text.get_text() for text in legend.get_texts()}
+    assert shown == {*data["verdict"], "margin: small enough"}
+    _, ax = plt.subplots()
+    Drawing(figure, condition)(ax, audit="rmia")
+    restyled = ax.legend()
+    assert {text.get_text() for text in restyled.get_texts()} == shown
 
     far = first.reset_index().assign(audit="rmia")
     far.loc[far["method"] == "streisand", ["gap", "low", "high"]] = -4000.0, -4100.0, -3900.0
@@ -256,17 +297,53 @@ def test_the_map_says_what_each_audit_finds(condition: Condition) -> None:
     for row in data.to_dict("records"):
         place = labels.index(row["method"]), audits.index(row["audit"])
         assert list(CELLS)[int(cells[place])] == row["verdict"]
-    assert len(ax.texts) == len(data)
-    assert not any(text.get_text() == "-0" for text in ax.texts)
+    numbers = [text for text in ax.texts if text.get_gid()]
+    assert len(numbers) == len(data)
+    assert not any(text.get_text() == "-0" for text in numbers)
+    shown = {text.get_text() for text in drawing.canvas.legends[0].get_texts()}
+    assert shown == set(data["verdict"]), "only what appears"
 
 
-def contrast(one: str, other: str) -> float:
+def test_cells_are_hidden_with_their_method(condition: Condition) -> None:
+    class Gappy(VerdictMap):
+        """Leave out what one audit says of one method."""
+
+        def data(self, subject: Condition) -> pd.DataFrame | None:
+            """Return all but the last row."""
+            return super().data(subject).iloc[:-1]  # type: ignore[union-attr]
+
+    one = Drawing(Gappy(), condition)
+    root = ElementTree.fromstring(page_svg(one))
+    owners = [part.get("data-method") for part in root.iter() if part.tag.endswith("path")]
+    audits = one.known["audit"].nunique()
+    for method, own in one.known.groupby("method"):
+        assert owners.count(str(method)) in (len(own), audits), method
+
+
+@pytest.mark.parametrize("benchmark", ["digits", "fashion-mnist"])
+def test_the_map_says_what_the_tables_say(benchmark: str) -> None:
+    condition = ub.load(ROOT / "results" / f"{benchmark}@epyc-2").condition()
+    data = FIGURES["verdict-map"].data(distinct(condition))
+    assert data is not None
+    assert set(data["audit"]) == set(condition.audits) - {ALL}, "none is left out"
+    rows = [*condition.methods, "original", "held-out retrain"]
+    for audit, label, _, verdict, _ in data.itertuples(index=False):
+        found = condition.audits[audit][label]
+        assert label in rows and verdict == found.word
+        if label in condition.methods:
+            assert (verdict == "different") == (found.p_all < LEVEL)
+
+
+Colour = str | tuple[float, ...]
+
+
+def contrast(one: Colour, other: Colour) -> float:
     """Return the contrast of two colours as WCAG 2.2 has it."""
 
-    def luminance(colour: str) -> float:
+    def luminance(colour: Colour) -> float:
         parts = [
             part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-            for part in to_rgb(colour)
+            for part in (to_rgb(colour) if isinstance(colour, str) else colour)
         ]
         return float(np.dot(parts, [0.2126, 0.7152, 0.0722]))
 
@@ -278,10 +355,27 @@ def test_marks_stand_out_on_both_themes() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     text = (files("unlearnbench.reporting") / "pages" / "page.css").read_text(encoding="utf-8")
     grounds = re.findall(r"--ground: (#\w{6})", text)[:2]
-    assert len(set(grounds)) == 2
+    inks = re.findall(r"--ink: (#\w{6})", text)[:2]
+    assert len(set(grounds)) == len(set(inks)) == 2
+    bands = [covered(ground, SHADED["facecolor"]) for ground in grounds]
     others = [look.colour for label, look in REFERENCES.items() if label != "original"]
-    for colour in [*COLOURS, *others, *(look.colour for look in LOOKS.values())]:
-        assert min(contrast(colour, ground) for ground in grounds) >= 3, colour
+    for colour in [*COLOURS, OTHER.colour, *others, *(look.colour for look in LOOKS.values())]:
+        assert min(contrast(colour, ground) for ground in [*grounds, *bands]) >= 3, colour
+    for ground, ink in zip(grounds, inks, strict=True):
+        for word, (colour, opacity) in CELLS.items():
+            number = "white" if word == "different" else ink
+            assert contrast(covered(ground, (colour, opacity)), number) >= 4.5, word
+
+
+def covered(ground: str, colour: tuple[str, float]) -> tuple[float, ...]:
+    """Return what a colour with an opacity looks like on a ground."""
+    over, opacity = np.array(to_rgb(colour[0])), colour[1]
+    return tuple(opacity * over + (1 - opacity) * np.array(to_rgb(ground)))
+
+
+def test_verdicts_of_the_map_differ_without_colours() -> None:
+    greys = sorted(np.dot(covered("#ffffff", cell), [0.3, 0.59, 0.11]) for cell in CELLS.values())
+    assert min(np.diff(greys)) > 0.15
 
 
 def test_curves_over_requests_come_with_the_last_one() -> None:
@@ -314,6 +408,38 @@ def test_distances_are_averaged_by_percentile() -> None:
     share = drawing.data.set_index(["method", "distance"])["share"]
     assert share["my_method", 1.0] == share["leaky", 2.0] == 50, "half of them never flip"
     assert share["leaky", 1.0] == 25
+
+
+def test_methods_with_the_same_search_are_drawn_once_under_both_names() -> None:
+    found = by_hand()
+    search = {"percentiles": list(np.linspace(0, 1, 101)), "flipped": 10, "radii": {"0.1": 10}}
+    for label in ("my_method", "leaky"):
+        searched(found, label, search)
+    for name in ("adversarial-distances", "final-radii"):
+        canvas = Drawing(FIGURES[name], found.conditions[0]).canvas
+        (text,) = [text.get_text() for text in canvas.legends[0].get_texts()]
+        assert sorted(text.split(" = ")) == ["leaky", "my_method"]
+        svg = page_svg(Drawing(FIGURES[name], found.conditions[0]))
+        assert 'data-method="leaky"' in svg and 'data-method="my_method"' in svg, "hidden apart"
+
+
+def test_two_searches_are_held_against_each_other_sample_by_sample() -> None:
+    found, name = by_hand(), "search-against-search"
+    assert FIGURES[name].data(found.conditions[0]) is None
+    searched(found, "my_method", {"distances": [0.1, 0.2, None, 0.4]})
+    searched(found, "streisand", {"distances": [0.1, 0.2, None, 0.4]})
+    assert FIGURES[name].data(found.conditions[0]) is None, "one search, of two rows"
+    searched(found, "leaky", {"distances": [0.2, None, 0.3, 0.5]})
+    drawing = Drawing(FIGURES[name], found.conditions[0])
+    (first,) = set(drawing.known["against"])
+    pairs = drawing.known.set_index("method")[["there", "distance"]]
+    expected = [[0.1, 0.2], [0.4, 0.5]]
+    assert all(
+        sorted(sorted(pair) for pair in own.to_numpy().tolist()) == expected
+        for _, own in pairs.groupby("method")
+    )
+    (ax,) = drawing.canvas.axes
+    assert ax.get_xlim() == ax.get_ylim() and found.titles.get(first, first) in ax.get_xlabel()
 
 
 def test_final_radii_are_shares_of_all_samples() -> None:

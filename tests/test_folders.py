@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import unlearnbench as ub
 from tests.conftest import TINY, Cli
 from unlearnbench import registry
 from unlearnbench.data import caching
@@ -421,6 +422,7 @@ def test_a_run_tells_of_copies_and_refuses_other_images_at_once(
     page = cli("report", "own")
     assert page.code == 0, page.err
     assert line in (tmp_path / "reports" / "own" / "index.html").read_text()
+    assert ub.load(tmp_path / "results" / "own").findings.classes == ["cat", "dog", "fish"]
     save(pets / "train" / "cat" / "0.png", pixels(99))
     for more in ([], ["--dry-run"]):
         done = inside("run", *words, *more)

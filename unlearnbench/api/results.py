@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from unlearnbench import registry
-from unlearnbench.api.samples import FILE
 from unlearnbench.authoring import Method
 from unlearnbench.entries import enter
 from unlearnbench.errors import UserError, unknown
@@ -32,6 +31,7 @@ from unlearnbench.reporting.tables.table import Table
 from unlearnbench.storage import asked, sealed
 from unlearnbench.storage.apart import apart, apart_said
 from unlearnbench.storage.plugins import known_audits, require_here
+from unlearnbench.storage.samples import FILE
 from unlearnbench.storage.store import Store
 
 if TYPE_CHECKING:

@@ -18,9 +18,8 @@ from unlearnbench.errors import UnlearnBenchError
 from unlearnbench.guarding.guard import foreign
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.storage import sealed
+from unlearnbench.storage.samples import FILE
 from unlearnbench.storage.store import Store
-
-FILE = "samples.csv"
 
 
 @dataclass(frozen=True)

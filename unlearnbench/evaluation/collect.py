@@ -21,6 +21,7 @@ from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.evaluation.stale import Records, stale_rows, stale_runs
 from unlearnbench.files import write_again
 from unlearnbench.guarding.guard import guarded
+from unlearnbench.metrics.curves import SCATTERED
 from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.metrics.metric import COSTS, GROUP, METRICS, OfRecord, of_type
 from unlearnbench.planning.benchmark import Benchmark
@@ -30,6 +31,7 @@ from unlearnbench.planning.plan import Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles, untuned
 from unlearnbench.storage import sealed
 from unlearnbench.storage.plugins import enter_kept
+from unlearnbench.storage.samples import folder_classes
 from unlearnbench.storage.store import Store
 
 FEW = 5
@@ -79,15 +81,7 @@ def collect(planned: Planned, store: Store) -> Findings:
             {"label": label, "access": access, "reason": reason}
             for (label, access), reason in plan.skipped.items()
         ],
-        failures=[
-            {
-                "label": plan.nodes[run].label,
-                "access": plan.nodes[run].spec.access,
-                "run": store.run_folder(plan.nodes[run].spec).name,
-                "error": (why.splitlines() or ["(no message)"])[-1],
-            }
-            for run, why in errors.items()
-        ],
+        failures=[_failure(plan, store, run, why) for run, why in errors.items()],
         papers={row.label: row.method.paper for row in entrants(benchmark, plugins)},
         titles=titles(benchmark, plugins),
         untuned=untuned(benchmark, plugins),
@@ -99,8 +93,20 @@ def collect(planned: Planned, store: Store) -> Findings:
         stale=stale_rows(plan, stale_runs(planned, store, records)),
         broken=[*stored["broken"], *blocked],
         offline_a=stored["offline_a"],
+        classes=folder_classes(store.folder),
         entered=known.model_dump(include={"metrics", "attacks"}),
     )
+
+
+def _failure(plan: Plan, store: Store, run: str, why: str) -> dict[str, str]:
+    """Return what tables say of a run without a record; why: its error, with the traceback."""
+    node = plan.nodes[run]
+    return {
+        "label": node.label,
+        "access": node.spec.access,
+        "run": store.run_folder(node.spec).name,
+        "error": (why.splitlines() or ["(no message)"])[-1],
+    }
 
 
 def _unmade(plan: Plan, store: Store, errors: Collection[str]) -> tuple[Counter[str], list[str]]:
@@ -186,6 +192,7 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
             "not flipped": search["not flipped"],
             "flipped": len(distances),
             "mean": float(np.mean(distances)) if distances else None,
+            "distances": search["distances"][:SCATTERED],
             "percentiles": percentiles.round(4).tolist(),
             "radii": {f"{radius:g}": radii[radius] for radius in sorted(radii)},
         }

@@ -49,8 +49,8 @@ class Findings:
     still to be made; broken: what cannot be used and why; offline_a: the constant chosen for RMIA's
     offline form; lacking: references still to be made, without which there is no membership AUC;
     stale: by row, how many of its runs were made before what changed; untuned: rows at defaults;
-    unmade: of `open`, by row; apart: what else the folder holds; entered: what tables say of
-    metrics and attacks that do not ship, see `planning.known`.
+    unmade: of `open`, by row; apart: what else the folder holds; classes: of own images, by label;
+    entered: what tables say of metrics and attacks that do not ship, see `planning.known`.
     """
 
     benchmark: Benchmark
@@ -76,6 +76,7 @@ class Findings:
     untuned: list[str] = field(default_factory=list)
     unmade: dict[str, int] = field(default_factory=dict)
     apart: list[str] = field(default_factory=list)
+    classes: list[str] = field(default_factory=list)
     entered: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @cached_property
@@ -124,8 +125,8 @@ class Findings:
         content = {one.name: getattr(self, one.name) for one in fields(self)}
         content["benchmark"] = self.benchmark.model_dump(mode="json", exclude_none=True)
         content["controls"] = {name: vars(must) for name, must in self.controls.items()}
-        if not any(self.entered.values()):
-            del content["entered"]
+        empty = {"entered": not any(self.entered.values()), "classes": not self.classes}
+        content = {name: value for name, value in content.items() if not empty.get(name)}
         return json.dumps(content | {name: listed(content[name]) for name in FRAMES})
 
     @classmethod

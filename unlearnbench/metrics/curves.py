@@ -11,6 +11,8 @@ Curves = dict[str, list[float | None]]
 
 EDGES = np.linspace(-20, 20, 101)
 """Of the bins of log-odds; what lies outside is counted in the outermost ones."""
+SCATTERED = 300
+"""Samples that figures show each by itself, at most."""
 FPRS = np.logspace(-4, 0, 41)
 """False-positive rates at which ROC curves are kept."""
 

@@ -14,9 +14,10 @@ from unlearnbench.reporting.figures import drawing
 from unlearnbench.reporting.figures.figure import ByMethod, figure, together
 
 PARTS = {"density_forget": "Forget set", "density_test": "Test set", "density_retain": "Retain set"}
-PROBABILITIES = (0.5, 0.001, 0.999, 0.000001, 0.999999)
-APART = 0.3
+PROBABILITIES = (0.5, 0.999999, 0.999, 0.99, 0.9, 0.001, 0.000001)
+APART = 0.054
 """Confidences that the axis names, first come first served, and how far apart, of its length."""
+BEFORE: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1)), "linewidth": 0.8}
 TRIMMED = 0.25
 """Percent of samples below which an outer bin is not drawn."""
 
@@ -30,8 +31,10 @@ class Confidences(ByMethod):
 
     title = "Confidence before and after"
     caption = (
-        "Share of samples by confidence in the true label, mean over runs, each method on a line of"
-        " its own. Thin line: the original; coloured: the method; grey: retrain, 95 % by chance."
+        "Share of samples by confidence in the true label, mean over runs, each method in a row of"
+        " its own. Band: where a mean over as many retrains lies by chance (95 %). The outermost"
+        f" bins hold all that lies beyond: log-odds of {EDGES[0]:g} and {EDGES[-1]:g}, where"
+        " confidence is 0 or 1 but for two in a billion."
     )
     place = 40
     panels, columns = "part", 3
@@ -70,6 +73,11 @@ class Confidences(ByMethod):
         apart = int(data["apart"].iloc[0])
         labels = [label for label in subject.labels if label in set(data["method"])]
         drawing.names(ax, subject, labels)
+        drawing.entry(ax, "the method", color="black", linewidth=1.1)
+        if "before" in data:
+            drawing.entry(ax, subject.title(ORIGINAL), **BEFORE)
+        if "retrain_low" in data:
+            ax.fill_between([], [], label=drawing.BY_CHANCE, **drawing.SHADED)
         for line, label in enumerate(labels):
             own = data[data["method"] == label]
             # The last bin's value once more, so that its step has a width.
@@ -81,10 +89,10 @@ class Confidences(ByMethod):
                 grey = ax.fill_between(edges, low, high, step="post", **drawing.SHADED)
                 drawing.of_method(label, grey)
             if "before" in heights:
-                steps = ax.step(edges, heights["before"], "black", where="post", linewidth=0.5)
+                steps = ax.step(edges, heights["before"], where="post", **BEFORE)
                 drawing.of_method(label, *steps)
-            colour = drawing.looks(subject.labels)[label].colour
-            steps = ax.step(edges, heights["after"], colour, where="post", linewidth=0.9)
+            colour = drawing.look_of(subject, label).colour
+            steps = ax.step(edges, heights["after"], colour, where="post", linewidth=1.1)
             drawing.of_method(label, *steps)
             # too many bins hold nothing for each to say so
             said = own[own.filter(["before", "after"]).max(axis=1) >= 0.05]
@@ -98,12 +106,12 @@ class Confidences(ByMethod):
             place, room = math.log(p / (1 - p)), APART * (end - start)
             if start < place < end and all(abs(place - other) > room for other in places):
                 places[place] = f"{p:.6f}".rstrip("0")
-        ax.set_xticks(list(places), list(places.values()))
-        ax.set(title=self.panel(data), xlabel="Confidence in the true label")
+        ax.set_xticks(list(places), list(places.values()), rotation=90)
+        ax.set(title=self.panel(data), xlabel="Confidence in the true label\n(logit scale)")
         ax.spines["left"].set_visible(False)
         ax.grid(axis="y")
         if self.panel(data) == PARTS["density_forget"]:
-            ax.set_ylabel(f"Share (a line: {apart} %)")
+            ax.set_ylabel(f"Share of samples (height of a row = {apart} %)")
 
 
 def tip(row: dict[Any, Any]) -> str:

@@ -1,6 +1,6 @@
 """Lines, one a method: ROC curves, effects by memorisation, searches, epochs, requests."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import product
 from typing import Any, ClassVar
 
@@ -13,7 +13,17 @@ from unlearnbench.metrics.curves import abscissa
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.figures import drawing
-from unlearnbench.reporting.figures.figure import Figure, figure, mean_and_spread, together
+from unlearnbench.reporting.figures.figure import (
+    Figure,
+    figure,
+    mean_and_spread,
+    together,
+    twins,
+)
+
+OTHER: dict[str, Any] = {"color": drawing.OTHER.colour, "linewidth": 0.5, "zorder": 1.5}
+BETWEEN = 0.18
+"""Share of the axes' diagonal between two marks of a line whose points have none."""
 
 
 def curve(subject: Condition, name: str, x: str, y: str = "mean") -> pd.DataFrame | None:
@@ -34,11 +44,13 @@ def over_runs(values: Any, beside: Mapping[str, Any], y: str = "mean") -> pd.Dat
 
 
 class Lines(Figure):
-    """Draw a line a method from a column x of the data to a column y, with a mark at each point.
+    """Draw a line a method from a column x of the data to a column y.
 
-    Grey: how far single retrains lie from their mean, where the data have a column <y>_std. Panels
-    are called by what stands along y. base: of the logarithm along x, 0 for none; signed: whether y
-    may be below 0, and is no percentage.
+    Of many methods the leading ones have a colour, and the others are thin and grey; those with the
+    very same points are one line with the names of all. Band: how far single retrains lie from
+    their mean, where the data have a column <y>_std. Panels are called by what stands along y.
+    base: of the logarithm along x, 0 for none; dots: whether each point has a mark, and not some
+    places along a line; signed: whether y may be below 0, and is no percentage.
     """
 
     x: ClassVar[str]
@@ -56,16 +68,24 @@ class Lines(Figure):
             low, high = retrain[y] - retrain[std], retrain[y] + retrain[std]
             if not self.signed:
                 low, high = low.clip(lower=0), high.clip(upper=100)
-            ax.fill_between(retrain[x], low, high, **drawing.SHADED)
-        for label in data["method"].unique():
-            own = data[data["method"] == label].sort_values(x)
-            look = drawing.looks(subject.labels)[label]
-            style: dict[str, Any] = look.style if self.dots else {"color": look.colour}
-            line = ax.plot(own[x], own[y], label=subject.title(label), mec="w", mew=0, **style)
-            drawing.of_method(label, *line)
-            points = zip(own[x], own[y], own.get(std, [0.0] * len(own)), strict=True)
-            texts = [f"{at:g}: {drawing.mean_text(*mean)}" for at, *mean in points]
-            drawing.tell(ax, label, own[x], own[y], texts)
+            ax.fill_between(retrain[x], low, high, label=drawing.ONE_STD, **drawing.SHADED)
+        shown = [*drawing.REFERENCES, *drawing.leaders(subject, set(data["method"]))]
+        # in panels of their own the same methods may lie apart
+        groups = [[n] for n in data["method"].unique()] if self.panels else twins(data, shown)
+        for place, (first, *others) in enumerate(groups):
+            style, title = OTHER, "_"
+            if first in shown:
+                style = self._style(drawing.look_of(subject, first), first, place / len(groups))
+                title = " = ".join(map(subject.title, [first, *others]))
+            for label in [first, *others]:
+                own = data[data["method"] == label].sort_values(x)
+                drawing.of_method(label, *ax.plot(own[x], own[y], label=title, **style))
+                title = "_"
+                points = zip(own[x], own[y], own.get(std, [0.0] * len(own)), strict=True)
+                texts = [f"{at:g}: {drawing.mean_text(*mean)}" for at, *mean in points]
+                drawing.tell(ax, label, own[x], own[y], texts)
+        if any(first not in shown for first, *_ in groups):
+            drawing.entry(ax, drawing.OTHERS, **OTHER)
         if self.base:
             ax.set_xscale("log", base=self.base)
         if self.dots:
@@ -75,6 +95,12 @@ class Lines(Figure):
         metric = drawing.axis_title(panel) if panel in METRICS else panel
         ax.set(xlabel=self.along[0], ylabel=self.along[1] or metric)
 
+    def _style(self, look: drawing.Look, label: str, place: float) -> dict[str, Any]:
+        """Return how a line looks; place: from 0 to 1, by which marks of lines stand apart."""
+        marks = None if self.dots else (place * BETWEEN, BETWEEN)
+        stroke: dict[str, Any] = drawing.STROKES.get(label, {"zorder": 2.5})
+        return look.style | {"markevery": marks} | stroke
+
 
 @figure
 class Roc(Lines):
@@ -82,8 +108,9 @@ class Roc(Lines):
 
     title = "ROC curves"
     caption = (
-        "Of the attack behind FT AUC: forget samples against non-members, mean over runs, both axes"
-        " logarithmic. Dashed: guessing. Grey: one standard deviation of retrain."
+        "Of the attack behind FT AUC: forget samples against non-members, mean over runs, from the"
+        " smallest false-positive rate that so many non-members can show. Dashed: guessing. Marks"
+        " only tell lines apart."
     )
     place = 50
     height = 2.2
@@ -97,7 +124,7 @@ class Roc(Lines):
 
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Condition) -> None:
         """Draw it; what is drawn must be above zero."""
-        lowest = float(data[["fpr", "tpr"]].min().min())
+        lowest = float(data["fpr"].min())
         ax.plot([lowest, 100], [lowest, 100], **drawing.DASHED)
         spread = data["tpr_std"].clip(upper=data["tpr"] * 0.99)
         super().draw(ax, data.assign(tpr_std=spread), subject)
@@ -110,10 +137,11 @@ class Roc(Lines):
 class AucReferences(Lines):
     """Draw FT AUC against the number of reference models, each step twice as many."""
 
-    title = "FT AUC against the number of references"
+    title = "FT AUC by the number of reference models"
     caption = (
-        "RMIA's AUC with 2, 4, 8, ... reference models for each sample, half of them trained on it;"
-        " the fewer are among the more. Mean over runs; grey: one standard deviation of retrain."
+        "Where a line has become flat, more reference models would change little. RMIA's AUC with"
+        " 2, 4, 8, ... reference models for each sample, half of them trained on it; the fewer are"
+        " among the more. Mean over runs."
     )
     place = 60
     x, y, base = "references", "ft_auc", 2
@@ -130,14 +158,14 @@ class Memorisation(Lines):
 
     title = "Effects by memorisation"
     caption = (
-        "Forget samples in tenths (deciles) by how much surer reference models trained on a sample"
-        " are of it than others. Compare with retrain: within a tenth its AUC need not be 50"
-        " %. Mean over runs; grey: one standard deviation of retrain."
+        "Samples are grouped by memorisation: how much more confident models trained on a sample"
+        " are than models that never saw it. Compare with retrain: within a tenth (decile) its AUC"
+        " need not be 50 %. Mean over runs."
     )
     place = 80
     wide = True
     panels, columns = "metric", 2
-    x, along = "group", ("Deciles of forget samples, 1: the least memorised", "")
+    x, along = "group", ("Memorisation decile (1 = least)", "")
 
     def data(self, subject: Condition) -> pd.DataFrame | None:
         """Return columns metric, method, group (1: the least memorised), mean and mean_std."""
@@ -146,92 +174,12 @@ class Memorisation(Lines):
         return together([f.assign(metric=metric) for metric, f in found.items() if f is not None])
 
 
-def searches(subject: Condition, found: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield label and adversarial searches, of its runs whose search has found something."""
-    for label in subject.labels:
-        every = [detail.get("search") or {} for detail in subject.details(label)]
-        if known := [search for search in every if search.get(found)]:
-            yield label, known
-
-
-@figure
-class AdversarialDistances(Lines):
-    """Draw which share of the forget samples flips within which distance."""
-
-    title = "Adversarial distances"
-    caption = (
-        "Which share of the forget samples has an adversarial example within an l2 distance (images"
-        " in [0, 1]); percentiles averaged over runs."
-    )
-    place = 90
-    x, y, dots = "distance", "share", False
-    along = ("l2 distance of the adversarial example", "Forget samples that flip (%)")
-
-    def data(self, subject: Condition) -> pd.DataFrame | None:
-        """Return columns method, distance and share in percent, a row a percentile.
-
-        A sample that never flips counts as not flipped.
-        """
-        frames = []
-        for label, known in searches(subject, "percentiles"):
-            distance = np.mean([search["percentiles"] for search in known], axis=0)
-            flipped = np.mean([search["flipped"] / search["samples"] for search in known])
-            columns = {"method": label, "distance": distance, "share": np.arange(101) * flipped}
-            frames.append(pd.DataFrame(columns).round(4))
-        return together(frames)
-
-
-@figure
-class FinalRadii(Figure):
-    """Draw at which radius how many of the forget samples flipped, a bar a method."""
-
-    title = "Final radius of the search"
-    caption = (
-        "Which share of the forget samples flipped within which l2 radius, doubled from the first"
-        " one until the label flips; mean over runs."
-    )
-    place = 100
-
-    def data(self, subject: Condition) -> pd.DataFrame | None:
-        """Return columns method, radius, mean and mean_std of the share in percent.
-
-        Of methods whose search doubles a radius; a sample that was misclassified before any step
-        has none, and stands at no radius.
-        """
-        frames = []
-        for label, known in searches(subject, "radii"):
-            counts = pd.DataFrame([search["radii"] for search in known]).rename(columns=float)
-            counts = counts.drop(columns=0.0, errors="ignore").sort_index(axis=1).fillna(0)
-            shares = (100 * counts).div([search["samples"] for search in known], axis=0)
-            if len(shares.columns):
-                frame = over_runs(shares, {"radius": shares.columns})
-                frames.append(frame.assign(method=label).round(5))
-        return together(frames)
-
-    def draw(self, ax: Axes, data: pd.DataFrame, subject: Condition) -> None:
-        """Draw bars of methods beside each other at each radius."""
-        radii, methods = sorted(data["radius"].unique()), list(data["method"].unique())
-        width = 0.8 / len(methods)
-        for place, label in enumerate(methods):
-            own = data[data["method"] == label]
-            at = [radii.index(radius) for radius in own["radius"]]
-            x = np.array(at) + (place - (len(methods) - 1) / 2) * width
-            colour = drawing.looks(subject.labels)[label].colour
-            bars = ax.bar(x, own["mean"], width, color=colour)
-            errors = ax.errorbar(x, own["mean"], own["mean_std"], fmt="none", ecolor=drawing.GREY)
-            drawing.of_method(label, *bars, *errors.lines[2])
-            texts = map(drawing.mean_text, own["mean"], own["mean_std"])
-            drawing.tell(ax, label, x, own["mean"], list(texts))
-        ax.set_xticks(range(len(radii)), [f"{radius:g}" for radius in radii])
-        ax.set(xlabel="Radius at which the label flipped", ylabel="Forget samples (%)")
-
-
 @figure
 class AfterEpochs(Lines):
     """Draw accuracies after each epoch of unlearning, where they were noted."""
 
     title = "Accuracy while unlearning"
-    caption = "After each epoch, mean over runs. Dashed: retrain."
+    caption = "After each epoch, mean over runs. Dashed: where retrain ends."
     place = 110
     wide = True
     panels, columns = "metric", 2
@@ -271,8 +219,8 @@ class ForgettingByRequest(Lines):
     title = "Forgetting, request by request"
     caption = (
         "FR AUC minus FT AUC after each request of the sequence, mean over runs: 0 where forget"
-        " samples are no easier to tell from retained ones than from test samples. Grey: one"
-        " standard deviation of retrain, to which methods should be close."
+        " samples are no easier to tell from retained ones than from test samples. Methods should"
+        " be close to retrain."
     )
     place = 115
     signed = True
@@ -292,10 +240,7 @@ class AfterRequests(Lines):
     """Draw metrics after each request of a sequence, once, with the last one's tables."""
 
     title = "After each request"
-    caption = (
-        "Mean over runs after each request of the sequence; grey: one standard deviation of"
-        " retrain."
-    )
+    caption = "Mean over runs after each request of the sequence."
     place = 120
     wide = True
     panels, columns = "metric", 2

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from unlearnbench.files import write, write_text
 from unlearnbench.reporting import escape
-from unlearnbench.reporting.figures.drawing import METHOD, STYLE, Tips
+from unlearnbench.reporting.figures.drawing import AND, METHOD, STYLE, Tips
 from unlearnbench.reporting.figures.figure import Drawing
 
 LINK = "{http://www.w3.org/1999/xlink}href"
@@ -27,6 +27,8 @@ UNDATED = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 DPI = 300
 PROCESSES, FEW = 4, 20
 """That draw for print at the most, and figures for which none is begun."""
+INHERITED = ("font-family:", "stroke-linejoin:")
+"""Styles that the whole has, so that no part needs them."""
 LONG = re.compile(r"-?\d+\.\d{3,}")
 
 
@@ -57,7 +59,7 @@ def page_svg(drawing: Drawing) -> str:
 def _tidy(element: ElementTree.Element, used: set[str], prefix: str) -> None:
     name = element.attrib.pop("id", "")
     if name.startswith(METHOD):
-        owners = name.removeprefix(METHOD).split("\n")
+        owners = name.removeprefix(METHOD).split(AND)
         parts = [element] if len(owners) == 1 else list(element)
         for part, owner in zip(parts, owners, strict=True):
             part.set("data-method", owner)
@@ -69,8 +71,9 @@ def _tidy(element: ElementTree.Element, used: set[str], prefix: str) -> None:
     if "clip-path" in element.attrib:
         element.set("clip-path", element.attrib["clip-path"].replace("(#", f"(#{prefix}"))
     if style := element.attrib.pop("style", ""):
-        style = re.sub(r"font-family: [^;]*; |(?:; )?stroke-linejoin: \w+", "", style)
-        element.set("style", style.replace("#000000", "currentColor"))
+        kept = [part for part in style.split("; ") if not part.startswith(INHERITED)]
+        style = "; ".join(kept).replace("#000000", "currentColor").replace("(#", f"(#{prefix}")
+        element.set("style", style)
     for name in {"x", "y", "transform", "style"} & element.attrib.keys():
         element.set(name, LONG.sub(lambda number: _rounded(number[0], 2), element.attrib[name]))
     if "d" in element.attrib:

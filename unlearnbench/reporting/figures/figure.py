@@ -3,13 +3,15 @@
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from textwrap import fill
 from typing import Any, ClassVar
 
 import matplotlib.style
+import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -17,12 +19,20 @@ from matplotlib.figure import Figure as Canvas
 
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.findings import Condition
-from unlearnbench.reporting.figures.drawing import COLUMN, PAGE, STYLE, Look, Subject, key, looks
+from unlearnbench.reporting.figures.drawing import (
+    COLUMN,
+    PAGE,
+    STYLE,
+    Subject,
+    key,
+    labelled,
+    owner,
+)
 from unlearnbench.reporting.figures.labels import name_points
 
-ROOM, KEY_LINE, LETTER = 0.42, 0.125, 0.046
-"""Inches: what title and labels of axes take, a line of the legend, a letter in it."""
-TALLEST, CLOSEST, MOST_COLUMNS = 9.0, 0.11, 6
+ROOM, KEY_LINE, LETTER, HANDLE = 0.38, 0.135, 0.05, 0.34
+"""Inches: what title and labels of axes take, a line of the legend, a letter in it, the rest."""
+TALLEST, CLOSEST, MOST_COLUMNS = 7.0, 0.095, 6
 """Inches: of a figure that fits a page, and of a line of text; panels beside each other at most."""
 
 
@@ -33,7 +43,8 @@ class Figure(ABC):
     in words; place: on the page, before those with a higher one; leads: stands before the tables;
     wide: takes a page's width and not a column's; panels: the column of the data whose values have
     axes of their own, `columns` beside each other; named: names stand beside points where all have
-    room, and else in a legend; height: of axes in inches, and `row` more for each method.
+    room, and else in a legend; lined: names stand beside lines, and in no legend; height: of axes
+    in inches, and `row` more for each method. A legend has all that is drawn with a label.
     """
 
     name: ClassVar[str]
@@ -45,6 +56,7 @@ class Figure(ABC):
     panels: ClassVar[str] = ""
     columns: ClassVar[int] = 1
     named: ClassVar[bool] = False
+    lined: ClassVar[bool] = False
     height: float = 1.8
     row: float = 0.0
 
@@ -60,12 +72,6 @@ class Figure(ABC):
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Any) -> None:
         """Draw the rows of one panel."""
 
-    def keys(self, data: pd.DataFrame, subject: Any) -> dict[str, tuple[Look, str]]:
-        """Return the legend: of each text its look, and the method that it is of or ""."""
-        chosen = looks(subject.labels)
-        labels = [str(label) for label in data["method"].unique()]
-        return {subject.title(label): (chosen[label], label) for label in labels}
-
     def panel(self, data: pd.DataFrame) -> str:
         """Return of which panel rows of one panel are; "" where there is but one."""
         return str(data[self.panels].iloc[0]) if self.panels else ""
@@ -74,12 +80,8 @@ class Figure(ABC):
 class ByMethod(Figure):
     """Draw each method on a line of its own, named beside it, across the page."""
 
-    wide = True
+    wide = lined = True
     height, row = 0.05, 0.15
-
-    def keys(self, data: pd.DataFrame, subject: Any) -> dict[str, tuple[Look, str]]:
-        """Return nothing: names stand beside the lines."""
-        return {}
 
 
 FIGURES: dict[str, Figure] = {}
@@ -192,29 +194,33 @@ class Drawing:
 
     def arrange(self, data: pd.DataFrame, make: Callable[..., Canvas]) -> Canvas:
         """Draw all panels on a figure that `make` makes, with names or else a legend."""
-        if self.figure.named:
-            canvas = self._arranged(data, make, {})
-            if engine := canvas.get_layout_engine():
-                engine.execute(canvas)
-            if name_points(canvas.axes[0]):
-                return canvas
-            plt.close(canvas)
-        return self._arranged(data, make, self.figure.keys(data, self.subject))
+        canvas, entries = self._panels(data, make)
+        if not (self.figure.named or self.figure.lined):
+            return with_key(canvas, entries)
+        anonymous = {text: one for text, one in entries.items() if not owner(one)}
+        height = canvas.get_figheight()
+        with_key(canvas, anonymous)
+        if self.figure.named and (engine := canvas.get_layout_engine()):
+            engine.execute(canvas)
+            if not name_points(canvas.axes[0]):
+                for legend in canvas.legends:
+                    legend.remove()
+                canvas.set_figheight(height)
+                with_key(canvas, entries)
+        return canvas
 
-    def _arranged(
-        self, data: pd.DataFrame, make: Callable[..., Canvas], keys: Mapping[str, tuple[Look, str]]
-    ) -> Canvas:
+    def _panels(
+        self, data: pd.DataFrame, make: Callable[..., Canvas]
+    ) -> tuple[Canvas, dict[str, Any]]:
+        """Draw all panels; return what has a label too."""
         figure, subject = self.figure, self.subject
         by_panel = data.groupby(figure.panels, sort=False) if figure.panels else [("", data)]
         panels = [rows for _, rows in by_panel]
         width = PAGE if figure.wide else COLUMN
-        longest = max(map(len, keys), default=0)
-        beside = max(1, min(len(keys), int(width / (0.22 + LETTER * longest))))
-        key_lines = math.ceil(len(keys) / beside)
-        methods, below = data["method"].nunique(), KEY_LINE * key_lines
-        columns, height = _shape(figure, len(panels), methods, TALLEST - below)
+        tallest = TALLEST - 2 * KEY_LINE  # figures with a line a method have short legends
+        columns, height = _shape(figure, len(panels), data["method"].nunique(), tallest)
         lines = math.ceil(len(panels) / columns)
-        canvas = make(figsize=(width, height + below), layout="constrained")
+        canvas = make(figsize=(width, height), layout="constrained")
         grid = canvas.subplots(lines, columns, squeeze=False)
         for ax, rows in zip(grid.flat, panels, strict=False):
             figure.draw(ax, rows, subject)
@@ -222,16 +228,37 @@ class Drawing:
                 _narrow(ax, width / columns)
         for ax in grid[:, 1:].flat if figure.row else ():
             ax.tick_params(axis="y", labelleft=False)
+        entries = labelled(canvas)
+        said = [[ax.get_xlabel() for ax in line] for line in grid]
+        for line, (own, below) in zip(grid, pairwise(said), strict=False):
+            if own == below:  # the lowest line says it for all
+                for ax in line:
+                    ax.set_xlabel("")
         for ax in grid.flat[len(panels) :]:
             ax.remove()
-        if keys:
-            key(canvas, keys, beside)
-        return canvas
+        return canvas, entries
+
+
+def with_key(canvas: Canvas, entries: Mapping[str, Any]) -> Canvas:
+    """Make room for a legend below a figure, and draw it there."""
+    if entries:
+        width, height = canvas.get_size_inches()
+        beside = next(n for n in range(len(entries), 0, -1) if n == 1 or _wide(entries, n) < width)
+        canvas.set_figheight(height + KEY_LINE * math.ceil(len(entries) / beside))
+        key(canvas, entries, beside)
+    return canvas
+
+
+def _wide(entries: Collection[str], columns: int) -> float:
+    """Return how wide a legend of so many columns is, in inches; the first ones may be longer."""
+    every = np.array_split([HANDLE + LETTER * len(text) for text in entries], columns)
+    return sum(float(column.max()) for column in every)
 
 
 def _narrow(ax: Axes, width: float) -> None:
     """Make axes of so many inches do with less room: a title of several lines, fewer numbers."""
-    ax.set_title(fill(ax.get_title(), int(0.7 * width / LETTER)))
+    for get, put in ((ax.get_title, ax.set_title), (ax.get_xlabel, ax.set_xlabel)):
+        put(fill(get(), int(0.7 * width / LETTER)))
     ax.locator_params(axis="x", nbins=4)
 
 
@@ -259,6 +286,15 @@ def drawings(condition: Condition) -> list[Drawing]:
     subject = distinct(condition)
     every = [Drawing(figure, subject, condition.suffix) for figure in FIGURES.values()]
     return [drawing for drawing in every if drawing.data is not None]
+
+
+def twins(data: pd.DataFrame, leading: Sequence[str] = ()) -> list[list[str]]:
+    """Group methods whose points are the very same; first in a group one of `leading`, if any."""
+    groups: dict[Any, list[str]] = {}
+    for label, own in data.groupby("method", sort=False):
+        values = own.drop(columns="method").to_numpy()
+        groups.setdefault(tuple(map(tuple, values)), []).append(str(label))
+    return [sorted(group, key=lambda label: label not in leading) for group in groups.values()]
 
 
 def together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame | None:

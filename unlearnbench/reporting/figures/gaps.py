@@ -1,11 +1,12 @@
 """Distance to retrain: metric by metric, class by class."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 
 from unlearnbench import registry
 from unlearnbench.evaluation.findings import Condition
@@ -24,6 +25,13 @@ from unlearnbench.reporting.figures.tradeoffs import (
 
 SHORT = 2
 """Letters of names that stand beside each other below a column."""
+SIGNED, STRONG, MINUS = 20, 0.5, "\N{MINUS SIGN}"
+"""Classes up to which cells have room for a sign; share of the colours from which they have one."""
+BELOW_ABOVE = LinearSegmentedColormap.from_list(
+    "below-above",
+    [(0, "#7B6BDB"), (0.5, ("#7B6BDB", 0.0)), (0.5, ("#D55E00", 0.0)), (1, "#D55E00")],
+)
+"""Through nothing at zero, where the page shows: strong ones stand out on white and on black."""
 PARTS = {"class_forget": "Forget set", "class_test": "Test set"}
 
 
@@ -34,8 +42,8 @@ class Gaps(ByMethod):
     title = "Distance to retrain, metric by metric"
     caption = (
         "Mean and standard deviation over runs of the signed distance to retrain. Grey: how far"
-        " from retrain a retrain is by chance, as a mean over as many runs (95 %). Hollow, with an"
-        " arrow: unranked methods that lie beyond the axes."
+        " from retrain a retrain is by chance, as a mean over as many runs (95 %). Hollow: methods"
+        " that are not ranked, with an arrow where they lie beyond the axes."
     )
     place = 10
     panels, columns = "metric", 3
@@ -53,18 +61,25 @@ class Gaps(ByMethod):
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Condition) -> None:
         """Draw one metric."""
         metric, reach = METRICS[self.panel(data)], float(data["band"].iloc[0])
-        drawing.band(ax.axvspan, -reach, reach)
+        drawing.band(ax.axvspan, -reach, reach, drawing.BY_CHANCE)
         seen = window(data, "gap", -reach, reach, 0.0)
-        spreads(ax, subject, data[["method", "gap", "gap_std"]], seen)
-        ax.set_title(f"{metric.title} ({'points' if metric.unit else 'probability'})")
+        hollow = data.loc[~data["ranked"], "method"].tolist()
+        spreads(ax, subject, data[["method", "gap", "gap_std"]], seen, hollow)
+        unit = "points" if metric.unit else "0 to 1"
+        ax.set(title=metric.title, xlabel=f"Difference from retraining ({unit})")
 
 
 def spreads(
-    ax: Axes, subject: drawing.Subject, data: pd.DataFrame, seen: Ends | None = None
+    ax: Axes,
+    subject: drawing.Subject,
+    data: pd.DataFrame,
+    seen: Ends | None = None,
+    hollow: Collection[str] = (),
 ) -> None:
     """Draw a line a method, held to zero; columns are the method, a mean and its spread.
 
-    seen: ends of the axis, beyond which a method is an arrow; None for what all methods take.
+    seen: ends of the axis, beyond which a method is an arrow; None for what all methods take;
+    hollow: methods of which there is but an outline.
     """
     ax.axvline(0, **drawing.DASHED)
     if seen:
@@ -76,7 +91,7 @@ def spreads(
         if seen and arrow:
             pointed(ax, subject, label, float(np.clip(x, *seen)), place, arrow)
         said = drawing.mean_text(x, half, "+")
-        drawing.point(ax, subject, label, inside, place, said, hollow=bool(arrow))
+        drawing.point(ax, subject, label, inside, place, said, hollow=label in hollow)
     drawing.names(ax, subject, subject.labels)
     ax.grid(axis="y")
     ax.spines["left"].set_visible(False)
@@ -89,8 +104,8 @@ class Classes(ByMethod):
 
     title = "Accuracy by class"
     caption = (
-        "Distance of the accuracy on each class to retrain's on the same forget set, in points,"
-        " mean over runs."
+        "Accuracy on each class minus retrain's on the same forget set, in points, mean over runs;"
+        " the sign stands in the cells that are far from zero."
     )
     place = 70
     panels, columns = "part", 2
@@ -103,13 +118,19 @@ class Classes(ByMethod):
             values = pd.DataFrame([one.get(curve, []) for one in of_runs], runs.index, dtype=float)
             retrains = values[runs["label"] == RETRAIN].reindex(runs.index)
             ideal = retrains.groupby(runs["forget_seed"]).transform("mean")
-            mean = (values - ideal).groupby(runs["label"], sort=False).mean().rename_axis("method")
+            others = runs["label"] != RETRAIN  # whose own distance is none by definition
+            mean = (
+                (values - ideal)[others]
+                .groupby(runs["label"], sort=False)
+                .mean()
+                .rename_axis("method")
+            )
             long = mean.reset_index().melt("method", var_name="class", value_name="gap")
             frames.append(long.assign(part=part).dropna())
         frame = pd.concat(frames, ignore_index=True).round(2)
         if frame.empty:
             return None
-        known = class_names(subject.benchmark)
+        known = subject.findings.classes or class_names(subject.benchmark)
         frame["class"] = frame["class"].map(lambda at: known[at] if at < len(known) else str(at))
         # Colours end where all but the farthest cells lie, on both sides and in both panels.
         return frame.assign(reach=max(float(frame["gap"].abs().quantile(0.98)), 1.0))
@@ -121,12 +142,20 @@ class Classes(ByMethod):
         cells = data.pivot(index="method", columns="class", values="gap").loc[labels, order]
         reach = float(data["reach"].iloc[0])
         owners = np.repeat(labels, len(cells.columns))
-        heat(ax, cells, owners, cmap="PuOr_r", vmin=-reach, vmax=reach)
+        heat(ax, cells, owners, cmap=BELOW_ABOVE, vmin=-reach, vmax=reach)
+        if len(order) <= SIGNED:
+            gaps = cells.to_numpy()
+            for row, column in np.argwhere(abs(gaps) >= STRONG * reach):
+                sign = "+" if gaps[row, column] > 0 else MINUS
+                text = ax.text(column + 0.5, row + 0.5, sign, ha="center", va="center_baseline")
+                drawing.of_method(labels[row], text)
         drawing.names(ax, subject, labels, 0.5)
         ax.set(ylim=(len(labels), 0), title=self.panel(data), xlabel="Class")
         ax.tick_params(axis="x", labelrotation=90 if max(map(len, order)) > SHORT else 0)
         if self.panel(data) == PARTS["class_test"]:
-            bar = ax.figure.colorbar(ax.collections[0], ax=ax, label="points", extend="both")
+            bar = ax.figure.colorbar(
+                ax.collections[0], ax=ax, label="Accuracy minus\nretrain's (points)", extend="both"
+            )
             bar.outline.set_visible(False)
         for row, label in enumerate(labels):
             known = cells.loc[label].dropna()
@@ -150,6 +179,6 @@ def heat(ax: Axes, cells: pd.DataFrame, owners: Iterable[str], **style: Any) -> 
     import seaborn as sns  # takes seconds, and only heat maps need it
 
     sns.heatmap(cells, cbar=False, ax=ax, **style)
-    ax.collections[0].set_gid(drawing.METHOD + "\n".join(owners))
+    ax.collections[0].set_gid(drawing.METHOD + drawing.AND.join(owners))
     ax.set(xlabel="", ylabel="")
     ax.tick_params(length=0)

@@ -6,6 +6,7 @@ from textwrap import fill
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 
 from unlearnbench.reporting.figures import drawing
 from unlearnbench.reporting.figures.drawing import Gathered
@@ -14,6 +15,8 @@ from unlearnbench.reporting.figures.gaps import heat, spreads
 
 BAR = 0.4
 """Lines between two bars above the diagram."""
+NEAREST = LinearSegmentedColormap.from_list("nearest", ["#1F78C8", ("#1F78C8", 0.0)])
+"""From the first rank to the last, of which nothing is left: the page shows, and ink is read."""
 TITLE = 30
 """Letters that a panel's title has room for on a line."""
 
@@ -38,9 +41,10 @@ class RankMap(ByMethod):
         """Draw a cell a setting and method, methods in the order of their mean rank."""
         labels = list(subject.labels)
         owners = labels * len(subject.frame)
-        note = {"annot": True, "fmt": "g", "annot_kws": {"size": 6.5}, "xticklabels": True}
+        note = {"annot": True, "fmt": "g", "xticklabels": True}
+        note["annot_kws"] = {"size": 7, "color": "black"}
         cells = subject.frame[labels].rename(columns=subject.title)
-        heat(ax, cells, owners, cmap="Blues_r", **note)
+        heat(ax, cells, owners, cmap=NEAREST, **note)
         ax.tick_params(axis="x", labelrotation=40)
         ax.tick_params(axis="y", labelrotation=0)
         plt.setp(ax.get_xticklabels(), ha="right", rotation_mode="anchor")

@@ -28,12 +28,12 @@ class ForgettingUtility(Figure):
 
     title = "Forgetting against utility"
     caption = (
-        "Test accuracy against FT AUC, mean and standard deviation over runs. Grey: where retrain"
-        " is, and how far from there it is by chance (95 %). Hollow, with an arrow: unranked"
-        " methods that lie beyond the axes."
+        "Test accuracy against FT AUC, mean and standard deviation over runs. Dashed: where retrain"
+        " is; bands: how far from there it is by chance (95 %). Hollow: methods that are not"
+        " ranked, with an arrow where they lie beyond the axes."
     )
     place = 20
-    height = 2.1
+    height, wide = 2.9, True
     named = True
 
     def data(self, subject: Condition) -> pd.DataFrame | None:
@@ -51,7 +51,7 @@ class ForgettingUtility(Figure):
         ):
             middle = float(data.loc[data["method"] == RETRAIN, metric].iloc[0])
             reach = subject.band(metric)
-            drawing.band(span, middle - reach, middle + reach)
+            drawing.band(span, middle - reach, middle + reach, drawing.BY_CHANCE)
             line(middle, **drawing.DASHED)
             seen.append(window(data, metric, middle - reach, middle + reach))
         ax.locator_params(nbins=7)
@@ -69,11 +69,12 @@ class TimeGap(Figure):
     title = "Cost against distance to retrain"
     caption = (
         "Time, searches and masks included; mean and standard deviation over runs. Dotted: the best"
-        " trade-offs. Grey: the average gap that a retrain has by chance (95 %). Hollow, with an"
-        " arrow: unranked methods with a larger gap."
+        " trade-offs, which no other method beats in both. Band: the average gap that a retrain has"
+        " by chance (95 %). Hollow: methods that are not ranked, with an arrow where their gap lies"
+        " beyond the axis."
     )
     place = 30
-    height = 2.1
+    height, wide = 2.9, True
     named = True
 
     def data(self, subject: Condition) -> pd.DataFrame | None:
@@ -96,13 +97,13 @@ class TimeGap(Figure):
         ax.set_xscale("log")
         labelled = drawing.decades(*ends, 1, 2, 5)
         drawing.ticks(ax.xaxis, [at for at in labelled if ends[0] / 1.2 < at < ends[1] * 1.2])
-        drawing.band(ax.axhspan, 0, reach)
+        drawing.band(ax.axhspan, 0, reach, drawing.BY_CHANCE)
         front = data[data["best"]].sort_values("time_ratio")
-        dotted = dict(drawing.DASHED, linestyle=(0, (1, 2)))
+        dotted = dict(drawing.DASHED, linestyle=(0, (1, 2)), label="best trade-offs")
         ax.plot(front["time_ratio"], front["avg_gap"], **dotted)
         top = window(data, "avg_gap", 0.0, reach)[1]
         scatter(ax, subject, data, [(ends[0] / 1.15, ends[1] * 1.15), (0.0, top)])
-        ax.set(xlabel="Time (x retraining)", ylabel="Average gap to retrain (points)")
+        ax.set(xlabel="Time (retraining = 1, log scale)", ylabel="Average gap to retrain (points)")
 
 
 def means(subject: Condition, *metrics: str) -> pd.DataFrame:
@@ -146,7 +147,8 @@ def scatter(ax: Axes, subject: Condition, data: pd.DataFrame, seen: Sequence[End
     data: as `means` returns it, the metric along x being the first one; seen: ends of both axes.
     """
     ax.set(xlim=seen[0], ylim=seen[1])
-    for label, n, x, x_std, y, y_std, *_ in data.itertuples(index=False):
+    points = data.drop(columns="ranked").itertuples(index=False)
+    for ranked, (label, n, x, x_std, y, y_std, *_) in zip(data["ranked"], points, strict=True):
         (inside_x, inside_y), arrow = beyond((x, y), seen)
         if arrow:
             edge_x, edge_y = np.clip((x, y), *np.transpose(seen))
@@ -154,12 +156,12 @@ def scatter(ax: Axes, subject: Condition, data: pd.DataFrame, seen: Sequence[End
         drawing.stem(ax, subject, label, (x - x_std, x + x_std), (y, y))
         drawing.stem(ax, subject, label, (x, x), (y - y_std, y + y_std))
         said = f"{drawing.mean_text(x, x_std)}; {drawing.mean_text(y, y_std)} (n = {n})"
-        drawing.point(ax, subject, label, inside_x, inside_y, said, hollow=bool(arrow))
+        drawing.point(ax, subject, label, inside_x, inside_y, said, hollow=not ranked)
 
 
 def pointed(ax: Axes, subject: drawing.Subject, label: str, x: float, y: float, arrow: str) -> None:
     """Point from the edge of the axes to where a method lies."""
-    style = {"color": drawing.looks(subject.labels)[label].colour, "fontsize": 8}
+    style = {"color": drawing.look_of(subject, label).colour, "fontsize": 8}
     drawing.of_method(label, ax.text(x, y, arrow, style, ha="center", va="center"))
 
 

@@ -1,33 +1,40 @@
 """The result: how far from retraining each method is, how sure that is, and who says so."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, to_rgba
 
-from unlearnbench.audits.parts import TPR, audit_title
+from unlearnbench.audits.attacks import ATTACKS, ULIRA
+from unlearnbench.audits.parts import TAIL, TPR, audit_title
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL
 from unlearnbench.reporting.figures import drawing
 from unlearnbench.reporting.figures.drawing import Look
 from unlearnbench.reporting.figures.figure import ByMethod, figure
 from unlearnbench.reporting.figures.gaps import heat
-from unlearnbench.verdicts.audit import ALL, WORDS, Finding
-from unlearnbench.verdicts.inference import LEVEL
+from unlearnbench.verdicts.audit import ALL, WORDS
 
 UNRANKED = "not ranked"
 LOOKS = {
-    "equivalent": Look("#009E73", "o"),
-    "no difference found": Look("#0072B2", "o"),
+    "equivalent": Look("#00946C", "o"),
+    "no difference found": Look("#1F78C8", "v"),
     "inconclusive": Look("#777777", "d"),
     "different": Look("#D55E00", "s"),
-    UNRANKED: Look("#AA4466", "X"),
+    UNRANKED: Look("#C4526F", "X"),
 }
 """What says a verdict: a colour, and a shape for those who do not see it."""
-CELLS = {"equivalent": "#A6DBC8", "different": "#F5C3A0", "inconclusive": "#E4E4E4"}
-"""Lighter, below a number: of the verdict of one audit."""
-INK = "#1b1f24"
+CELLS: dict[str, tuple[str, float]] = {
+    "equivalent": ("#00946C", 0.3),
+    "different": ("#B04C00", 1.0),
+    "inconclusive": ("#888888", 0.0),
+}
+"""Below a number: colour and opacity for what one audit finds. They differ in lightness too, and
+the page shows through, so that numbers are read on all of them in both themes."""
+GROUPS = {"AUC": "AUC", "TPR": f"TPR at {100 * TAIL:g} % FPR", "": ""}
 CONFIDENCE = "forget-confidence"
 FREE = 0.04
 """Share of the axis that is left free beside what it must show."""
@@ -45,22 +52,16 @@ def verdict_of(subject: Condition, label: str) -> str:
     return word if word in WORDS else UNRANKED
 
 
-def _said(found: Finding) -> str:
-    """Return what an audit says of a row, as it counts for the verdict over all audits."""
-    if found.p_all < LEVEL:
-        return "different"
-    return found.word if found.word == "equivalent" else "inconclusive"
-
-
 @figure
 class Verdicts(ByMethod):
     """Draw each method's gap to retrain with its interval, coloured by its verdict."""
 
     title = "How far from retraining, and how sure"
     caption = (
-        "Gap to retrain with its 95 % interval, by verdict over all audits and then by distance."
-        " Grey: the margin, within which a gap is small enough. Rows with the very same runs are"
-        " drawn once. An arrow: farther than the axis shows, and not ranked."
+        "Gap to retrain with its 95 % interval, by verdict over all audits (thin lines between"
+        " them) and then by distance. Hatched: the margin, within which a gap is small enough. Rows"
+        " with the very same runs are drawn once. An arrow: farther than the axis shows, and not"
+        " ranked."
     )
     place, leads = 5, True
     panels, columns = "audit", 2
@@ -78,14 +79,13 @@ class Verdicts(ByMethod):
         ]
         return pd.DataFrame(rows).astype({"margin": float}) if rows else None
 
-    def keys(self, data: pd.DataFrame, subject: Condition) -> dict[str, tuple[Look, str]]:
-        """Return which look says which verdict."""
-        return {word: (look, "") for word, look in LOOKS.items() if word in set(data["verdict"])}
-
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Condition) -> None:
         """Draw one audit; methods that are not ranked never set the axis."""
         margin, labels = float(data["margin"].iloc[0]), rows_of(subject)
-        drawing.band(ax.axvspan, -margin, margin)
+        for word, look in LOOKS.items():
+            if word in set(data["verdict"]):
+                drawing.entry(ax, word, linewidth=0.9, **look.style)
+        drawing.band(ax.axvspan, -margin, margin, "margin: small enough", drawing.HATCHED)
         ax.axvline(0, **drawing.DASHED)
         seen_against = data["method"].isin((ORIGINAL, HELD_OUT))
         ranked = data[(data["verdict"] != UNRANKED) | seen_against]
@@ -104,11 +104,30 @@ class Verdicts(ByMethod):
             said = f"{row['gap']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]: {row['verdict']}"
             drawing.tell(ax, label, [at], [place], [said])
         drawing.names(ax, subject, labels)
+        for place in borders([seen_as(subject, label) for label in labels]):
+            ax.axhline(place - 0.5, color=drawing.GREY, linewidth=0.6)
         ax.grid(axis="y")
         ax.spines["left"].set_visible(False)
         audit = self.panel(data)
         what = audit_title(audit) if audit == CONFIDENCE else f"FT AUC ({audit_title(audit)})"
         ax.set(title=what, xlabel="Gap to retrain (points)")
+
+
+def seen_as(subject: Condition, label: str) -> str:
+    """Return which group of the order a row is in: references, or methods of one verdict."""
+    return "" if label in (ORIGINAL, HELD_OUT) else verdict_of(subject, label)
+
+
+def borders(groups: Sequence[str]) -> list[int]:
+    """Return the places at which another group begins than the one before."""
+    return [place for place in range(1, len(groups)) if groups[place] != groups[place - 1]]
+
+
+def group_of(audit: str) -> str:
+    """Return in which group of columns an audit stands: AUC, TPR, or neither."""
+    if audit.startswith(TPR):
+        return GROUPS["TPR"]
+    return GROUPS["AUC" if audit in (*ATTACKS, ULIRA) else ""]
 
 
 @figure
@@ -117,19 +136,23 @@ class VerdictMap(ByMethod):
 
     title = "Every method under every audit"
     caption = (
-        "Gap to retrain in points. Orange: the audit finds a difference (5 %, after Holm's"
-        " correction). Green: it shows that the gap is small enough. Grey: neither. In brackets,"
-        " where others have power: audits that cannot show that a gap is small enough."
+        "What each audit finds of each row, in the words of the tables (5 %, Holm over all audits"
+        " and methods; of rows that are no methods unadjusted), and the gap to retrain in points."
+        " In brackets, where others have power: audits without, which can call no gap small enough."
     )
     place = 6
-    height = 0.9
+    height = 1.0
 
     def data(self, subject: Condition) -> pd.DataFrame | None:
-        """Return columns audit, method, gap in points, verdict, power."""
-        audits = [name for name in subject.audits if name != ALL and not name.startswith(TPR)]
+        """Return columns audit, method, gap in points, verdict, power; audits group by group."""
+        order = list(GROUPS.values())
+        audits = sorted(
+            (name for name in subject.audits if name != ALL),
+            key=lambda name: order.index(group_of(name)),
+        )
         rows = [
             {"audit": audit, "method": label, "gap": found.gap.value}
-            | {"verdict": _said(found), "power": audit not in subject.powerless}
+            | {"verdict": found.word, "power": audit not in subject.powerless}
             for label in rows_of(subject)
             for audit in audits
             if (found := subject.audits[audit].get(label))
@@ -139,27 +162,48 @@ class VerdictMap(ByMethod):
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Condition) -> None:
         """Draw a cell a method and audit, with the gap in it."""
         labels = [label for label in rows_of(subject) if label in set(data["method"])]
-        audits = list(data["audit"].unique())
+        audits = [audit for audit in subject.audits if audit in set(data["audit"])]
+        audits.sort(key=lambda audit: list(GROUPS.values()).index(group_of(audit)))
         at = {"index": "method", "columns": "audit"}
         words = data.pivot(**at, values="verdict").loc[labels, audits]
         gaps = data.pivot(**at, values="gap").loc[labels, audits].round() + 0.0
         places = {word: place for place, word in enumerate(CELLS)}
         owners = [label for label in labels for audit in audits]
         codes = words.apply(lambda column: column.map(places)).astype(float)
-        note = {"annot": gaps, "fmt": "+.0f", "annot_kws": {"size": 5.5, "color": INK}}
-        colours = {"cmap": ListedColormap(list(CELLS.values())), "vmin": -0.5, "vmax": 2.5}
-        heat(ax, codes, owners, **colours, **note, linewidths=0.6, linecolor="white")
-        told = [one for one in zip(owners, codes.to_numpy().ravel(), strict=True) if one[1] >= 0]
-        for (label, _), text in zip(told, ax.texts, strict=True):
+        note = {"annot": gaps, "fmt": ".0f", "annot_kws": {"size": 7, "color": "black"}}
+        colours = {"cmap": ListedColormap(list(map(to_rgba, CELLS.values())))}
+        grid = {"linewidths": 0.4, "linecolor": ("#888888", 0.5)}
+        heat(ax, codes, owners, vmin=-0.5, vmax=2.5, **colours, **note, **grid)
+        known = [one for one in zip(owners, codes.to_numpy().ravel(), strict=True) if one[1] >= 0]
+        for (label, code), text in zip(known, ax.texts, strict=True):
             drawing.of_method(label, text)
+            if code == places["different"]:
+                text.set_color("white")
         drawing.names(ax, subject, labels, 0.5)
         ax.set_ylim(len(labels), 0)
-        power = data.groupby("audit")["power"].first()
-        apart = 0 < power.sum() < len(power)
-        names = [
-            f"({audit_title(a)})" if apart and not power[a] else audit_title(a) for a in audits
-        ]
-        ax.set_xticks([place + 0.5 for place in range(len(audits))], names, rotation=40, ha="left")
-        ax.tick_params(axis="x", labeltop=True, labelbottom=False, length=0)
-        for text in ax.get_xticklabels():
-            text.set_rotation_mode("anchor")
+        for word, colour in CELLS.items():
+            if word in set(data["verdict"]):
+                edge = {"markeredgecolor": drawing.GREY, "markeredgewidth": 0.5, "markersize": 6}
+                drawing.entry(ax, word, marker="s", ls="", markerfacecolor=colour, **edge)
+        _columns(ax, data, audits, len(labels))
+
+
+def _columns(ax: Axes, data: pd.DataFrame, audits: Sequence[str], below: int) -> None:
+    """Name the columns of the map above it, and their groups, with lines between, below it."""
+    power = data.groupby("audit")["power"].first()
+    apart = 0 < power.sum() < len(power)
+    titles = [audit_title(audit.removeprefix(TPR)) for audit in audits]
+    names = [
+        f"({title})" if apart and not power[audit] else title
+        for audit, title in zip(audits, titles, strict=True)
+    ]
+    ax.set_xticks([place + 0.5 for place in range(len(audits))], names, rotation=45, ha="left")
+    ax.tick_params(axis="x", labeltop=True, labelbottom=False, length=0)
+    for text in ax.get_xticklabels():
+        text.set_rotation_mode("anchor")
+    groups = [group_of(audit) for audit in audits]
+    edges = [0, *borders(groups), len(groups)]
+    for start, end in pairwise(edges):
+        if start:
+            ax.axvline(start, color="black", linewidth=1)
+        ax.text((start + end) / 2, below + 0.2, groups[start], ha="center", va="top")
