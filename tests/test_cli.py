@@ -40,7 +40,7 @@ def one_line(text: str) -> str:
             ["run", "pets.toml"],
             "There is no folder data/pets/train. pets (--path) is seen from data",
         ),
-        (["run", "--plugin", "none.py"], "none.py. --plugin takes the path of a Python file."),
+        (["run", "--plugin", "none.py"], "none.py. Name a Python file, by its path."),
         (
             ["run", "--plugin", "bad.py"],
             "does not import: ModuleNotFoundError: No module named 'x1'",
@@ -48,7 +48,7 @@ def one_line(text: str) -> str:
         (["run", "--plugin", "empty.py"], "empty.py is no plugin. It must hold one class with"),
         (["report"], "There are no results of 'digits' in results. Run it first"),
         (["methods", "amum"], "Did you mean 'amun'?"),
-        (["methods", "AMUN"], "Did you mean 'amun'?"),
+        (["check", "none.py"], "There is no file none.py. Name a Python file, by its path."),
         (["methods", "neggrad"], "Did you mean 'neggrad-plus'?"),
         (["methods", "foo"], "Unknown method 'foo'. Known: amun, "),
         (["benchmarks", "digit"], "Did you mean 'digits'?"),

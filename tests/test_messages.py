@@ -1,0 +1,102 @@
+"""What a newcomer mistypes or does not know: each is said in one line, with what to do."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+import typer
+
+from unlearnbench.api.request import Request, benchmark, prepare
+from unlearnbench.cli import catalogue
+from unlearnbench.errors import UserError
+from unlearnbench.execution import trying
+from unlearnbench.scheduling import apart
+
+
+def asked(
+    name: str = "digits", *changes: str, methods: list[str] | None = None, results: str = "results"
+) -> Request:
+    setup = benchmark(name, seeds=1)
+    return Request(setup, Path("data"), Path(results), methods, assignments=changes)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder, in which all is typed."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_file_that_is_not_here_is_no_unknown_benchmark(here: Path) -> None:
+    (here / "pets.toml").write_text("title = 'Pets'\n")
+    for name, message in {
+        "none.toml": "There is no file none.toml here. Name a file by its path",
+        "digits.toml": "The benchmark that ships is named without .toml: digits.",
+        "pets": "Unknown benchmark 'pets'. The file here is pets.toml: name that.",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            benchmark(name)
+
+
+def test_all_keys_that_a_benchmark_misses_are_said_at_once(here: Path) -> None:
+    (here / "pets.toml").write_text("[data]\nname = 'folder'\n[seeds]\nruns = [1]\n")
+    missing = "title, model, forget"
+    with pytest.raises(UserError, match=f"pets: these keys are missing: {missing}. "):
+        prepare(asked("pets.toml"))
+
+
+SETTINGS = {
+    "swpa=true": "Unknown row or table 'swpa'. Did you mean 'swap'?",
+    "seed=2": "--set seed=2: seeds is a table, of originals, forget and runs. Use --seeds 2 for",
+    "seeds=2": "--set seeds=2: seeds is a table, of originals, forget and runs. Use --seeds 2 for",
+    "lr=0.1": "Cannot read --set lr=0.1. Write it with its table or row",
+    "SalUn.kep=0.3": "Unknown hyperparameter of salun 'kep'. Did you mean 'keep'?",
+    "ft.foo=1": "Known: decay_every, epochs, lr; and, as every method: batch_size, momentum,",
+}
+
+
+@pytest.mark.parametrize("change", SETTINGS)
+def test_a_setting_that_is_none_is_answered_with_what_is_meant(change: str) -> None:
+    with pytest.raises(UserError) as refused:
+        prepare(asked("digits", change))
+    assert SETTINGS[change] in str(refused.value)
+
+
+def test_methods_are_found_in_any_case_and_by_the_names_that_tables_show() -> None:
+    typed = ["AMUN", "SalUn", "NegGrad+", "AMUN-closest", "amun"]
+    rows = prepare(asked("digits", "AMUN.lr=0.03", methods=typed)).benchmark.methods
+    assert list(rows) == ["retrain", "amun", "salun", "neggrad-plus", "amun-closest"]
+    assert rows["amun"].settings["lr"] == 0.03 and rows["amun-closest"].method == "amun"
+    with pytest.raises(UserError, match="Unknown method 'AMUM'"):
+        prepare(asked(methods=["AMUM"]))
+
+
+METHOD = """
+from unlearnbench import Method, param
+
+class Noisy(Method):
+    paper = "https://example.org"
+    sigma: float = param(0.1, gt=0, help="noise")
+    def unlearn(self, model, task):
+        return model
+"""
+
+
+def test_a_check_ends_with_its_sum_and_the_next_command(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "noisy ft.py").write_text(METHOD)
+    monkeypatch.setattr(apart, "in_own_process", nullcontext)
+    last = []
+    for problem in (None, "it is broken"):
+        tried = [("Be documented", None), ("Forget one", problem)]
+        monkeypatch.setattr(trying, "examine", lambda *_, tried=tried: iter(tried))
+        with pytest.raises(typer.Exit):
+            catalogue.check(Path("noisy ft.py"))
+        last.append(capsys.readouterr().out.splitlines()[-1])
+    assert last == [
+        "2 of 2 checks passed. Next: unlearnbench run --plugin 'noisy ft.py' --methods 'noisy ft'",
+        "1 of 2 checks passed.",
+    ]
