@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 import typer
 
+from unlearnbench.api.audit import Audit, look_into
+from unlearnbench.api.listener import Listener
+from unlearnbench.api.own import Own
 from unlearnbench.api.request import Request, benchmark, prepare
+from unlearnbench.api.session import too_few
 from unlearnbench.cli import catalogue
+from unlearnbench.data.outputs import Parts
 from unlearnbench.errors import UserError
 from unlearnbench.execution import trying
 from unlearnbench.scheduling import apart
@@ -71,6 +76,41 @@ def test_methods_are_found_in_any_case_and_by_the_names_that_tables_show() -> No
     assert rows["amun"].settings["lr"] == 0.03 and rows["amun-closest"].method == "amun"
     with pytest.raises(UserError, match="Unknown method 'AMUM'"):
         prepare(asked(methods=["AMUM"]))
+
+
+def test_what_no_verdict_can_come_of_is_said_before_the_work(here: Path) -> None:
+    (here / "list.txt").write_text("1\n2\n")
+    digits = benchmark("digits")
+    for setup, said in (
+        (digits.repeated(1), "1 forget set is too few for any verdict, which takes 3 or more."),
+        (digits.repeated(2), "2 forget sets are too few for any verdict, which takes 3 or more."),
+        (digits.forgetting("list.txt"), "2 retrained models to compare with are too few for any"),
+        (digits.repeated(3), ""),
+        (digits.forgetting("list.txt").set("seeds.retrains", 5), ""),
+    ):
+        assert "".join(too_few(setup.benchmark)).startswith(said)
+        assert bool(said) == any(too_few(setup.benchmark))
+
+
+class Ear(Listener):
+    """Keep what is heard."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def told(self, text: str) -> None:
+        """Hear a line."""
+        self.heard.append(text)
+
+
+def test_an_audit_says_first_how_many_retrained_models_it_takes() -> None:
+    ear, given = Ear(), Path("none.pt")
+    own = Own(model="small-cnn", dataset="digits", forget="none.txt")
+    for retrains in ([given], [given] * 3):
+        with pytest.raises(UserError, match="There is no file"):
+            look_into(Audit(own, {"one": [given], "retrain": retrains}, Parts()), "results", ear)
+    (line,) = ear.heard
+    assert line.startswith("1 retrained model: too few for any verdict. Give four or more (--retr")
 
 
 METHOD = """
