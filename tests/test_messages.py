@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
+from unlearnbench.api import apply
 from unlearnbench.api.audit import Audit, look_into
 from unlearnbench.api.listener import Listener
 from unlearnbench.api.own import Own
@@ -17,6 +19,7 @@ from unlearnbench.cli import catalogue
 from unlearnbench.data.outputs import Parts
 from unlearnbench.errors import UserError
 from unlearnbench.execution import trying
+from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.scheduling import apart
 
 
@@ -111,6 +114,45 @@ def test_an_audit_says_first_how_many_retrained_models_it_takes() -> None:
             look_into(Audit(own, {"one": [given], "retrain": retrains}, Parts()), "results", ear)
     (line,) = ear.heard
     assert line.startswith("1 retrained model: too few for any verdict. Give four or more (--retr")
+
+
+def test_apply_takes_the_settings_of_its_benchmark_and_says_which(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "original.pt").write_bytes(b"weights")
+    monkeypatch.setattr(apply, "try_files", lambda *_: (None, None))
+    monkeypatch.setattr(apply, "follow", stop)
+
+    def asked_of(own: Own, method: str) -> tuple[dict[str, Any], str]:
+        ear = Ear()
+        with pytest.raises(StoppedError) as made:
+            apply.carry_out(own, method, Path("original.pt"), Path("out"), ear)
+        (row,) = [row for row in made.value.planned.methods.values() if row.method != "retrain"]
+        return row.settings, "".join(ear.heard)
+
+    tuned, said = asked_of(Own("digits", assignments=["amun.lr=0.02"]), "AMUN")
+    assert (tuned["lr"], tuned["decay_every"]) == (0.02, 3)
+    assert said == (
+        "Settings of amun: those of amun in the benchmark digits; changed: amun.lr=0.02."
+    )
+    alone = Own(model="small-cnn", dataset="digits", forget=here / "list.txt")
+    (here / "list.txt").write_text("1\n")
+    plain, said = asked_of(alone, "amun")
+    assert (plain["lr"], plain["decay_every"]) == (0.01, 1)
+    assert said.startswith("Settings of amun: its defaults, which nobody chose for this model; --")
+
+
+class StoppedError(Exception):
+    """Hold what would be made."""
+
+    def __init__(self, planned: Benchmark) -> None:
+        """Hold the benchmark."""
+        self.planned = planned
+
+
+def stop(request: Request, *_: object) -> None:
+    """Stop where the work would begin."""
+    raise StoppedError(prepare(request).benchmark)
 
 
 METHOD = """

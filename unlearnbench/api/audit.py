@@ -174,7 +174,7 @@ def look_into(asked: Audit, results: str | Path, listener: Listener) -> Results:
         )
     given, files = given_files(asked.files, asked.train_retrains)
     setup = asked.own.setup("audit", asked.name, title)
-    raw = setup.raw | {"given": given.model_dump(mode="json", exclude_none=True)}
+    raw = setup.raw | {"given": given.model_dump(mode="json", exclude_none=True), "methods": {}}
     raw["seeds"] = raw["seeds"] | {"retrains": max(given.every_retrain, 1)}
     raw["references"] = raw.get("references", {}) | {"count": asked.train_references}
     raw["model_audits"] = {RELEARNING: {"sets": 1}} if given.every_retrain else {}
