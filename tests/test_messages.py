@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import typer
 
-from unlearnbench.api import apply
+from unlearnbench.api import apply, samples
 from unlearnbench.api.audit import Audit, look_into
 from unlearnbench.api.listener import Listener
 from unlearnbench.api.own import Own
@@ -17,10 +20,11 @@ from unlearnbench.api.request import Request, benchmark, prepare
 from unlearnbench.api.session import too_few
 from unlearnbench.cli import catalogue
 from unlearnbench.data.outputs import Parts
-from unlearnbench.errors import UserError
+from unlearnbench.errors import DataError, UserError
 from unlearnbench.execution import trying
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.scheduling import apart
+from unlearnbench.storage.store import Store
 
 
 def asked(
@@ -140,6 +144,29 @@ def test_apply_takes_the_settings_of_its_benchmark_and_says_which(
     plain, said = asked_of(alone, "amun")
     assert (plain["lr"], plain["decay_every"]) == (0.01, 1)
     assert said.startswith("Settings of amun: its defaults, which nobody chose for this model; --")
+
+
+def test_numbers_that_can_be_listed_are_written_down_where_samples_are_drawn(here: Path) -> None:
+    (here / "list.txt").write_text("0\n1\n2\n3\n")
+    request = asked("digits", "forget.list=list.txt", methods=["ft"])
+    planned = prepare(request)
+    with pytest.raises(DataError, match="samples cannot be used: 0 is held out") as refused:
+        samples.look_over(request, planned.benchmark)
+    table = Path("results", "digits", "samples.csv")
+    assert str(refused.value).endswith(f"column id of {table}, where part is train.")
+    frame = pd.read_csv(table)
+    training = frame.loc[frame["part"] == "train", "id"]
+    assert len(training) == 500 and 0 not in set(training)
+    (here / "list.txt").write_text("\n".join(map(str, training[:9])))
+    request = asked("digits", "forget.list=list.txt", methods=["ft"])
+    seen = samples.look_over(request, prepare(request).benchmark)
+    assert seen.data is not None
+    alone, whole = Store(here / "alone"), Store(here / "whole")
+    samples.DataSeen(seen.data).note(alone)
+    assert (alone.folder / "samples.csv").read_text() == table.read_text()
+    spec = seen.data
+    samples.DataSeen(replace(spec, ids=np.arange(len(spec.ids)))).note(whole)
+    assert not whole.folder.exists(), "all samples are used: their numbers are their places"
 
 
 class StoppedError(Exception):

@@ -143,7 +143,8 @@ class Results:
     def samples(self) -> pd.DataFrame:
         """One row a sample: position in all files, part, number in the data set, file, label.
 
-        Empty where none was noted: only benchmarks with a list, or with named files, have it.
+        Noted where a list names them, where they are files, and where training samples are drawn
+        from more; empty for others.
         """
         path = self.folder / FILE
         return pd.read_csv(path) if path.is_file() else pd.DataFrame()
