@@ -19,6 +19,7 @@ from unlearnbench.registry import Plugin
 from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.progress import Progress, progress
 from unlearnbench.storage import asked
+from unlearnbench.storage.finding import require_above
 from unlearnbench.storage.plugins import known_plugins, note_plugins, plugin_facts
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count, duration
@@ -208,6 +209,7 @@ def look(request: Request, planned: Planned, store: Store, heading: str = "") ->
 
 def begin(request: Request, listener: Listener, *, dry_run: bool = False) -> tuple[Planned, Store]:
     """Expand a request, as far as fits in the time given, and open the store of its results."""
+    require_above(request.results)
     planned = prepare(request)
     store = Store((request.results / planned.benchmark.name).resolve())
     if request.budget is not None:

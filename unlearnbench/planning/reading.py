@@ -63,7 +63,7 @@ def benchmark_name(named: str) -> str:
     if not NAME.fullmatch(name):
         raise UserError(
             f"'{named}' is not the name of a benchmark.",
-            "Name a folder of results, as results/my.v2 by my.v2; --results says where it is.",
+            "A name has letters, digits and . _ - + @, as my.v2 has.",
         )
     return name
 
