@@ -46,7 +46,7 @@ def one_line(text: str) -> str:
             "does not import: ModuleNotFoundError: No module named 'x1'",
         ),
         (["run", "--plugin", "empty.py"], "empty.py is no plugin. It must hold one class with"),
-        (["report"], "There are no results of 'digits' in results. Run it first"),
+        (["report"], "no results of 'digits' in the folder results. Run it first: unl"),
         (["methods", "amum"], "Did you mean 'amun'?"),
         (["check", "none.py"], "There is no file none.py. Name a Python file, by its path."),
         (["methods", "neggrad"], "Did you mean 'neggrad-plus'?"),
@@ -102,6 +102,10 @@ def test_lists_and_explanations(inside: Cli) -> None:
 def test_dry_run_shows_the_plan_and_makes_nothing(inside: Cli, tmp_path: Path) -> None:
     done = inside("run", "--dry-run", "--methods", "amun")
     assert done.code == 0 and "reference" in done.out
+    assert "as on the two cores where results are published" in done.out
+    assert "not known" not in done.out and "?" not in done.out
+    assert "(shared): work that several rows have in common" in done.out
+    assert "(relearning): the audit 'relearning' of the models that are made before" in done.out
     assert not (tmp_path / "results").exists()
 
 

@@ -17,13 +17,15 @@ from unlearnbench.api.audit import Audit, look_into
 from unlearnbench.api.listener import Listener
 from unlearnbench.api.own import Own
 from unlearnbench.api.request import Request, benchmark, prepare
-from unlearnbench.api.session import too_few
+from unlearnbench.api.session import begin, too_few
 from unlearnbench.cli import catalogue
 from unlearnbench.data.outputs import Parts
 from unlearnbench.errors import DataError, UserError
 from unlearnbench.execution import trying
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.scheduling import apart
+from unlearnbench.scheduling.estimate import from_store
+from unlearnbench.storage.finding import results_folder
 from unlearnbench.storage.store import Store
 
 
@@ -167,6 +169,59 @@ def test_numbers_that_can_be_listed_are_written_down_where_samples_are_drawn(her
     spec = seen.data
     samples.DataSeen(replace(spec, ids=np.arange(len(spec.ids)))).note(whole)
     assert not whole.folder.exists(), "all samples are used: their numbers are their places"
+
+
+def kept(*folders: str) -> None:
+    """Make folders that hold findings alone."""
+    for folder in map(Path, folders):
+        folder.mkdir(parents=True)
+        (folder / "findings.json").touch()
+        (folder / "benchmark.toml").touch()
+
+
+def test_results_are_named_or_given_by_their_path(here: Path) -> None:
+    kept("results/digits", "else/digits", "digits@epyc-2")
+    (here / "pets").mkdir()
+    usual, place = Path("results"), Path("results/digits")
+    for named in ("digits", "results/digits", "results/digits/", "some/digits.toml", place):
+        assert results_folder(named, usual) == place
+    assert results_folder("digits", Path("else")) == Path("else/digits")
+    assert results_folder("digits@epyc-2", usual) == Path("digits@epyc-2")
+    assert results_folder(here / place, usual) == here / place
+    with pytest.raises(UserError, match=r"--results takes the folder that they are in\. Write"):
+        results_folder("digits", Path("results/digits"))
+    with pytest.raises(UserError, match=r"Write --results results\.$"):
+        begin(asked("digits", results="results/digits"), Listener())
+
+
+def test_where_results_are_not_there_what_is_there_is_listed(here: Path) -> None:
+    kept("results/digits@epyc-2", "results/digits-half@epyc-2")
+    (here / "pets.toml").touch()
+    usual = Path("results")
+    for named, said in {
+        "digits": "of 'digits' in the folder results. There are: digits@epyc-2. Run it first: unle",
+        "digits@x": "of 'digits@x' in the folder results. There are: digits@epyc-2.",
+        "svhn": "results. There are: digits-half@epyc-2, digits@epyc-2.",
+        "pets": "There are: digits-half@epyc-2, digits@epyc-2. Run it first: unlearnbench run pets",
+        "results/x": "of 'x' in the folder results. There are: digits-half@epyc-2, digits@epyc-2.",
+        "a\\b": "is no folder of results. Name it as it is called below --results, or give its",
+    }.items():
+        with pytest.raises(UserError) as refused:
+            results_folder(named, usual)
+        assert said in str(refused.value)
+        assert "run digits@x" not in str(refused.value)
+    with pytest.raises(UserError, match=r"There are no results of 'x' in this folder\.$"):
+        results_folder("x", Path())
+
+
+def test_what_is_published_tells_how_long_the_first_run_takes(here: Path) -> None:
+    def taken(*changes: str, name: str = "digits") -> float | None:
+        plan = prepare(asked("digits", *changes, methods=["ft"])).plan
+        return from_store(plan, Store(here / name)).total(plan.nodes.values())
+
+    usual, longer = taken(), taken("recipe.epochs=60")
+    assert usual and longer and 1.7 * usual < longer < 2 * usual
+    assert taken("model=resnet8") is None and taken(name="else") is None
 
 
 class StoppedError(Exception):

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
 from rich.console import Console, Group, RenderableType
@@ -75,6 +75,8 @@ class Display(Listener):
             made = len(done.intersection(nodes))
             table.add_row(label, str(len(nodes)), str(made), str(len(left)), cost)
         self.console.print(table)
+        for line in _parts_said(node for nodes in kinds.values() for node in nodes.values()):
+            self._paragraph(Text(line))
 
     def working(self, outlook: Outlook, slots: list[Slot]) -> Live:
         """Show below what is printed what each slot does, and how far the whole is."""
@@ -175,13 +177,24 @@ def _bar(completed: int, total: int | None) -> ProgressBar:
     )
 
 
+def _parts_said(nodes: Iterable[Node]) -> Iterator[str]:
+    """Say what the words in brackets behind the kinds of a plan stand for."""
+    specs = [node.spec for node in nodes]
+    if any(spec.kind == "shared" for spec in specs):
+        yield "(shared): work that several rows have in common; it is done once."
+    for audit in dict.fromkeys(spec.audit for spec in specs if spec.audit):
+        yield f"({audit}): the audit '{audit}' of the models that are made before."
+
+
 def _said(cost: Cost) -> str:
     """Say where, and what it takes."""
     where = "the cluster" if cost.slots is None else count(cost.slots, "slot")
     said = []
     if cost.seconds is not None:
         said.append(f"about {duration(cost.seconds)}{' of work' if cost.slots is None else ''}")
-        if cost.on_gpu and cost.slots:
+        if cost.published:
+            said[-1] += " as on the two cores where results are published"
+        elif cost.on_gpu and cost.slots:
             said.append(f"{cost.seconds * cost.lanes / 3600:.1f} GPU hours")
     if cost.bytes is not None:
         said.append(size(cost.bytes))
