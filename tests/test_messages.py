@@ -25,6 +25,7 @@ from unlearnbench.execution import trying
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.scheduling import apart
 from unlearnbench.scheduling.estimate import from_store
+from unlearnbench.storage.asked import facts_of, remember
 from unlearnbench.storage.finding import results_folder
 from unlearnbench.storage.store import Store
 
@@ -222,6 +223,27 @@ def test_what_is_published_tells_how_long_the_first_run_takes(here: Path) -> Non
     usual, longer = taken(), taken("recipe.epochs=60")
     assert usual and longer and 1.7 * usual < longer < 2 * usual
     assert taken("model=resnet8") is None and taken(name="else") is None
+
+
+def test_a_method_that_was_run_before_is_asked_for_by_its_file(here: Path) -> None:
+    (here / "noisy-ft.py").write_text(METHOD)
+    request = replace(asked(methods=["noisy-ft"]), plugins=[Path("noisy-ft.py")])
+    planned = prepare(request)
+    store = Store(Path("results/digits"))
+    remember(store, planned.benchmark, facts_of(planned.benchmark, planned.plugins))
+    said = "The method 'noisy-ft' is not here, but results/digits has runs of it. Give its file"
+    for forgotten in (
+        lambda: prepare(asked(methods=["amun", "noisy-ft"])),
+        lambda: prepare(asked("digits", "noisy-ft.sigma=1", methods=["amun", "noisy-ft"])),
+        lambda: catalogue.methods("noisy-ft"),
+    ):
+        with pytest.raises(UserError, match=f"{said} again: --plugin noisy-ft.py."):
+            forgotten()
+    (here / "noisy-ft.py").rename(here / "other.py")
+    with pytest.raises(UserError, match=f"{said} again: --plugin noisy-ft.py."):
+        catalogue.methods("noisy-ft")
+    with pytest.raises(UserError, match="Unknown method 'noisy'"):
+        catalogue.methods("noisy")
 
 
 class StoppedError(Exception):

@@ -26,6 +26,7 @@ from unlearnbench.planning.expansion import Planned, expand, require_parts
 from unlearnbench.planning.sources import named_by
 from unlearnbench.registry import Plugin
 from unlearnbench.scheduling.placement import Placement, choose
+from unlearnbench.storage.asked import require_file_again
 
 Wanted = str | Path | type[Method] | Method
 """One method to run: a name, a file, a class, or an instance with its settings."""
@@ -164,6 +165,10 @@ class Request:
             registry.require(Plugin.of(file))
         raw["plugins"] = [str(file) for file in every]
         items = dict(_spelled(items, plugins, raw.get("methods", {})))
+        for name in sorted(
+            {one[0] for one in items.values()} - {*plugins, *raw.get("methods", {})}
+        ):
+            require_file_again(name, self.results)
         if attacks := enter(every):  # an attack that is named is made
             raw["attacks"] = list(dict.fromkeys([*raw.get("attacks", SHOWN), *attacks]))
         for label, (name, _, settings) in items.items():

@@ -36,6 +36,10 @@ def methods(name: Name = None, plugin: Plugins = None) -> None:
     )
 
     name = spelled(name, known)
+    if name not in known:
+        from unlearnbench.storage.asked import require_file_again
+
+        require_file_again(name, Path("results"))
     found = registry.get(known, "method", name)
     method = settings_class(found)
     say(name, "", *paragraphs(method.__doc__ or ""), "")
