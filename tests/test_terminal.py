@@ -20,6 +20,7 @@ from unlearnbench.api.request import Request, prepare
 from unlearnbench.api.session import begin, look
 from unlearnbench.cli import catalogue
 from unlearnbench.cli.display import Display
+from unlearnbench.cli.layout import lay_out, shortened
 from unlearnbench.planning.purpose import purposes
 from unlearnbench.planning.reading import read, shipped_benchmarks, sizes
 from unlearnbench.reporting.tables.table import Table
@@ -45,6 +46,19 @@ def test_the_table_is_whole_in_a_terminal_of_any_width(width: int) -> None:
     assert ("Left out, as the terminal is narrow: Surest audit, Its gap" in shown) == (width < 200)
     assert (", Conf F, Conf T." in " ".join(shown.split())) == (width < 120)
     assert (len(rows) == len(table.cells()) + 2) == (width >= 100), "a line for each row"
+    said, _, after = shown[shown.index(table.caption[:20]) :].partition("Left out")
+    assert ("Surest audit: " in said) == (width == 200), "of columns shown, and of no other"
+    assert ("Conf F, T: " in " ".join(said.split())) == (width >= 120)
+    assert len(said.splitlines()) <= (4 if width < 200 else 9)
+    assert ("unlearnbench report digits." in " ".join(after.split())) == (width < 200)
+
+
+def test_what_marks_mean_stays_in_a_caption_that_is_cut() -> None:
+    table = ub.load(ROOT / "results" / "digits@epyc-2").condition().table("main")
+    laid = lay_out(table, 80)
+    caption = f"{table.caption} † Settings not tuned here: the defaults of their methods."
+    assert shortened(caption, laid, 80).endswith("methods.") and len(caption) > 900
+    assert shortened("A table. Verdict: a word. Time: much.", laid, 80).endswith("Time: much.")
 
 
 def test_verdicts_are_coloured_but_where_that_is_unwanted(monkeypatch: pytest.MonkeyPatch) -> None:

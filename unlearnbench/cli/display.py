@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from unlearnbench.api.listener import Listener, Outlook
-from unlearnbench.cli.layout import lay_out
+from unlearnbench.cli.layout import lay_out, shortened
 from unlearnbench.cli.said import safe_console
 from unlearnbench.errors import plain
 from unlearnbench.planning.plan import Node
@@ -141,10 +141,14 @@ class Display(Listener):
         self.console.print()
         for line in laid.lines():
             self.console.print(line, crop=False, no_wrap=True, overflow="ignore")
-        self._paragraph(Text(plain(table.caption)))
-        if laid.left_out:
-            left_out = ", ".join(laid.left_out)
-            self._paragraph(Text(f"Left out, as the terminal is narrow: {left_out}."))
+        if not laid.left_out:
+            self._paragraph(Text(plain(table.caption)))
+            return
+        self._paragraph(Text(plain(shortened(table.caption, laid, self._width))))
+        said = f"Left out, as the terminal is narrow: {', '.join(laid.left_out)}."
+        if table.benchmark:
+            said += f" All columns, and what they say: unlearnbench report {table.benchmark}."
+        self._paragraph(Text(said))
 
     def said(self, sentences: Iterable[str]) -> None:
         """Print what came out, in sentences."""
@@ -152,8 +156,13 @@ class Display(Listener):
         for sentence in sentences:
             self._paragraph(Text(plain(sentence)))
 
+    @property
+    def _width(self) -> int:
+        """Columns of a paragraph."""
+        return min(self.console.width, WIDEST)
+
     def _paragraph(self, text: Text) -> None:
-        self.console.print(text, width=min(self.console.width, WIDEST))
+        self.console.print(text, width=self._width)
 
     def notes(self, notes: Iterable[str]) -> None:
         """Print what must be read with a table."""
