@@ -56,10 +56,14 @@ def test_a_file_that_is_not_here_is_no_unknown_benchmark(here: Path) -> None:
 
 
 def test_all_keys_that_a_benchmark_misses_are_said_at_once(here: Path) -> None:
-    (here / "pets.toml").write_text("[data]\nname = 'folder'\n[seeds]\nruns = [1]\n")
-    missing = "title, model, forget"
-    with pytest.raises(UserError, match=f"pets: these keys are missing: {missing}. "):
-        prepare(asked("pets.toml"))
+    own = "data.name = 'digits'\ndata.train = 100\n"
+    (here / "pets.toml").write_text(own)
+    missing = "title, model, forget, seeds"
+    with pytest.raises(UserError, match=f"pets: these keys are missing: {missing}. .* --seeds 4 "):
+        prepare(Request(benchmark("pets.toml"), here, here))
+    least = own + "title = 'Pets'\nmodel = 'small-cnn'\nforget.fractions = [0.1]\n"
+    (here / "pets.toml").write_text(least)
+    assert len(prepare(asked("pets.toml", methods=["ft"])).benchmark.seeds.forget) == 1
 
 
 SETTINGS = {

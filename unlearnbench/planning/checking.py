@@ -54,7 +54,8 @@ def require_sound(raw: dict[str, Any], where: str) -> Benchmark:
         absent = [".".join(map(str, one["loc"])) for one in errors if one["type"] == "missing"]
         if absent:
             problem = f"{where}: these keys are missing: {', '.join(absent)}."
-            hint = "`unlearnbench benchmarks digits` shows a whole file."
+            hint = "`unlearnbench benchmarks digits` shows a whole file"
+            hint += "; --seeds 4 stands for the seeds." if "seeds" in absent else "."
             raise UserError(problem, hint) from error
         raise refusal(errors[0], where) from error
 
