@@ -88,7 +88,8 @@ def test_ratio_interval_is_fiellers() -> None:
 @pytest.mark.parametrize("share", [1.0, 0.1, 0.3, 1 / 3])
 def test_a_share_without_error_is_its_own_interval(share: float) -> None:
     """As of a row that is the original itself, which rounding may put beside its own share."""
-    joint = Joint(np.array([share * 11.7, 11.7]), *[np.zeros((2, 2))] * 2, np.zeros((2, 2)), 1, 4)
+    none = np.zeros((2, 2))
+    joint = Joint(np.array([share * 11.7, 11.7]), none, none, none, 1, 4)
     assert ratio_interval(joint) == pytest.approx((share, share), abs=1e-12)
 
 
