@@ -6,6 +6,7 @@ from pathlib import Path
 from unlearnbench.errors import UserError
 from unlearnbench.planning.benchmark import NAME
 from unlearnbench.planning.reading import shipped_benchmarks
+from unlearnbench.storage import asked
 
 MOST = 8
 """Names that an error lists."""
@@ -37,7 +38,7 @@ def results_folder(named: str | Path, results: Path) -> Path:
 
 def require_above(results: Path) -> None:
     """Raise UserError where what is to hold folders of results is one of them itself."""
-    if _holds(results) and (results / "benchmark.toml").is_file():
+    if _holds(results) and (results / asked.FILE).is_file():
         above = results.parent if results.name else Path("..")
         raise UserError(
             f"{results} is the results of one benchmark, and --results takes the folder that they"
