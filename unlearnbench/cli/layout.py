@@ -87,13 +87,15 @@ def lay_out(table: Table, width: int) -> Layout:
 def shortened(caption: str, laid: Layout, width: int) -> str:
     """Return what of a caption is needed below a table of which columns are left out.
 
-    Sentences on these go, and the last that `LINES` lines of so many columns have no room for; what
-    marks in the table mean stays.
+    Sentences on these go, with those that go on about them and name no column, and the last that
+    `LINES` lines of so many columns have no room for; what marks in the table mean stays.
     """
-    headings, shown = laid.left_out, laid.table.headings
-    sentences = [
-        one for one in SENTENCE.split(caption) if not _of_any(one, headings) or _of_any(one, shown)
-    ]
+    sentences: list[str] = []
+    gone = False
+    for one in SENTENCE.split(caption):
+        if ":" in one or not one[0].isalnum():
+            gone = _of_any(one, laid.left_out) and not _of_any(one, laid.table.headings)
+        sentences += [] if gone else [one]
     kept = [one for one in sentences if not one[0].isalnum()]
     for one in sentences:
         longer = [other for other in sentences if other == one or other in kept]
