@@ -82,7 +82,7 @@ def understood(inside: Cli, words: list[str]) -> None:
     elif words[0] == "report" and "--board" in words:
         assert done.code == 2 and "There are no packs in" in done.err
     elif words[0] == "report":
-        assert done.code == 2 and "Run it first: unlearnbench run " in done.err
+        assert done.code == 2 and "There are no results of '" in done.err
     elif words[0] in ("audit", "apply") or words[:2] == [
         "results",
         "import",

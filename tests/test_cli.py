@@ -40,15 +40,15 @@ def one_line(text: str) -> str:
             ["run", "pets.toml"],
             "There is no folder data/pets/train. pets (--path) is seen from data",
         ),
-        (["run", "--plugin", "none.py"], "none.py. --plugin takes the path of a Python file."),
+        (["run", "--plugin", "none.py"], "none.py. Name a Python file, by its path."),
         (
             ["run", "--plugin", "bad.py"],
             "does not import: ModuleNotFoundError: No module named 'x1'",
         ),
         (["run", "--plugin", "empty.py"], "empty.py is no plugin. It must hold one class with"),
-        (["report"], "There are no results of 'digits' in results. Run it first"),
+        (["report"], "no results of 'digits' in the folder results. Run it first: unl"),
         (["methods", "amum"], "Did you mean 'amun'?"),
-        (["methods", "AMUN"], "Did you mean 'amun'?"),
+        (["check", "none.py"], "There is no file none.py. Name a Python file, by its path."),
         (["methods", "neggrad"], "Did you mean 'neggrad-plus'?"),
         (["methods", "foo"], "Unknown method 'foo'. Known: amun, "),
         (["benchmarks", "digit"], "Did you mean 'digits'?"),
@@ -102,6 +102,10 @@ def test_lists_and_explanations(inside: Cli) -> None:
 def test_dry_run_shows_the_plan_and_makes_nothing(inside: Cli, tmp_path: Path) -> None:
     done = inside("run", "--dry-run", "--methods", "amun")
     assert done.code == 0 and "reference" in done.out
+    assert "as on the two cores where results are published" in done.out
+    assert "not known" not in done.out and "?" not in done.out
+    assert "(shared): work that several rows have in common" in done.out
+    assert "(relearning): the audit 'relearning' of the models that are made before" in done.out
     assert not (tmp_path / "results").exists()
 
 
@@ -128,6 +132,8 @@ def test_doing_it_again_finds_everything_done(cli: Cli, finished: Path, tiny: Pa
         times.append(spent() - start)
         assert done.code == 0 and "14 done" in done.out
     assert min(times) < allowed(2)
+    said, _, _ = done.out.partition("Method")
+    assert "2 forget sets are too few for any verdict, which takes 3 or more. --seeds 4 " in said
     rows = [line.split()[0] for line in done.out.splitlines() if line.strip()]
     shown = [row for row in rows if row in {"original", "retrain", "ft", "rl", "amun"}][:4]
     assert shown[:2] == ["original", "retrain"] and set(shown[2:]) == {"ft", "rl"}

@@ -91,6 +91,28 @@ def test_a_method_that_takes_all_images_at_once_is_told_what_to_take(tmp_path: P
     assert "take `batches` or `shuffled`, or index them" in told
 
 
+LOOPING = '''
+"""A method that loops over examples as over a data loader."""
+from unlearnbench import Method
+
+class Looping(Method):
+    """Look at each image."""
+    paper = "https://example.org"
+    def unlearn(self, model, task):
+        for pixels, labels in task.retain or task.forget:
+            model(pixels)
+        return model
+'''
+
+
+def test_a_loop_over_examples_is_told_at_once_how_to_write_it(tmp_path: Path) -> None:
+    path = tmp_path / "looping.py"
+    path.write_text(LOOPING)
+    problems = {problem for _, problem in examine(path) if problem}
+    said = "loop over `batches(size)` (in order) or `shuffled(generator)` (for training)"
+    assert problems == {f"TypeError: Examples come in batches: {said} (looping.py, line 9)"}
+
+
 CARELESS = '''
 """A method that shows the model what is left over, and writes into what it was given."""
 from unlearnbench import Method

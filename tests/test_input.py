@@ -190,7 +190,7 @@ REFUSED = {
     "title.x=1": "--set title.x=1: title: Input should be a valid string.",
     "recipe.trades.foo=1": "Unknown key in --set recipe.trades.foo=1 'foo'.",
     "recipe.epocs=1": "Did you mean 'epochs'?",
-    "seeds=5": "--set seeds=5: seeds: it must be a table, not 5.",
+    "seeds=5": "--set seeds=5: seeds is a table, of originals, forget and runs.",
     "methods=5": "methods: it must be a table, not 5.",
     "methods.ft=5": "methods.ft: it must be a table, not 5.",
     "plugins=[5]": "Name their files with --plugin.",
@@ -247,7 +247,7 @@ BROKEN = {
     b"a = " + b"[" * 3000: "nested too deep",
     b"a = " + b"9" * 5000: "Exceeds the limit",
     b"\0": "is not valid TOML",
-    b"title = 'A'": "data: Field required.",
+    b"title = 'A'": "these keys are missing: data, model, forget, seeds.",
 }
 
 

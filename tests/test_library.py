@@ -78,6 +78,10 @@ def test_what_is_not_there_is_said_in_a_line(results: ub.Results, tmp_path: Path
     for wrong, message in (
         (lambda: results.condition(access="none"), "There are: access='full', fraction=0.1"),
         (lambda: results.condition().table("mian"), "Did you mean 'main'?"),
+        (
+            lambda: results.condition(access="full").verdict("fit"),
+            "Unknown row 'fit'. Did you mean 'ft'?",
+        ),
         (lambda: results.model("ft"), "not kept. Run it again with keep_weights=True"),
         (lambda: results.model("fd"), "Did you mean 'ft'?"),
         (lambda: results.model("original", seed=9), "has no run of seed 9. There are: 1, 2"),

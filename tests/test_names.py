@@ -26,7 +26,8 @@ def two(finished: Path, tmp_path: Path) -> Path:
 
 def test_dots_are_part_of_a_name(inside: Cli, two: Path) -> None:
     assert inside("results", "verify", "my.v2").out.splitlines()[-1] == "12 runs, 0 damaged"
-    assert inside("results", "verify", "my").out == "14 runs, 0 damaged\n"
+    for typed in ("my", "results/my", "results/my/", str(two / "results" / "my")):
+        assert inside("results", "verify", typed).out == "14 runs, 0 damaged\n"
     assert inside("results", "verify", "else/where/my.toml").out == "14 runs, 0 damaged\n"
     gone = inside("results", "rm", "my.v2", "--row", "ft", "--yes")
     assert gone.out.startswith("ft: 2 runs of a row that is not asked for, "), gone
@@ -44,11 +45,14 @@ def test_the_report_is_of_the_very_name(inside: Cli, two: Path) -> None:
     assert "rl" not in set(ub.load(two / "results" / "my.v2").runs["label"])
 
 
-@pytest.mark.parametrize("name", ["..", ".", "", "results/my", "../x", "my/", "a\\b", ".toml"])
-def test_a_path_is_no_name(inside: Cli, two: Path, name: str) -> None:
-    for words in (["report"], ["report", "--watch"], ["results", "verify"], ["results", "prune"]):
+@pytest.mark.parametrize("name", ["..", ".", "", "../x", "results/me", "a\\b", ".toml"])
+def test_what_is_neither_a_name_nor_a_path_of_results_is_refused(
+    inside: Cli, two: Path, name: str
+) -> None:
+    for words in (["report"], ["results", "verify"], ["results", "prune"]):
         done = inside(*words, name)
-        assert done.code == 2 and "is not the name of a benchmark" in done.err, (words, done)
+        said = "is no folder of results" in done.err or "There are no results of" in done.err
+        assert done.code == 2 and said, (words, done)
     assert sorted(path.name for path in two.iterdir()) == ["results"]
 
 

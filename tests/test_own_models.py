@@ -346,6 +346,7 @@ def test_a_method_is_applied_and_its_weights_are_anybodys(
     out = tmp_path / "out"
     record = json.loads((out / "record.json").read_text())
     assert record["settings"]["epochs"] == 2 and record["forget"]["count"] == 9
+    assert record["settings from"].endswith("for this model; changed: amun.epochs=2")
     assert sorted(record["forget"]["id"]) == sorted(_training(made)[:9])
     assert record["guarantee"].startswith("This gives no guarantee")
     assert record["not measured"].startswith("whether") and "recipe" not in record
@@ -356,6 +357,7 @@ def test_a_method_is_applied_and_its_weights_are_anybodys(
     assert any(not torch.equal(plain[name], before[name]) for name in safe)
     page = (out / "index.html").read_text()
     assert "This gives no guarantee" in page and "Not measured:" in page
+    assert "Settings: its defaults, which nobody chose for this model; changed: amun." in page
 
     asked: dict[str, Any] = {"original": made / "original1.safetensors", "benchmark": tiny}
     asked |= {"forget": forget, "out": out, "assignments": ["amun.epochs=2"]}

@@ -20,6 +20,7 @@ from unlearnbench.api.request import Request, prepare
 from unlearnbench.api.session import begin, look
 from unlearnbench.cli import catalogue
 from unlearnbench.cli.display import Display
+from unlearnbench.cli.layout import lay_out, shortened
 from unlearnbench.planning.purpose import purposes
 from unlearnbench.planning.reading import read, shipped_benchmarks, sizes
 from unlearnbench.reporting.tables.table import Table
@@ -47,6 +48,20 @@ def test_the_table_is_whole_in_a_terminal_of_any_width(width: int) -> None:
     )
     assert (", Conf F, Conf T." in " ".join(shown.split())) == (width < 120)
     assert (len(rows) == len(table.cells()) + 2) == (width >= 100), "a line for each row"
+    said, _, after = shown[shown.index(table.caption[:20]) :].partition("Left out")
+    assert ("Surest audit: " in said) == (width == 200), "of columns shown, and of no other"
+    assert width >= 120 or "Conf F, T: " not in " ".join(said.split())
+    assert width == 200 or len(said.splitlines()) <= 4
+    assert ("unlearnbench report digits." in " ".join(after.split())) == (width < 200)
+
+
+def test_what_marks_mean_stays_in_a_caption_that_is_cut() -> None:
+    table = ub.load(ROOT / "results" / "digits@epyc-2").condition().table("main")
+    laid = lay_out(table, 80)
+    caption = f"{table.caption} † Settings not tuned here: the defaults of their methods."
+    assert shortened(caption, laid, 80).endswith("methods.") and len(caption) > 900
+    more = "A table. Surest audit: the surest. Its interval is its own. Time: much. All of it."
+    assert shortened(more, laid, 80) == "A table. Time: much. All of it."
 
 
 def test_verdicts_are_coloured_but_where_that_is_unwanted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,14 @@ def test_ratio_interval_is_fiellers() -> None:
     assert ratio_interval(faint) == (-math.inf, math.inf), "of nothing there is no share"
 
 
+@pytest.mark.parametrize("share", [1.0, 0.1, 0.3, 1 / 3])
+def test_a_share_without_error_is_its_own_interval(share: float) -> None:
+    """As of a row that is the original itself, which rounding may put beside its own share."""
+    none = np.zeros((2, 2))
+    joint = Joint(np.array([share * 11.7, 11.7]), none, none, none, 1, 4)
+    assert ratio_interval(joint) == pytest.approx((share, share), abs=1e-12)
+
+
 def test_a_gap_is_small_against_the_original_whatever_its_sign() -> None:
     draw = RNG(4)
     for sign in (1, -1):

@@ -8,8 +8,10 @@ UnlearnBenchError
 └── MethodError     a method broke its contract: this run fails, the others go on
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
 
+T = TypeVar("T")
 LONGEST, BEGINNING = 80, 3
 """Letters of a name that are compared with what is known; letters that a beginning has at least."""
 
@@ -54,12 +56,32 @@ def of_value(message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """Build the error for a name that is not among `known`, with the nearest one as a hint."""
-    names = sorted(known)
-    close = _nearest(name, names)
-    hint = f"Did you mean '{close}'?" if close else f"Known: {', '.join(names) or 'none'}."
-    return UserError(f"Unknown {kind} '{name}'.", hint)
+def unknown(
+    kind: str, name: str, known: Iterable[str], common: Iterable[str] = (), of_all: str = ""
+) -> UserError:
+    """Build the error for a name that is not among `known`, with the nearest one as a hint.
+
+    common: those of them that are listed last, as they are known of all that `of_all` names.
+    """
+    names, last = sorted(known), sorted(common)
+    if close := _nearest(name, names):
+        return UserError(f"Unknown {kind} '{name}'.", f"Did you mean '{close}'?")
+    own = ", ".join(one for one in names if one not in last) or "none"
+    more = f"; and, as {of_all}: {', '.join(last)}" if last else ""
+    return UserError(f"Unknown {kind} '{name}'.", f"Known: {own}{more}.")
+
+
+def one_of(known: Mapping[str, T], kind: str, name: str) -> T:
+    """Look a name up; raises UserError with the nearest one where it is not among `known`."""
+    if name not in known:
+        raise unknown(kind, name, known)
+    return known[name]
+
+
+def in_any_case(name: str, known: Iterable[str]) -> str:
+    """Return the one known name that differs from `name` in case at most, or else `name`."""
+    alike = [one for one in known if one.casefold() == name.casefold()]
+    return alike[0] if len(alike) == 1 else name
 
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:

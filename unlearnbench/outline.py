@@ -9,6 +9,8 @@ its declarations alone, with functions that do nothing; one that is a subclass o
 import ast
 import json
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -20,7 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from unlearnbench.authoring import Method, ModelAudit
-from unlearnbench.errors import MethodError, UserError
+from unlearnbench.errors import MethodError, UserError, in_any_case
 from unlearnbench.guarding.border import border
 from unlearnbench.registry import Plugin, audit_class, find, get, method_class, only_subclass
 from unlearnbench.syntax import method_asked
@@ -36,6 +38,25 @@ def settings_class(plugin: Plugin) -> type[Method]:
         return _of_facts(plugin.name, plugin.facts)
     declared = None if plugin.pickled else _declared(plugin, Method)
     return declared or method_class(plugin)
+
+
+def spelled(name: str, plugins: Mapping[str, Plugin]) -> str:
+    """Return the method that people mean by a name: in any case, or as tables write it, SalUn.
+
+    Returns `name` itself where that is none, or more than one.
+    """
+    meant = in_any_case(name, plugins)
+    if meant in plugins:
+        return meant
+    alike = [one for one, found in plugins.items() if _title(found).casefold() == name.casefold()]
+    return alike[0] if len(alike) == 1 else name
+
+
+def _title(plugin: Plugin) -> str:
+    """Return a method's display name, "" of one that is broken."""
+    with suppress(UserError):
+        return settings_class(plugin).title
+    return ""
 
 
 TOLD = ("title", "paper", "needs_retain", "starts_from_original", "trains", "twin", "other_if")

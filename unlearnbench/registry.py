@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import unlearnbench
 from unlearnbench import syntax
-from unlearnbench.errors import UserError, of_value, unknown
+from unlearnbench.errors import UserError, of_value, one_of, unknown
 from unlearnbench.files import read_code
 from unlearnbench.guarding import LOADED
 from unlearnbench.guarding.border import border, told
@@ -83,7 +83,7 @@ class Plugin:
         if isinstance(given, (str, Path)):
             path = Path(given)
             if not path.is_file():
-                hint = "--plugin takes the path of a Python file."
+                hint = "Name a Python file, by its path."
                 raise UserError(f"There is no file {path}.", hint)
             return cls(path.stem, path.resolve())
         if given.__module__.startswith(LOADED):
@@ -273,9 +273,7 @@ def discover(room: str) -> dict[str, ModuleType]:
 
 def get(plugins: dict[str, Plugin], kind: str, name: str) -> Plugin:
     """Look a plugin up by name; raises UserError with the nearest name where there is none."""
-    if name not in plugins:
-        raise unknown(kind, name, plugins)
-    return plugins[name]
+    return one_of(plugins, kind, name)
 
 
 def require(plugin: Plugin) -> None:
@@ -361,9 +359,13 @@ def build(kind: type[S], name: str, settings: dict[str, object]) -> S:
     """Make a method or an audit from its settings. Raises UserError naming the wrong one."""
     from pydantic import ValidationError
 
+    from unlearnbench.authoring import Method
+
     for key in settings:
         if key not in kind.model_fields:
-            raise unknown(f"hyperparameter of {name}", key, kind.model_fields)
+            common = Method.model_fields if issubclass(kind, Method) else ()
+            what = f"hyperparameter of {name}"
+            raise unknown(what, key, kind.model_fields, common, "every method")
     try:
         with border(lambda line: UserError(f"{name}: {line}."), passes=ValidationError):
             return kind(**settings)

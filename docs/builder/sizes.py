@@ -7,6 +7,7 @@ import json
 from io import StringIO
 from math import ceil
 from pathlib import Path
+from statistics import median
 
 from docs.builder.markdown import ROOT
 from docs.builder.published import RESULTS
@@ -21,7 +22,8 @@ from unlearnbench.scheduling.estimate import Pace
 def row(name: str) -> dict[str, object]:
     """Say of a benchmark which data it is of, what it needs, and how many models it makes.
 
-    minutes: of making them, on the machine whose results are published; none where none are.
+    minutes: of making them, on the machine whose results are published; per_million: seconds there
+    of training an original on a million samples, each as often as it is seen; none where none are.
     """
     planned = prepare(Request(benchmark(name), Path("data"), Path("results")))
     data = planned.benchmark.data
@@ -35,11 +37,11 @@ def row(name: str) -> dict[str, object]:
         "data": data.name,
         "needs": " and ".join(needs) or "no download",
         "models": len(planned.plan.nodes),
-        "minutes": _minutes(planned.plan, name),
+        **_times(planned.plan, name),
     }
 
 
-def _minutes(plan: Plan, name: str) -> int | str:
+def _times(plan: Plan, name: str) -> dict[str, object]:
     for folder in RESULTS.glob(f"{name}@*"):
         made = json.loads((folder / "findings.json").read_text(encoding="utf-8"))["details"]
         cores = json.loads((folder / "origin.json").read_text(encoding="utf-8"))["cores"]
@@ -47,8 +49,12 @@ def _minutes(plan: Plan, name: str) -> int | str:
         for run in plan.nodes.keys() & made.keys():
             pace.learn(plan.nodes[run], made[run]["seconds"].get("total", 0.0))
         seconds = pace.total(plan.nodes.values(), cores)
-        return ceil(seconds / 60) if seconds else ""
-    return ""
+        spec = next(iter(plan.nodes.values())).spec
+        if seconds and spec.data.train:
+            seen = spec.data.train * max(1, spec.recipe.epochs)
+            each = f"{median(pace.rates) / seen * 1e6:.3g}"
+            return {"minutes": ceil(seconds / 60), "per_million": each}
+    return {"minutes": "", "per_million": ""}
 
 
 def write() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -17,11 +17,13 @@ from unlearnbench.api.request import Setup, Wanted, prepare
 from unlearnbench.api.results import Results, whole
 from unlearnbench.api.session import follow
 from unlearnbench.audits.attacks import usable
+from unlearnbench.authoring import Method
 from unlearnbench.errors import UserError
 from unlearnbench.files import checksum, write_text
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
+from unlearnbench.planning.reading import benchmark_name
 from unlearnbench.reporting.applied import NO_GUARANTEE, NOT_MEASURED, measures, write_page
 from unlearnbench.storage.store import Store
 
@@ -87,8 +89,10 @@ def apply(
 
     method: a name, file, class or instance; original: a file of weights (.pt, .pth, .safetensors);
     out: the folder that is written; forget: a list of what is to be forgotten; the others as in
-    `audit`. Nothing is shown by this: see the record's "guarantee". Raises UserError for what
-    cannot be used, if `out` holds what another request has left, or if the method fails.
+    `audit`. Settings are those of the benchmark's row of the method if it has one, or else the
+    method's defaults, with the assignments. Nothing is shown by this: see the record's "guarantee".
+    Raises UserError for what cannot be used, if `out` holds what another request has left, or if
+    the method fails.
     """
     own = Own(benchmark, model, dataset, path, forget, plugins, assignments, data)
     return carry_out(own, method, Path(original), Path(out), listener or Listener(), seed, devices)
@@ -125,6 +129,9 @@ def carry_out(
             "Retraining takes no original.", "Train on the retained samples by your own program."
         )
     (label, run), store = next(iter(runs.items())), Store(out / planned.benchmark.name)
+    chosen = _settings_said(own, label, setup.raw.get("methods", {}), method)
+    if planned.benchmark.methods[label].settings:
+        listener.told(f"Settings of {label}: {chosen}.")
     _require_own(out, run, store)
     seen, _ = try_files(request, files)
     _require_writable(out)
@@ -136,11 +143,32 @@ def carry_out(
     from unlearnbench.execution.checkpoint import hand_out  # torch, which is slow to import
 
     store.refresh()
-    record = _record(results, store.record(run), label, original) | {"run": run}
+    record = _record(results, store.record(run), label, original) | {
+        "run": run,
+        "settings from": chosen,
+    }
     record["files"] = hand_out(store.model_path(run), out)
     write_text(out / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
     write_page(f"{record['title']} applied to {original.name}", record, out)
     return Applied(out, record, results)
+
+
+def _settings_said(own: Own, label: str, rows: Mapping[str, Any], method: Wanted) -> str:
+    """Say where a row's settings are from, and what was changed of them.
+
+    rows: of the benchmark, whose settings hold where it has any for this row.
+    """
+    changed = [one for one in own.assignments if one.lower().startswith(f"{label}.")]
+    if isinstance(method, Method):
+        changed += [f"{label}.{key}={getattr(method, key)}" for key in method.model_fields_set]
+    if rows.get(label):
+        given = own.benchmark
+        named = given.raw["name"] if isinstance(given, Setup) else benchmark_name(str(given))
+        said = f"those of {label} in the benchmark {named}"
+    else:
+        said = "its defaults, which nobody chose for this model"
+        said += "" if own.benchmark else "; --benchmark NAME takes those of a benchmark"
+    return f"{said}; changed: {', '.join(changed)}" if changed else said
 
 
 def _require_rows(assignments: Iterable[str], label: str) -> None:
@@ -148,9 +176,9 @@ def _require_rows(assignments: Iterable[str], label: str) -> None:
     for assignment in assignments:
         key, equals, _ = assignment.partition("=")
         if equals and "." not in key and key.strip() not in Benchmark.model_fields:
-            raise UserError(
-                f"Cannot read --set {assignment}.", f"Write it with its row: {label}.{assignment}."
-            )
+            own = "Use --seed." if key.strip() == "seed" else ""
+            hint = own or f"Write it with its row: {label}.{assignment}."
+            raise UserError(f"Cannot read --set {assignment}.", hint)
 
 
 def _require_own(out: Path, run: str, store: Store) -> None:

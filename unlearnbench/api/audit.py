@@ -26,7 +26,9 @@ from unlearnbench.execution import GivenFile
 from unlearnbench.files import checksum
 from unlearnbench.planning.given import REFERENCE, ROLES, Given, GivenModel
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, digest
+from unlearnbench.units import count
 from unlearnbench.verdicts.audit import RELEARNING
+from unlearnbench.verdicts.inference import FEWEST
 
 if TYPE_CHECKING:
     from unlearnbench.api.request import Request
@@ -158,6 +160,13 @@ def look_into(asked: Audit, results: str | Path, listener: Listener) -> Results:
         hint = "--logits LABEL=FILE" if asked.outputs else "--unlearned FILE"
         raise UserError("There is no model to audit.", f"Name it: {hint}.")
     title = f"Audit of {', '.join(asked.labels)}"
+    retrains = len(asked.files.get(RETRAIN, ())) + asked.train_retrains
+    if retrains < FEWEST:
+        how = "--logits retrain=FILE" if asked.outputs else "--retrain FILE, --train-retrains 4"
+        listener.told(
+            f"{count(retrains, 'retrained model')}: too few for any verdict. Give four or more"
+            f" ({how}): three to compare with, and one that checks the audit."
+        )
     if asked.outputs:
         name = asked.name or "audit"
         return whole(
@@ -165,7 +174,7 @@ def look_into(asked: Audit, results: str | Path, listener: Listener) -> Results:
         )
     given, files = given_files(asked.files, asked.train_retrains)
     setup = asked.own.setup("audit", asked.name, title)
-    raw = setup.raw | {"given": given.model_dump(mode="json", exclude_none=True)}
+    raw = setup.raw | {"given": given.model_dump(mode="json", exclude_none=True), "methods": {}}
     raw["seeds"] = raw["seeds"] | {"retrains": max(given.every_retrain, 1)}
     raw["references"] = raw.get("references", {}) | {"count": asked.train_references}
     raw["model_audits"] = {RELEARNING: {"sets": 1}} if given.every_retrain else {}

@@ -10,7 +10,6 @@ from unlearnbench.api.request import benchmark as read_benchmark
 from unlearnbench.errors import UserError
 
 ONCE: dict[str, Any] = {
-    "methods": {},
     "others": False,
     "on_request": [],
     "against": None,

@@ -8,9 +8,11 @@ from pathlib import Path
 from unlearnbench.api.results import Results, load
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Findings
+from unlearnbench.planning.reading import benchmark_name
 from unlearnbench.reporting.several import comparison, overview
 from unlearnbench.reporting.tables.table import Table
 from unlearnbench.reporting.write import Section, write_sections
+from unlearnbench.storage.finding import require_above, results_folder
 from unlearnbench.storage.store import Store
 
 EVERY = 5
@@ -97,26 +99,31 @@ def loaded(source: Reported, results: str | Path, plugins: Iterable[Path] = ()) 
     """Return results as they are, or read them from a folder, given by path or by name."""
     if isinstance(source, Results):
         return source
-    path = Path(source)
-    return load(path if path.is_dir() else Path(results, path), plugins=plugins)
+    return load(results_folder(source, Path(results)), plugins=plugins)
 
 
 def watch(
-    name: str, plugins: list[Path], results: Path, reports: Path, tell: Callable[[str], None]
+    named: str, plugins: list[Path], results: Path, reports: Path, tell: Callable[[str], None]
 ) -> Path:
     """Write a report again whenever there is more, until everything has been made or has failed.
 
     Or until no process makes more: rows that were asked for by different commands end up with
     unequal numbers of runs, and what would make them equal is never made.
     """
-    folder, seen = reports / name, -1
+    require_above(results)
+    try:
+        place = results_folder(named, results)
+    except UserError:  # it may be about to be made
+        place = results / benchmark_name(named)
+    name, seen = place.resolve().name, -1
+    folder = reports / name
     latest: Results | None = None
-    leases, busy = Store(results / name).leases, time.monotonic()
+    leases, busy = Store(place).leases, time.monotonic()
     try:
         while True:
             started = time.monotonic()
             try:
-                latest = load(results / name, plugins=plugins)
+                latest = load(place, plugins=plugins)
             except UserError as error:
                 if seen < 0:
                     tell(f"Waiting: {error}")

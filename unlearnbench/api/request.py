@@ -1,6 +1,6 @@
 """What is asked for: a benchmark, methods, devices; and the graph of models that it comes to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,8 +16,9 @@ from unlearnbench.data import lists
 from unlearnbench.data.lists import Entries
 from unlearnbench.entries import enter
 from unlearnbench.environment import require_system
-from unlearnbench.errors import UserError
+from unlearnbench.errors import UserError, in_any_case
 from unlearnbench.execution import Feeding, GivenFile
+from unlearnbench.outline import spelled
 from unlearnbench.planning import reading, rows
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.checking import require_part
@@ -25,6 +26,7 @@ from unlearnbench.planning.expansion import Planned, expand, require_parts
 from unlearnbench.planning.sources import named_by
 from unlearnbench.registry import Plugin
 from unlearnbench.scheduling.placement import Placement, choose
+from unlearnbench.storage.asked import require_file_again
 
 Wanted = str | Path | type[Method] | Method
 """One method to run: a name, a file, a class, or an instance with its settings."""
@@ -162,6 +164,11 @@ class Request:
         for file in every:
             registry.require(Plugin.of(file))
         raw["plugins"] = [str(file) for file in every]
+        items = dict(_spelled(items, plugins, raw.get("methods", {})))
+        for name in sorted(
+            {one[0] for one in items.values()} - {*plugins, *raw.get("methods", {})}
+        ):
+            require_file_again(name, self.results)
         if attacks := enter(every):  # an attack that is named is made
             raw["attacks"] = list(dict.fromkeys([*raw.get("attacks", SHOWN), *attacks]))
         for label, (name, _, settings) in items.items():
@@ -194,6 +201,17 @@ def _items(methods: Methods | None) -> dict[str, Item]:
                 "Give rows labels of their own: methods={'one': ..., 'other': ...}.",
             )
     return items
+
+
+def _spelled(
+    items: Mapping[str, Item], plugins: dict[str, Plugin], listed: Iterable[str]
+) -> Iterator[tuple[str, Item]]:
+    """Yield methods asked for under the names that they have, however they were typed."""
+    known = [*plugins, *listed, rows.EVERY]
+    for label, (name, own, settings) in items.items():
+        meant = in_any_case(name, known)
+        meant = meant if meant in known or own else spelled(name, plugins)
+        yield meant if label == name else label, (meant, own, settings)
 
 
 def _item(wanted: Wanted) -> Item:

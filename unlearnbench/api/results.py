@@ -30,6 +30,7 @@ from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.table import Table
 from unlearnbench.storage import asked, sealed
 from unlearnbench.storage.apart import apart, apart_said
+from unlearnbench.storage.finding import results_folder
 from unlearnbench.storage.plugins import known_audits, require_here
 from unlearnbench.storage.samples import FILE
 from unlearnbench.storage.store import Store
@@ -143,7 +144,8 @@ class Results:
     def samples(self) -> pd.DataFrame:
         """One row a sample: position in all files, part, number in the data set, file, label.
 
-        Empty where none was noted: only benchmarks with a list, or with named files, have it.
+        Noted where a list names them, where they are files, and where training samples are drawn
+        from more; empty for others.
         """
         path = self.folder / FILE
         return pd.read_csv(path) if path.is_file() else pd.DataFrame()
@@ -268,10 +270,10 @@ def load(
 ) -> Results:
     """Read a results folder: its runs, or the findings where it holds those alone.
 
-    methods, plugins: classes and files of what is not shipped. Raises UserError if there is
-    nothing.
+    folder: its path, or its name below results/; methods, plugins: classes and files of what is not
+    shipped. Raises UserError if there is nothing.
     """
-    path, own = Path(folder), tuple[Own, ...]([*plugins, *methods])
+    path, own = results_folder(folder, Path("results")), tuple[Own, ...]([*plugins, *methods])
     store = Store(path)
     alone = path / "findings.json"
     if not store.runs() and alone.is_file():
@@ -279,8 +281,7 @@ def load(
     mended = asked.mend(store)
     planned = planned_of(store, own)
     if planned is None:
-        hint = f"Run it first: unlearnbench run {path.name}."
-        raise UserError(f"There are no results of '{path.name}' in {path.parent}.", hint)
+        raise asked.nothing_asked(store)
     beside = apart_said(apart(store, planned.benchmark, planned.plan.nodes))
     findings = replace(collect(planned, store), apart=[*mended, *beside])
     return whole(Results(findings, path, own))

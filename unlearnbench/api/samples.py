@@ -14,7 +14,7 @@ from unlearnbench.data import lists
 from unlearnbench.data.copies import copies_said
 from unlearnbench.data.prepare import Data, Source, draw_samples, unreadable
 from unlearnbench.data.splits import Split, cut
-from unlearnbench.errors import UnlearnBenchError
+from unlearnbench.errors import DataError, UnlearnBenchError
 from unlearnbench.guarding.guard import foreign
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.storage import sealed
@@ -26,7 +26,7 @@ from unlearnbench.storage.store import Store
 class DataSeen:
     """Hold what was seen of data: themselves, if they are there, and what is odd, in lines.
 
-    named: whether samples are meant by name or by number, so that results must tell them.
+    named: whether a list names samples, so that results must tell which they are.
     """
 
     data: Data | None = None
@@ -35,7 +35,7 @@ class DataSeen:
 
     def note(self, store: Store) -> None:
         """Write beside results which sample of the data set each position in their files is."""
-        if self.data is not None and (self.named or self.data.names):
+        if self.data is not None and (self.named or self.data.names or _drawn(self.data)):
             write_samples(store, sample_table(self.data))
 
 
@@ -79,7 +79,17 @@ def _look_into(
     data = draw_samples(source, asked)
     data.require(earlier, asked.name)
     architectures.require_side(benchmark.model, data.train[0].shape[-1], benchmark.plugins)
-    where = [lists.positions(entries, data) for entries in request.asked.lists.values()]
+    try:
+        where = [lists.positions(entries, data) for entries in request.asked.lists.values()]
+    except DataError as error:
+        if not _drawn(data):
+            raise
+        store = Store(request.results / benchmark.name)
+        write_samples(store, sample_table(data))
+        hint = (
+            f"Samples that can be listed: column id of {store.folder / FILE}, where part is train."
+        )
+        raise DataError(str(error), hint) from error
     for split in _last_splits(benchmark):  # whose cut looks at those before it as well
         of = data.labels, len(data.train[1])
         cut(split, *of, subclasses=data.subclasses, listed=where[0] if where else None)
@@ -88,6 +98,12 @@ def _look_into(
         name = Path(str(benchmark.forget.list)).name
         lines += filter(None, [lists.repeats_said(name, entries, places)])
     return DataSeen(data, lines, bool(request.asked.lists or request.given))
+
+
+def _drawn(data: Data) -> bool:
+    """Say whether the training samples are drawn from more: which they are, their numbers tell."""
+    ids = data.ids[: len(data.train[1])]
+    return bool(ids.max(initial=0) >= len(ids))
 
 
 def _last_splits(benchmark: Benchmark) -> Iterator[Split]:

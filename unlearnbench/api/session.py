@@ -1,6 +1,6 @@
 """Run a benchmark: make what is missing, and measure it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +13,17 @@ from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.execution import Feeding
+from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.registry import Plugin
 from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.progress import Progress, progress
 from unlearnbench.storage import asked
+from unlearnbench.storage.finding import require_above
 from unlearnbench.storage.plugins import known_plugins, note_plugins, plugin_facts
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count, duration
+from unlearnbench.verdicts.inference import FEWEST
 
 
 def run(
@@ -147,6 +150,8 @@ def make(
     facts = asked.facts_of(planned.benchmark, planned.plugins)
     for line in asked.remember(store, planned.benchmark, facts):
         listener.told(line)
+    for line in too_few(asked.in_view(store)) if not heading else ():
+        listener.told(line)
     note_plugins(store, plugin_facts(planned))
     seen.note(store)
     made = True
@@ -155,6 +160,33 @@ def make(
 
         made = work_off(request, planned, store, outlook, listener, seen)
     return made and not outlook.state.failed
+
+
+def too_few(benchmark: Benchmark | None) -> Iterator[str]:
+    """Say of a benchmark that is to be run where no verdict can come out of it.
+
+    An audit says it of the models that it is given.
+    """
+    if benchmark is None or benchmark.given:
+        return
+    seeds, sets = benchmark.seeds, len(set(benchmark.seeds.forget))
+    retrains = seeds.retrains - benchmark.held_out
+    if sets >= FEWEST or (sets == 1 and retrains >= FEWEST):
+        return
+    if benchmark.forget.list:
+        yield (
+            f"{count(retrains, 'retrained model')} to compare with {_are(retrains)} too few for any"
+            f" verdict. --set seeds.retrains={FEWEST + 2} keeps what is done and goes on."
+        )
+    else:
+        yield (
+            f"{count(sets, 'forget set')} {_are(sets)} too few for any verdict, which takes"
+            f" {FEWEST} or more. --seeds {FEWEST + 1} keeps what is done and goes on."
+        )
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def look(request: Request, planned: Planned, store: Store, heading: str = "") -> Outlook:
@@ -177,6 +209,7 @@ def look(request: Request, planned: Planned, store: Store, heading: str = "") ->
 
 def begin(request: Request, listener: Listener, *, dry_run: bool = False) -> tuple[Planned, Store]:
     """Expand a request, as far as fits in the time given, and open the store of its results."""
+    require_above(request.results)
     planned = prepare(request)
     store = Store((request.results / planned.benchmark.name).resolve())
     if request.budget is not None:

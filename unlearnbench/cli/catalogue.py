@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,8 +28,18 @@ def methods(name: Name = None, plugin: Plugins = None) -> None:
     if not name:
         _list({one: found.summary() for one, found in known.items()})
         return
-    from unlearnbench.outline import extra, hyperparameters, settings_class  # slower to import
+    from unlearnbench.outline import (  # slower to import
+        extra,
+        hyperparameters,
+        settings_class,
+        spelled,
+    )
 
+    name = spelled(name, known)
+    if name not in known:
+        from unlearnbench.storage.asked import require_file_again
+
+        require_file_again(name, Path("results"))
     found = registry.get(known, "method", name)
     method = settings_class(found)
     say(name, "", *paragraphs(method.__doc__ or ""), "")
@@ -123,12 +134,28 @@ def check(
     with stoppable("Stopped."), in_own_process() as run:
         where = placement.devices[0]
         asked = Conditions(data, tuple(set_ or ()), model, tuple(plugin or ()), where)
+        kept = broken = 0
         for rule, problem in examine(file, asked, run):
             say(f"{'ok    ' if problem is None else 'FAILED'} {rule}", hang=7)
+            kept, broken = kept + (problem is None), broken + (problem is not None)
             if problem is not None:
                 say(f"       {'(as above)' if problem in told else problem}", hang=7)
                 told.add(problem)
-    raise typer.Exit(1 if told else 0)
+    say(f"{kept} of {kept + broken} checks passed.{'' if broken else _next(file)}")
+    raise typer.Exit(1 if broken else 0)
+
+
+def _next(file: Path) -> str:
+    """Say which command takes a file that was checked, "" of a kind that none names."""
+    from unlearnbench.registry import Plugin, find
+
+    plugin = Plugin.of(file)
+    setting = {"models": "--set model=", "datasets": "--set data.name=", "methods": "--methods "}
+    if plugin.kind not in setting:
+        return ""
+    there = find(plugin.kind)  # type: ignore[arg-type]
+    own = "" if plugin.name in there else f" --plugin {shlex.quote(str(file))}"
+    return f" Next: unlearnbench run{own} {setting[plugin.kind]}{shlex.quote(plugin.name)}"
 
 
 def _list_benchmarks(every: Mapping[str, Mapping[str, Any]]) -> None:

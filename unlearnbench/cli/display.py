@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
 from rich.console import Console, Group, RenderableType
@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from unlearnbench.api.listener import Listener, Outlook
-from unlearnbench.cli.layout import lay_out
+from unlearnbench.cli.layout import lay_out, shortened
 from unlearnbench.cli.said import safe_console
 from unlearnbench.errors import plain
 from unlearnbench.planning.plan import Node
@@ -75,6 +75,8 @@ class Display(Listener):
             made = len(done.intersection(nodes))
             table.add_row(label, str(len(nodes)), str(made), str(len(left)), cost)
         self.console.print(table)
+        for line in _parts_said(node for nodes in kinds.values() for node in nodes.values()):
+            self._paragraph(Text(line))
 
     def working(self, outlook: Outlook, slots: list[Slot]) -> Live:
         """Show below what is printed what each slot does, and how far the whole is."""
@@ -139,10 +141,14 @@ class Display(Listener):
         self.console.print()
         for line in laid.lines():
             self.console.print(line, crop=False, no_wrap=True, overflow="ignore")
-        self._paragraph(Text(plain(table.caption)))
-        if laid.left_out:
-            left_out = ", ".join(laid.left_out)
-            self._paragraph(Text(f"Left out, as the terminal is narrow: {left_out}."))
+        if not laid.left_out:
+            self._paragraph(Text(plain(table.caption)))
+            return
+        self._paragraph(Text(plain(shortened(table.caption, laid, self._width))))
+        said = f"Left out, as the terminal is narrow: {', '.join(laid.left_out)}."
+        if table.benchmark:
+            said += f" All columns, and what they say: unlearnbench report {table.benchmark}."
+        self._paragraph(Text(said))
 
     def said(self, sentences: Iterable[str]) -> None:
         """Print what came out, in sentences."""
@@ -150,8 +156,13 @@ class Display(Listener):
         for sentence in sentences:
             self._paragraph(Text(plain(sentence)))
 
+    @property
+    def _width(self) -> int:
+        """Columns of a paragraph."""
+        return min(self.console.width, WIDEST)
+
     def _paragraph(self, text: Text) -> None:
-        self.console.print(text, width=min(self.console.width, WIDEST))
+        self.console.print(text, width=self._width)
 
     def notes(self, notes: Iterable[str]) -> None:
         """Print what must be read with a table."""
@@ -175,13 +186,24 @@ def _bar(completed: int, total: int | None) -> ProgressBar:
     )
 
 
+def _parts_said(nodes: Iterable[Node]) -> Iterator[str]:
+    """Say what the words in brackets behind the kinds of a plan stand for."""
+    specs = [node.spec for node in nodes]
+    if any(spec.kind == "shared" for spec in specs):
+        yield "(shared): work that several rows have in common; it is done once."
+    for audit in dict.fromkeys(spec.audit for spec in specs if spec.audit):
+        yield f"({audit}): the audit '{audit}' of the models that are made before."
+
+
 def _said(cost: Cost) -> str:
     """Say where, and what it takes."""
     where = "the cluster" if cost.slots is None else count(cost.slots, "slot")
     said = []
     if cost.seconds is not None:
         said.append(f"about {duration(cost.seconds)}{' of work' if cost.slots is None else ''}")
-        if cost.on_gpu and cost.slots:
+        if cost.published:
+            said[-1] += " as on the two cores where results are published"
+        elif cost.on_gpu and cost.slots:
             said.append(f"{cost.seconds * cost.lanes / 3600:.1f} GPU hours")
     if cost.bytes is not None:
         said.append(size(cost.bytes))

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from itertools import zip_longest
+from textwrap import wrap
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -14,6 +15,9 @@ MARKS = {"best": "bold", "tied": "underline"}
 VERDICTS = {"equivalent": "bold green", "no difference found": "green", "different": "red"}
 WHOLE = re.compile(r"\[[^\]]*\]|[≤≥] \S+|\S+(?: ±\S+)?")
 """What is never folded: an interval, a bound, a number with its spread, a word."""
+SENTENCE = re.compile(r"(?<=\.) (?=[^a-z])")
+LINES = 4
+"""Lines of a caption where a terminal is too narrow for the whole table."""
 Lines = list[str]
 
 
@@ -78,6 +82,33 @@ def lay_out(table: Table, width: int) -> Layout:
     folded = [[_folded(cell, widths[at]) for at, cell in enumerate(row)] for row in cells]
     left_out = [c.heading for c in table.columns if c.heading not in one.headings]
     return Layout(one, widths, gap, folded, left_out)
+
+
+def shortened(caption: str, laid: Layout, width: int) -> str:
+    """Return what of a caption is needed below a table of which columns are left out.
+
+    Sentences on these go, with those that go on about them and name no column, and the last that
+    `LINES` lines of so many columns have no room for; what marks in the table mean stays.
+    """
+    sentences: list[str] = []
+    gone = False
+    for one in SENTENCE.split(caption):
+        if ":" in one or not one[0].isalnum():
+            gone = _of_any(one, laid.left_out) and not _of_any(one, laid.table.headings)
+        sentences += [] if gone else [one]
+    kept = [one for one in sentences if not one[0].isalnum()]
+    for one in sentences:
+        longer = [other for other in sentences if other == one or other in kept]
+        if one not in kept and len(wrap(" ".join(longer), width)) > LINES:
+            break
+        kept = longer
+    return " ".join(kept)
+
+
+def _of_any(sentence: str, headings: list[str]) -> bool:
+    """Say whether a sentence, such as "Conf F, T: a mean", explains one of these columns."""
+    first = re.split(r"[,:(]", sentence)[0].strip()
+    return ":" in sentence and any(heading.startswith(first) for heading in headings)
 
 
 def _cells(table: Table, *, loose: bool) -> list[list[Lines]]:

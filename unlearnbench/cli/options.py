@@ -25,6 +25,7 @@ MOST_JOBS = 256
 BenchmarkName = Annotated[
     str, typer.Argument(help="A name of `unlearnbench benchmarks`, or a TOML file.")
 ]
+ResultsName = Annotated[str, typer.Argument(help="Results by name, file or path.")]
 Plugins = Annotated[
     list[Path] | None,
     typer.Option(

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def report(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[BENCHMARK]...", help="One, or several to be ranked together."),
+        typer.Argument(
+            metavar="[BENCHMARK]...",
+            help="Results by name or path; several are ranked together.",
+        ),
     ] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Put results folders side by side, by path or name.")
@@ -44,7 +47,7 @@ def report(
     with moving():
         from unlearnbench.api import reports as library
         from unlearnbench.api.results import load
-        from unlearnbench.planning import reading
+        from unlearnbench.storage.finding import results_folder
 
     # Figures are many small objects, for which the collector would look at all modules again.
     gc.freeze()
@@ -56,8 +59,6 @@ def report(
         raise UserError("--training goes with neither --compare nor --watch.")
     if board and (names or compare or watch or training):
         raise UserError("--board takes a folder of packs, and nothing beside it.")
-    by_name = [] if board or compare else map(reading.benchmark_name, asked)
-    known = list(dict.fromkeys(by_name))
     if board:
         from unlearnbench.api.board import board as entered
 
@@ -68,10 +69,11 @@ def report(
         page = review.report(reports / folder)
     elif watch:
         with stoppable("Stopped. The report is as it was when last written."):
-            page = library.watch(known[0], plugins, results, reports, say)
+            page = library.watch(asked[0], plugins, results, reports, say)
     else:
         with moving("Writing the report"):
-            loaded = [load(results / name, plugins=plugins) for name in known]
+            folders = dict.fromkeys(results_folder(name, results) for name in asked)
+            loaded = [load(folder, plugins=plugins) for folder in folders]
             page = _written(loaded, reports, training)
     say(f"Report: {page}")
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from unlearnbench.cli.options import DEFAULT, BenchmarkName, Plugins, Results
+from unlearnbench.cli.options import DEFAULT, Plugins, Results, ResultsName
 from unlearnbench.cli.said import say
 from unlearnbench.errors import UserError
 from unlearnbench.units import count, read_size, size
@@ -20,8 +20,10 @@ app = typer.Typer(
 def ls(results: Results = Path("results")) -> None:
     """List the benchmarks that have results: runs, size, and what is kept and not shown."""
     from unlearnbench.storage import asked, housekeeping
+    from unlearnbench.storage.finding import require_above
     from unlearnbench.storage.store import Store
 
+    require_above(results)
     for name, done, failed, taken in housekeeping.stock(results):
         also = f", {failed} failed" if failed else ""
         say(f"{name:<20} {done} runs{also}, {size(taken)}")
@@ -34,7 +36,7 @@ def ls(results: Results = Path("results")) -> None:
 
 
 @app.command("verify")
-def verify(benchmark: BenchmarkName = DEFAULT, results: Results = Path("results")) -> None:
+def verify(benchmark: ResultsName = DEFAULT, results: Results = Path("results")) -> None:
     """Compare every file with the checksum it was written with, and say what is not there."""
     from unlearnbench.api import keeping
     from unlearnbench.storage import housekeeping
@@ -58,7 +60,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Remove it; otherwise only list
 
 @app.command("prune")
 def prune(
-    benchmark: BenchmarkName = DEFAULT,
+    benchmark: ResultsName = DEFAULT,
     plugin: Plugins = None,
     results: Results = Path("results"),
     yes: Yes = False,
@@ -77,7 +79,7 @@ def prune(
 
 @app.command("rm")
 def rm(
-    benchmark: BenchmarkName = DEFAULT,
+    benchmark: ResultsName = DEFAULT,
     row: Annotated[
         list[str] | None, typer.Option(help="A row to remove, by its label; may be repeated.")
     ] = None,
@@ -137,7 +139,7 @@ def merge(
 
 @app.command("export")
 def export(
-    benchmark: BenchmarkName = DEFAULT,
+    benchmark: ResultsName = DEFAULT,
     bank: Annotated[
         bool, typer.Option("--bank", help="Pack originals and reference models only.")
     ] = False,

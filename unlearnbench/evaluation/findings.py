@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.entries import enter_known
-from unlearnbench.errors import unknown
+from unlearnbench.errors import one_of, unknown
 from unlearnbench.evaluation.before import as_now
 from unlearnbench.evaluation.frames import RUN, as_rows, frame, listed
 from unlearnbench.metrics.curves import Curves
@@ -248,8 +248,9 @@ class Condition:
         return self._judged.get(attack or self.benchmark.headline, {})
 
     def verdict(self, label: str, attack: str = "") -> Verdict:
-        """Return what an attack makes of one row. Raises KeyError where it was not made."""
-        return self.verdicts(attack)[label]
+        """Return what an attack makes of one row. Raises UserError where it was not made."""
+        made = one_of(self._judged, "attack", attack) if attack else self.verdicts()
+        return one_of(made, "row", label)
 
     @cached_property
     def audits(self) -> dict[str, dict[str, Finding]]:

@@ -50,7 +50,14 @@ def require_sound(raw: dict[str, Any], where: str) -> Benchmark:
     try:
         return Benchmark.model_validate(raw)
     except ValidationError as error:
-        raise refusal(error.errors(include_url=False)[0], where) from error
+        errors = error.errors(include_url=False)
+        absent = [".".join(map(str, one["loc"])) for one in errors if one["type"] == "missing"]
+        if absent:
+            problem = f"{where}: these keys are missing: {', '.join(absent)}."
+            hint = "`unlearnbench benchmarks digits` shows a whole file"
+            hint += "; --seeds 4 stands for the seeds." if "seeds" in absent else "."
+            raise UserError(problem, hint) from error
+        raise refusal(errors[0], where) from error
 
 
 def refusal(error: ErrorDetails, where: str) -> UserError:

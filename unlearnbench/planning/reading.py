@@ -8,7 +8,7 @@ from typing import Any
 
 import tomli_w
 
-from unlearnbench.errors import UserError, unknown
+from unlearnbench.errors import UserError, in_any_case, unknown
 from unlearnbench.planning.benchmark import NAME, Benchmark
 from unlearnbench.planning.checking import require_part, require_sound
 from unlearnbench.registry import shipped
@@ -42,6 +42,15 @@ def locate(name: str) -> Path:
         return known[name]
     if name.endswith(".toml") and Path(name).is_file():
         return Path(name)
+    if name.endswith(".toml"):
+        stem = Path(name).stem
+        hint = "Name a file by its path, or a benchmark of `unlearnbench benchmarks`."
+        hint = (
+            f"The benchmark that ships is named without .toml: {stem}." if stem in known else hint
+        )
+        raise UserError(f"There is no file {name} here.", hint)
+    if Path(f"{name}.toml").is_file():
+        raise UserError(f"Unknown benchmark '{name}'.", f"The file here is {name}.toml: name that.")
     raise unknown("benchmark", name, known)
 
 
@@ -54,7 +63,7 @@ def benchmark_name(named: str) -> str:
     if not NAME.fullmatch(name):
         raise UserError(
             f"'{named}' is not the name of a benchmark.",
-            "Name a folder of results, as results/my.v2 by my.v2; --results says where it is.",
+            "A name has letters, digits and . _ - + @, as my.v2 has.",
         )
     return name
 
@@ -169,12 +178,13 @@ def put(raw: dict[str, Any], key: str, value: Any, methods: Iterable[str], where
     """
     tables, where = Benchmark.model_fields.keys(), where or f"{key} = {value!r}"
     *path, last = key.split(".")
-    if not path and last not in tables:
-        raise _unreadable(f"{key}={value}")
+    if not path:
+        _require_table(last, value, where)
     if (path or [last])[0] == PLUGINS:
         raise UserError(f"{where}: plugins are read first.", "Name their files with --plugin.")
     if path and path[0] not in tables:
         labels = {*methods, *raw.get("methods", {})}
+        path[0] = in_any_case(path[0], labels)
         if path[0] not in labels and last != "method":  # which gives one more row its method
             raise unknown("row or table", path[0], labels | tables)
         path.insert(0, "methods")
@@ -188,6 +198,19 @@ def put(raw: dict[str, Any], key: str, value: Any, methods: Iterable[str], where
             table[name] = {}  # a word such as `pretrained = "file"`, in whose place a table comes
         table = table[name]
     table[last] = value
+
+
+def _require_table(key: str, value: Any, where: str) -> None:
+    """Raise UserError, with what may be meant, for a word alone that is no table or key."""
+    if key in ("seed", "seeds") and not isinstance(value, dict):
+        raise UserError(
+            f"{where}: seeds is a table, of originals, forget and runs.",
+            f"Use --seeds {value} for so many repetitions, --set seeds.runs=[{value}] for this seed"
+            " of the methods.",
+        )
+    if key not in Benchmark.model_fields:
+        near = unknown("row or table", key, Benchmark.model_fields)
+        raise near if "Did you mean" in str(near) else _unreadable(f"{key}={value}")
 
 
 def _unreadable(assignment: str) -> UserError:

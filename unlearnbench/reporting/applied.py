@@ -56,7 +56,8 @@ def write_page(title: str, record: Mapping[str, Any], folder: Path) -> Path:
         NO_GUARANTEE,
         f"Done: {record['title']} with {settings or 'no settings'}, seed {record['seed']}, in"
         f" {done:.1f} s, on {record['original']['file']}: {forgotten['count']} samples were to be"
-        f" forgotten, {forgotten['retained']} retained. Measured: accuracies and confidences.",
+        f" forgotten, {forgotten['retained']} retained. Measured: accuracies and confidences."
+        f" Settings: {record['settings from']}.",
         f"Not measured: {NOT_MEASURED}",
         "record.json says all of this for programs. SHA-256: "
         + "; ".join(f"{name} {digest}" for name, digest in digests.items())

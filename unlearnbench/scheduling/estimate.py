@@ -7,6 +7,7 @@ from statistics import mean, median
 from typing import Any
 
 from unlearnbench.planning.plan import Node, Plan, Spec
+from unlearnbench.planning.reading import read, shipped_benchmarks, sizes
 from unlearnbench.scheduling.placement import Placement
 from unlearnbench.storage.housekeeping import size_of
 from unlearnbench.storage.store import Store
@@ -36,10 +37,14 @@ def expected(node: Node) -> float:
 
 @dataclass
 class Pace:
-    """Learn how long nodes take, by kind; kinds not seen yet by guesses, scaled to those seen."""
+    """Learn how long nodes take, by kind; kinds not seen yet by guesses, scaled to those seen.
+
+    published: seconds that an original took elsewhere, which stand for those not seen here.
+    """
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     rates: list[float] = field(default_factory=list)
+    published: float | None = None
 
     def learn(self, node: Node, seconds: float) -> None:
         """Note how long a node took; reading one that was made elsewhere says nothing."""
@@ -55,12 +60,13 @@ class Pace:
             return 0.0
         if node.label in self.seconds:
             return mean(self.seconds[node.label])
-        return expected(node) * median(self.rates or [1.0])
+        return expected(node) * median(self.rates or [self.published or 1.0])
 
     def total(self, nodes: Collection[Node], lanes: int = 1) -> float | None:
         """Return the seconds that nodes will take, so many at full speed; None if not known."""
         made = [node.label for node in nodes if node.spec.given is None]
-        if not self.rates and any(label not in self.seconds for label in made):
+        known = self.rates or self.published
+        if not known and any(label not in self.seconds for label in made):
             return None
         return sum(map(self.length, nodes)) / lanes
 
@@ -81,7 +87,25 @@ def from_store(plan: Plan, store: Store) -> Pace:
             pace.learn(node, _own_seconds(record, record["seconds"].get("total", 0.0) - charged))
     if not pace.rates:
         pace.rates = list(_similar(plan, store))
+    if not pace.rates:
+        pace.published = _published(plan, store.folder.name)
     return pace
+
+
+def _published(plan: Plan, name: str) -> float | None:
+    """Return the seconds that an original took where results of a shipped benchmark are published.
+
+    Scaled to the samples and epochs of the plan; None of other data or models, and where nobody
+    knows.
+    """
+    spec, shipped = next(iter(plan.nodes.values())).spec, shipped_benchmarks()
+    each = sizes().get(name, {}).get("per_million")
+    if not (each and name in shipped and spec.data.train):
+        return None
+    raw = read(shipped[name])
+    if (raw["data"]["name"], raw["model"]) != (spec.data.name, spec.model):
+        return None
+    return float(each) * spec.data.train * max(1, spec.recipe.epochs) / 1e6
 
 
 def _own_seconds(record: Mapping[str, Any], seconds: float) -> float:
@@ -110,7 +134,8 @@ class Cost:
     """Say what it takes to make some nodes: seconds on so many slots, bytes; None if unknown.
 
     lanes: how many of them go on at full speed, one a GPU. slots None: those of a cluster, which
-    has not been asked; seconds are then of work, on one.
+    has not been asked; seconds are then of work, on one. published: whether the seconds are
+    those of the machine whose results are published.
     """
 
     slots: int | None
@@ -118,6 +143,7 @@ class Cost:
     on_gpu: bool
     seconds: float | None
     bytes: int | None
+    published: bool = False
 
 
 def cost(
@@ -127,9 +153,11 @@ def cost(
     nodes = [plan.nodes[run] for run in runs]
     seconds = known.total(nodes, placement.lanes if placement else 1)
     bytes_ = disk(plan, store, runs)
+    elsewhere = known.published is not None
     if placement is None:
-        return Cost(None, 1, False, seconds, bytes_)
-    return Cost(placement.slots, placement.lanes, bool(placement.gpus), seconds, bytes_)
+        return Cost(None, 1, False, seconds, bytes_, elsewhere)
+    gpus = bool(placement.gpus)
+    return Cost(placement.slots, placement.lanes, gpus, seconds, bytes_, elsewhere)
 
 
 def disk(plan: Plan, store: Store, runs: Iterable[str]) -> int | None:

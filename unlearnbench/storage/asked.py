@@ -9,7 +9,8 @@ import json
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -253,6 +254,23 @@ def known_methods(store: Store) -> dict[str, dict[str, Any]]:
         raise UserError(f"{path} cannot be used: {where}: {of_value(first['msg'])}.") from error
     found: dict[str, dict[str, Any]] = content
     return found
+
+
+def require_file_again(name: str, results: Path) -> None:
+    """Raise UserError, naming its file, where a folder below `results` has runs of a method."""
+    for path in sorted(results.glob(f"*/{METHODS}")):
+        with suppress(UserError):  # of a folder that is broken, which is not what was asked
+            if told := known_methods(Store(path.parent)).get(name):
+                break
+    else:
+        return
+    file = Path(told["path"])
+    near = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+    named = near if file.is_file() else file.name
+    raise UserError(
+        f"The method '{name}' is not here, but {path.parent} has runs of it.",
+        f"Give its file again: --plugin {named}.",
+    )
 
 
 def _note_methods(store: Store, known: Mapping[str, dict[str, Any]]) -> None:

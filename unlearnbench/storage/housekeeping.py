@@ -15,6 +15,7 @@ from unlearnbench.files import DRAFT, opened, read_text, write
 from unlearnbench.planning.plan import Plan, Spec
 from unlearnbench.planning.reading import benchmark_name
 from unlearnbench.storage import asked, sealed
+from unlearnbench.storage.finding import results_folder
 from unlearnbench.storage.plugins import known_plugins
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count
@@ -32,16 +33,14 @@ def stock(results: Path) -> Iterator[tuple[str, int, int, int]]:
 
 
 def open_store(results: Path, benchmark: str) -> Store:
-    """Return the store of a benchmark that has been run, by its name or file.
+    """Return the store of a benchmark that has been run, by the name, file or path of it.
 
-    Raises UserError if it has not been run.
+    Raises UserError if it has not been run, or if its runs are not there.
     """
-    name = benchmark_name(benchmark)
-    names = [path.parent.name for path in results.glob("*/runs")]
-    if name not in names:
-        there = f"There are: {', '.join(sorted(names))}." if names else ""
-        raise UserError(f"There are no results of '{name}' in the folder {results}.", there)
-    return Store(results / name)
+    folder = results_folder(benchmark, results)
+    if not (folder / "runs").is_dir():
+        raise UserError(f"{folder} holds findings only: its runs are not there.")
+    return Store(folder)
 
 
 def verify(store: Store) -> dict[str, str]:

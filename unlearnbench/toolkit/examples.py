@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NoReturn, Self
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,13 @@ class Examples:
     def __len__(self) -> int:
         """Return the number of examples."""
         return len(self.labels)
+
+    def __iter__(self) -> NoReturn:
+        """Raise TypeError: they come in batches."""
+        raise TypeError(
+            "Examples come in batches: loop over `batches(size)` (in order) or"
+            " `shuffled(generator)` (for training)"
+        )
 
     def __add__(self, other: Self | None) -> Self:
         """Join two sets; an absent one (a retain set under forget-only access) adds nothing."""

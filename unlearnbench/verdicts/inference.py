@@ -235,6 +235,8 @@ def ratio_interval(joint: Joint, level: float = LEVEL) -> tuple[float, float]:
     at = value / whole if whole else np.nan
     if not np.isfinite(at) or joint.along(0.0, 1.0).p_zero >= level:
         return -np.inf, np.inf
+    if excess(at) >= 0:  # without any error, as of a row that is the original itself
+        return at, at
     ends = []
     for side in (-1, 1):
         step = 0.1
