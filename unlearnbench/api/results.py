@@ -33,6 +33,7 @@ from unlearnbench.storage import asked, sealed
 from unlearnbench.storage.apart import apart, apart_said
 from unlearnbench.storage.plugins import known_audits, require_here
 from unlearnbench.storage.store import Store
+from unlearnbench.units import count
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,8 +42,15 @@ if TYPE_CHECKING:
     from unlearnbench.reporting.figures import Drawing
 
 
+MOST_NAMED = 8
+"""Folders up to which a message lists all that are there."""
+
+
 class Condition(Judged):
     """One condition of a benchmark, with its tables and figures."""
+
+    def __repr__(self) -> str:
+        return f"<Condition {self.benchmark.name}: {self.heading}>"
 
     def table(self, name: str = "main") -> Table:
         """Return a table by its name. Raises UserError for an unknown one, or one without rows."""
@@ -66,6 +74,9 @@ class Condition(Judged):
 class Plots(SimpleNamespace):
     """Hold what draws a condition's figures, by name, `-` being written `_`."""
 
+    def __repr__(self) -> str:
+        return f"<Plots: {', '.join(vars(self))}>"
+
     def __getattr__(self, name: str) -> Drawing:
         """Say that there is no such figure."""
         raise AttributeError(str(unknown("figure", name, vars(self))))
@@ -82,6 +93,11 @@ class Results:
     folder: Path
     plugins: tuple[Own, ...] = ()
     """The user's, with which it was made or loaded: a model may be in one of them."""
+
+    def __repr__(self) -> str:
+        rows, conditions = self.runs["label"].nunique(), len(self.findings.conditions)
+        held = f"{count(rows, 'row')}, {count(len(self.runs), 'run')}"
+        return f"<Results {self.name}: {held}, {count(conditions, 'condition')}>"
 
     @property
     def name(self) -> str:
@@ -279,11 +295,26 @@ def load(
     mended = asked.mend(store)
     planned = planned_of(store, own)
     if planned is None:
-        hint = f"Run it first: unlearnbench run {path.name}."
-        raise UserError(f"There are no results of '{path.name}' in {path.parent}.", hint)
+        raise _absent(path)
     beside = apart_said(apart(store, planned.benchmark, planned.plan.nodes))
     findings = replace(collect(planned, store), apart=[*mended, *beside])
     return whole(Results(findings, path, own))
+
+
+def _absent(path: Path) -> UserError:
+    """Say that there are no results of a name, which others there are, and what to type."""
+    problem = f"There are no results of '{path.name}' in {path.parent}."
+    known = [
+        one.parent for kind in ("runs", "findings.json") for one in path.parent.glob(f"*/{kind}")
+    ]
+    names = sorted({one.name for one in known} - {path.name})
+    if not names:
+        return UserError(problem, f"Run it first: unlearnbench run {path.name}.")
+    same = [name for name in names if name.partition("@")[0] == path.name.partition("@")[0]]
+    listed = ", ".join(names if len(names) <= MOST_NAMED else same)
+    there = f"There are: {listed}." if listed else f"There are {len(names)} others."
+    hint = f"Type unlearnbench report {same[0]}, or make them" if same else "Make them"
+    return UserError(problem, f"{there} {hint}: unlearnbench run {path.name.partition('@')[0]}.")
 
 
 def _found(path: Path) -> Findings:

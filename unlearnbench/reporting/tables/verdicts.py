@@ -77,7 +77,8 @@ def _by_audit(condition: Condition, audits: Mapping[str, str]) -> table.Table | 
         " methods unadjusted), ? neither. Margin: how large a gap may be and be small enough."
         " Needed: the smallest margin that a perfect retrain would pass 4 times in 5. Power:"
         " whether that is within the margin, and the audit tells the original from retrain;"
-        " without it nothing is small enough."
+        " without it nothing is small enough. The same signs in 'Attack by attack' are of each"
+        " attack alone."
     )
     return table.Table(caption, pd.DataFrame([*margins, *rows]), [LABEL, *columns])
 
@@ -170,8 +171,9 @@ def versus_table(condition: Condition, label: str | None = None) -> table.Table 
     )
     smallest = "" if label else "the smallest mean gap, "
     caption = (
-        f"{condition.heading}. Against {smallest}{base}: how much farther every other method's FT"
-        " AUC is from retrain's, in points, whichever side it is on; paired over samples and seeds."
+        f"{condition.heading}. Against {smallest}{condition.title(base)}: how much farther every"
+        " other method's FT AUC is from retrain's, in points, whichever side it is on; paired over"
+        " samples and seeds."
         f" {chosen} Rank: the places a method may have; all hold together 95 times in 100. Left"
         " out: what is not ranked."
     )
