@@ -31,6 +31,7 @@ from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.table import Table
 from unlearnbench.storage import asked, sealed
 from unlearnbench.storage.apart import apart, apart_said
+from unlearnbench.storage.housekeeping import absent
 from unlearnbench.storage.plugins import known_audits, require_here
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count
@@ -42,12 +43,11 @@ if TYPE_CHECKING:
     from unlearnbench.reporting.figures import Drawing
 
 
-MOST_NAMED = 8
-"""Folders up to which a message lists all that are there."""
-
-
+@dataclass(frozen=True, repr=False)
 class Condition(Judged):
-    """One condition of a benchmark, with its tables and figures."""
+    """One condition of a benchmark, with its tables and figures; folder: the results folder's."""
+
+    folder: str = ""
 
     def __repr__(self) -> str:
         return f"<Condition {self.benchmark.name}: {self.heading}>"
@@ -59,7 +59,7 @@ class Condition(Judged):
         table = TABLES[name](self)
         if table is None:
             raise UserError(f"There is nothing for the table '{name}' in: {self.heading}.")
-        return table
+        return replace(table, benchmark=self.folder or table.benchmark)
 
     @property
     def plot(self) -> Plots:
@@ -199,7 +199,7 @@ class Results:
     @cached_property
     def conditions(self) -> list[Condition]:
         """The conditions that have runs: access x fraction x request."""
-        return [Condition(self.findings, *one.key) for one in self.findings.conditions]
+        return [Condition(self.findings, *one.key, self.name) for one in self.findings.conditions]
 
     def condition(
         self,
@@ -295,26 +295,10 @@ def load(
     mended = asked.mend(store)
     planned = planned_of(store, own)
     if planned is None:
-        raise _absent(path)
+        raise absent(path)
     beside = apart_said(apart(store, planned.benchmark, planned.plan.nodes))
     findings = replace(collect(planned, store), apart=[*mended, *beside])
     return whole(Results(findings, path, own))
-
-
-def _absent(path: Path) -> UserError:
-    """Say that there are no results of a name, which others there are, and what to type."""
-    problem = f"There are no results of '{path.name}' in {path.parent}."
-    known = [
-        one.parent for kind in ("runs", "findings.json") for one in path.parent.glob(f"*/{kind}")
-    ]
-    names = sorted({one.name for one in known} - {path.name})
-    if not names:
-        return UserError(problem, f"Run it first: unlearnbench run {path.name}.")
-    same = [name for name in names if name.partition("@")[0] == path.name.partition("@")[0]]
-    listed = ", ".join(names if len(names) <= MOST_NAMED else same)
-    there = f"There are: {listed}." if listed else f"There are {len(names)} others."
-    hint = f"Type unlearnbench report {same[0]}, or make them" if same else "Make them"
-    return UserError(problem, f"{there} {hint}: unlearnbench run {path.name.partition('@')[0]}.")
 
 
 def _found(path: Path) -> Findings:

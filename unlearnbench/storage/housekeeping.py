@@ -19,6 +19,8 @@ from unlearnbench.storage.plugins import known_plugins
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count
 
+MOST_NAMED = 8
+"""Folders up to which a message lists all that are there."""
 Unfit = Callable[[Spec, Mapping[str, Any]], str | None]
 """Says of a run's spec and record why it may not be taken over; None if it may."""
 
@@ -29,6 +31,22 @@ def stock(results: Path) -> Iterator[tuple[str, int, int, int]]:
         done = {path.parent for path in folder.glob("runs/*/record.json")}
         failed = {path.parent for path in folder.glob("runs/*/error.txt")} - done
         yield folder.name, len(done), len(failed), size_of([folder])
+
+
+def absent(path: Path) -> UserError:
+    """Say that there are no results of a name, which others there are, and what to type."""
+    problem = f"There are no results of '{path.name}' in {path.parent}."
+    known = [
+        one.parent for kind in ("runs", "findings.json") for one in path.parent.glob(f"*/{kind}")
+    ]
+    names = sorted({one.name for one in known} - {path.name})
+    if not names:
+        return UserError(problem, f"Run it first: unlearnbench run {path.name}.")
+    same = [name for name in names if name.partition("@")[0] == path.name.partition("@")[0]]
+    listed = ", ".join(names if len(names) <= MOST_NAMED else same)
+    there = f"There are: {listed}." if listed else f"There are {len(names)} others."
+    hint = f"Type unlearnbench report {same[0]}, or make them" if same else "Make them"
+    return UserError(problem, f"{there} {hint}: unlearnbench run {path.name.partition('@')[0]}.")
 
 
 def open_store(results: Path, benchmark: str) -> Store:

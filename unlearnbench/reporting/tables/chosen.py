@@ -83,10 +83,15 @@ def unsaid(caption: str, gone: Collection[str], shown: Collection[str] = ()) -> 
     return " ".join(kept)
 
 
+def twins(table: "Table") -> dict[str, str]:
+    """Return, of rows that have the runs of another one of the table, that one, by label."""
+    there = set(table.labels)
+    return {label: table.same[label] for label in table.labels if table.same.get(label) in there}
+
+
 def once(table: "Table") -> "Table":
     """Show rows that have the same runs once, with the names of all, as figures do."""
-    there = set(table.labels)
-    others = {label: one for label, one in table.same.items() if {label, one} <= there}
+    others = twins(table)
     if not others:
         return table
     names: dict[str, str] = {}
@@ -94,7 +99,7 @@ def once(table: "Table") -> "Table":
         before = names.get(one) or table.titles.get(one, one)
         names[one] = f"{before} = {table.titles.get(label, label)}"
     kept = ~table.frame.iloc[:, 0].isin(list(others))
-    shown = _of_rows(table, kept, there.difference(others))
+    shown = _of_rows(table, kept, {*table.labels}.difference(others))
     return replace(shown, titles={**table.titles, **names})
 
 

@@ -16,7 +16,7 @@ from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.metrics.metric import known
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables.best import Contest, Mark
-from unlearnbench.reporting.tables.chosen import YARDSTICKS, once, with_columns, with_methods
+from unlearnbench.reporting.tables.chosen import YARDSTICKS, once, twins, with_columns, with_methods
 from unlearnbench.reporting.tables.headings import explained
 from unlearnbench.reporting.tables.latex import COLUMN, INCH, article
 from unlearnbench.reporting.tables.sheets import sheet_of
@@ -224,9 +224,16 @@ class Table:
     def pieces(self) -> dict[str, Any]:
         """Return LaTeX in pieces, so that the rows shown on a page can be put together.
 
-        Its cells are without emphasis, which rests on what is shown.
+        Its cells are without emphasis, which rests on what is shown; same: of rows that have the
+        runs of another, that one: of the two, one is written if both are shown.
         """
-        return article(sheet_of(self), TEXT * INCH).as_data()
+        written = article(sheet_of(once(self)), TEXT * INCH)
+        every = article(sheet_of(self), TEXT * INCH)
+        rows = {"rows": every.rows, "blocks": every.blocks}
+        same = {
+            self.labels.index(label): self.labels.index(one) for label, one in twins(self).items()
+        }
+        return written.as_data() | rows | {"same": same}
 
     def _marked(self, forms: Marks, safe: Callable[[str], str]) -> list[list[str]]:
         return [
