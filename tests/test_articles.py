@@ -151,7 +151,8 @@ def test_a_caption_stands_alone(main: Table) -> None:
         "Verdict: different if any audit finds",
     ):
         assert said in caption[1]
-    assert "10 \\% forgotten" not in main.to_latex().partition(r"\bottomrule")[2]
+    assert r"10~\% forgotten" in caption[1]
+    assert "forgotten, full" not in main.to_latex().partition(r"\bottomrule")[2]
 
 
 def test_what_is_longer_than_a_page_goes_on(results: ub.Results) -> None:

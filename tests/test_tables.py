@@ -35,8 +35,8 @@ def test_latex_is_booktabs_and_escaped(condition: Condition) -> None:
     (row,) = (line for line in text.splitlines() if line.startswith(r"my\_method"))
     assert r"& \textbf{52.5} & \textbf{\,$\pm$0.6} &" in row
     assert r"& \textbf{96.5} & \textbf{\,$\pm$0.6} & 94.0 & \,$\pm$0.0 &" in row
-    assert r"\label{tab:hand-main-full-10-r1}" in text and r"10 \% forgotten" in text
-    assert r"\caption{Results: digits, small-cnn; 10 \% forgotten, full access (methods may" in text
+    assert r"\label{tab:hand-main-full-10-r1}" in text and r"10~\% forgotten" in text
+    assert r"\caption{Results: digits, small-cnn; 10~\% forgotten, full access (methods may" in text
     assert escape.latex(r"a_b & {50%} $x^2$ \x") == (
         r"a\_b \& \{50\%\} \$x\textasciicircum{}2\$ \textbackslash{}x"
     )

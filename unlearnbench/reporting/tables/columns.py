@@ -14,6 +14,8 @@ WRAPS, LINES, WIDEST = 9.0, 6, 22.0
 that is not enough."""
 HEAD = 3.6
 """Ems that a line of a heading may have, where its cells are not wider."""
+SHARES = (0.55, 0.65, 0.75, 0.85, 0.95, 1.0)
+"""Of the width that is there, by which parts are tried to be alike."""
 WORD = 16
 """Letters after which a long word may be broken."""
 SPREAD = re.compile(r"(\S+) ([±\[].*)")
@@ -83,22 +85,30 @@ class Column:
 
 
 def grouped(columns: Sequence[Column], width: float, size: Size) -> list[list[Column]]:
-    """Share columns out to as few parts as hold them, and widths to those that are broken."""
-    first, *others = columns
-    width += 2 * size[2]  # nothing stands before the first and behind the last
-    groups, left = [[first]], width - first.points(size)
-    for column in others:
-        if column.points(size) > left and len(groups[-1]) > 1:
-            groups.append([first])
-            left = width - first.points(size)
-        groups[-1].append(column)
-        left -= column.points(size)
+    """Share columns out to as few parts as hold them, which are about as wide as each other.
+
+    What is left of the width is given to the columns that are broken.
+    """
+    fewest = len(_filled(columns, width, size))
+    ways = (_filled(columns, share * width, size) for share in SHARES)
+    groups = next(way for way in ways if len(way) == fewest)
     return [_shared(group, width, size) for group in groups]
+
+
+def _filled(columns: Sequence[Column], width: float, size: Size) -> list[list[Column]]:
+    """Fill one part after the other, each with the first column."""
+    first, *others = columns
+    groups = [[first]]
+    for column in others:
+        if len(groups[-1]) > 1 and taken([*groups[-1], column], size) > width:
+            groups.append([first])
+        groups[-1].append(column)
+    return groups
 
 
 def _shared(group: Sequence[Column], width: float, size: Size) -> list[Column]:
     """Give broken columns what a part has left, those most that need most."""
-    left = (width - sum(column.points(size) for column in group)) / size[0]
+    left = (width - taken(group, size)) / size[0]
     wanted = sum(column.whole - column.given for column in group)
     share = max(0.0, min(1.0, left / wanted)) if wanted else 0.0
     return [
@@ -108,7 +118,7 @@ def _shared(group: Sequence[Column], width: float, size: Size) -> list[Column]:
 
 
 def taken(group: Sequence[Column], size: Size) -> float:
-    """Return how wide a part is, in points."""
+    """Return how wide a part is, in points; nothing stands before the first and behind the last."""
     return sum(column.points(size) for column in group) - 2 * size[2]
 
 

@@ -171,7 +171,7 @@ class _Frame:
             parts.append(Tabular([one.place for one in group], [*head, end, r"\endfoot"], foot))
         top = [*self._comment(long=True), r"\begingroup", self._letters()]
         top += [r"\setlength{\LTcapwidth}{\linewidth}"]
-        notes = rf"\noindent{{\scriptsize {latex(self.sheet.notes)}\par}}"
+        notes = rf"\noindent{{\scriptsize {_prose(self.sheet.notes)}\par}}"
         return top, parts, [notes, r"\endgroup"]
 
     def _comment(self, *, long: bool = False) -> list[str]:
@@ -200,13 +200,13 @@ class _Frame:
 
     def _caption(self) -> list[str]:
         title = ": ".join(filter(None, [self.sheet.title, self.sheet.setting]))
-        return [rf"\caption{{{latex(title)}}}", rf"\label{{tab:{self.sheet.label}}}"]
+        return [rf"\caption{{{_prose(title)}}}", rf"\label{{tab:{self.sheet.label}}}"]
 
     def _again(self, listed: str) -> str:
         return rf"\caption{listed}{{{latex(self.sheet.title)} (continued)}}"
 
     def _notes(self) -> str:
-        text = latex(self.sheet.notes)
+        text = _prose(self.sheet.notes)
         return rf"\par\smallskip\parbox{{\linewidth}}{{\scriptsize {text}}}" if text else "%"
 
     def _tabular(self, group: Sequence[Column]) -> Tabular:
@@ -230,3 +230,8 @@ _Made = tuple[list[str], list[Tabular], list[str]]
 
 def _lines(text: str, letters: float, width: float) -> int:
     return ceil(ems(text) * letters / width)
+
+
+def _prose(text: str) -> str:
+    """Escape sentences, in which a number stays with its unit."""
+    return latex(text).replace(r" \%", r"~\%")
