@@ -26,11 +26,11 @@ def setting(condition: Condition, headings: Sequence[str]) -> str:
         said.append(f"FT AUC by {attack_title(of.headline)} {models}")
     sentences = ["; ".join(said), *_tuned(of)]
     if "Surest audit" in headings or "Verdict" in headings[:2]:
-        sentences.append(rule(condition))
+        sentences.append(_rule(condition))
     return " ".join(f"{sentence.removesuffix('.')}." for sentence in sentences)
 
 
-def rule(condition: Condition) -> str:
+def _rule(condition: Condition) -> str:
     """Say in a sentence how a verdict over all audits is reached."""
     of = condition.benchmark
     alike = "equivalent" if of.model_audits else "no difference found"

@@ -89,7 +89,7 @@ def twins(table: "Table") -> dict[str, str]:
     return {label: table.same[label] for label in table.labels if table.same.get(label) in there}
 
 
-def once(table: "Table") -> "Table":
+def merged(table: "Table") -> "Table":
     """Show rows that have the same runs once, with the names of all, as figures do."""
     others = twins(table)
     if not others:

@@ -26,7 +26,7 @@ CellParts = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Column:
+class PrintColumn:
     """Hold a column: its heading, the parts of its cells, and how wide it is.
 
     whole, least: ems that it takes at its widest, and if its text is broken into lines; given: what
@@ -43,7 +43,7 @@ class Column:
     pair: bool = False
 
     @classmethod
-    def of(cls, heading: str, side: str, cells: Sequence[str], place: int) -> "Column":
+    def of(cls, heading: str, side: str, cells: Sequence[str], place: int) -> "PrintColumn":
         """Measure a column, which is given the least that it can do with; place: in its table."""
         pair = side == "r" and any(map(SPREAD.fullmatch, cells))
         texts = [_apart(cell) if pair else (cell,) for cell in cells]
@@ -84,7 +84,7 @@ class Column:
         return rf"\multicolumn{{2}}{{c}}{{{text}}}" if self.pair else text
 
 
-def grouped(columns: Sequence[Column], width: float, size: Size) -> list[list[Column]]:
+def grouped(columns: Sequence[PrintColumn], width: float, size: Size) -> list[list[PrintColumn]]:
     """Share columns out to as few parts as hold them, which are about as wide as each other.
 
     What is left of the width is given to the columns that are broken.
@@ -95,7 +95,7 @@ def grouped(columns: Sequence[Column], width: float, size: Size) -> list[list[Co
     return [_shared(group, width, size) for group in groups]
 
 
-def _filled(columns: Sequence[Column], width: float, size: Size) -> list[list[Column]]:
+def _filled(columns: Sequence[PrintColumn], width: float, size: Size) -> list[list[PrintColumn]]:
     """Fill one part after the other, each with the first column."""
     first, *others = columns
     groups = [[first]]
@@ -106,7 +106,7 @@ def _filled(columns: Sequence[Column], width: float, size: Size) -> list[list[Co
     return groups
 
 
-def _shared(group: Sequence[Column], width: float, size: Size) -> list[Column]:
+def _shared(group: Sequence[PrintColumn], width: float, size: Size) -> list[PrintColumn]:
     """Give broken columns what a part has left, those most that need most."""
     left = (width - taken(group, size)) / size[0]
     wanted = sum(column.whole - column.given for column in group)
@@ -117,12 +117,12 @@ def _shared(group: Sequence[Column], width: float, size: Size) -> list[Column]:
     ]
 
 
-def taken(group: Sequence[Column], size: Size) -> float:
+def taken(group: Sequence[PrintColumn], size: Size) -> float:
     """Return how wide a part is, in points; nothing stands before the first and behind the last."""
     return sum(column.points(size) for column in group) - 2 * size[2]
 
 
-def height(group: Sequence[Column], size: Size) -> float:
+def height(group: Sequence[PrintColumn], size: Size) -> float:
     """Return how tall a part is, in points."""
     rows = zip(*(column.cells for column in group), strict=True)
     given = [column.given * 0.9 if column.broken else float("inf") for column in group]

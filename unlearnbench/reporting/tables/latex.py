@@ -6,7 +6,14 @@ from math import ceil
 from typing import Any
 
 from unlearnbench.reporting.escape import latex
-from unlearnbench.reporting.tables.columns import CellParts, Column, Size, grouped, height, taken
+from unlearnbench.reporting.tables.columns import (
+    CellParts,
+    PrintColumn,
+    Size,
+    grouped,
+    height,
+    taken,
+)
 from unlearnbench.reporting.tables.glyphs import ems
 
 INCH = 72.27
@@ -70,8 +77,8 @@ class Sheet:
     """Hold what is laid out: text that is not escaped yet.
 
     sides: a letter for each column, l for text and r for numbers; hidden: the columns that are left
-    out; blocks: as in an article; title, setting (of
-    which data, model and seeds it is), notes: stand above and below it.
+    out; blocks: as in an article; title, setting (of which data, model and seeds it is), notes:
+    stand above and below it.
     """
 
     headings: Sequence[str]
@@ -92,7 +99,7 @@ def article(sheet: Sheet, width: float) -> Article:
     They stand in one float, or in one each, or in longtables where even those would be too tall.
     """
     columns = [
-        Column.of(heading, sheet.sides[at], [row[at] for row in sheet.cells], at)
+        PrintColumn.of(heading, sheet.sides[at], [row[at] for row in sheet.cells], at)
         for at, heading in enumerate(sheet.headings)
     ]
     shown = [column for column in columns if column.place not in sheet.hidden]
@@ -109,7 +116,7 @@ class _Way:
     """Hold a way to lay columns out; floats: 0 for one, 1 for one a part, 2 for longtables."""
 
     size: Size
-    groups: list[list[Column]]
+    groups: list[list[PrintColumn]]
     star: str
     floats: int
 
@@ -119,7 +126,7 @@ class _Way:
         return len(self.groups), self.floats
 
     @classmethod
-    def of(cls, sheet: Sheet, columns: Sequence[Column], width: float, size: Size) -> "_Way":
+    def of(cls, sheet: Sheet, columns: Sequence[PrintColumn], width: float, size: Size) -> "_Way":
         groups = grouped(columns, width, size)
         wide = max(taken(group, size) for group in groups)
         star = "*" if wide > COLUMN + 0.5 else ""
@@ -209,10 +216,10 @@ class _Frame:
         text = _prose(self.sheet.notes)
         return rf"\par\smallskip\parbox{{\linewidth}}{{\scriptsize {text}}}" if text else "%"
 
-    def _tabular(self, group: Sequence[Column]) -> Tabular:
+    def _tabular(self, group: Sequence[PrintColumn]) -> Tabular:
         return Tabular([one.place for one in group], *self._tabular_lines(group))
 
-    def _tabular_lines(self, group: Sequence[Column]) -> tuple[list[str], list[str]]:
+    def _tabular_lines(self, group: Sequence[PrintColumn]) -> tuple[list[str], list[str]]:
         forms = "".join(column.form(self.size[0]) for column in group)
         heads = " & ".join(column.head() for column in group)
         head = [
@@ -224,7 +231,7 @@ class _Frame:
         return head, [r"\bottomrule", r"\end{tabular}"]
 
 
-_Groups = Sequence[Sequence[Column]]
+_Groups = Sequence[Sequence[PrintColumn]]
 _Made = tuple[list[str], list[Tabular], list[str]]
 
 

@@ -16,7 +16,13 @@ from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.metrics.metric import known
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables.best import Contest, Mark
-from unlearnbench.reporting.tables.chosen import YARDSTICKS, once, twins, with_columns, with_methods
+from unlearnbench.reporting.tables.chosen import (
+    YARDSTICKS,
+    merged,
+    twins,
+    with_columns,
+    with_methods,
+)
 from unlearnbench.reporting.tables.headings import explained
 from unlearnbench.reporting.tables.latex import COLUMN, INCH, article
 from unlearnbench.reporting.tables.sheets import sheet_of
@@ -192,7 +198,7 @@ class Table:
         shown = self if methods is None else with_methods(self, methods)
         if columns is None and width * INCH <= COLUMN + 1:
             columns = [one for one in self.short if one in self.headings]
-        shown = once(with_columns(shown, columns) if columns else shown)
+        shown = merged(with_columns(shown, columns) if columns else shown)
         shape = range(len(shown.frame)), range(len(shown.columns))
         forms = [[LATEX[shown.marks.get((row, at))] for at in shape[1]] for row in shape[0]]
         laid = article(sheet_of(shown), width * INCH)
@@ -227,7 +233,7 @@ class Table:
         Its cells are without emphasis, which rests on what is shown; same: of rows that have the
         runs of another, that one: of the two, one is written if both are shown.
         """
-        written = article(sheet_of(once(self)), TEXT * INCH)
+        written = article(sheet_of(merged(self)), TEXT * INCH)
         every = article(sheet_of(self), TEXT * INCH)
         rows = {"rows": every.rows, "blocks": every.blocks}
         same = {
