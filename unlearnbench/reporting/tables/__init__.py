@@ -29,7 +29,10 @@ class Design:
     short: Sequence[str] = ()
 
     def __call__(self, condition: Condition) -> Table | None:
-        """Make the table of a condition; None where there is nothing to show."""
+        """Make the table of a condition; None where there is nothing to show.
+
+        Its own title, if it has one, stands behind the design's, which several tables may share.
+        """
         made = self.make(condition)
         if made is None:
             return None
@@ -37,7 +40,7 @@ class Design:
         return replace(
             marked,
             name=f"{self.name}{condition.suffix}",
-            title=self.title,
+            title=": ".join(filter(None, [self.title, made.title])),
             titles=condition.findings.titles,
             same=condition.same,
             benchmark=condition.benchmark.name,

@@ -144,12 +144,11 @@ def attack_table(condition: Condition, attack: str) -> table.Table | None:
         f" samples, threshold and forget sets; n/a with fewer than {needs} non-members."
     )
     names = [*SHOWN, *frame.filter(like="tpr_"), "balanced", "flags"]
-    return table.Table(caption, frame[names], columns)
+    return table.Table(caption, frame[names], columns, title=attack_title(attack))
 
 
 for _attack in (*ATTACKS, ULIRA):
-    _title = f"One attack in full: {attack_title(_attack)}"
-    register(f"attack-{_attack}", _title, place=100, detail=True)(
+    register(f"attack-{_attack}", "One attack in full", place=100, detail=True)(
         partial(attack_table, attack=_attack)
     )
 
