@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 import unlearnbench as ub
+from unlearnbench.reporting.figures import FIGURES
 from unlearnbench.reporting.tables.glyphs import ems
 from unlearnbench.reporting.tables.papers import claims_tables
 from unlearnbench.reporting.tables.results import settings_table
@@ -26,6 +31,16 @@ def results() -> ub.Results:
 @pytest.fixture(scope="module")
 def main(results: ub.Results) -> Table:
     return results.condition().table()
+
+
+class Noting(type(FIGURES["gaps"])):  # type: ignore[misc]
+    """Draw nothing; note of which methods the data are."""
+
+    def __init__(self, seen: list[set[str]]) -> None:
+        self.seen = seen
+
+    def draw(self, ax: Axes, data: pd.DataFrame, subject: Any) -> None:
+        self.seen.append(set(data["method"]))
 
 
 def body(text: str) -> list[str]:
@@ -72,6 +87,17 @@ def test_methods_and_columns_are_chosen_by_any_of_their_names(main: Table) -> No
     ):
         with pytest.raises(ub.UserError, match=re.escape(message)):
             main.to_latex(**wrong)
+
+
+def test_figures_choose_methods_by_the_same_names(results: ub.Results) -> None:
+    gaps = results.condition().plot.gaps
+    seen: list[set[str]] = []
+    figure = replace(gaps, figure=Noting(seen))
+    figure(ax=plt.figure().add_subplot(), methods=["AMUN-adaptive", "salun"], metric="ft_auc")
+    assert seen[0] - {"original", "retrain", "held-out retrain"} == {"amun", "salun"}
+    with pytest.raises(ub.UserError, match=r"Unknown method 'amum'\. Did you mean"):
+        gaps(methods="amum")
+    plt.close("all")
 
 
 def test_what_is_best_is_of_the_methods_shown(main: Table) -> None:

@@ -24,7 +24,19 @@ UNITS = re.compile(r"( %| ↓| ↑| →0| \[95 %\])+$")
 """What nobody needs to type of a heading."""
 
 
-def with_methods(table: "Table", names: Iterable[str]) -> "Table":
+def meant(names: str | Iterable[str], known: Mapping[str, str]) -> set[str]:
+    """Return the labels of methods by any of their names; known: the label of every name.
+
+    Raises UserError, with a suggestion, where a name is not known.
+    """
+    asked = [names] if isinstance(names, str) else list(names)
+    for name in asked:
+        if name not in known:
+            raise unknown("method", name, known)
+    return {known[name] for name in asked}
+
+
+def with_methods(table: "Table", names: str | Iterable[str]) -> "Table":
     """Leave the rows of these methods, by label or display name, and those they are measured by.
 
     What is best, and ranks, are then of these. Raises UserError where one is not in the table.
@@ -36,12 +48,7 @@ def with_methods(table: "Table", names: Iterable[str]) -> "Table":
     kinds = dict(zip(frame[sides[0]], table.kinds, strict=True))
     labels = [str(label) for side in sides for label in frame[side]]
     known = {table.titles.get(label, label): label for label in labels}
-    known |= {label: label for label in labels}
-    wanted = set()
-    for name in names:
-        if name not in known:
-            raise unknown("method", name, known)
-        wanted.add(known[name])
+    wanted = meant(names, known | {label: label for label in labels})
     firsts = {table.same.get(label, label) for label in wanted}
     kept = {
         label
@@ -55,14 +62,14 @@ def with_methods(table: "Table", names: Iterable[str]) -> "Table":
     return replace(shown, caption=unsaid(table.caption, gone))
 
 
-def with_columns(table: "Table", names: Sequence[str]) -> "Table":
+def with_columns(table: "Table", names: str | Sequence[str]) -> "Table":
     """Leave the columns with these headings, in this order, behind the first.
 
     Units may be left out. Raises UserError where there is no such heading.
     """
     plain = [UNITS.sub("", heading) for heading in table.headings]
     places = [0]
-    for name in names:
+    for name in [names] if isinstance(names, str) else names:
         found = [at for at, one in enumerate(table.headings) if name in (one, plain[at])]
         if not found:
             raise unknown("column", name, table.headings)

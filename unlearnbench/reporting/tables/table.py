@@ -177,8 +177,8 @@ class Table:
     def to_latex(
         self,
         *,
-        methods: Iterable[str] | None = None,
-        columns: Sequence[str] | None = None,
+        methods: str | Iterable[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         width: float = TEXT,
     ) -> str:
         """Write a complete booktabs table with caption, label and notes, which fits a width.
