@@ -55,7 +55,9 @@ def test_marks_are_of_what_is_shown() -> None:
     twin = Contest("x", {"a": 1.0, "b": 2.0}, {frozenset("ab"): 0.01}, same={"e": "a"})
     assert twin.marks() == {"a": "best", "e": "best"}
     barred = Contest("x", one.far, one.p, ranked=True, different=["a", "b"])
-    assert barred.marks() == {"a": "best", "c": "tied"}, "different from retrain: never tied"
+    assert barred.marks() == {"c": "best"}, "what is different from retrain is never marked"
+    every = Contest("x", one.far, one.p, ranked=True, different=list(one.far))
+    assert every.marks() == {}
 
 
 def test_a_table_of_rows_that_all_are_there_is_marked() -> None:

@@ -129,7 +129,7 @@ def test_hiding_a_method_hides_it_everywhere(visit: Open, pages: dict[str, Path]
     page.locator("#methods summary").click()
     page.get_by_role("button", name="None").click()
     assert methods(page) == ["ft"] and drawn.count() == 0, "a row that was skipped"
-    page.get_by_role("button", name="All").click()
+    page.get_by_role("button", name="All", exact=True).click()
     assert len(methods(page)) == 4
 
 

@@ -24,9 +24,11 @@ from unlearnbench.scheduling.progress import progress
 from unlearnbench.scheduling.scheduler import Scheduler
 from unlearnbench.scheduling.slots import Event, Job, Slot
 from unlearnbench.storage.store import Store
-from unlearnbench.toolkit import Examples, Trainer, adversarial_search, outputs, train
+from unlearnbench.toolkit import Examples, Trainer, adversarial_search, finetune, outputs, train
+from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.optimisers import SGD, Adam, Optimiser
 from unlearnbench.toolkit.precision import ieee_float32
+from unlearnbench.toolkit.recorder import Recorder, recording
 from unlearnbench.toolkit.stored import as_stored
 
 THERE = torch.cuda.is_available()
@@ -113,6 +115,42 @@ def test_compiled_steps_are_the_eager_ones() -> None:
             model = train(contract.small_model(0).to(DEVICE), few, seed=1)
         made.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     assert torch.allclose(made[0], made[1], rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("changed", [{}, {"precision": "bf16"}, {"clip_norm": 0.1}], ids=str)
+def test_captured_steps_are_the_eager_ones(changed: dict[str, object]) -> None:
+    made: list[Tensor] = []
+    counts, notes = [], []
+    for compiled in ("auto", "never"):
+        recipe = contract.RECIPE.model_copy(update={"compiled": compiled, "epochs": 2} | changed)
+        few = contract.examples(200, DEVICE).fed_by(recipe)
+        with ieee_float32(), recording(Recorder()) as recorder:
+            model = counted(contract.small_model(0).to(DEVICE))
+            train(model, few, seed=1)
+            finetune(model, few, lr=0.05, epochs=2, seed=2)
+        made.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+        counts.append(recorder.gradients)
+        notes.append(recorder.notes.get("training step"))
+    assert notes == [{"used": "one graph"}, None]
+    assert counts == [4 * 200] * 2
+    assert torch.allclose(made[0], made[1], rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_that_waits_for_its_gpu_is_trained_eagerly() -> None:
+    class Waits(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = contract.small_model(0)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits: Tensor = self.inner(images) * float(images.max() >= 0)
+            return logits
+
+    few = contract.examples(200, DEVICE)
+    with recording(Recorder()) as recorder:
+        model = train(Waits().to(DEVICE), few, seed=1)
+    assert recorder.notes["training step"]["used"] == "eager"
+    assert all(p.isfinite().all() for p in model.parameters())
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adam"])

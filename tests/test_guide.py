@@ -51,7 +51,6 @@ ELSEWHERE = {
     "python benchmarks/speed/run.py": "test_speed.py::test_the_plain_loop_trains",
     "python -m docs.builder": FILLED,
     "python -m docs.builder --reports": GALLERY,
-    "pip install .": "test_wheel.py::test_wheel_runs_outside_the_checkout",
     "pip install '.[tune]'": TUNING,
     "unlearnbench tune digits --trials 16 --seeds 10": TUNING,
     "unlearnbench tune": TUNING,
@@ -74,9 +73,15 @@ ELSEWHERE = {
     ),
     "python -m docs.builder --rates": "test_rates.py::test_published_rates_keep_the_promise",
 }
+# The steps of an installation, and by what the Makefile does the same in CI.
+INSTALLING = {
+    "python3 -m venv .venv": "-m venv $(VENV)",
+    ". .venv/bin/activate": "BIN := $(VENV)/bin",
+    "pip install -e .": "pip install --quiet --editable",
+}
 README = ROOT / "README.md"
 STUB = ROOT / "unlearnbench" / "__init__.pyi"
-OTHERS = [command for command in commands() if command.line not in ELSEWHERE]
+OTHERS = [command for command in commands() if command.line not in ELSEWHERE | INSTALLING]
 EXTENDING = {page.name for page in EXTEND}
 HERE = [command for command in OTHERS if command.page not in EXTENDING]
 EXAMPLES = [command for command in OTHERS if command.page in EXTENDING]
@@ -93,6 +98,12 @@ def test_commands_run_elsewhere_are_tested_there() -> None:
             assert re.search(rf"^{name}:.* {line.split()[1]}\b", (ROOT / file).read_text(), re.M)
         else:
             assert f"def {name}" in (ROOT / "tests" / file).read_text(), test
+
+
+def test_an_installation_has_the_steps_of_the_makefile() -> None:
+    made = (ROOT / "Makefile").read_text()
+    assert [line for line, step in INSTALLING.items() if step not in made] == []
+    assert INSTALLING.keys() <= {command.line for command in commands()}
 
 
 @pytest.mark.parametrize("command", HERE, ids=str)
@@ -215,11 +226,15 @@ def test_entry_points_are_those_that_are_looked_for() -> None:
     assert 'entry_points(group=f"unlearnbench.{kind}")' in source
 
 
-def test_every_table_of_a_report_is_explained() -> None:
+def test_every_table_of_a_report_is_explained_with_its_name() -> None:
     page = (ROOT / "docs" / "guide" / "reading.md").read_text()
-    rows = re.findall(r"^\| ([^|]+) \|", page, flags=re.M)
-    told = {title for row in rows for title in (row, *row.split(", "))}
-    assert sorted({table.title for table in TABLES.values()} - told) == []
+    said = {(title, name) for title, name in re.findall(r"^\| ([^|]+) \| `([^`]+)` \|", page, re.M)}
+    assert {("One attack in full", "attack-rmia"), ("Results", "main")} <= said
+    each = {(table.title, name) for name, table in TABLES.items() if not name.startswith("attack-")}
+    assert sorted(each - said) == []
+    names = {name.partition("-")[0] for _, name in said}
+    paper = (ROOT / "docs" / "guide" / "in-a-paper.md").read_text()
+    assert sorted(name for name in names if f"`{name}-" not in paper) == ["profile"]
 
 
 def test_formulas_become_mathml() -> None:

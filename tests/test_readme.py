@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from tests.conftest import Cli
 from tests.guide import FENCE, readme_method
@@ -98,6 +99,36 @@ def test_published_results_load_and_draw_as_the_guide_says(
     titles = [ax.get_title() for ax in plt.gcf().axes]
     plt.close("all")
     assert titles[:2] == ["Forget accuracy (points)", "Retain accuracy (points)"]
+
+
+def test_a_figure_for_a_paper_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in python_of("docs/guide/in-a-paper.md"):
+        exec(block, names)
+    assert (tmp_path / "forgetting-utility.pdf").exists()
+    page, table = (ROOT / "docs/guide/in-a-paper.md").read_text(), str(names["text"])
+    packages, label = re.findall(r"usepackage\{(\S+)\}|\\label\{(\S+)\}", table)
+    assert f"\\usepackage{{{packages[0]}}}" in page and f"\\ref{{{label[1]}}}" in page
+    shown = whole(plt.gcf())
+    assert {"AUC, $D_F$ against $D_T$ (%)", "Test accuracy (%)", "SalUn", "FT"} <= shown
+    exec(python_of("docs/guide/library.md")[1], names)
+    assert {"FT AUC (%)", "GA"} <= whole(plt.gcf())
+    plt.close("all")
+
+
+def whole(figure: Figure) -> set[str]:
+    """Return the texts of a figure: all must be within it, and its legend below its axes."""
+    figure.draw_without_rendering()
+    axes, (legend,) = figure.axes[0], figure.legends
+    texts = [axes.xaxis.label, axes.yaxis.label, *legend.get_texts()]
+    for text in texts:
+        (left, bottom), (right, top) = text.get_window_extent().get_points()
+        assert left >= 0 and bottom >= 0, text
+        assert right <= figure.bbox.width and top <= figure.bbox.height, text
+    assert legend.get_window_extent().y1 <= axes.xaxis.label.get_window_extent().y0
+    return {text.get_text() for text in texts}
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.planning.benchmark import Tuning
 from unlearnbench.planning.plan import HELD_OUT
-from unlearnbench.reporting.summary import of_condition, warnings
+from unlearnbench.reporting.caveats import of_condition, warnings
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.results import failures_table, settings_table, tidy
 from unlearnbench.reporting.tables.rows import mean_and_std
@@ -32,21 +32,22 @@ def test_main_table(condition: Condition) -> None:
     table = made("main", condition)
     lines = table.to_markdown().splitlines()
     assert lines[0] == (
-        "| Method | Verdict | Surest audit | Its gap [95 %] | FT AUC leak left % | FT AUC % |"
-        " Forget % | Test % | Conf F | Conf T | Avg gap ↓ | Time ↓ |"
+        "| Method | Verdict | Surest audit | Gap by it [95 %] | p, all audits | Leak left % | FT"
+        " AUC % | Forget % | Test % | Conf F | Conf T | Avg gap ↓ | Time ↓ |"
     )
-    assert lines[1] == f"| --- | --- | --- | {'---: | ' * 8}---: |"
+    assert lines[1] == f"| --- | --- | --- | {'---: | ' * 9}---: |"
     cells = rows(table)
     assert list(cells) == ["original", "retrain", "noise band", *list(VALUES)[2:6], "ft"]
-    assert cells["retrain"][:6] == ["–"] * 4 + ["50.5 ±0.5", "94.5 ±0.5"]
+    assert cells["retrain"][:7] == ["–"] * 5 + ["50.5 ±0.5", "94.5 ±0.5"]
     band = ["±1.2", "±1.2", "±0.0", "–", "–", "≤ 0.5", "–"]
-    assert cells["noise band"] == ["–"] * 4 + band
+    assert cells["noise band"] == ["–"] * 5 + band
     verdicts = {label: row[0] for label, row in cells.items()}
     assert verdicts["original"] == verdicts["leaky"] == "different"
     assert verdicts["streisand"] == "over-forgets"
     assert verdicts[HELD_OUT] == verdicts["my_method"] == "inconclusive", "no audit has power"
     assert cells["leaky"][1] in ("RMIA", "Loss") and cells["leaky"][2].startswith("+4")
-    assert cells["original"][3][:3] == "100" and cells["ft"] == ["skipped", *["–"] * 10]
+    assert [cells[label][3] for label in ("leaky", "my_method")] == ["< 0.001", "0.407"]
+    assert cells["original"][4][:3] == "100" and cells["ft"] == ["skipped", *["–"] * 11]
     assert table.caption.startswith("10 % forgotten, full access. Verdict: against retrain, over")
     assert "mean ± std over 4 runs (retrain 8)" in table.caption
     assert "Forget acc, Retain acc, Test acc, FT AUC" in table.caption
@@ -134,8 +135,9 @@ def test_controls_and_warnings(condition: Condition) -> None:
     assert list(of_condition(condition)) == [
         "4 reference models may be too few: with half of them the original's FT AUC moves by more"
         " than 1 point (references.count=8).",
-        "streisand is not ranked: over-forgets.",
-        "these audits have no power: RMIA. Add seeds or a larger forget set.",
+        "streisand is not ranked (over-forgets: too low an FT AUC gives its forget set away).",
+        "These audits have no power: RMIA. They have too little data to show that a gap is small,"
+        " but can still find a difference. Add seeds, or use a larger forget set.",
     ]
 
 
@@ -144,7 +146,7 @@ def test_warnings_say_when_not_to_trust_the_table(condition: Condition) -> None:
         condition, "verdicts", f"label == '{HELD_OUT}' and audit == 'all'", verdict="different"
     )
     assert any(
-        f"the control '{HELD_OUT}' failed (different by" in line for line in of_condition(bad)
+        f"The control '{HELD_OUT}' failed (different by" in line for line in of_condition(bad)
     )
     assert rows(made("controls", bad))[HELD_OUT][1].startswith("NO: different by ")
     one = changed(
@@ -152,7 +154,7 @@ def test_warnings_say_when_not_to_trust_the_table(condition: Condition) -> None:
     )
     assert "as expected; different by 1 of 2" in rows(made("controls", one))[HELD_OUT][1]
     blind = changed(condition, "attacks", "label == 'original'", power=False)
-    assert any("RMIA cannot tell" in line for line in of_condition(blind))
+    assert any("RMIA does not find" in line for line in of_condition(blind))
 
 
 def test_profile_is_a_table_of_the_runs_that_have_one(condition: Condition) -> None:
@@ -181,7 +183,7 @@ def test_cost_settings_and_failures(condition: Condition) -> None:
     failure = {"label": "ft", "access": "full", "run": "ft-s1-0", "error": "ValueError: no | idea"}
     other = replace(findings, benchmark=benchmark, skipped=[], failures=[])
     settings = settings_table(other)
-    assert settings.cells() == [["fast", "ft", "lr = 0.5, epochs = 2"]]
+    assert settings.cells() == [["fast", "fast", "ft", "lr = 0.5, epochs = 2", "–"]]
     assert settings.frame["settings"][0] == {"lr": 0.5, "epochs": 2}
     assert failures_table(other) is None
     table = failures_table(replace(findings, failures=[failure]))
@@ -250,7 +252,7 @@ def test_settings_at_an_end_of_their_range_are_warned_of(condition: Condition) -
     benchmark = type(findings.benchmark).model_validate(raw)
     (line,) = [line for line in warnings(replace(findings, benchmark=benchmark)) if "end" in line]
     assert (
-        "ga.lr = 0.096 (end 0.1). A better value" in line
+        "ga.lr = 0.096 (the range ends at 0.1). These methods" in line
         and "sfron" not in line
         and "delete" not in line
     )
@@ -293,10 +295,10 @@ def test_a_benchmark_without_references_is_led_by_the_loss(
     assert cli("report", "tiny").code == 0
     folder = tmp_path / "reports" / "tiny"
     report = (folder / "report.md").read_text()
-    assert "Loss's AUC is: original" in report
+    assert "FT AUC of the membership attack Loss: " in report
     assert "no reference models for the membership attacks" in report and "(RMIA)" not in report
     assert "**Loss** is the attack behind FT, FR and RT AUC" in (folder / "reading.md").read_text()
-    assert "Loss&#39;s AUC is: original" in (folder / "index.html").read_text()
+    assert "membership attack Loss: " in (folder / "index.html").read_text()
     runs = pd.read_csv(folder / "tables" / "runs.csv")
     assert np.allclose(runs["ft_auc"], runs["auc: loss"]) and runs["fr_auc"].notna().all()
     assert set(pd.read_csv(folder / "tables" / "attacks.csv")["attack"]) == {"loss", "svc"}

@@ -15,7 +15,7 @@ from unlearnbench.toolkit import Examples, finetune, train
 from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import divergence
 from unlearnbench.toolkit.recorder import Recorder, recording
-from unlearnbench.toolkit.training import trades_loss, worst_nearby
+from unlearnbench.toolkit.trades import trades_loss, worst_nearby
 
 SIDE = 4
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -30,9 +31,10 @@ from unlearnbench.toolkit import (
 )
 from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.examples import Loss, augmented
+from unlearnbench.toolkit.graphs import WARM_UP
 from unlearnbench.toolkit.optimisers import Schedule
 from unlearnbench.toolkit.recorder import Recorder, recording
-from unlearnbench.toolkit.training import LONG, WARM_UP, compiles, with_cuda_graphs
+from unlearnbench.toolkit.training import LONG, captures, compiles, with_cuda_graphs
 
 PLAIN = Recipe(batch_size=8, momentum=0.0, weight_decay=0.0)
 
@@ -263,6 +265,75 @@ def test_what_does_not_compile_is_eager_unless_it_must_be(monkeypatch: pytest.Mo
         train(contract.small_model(0), few, seed=1)
     why = "not compiled: RuntimeError: no compiler"
     assert recorder.notes["training step"] == {"used": "eager", "why": why}
+
+
+@pytest.mark.parametrize("changed", [{}, {"clip_norm": 0.01}, {"momentum": 0.0}], ids=str)
+def test_a_captured_step_is_the_eager_one(
+    changed: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU; here the step is made again where a graph of it would be replayed."""
+    made, steps = [], list[int]()
+
+    def replayed(step: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
+        def once() -> Tensor:
+            steps.append(1)
+            with recording(Recorder()):  # no hook is called in a graph
+                return step()
+
+        once()  # as it is warmed up
+        return once
+
+    monkeypatch.setattr(training, "captured", replayed)
+    for capturing in (True, False):
+        monkeypatch.setattr(training, "captures", lambda *given, now=capturing: now)
+        few = contract.examples(40)
+        few = few.fed_by(few.recipe.model_copy(update={"epochs": 3, "lr": 0.1} | changed))
+        model = counted(contract.small_model(0))
+        mask = saliency_mask(contract.small_model(0), few, keep=0.5)
+        with recording(Recorder()) as recorder:
+            train(model, few, seed=1)
+            assert recorder.gradients == 3 * 40
+            finetune(model, few, lr=0.05, epochs=2, seed=2, mask=mask, schedule=cosine)
+            assert recorder.gradients == 5 * 40
+        made.append(torch.cat([value.flatten().float() for value in model.state_dict().values()]))
+        assert recorder.notes.get("training step") == ({"used": "one graph"} if capturing else None)
+    assert torch.equal(*made) and made[0].isfinite().all()
+    assert len(steps) == 2 + 2 * (3 + 2), "two full batches an epoch, and a last one that is not"
+
+
+def test_what_cannot_be_captured_is_eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(step: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
+        step()
+        raise RuntimeError("no waiting in a graph\nhere")
+
+    made = []
+    for capturing in (True, False):
+        monkeypatch.setattr(training, "captured", refused)
+        monkeypatch.setattr(training, "captures", lambda *given, now=capturing: now)
+        with recording(Recorder()) as recorder:
+            model = train(contract.small_model(0), contract.examples(40), seed=1)
+        made.append(torch.cat([value.flatten().float() for value in model.state_dict().values()]))
+        why = "not captured: RuntimeError: no waiting in a graph"
+        expected = {"used": "eager", "why": why} if capturing else None
+        assert recorder.notes.get("training step") == expected
+    assert torch.equal(*made), "nothing is left of the step that was tried"
+
+
+@pytest.mark.parametrize(
+    ("compiled", "device", "samples", "expected"),
+    [
+        ("auto", "cuda", 10 * 64, True),
+        ("auto", "cuda", 10 * 64 - 1, False),
+        ("auto", "cpu", 10 * 64, False),
+        ("never", "cuda", 10 * 64, False),
+        ("always", "cuda", 10 * 64, False),
+    ],
+)
+def test_what_is_captured_follows_from_the_recipe(
+    compiled: str, device: str, samples: int, expected: bool
+) -> None:
+    recipe = Recipe.model_validate({"compiled": compiled, "batch_size": 64})
+    assert captures(recipe, torch.device(device), samples) is expected
 
 
 @pytest.mark.slow

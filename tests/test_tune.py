@@ -262,7 +262,11 @@ def test_a_choice_near_an_end_is_told_and_written_for_the_report() -> None:
     benchmark = reading.validate({"name": "small"} | tomllib.loads(SMALL))
     tuned = Tuned("tune", 2, [1001], benchmark, [made((0.01, [3.0]), (7.0, [2.0]))], GAP)
     (told,) = outcome.notes(tuned)
-    assert "x.lr = 7 (end 10)" in told and "widen the range" in told and "tune again" in told
+    assert (
+        "x.lr = 7 (the range ends at 10)" in told
+        and "widen the range" in told
+        and "tune again" in told
+    )
     written = tomllib.loads(outcome.chosen_toml(tuned, Path("trials.csv")))
     again = reading.validate({"name": "small"} | tomllib.loads(SMALL) | written)
     assert again.tuning.ends == [End(row="x", setting="lr", value=7, end=10)]

@@ -172,7 +172,8 @@ class Recipe(Strict):
     )
     compiled: Literal["auto", "never", "always"] = param(
         "auto",
-        help="whether training steps are compiled; auto: those of long trainings, on a GPU",
+        help="whether training steps are compiled; auto: those of long trainings, on a GPU; shorter"
+        " ones are captured there as a graph of the same kernels; never: neither",
     )
     trades: Trades | None = param(
         None, help="Train to keep predictions nearby (TRADES); plainly if there is no such table."

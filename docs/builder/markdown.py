@@ -8,6 +8,8 @@ from pathlib import Path
 from textwrap import indent
 
 ROOT = Path(__file__).parents[2]
+WIDTH = 118
+"""Letters in a line of text."""
 DOCS = ROOT / "docs"
 PLACE = re.compile(r"^(( *)<!-- fill: (\S+)(?: (\S+))? -->)$.*?^( *<!-- end -->)$", re.M | re.S)
 """What stands between `<!-- fill: PART FILE -->` and `<!-- end -->`; not every part has a file."""

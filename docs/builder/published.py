@@ -15,16 +15,17 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import fill
 from typing import Any
 
 import unlearnbench as ub
-from docs.builder.markdown import ROOT
+from docs.builder.markdown import ROOT, WIDTH
 from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.files import write_text
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.planning.reading import as_toml
-from unlearnbench.reporting.summary import of_condition
+from unlearnbench.reporting.caveats import of_condition
 from unlearnbench.reporting.tables.papers import claims_tables
 from unlearnbench.reporting.tables.rows import OLD
 from unlearnbench.reporting.write import write_report
@@ -160,14 +161,15 @@ def origin(results: ub.Results) -> str:
     if of_before(results):
         points = f"{limits.margins[main]:g} points of {audit_title(main)}"
         verdicts = f"verdicts of 0.1.0 (equivalent: within {points})"
-    return (
+    said = (
         f"Made by `unlearnbench run {benchmark.name}` and `unlearnbench report {benchmark.name}` on"
-        f" {made['made']}\nwith {made['cores']} cores ({made['processor']}) and torch"
+        f" {made['made']} with {made['cores']} cores ({made['processor']}) and torch"
         f" {made['torch']}. Seeds {seeds.forget[0]} to {seeds.forget[-1]} for originals, forget"
-        f" sets and runs;\n{seeds.retrains} retrained models for each forget set, one of them held"
-        f" out;\n{benchmark.references.count} reference models; {verdicts}."
-        "\nWith one request AMUN-adaptive is AMUN by definition."
+        f" sets and runs; {seeds.retrains} retrained models for each forget set, one of them held"
+        f" out; {benchmark.references.count} reference models; {verdicts}."
+        " With one request AMUN-adaptive is AMUN by definition."
     )
+    return fill(said, WIDTH)
 
 
 def of_before(results: ub.Results) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from textwrap import fill
 
 import pandas as pd
 
@@ -21,9 +22,12 @@ KINDS: dict[str, Callable[[str], bool]] = {
     "Relearning": lambda audit: audit.startswith("relearning-"),
 }
 """Which audits a column is about."""
-CAPTION = """Attacks, confidence, relearning: how many of these audits find a difference. Memorised:
-RMIA on the most memorised tenth. FT AUC: how often RMIA scores a forgotten sample above a test
-sample; 50 is guessing. Time: as a multiple of retraining's."""
+CAPTION = (
+    "Attacks, confidence, relearning: how many of these audits find a difference to retrain."
+    " Memorised: the attack RMIA on the most memorised tenth. FT AUC (forget against test): how"
+    " often RMIA scores a forgotten sample above a test sample; 50 is guessing. Time: as a multiple"
+    " of retraining's. U-LiRA is run on request: `--set ulira.shadows=16`."
+)
 HEADS = ("Method", "Verdict", *KINDS, "U-LiRA", "FT AUC %", "Time")
 
 
@@ -49,7 +53,38 @@ def table(path: Path) -> str:
             cells.append(str(stronger[label]))
         rows.append([*cells, *_numbers(condition, label)])
     shown = markdown.table(HEADS, rows, HEADS[-2:])
-    return f"{shown}\n\n{CAPTION}"
+    said = _in_words(condition, stronger)
+    return "\n\n".join([shown, fill(CAPTION, markdown.WIDTH), fill(said, markdown.WIDTH)])
+
+
+def _in_words(condition: ub.Condition, stronger: pd.Series[str]) -> str:
+    """Say which of the methods differ from retraining, and which only the stronger attack finds."""
+    words = {label: str(condition.word(label)) for label in ROWS}
+    named = {
+        word: [condition.title(label) for label in ROWS if words[label] == word]
+        for word in ("equivalent", "different", "inconclusive")
+    }
+    found = [
+        condition.title(label)
+        for label in ROWS
+        if words[label] == "inconclusive" and stronger[label] == "different"
+    ]
+    lines = [
+        f"**{_listed(named['different'])}** are shown to be different from retraining.",
+        f"**{_listed(named['inconclusive'])}** are undecided;"
+        f" of these, U-LiRA finds {_listed(found) or 'none'}.",
+    ]
+    if named["equivalent"]:
+        lines.insert(0, f"**{_listed(named['equivalent'])}** are equivalent to retraining.")
+    elif len(condition.powerless) == len(condition.audits) - 1:
+        lines.append("So little data cannot show that a method is equivalent.")
+    return " ".join(lines)
+
+
+def _listed(names: list[str]) -> str:
+    """Join names as a sentence does."""
+    *first, last = names or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _said(verdicts: Iterable[str]) -> str:

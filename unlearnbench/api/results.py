@@ -26,7 +26,7 @@ from unlearnbench.metrics.curves import abscissa
 from unlearnbench.outline import known_by
 from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.registry import Own
-from unlearnbench.reporting.summary import warnings
+from unlearnbench.reporting.caveats import warnings
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.table import Table
 from unlearnbench.storage import asked, sealed

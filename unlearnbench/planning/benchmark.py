@@ -47,7 +47,7 @@ class End(Strict):
     end: float
 
     def __str__(self) -> str:
-        return f"{self.row}.{self.setting} = {self.value:g} (end {self.end:g})"
+        return f"{self.row}.{self.setting} = {self.value:g} (the range ends at {self.end:g})"
 
 
 class Tuning(Strict):

@@ -10,6 +10,7 @@ from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.tables.rows import OLD
 from unlearnbench.verdicts.audit import ALL, RELEARNT
 from unlearnbench.verdicts.inference import LEVEL
+from unlearnbench.verdicts.verdict import flags_said
 
 
 def outcome(condition: Condition) -> Iterator[str]:
@@ -56,30 +57,38 @@ def verdict_said(condition: Condition, label: str) -> str:
 
 
 def _who(condition: Condition) -> str:
-    """Say which methods are shown equivalent, and how many are anything else."""
-    words = {label: condition.word(label) for label in condition.methods}
+    """Name the methods by verdict, from what a reader looks for to what is to be left."""
+    rows: dict[str, list[str]] = {}
+    for label in condition.by_verdict:
+        rows.setdefault(condition.word(label) or "", []).append(label)
     note = "" if condition.old or ULIRA in condition.audits else f" ({audit_title(ULIRA)} not run)"
-    named = []
-    for word in ("equivalent", "no difference found"):
-        if labels := [label for label, found in words.items() if found == word]:
-            named.append(f"{word}: {', '.join(labels)}{note}")
-    parts = [] if named else ["no method is shown equivalent to retraining"]
-    different = "different" if named else "different from it"
-    for word, said in (("different", different), ("inconclusive", "inconclusive")):
-        if count := sum(found == word for found in words.values()):
-            parts.append(f"{count} {'is' if count == 1 else 'are'} {said}")
-    void = {label: judged.flags for label, judged in condition.verdicts().items()}
-    if flagged := [f"{label} ({void[label]})" for label in words if void.get(label)]:
-        parts.append(f"not ranked: {', '.join(flagged)}")
-    return "; ".join([*named, *parts]) + "."
+    said = [
+        f"{word}: {', '.join(rows[word])}{note}"
+        for word in ("equivalent", "no difference found")
+        if word in rows
+    ]
+    said = said or ["no method was shown to be equivalent to retraining"]
+    said += [
+        f"{len(rows[word])} {called}: {', '.join(rows[word])}"
+        for word, called in (("different", "shown to be different"), ("inconclusive", "undecided"))
+        if word in rows
+    ]
+    void: dict[str, list[str]] = {}
+    for label, judged in condition.verdicts().items():
+        if judged.flags and label in condition.methods:
+            void.setdefault(flags_said(judged.flags), []).append(label)
+    if flagged := [f"{', '.join(labels)} ({why})" for why, labels in void.items()]:
+        said.append(f"not ranked: {'; '.join(flagged)}")
+    return " ".join(f"{line[:1].upper()}{line[1:]}." for line in said)
 
 
 def _leak(condition: Condition) -> str:
     """Say what the attack behind FT AUC finds in the original and in retrain."""
     verdicts = condition.verdicts()
     there = [label for label in (ORIGINAL, RETRAIN) if label in verdicts]
-    levels = ", ".join(f"{label} {verdicts[label].auc.value:.1f} %" for label in there)
-    return f"{attack_title(condition.benchmark.headline)}'s AUC is: {levels}; 50 % is guessing."
+    levels = ", ".join(f"{verdicts[label].auc.value:.1f} % for {label}" for label in there)
+    attack = attack_title(condition.benchmark.headline)
+    return f"FT AUC of the membership attack {attack}: {levels}; 50 % is guessing."
 
 
 def _sureness(condition: Condition) -> str:
@@ -91,20 +100,22 @@ def _sureness(condition: Condition) -> str:
         return ""
     if not weak:
         count = len(every) - len(condition.powerless)
-        return f"{count} of {len(every)} audits have enough data to call a method equivalent."
-    which = (
-        "no audit"
-        if len(condition.powerless) == len(every)
-        else f"not {' and '.join(map(audit_title, weak))}"
-    )
+        said = f"{count} of {len(every)} audits have enough data to show equivalence."
+        undecided = "inconclusive" in map(condition.word, condition.methods)
+        return (
+            f"{said} Undecided methods pass some of them and leave others open."
+            if undecided
+            else said
+        )
     needs = [
-        f"{audit_title(audit)} {needed:.1f} points, allowed {allowed:.1f}"
+        f"by {audit_title(audit)} only if gaps of {needed:.1f} points were allowed"
+        f" ({allowed:.1f} are)"
         for audit in weak
         for allowed, needed in [condition.margins(audit)]
         if allowed is not None and needed is not None
     ]
-    why = f" (margin needed: {'; '.join(needs)})" if needs else ""
-    return f"No method can be called equivalent here: {which} has enough data{why}."
+    why = f" Even a perfect method would reliably pass {' and '.join(needs)}." if needs else ""
+    return f"There is not enough data here to show that any method is equivalent.{why}"
 
 
 def _smallest(condition: Condition) -> Iterator[str]:
@@ -127,7 +138,23 @@ def _smallest(condition: Condition) -> Iterator[str]:
         f"{label} ({gaps[label]:+.1f} points{cost.get(label, '')})"
         for label in (first, *others[:1])
     ]
+    said = f"Smallest mean gap in FT AUC: {', then '.join(near)}."
+    yield f"{said} {_order(condition, first)}".rstrip()
+
+
+def _order(condition: Condition, first: str) -> str:
+    """Say how far the order of the methods by their gaps can be relied on."""
     versus = condition.versus()
-    told = sum(versus["p"] < LEVEL) if len(versus) else 0
-    apart = f"; {len(versus) - told} of {len(versus)} others cannot be distinguished from {first}"
-    yield f"Smallest mean gap in FT AUC: {', then '.join(near)}{apart if len(versus) else ''}."
+    if not len(versus):
+        return ""
+    farther = int(sum(versus["p"] < LEVEL))
+    if not farther:
+        return (
+            f"This order is not sure: after correction for all pairs, none of the other"
+            f" {len(versus)} is shown to be farther from retraining."
+        )
+    verb = "is" if farther == 1 else "are"
+    return (
+        f"Of the other {len(versus)}, {farther} {verb} shown to be farther from retraining than"
+        f" {first}, after correction for all pairs."
+    )

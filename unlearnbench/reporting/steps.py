@@ -2,32 +2,36 @@
 
 STEPS = (
     (
-        "Summary",
-        "says in words which methods are equivalent to retraining, which are different and by which"
-        " audit, and which are inconclusive. If there are warnings, read them first: a control that"
-        " failed voids the table.",
+        "Read the summary.",
+        "It names the methods that are equivalent to retraining, those that are different, and"
+        " those for which neither was shown. Read the warnings too: if a control failed, no verdict"
+        " of the table counts.",
     ),
     (
-        "Find retrain's row.",
-        "Its numbers are the goal. Forget accuracy is not meant to be zero: a retrained model gets"
-        " most of these samples right, because it generalises.",
+        "Find retrain's row in the table of results.",
+        "Its numbers are the goal. Forget accuracy should not be zero: a retrained model classifies"
+        " most of these samples correctly, because it generalises.",
     ),
     (
         "Look at the noise band below it.",
-        "The mean of as many retrains lies within it 95 times in 100.",
+        "Retraining twice does not give the same model. The average of as many retrained models"
+        " falls inside this band 95 % of the time.",
     ),
     (
-        'Read the column "Verdict".',
-        "It is over all audits; beside it stands the audit with the surest difference, which need"
-        " not be the largest. How much of the original's leak is left is said of FT AUC alone.",
+        'Read the columns "Verdict" and "Surest audit".',
+        "The verdict is over all audits. The surest audit is the one with the smallest p-value; its"
+        " gap need not be the largest. A large gap can still be inconclusive, because the interval"
+        " beside it is for that audit alone, without a correction for the number of audits.",
     ),
     (
         'Look at "Audit by audit".',
-        "It says which audits could tell anything here, and what each of them found.",
+        "It shows what each audit found, and which audits had enough data to show that a gap is"
+        " small.",
     ),
     (
-        "Look for † behind a name.",
-        "The settings of that row were chosen under another condition, which the caption names.",
+        "Look for marks behind a name, such as †.",
+        "The caption explains them: the settings of that row were not tuned for this condition, or"
+        " its runs are older than the code.",
     ),
 )
 """What to look at, and why, in order."""

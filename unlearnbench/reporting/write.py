@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import listed
 from unlearnbench.files import write_text
+from unlearnbench.metrics.metric import COSTS, METRICS
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.reporting import escape, summary
 from unlearnbench.reporting.figures import Drawing, drawings
 from unlearnbench.reporting.figures.export import page_svg, tips, write_data, write_print
@@ -27,6 +30,10 @@ PLAIN = {"index.html": "plain.html.j2", "report.md": "plain.md.j2"}
 """Pages by the name of their file: which template each is made of."""
 ALWAYS = ("", "https://arxiv.org/abs/2312.03262", "https://arxiv.org/abs/2112.03570")
 """What every report cites: this project, which has no address, RMIA (of FT AUC) and LiRA."""
+
+
+REFERENCES = (ORIGINAL, RETRAIN, HELD_OUT)
+"""Rows that methods are seen against: a page that shows no method has them still."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +71,13 @@ def write_report(
     shown["labels"] = list(dict.fromkeys(label for one in every for label in one.labels))
     asked = set(findings.benchmark.on_request)
     shown["main"] = [label for label in shown["labels"] if label not in asked]
+    shown["terms"] = _as_html(_template(PAGES["reading.md"]).render(shown))
     shown["data"] = {
         "runs": {condition.suffix: _runs(condition) for condition in every},
         "settings": about["settings"],
         "main": shown["main"],
+        "references": [label for label in REFERENCES if label in shown["labels"]],
+        "titles": {name: metric.heading for name, metric in (METRICS | COSTS).items()},
         "failures": findings.failures,
         "cite": {"always": _always(), "rows": entries(findings.papers)},
     }
@@ -150,6 +160,18 @@ def _template(name: str) -> jinja2.Template:
 def _written(value: Any) -> Any:
     """Escape what anyone may have named; what we have written as Markdown stays."""
     return value if isinstance(value, Markup) else escape.markdown(str(value))
+
+
+def _as_html(text: str) -> Markup:
+    """Return a page of Markdown as part of another page, its headings one level lower."""
+    parser = MarkdownIt("js-default")  # no HTML of a text gets through
+    tokens = parser.parse(text)[
+        len(("open", "title", "close")) :
+    ]  # the other page has its own title
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{int(token.tag[1:]) + 1}"
+    return Markup(parser.renderer.render(tokens, parser.options, {}))
 
 
 def _runs(condition: Condition) -> dict[str, list[Any]]:

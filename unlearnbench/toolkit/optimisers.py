@@ -5,7 +5,7 @@ compiler, which takes a second of every worker, and its schedules need those cla
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ Schedule = Callable[[int], float]
 class Optimiser:
     """Hold the parameters that are moved, which lie on one device."""
 
-    _move: Callable[[list[Tensor], list[Tensor], float], None]
+    _move: Callable[[list[Tensor], list[Tensor], float | Tensor], None]
     """Moves parameters along their gradients at a learning rate."""
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -39,8 +39,11 @@ class Optimiser:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Take one step; parameters without a gradient stay where they are."""
+    def step(self, lr: float | Tensor) -> None:
+        """Take one step; parameters without a gradient stay where they are.
+
+        lr: a number, or a scalar on the parameters' device, which a captured step reads each time.
+        """
         gradients = {p: p.grad for p in self.parameters if p.grad is not None}
         self._move(list(gradients), list(gradients.values()), lr)
 
@@ -56,14 +59,20 @@ class SGD(Optimiser):
         self.momentum = momentum
         self.weight_decay = weight_decay
 
-    def _move(self, moved: list[Tensor], gradients: list[Tensor], lr: float) -> None:
+    def restore(self, kept: Mapping[Tensor, Any]) -> None:
+        """Put momentum back as it was, where it lies: to nothing for what had not moved then."""
+        for parameter, buffer in self.kept.items():
+            if buffer is not None:  # as there is none without momentum
+                buffer.copy_(kept[parameter]) if parameter in kept else buffer.zero_()
+
+    def _move(self, moved: list[Tensor], gradients: list[Tensor], lr: float | Tensor) -> None:
         # Fused, PyTorch takes either all of its buffers for there or none, as at a first step.
         for begun in (True, False):
             some = [i for i, p in enumerate(moved) if (p in self.kept) is begun]
             if some:
                 self._move_alike([moved[i] for i in some], [gradients[i] for i in some], lr)
 
-    def _move_alike(self, moved: list[Tensor], gradients: list[Tensor], lr: float) -> None:
+    def _move_alike(self, moved: list[Tensor], gradients: list[Tensor], lr: float | Tensor) -> None:
         """Move parameters all of which have moved before, or none."""
         buffers = [self.kept.get(p) for p in moved]
         sgd(
@@ -101,7 +110,7 @@ class Adam(Optimiser):
         self.weight_decay = weight_decay
         self._rule = adamw if decoupled else adam
 
-    def _move(self, moved: list[Tensor], gradients: list[Tensor], lr: float) -> None:
+    def _move(self, moved: list[Tensor], gradients: list[Tensor], lr: float | Tensor) -> None:
         for p in moved:
             if p not in self.kept:
                 self.kept[p] = torch.zeros_like(p), torch.zeros_like(p), torch.zeros(())

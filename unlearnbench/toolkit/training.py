@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unlearnbench.recipe import Recipe, Trades
+from unlearnbench.recipe import Recipe
 from unlearnbench.seeds import seed_for
 from unlearnbench.toolkit.bounded import bounded_layers
 from unlearnbench.toolkit.counting import tally
-from unlearnbench.toolkit.examples import Examples, Loss, divergence, shortened, unit
+from unlearnbench.toolkit.examples import Batch, Examples, Loss
+from unlearnbench.toolkit.graphs import FEWEST, WARM_UP, captured
 from unlearnbench.toolkit.optimisers import (
+    SGD,
     Schedule,
     cosine,
     one_cycle,
@@ -25,11 +27,10 @@ from unlearnbench.toolkit.optimisers import (
 from unlearnbench.toolkit.precision import in_bf16
 from unlearnbench.toolkit.recorder import recorder
 from unlearnbench.toolkit.saliency import Mask
+from unlearnbench.toolkit.trades import trades_loss
 
 LONG = 20_000
 """Steps of training from which half a minute of compilation pays, each being a bit faster."""
-WARM_UP = 3
-"""Passes after which a graph of kernels has been captured."""
 
 
 def compiles(recipe: Recipe, device: torch.device, samples: int, steps: int) -> bool:
@@ -41,6 +42,15 @@ def compiles(recipe: Recipe, device: torch.device, samples: int, steps: int) -> 
     if recipe.compiled == "auto":
         wanted = device.type == "cuda" and steps >= LONG
     return wanted and samples >= recipe.batch_size
+
+
+def captures(recipe: Recipe, device: torch.device, samples: int) -> bool:
+    """Say whether steps of so many samples an epoch are captured as a graph, if none is compiled.
+
+    What is timed has no say in it. The kernels are those of eager steps.
+    """
+    wanted = device.type == "cuda" and recipe.compiled == "auto"
+    return wanted and samples >= FEWEST * recipe.batch_size
 
 
 def with_cuda_graphs(loss: Loss) -> Loss:
@@ -75,6 +85,8 @@ class Trainer:
         self.device = device = next(model.parameters()).device
         self.model = model.to(memory_format=torch.channels_last)
         self.loss: Loss = self.eager
+        self.whole: WholeStep | None = None
+        self._tried = False
         self.recipe = recipe
         self.lr = lr
         self.smoothing = smoothing
@@ -112,7 +124,7 @@ class Trainer:
             return
         note, before = {"used": "compiled"}, copy.deepcopy(self.model.state_dict())
         self.model.train()
-        batch = next(examples.shuffled(torch.Generator(self.device).manual_seed(0)))
+        batch = next(examples.shuffled(self._unused_generator()))
         with recorder().apart(self.device):
             try:
                 fast = with_cuda_graphs(self.eager)
@@ -128,6 +140,35 @@ class Trainer:
                 self.model.load_state_dict(before)
                 self.optimizer.clear()
         recorder().notes["training step"] = note
+
+    def capture(self, examples: Examples) -> None:
+        """Capture the steps of full batches as a graph; what cannot be captured stays eager.
+
+        Weights, buffers and momentum are left as they are. So are steps of Adam, which counts them
+        outside of the device.
+        """
+        if not isinstance(self.optimizer, SGD):
+            return
+        note = {"used": "one graph"}
+        before = copy.deepcopy(self.model.state_dict())
+        kept = {p: copy.deepcopy(buffer) for p, buffer in self.optimizer.kept.items()}
+        taken, batch = self.steps, next(examples.shuffled(self._unused_generator()))
+        with recorder().apart(self.device):
+            try:
+                self.whole = WholeStep(self, batch)
+            except Exception as error:  # whatever the step or a kernel's library raises
+                said = f"{type(error).__name__}: {error}".partition("\n")[0]
+                note = {"used": "eager", "why": f"not captured: {said}"}
+            finally:
+                self.model.load_state_dict(before)
+                self.optimizer.restore(kept)
+                self.optimizer.clear()
+                self.steps = taken
+        recorder().notes["training step"] = note
+
+    def _unused_generator(self) -> torch.Generator:
+        """Return a generator for batches that nothing is learnt from."""
+        return torch.Generator(self.device).manual_seed(0)
 
     def epoch(
         self,
@@ -147,6 +188,11 @@ class Trainer:
         it, `self.lr`. Returns the mean loss over the examples, without the penalty.
         """
         self.model.train(mode == "train")
+        usual = loss is None and sign == 1 and not l1 and mode == "train"
+        if usual and not self._tried and self.loss == self.eager:
+            self._tried = True
+            if captures(self.recipe, self.device, len(examples)):
+                self.capture(examples)
         total = torch.zeros((), device=self.device)
         recording, batches = recorder(), examples.shuffled(self.generator)
         while True:
@@ -156,12 +202,18 @@ class Trainer:
                 break
             with recording.part("forward and backward", self.device):
                 plain = loss is None and len(batch[1]) == self.recipe.batch_size
-                mean = self.loss(*batch[:2]) if plain else self.eager(*batch, loss=loss)
-                self.backward(sign * mean)
-                if l1:
-                    self.shrink(l1)
-            with recording.part("update", self.device):
-                self.update(rate(self.steps) if rate else self.lr)
+                at = rate(self.steps) if rate else self.lr
+                whole = self.whole if usual and plain else None
+                if whole:
+                    mean = whole(batch, at)
+                else:
+                    mean = self.loss(*batch[:2]) if plain else self.eager(*batch, loss=loss)
+                    self.backward(sign * mean)
+                    if l1:
+                        self.shrink(l1)
+            if not whole:
+                with recording.part("update", self.device):
+                    self.update(at)
             total += mean.detach() * len(batch[1])
         self.mean_loss = float(total) / len(examples)
         return self.mean_loss
@@ -191,7 +243,7 @@ class Trainer:
         signs = torch._foreach_sign(trained)  # pyright: ignore[reportPrivateImportUsage]
         torch._foreach_add_(gradients, signs, alpha=l1)  # pyright: ignore[reportPrivateImportUsage]
 
-    def update(self, lr: float) -> None:
+    def update(self, lr: float | Tensor) -> None:
         """Take one step along the gradients; what the mask does not mark stays as it was.
 
         Gradients of what is trained are clipped first if the recipe says so. Layers with a bound on
@@ -213,6 +265,33 @@ class Trainer:
             freed = tuple(masked.values())
             torch._foreach_mul_(tuple(masked), freed)  # pyright: ignore[reportPrivateImportUsage]
         nn.utils.clip_grad_norm_(self.optimizer.parameters, longest)
+
+
+class WholeStep:
+    """Hold a step on full batches, from the images to the new weights, as one graph of kernels."""
+
+    def __init__(self, trainer: Trainer, batch: Batch) -> None:
+        """Capture the step of a trainer on batches such as this; its weights and state move."""
+        self.trainer = trainer
+        self.pixels, self.labels = batch[0].clone(), batch[1].clone()
+        self.rate = torch.zeros((), device=trainer.device)
+        self.replay = captured(self._step, trainer.device)
+
+    def _step(self) -> Tensor:
+        mean = self.trainer.eager(self.pixels, self.labels)
+        self.trainer.backward(mean)
+        self.trainer.update(self.rate)
+        return mean.detach()
+
+    def __call__(self, batch: Batch, lr: float) -> Tensor:
+        """Take a step; return the mean loss, a scalar that the next step overwrites."""
+        self.pixels.copy_(batch[0])
+        self.labels.copy_(batch[1])
+        self.rate.fill_(lr)
+        taken, mean = self.trainer.steps, self.replay()
+        self.trainer.steps = taken + 1
+        recorder().passed["outputs"] += len(self.labels)  # no hook is called in a graph
+        return mean
 
 
 def finetune(
@@ -275,60 +354,3 @@ def by_recipe(recipe: Recipe, batches: int) -> Schedule:
     by_step = {"one-cycle": one_cycle, "cosine": cosine}.get(recipe.schedule)
     rate = by_step(recipe.lr, steps) if by_step else lambda step: decayed(step // batches)
     return warmed_up(rate, recipe.lr, rising) if rising else rate
-
-
-START = 1e-3
-"""Standard deviation of the noise a search begins at: at the image itself nothing pulls away."""
-
-
-def trades_loss(
-    model: nn.Module, trades: Trades, generator: torch.Generator, smoothing: float = 0.0
-) -> Loss:
-    """Return the mean TRADES loss of a batch, as a function of images and labels.
-
-    smoothing: of labels, in its cross-entropy.
-
-    Source: Zhang et al. (arXiv 1901.08573), equation 5 and algorithm 1: the cross-entropy of the
-    images plus `weight` times the divergence, KL(f(x) || f(x')), of the predictions nearby from
-    those on the images, x' being the worst that is found within `radius`. Gradients flow through
-    both. The model is in train mode for the loss, where BatchNorm sees the two batches one after
-    the other, and in eval mode while x' is searched, as in the authors' code, which shows BatchNorm
-    the images a second time.
-    """
-
-    def loss(pixels: Tensor, labels: Tensor) -> Tensor:
-        training = model.training
-        model.eval()
-        nearby = worst_nearby(model, pixels, trades, generator)
-        model.train(training)
-        # PyTorch before 2.12 may keep casts of the weights that were made without gradients
-        torch.clear_autocast_cache()
-        logits, moved = model(pixels).float(), model(nearby).float()
-        plain = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
-        return plain + trades.weight * divergence(moved, logits)
-
-    return loss
-
-
-def worst_nearby(
-    model: nn.Module, pixels: Tensor, trades: Trades, generator: torch.Generator
-) -> Tensor:
-    """Return images, float32 [b, C, H, W] in [0, 1], that the model takes for something else.
-
-    Ascends the divergence by steps of `step` along its gradient, from next to the images; neither
-    the ball of `radius` nor [0, 1] is left: it is put back into the one, then into the other. With
-    l2 the authors' code does so the other way round. No parameter gets a gradient.
-    """
-    with torch.no_grad():
-        target = model(pixels).float()
-    cube, radius = trades.norm == "linf", trades.radius
-    noise = torch.randn(pixels.shape, generator=generator, device=pixels.device)
-    here = (pixels + START * noise).clamp(0.0, 1.0)
-    for _ in range(trades.steps):
-        here = here.contiguous(memory_format=torch.channels_last).requires_grad_()
-        (gradient,) = torch.autograd.grad(divergence(model(here).float(), target), here)
-        direction = gradient.sign() if cube else unit(gradient)
-        away = here.detach() + trades.step * direction - pixels
-        away = away.clamp(-radius, radius) if cube else shortened(away, radius)
-        here = (pixels + away).clamp(0.0, 1.0)
-    return here.detach()

@@ -11,7 +11,7 @@ import tomli_w
 
 from unlearnbench.files import write_text
 from unlearnbench.planning.benchmark import TERMS, End, Row
-from unlearnbench.reporting import escape, summary
+from unlearnbench.reporting import caveats, escape
 from unlearnbench.reporting.tables.table import ABSENT, Column, Entry, Table, number, text
 from unlearnbench.tuning.candidates import Trial
 from unlearnbench.tuning.ranges import Settings
@@ -87,7 +87,7 @@ def _value(row: Entry) -> str:
 
 def notes(tuned: Tuned) -> list[str]:
     """Say which trials could not be judged, and which choice lies near an end of its range."""
-    told = [*summary.at_ends(_near_ends(tuned))]
+    told = [*caveats.at_ends(_near_ends(tuned))]
     for one in tuned.candidates:
         failed = [str(trial.number) for trial in one.trials if trial.value is None]
         if failed:

@@ -23,6 +23,12 @@ from unlearnbench.verdicts.audit import (
 from unlearnbench.verdicts.inference import combine
 
 NO_OP, OVER, LOST = "no-op", "over-forgets", "utility lost"
+MEANING = {
+    NO_OP: "it left the model unchanged",
+    OVER: "too low an FT AUC gives its forget set away",
+    LOST: "too much test accuracy is lost",
+}
+"""What each flag says, for people."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +226,11 @@ def flags(verdict: Verdict, test_accuracy_gap: float, no_op: bool, utility: floa
     over = gap is not None and verdict.word == "different" and gap.value < -margin
     found = {NO_OP: no_op, OVER: over, LOST: test_accuracy_gap < -utility}
     return [reason for reason, holds in found.items() if holds]
+
+
+def flags_said(flags: str) -> str:
+    """Write flags of a row, as they are stored, with what they mean."""
+    return "; ".join(f"{flag}: {MEANING[flag]}" for flag in MEANING if flag in flags)
 
 
 def has_power(original: Verdict | None) -> bool:

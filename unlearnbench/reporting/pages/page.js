@@ -25,7 +25,7 @@ function element(name, text, ...children) {
 
 // Theme: as the system, or as chosen.
 const system = matchMedia("(prefers-color-scheme: dark)");
-const THEMES = { system: "as the system", light: "light", dark: "dark" };
+const THEMES = { system: "system", light: "light", dark: "dark" };
 let theme = memory.get("theme") ?? "system";
 function setTheme(choice) {
   theme = choice;
@@ -40,8 +40,8 @@ document.getElementById("theme").addEventListener("click", () => {
 system.addEventListener("change", () => setTheme(theme));
 setTheme(theme);
 
-// Sorting: first a click what is best, at the second what is worst. What everything is measured
-// against stays on top.
+// Sorting: a click shows what is best first, the second what is worst, the third the first order.
+// What everything is measured against stays on top.
 const VERDICTS = ["equivalent", "no difference found", "inconclusive", "different"]; // best first
 const written = (cell) => cell.textContent.replaceAll(",", "").match(/[+-]?\d+(\.\d+)?/)?.[0];
 function ideal(table, place, order) {
@@ -71,10 +71,17 @@ function sort(table, place, down) {
   rows.sort(([a], [b]) => compare(a, b, down));
   body.append(...rows.map(([, row]) => row));
 }
+for (const body of all("tbody.sortable")) [...body.rows].forEach((row, place) => { row.dataset.place = place; });
+function unsort(table) {
+  all("th[aria-sort]", table).forEach((head) => head.removeAttribute("aria-sort"));
+  const body = table.querySelector("tbody.sortable");
+  body.append(...[...body.rows].sort((a, b) => a.dataset.place - b.dataset.place));
+}
 for (const button of all(".sort")) {
   button.addEventListener("click", () => {
-    const head = button.closest("th");
-    sort(button.closest("table"), head.cellIndex, head.getAttribute("aria-sort") === "ascending");
+    const head = button.closest("th"), table = button.closest("table"), now = head.getAttribute("aria-sort");
+    if (now === "descending") unsort(table);
+    else sort(table, head.cellIndex, now === "ascending");
     keep();
   });
 }
@@ -99,28 +106,31 @@ const ranked = (contest, chosen) => {
   const order = contest.labels.filter((label) => chosen.has(label)).sort((a, b) => far[a] - far[b]);
   return [far, order];
 };
-function places(contest, chosen) {
-  const [, order] = ranked(contest, chosen);
+function apart(contest, order) { // the pairs that surely differ, the better one first
   const pairs = order.flatMap((a, i) => order.slice(i + 1).map((b) => [a, b, pair(contest, a, b)])).filter(([, , p]) => p !== null);
   const adjusted = holm(pairs.map(([, , p]) => p));
-  const apart = pairs.filter((one, place) => adjusted[place] < LEVEL);
-  const worse = (label) => apart.filter(([, far]) => far === label).length, better = (label) => apart.filter(([near]) => near === label).length;
+  return pairs.filter((one, place) => adjusted[place] < LEVEL);
+}
+function places(contest, chosen) {
+  const [, order] = ranked(contest, chosen), sure = apart(contest, order);
+  const worse = (label) => sure.filter(([, far]) => far === label).length, better = (label) => sure.filter(([near]) => near === label).length;
   return new Map(order.map((label) => [label, [1 + worse(label), order.length - better(label)]]));
 }
 function marks(contest, chosen) {
-  const [far, order] = ranked(contest, chosen), [first, ...others] = order;
-  let tied = order;
-  if (order.length > 1 && contest.ranked) {
-    const known = places(contest, chosen);
-    tied = order.filter((label) => known.get(label)[0] === 1);
-  } else if (order.length > 1) {
+  const [far, order] = ranked(contest, chosen), open = order.filter((label) => !contest.different.includes(label));
+  const [first] = open, others = order.filter((label) => label !== first);
+  if (first === undefined) return new Map();
+  let sure;
+  if (contest.ranked) {
+    sure = apart(contest, order).filter((two) => two.includes(first)).map(([a, b]) => (a === first ? b : a));
+  } else {
     const adjusted = holm(others.map((other) => pair(contest, first, other)));
-    tied = [first, ...others.filter((other, place) => adjusted[place] >= LEVEL)];
+    sure = others.filter((other, place) => adjusted[place] < LEVEL);
   }
-  if (tied.length === order.length) return new Map();
-  const found = new Map(tied.map((label) => [label, far[label] === far[first] ? "best" : "tied"]));
+  const worse = sure.filter((label) => far[label] > far[first]);
+  if (!worse.length) return new Map();
+  const found = new Map(open.filter((label) => !worse.includes(label)).map((label) => [label, far[label] === far[first] ? "best" : "tied"]));
   for (const [label, other] of Object.entries(contest.same)) if (found.has(other)) found.set(label, found.get(other));
-  for (const [label, mark] of found) if (mark === "tied" && contest.different.includes(label)) found.delete(label);
   return found;
 }
 function emphasise(chosen) {
@@ -173,7 +183,8 @@ for (const box of boxes) {
 for (const button of all(".choose")) {
   button.addEventListener("click", () => {
     const { choice } = button.dataset;
-    for (const box of boxes) box.checked = choice === "all" || (choice === "main" && data.main.includes(box.value));
+    const wanted = { none: data.references, main: data.main }[choice];
+    for (const box of boxes) box.checked = choice === "all" || (wanted ?? []).includes(box.value);
     show();
   });
 }
@@ -239,7 +250,8 @@ document.getElementById("copy-bibtex")?.addEventListener("click", () => copy(bib
 
 // The runs behind a cell.
 const COLUMNS = [["original_seed", "original"], ["forget_seed", "forget set"], ["run_seed", "run seed"]];
-const number = (value) => (typeof value === "number" && !Number.isInteger(value) ? value.toFixed(3) : (value ?? "–"));
+const number = (value, name) => (typeof value === "number" && !name.endsWith("seed") ? value.toFixed(name.includes("confidence") ? 3 : 2) : (value ?? "–"));
+const title = (name) => data.titles?.[name] ?? (name.endsWith("_gap") && data.titles?.[name.slice(0, -4)] ? `${data.titles[name.slice(0, -4)]}, gap` : name.replaceAll("_", " "));
 function table(head, rows) {
   const row = (kind, cells) => element("tr", null, ...cells.map((cell) => element(kind, String(cell))));
   const box = element("div", null, element("table", null, element("thead", null, row("th", head)), element("tbody", null, ...rows.map((cells) => row("td", cells)))));
@@ -255,15 +267,15 @@ function openRuns(button) {
   const head = heading.textContent.trim();
   const extra = key ? [key] : ["forget_accuracy", "retain_accuracy", "test_accuracy", "ft_auc", "avg_gap"].filter((name) => name in runs);
   if (key && `${key}_gap` in runs) extra.push(`${key}_gap`);
-  const columns = [...COLUMNS, ...extra.map((name) => [name, name.replaceAll("_", " ")]), ["seconds", "seconds"], ["run", "record"], ["source", "source of the method"]];
+  const columns = [...COLUMNS, ...extra.map((name) => [name, title(name)]), ["seconds", "seconds"], ["run", "record"], ["source", "source of the method"]];
   const unique = columns.filter(([name], place) => columns.findIndex(([other]) => other === name) === place);
-  const rows = own.map((place) => unique.map(([name]) => number(runs[name][place])));
+  const rows = own.map((place) => unique.map(([name]) => number(runs[name][place], name)));
   const settings = Object.entries(data.settings[method] ?? {}).map(([name, value]) => `${name} = ${value}`).join(", ");
   const failed = data.failures.filter((one) => one.label === method);
   document.getElementById("runs-title").textContent = key ? `${method}: ${head}` : method;
   document.getElementById("runs-body").replaceChildren(
-    table(unique.map(([, title]) => title), rows),
     element("p", `Hyperparameters: ${settings || "none"}.`),
+    table(unique.map(([, title]) => title), rows),
     ...failed.map((one) => element("p", `Failed: ${one.run}: ${one.error}`)),
   );
   document.getElementById("runs").showModal();

@@ -25,7 +25,7 @@ class Contest:
     far: by label, the smaller the better; p: of no difference, of each pair, unadjusted; ranked:
     whether all pairs are tested together (Holm), and not only those with the best; same: rows whose
     runs are those of another, which they are no rivals of; different: rows that are different from
-    retrain, which are never marked as tied. The script of a page does what `marks` does.
+    retrain, which are never marked. The script of a page does what `marks` does.
     """
 
     name: str
@@ -43,31 +43,41 @@ class Contest:
         order = sorted(
             (n for n in self.far if shown is None or n in shown), key=self.far.__getitem__
         )
-        tied = self._tied(order)
-        marks: dict[str, Mark] = {
-            label: "best" if self.far[label] == self.far[order[0]] else "tied" for label in tied
-        }
-        if len(tied) == len(order):
+        open_to = [label for label in order if label not in self.different]
+        if not open_to:
             return {}
+        first = open_to[0]
+        worse = self._worse(first, order)
+        if not worse:
+            return {}
+        marks: dict[str, Mark] = {
+            label: "best" if self.far[label] == self.far[first] else "tied"
+            for label in open_to
+            if label not in worse
+        }
         marks |= {label: marks[one] for label, one in self.same.items() if one in marks}
-        return {n: mark for n, mark in marks.items() if mark == "best" or n not in self.different}
+        return marks
 
-    def _tied(self, order: list[str]) -> list[str]:
-        """List those of the rows, which come best first, that no row is surely better than."""
-        if len(order) < 2:
-            return order
+    def _worse(self, first: str, order: list[str]) -> set[str]:
+        """Return those of the rows that are surely worse than `first`."""
+        others = [label for label in order if label != first]
         if self.ranked:
-            places = self.places(order)
-            return [label for label in order if places[label][0] == 1]
-        first, *others = order
-        adjusted = holm([self.p[frozenset((first, other))] for other in others])
-        return [first, *(n for n, p in zip(others, adjusted, strict=True) if p >= LEVEL)]
+            apart = self._apart(order)
+            sure = [label for label in others if frozenset((first, label)) in apart]
+        else:
+            adjusted = holm([self.p[frozenset((first, other))] for other in others])
+            sure = [n for n, p in zip(others, adjusted, strict=True) if p < LEVEL]
+        return {label for label in sure if self.far[label] > self.far[first]}
+
+    def _apart(self, order: list[str]) -> set[frozenset[str]]:
+        """Return the pairs of rows that surely differ."""
+        pairs = [pair for pair in map(frozenset, combinations(order, 2)) if pair in self.p]
+        adjusted = zip(pairs, holm([self.p[pair] for pair in pairs]), strict=True)
+        return {pair for pair, p in adjusted if p < LEVEL}
 
     def places(self, order: list[str]) -> dict[str, tuple[int, int]]:
         """Return the first and last place that each row may have among those named."""
-        pairs = [pair for pair in map(frozenset, combinations(order, 2)) if pair in self.p]
-        adjusted = zip(pairs, holm([self.p[pair] for pair in pairs]), strict=True)
-        return ranks(order, {pair for pair, p in adjusted if p < LEVEL})
+        return ranks(order, self._apart(order))
 
     def as_data(self) -> dict[str, Any]:
         """Return it for the script of a page: p of pairs in the order of their labels."""

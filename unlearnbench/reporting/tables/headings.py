@@ -4,11 +4,17 @@ from unlearnbench.audits.attacks import ATTACKS, ULIRA, attack_title
 
 FOUND = "how far from retrain this audit finds a method, in points, and its verdict by this audit"
 ABOUT = {
-    "Method": "A click opens the runs behind the row. What marks behind a name mean stands below.",
+    "Method": "A click opens the runs behind the row. Marks after a name are explained below the"
+    " table.",
     "Verdict": "Against retrain, over all audits: equivalent, different, or inconclusive.",
-    "Surest audit": "The audit that is surest of a difference, which need not be the largest.",
-    "Its gap [95 %]": "What the surest audit finds, minus the same of retrain, in points.",
-    "FT AUC leak left %": "Share of the original's own gap in FT AUC that is left, with its"
+    "Surest audit": "The audit with the smallest p. Its gap need not be the largest.",
+    "Gap by it [95 %]": "What the surest audit finds, minus the same of retrain, in points. The"
+    " interval is not corrected for the number of audits.",
+    "p, all audits": "Probability of so large a difference by chance, corrected for all audits and"
+    " methods. Below 0.05 the verdict is 'different'.",
+    "Name": "What figures and articles call the row.",
+    "Paper": "Where the method is from.",
+    "Leak left %": "Share of the original's own gap in FT AUC that is left, with its"
     " interval: 0 is retrain, 100 the original.",
     "Leak left % [95 %]": "Share of the original's own gap that is left: 0 is retrain, 100 the"
     " original.",
@@ -18,8 +24,8 @@ ABOUT = {
     "n": "Number of runs.",
     "p": "Probability of so large a difference by chance, corrected for the number of methods.",
     "p over all": "The same, corrected for the number of audits and of methods together.",
-    "Power": "Whether the audit tells the original from retrain, and would find a perfect retrain"
-    " equivalent four times in five.",
+    "Power": "Whether the audit has enough data to show that a gap is small: it distinguishes the"
+    " original from retrain, and would find a perfect retrain equivalent four times in five.",
     "Margin": "How far from retrain is still called equivalent, in points.",
     "Smallest margin": "The margin at which no difference at all would be called equivalent in 4"
     " of 5 cases, in points.",
@@ -45,14 +51,14 @@ ABOUT = {
     "Difference [95 %]": "How much farther from retrain the second is than the first, in points.",
     "Control": "A row whose outcome is known beforehand.",
     "Expected": "What is expected if the measurement is right.",
-    "Came out": "Whether it did.",
+    "Came out": "Whether that is what was found.",
     "Of which": "The part that takes most of the time beside training, and its share.",
     "Memory MB ↓": "The largest peak of any run; on a CPU that of the whole worker.",
-    "Audits s": "Seconds that audits of its models took beside.",
+    "Audits s": "Seconds that audits of its models took in addition, such as relearning.",
     "Sum s": "Seconds of all parts together.",
     "Row": "The label of a row of the tables.",
     "Hyperparameters": "Settings with which it was run.",
-    "Run": "The record in the results folder.",
+    "Run": "Its folder among the results.",
     "Why": "What went wrong, or why it was left out.",
     "The paper's claim": "What the paper says, in our words.",
     "Where": "The place in the paper.",

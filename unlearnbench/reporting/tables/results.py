@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlearnbench.audits.attacks import ULIRA
+from unlearnbench.audits.attacks import ULIRA, attack_title
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.distances import MANY_MODELS
@@ -14,6 +14,7 @@ from unlearnbench.metrics.metric import COSTS, METRICS, of_kind
 from unlearnbench.planning.plan import ORIGINAL
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables import register
+from unlearnbench.reporting.tables.audit import p_text
 from unlearnbench.reporting.tables.rows import (
     LABEL,
     OLD,
@@ -48,12 +49,11 @@ BEFORE = ("reading data", "data", "forward and backward", "update")
 AFTER = ("evaluation", "store")
 """Parts of a profile in the order of the work; what methods time of their own comes between."""
 SURE = (
-    "Verdict: against retrain, over all audits. Surest audit: the one that is surest of a"
-    " difference, with its gap to retrain in points (not adjusted for the number of audits). FT AUC"
-    " leak left: share of the original's own gap in FT AUC [95 %]."
+    "Verdict: against retrain, over all audits. Surest audit: the one with the smallest p, and the"
+    " gap to retrain that it finds, in points. The interval is of this audit alone; p is corrected"
+    " for all audits and methods (Holm), and decides. Leak left: share of the original's own gap in"
+    " FT AUC that is left [95 %]."
 )
-
-
 TIME = " Time: as a multiple of retraining's."
 
 
@@ -81,10 +81,11 @@ def main_table(condition: Condition) -> Table:
     frame = frame.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
     columns = [LABEL, Column("Verdict", _word, side="l")]
     if not condition.old:
-        surest = interval("Its gap [95 %]", "surest_gap", "+", digits=0)
+        surest = interval("Gap by it [95 %]", "surest_gap", "+", digits=0)
         columns += [Column("Surest audit", _surest, side="l", spare=2)]
         columns += [replace(surest, spare=2)]
-        left = interval("FT AUC leak left %", "share", digits=0)
+        columns += [Column("p, all audits", _p, order="low", spare=2)]
+        left = interval("Leak left %", "share", digits=0)
         columns += [replace(left, order="near 0")]
     columns += [averaged("ft_auc"), averaged("forget_accuracy", "Forget %")]
     columns += [averaged("test_accuracy", "Test %")]
@@ -95,10 +96,12 @@ def main_table(condition: Condition) -> Table:
     columns += [averaged("time_ratio", "Time ↓")] * timed
     terms = ", ".join(METRICS[term].heading.removesuffix(" %") for term in benchmark.gap_terms)
     caption = (
-        f"{condition.heading}. {voided(condition)}{OLD if condition.old else SURE} FT AUC, Forget,"
-        f" Test (accuracies): mean ± std over {_runs_said(frame)}; the value closest to retrain's"
-        " is best. Conf F, T: mean confidence on forget and test samples minus retrain's."
-        f" Avg gap: of {terms}."
+        f"{condition.heading}. {voided(condition)}{OLD if condition.old else SURE} FT AUC: how well"
+        f" the attack {attack_title(benchmark.headline)} separates forget from test samples (50:"
+        f" not at all). Forget, Test: accuracies. All are mean ± std over {_runs_said(frame)}; the"
+        " value closest to retrain's is best. Conf F, T: mean confidence on forget and test samples"
+        f" minus retrain's. Avg gap: mean distance to retrain of {terms}; retrain's own row"
+        " compares each retrain with the others, so it is not zero."
         f"{TIME if timed else ''} {noise_said(condition)}"
     )
     table = marked(condition, Table(caption, frame, columns))
@@ -124,6 +127,7 @@ def _judged(condition: Condition, label: str) -> dict[str, Any]:
         row["missing"] = [*row["missing"], ULIRA]
     row["surest"] = overall.strongest if overall else None
     row |= columns_of("surest_gap", overall.gap if overall else None)
+    row["p_all"] = overall.p_all if overall else None
     return row | in_percent(columns_of("share", leak.share if leak else None))
 
 
@@ -136,6 +140,10 @@ def _word(row: Entry) -> str:
 
 def _surest(row: Entry) -> str:
     return ABSENT if row["surest"] is None else audit_title(row["surest"])
+
+
+def _p(row: Entry) -> str:
+    return p_text(row["p_all"])
 
 
 def _mean_gap(key: str, heading: str) -> Column:
@@ -281,11 +289,20 @@ def _share(part: str) -> Column:
 def settings_table(findings: Findings) -> Table:
     """Show the hyperparameters of every row."""
     rows = findings.benchmark.methods.items()
-    listed = [(label, row.method, row.settings) for label, row in rows]
-    settings = Column("Hyperparameters", _settings, side="l")
-    columns = [text("Row", "label"), text("Method", "method"), settings]
-    frame = pd.DataFrame(listed, columns=["label", "method", "settings"])
-    caption = f"Settings of the rows of {findings.benchmark.title}."
+    names, papers = findings.titles, findings.papers
+    listed = [
+        (label, names.get(label, label), row.method, row.settings, papers.get(label) or ABSENT)
+        for label, row in rows
+    ]
+    columns = [
+        text("Row", "label"),
+        text("Name", "name"),
+        text("Method", "method"),
+        Column("Hyperparameters", _settings, side="l"),
+        text("Paper", "paper"),
+    ]
+    frame = pd.DataFrame(listed, columns=["label", "name", "method", "settings", "paper"])
+    caption = f"The rows of {findings.benchmark.title}: names in figures, settings and papers."
     table = Table(caption, frame, columns, "settings", "Settings")
     return footnoted(table, findings)
 

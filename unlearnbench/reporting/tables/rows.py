@@ -20,9 +20,9 @@ LABEL = text("Method", "label")
 STALE = "‡"
 """What stands behind the labels of rows that were made before something behind them changed."""
 CAPTION = (
-    "Bold: best; underlined: not shown to be worse (paired t-test over forget sets, Holm,"
-    " 5 %{as_ranked}) and not different from retrain. No marks where no method is worse than the"
-    " best."
+    "Bold: best of the methods that are not 'different'. Underlined: no significant difference from"
+    " it (paired t-test over forget sets, Holm, 5 %{as_ranked}). A column has no marks if no method"
+    " in it is significantly worse than the best."
 )
 OLD = (
     "Verdicts of 0.1.0: on FT AUC alone, within a margin that is not tied to the original's leak,"

@@ -11,6 +11,7 @@ import pandas as pd
 from unlearnbench.audits.attacks import ATTACKS, ULIRA, attack_title
 from unlearnbench.audits.parts import TAIL, TPR, audit_title
 from unlearnbench.evaluation.findings import Condition
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL
 from unlearnbench.reporting.tables import register, table
 from unlearnbench.reporting.tables.audit import P_VALUE, SIGNS, p_text
 from unlearnbench.reporting.tables.best import contest
@@ -52,7 +53,13 @@ def _by_audit(condition: Condition, audits: Mapping[str, str]) -> table.Table | 
     """Show gaps, a column an audit; audits: their headings by name."""
     if not audits:
         return None
-    labels = list(dict.fromkeys(n for audit in audits for n in condition.audits[audit]))
+    judged = {label for audit in audits for label in condition.audits[audit]}
+    first = [label for label in (ORIGINAL, HELD_OUT) if label in judged]
+    known = [*first, *(label for label in condition.by_verdict if label in judged)]
+    labels = [
+        *known,
+        *(label for label in condition.every_run["label"].unique() if label in judged - {*known}),
+    ]
     rows: list[dict[str, Any]] = [
         {"label": label, "kind": kind(condition, label)} for label in labels
     ]
@@ -72,13 +79,13 @@ def _by_audit(condition: Condition, audits: Mapping[str, str]) -> table.Table | 
         for audit, title in audits.items()
     ]
     caption = (
-        f"{condition.heading}. {voided(condition)}Gap to retrain that each audit finds, in points:"
-        " = small enough, ≠ different (5 %, Holm over all audits and methods; of rows that are no"
-        " methods unadjusted), ? neither. Margin: how large a gap may be and be small enough."
+        f"{condition.heading}. {voided(condition)}Gap to retrain that each audit finds, in points."
+        " = small enough; ≠ different (5 %, corrected for all audits and methods by Holm; reference"
+        " rows and controls are not corrected); ? neither. Margin: gaps within it are small enough."
         " Needed: the smallest margin that a perfect retrain would pass 4 times in 5. Power:"
-        " whether that is within the margin, and the audit tells the original from retrain;"
-        " without it nothing is small enough. The same signs in 'Attack by attack' are of each"
-        " attack alone."
+        " whether the audit has enough data, that is, the margin needed is allowed, and the audit"
+        " distinguishes the original from retrain; without power it cannot show that a gap is"
+        " small. The same signs in 'Attack by attack' are of each attack alone."
     )
     return table.Table(caption, pd.DataFrame([*margins, *rows]), [LABEL, *columns])
 
@@ -88,7 +95,7 @@ def _found(audit: str, row: table.Entry) -> str:
     if value is None:
         return table.ABSENT
     if row["label"] == POWER:
-        return "yes" if value else "none"
+        return "yes" if value else "no"
     if row["kind"] == "power":
         return f"±{value:.1f}"
     return f"{np.round(value) + 0.0:+.0f} {SIGNS.get(row[f'{audit}_verdict'], '')}".rstrip()
@@ -111,14 +118,14 @@ def verdicts_table(condition: Condition) -> table.Table | None:
         table.number("Smallest margin", "attainable", ".1f"),
         P_VALUE,
         table.Column("p over all", lambda row: p_text(row["p_all"])),
-        table.Column("Power", lambda row: "yes" if row["power"] else "none", side="l"),
+        table.Column("Power", lambda row: "yes" if row["power"] else "no", side="l"),
         table.text("Verdict", "verdict"),
     ]
     caption = (
         f"{condition.heading}. {voided(condition)}What each audit finds; all: the verdict over all"
         " of them, with what the surest finds. Leak left: of the original's own gap under the same"
-        " audit. Smallest margin: the one at which no difference at all would be found small enough"
-        " in 4 of 5 cases. p over all: adjusted for all audits and methods (Holm)."
+        " audit. Smallest margin: with this margin, a method identical to retraining would pass 4"
+        " times in 5. p over all: corrected for all audits and methods (Holm)."
     )
     frame = pd.DataFrame(rows)
     order = {label: place for place, label in enumerate(dict.fromkeys(frame["label"]))}
@@ -165,17 +172,17 @@ def versus_table(condition: Condition, label: str | None = None) -> table.Table 
         P_VALUE,
     ]
     chosen = (
-        "p: adjusted for these comparisons alone (Holm)."
+        "p: corrected for these comparisons alone (Holm)."
         if label
-        else "p: adjusted for all pairs (Holm), since the data chose with which to compare."
+        else "p: corrected for all pairs (Holm), since the data chose with which to compare."
     )
     smallest = "" if label else "the smallest mean gap, "
     caption = (
         f"{condition.heading}. Against {smallest}{condition.title(base)}: how much farther every"
         " other method's FT AUC is from retrain's, in points, whichever side it is on; paired over"
         " samples and seeds."
-        f" {chosen} Rank: the places a method may have; all hold together 95 times in 100. Left"
-        " out: what is not ranked."
+        f" Intervals are of each comparison alone. {chosen} Rank: the places a method may have; all"
+        " hold together 95 times in 100. Methods that are not ranked are left out."
     )
     compared = contest(condition, "ft_auc")
     ranks = {columns.index(rank): compared} if compared else {}
