@@ -196,6 +196,13 @@ def test_a_cell_may_begin_with_a_bracket(main: Table) -> None:
     assert "\n{}[mine] &" in text and not re.search(r"\\\\\s*[\[*]", text)
 
 
+def test_long_words_are_broken_where_their_column_ends(main: Table) -> None:
+    name = str(main.frame["label"].iloc[-1])
+    words = replace(main, titles={name: f"{'i' * 16}{'m' * 16}"}).to_latex()
+    room = re.search(r"p\{(\d+)pt\}", words)
+    assert room and int(room[1]) >= 16 * 7 * ems("m") - 1 and r"\allowbreak{}mmm" in words
+
+
 def test_what_is_shown_in_a_console_is_short(results: ub.Results) -> None:
     condition = results.condition()
     assert repr(condition) == "<Condition fashion-mnist: 10 % forgotten, full access>"

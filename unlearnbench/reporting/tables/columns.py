@@ -146,7 +146,8 @@ def _folded(heading: str, widest: float) -> list[str]:
 
 
 def _words(cell: str) -> list[str]:
-    return [one[:WORD] for one in cell.split()]
+    """Return what text cannot be broken in."""
+    return re.findall(rf"\S{{1,{WORD}}}", cell)
 
 
 def _broken(cell: str) -> CellParts:
