@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,7 +150,7 @@ def test_the_address_keeps_the_view(visit: Open, pages: dict[str, Path]) -> None
 def test_emphasis_is_of_what_is_shown(visit: Open, emphasis: tuple[Path, Condition]) -> None:
     path, condition = emphasis
     page = visit(path)
-    table = made("main", condition)
+    table = replace(made("main", condition), benchmark=path.parent.name)
     page.locator("#methods summary").click()
     hidden: list[str] = []
     for label in ["", *condition.by_verdict[:3]]:

@@ -92,7 +92,8 @@ def test_every_table_holds_numbers_until_it_is_shown(condition: Condition) -> No
                 column = table.frame[name].dropna()
                 if not name.endswith(("_verdict", "_trusted", "came_out")):
                     pd.to_numeric(column)
-            assert table.title == design.title and table.name == f"{design.name}-full-10-r1"
+            assert table.title.startswith(design.title)
+            assert table.name == f"{design.name}-full-10-r1"
 
 
 def test_spread_of_one_run_is_unknown() -> None:
@@ -103,14 +104,12 @@ def test_spread_of_one_run_is_unknown() -> None:
     assert averaged("ft_auc").write(row) == "49.0" and averaged("avg_gap").write(row) == "–"
 
 
-def test_attacks_have_intervals_and_tiers(condition: Condition) -> None:
+def test_attacks_have_intervals_and_numbers_of_references(condition: Condition) -> None:
     table = made("attacks", condition)
     assert table.headings == ["Method", "RMIA", "Loss"]
     cells = rows(table)
     assert cells["leaky"][0].endswith("] ≠") and cells["my_method"][0].endswith("] ?"), "no power"
-    assert (
-        cells["detects original"][0] == "yes" and "RMIA: 16 references, CPU tier" in table.caption
-    )
+    assert cells["detects original"][0] == "yes" and "RMIA: 16 references." in table.caption
     full = made("attack-rmia", condition)
     cells = rows(full)
     assert cells["leaky"][-1] == "–" and cells["destroyed"][-1] == "utility lost"

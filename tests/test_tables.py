@@ -32,11 +32,11 @@ def test_latex_is_booktabs_and_escaped(condition: Condition) -> None:
     parts = text.count(r"\begin{tabular}")
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == parts
     assert text.count(r"\midrule") == 2 * parts, "below the head, and below what is no method"
-    rows = "".join(line for line in text.splitlines() if line.startswith(r"my\_method"))
-    assert r"& \textbf{52.5} & \textbf{$\pm$0.6} \\" in rows, "here the first part ends"
-    assert r"my\_method & \textbf{96.5} & \textbf{$\pm$0.6} & 94.0 & $\pm$0.0 & -- &" in rows
-    assert r"\label{tab:hand-main-full-10-r1}" in text and r"10 \% forgotten" in text
-    assert r"\caption{Results: digits, small-cnn, 10 \% forgotten, full access; 4 forget" in text
+    row = " ".join(line for line in text.splitlines() if line.startswith(r"my\_method"))
+    assert r"& \textbf{52.5} & \textbf{\,$\pm$0.6} " in row
+    assert r"& \textbf{96.5} & \textbf{\,$\pm$0.6} & 94.0 & \,$\pm$0.0 &" in row
+    assert r"\label{tab:hand-main-full-10-r1}" in text and r"10~\% forgotten" in text
+    assert r"\caption{Results: digits, small-cnn; 10~\% forgotten, full access (methods may" in text
     assert escape.latex(r"a_b & {50%} $x^2$ \x") == (
         r"a\_b \& \{50\%\} \$x\textasciicircum{}2\$ \textbackslash{}x"
     )
@@ -67,7 +67,7 @@ def test_tables_have_all_forms(condition: Condition) -> None:
     assert table.to_csv().splitlines()[0].startswith("Method,Verdict,Surest audit,")
     assert "**" in table.to_markdown() and r"\textbf{" in table.to_latex()
     wide = replace(table, columns=[*table.columns, *table.columns[1:]]).to_latex()
-    assert r"\begin{table*}" in wide and wide.count(r"\begin{tabular}") > 2
+    assert r"\begin{table*}" in wide and wide.count(r"\begin{tabular}") > 1
     assert wide.count("Method &") == wide.count(r"\begin{tabular}"), "rows are named in each"
     narrow = replace(table, columns=table.columns[:2]).to_latex()
     assert r"\begin{table}" in narrow and narrow.count(r"\begin{tabular}") == 1

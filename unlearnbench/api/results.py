@@ -34,6 +34,7 @@ from unlearnbench.storage.finding import results_folder
 from unlearnbench.storage.plugins import known_audits, require_here
 from unlearnbench.storage.samples import FILE
 from unlearnbench.storage.store import Store
+from unlearnbench.units import count
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,8 +43,14 @@ if TYPE_CHECKING:
     from unlearnbench.reporting.figures import Drawing
 
 
+@dataclass(frozen=True, repr=False)
 class Condition(Judged):
-    """One condition of a benchmark, with its tables and figures."""
+    """One condition of a benchmark, with its tables and figures; folder: the results folder's."""
+
+    folder: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Condition {self.benchmark.name}: {self.heading}>"
 
     def table(self, name: str = "main") -> Table:
         """Return a table by its name. Raises UserError for an unknown one, or one without rows."""
@@ -52,7 +59,7 @@ class Condition(Judged):
         table = TABLES[name](self)
         if table is None:
             raise UserError(f"There is nothing for the table '{name}' in: {self.heading}.")
-        return table
+        return replace(table, benchmark=self.folder or table.benchmark)
 
     @property
     def plot(self) -> Plots:
@@ -66,6 +73,9 @@ class Condition(Judged):
 
 class Plots(SimpleNamespace):
     """Hold what draws a condition's figures, by name, `-` being written `_`."""
+
+    def __repr__(self) -> str:
+        return f"<Plots: {', '.join(vars(self))}>"
 
     def __getattr__(self, name: str) -> Drawing:
         """Say that there is no such figure."""
@@ -83,6 +93,11 @@ class Results:
     folder: Path
     plugins: tuple[Own, ...] = ()
     """The user's, with which it was made or loaded: a model may be in one of them."""
+
+    def __repr__(self) -> str:
+        rows, conditions = self.runs["label"].nunique(), len(self.findings.conditions)
+        held = f"{count(rows, 'row')}, {count(len(self.runs), 'run')}"
+        return f"<Results {self.name}: {held}, {count(conditions, 'condition')}>"
 
     @property
     def name(self) -> str:
@@ -185,7 +200,7 @@ class Results:
     @cached_property
     def conditions(self) -> list[Condition]:
         """The conditions that have runs: access x fraction x request."""
-        return [Condition(self.findings, *one.key) for one in self.findings.conditions]
+        return [Condition(self.findings, *one.key, self.name) for one in self.findings.conditions]
 
     def condition(
         self,

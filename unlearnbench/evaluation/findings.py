@@ -143,7 +143,7 @@ class Findings:
         return cls(**content)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # all that it holds would be megabytes
 class Condition:
     """One access x fraction x request of a benchmark: what one table and one figure are about."""
 

@@ -4,7 +4,7 @@ Rows of different packs are not tested against each other: that takes runs of bo
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -119,8 +119,10 @@ def _section(name: str, entries: Iterable[Entered], key: tuple[str, float, int])
     """Show one condition of a benchmark: the ranking, then settings, then what to beware of."""
     rows: list[dict[str, Any]] = []
     warned: list[dict[str, Any]] = []
+    titles: dict[str, str] = {}
     heading = suffix = ""
     for entry in entries:
+        titles |= entry.findings.titles
         for condition in entry.findings.conditions:
             if condition.key == key:
                 heading, suffix = condition.heading, condition.suffix
@@ -139,7 +141,8 @@ def _section(name: str, entries: Iterable[Entered], key: tuple[str, float, int])
         columns = [LABEL, table.text("By", "by"), table.text("Warnings", "note")]
         caption = "What limits a line's value."
         shown.append(table.Table(caption, noted, columns, f"notes-{name}{suffix}", "Notes"))
-    return Section(f"{name}: {heading}", shown, suffix=suffix)
+    named = [replace(one, titles=titles) for one in shown]
+    return Section(f"{name}: {heading}", named, suffix=suffix)
 
 
 def _line(entry: Entered, condition: Condition, label: str) -> dict[str, Any]:

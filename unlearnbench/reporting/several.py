@@ -1,7 +1,7 @@
 """Several results: side by side, paired where seeds agree; or ranked together."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -115,6 +115,7 @@ def _differences(folders: Mapping[str, Condition], shared: Sequence[str]) -> Sec
     name = f"differences{base.suffix}"
     shown = table.Table(caption, pd.DataFrame(rows), columns, name, "Differences")
     shown = stale_marked(shown, *(of.findings for of in folders.values()))
+    shown = replace(shown, titles=base.findings.titles)
     frame = pd.DataFrame(points, columns=["panel", "method", "difference", "half"])
     gathered = Gathered(frame, labels, base.findings.titles)
     figures = [Drawing(ranking.Differences(first), gathered, base.suffix)] if points else []
@@ -210,7 +211,7 @@ def overview(benchmarks: Mapping[str, Findings]) -> tuple[str, list[str], list[S
         Drawing(ranking.RankMap(n), Gathered(ranks, labels, titles)),
         Drawing(bars, Gathered(line, labels, titles)),
     ]
-    marked = stale_marked(_table(ranks), *benchmarks.values())
+    marked = replace(stale_marked(_table(ranks), *benchmarks.values()), titles=titles)
     return title, said, [Section("Ranks", [marked], figures), *last]
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -64,7 +64,8 @@ def write_report(
     last = {one.key[:2]: one for one in every}
     sections = [_section(one, figures, one is not last[one.key[:2]]) for one in every]
     about = summary.about(findings)
-    whole = [settings_table(findings), *filter(None, [failures_table(findings)])]
+    made = [settings_table(findings), *filter(None, [failures_table(findings)])]
+    whole = [replace(table, titles=findings.titles) for table in made]
     shown = about | {"findings": findings, "name": findings.benchmark.name, "whole": whole}
     shown |= {"title": findings.benchmark.title, "sections": sections, "refresh": refresh}
     shown["labels"] = list(dict.fromkeys(label for one in every for label in one.labels))
@@ -117,9 +118,11 @@ def _write(folder: Path, pages: Mapping[str, str], others: Iterable[Table], **sh
     others: tables that stand in no section; shown: for templates, `data` of it for the script too.
     """
     drawn = [drawing for section in shown["sections"] for drawing in section.figures]
-    tables = [*(table for section in shown["sections"] for table in section.tables), *others]
-    absent = {id(t) for section in shown["sections"] if section.earlier for t in section.attacks}
-    on_page = [table for table in tables if id(table) not in absent]
+    # Labels are unique: two folders may be of one benchmark.
+    tables = [table for section in shown["sections"] for table in section.tables]
+    tables = [replace(table, benchmark=folder.name) for table in (*tables, *others)]
+    absent = {t.name for section in shown["sections"] if section.earlier for t in section.attacks}
+    on_page = [table for table in tables if table.name not in absent]
     shown["data"] |= {"tables": {table.name: table.pieces() for table in on_page}}
     contests = [one for t in on_page for one in (*t.contests.values(), *t.ranks.values())]
     shown["data"] |= {"contests": {one.name: one.as_data() for one in contests}}

@@ -3,7 +3,7 @@
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -19,6 +19,7 @@ from matplotlib.figure import Figure as Canvas
 
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.findings import Condition
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
 from unlearnbench.reporting.figures.drawing import (
     COLUMN,
     PAGE,
@@ -29,6 +30,7 @@ from unlearnbench.reporting.figures.drawing import (
     owner,
 )
 from unlearnbench.reporting.figures.labels import name_points
+from unlearnbench.reporting.tables.chosen import meant
 
 ROOM, KEY_LINE, LETTER, HANDLE = 0.38, 0.135, 0.05, 0.34
 """Inches: what title and labels of axes take, a line of the legend, a letter in it, the rest."""
@@ -153,14 +155,20 @@ class Drawing:
             raise UserError(f"There is nothing for the figure '{self.figure.name}'.")
         return self.data
 
-    def __call__(self, ax: Axes | None = None, **choice: Any) -> Axes | Canvas:
+    def __call__(
+        self, ax: Axes | None = None, *, methods: str | Iterable[str] | None = None, **choice: Any
+    ) -> Axes | Canvas:
         """Draw it: on axes that are given, or on new ones in the style of all.
 
-        choice: columns of the data and the value, or list of values, to be drawn of each, as in
-        `metric="ft_auc"`. Returns the axes, or the figure where there are several. Raises UserError
-        if there is nothing to draw, or more panels than axes.
+        methods: those to be drawn, by label or display name, None for all; original and retrain
+        stay, as in tables. choice: columns of the data and the value, or list of values, to be
+        drawn of each, as in `metric="ft_auc"`. Returns the axes, or the figure where there are
+        several. Raises UserError if there is nothing to draw, or more panels than axes.
         """
         data = self.known
+        if methods is not None:
+            stay = {*meant(methods, self._names()), ORIGINAL, RETRAIN, HELD_OUT}
+            data = data[data["method"].isin(stay)]
         for column, values in choice.items():
             if column not in data:
                 raise unknown("column", column, map(str, data))
@@ -181,6 +189,15 @@ class Drawing:
             )
         self.figure.draw(ax, data, self.subject)
         return ax
+
+    def _names(self) -> dict[str, str]:
+        """Return the label of every name of what is drawn: those of rows with the same runs too."""
+        names: dict[str, str] = {}
+        for label in map(str, self.known["method"].unique()):
+            titles = self.subject.title(label).split(" = ")
+            names |= dict.fromkeys([label, *titles], label)
+        same = self.subject.same if isinstance(self.subject, Condition) else {}
+        return {label: one for label, one in same.items() if one in names} | names
 
     @cached_property
     def canvas(self) -> Canvas:

@@ -219,16 +219,19 @@ function csv(row) {
     return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   }).join(",");
 }
-function latex({ top, parts, bottom, rows, pinned }, visible) {
+function latex({ top, parts, bottom, rows, blocks, same }, every) {
+  const twins = ({ dataset: { row } }) => every.filter((one) => same[one.dataset.row] === Number(row));
+  const visible = every.filter(({ dataset: { row } }) => !every.some((one) => Number(one.dataset.row) === same[row]));
   const emphasised = (row, place) => {
     const { classList } = row.cells[place], name = ["best", "tied"].find((one) => classList.contains(one));
-    const form = { best: "textbf", tied: "underline" }[name];
+    const form = { best: (text) => `\\textbf{${text}}`, tied: (text) => `\\underline{\\smash{${text}}}` }[name];
     const text = row.closest("table").tHead.rows[0].cells[place].dataset.ranks ? [row.cells[place].textContent.replace("–", "--")] : rows[row.dataset.row][place];
-    return text.map((text) => (form && text ? `\\${form}{${text}}` : text));
+    if (!place) return [[row, ...twins(row)].map((one) => rows[one.dataset.row][0][0]).join(" = ")];
+    return text.map((text) => (form && text ? form(text) : text));
   };
   const body = ({ columns, head, foot }) => {
     const lines = visible.flatMap((row, at) => {
-      const rule = at > 0 && pinned[visible[at - 1].dataset.row] && !pinned[row.dataset.row] ? ["\\midrule"] : [];
+      const rule = at > 0 && blocks[row.dataset.row] > Math.max(...visible.slice(0, at).map((one) => blocks[one.dataset.row])) ? ["\\midrule"] : [];
       return [...rule, `${columns.flatMap((place) => emphasised(row, place)).join(" & ")} \\\\`];
     });
     return [...head, ...lines, ...foot];

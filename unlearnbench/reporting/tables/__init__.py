@@ -1,14 +1,14 @@
 """Tables of a condition: each a function in a file of this folder, found by being there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.registry import discover
+from unlearnbench.reporting.tables.captions import setting
 from unlearnbench.reporting.tables.rows import stale_marked
 from unlearnbench.reporting.tables.table import Table
-from unlearnbench.units import count
 
 Make = Callable[[Condition], Table | None]
 
@@ -17,7 +17,8 @@ Make = Callable[[Condition], Table | None]
 class Design:
     """Hold a table's name, its title, and what makes it of a condition.
 
-    place: on pages, before those with a higher one; detail: it is for auditors, and folded away.
+    place: on pages, before those with a higher one; detail: it is for auditors, and folded away;
+    short: headings of the columns for which a column of an article has room, () for all.
     """
 
     name: str
@@ -25,31 +26,40 @@ class Design:
     make: Make
     place: int
     detail: bool
+    short: Sequence[str] = ()
 
     def __call__(self, condition: Condition) -> Table | None:
-        """Make the table of a condition; None where there is nothing to show."""
+        """Make the table of a condition; None where there is nothing to show.
+
+        Its own title, if it has one, stands behind the design's, which several tables may share.
+        """
         made = self.make(condition)
         if made is None:
             return None
-        marked, of = stale_marked(made, condition.findings), condition.benchmark
-        named = replace(marked, name=f"{self.name}{condition.suffix}", title=self.title)
+        marked = stale_marked(made, condition.findings)
         return replace(
-            named, titles=condition.findings.titles, benchmark=of.name, setting=_setting(condition)
+            marked,
+            name=f"{self.name}{condition.suffix}",
+            title=": ".join(filter(None, [self.title, made.title])),
+            titles=condition.findings.titles,
+            same=condition.same,
+            benchmark=condition.benchmark.name,
+            heading=condition.heading,
+            setting=setting(condition, made.headings),
+            short=self.short,
         )
-
-
-def _setting(condition: Condition) -> str:
-    """Say what a table is of, for a caption that stands alone."""
-    of, sets = condition.benchmark, condition.every_run["forget_seed"].nunique()
-    made = f"{count(sets, 'forget set')}, {count(of.seeds.retrains, 'retrained model')} each"
-    return f"{of.data.name}, {of.model}, {condition.heading}; {made}."
 
 
 TABLES: dict[str, Design] = {}
 
 
 def register(
-    name: str, title: str, *, place: int = 1000, detail: bool = False
+    name: str,
+    title: str,
+    *,
+    place: int = 1000,
+    detail: bool = False,
+    short: Sequence[str] = (),
 ) -> Callable[[Make], Make]:
     """Register what makes a table of a condition under a name, which its files have too."""
 
@@ -57,7 +67,7 @@ def register(
         if name in TABLES:
             files = TABLES[name].make.__module__, make.__module__
             raise UserError(f"Two tables are called '{name}', in {' and '.join(files)}.")
-        TABLES[name] = Design(name, title, make, place, detail)
+        TABLES[name] = Design(name, title, make, place, detail, short)
         return make
 
     return add

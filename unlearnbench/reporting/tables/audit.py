@@ -1,5 +1,7 @@
 """Tables for auditors: every attack, methods in pairs, controls."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +20,6 @@ from unlearnbench.verdicts.audit import ALL
 DETECTS = "detects original"
 """The row that says whether an attack tells the original from retrain."""
 SIGNS = {"equivalent": "=", "different": "≠", "inconclusive": "?"}
-TIERS = ((128, "paper"), (64, "GPU"), (16, "CPU"), (0, "smoke"))
 ERRORS = (
     table.number("SE samples", "sampling_error", ".1f"),
     table.number("SE seeds", "seed_error", ".1f", absent="?"),
@@ -28,15 +29,13 @@ SHOWN = ["label", "kind", "auc", "auc_low", "auc_high", "sampling_error", "seed_
 SHOWN += ["gap", "gap_low", "gap_high", "attainable", "p", "verdict"]
 
 
-def tier(condition: Condition, attack: str) -> str:
-    """Say how many models an attack rests on, and what that number is usual for."""
+def resting(condition: Condition, attack: str) -> str:
+    """Say how many models an attack rests on."""
     if attack == ULIRA:
         return f"{condition.benchmark.ulira.shadows} shadow worlds"
     if not ATTACKS[attack].references:
         return "no references"
-    count = condition.benchmark.references.count
-    name = next(name for least, name in TIERS if count >= least)
-    return f"{count} references, {name} tier"
+    return f"{condition.benchmark.references.count} references"
 
 
 @register("attacks", "Attack by attack", place=30)
@@ -53,22 +52,30 @@ def attacks_table(condition: Condition) -> table.Table | None:
     if RETRAIN in frame.index:  # without which it is not known
         power = {f"{attack}_auc": float(own["power"].iloc[0]) for attack, own in frames.items()}
     frame = pd.concat([pd.DataFrame({"kind": "power"} | power, index=[DETECTS]), frame])
-    tiers = "; ".join(f"{attack_title(attack)}: {tier(condition, attack)}" for attack in attacks)
     # 0.1.0 had one margin for all attacks, which its file does not say any more.
     within = "" if condition.old else f" (within {condition.benchmark.limits.said})"
     caption = (
         f"{condition.heading}. {voided(condition)}AUC % of each attack, forget samples against"
         " non-members, with its 95 % interval over samples and seeds. Against retrain, by this"
-        f" attack alone: = gap small enough{within}, ≠ different (Holm over methods), ? neither."
+        f" attack alone: = gap small enough{within}, ≠ different (5 %, Holm over methods), ?"
+        " neither. 'Audit by audit' corrects over all audits and methods, so that its signs may"
+        " differ."
         " Detects original: whether the attack tells the original from retrain; one that does not"
-        " says nothing."
-        f" {tiers}."
+        f" says nothing. {_rest(condition, attacks)}."
     )
     columns = [
         table.Column(attack_title(attack), partial(_judged, attack), order="near retrain")
         for attack in attacks
     ]
     return table.Table(caption, frame.rename_axis("label").reset_index(), [LABEL, *columns])
+
+
+def _rest(condition: Condition, attacks: Sequence[str]) -> str:
+    """Say how many models attacks rest on, those that rest on as many together."""
+    by_number: dict[str, list[str]] = {}
+    for attack in attacks:
+        by_number.setdefault(resting(condition, attack), []).append(attack_title(attack))
+    return ". ".join(f"{'; '.join(titles)}: {number}" for number, titles in by_number.items())
 
 
 def _of_attack(condition: Condition, attack: str) -> pd.DataFrame:
@@ -118,7 +125,7 @@ def attack_table(condition: Condition, attack: str) -> table.Table | None:
             for share in shares
         ),
         table.number("Balanced acc %", "balanced", ".1f"),
-        table.text("Flags", "flags"),
+        replace(table.text("Flags", "flags"), aside=True),
     ]
     about = (
         "shadow models passed through the same method, fitted and scored apart"
@@ -129,15 +136,15 @@ def attack_table(condition: Condition, attack: str) -> table.Table | None:
         about += f", a = {condition.findings.offline_a:g}"
     needs = " and ".join(f"{needed_negatives(fpr):,} at {100 * fpr:g} %" for fpr in FPRS)
     caption = (
-        f"{attack_title(attack)} ({about}; {tier(condition, attack)}): {condition.heading}."
-        f" {voided(condition)}SE:"
+        f"{condition.heading}. {voided(condition)}{attack_title(attack)}: {about};"
+        f" {resting(condition, attack)}. Verdict: by this attack alone (Holm over methods). SE:"
         " standard error from samples, models given, and from the scatter between forget sets."
         " Smallest margin: the one at which no difference at all would be found equivalent in 4 of"
         " 5 cases. p: adjusted for the number of methods (Holm). TPR: 95 % interval over"
         f" samples, threshold and forget sets; n/a with fewer than {needs} non-members."
     )
     names = [*SHOWN, *frame.filter(like="tpr_"), "balanced", "flags"]
-    return table.Table(caption, frame[names], columns)
+    return table.Table(caption, frame[names], columns, title=attack_title(attack))
 
 
 for _attack in (*ATTACKS, ULIRA):

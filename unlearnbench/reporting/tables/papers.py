@@ -159,8 +159,21 @@ def claims_tables(benchmarks: Mapping[str, Findings]) -> list[table.Table]:
                 filter(None, [CLAIMS.format(count=len(rows)), paper.NOTE, left_out(benchmarks)])
             )
             name = f"claims-{name}"
-            tables.append(table.Table(caption, frame, columns, name, paper.TITLE))
+            titles = {
+                label: title for one in benchmarks.values() for label, title in one.titles.items()
+            }
+            of = "+".join(benchmarks)
+            made = table.Table(caption, frame, columns, name, paper.TITLE, benchmark=of)
+            tables.append(replace(made, titles=titles, setting=_of(benchmarks)))
     return tables
+
+
+def _of(benchmarks: Mapping[str, Findings]) -> str:
+    """Say which benchmarks claims are tested on."""
+    said = [
+        f"{name} ({one.benchmark.title}, {one.benchmark.model})" for name, one in benchmarks.items()
+    ]
+    return f"{'; '.join(said)}."
 
 
 def left_out(benchmarks: Mapping[str, Findings]) -> str:

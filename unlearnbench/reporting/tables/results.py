@@ -41,6 +41,8 @@ from unlearnbench.verdicts.audit import columns_of
 RUNS = number("n", "n")
 SHOWN = ("forget_accuracy", "test_accuracy", "ft_auc")
 CONFIDENCES = ("forget_confidence", "test_confidence")
+BRIEF = ("Verdict", "FT AUC %", "Test %", "Avg gap ↓", "Time ↓")
+"""Columns of the main table for which a column of an article has room."""
 LAST = ("tow", "privleak", "swap_auc")
 """Distances that follow from what other tables show, or from runs of their own."""
 BEFORE = ("reading data", "data", "forward and backward", "update")
@@ -55,7 +57,7 @@ SURE = (
 TIME = " Time: as a multiple of retraining's."
 
 
-@register("main", "Results", place=10)
+@register("main", "Results", place=10, short=BRIEF)
 def main_table(condition: Condition) -> Table:
     """Show who is how near to retrain, then FT AUC, accuracies, confidences, gap and cost."""
     benchmark = condition.benchmark

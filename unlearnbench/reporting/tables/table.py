@@ -1,7 +1,7 @@
 """A table: numbers in a frame, and columns that say how they are written where they are shown."""
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape as html
@@ -11,12 +11,21 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from unlearnbench.errors import UserError
 from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.metrics.metric import known
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables.best import Contest, Mark
+from unlearnbench.reporting.tables.chosen import (
+    YARDSTICKS,
+    merged,
+    twins,
+    with_columns,
+    with_methods,
+)
 from unlearnbench.reporting.tables.headings import explained
-from unlearnbench.reporting.tables.latex import Article, article
+from unlearnbench.reporting.tables.latex import COLUMN, INCH, article
+from unlearnbench.reporting.tables.sheets import sheet_of
 
 Entry = Mapping[str, Any]
 """A row of a table's frame, None for what is missing."""
@@ -25,7 +34,13 @@ ABSENT = "–"
 PARTIAL = ("band", "power", "skipped")
 """Kinds of rows that do not sum up runs."""
 MARKDOWN: Marks = {None: "{}", "best": "**{}**", "tied": "<ins>{}</ins>"}
-LATEX: Marks = {None: "{}", "best": r"\textbf{{{}}}", "tied": r"\underline{{{}}}"}
+LATEX: Marks = {
+    None: "{}",
+    "best": r"\textbf{{{}}}",
+    "tied": r"\underline{{\smash{{{}}}}}",  # of a number and its spread the lines meet
+}
+TEXT, NARROWEST = 5.5, 2.0
+"""Inches: how wide the text of NeurIPS is, and the least that a table is laid out in."""
 CSS: Marks = {None: "", "best": "font-weight: bold; ", "tied": "text-decoration: underline; "}
 SIDES = {"l": "text-align: left", "r": "text-align: right"}
 
@@ -37,7 +52,8 @@ class Column:
     key: the metric or cost that its cells sum up over runs, "" for none; side: l for text, r for
     numbers; spare: 0, or else a narrow terminal may leave it out, the higher the sooner; order:
     what comes first when it is sorted: "low" or "high" numbers, those "near" retrain's or a number,
-    or "text" by its letters.
+    or "text" by its letters; aside: in an article it is a sign behind the name of those few rows
+    that have anything there.
     """
 
     heading: str
@@ -46,6 +62,7 @@ class Column:
     side: Literal["l", "r"] = "r"
     spare: int = 0
     order: str = "text"
+    aside: bool = False
 
     @property
     def about(self) -> str:
@@ -65,8 +82,10 @@ class Table:
     frame: first what a row is of, then, where not all are runs of a label, `kind`: reference,
     method or control; band (how large a gap is by chance), power or skipped; then numbers; name: of
     its files; contests: by column, which row is best there; ranks: by column, that
-    whose places it shows; titles: display names of labels, for an article; benchmark, setting: of
-    which it is, and with which data, model and seeds.
+    whose places it shows; titles: display names of labels, for an article; same: rows that have the
+    runs of another: that one, by label; benchmark: of which it is, or of which results folder;
+    heading, setting: its condition, and for an article its data, model and seeds as well; short:
+    headings of those columns that a column of an article has room for, () for all.
     """
 
     caption: str
@@ -77,8 +96,15 @@ class Table:
     contests: Mapping[int, Contest] = field(default_factory=dict)
     ranks: Mapping[int, Contest] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
+    same: Mapping[str, str] = field(default_factory=dict)
     benchmark: str = ""
+    heading: str = ""
     setting: str = ""
+    short: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        """Name it: `to_markdown` and `to_html` show it."""
+        return f"<Table {self.name}: {len(self.frame)} rows, {', '.join(self.headings)}>"
 
     @property
     def headings(self) -> list[str]:
@@ -97,7 +123,7 @@ class Table:
 
     def pinned(self, row: int) -> bool:
         """Say whether others are measured by a row: it stays on top however they are sorted."""
-        return self.kinds[row] in ("reference", "band", "power")
+        return self.kinds[row] in YARDSTICKS
 
     @property
     def labels(self) -> list[str]:
@@ -118,8 +144,16 @@ class Table:
     def without_spares(self, level: int = 1) -> "Table":
         """Return it without the columns that may be left out at this level or sooner."""
         kept = [place for place, column in enumerate(self.columns) if not 0 < level <= column.spare]
-        contests = {new: self.contests[old] for new, old in enumerate(kept) if old in self.contests}
-        return replace(self, columns=[self.columns[place] for place in kept], contests=contests)
+        return self.of_columns(kept)
+
+    def of_columns(self, places: Sequence[int]) -> "Table":
+        """Return it with the columns at these places, in their order."""
+        contests, ranks = (
+            {new: of[old] for new, old in enumerate(places) if old in of}
+            for of in (self.contests, self.ranks)
+        )
+        columns = [self.columns[place] for place in places]
+        return replace(self, columns=columns, contests=contests, ranks=ranks)
 
     def cells(self) -> list[list[str]]:
         """Return its rows as text."""
@@ -140,11 +174,35 @@ class Table:
         rows += self._marked(MARKDOWN, escape.markdown)
         return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
-    def to_latex(self) -> str:
-        """Write a complete booktabs table with caption and label, which fits the text of a page."""
-        shape = range(len(self.frame)), range(len(self.columns))
-        forms = [[LATEX[self.marks.get((row, at))] for at in shape[1]] for row in shape[0]]
-        return "".join(f"{line}\n" for line in self._article.lines(forms))
+    def to_latex(
+        self,
+        *,
+        methods: str | Iterable[str] | None = None,
+        columns: str | Sequence[str] | None = None,
+        width: float = TEXT,
+    ) -> str:
+        """Write a complete booktabs table with caption, label and notes, which fits a width.
+
+        methods: the rows to show, by label or display name, None for all; original, retrain and
+        the other rows that methods are measured by stay, and what is best is found among those that
+        are shown. columns: their headings, which may go without units ("FT AUC"), None for all;
+        width: inches that the text has, 5.5 in NeurIPS, 6.75 in ICML, 6.875 in CVPR, 3.25 for a
+        column of the last two, in which `main` has a short set of columns unless `columns` says
+        otherwise. Raises UserError for a name that is not there, and a width that is no width.
+        """
+        if not width >= NARROWEST:  # nor is NaN a width
+            raise UserError(
+                f"A table cannot be {width:g} inches wide.",
+                "Give the width of the text in inches: 5.5 in NeurIPS, 3.25 for a column of ICML.",
+            )
+        shown = self if methods is None else with_methods(self, methods)
+        if columns is None and width * INCH <= COLUMN + 1:
+            columns = [one for one in self.short if one in self.headings]
+        shown = merged(with_columns(shown, columns) if columns else shown)
+        shape = range(len(shown.frame)), range(len(shown.columns))
+        forms = [[LATEX[shown.marks.get((row, at))] for at in shape[1]] for row in shape[0]]
+        laid = article(sheet_of(shown), width * INCH)
+        return "".join(f"{line}\n" for line in laid.lines(forms))
 
     def to_csv(self) -> str:
         """Write its cells as they are shown, without emphasis; `frame` has the numbers."""
@@ -172,20 +230,16 @@ class Table:
     def pieces(self) -> dict[str, Any]:
         """Return LaTeX in pieces, so that the rows shown on a page can be put together.
 
-        Its cells are without emphasis, which rests on what is shown.
+        Its cells are without emphasis, which rests on what is shown; same: of rows that have the
+        runs of another, that one: of the two, one is written if both are shown.
         """
-        return self._article.as_data()
-
-    @cached_property
-    def _article(self) -> Article:
-        cells = [list(row) for row in self.cells()]
-        for row, label in zip(cells, self.labels, strict=True):
-            row[0] = row[0].replace(label, self.titles.get(label, label), 1)
-        name = f"{self.benchmark}-{self.name}" if self.benchmark else self.name
-        words = {"title": self.title or self.name, "setting": self.setting, "notes": self.caption}
-        words["label"] = escape.label(name)
-        pinned = [self.pinned(row) for row in range(len(cells))]
-        return article(self.headings, self.sides, cells, pinned, words)
+        written = article(sheet_of(merged(self)), TEXT * INCH)
+        every = article(sheet_of(self), TEXT * INCH)
+        rows = {"rows": every.rows, "blocks": every.blocks}
+        same = {
+            self.labels.index(label): self.labels.index(one) for label, one in twins(self).items()
+        }
+        return written.as_data() | rows | {"same": same}
 
     def _marked(self, forms: Marks, safe: Callable[[str], str]) -> list[list[str]]:
         return [

@@ -85,7 +85,7 @@ def _by_audit(condition: Condition, audits: Mapping[str, str]) -> table.Table | 
         " Needed: the smallest margin that a perfect retrain would pass 4 times in 5. Power:"
         " whether the audit has enough data, that is, the margin needed is allowed, and the audit"
         " distinguishes the original from retrain; without power it cannot show that a gap is"
-        " small."
+        " small. The same signs in 'Attack by attack' are of each attack alone."
     )
     return table.Table(caption, pd.DataFrame([*margins, *rows]), [LABEL, *columns])
 
@@ -178,8 +178,9 @@ def versus_table(condition: Condition, label: str | None = None) -> table.Table 
     )
     smallest = "" if label else "the smallest mean gap, "
     caption = (
-        f"{condition.heading}. Against {smallest}{base}: how much farther every other method's FT"
-        " AUC is from retrain's, in points, whichever side it is on; paired over samples and seeds."
+        f"{condition.heading}. Against {smallest}{condition.title(base)}: how much farther every"
+        " other method's FT AUC is from retrain's, in points, whichever side it is on; paired over"
+        " samples and seeds."
         f" Intervals are of each comparison alone. {chosen} Rank: the places a method may have; all"
         " hold together 95 times in 100. Methods that are not ranked are left out."
     )
