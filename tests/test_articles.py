@@ -210,12 +210,3 @@ def test_what_is_shown_in_a_console_is_short(results: ub.Results) -> None:
     assert repr(results) == "<Results fashion-mnist@epyc-2: 23 rows, 128 runs, 1 condition>"
     assert repr(condition.table()).startswith("<Table main-full-10-r1: ")
     assert len(repr(condition.plot.gaps)) < 1000
-
-
-def test_results_that_are_not_there_are_told_from_those_that_are(tmp_path: Path) -> None:
-    for name in ("digits@a", "digits@b", "other@a"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "findings.json").touch()
-    message = "There are: digits@a, digits@b, other@a. Type unlearnbench report digits@a, or make"
-    with pytest.raises(ub.UserError, match=re.escape(message)):
-        ub.load(tmp_path / "digits")

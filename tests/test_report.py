@@ -32,7 +32,7 @@ def test_main_table(condition: Condition) -> None:
     table = made("main", condition)
     lines = table.to_markdown().splitlines()
     assert lines[0] == (
-        "| Method | Verdict | Surest audit | Gap by it [95 %] | p, all audits | Leak left % | FT"
+        "| Method | Verdict | Surest audit | Gap by it [95 %] | p (all audits) | Leak left % | FT"
         " AUC % | Forget % | Test % | Conf F | Conf T | Avg gap ↓ | Time ↓ |"
     )
     assert lines[1] == f"| --- | --- | --- | {'---: | ' * 9}---: |"

@@ -42,15 +42,15 @@ class Findings:
     one attack; verdicts: one row a method and audit, and one over all audits, none in 0.1.0;
     summary: one row a method and metric; curves: beside each row of `runs`, what figures show of
     it; details: of a run, by id, what its record says beside numbers: seconds by part, what its
-    adversarial search found, hash of the method's source, environment; skipped and failures: rows
-    that have no runs, runs that have no record, and why; papers: address of each row's; titles:
-    display names of rows that have one, by label; controls: labels of rows that are no methods, and
-    what must come out of them; references, models: how many the plan has; open: how many models are
-    still to be made; broken: what cannot be used and why; offline_a: the constant chosen for RMIA's
-    offline form; lacking: references still to be made, without which there is no membership AUC;
-    stale: by row, how many of its runs were made before what changed; untuned: rows at defaults;
-    unmade: of `open`, by row; apart: what else the folder holds; classes: of own images, by label;
-    entered: what tables say of metrics and attacks that do not ship, see `planning.known`.
+    adversarial search found, hash of the method's source, environment; skipped, failures: rows
+    without runs, runs without a record, and why; papers: address of each row's; titles: display
+    names by label; controls: labels of rows that are no methods, and what must come out of them;
+    references, models: how many the plan has; open: how many models are still to be made; broken:
+    what cannot be used and why; offline_a: the constant chosen for RMIA's offline form; lacking:
+    references still to be made, without which there is no membership AUC; stale: by row, how many
+    of its runs were made before what changed; untuned: rows at defaults; unmade: of `open`, by row;
+    apart: what else the folder holds; classes: of own images, by label; entered: what tables say of
+    metrics and attacks that do not ship, see `planning.known`.
     """
 
     benchmark: Benchmark

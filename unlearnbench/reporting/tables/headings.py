@@ -10,7 +10,7 @@ ABOUT = {
     "Surest audit": "The audit with the smallest p. Its gap need not be the largest.",
     "Gap by it [95 %]": "What the surest audit finds, minus the same of retrain, in points. The"
     " interval is not corrected for the number of audits.",
-    "p, all audits": "Probability of so large a difference by chance, corrected for all audits and"
+    "p (all audits)": "Probability of so large a difference by chance, corrected for all audits and"
     " methods. Below 0.05 the verdict is 'different'.",
     "Name": "What figures and articles call the row.",
     "Paper": "Where the method is from.",

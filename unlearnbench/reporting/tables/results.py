@@ -84,7 +84,7 @@ def main_table(condition: Condition) -> Table:
         surest = interval("Gap by it [95 %]", "surest_gap", "+", digits=0)
         columns += [Column("Surest audit", _surest, side="l", spare=2)]
         columns += [replace(surest, spare=2)]
-        columns += [Column("p, all audits", _p, order="low", spare=2)]
+        columns += [Column("p (all audits)", _p, order="low", spare=2)]
         left = interval("Leak left %", "share", digits=0)
         columns += [replace(left, order="near 0")]
     columns += [averaged("ft_auc"), averaged("forget_accuracy", "Forget %")]
