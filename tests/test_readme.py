@@ -98,7 +98,7 @@ def test_published_results_load_and_draw_as_the_guide_says(
     exec(block, {})
     titles = [ax.get_title() for ax in plt.gcf().axes]
     plt.close("all")
-    assert titles[:2] == ["Forget accuracy (points)", "Retain accuracy (points)"]
+    assert titles[:2] == ["Forget accuracy", "Retain accuracy"]
 
 
 def test_a_figure_for_a_paper_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -23,14 +23,12 @@ from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, same_runs
 from unlearnbench.planning.reading import validate
-from unlearnbench.planning.rows import controls
+from unlearnbench.planning.rows import EXPECTED, controls
 from unlearnbench.verdicts.audit import ALL, WORDS, Finding, nearest_to_perfect
 from unlearnbench.verdicts.pairs import against
 from unlearnbench.verdicts.verdict import Expectation, Verdict
 
 FRAMES = ("runs", "attacks", "pairs", "verdicts", "intervals")
-EXPECTED = {ORIGINAL: Expectation("told"), HELD_OUT: Expectation("alike")}
-"""What must come out of rows that every benchmark has; `Findings.controls` has the others."""
 
 
 @dataclass
@@ -42,15 +40,15 @@ class Findings:
     one attack; verdicts: one row a method and audit, and one over all audits, none in 0.1.0;
     summary: one row a method and metric; curves: beside each row of `runs`, what figures show of
     it; details: of a run, by id, what its record says beside numbers: seconds by part, what its
-    adversarial search found, hash of the method's source, environment; skipped, failures: rows
-    without runs, runs without a record, and why; papers: address of each row's; titles: display
-    names by label; controls: labels of rows that are no methods, and what must come out of them;
-    references, models: how many the plan has; open: how many models are still to be made; broken:
-    what cannot be used and why; offline_a: the constant chosen for RMIA's offline form; lacking:
-    references still to be made, without which there is no membership AUC; stale: by row, how many
-    of its runs were made before what changed; untuned: rows at defaults; unmade: of `open`, by row;
-    apart: what else the folder holds; classes: of own images, by label; entered: what tables say of
-    metrics and attacks that do not ship, see `planning.known`.
+    adversarial search found, source, environment; skipped, failures: rows without runs, runs
+    without a record, and why; papers: address of each row's; titles: display names by label;
+    controls: labels of rows that are no methods, and what must come out of them; references,
+    models: how many the plan has; open: how many models are still to be made; broken: what cannot
+    be used and why; offline_a: the constant chosen for RMIA's offline form; lacking: references
+    still to be made, without which there is no membership AUC; stale: by row, how many of its runs
+    were made before what changed; untuned: rows at defaults; unmade: of `open`, by row; apart: what
+    else the folder holds; classes: of own images, by label; entered: what tables say of metrics and
+    attacks that do not ship, see `planning.known`.
     """
 
     benchmark: Benchmark
@@ -397,5 +395,5 @@ class Condition:
 
     def details(self, label: str) -> list[dict[str, Any]]:
         """Return what the records of a row's runs say beside numbers."""
-        own = self.every_run[self.every_run["label"] == label]
-        return [self.findings.details[run] for run in own["run"]]
+        runs = self.every_run.loc[self.every_run["label"] == label, "run"]
+        return [self.findings.details[run] for run in runs]

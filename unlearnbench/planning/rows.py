@@ -73,6 +73,10 @@ def at_first(row: Entrant, plugins: dict[str, registry.Plugin]) -> Entrant:
     return entrant(row.label, Row(method=row.method.twin, settings=row.row.settings), plugins)
 
 
+EXPECTED = {ORIGINAL: Expectation("told"), HELD_OUT: Expectation("alike")}
+"""What must come out of rows that every benchmark has; `controls` has the others."""
+
+
 def controls() -> dict[str, Expectation]:
     """List the controls there are, in the order of what must come out of them, see there.
 

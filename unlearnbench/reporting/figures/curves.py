@@ -17,8 +17,8 @@ from unlearnbench.reporting.figures.figure import (
     Figure,
     figure,
     mean_and_spread,
+    same_points,
     together,
-    twins,
 )
 
 OTHER: dict[str, Any] = {"color": drawing.OTHER.colour, "linewidth": 0.5, "zorder": 1.5}
@@ -71,7 +71,7 @@ class Lines(Figure):
             ax.fill_between(retrain[x], low, high, label=drawing.ONE_STD, **drawing.SHADED)
         shown = [*drawing.REFERENCES, *drawing.leaders(subject, set(data["method"]))]
         # in panels of their own the same methods may lie apart
-        groups = [[n] for n in data["method"].unique()] if self.panels else twins(data, shown)
+        groups = [[n] for n in data["method"].unique()] if self.panels else same_points(data, shown)
         for place, (first, *others) in enumerate(groups):
             style, title = OTHER, "_"
             if first in shown:

@@ -305,7 +305,7 @@ def drawings(condition: Condition) -> list[Drawing]:
     return [drawing for drawing in every if drawing.data is not None]
 
 
-def twins(data: pd.DataFrame, leading: Sequence[str] = ()) -> list[list[str]]:
+def same_points(data: pd.DataFrame, leading: Sequence[str] = ()) -> list[list[str]]:
     """Group methods whose points are the very same; first in a group one of `leading`, if any."""
     groups: dict[Any, list[str]] = {}
     for label, own in data.groupby("method", sort=False):

@@ -11,7 +11,7 @@ from unlearnbench.evaluation.findings import Condition
 from unlearnbench.metrics.curves import SCATTERED
 from unlearnbench.reporting.figures import drawing
 from unlearnbench.reporting.figures.curves import Lines, over_runs
-from unlearnbench.reporting.figures.figure import Figure, figure, together, twins
+from unlearnbench.reporting.figures.figure import Figure, figure, same_points, together
 
 
 def searches(subject: Condition, found: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -88,7 +88,7 @@ class FinalRadii(Figure):
 
     def draw(self, ax: Axes, data: pd.DataFrame, subject: Condition) -> None:
         """Draw bars of methods beside each other at each radius."""
-        radii, groups = sorted(data["radius"].unique()), twins(data)
+        radii, groups = sorted(data["radius"].unique()), same_points(data)
         width = 0.8 / len(groups)
         for place, group in enumerate(groups):
             title = " = ".join(map(subject.title, group))
