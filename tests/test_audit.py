@@ -68,7 +68,7 @@ def test_shadow_worlds_are_attacked(audited: Path) -> None:
     assert found["do-nothing"]["auc"] == found["original"]["auc"]
     text = (audited / "reports" / "tiny" / "attacks.md").read_text()
     assert (
-        "U-LiRA (shadow models passed through the same method" in text and "4 shadow worlds" in text
+        "U-LiRA: shadow models passed through the same method" in text and "4 shadow worlds" in text
     )
 
 

@@ -21,22 +21,24 @@ FOLDERS = [folder.name for folder in sorted(published.RESULTS.glob("*@*"))]
 AGAIN = "render it again: python -m docs.builder --reports"
 
 
-def check(name: str, made: Path) -> None:
+def check(name: str, place: Path) -> Path:
     """Render a published report and compare its text and numbers with what is committed."""
+    made = place / name
     results = published.load(published.RESULTS / name)
     write_report(results.findings, made, figures=published.figures(results))
     for file in published.PAGES:
         assert (published.REPORTS / name / file).read_bytes() == (made / file).read_bytes(), AGAIN
     for file in published.NUMBERS:
         assert (results.folder / file).read_bytes() == (made / "tables" / file).read_bytes(), AGAIN
+    return made
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FOLDERS)
 def test_published_reports_are_current(name: str, tmp_path: Path) -> None:
-    check(name, tmp_path)
+    made = check(name, tmp_path)
     drawn = {path.name for path in (published.REPORTS / name / "figures").iterdir()}
-    assert drawn == {path.name for path in (tmp_path / "figures").glob("*.png")}, AGAIN
+    assert drawn == {path.name for path in (made / "figures").glob("*.png")}, AGAIN
 
 
 @pytest.mark.parametrize("name", FOLDERS)

@@ -125,7 +125,7 @@ def _environment(results: ub.Results) -> dict[str, Any]:
 def render(results: ub.Results) -> None:
     """Write the report of published results, and the numbers beside their findings."""
     with TemporaryDirectory() as place:
-        made = Path(place)
+        made = Path(place, results.name)  # labels of tables have the name of the folder
         write_report(results.findings, made, figures=figures(results))
         _copy([made / page for page in PAGES], REPORTS / results.name)
         _copy((made / "figures").glob("*.png"), REPORTS / results.name / "figures", fresh=True)
