@@ -476,6 +476,14 @@ def test_metrics_that_cannot_be_are_computed_anew(name: str, folder: Path) -> No
     assert ub.load(folder).findings.as_json() == expected
 
 
+def test_a_folder_in_the_place_of_metrics_costs_nothing_but_them(folder: Path) -> None:
+    expected = ub.load(folder).findings.as_json()
+    path = folder / "metrics.json"
+    path.unlink()
+    path.mkdir()
+    assert ub.load(folder).findings.as_json() == expected and path.is_dir()
+
+
 @pytest.mark.parametrize("text", ["{}", "[]", '{"benchmark": 5}', '{"a":' * 10**5, "\udce4"])
 def test_findings_that_cannot_be_are_named(text: str, folder: Path) -> None:
     shutil.rmtree(folder / "runs")

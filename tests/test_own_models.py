@@ -142,7 +142,7 @@ def test_outputs_alone_give_the_numbers_of_the_weights(
     done = inside("audit", *words, *lists)
     assert done.code == 0, done.err
     assert "Verdict on ft:" in done.out and "reports/audit/index.html" in done.out
-    assert "no reference models are given" in done.out
+    assert "No reference models are given" in done.out
     found = ub.load(tmp_path / "results" / "audit").runs.set_index("label")
     known = by_weights.runs.set_index("label")
     for metric in ("forget_accuracy", "retain_accuracy", "test_accuracy"):
@@ -329,7 +329,7 @@ def test_wrapped_weights_are_audited_as_they_are(made: Path, tiny: Path, tmp_pat
         original=None,
     )
     assert found.runs["forget_accuracy"].notna().all()
-    assert any("no original is given" in line for line in found.warnings)
+    assert any("No original is given" in line for line in found.warnings)
 
 
 @pytest.mark.slow

@@ -89,8 +89,8 @@ def test_hostile_text_is_no_formula(page: Path) -> None:
 def test_everything_is_in_the_findings(page: Path, hostile: Findings) -> None:
     again = Findings.from_json((page.parent / "findings.json").read_text())
     assert again.as_json() == hostile.as_json()
-    other = write_report(again, page.parent.parent / "again")
-    for file in page.parent.rglob("*.*"):
+    other = write_report(again, page.parent / "again" / page.parent.name)
+    for file in [file for file in page.parent.rglob("*.*") if "again" not in file.parts]:
         twin = other.parent / file.relative_to(page.parent)
         assert twin.exists() and file.read_bytes() == twin.read_bytes()
 
@@ -149,4 +149,4 @@ def test_of_a_sequence_the_last_request_has_figures_and_attacks(tmp_path: Path) 
         assert (tmp_path / "tables" / f"attack-rmia-full-4-r{request}.tex").exists()
     attacks = (tmp_path / "attacks.md").read_text()
     assert "full access, request 1" in attacks and "full access, request 5" in attacks
-    assert html.count('class="chart') == 2, "one for each access"
+    assert html.count('class="chart') == 4, "both figures for each access"

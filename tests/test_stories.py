@@ -125,5 +125,5 @@ def test_outputs_alone_are_audited(folder: Path, cli: Cli) -> None:
     done = cli(*COMMANDS[2], cwd=folder)
     assert done.code == 0, done.err
     assert re.search(r"^Verdict on unlearned: \S", done.out, re.M)
-    assert "no reference models are given" in done.out
+    assert "No reference models are given" in done.out
     assert (folder / "reports" / "outputs" / "index.html").is_file()

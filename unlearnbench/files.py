@@ -74,9 +74,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_again(path: Path, text: str) -> None:
-    """Write what can be made again at any time; whoever may only read the folder goes without."""
+    """Write what can be made again at any time, and go without it where that cannot be done.
+
+    That is where the folder may only be read, or where a folder has the place of the file.
+    """
     if os.access(path.parent, os.W_OK | os.X_OK):
-        write_text(path, text)
+        with suppress(IsADirectoryError):
+            write_text(path, text)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
