@@ -150,6 +150,7 @@ def test_what_a_verdict_does_without_is_a_note(main: Table) -> None:
     assert "equivalent* &" in text and "* U-LiRA not run." in text and "(U-LiRA" not in text
 
 
+@pytest.mark.slow
 def test_labels_and_captions_are_of_one_table(results: ub.Results, tmp_path: Path) -> None:
     folder = tmp_path / "fashion-mnist@here"
     page = write_report(results.findings, folder, refresh=5, figures=[])

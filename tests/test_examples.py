@@ -34,6 +34,7 @@ def test_each_is_listed_and_tested_here() -> None:
         assert f'"{name}"' in Path(__file__).read_text()
 
 
+@pytest.mark.slow
 def test_a_figure_is_restyled(tmp_path: Path) -> None:
     assert "figure.pdf" in run("figure_for_a_paper.py", tmp_path)
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")

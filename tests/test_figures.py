@@ -91,6 +91,7 @@ def searched(found: Findings, label: str, search: dict[str, object]) -> None:
         found.details[run] = found.details[run] | {"search": {"samples": 10} | search}
 
 
+@pytest.mark.slow
 def test_figures_come_in_the_order_of_the_page(condition: Condition) -> None:
     drawn = drawings(condition)
     assert [drawing.name for drawing in drawn] == [f"{name}-full-10-r1" for name in DRAWN]

@@ -106,6 +106,7 @@ def test_machines_have_short_names(processor: str, device: str, name: str) -> No
     assert published.machine({"processor": processor, "cores": 2, "device": device}) == name
 
 
+@pytest.mark.slow
 def test_publishing_copies_findings_and_renders_them(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

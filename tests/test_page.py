@@ -107,6 +107,7 @@ def test_methods_that_ship_have_an_entry() -> None:
     assert known == {"b"}
 
 
+@pytest.mark.slow
 def test_unfinished_says_what_is_missing(tmp_path: Path) -> None:
     found = by_hand()
     found.open = 3

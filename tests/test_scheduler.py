@@ -381,6 +381,7 @@ def test_stopping_finishes_what_is_running(tmp_path: Path) -> None:
     assert not list((tmp_path / "leases").iterdir())
 
 
+@pytest.mark.slow
 def test_the_first_of_a_kind_whose_time_is_published_is_alone(tmp_path: Path) -> None:
     """On a GPU, whatever else is to do, and no neighbour comes to it."""
     timed = [node(i, 0.2, does="timed") for i in range(1, 4)]

@@ -76,6 +76,7 @@ def test_batches_are_the_same_to_the_last_bit_and_stride(name: str) -> None:
     assert all(same(a, b) for pair in pairs for a, b in zip(*pair, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "sizes"), [(32, [12, 8]), (2048, [1] * 20), (1024, [5] * 4)])
 def test_large_images_are_looked_at_in_smaller_batches(side: int, sizes: list[int]) -> None:
     images = torch.zeros(1, 3, 1, 1, dtype=torch.uint8).expand(20, 3, side, side)
