@@ -60,6 +60,9 @@ def test_audits_that_a_row_lacks_stand_beside_its_word(condition: Condition) -> 
     frame = frame[~((frame["label"] == "leaky") & (frame["audit"] == "loss"))]
     findings = replace(condition.findings, verdicts=frame)
     assert rows(made("main", Condition(findings, *GROUP)))["leaky"][0] == "different (Loss not run)"
+    none = Condition(replace(condition.findings, verdicts=frame[frame["label"] != "leaky"]), *GROUP)
+    assert none.lacking("leaky") == ["rmia", "loss"], "the verdict over all is no audit"
+    assert rows(made("main", none))["leaky"][0] == "–"
     good = changed(
         condition, "verdicts", "label == 'my_method' and audit == 'all'", verdict="equivalent"
     )

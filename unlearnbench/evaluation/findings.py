@@ -305,7 +305,7 @@ class Condition:
         return [
             audit
             for audit, rows in self.audits.items()
-            if label not in rows and set(rows) & set(self.methods)
+            if audit != ALL and label not in rows and set(rows) & set(self.methods)
         ]
 
     def versus(self, label: str | None = None) -> pd.DataFrame:
