@@ -46,6 +46,11 @@ def size(count: int) -> str:
     return f"{count / 2**20:.0f} MB" if count < 2**30 else f"{count / 2**30:.1f} GB"
 
 
+def are(number: int) -> str:
+    """Return the verb of so many things."""
+    return "is" if number == 1 else "are"
+
+
 def count(number: int, thing: str) -> str:
     """Write how many there are of a thing."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -22,7 +22,7 @@ from unlearnbench.storage import asked
 from unlearnbench.storage.finding import require_above
 from unlearnbench.storage.plugins import known_plugins, note_plugins, plugin_facts
 from unlearnbench.storage.store import Store
-from unlearnbench.units import count, duration
+from unlearnbench.units import are, count, duration
 from unlearnbench.verdicts.inference import FEWEST
 
 
@@ -175,18 +175,14 @@ def too_few(benchmark: Benchmark | None) -> Iterator[str]:
         return
     if benchmark.forget.list:
         yield (
-            f"{count(retrains, 'retrained model')} to compare with {_are(retrains)} too few for any"
+            f"{count(retrains, 'retrained model')} to compare with {are(retrains)} too few for any"
             f" verdict. --set seeds.retrains={FEWEST + 2} keeps what is done and goes on."
         )
     else:
         yield (
-            f"{count(sets, 'forget set')} {_are(sets)} too few for any verdict, which takes"
+            f"{count(sets, 'forget set')} {are(sets)} too few for any verdict, which takes"
             f" {FEWEST} or more. --seeds {FEWEST + 1} keeps what is done and goes on."
         )
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
 
 
 def look(request: Request, planned: Planned, store: Store, heading: str = "") -> Outlook:

@@ -16,7 +16,7 @@ from pandas.api.types import is_numeric_dtype
 
 from unlearnbench.data import lists
 from unlearnbench.errors import UserError
-from unlearnbench.units import count
+from unlearnbench.units import are, count
 
 SUFFIXES = (".npz", ".csv")
 LABEL = ("label", "labels", "y")
@@ -82,8 +82,9 @@ def read_outputs(path: Path) -> Outputs:
     broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
     if len(broken):
         few = f"{len(broken):,} of {count(len(logits), 'row')}"
-        are = "is" if len(broken) == 1 else "are"
-        raise UserError(f"{path}: {few} {are} not finite (the first is row {broken[0]}).")
+        raise UserError(
+            f"{path}: {few} {are(len(broken))} not finite (the first is row {broken[0]})."
+        )
     for name in ("labels", "ids", "member"):
         other = getattr(found, name)
         if other is not None and len(other) != len(logits):

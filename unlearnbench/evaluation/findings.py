@@ -21,7 +21,7 @@ from unlearnbench.metrics.gaps import noise_band, summarise, usual_number
 from unlearnbench.metrics.metric import GROUP, of_kind
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.known import PluginFacts
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, same_runs
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, REFERENCE_ROWS, RETRAIN, same_runs
 from unlearnbench.planning.reading import validate
 from unlearnbench.planning.rows import EXPECTED, controls
 from unlearnbench.verdicts.audit import ALL, WORDS, Finding, nearest_to_perfect
@@ -204,7 +204,7 @@ class Condition:
     @cached_property
     def methods(self) -> list[str]:
         """The rows that are methods: neither original nor retrain, held out or not."""
-        return [label for label in self.labels if label not in (ORIGINAL, RETRAIN, HELD_OUT)]
+        return [label for label in self.labels if label not in REFERENCE_ROWS]
 
     @cached_property
     def same(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ from unlearnbench.evaluation.measure import Measured
 from unlearnbench.metrics.gaps import noise_band
 from unlearnbench.metrics.metric import GROUP
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, same_runs
+from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, REFERENCE_ROWS, RETRAIN, same_runs
 from unlearnbench.verdicts import verdict
 from unlearnbench.verdicts.audit import (
     ALL,
@@ -57,7 +57,7 @@ def judge_all(
         # A row that is another's runs under a second name is judged, but is no test of its own.
         cells = [cell for cell in measured.cells if cell.condition == key]
         twins = same_runs((cell.label, cell.run) for cell in cells)
-        no_methods = (ORIGINAL, RETRAIN, HELD_OUT, *controls, *twins)
+        no_methods = (*REFERENCE_ROWS, *controls, *twins)
         family = [one.label for one in examined if one.label not in no_methods]
         for attack, found in attacked[key].items():
             of_attack = [one for one in examined if one.audit == attack]

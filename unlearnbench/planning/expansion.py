@@ -12,7 +12,15 @@ from unlearnbench.errors import UserError, unknown
 from unlearnbench.planning import plan as graph
 from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.given import Given
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN, Access, Cell, Plan
+from unlearnbench.planning.plan import (
+    HELD_OUT,
+    ORIGINAL,
+    REFERENCE_ROWS,
+    RETRAIN,
+    Access,
+    Cell,
+    Plan,
+)
 from unlearnbench.planning.rows import (
     Entrant,
     at_first,
@@ -144,7 +152,7 @@ class _Expansion:
                 self._add_row(row, access)
         if self.has_original:
             self._add_original_cells()
-        order = [ORIGINAL, RETRAIN, HELD_OUT, *(self.given.unlearned if self.given else ())]
+        order = [*REFERENCE_ROWS, *(self.given.unlearned if self.given else ())]
         order += [row.label for row in self.rows]
         self.plan.cells.sort(key=lambda cell: order.index(cell.label))
         for name, audit in model_audits(benchmark, audits).items():

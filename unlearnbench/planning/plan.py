@@ -107,6 +107,8 @@ def _short(text: str) -> str:
 ORIGINAL, RETRAIN = "original", "retrain"
 HELD_OUT = "held-out retrain"
 """One retrain a forget set that the yardstick does without, and that is judged as a method is."""
+REFERENCE_ROWS = (ORIGINAL, RETRAIN, HELD_OUT)
+"""Rows that methods are seen against, in the order of tables."""
 
 
 @dataclass(frozen=True)

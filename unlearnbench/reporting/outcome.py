@@ -8,6 +8,7 @@ from unlearnbench.audits.parts import audit_title
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.tables.rows import OLD
+from unlearnbench.units import are
 from unlearnbench.verdicts.audit import ALL, RELEARNT
 from unlearnbench.verdicts.inference import LEVEL
 from unlearnbench.verdicts.verdict import flags_said
@@ -153,8 +154,7 @@ def _order(condition: Condition, first: str) -> str:
             f"This order is not sure: after correction for all pairs, none of the other"
             f" {len(versus)} is shown to be farther from retraining."
         )
-    verb = "is" if farther == 1 else "are"
     return (
-        f"Of the other {len(versus)}, {farther} {verb} shown to be farther from retraining than"
-        f" {first}, after correction for all pairs."
+        f"Of the other {len(versus)}, {farther} {are(farther)} shown to be farther from retraining"
+        f" than {first}, after correction for all pairs."
     )

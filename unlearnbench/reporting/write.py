@@ -16,7 +16,7 @@ from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import listed
 from unlearnbench.files import write_text
 from unlearnbench.metrics.metric import COSTS, METRICS
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
+from unlearnbench.planning.plan import REFERENCE_ROWS
 from unlearnbench.reporting import escape, summary
 from unlearnbench.reporting.figures import Drawing, drawings
 from unlearnbench.reporting.figures.export import page_svg, tips, write_data, write_print
@@ -30,10 +30,6 @@ PLAIN = {"index.html": "plain.html.j2", "report.md": "plain.md.j2"}
 """Pages by the name of their file: which template each is made of."""
 ALWAYS = ("", "https://arxiv.org/abs/2312.03262", "https://arxiv.org/abs/2112.03570")
 """What every report cites: this project, which has no address, RMIA (of FT AUC) and LiRA."""
-
-
-REFERENCES = (ORIGINAL, RETRAIN, HELD_OUT)
-"""Rows that methods are seen against: a page that shows no method has them still."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def write_report(
         "runs": {condition.suffix: _runs(condition) for condition in every},
         "settings": about["settings"],
         "main": shown["main"],
-        "references": [label for label in REFERENCES if label in shown["labels"]],
+        "references": [label for label in REFERENCE_ROWS if label in shown["labels"]],
         "titles": {name: metric.heading for name, metric in (METRICS | COSTS).items()},
         "failures": findings.failures,
         "cite": {"always": _always(), "rows": entries(findings.papers)},

@@ -122,24 +122,14 @@ class Trainer:
         """
         if not compiles(self.recipe, self.device, len(examples), steps):
             return
-        note, before = {"used": "compiled"}, copy.deepcopy(self.model.state_dict())
-        self.model.train()
-        batch = next(examples.shuffled(self._unused_generator()))
-        with recorder().apart(self.device):
-            try:
-                fast = with_cuda_graphs(self.eager)
-                for _ in range(WARM_UP):
-                    self.backward(fast(*batch[:2]))
-                self.loss = fast
-            except Exception as error:  # torch.compile raises whatever its backends do
-                if self.recipe.compiled == "always":
-                    raise
-                said = f"{type(error).__name__}: {error}".partition("\n")[0]
-                note = {"used": "eager", "why": f"not compiled: {said}"}
-            finally:
-                self.model.load_state_dict(before)
-                self.optimizer.clear()
-        recorder().notes["training step"] = note
+
+        def fast(batch: Batch) -> None:
+            compiled = with_cuda_graphs(self.eager)
+            for _ in range(WARM_UP):
+                self.backward(compiled(*batch[:2]))
+            self.loss = compiled
+
+        self._prepare(examples, fast, "compiled", "compiled")
 
     def capture(self, examples: Examples) -> None:
         """Capture the steps of full batches as a graph; what cannot be captured stays eager.
@@ -147,28 +137,44 @@ class Trainer:
         Weights, buffers and momentum are left as they are. So are steps of Adam, which counts them
         outside of the device.
         """
-        if not isinstance(self.optimizer, SGD):
+        optimizer = self.optimizer
+        if not isinstance(optimizer, SGD):
             return
-        note = {"used": "one graph"}
-        before = copy.deepcopy(self.model.state_dict())
-        kept = {p: copy.deepcopy(buffer) for p, buffer in self.optimizer.kept.items()}
-        taken, batch = self.steps, next(examples.shuffled(self._unused_generator()))
-        with recorder().apart(self.device):
+
+        def fast(batch: Batch) -> None:
+            kept = {p: copy.deepcopy(buffer) for p, buffer in optimizer.kept.items()}
             try:
                 self.whole = WholeStep(self, batch)
-            except Exception as error:  # whatever the step or a kernel's library raises
+            finally:
+                optimizer.restore(kept)
+
+        self._prepare(examples, fast, "one graph", "captured")
+
+    def _prepare(
+        self, examples: Examples, fast: Callable[[Batch], None], used: str, done: str
+    ) -> None:
+        """Have `fast` make steps of full batches faster, trying them on one; note whether it could.
+
+        Weights, and what batches are drawn from, are left as they are. Where it raises anything,
+        steps stay eager, unless the recipe says "always". used: what the note says of the steps;
+        done: what was tried, as a word.
+        """
+        self.model.train()
+        note, taken, before = {"used": used}, self.steps, copy.deepcopy(self.model.state_dict())
+        batch = next(examples.shuffled(torch.Generator(self.device).manual_seed(0)))
+        with recorder().apart(self.device):
+            try:
+                fast(batch)
+            except Exception as error:  # compilers, steps and libraries of kernels raise anything
+                if self.recipe.compiled == "always":
+                    raise
                 said = f"{type(error).__name__}: {error}".partition("\n")[0]
-                note = {"used": "eager", "why": f"not captured: {said}"}
+                note = {"used": "eager", "why": f"not {done}: {said}"}
             finally:
                 self.model.load_state_dict(before)
-                self.optimizer.restore(kept)
                 self.optimizer.clear()
                 self.steps = taken
         recorder().notes["training step"] = note
-
-    def _unused_generator(self) -> torch.Generator:
-        """Return a generator for batches that nothing is learnt from."""
-        return torch.Generator(self.device).manual_seed(0)
 
     def epoch(
         self,

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure as Canvas
 
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.findings import Condition
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
+from unlearnbench.planning.plan import REFERENCE_ROWS
 from unlearnbench.reporting.figures.drawing import (
     COLUMN,
     PAGE,
@@ -167,7 +167,7 @@ class Drawing:
         """
         data = self.known
         if methods is not None:
-            stay = {*meant(methods, self._names()), ORIGINAL, RETRAIN, HELD_OUT}
+            stay = {*meant(methods, self._names()), *REFERENCE_ROWS}
             data = data[data["method"].isin(stay)]
         for column, values in choice.items():
             if column not in data:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from unlearnbench.evaluation.findings import Condition
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
+from unlearnbench.planning.plan import ORIGINAL, REFERENCE_ROWS, RETRAIN
 from unlearnbench.reporting.figures import drawing
 from unlearnbench.reporting.figures.figure import Figure, figure, mean_and_spread
 
@@ -118,7 +118,7 @@ def means(subject: Condition, *metrics: str) -> pd.DataFrame:
 
 def with_ranked(subject: Condition, frame: pd.DataFrame) -> pd.DataFrame:
     """Note in `ranked` which rows axes must show: ranked methods, and what they are held to."""
-    ranked = {ORIGINAL, RETRAIN, HELD_OUT, *subject.sound}
+    ranked = {*REFERENCE_ROWS, *subject.sound}
     return frame.assign(ranked=frame["method"].isin(ranked))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from unlearnbench.errors import UserError, unknown
-from unlearnbench.planning.plan import HELD_OUT, ORIGINAL, RETRAIN
+from unlearnbench.planning.plan import REFERENCE_ROWS
 from unlearnbench.reporting.tables.best import Contest
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def with_methods(table: "Table", names: str | Iterable[str]) -> "Table":
         for label in labels
         if label in wanted | firsts
         or kinds.get(label) in YARDSTICKS
-        or (not kinds.get(label) and label in (ORIGINAL, RETRAIN, HELD_OUT))
+        or (not kinds.get(label) and label in REFERENCE_ROWS)
     }
     gone = {table.titles.get(label, label) for label in set(labels) - kept}
     shown = _of_rows(table, frame[sides].isin(kept).all(axis=1), kept)
