@@ -17,7 +17,7 @@ from unlearnbench.reporting.figures import FIGURES
 from unlearnbench.reporting.tables.glyphs import ems
 from unlearnbench.reporting.tables.papers import claims_tables
 from unlearnbench.reporting.tables.results import settings_table
-from unlearnbench.reporting.tables.table import Table
+from unlearnbench.reporting.tables.table import Table, text
 from unlearnbench.reporting.write import write_report
 
 ROOT = Path(__file__).parent.parent
@@ -143,6 +143,16 @@ def test_equal_rows_and_empty_columns_are_shown_once_or_not(results: ub.Results)
     assert attack.count(r"\midrule") == 3 * parts(attack), (
         "below the head, before methods, controls"
     )
+
+
+def test_every_note_of_a_few_rows_has_a_letter_of_its_own() -> None:
+    frame = pd.DataFrame({"label": list("rstuvwxyz"), "flags": [f"why {n}" for n in range(9)]})
+    table = Table(
+        "Flags.", frame, [text("Method", "label"), replace(text("Flags", "flags"), aside=True)]
+    )
+    written = table.to_latex()
+    signs = re.findall(r"((?:\$\^\\mathrm\{\w\}\$)+) why \d\.", written)
+    assert len(set(signs)) == 9 and all(written.count(f"{sign} \\\\") for sign in signs)
 
 
 def test_what_a_verdict_does_without_is_a_note(main: Table) -> None:

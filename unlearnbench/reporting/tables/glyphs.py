@@ -18,7 +18,7 @@ WIDTHS = {
 }
 """Ems of characters, from the metrics of ptmr8t, and of cmsy7 for the signs of mathematics."""
 EMS = {character: ems for ems, characters in WIDTHS.items() for character in characters}
-OTHER, RAISED = 0.75, dict.fromkeys("†‡ᵃᵇᶜᵈ", 0.45)
+OTHER, RAISED = 0.75, dict.fromkeys("†‡ᵃᵇᶜᵈᵉᶠᵍ", 0.45)
 """Ems of a character that is not listed, and of raised ones."""
 MINUS = 0.89
 

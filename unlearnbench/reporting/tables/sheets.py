@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from unlearnbench.reporting.tables.table import Table
 
 NOTHING = {"", "–", "n/a"}
-LETTERS = "ᵃᵇᶜᵈ"
+LETTERS = "ᵃᵇᶜᵈᵉᶠᵍ"
 """Signs behind names, for what few rows have."""
 MISSING = re.compile(r"(.*) \((.* not run)\)")
 """A verdict, and what it does without."""
@@ -65,8 +65,8 @@ def _aside(table: "Table", cells: Sequence[list[str]]) -> list[str]:
     for at, column in enumerate(table.columns):
         for row in cells:
             if column.aside and row[at] not in NOTHING:
-                place = min(len(signs), len(LETTERS) - 1)
-                row[0] += signs.setdefault(row[at], LETTERS[place])
+                again, place = divmod(len(signs), len(LETTERS))
+                row[0] += signs.setdefault(row[at], LETTERS[place] * (again + 1))
     return [f"{sign} {what}." for what, sign in signs.items()]
 
 
