@@ -19,7 +19,7 @@ from unlearnbench.api.request import Request, prepare
 from unlearnbench.cli import said
 from unlearnbench.cli.display import Display
 from unlearnbench.errors import UserError
-from unlearnbench.files import seal, unseal
+from unlearnbench.files import DRAFT, seal, unseal
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.scheduling.slots import Event
 from unlearnbench.storage.store import Store
@@ -53,7 +53,10 @@ def test_pruning_removes_what_was_left_over(inside: Cli, copied: Path, finished:
     unfinished = old.with_name("rl-s9f9r1-ab0123456789")
     unfinished.mkdir()
     (unfinished / "error.txt").write_text("why")
-    (copied / "models" / ".draft-x-1.safetensors").write_text("half")
+    left, written = (copied / "models" / f"{DRAFT}{name}.safetensors" for name in ("x-1", "y-2"))
+    left.write_text("half")
+    os.utime(left, (1, 1))
+    written.write_text("by a run beside")
     shown = inside("results", "prune", "tiny").out
     for line in (
         "ft: 1 run whose folder has another's name, ",
@@ -64,6 +67,7 @@ def test_pruning_removes_what_was_left_over(inside: Cli, copied: Path, finished:
         assert line in shown
     assert "--yes removes them" in shown and len(list(copied.glob("runs/ft-*"))) == 3
     assert "Removed 3 files and folders" in inside("results", "prune", "tiny", "--yes").out
+    written.unlink()
     assert contents(copied) == before and not unfinished.exists()
 
 

@@ -110,7 +110,8 @@ def test_pruning_and_watching_beside_runs_that_are_killed(
         out, _ = watching.communicate(timeout=120)
     finally:
         watching.kill()
-        watching.wait()
+        with watching:  # closes its pipe
+            watching.wait()
     assert watching.returncode == 0 and "Traceback" not in out, out
     assert "14 of 14 models: reports/tiny/index.html" in out
     assert contents(tmp_path / "results" / "tiny") == contents(finished / "results" / "tiny")

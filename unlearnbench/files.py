@@ -6,8 +6,9 @@ import json
 import os
 import re
 import stat
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 from unlearnbench.errors import NoRoomError, UserError, causes
 
 DRAFT = ".draft-"
+ABANDONED = 600.0
+"""Seconds without a byte more after which nobody is writing a draft any longer."""
 CHECKSUM = "checksum"
 NO_ROOM = {
     errno.ENOSPC: "the disk is full",
@@ -86,6 +89,16 @@ def write_again(path: Path, text: str) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     write(path, lambda draft: draft.write_bytes(data))
+
+
+def abandoned(drafts: Iterable[Path]) -> list[Path]:
+    """Return those drafts that a process left when it was killed, not those being written."""
+    left = []
+    for draft in drafts:
+        with suppress(FileNotFoundError):  # just finished
+            if time.time() - draft.stat().st_mtime > ABANDONED:
+                left.append(draft)
+    return left
 
 
 def checksum(path: Path) -> str | None:

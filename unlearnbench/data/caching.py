@@ -6,7 +6,6 @@ names and hashes. `.sha256` beside it has its checksum, and is written last.
 """
 
 import os
-import time
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -17,13 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from unlearnbench.data.fitting import Fit, Images
-from unlearnbench.files import DRAFT, checksum, write, write_text
+from unlearnbench.files import DRAFT, abandoned, checksum, write, write_text
 
 FORM = 1
 """To be raised whenever the same file is decoded otherwise."""
 FOLDER, INDEX = ".unlearnbench", "files.npz"
-LEFT = 24 * 3600
-"""Seconds after which a draft is what a killed process has left."""
 BATCH = 64
 """Files that a thread hashes in one go."""
 Known = tuple[tuple[int, int, int], bytes]
@@ -125,13 +122,11 @@ class Cache:
 
     def _tidy(self, files: str) -> None:
         (self.folder / f"{FOLDER}.npz").unlink(missing_ok=True)  # of version 0.1
-        for path in self.place.iterdir():
-            if path.name.startswith(DRAFT):
-                old = time.time() - path.stat().st_mtime > LEFT
-            else:
-                old = path.name != INDEX and not path.name.startswith(files)
-            if old:
-                path.unlink(missing_ok=True)
+        every = list(self.place.iterdir())
+        drafts = [path for path in every if path.name.startswith(DRAFT)]
+        others = [path for path in every if not path.name.startswith((DRAFT, INDEX, files))]
+        for path in (*abandoned(drafts), *others):
+            path.unlink(missing_ok=True)
 
 
 def _save(path: Path, count: int, chunks: Iterable[Images]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnbench.errors import UserError
-from unlearnbench.files import DRAFT, opened, read_text, write
+from unlearnbench.files import DRAFT, abandoned, opened, read_text, write
 from unlearnbench.planning.plan import Plan, Spec
 from unlearnbench.planning.reading import benchmark_name
 from unlearnbench.storage import asked, sealed
@@ -93,7 +93,7 @@ def leftovers(store: Store, plans: Iterable[Plan]) -> dict[str, list[Path]]:
     files = {
         "with weights of no run": [path for path in weights if path.stem not in nodes],
         "with forget sets of no run": [path for path in sets if path.stem not in splits],
-        "left half written": list(store.folder.rglob(f"{DRAFT}*")),
+        "left half written": abandoned(store.folder.rglob(f"{DRAFT}*")),
     }
     return {f"{count(len(paths), 'file')} {what}": paths for what, paths in files.items() if paths}
 
