@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -79,9 +80,15 @@ INSTALLING = {
     ". .venv/bin/activate": "BIN := $(VENV)/bin",
     "pip install -e .": "pip install --quiet --editable",
 }
+# How an image is made and run: no test needs an engine of containers.
+CONTAINER = "docker "
 README = ROOT / "README.md"
 STUB = ROOT / "unlearnbench" / "__init__.pyi"
-OTHERS = [command for command in commands() if command.line not in ELSEWHERE | INSTALLING]
+OTHERS = [
+    command
+    for command in commands()
+    if command.line not in ELSEWHERE | INSTALLING and not command.line.startswith(CONTAINER)
+]
 EXTENDING = {page.name for page in EXTEND}
 HERE = [command for command in OTHERS if command.page not in EXTENDING]
 EXAMPLES = [command for command in OTHERS if command.page in EXTENDING]
@@ -104,6 +111,23 @@ def test_an_installation_has_the_steps_of_the_makefile() -> None:
     made = (ROOT / "Makefile").read_text()
     assert [line for line, step in INSTALLING.items() if step not in made] == []
     assert INSTALLING.keys() <= {command.line for command in commands()}
+
+
+def test_a_container_has_the_two_commands_of_the_readme() -> None:
+    """Its image is made by `make`, as the environment of CI is; there may be no engine here."""
+    steps = re.findall(r"^([A-Z]+) (.+)$", (ROOT / "Dockerfile").read_text(), re.M)
+    tools, environment = [words for step, words in steps if step == "RUN"]
+    assert " make " in tools
+    assert environment == "make .venv/installed"
+    assert "STAMP := $(VENV)/installed" in (ROOT / "Makefile").read_text()
+    said = dict(steps)
+    (base,) = re.findall(r"^(python):([\d.]+)-slim$", said["FROM"])
+    assert f"Programming Language :: Python :: {base[1]}" in (ROOT / "pyproject.toml").read_text()
+    assert said["ENV"] == f"PATH={said['WORKDIR']}/.venv/bin:$PATH"
+    first, second = re.findall(r"^ {4}(make \w+)", README.read_text(), re.M)
+    assert json.loads(said["CMD"]) == first.split()
+    lines = [command.line for command in commands() if command.line.startswith(CONTAINER)]
+    assert any(line.endswith(f" unlearnbench {second}") for line in lines)
 
 
 @pytest.mark.parametrize("command", HERE, ids=str)
