@@ -34,7 +34,8 @@ ABOUT = {
     " PyTorch's dispatch and autograd, feeding and augmenting the images, and data that are no"
     " longer in the cache. Here the ratio is the step's time over the floor: 1 is the best that can"
     " be. In CPU seconds, so that neighbours on the machine count less. The last columns are the"
-    " share of the rate of a large matrix product that the step reaches, and images a second.",
+    " share of the rate of a large matrix product that the step reaches, which a convolution may"
+    " exceed, and images a second.",
     "search": "From a model trained by the benchmark's recipe, 200 training images, one thread. The"
     " ratio is of times, other over `paper`. Gradients are counted in samples, a sample. *Written"
     " plainly*: batches of 128, each until its last sample has flipped. A library's PGD has one"
