@@ -22,33 +22,38 @@ TITLES = {
     "scaling": "Workers, and what a benchmark costs",
 }
 ABOUT = {
-    "training": "An epoch of the shipped benchmark's recipe. The DataLoader loop is the usual one:"
-    " PIL images transformed one by one, loss and hits read back each step. *One model*: one thread"
-    " each, no loader process. *Two models*: what the machine does in one go; ours at once, a"
-    " process and a thread each, theirs one after the other with torch's threads and one loader"
-    " process, as in AMUN's code. The last row asks whether small nets train faster together, in"
-    " one vmapped step: below 1 they would. They do not, so references are trained one by one.",
-    "floor": "A training step, one thread, against the sum of its kernels: each convolution,"
-    " BatchNorm, pooling, activation and product of its two passes, and one fused update of all"
-    " weights, called alone on the same numbers. What a step spends beyond that is Python,"
-    " PyTorch's dispatch and autograd, feeding and augmenting the images, and data that are no"
-    " longer in the cache. Here the ratio is the step's time over the floor: 1 is the best that can"
-    " be. In CPU seconds, so that neighbours on the machine count less. The last columns are the"
-    " share of the rate of a large matrix product that the step reaches, which a convolution may"
-    " exceed, and images a second.",
-    "search": "From a model trained by the benchmark's recipe, 200 training images, one thread. The"
-    " ratio is of times, other over `paper`. Gradients are counted in samples, a sample. *Written"
-    " plainly*: batches of 128, each until its last sample has flipped. A library's PGD has one"
-    " radius for all and runs all its steps, so it is called again with twice the radius for what"
-    " has not flipped.",
-    "rmia": "The same scores, bit for bit where gamma is a power of two.",
+    "training": "One epoch of the recipe of a shipped benchmark. The DataLoader loop is the usual"
+    " one: PIL images are transformed one by one, and loss and hits are read back at each step."
+    " *One model*: each loop has one thread and no loader process. *Two models*: the machine trains"
+    " both. Ours trains them at once, in two processes of one thread each. The DataLoader loop"
+    " trains them one after the other, with torch's own threads and one loader process, as AMUN's"
+    " code does. The last row asks whether small nets train faster together, in one step of vmap."
+    " A ratio below 1 would mean that they do.",
+    "floor": "One training step on one thread, compared with the sum of its kernels. The kernels"
+    " are each convolution, BatchNorm, pooling, activation and matrix product of forward and"
+    " backward, and one fused update of all weights. Each is called alone, on the same numbers. A"
+    " step also spends time on Python, on PyTorch's dispatch and autograd, on feeding and"
+    " augmenting images, and on data that are no longer in the cache. Here the ratio is the time of"
+    " the step over that of its kernels, so 1 is the best that can be. Times are CPU seconds, which"
+    " other processes on the machine affect less. The last columns are images per second, and the"
+    " step's share of the rate that a large matrix product reaches. A convolution may exceed that"
+    " rate.",
+    "search": "The model is trained by the benchmark's recipe. Each search looks for adversarial"
+    " examples of 200 training images on one thread. The ratio is the time of the other search over"
+    " that of `paper`. Gradients are counted per sample. *Written plainly*: batches of 128, each"
+    " running until its last sample has flipped. A library's PGD has one radius for all samples and"
+    " always runs all its steps. So it is called again, with twice the radius, for the samples that"
+    " have not flipped.",
+    "rmia": "Both compute the same scores, to the bit if gamma is a power of two.",
     "job": "Whole processes, from the command to the numbers. SUPREME 0.1.5 runs in an environment"
-    " of its own with the same net, images, optimiser, batch size and epochs; data, original and"
-    " what attacks need are made before. Ours ends with accuracies, attacks and their intervals."
-    " One job alone leaves a core idle and is half start-up; ten are what a comparison is made of.",
-    "scaling": "Whole runs of `unlearnbench run` on digits from nothing. Cost is the time of all"
-    " models together, relative to an axis's first value; one round, so differences of a tenth say"
-    " nothing. Peak memory is the largest worker's, nearly all of it torch itself.",
+    " of its own, with the same net, images, optimiser, batch size and epochs. Data, the original"
+    " and the models that attacks need are made before. Ours ends with accuracies, attacks and"
+    " their intervals. A single job uses one core, and half of its time is start-up. A comparison"
+    " consists of many jobs.",
+    "scaling": "Whole runs of `unlearnbench run` on digits, with nothing made before. Cost is the"
+    " time of all models together, relative to the first value of its axis. It is measured once, so"
+    " differences of a tenth mean nothing. Peak memory is that of the largest worker, and nearly"
+    " all of it is torch itself.",
 }
 AXES = {"floor": "times as long as its kernels (log scale)"}
 COMPARED = ("Work", "Ours", "Other", "Ratio", "Range", "Ours s", "Other s")
@@ -58,10 +63,8 @@ HEADINGS = {"floor": ("Net", "Floor", "Step", "Ratio", "Range", "Floor s", "Step
 def write(folder: Path) -> None:
     """Write README.md and a figure a part, from the JSON files that are there."""
     lines = ["# Speed", "", "Written by `python benchmarks/speed/run.py`; do not edit.", ""]
-    lines += [
-        "Ratios are of two things timed in turn in one run: median over the rounds, and range."
-    ]
-    lines += ["Above 1 unlearnbench is faster. Seconds are medians, for scale only.", ""]
+    lines += ["A ratio is of two things timed in turn in one run: median and range over rounds."]
+    lines += ["Above 1, unlearnbench is faster. Seconds are medians, to show the scale.", ""]
     for part, title in TITLES.items():
         path = folder / f"{part}.json"
         if path.exists():
