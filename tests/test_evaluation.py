@@ -136,7 +136,7 @@ def test_an_attack_whose_signal_was_not_stored_is_left_out_in_a_line(tmp_path: P
     findings = collect(plan, write_store(tmp_path, plan, 300, 100, exact=False))
     count = len(findings.runs)
     (line,) = findings.broken
-    assert line.startswith(f"RMIA, AMUN's is left out of {count} of {count} runs: they, or the ref")
+    assert line.startswith(f"AMUN's RMIA is left out of {count} of {count} runs: they, or the ref")
     assert set(findings.attacks["attack"]) == {*SHOWN} - {"rmia-paper", "class"}
     clamped = plan.benchmark.model_copy(update={"headline": "rmia-clamped"})
     again = collect(replace(plan, benchmark=clamped), Store(tmp_path))

@@ -52,14 +52,14 @@ ELSEWHERE = {
     "python benchmarks/speed/run.py": "test_speed.py::test_the_plain_loop_trains",
     "python -m docs.builder": FILLED,
     "python -m docs.builder --reports": GALLERY,
-    "pip install '.[tune]'": TUNING,
+    "pip install -e '.[tune]'": TUNING,
     "unlearnbench tune digits --trials 16 --seeds 10": TUNING,
     "unlearnbench tune": TUNING,
-    "pip install 'unlearnbench[dask]'": CLUSTER,
-    "pip install 'unlearnbench[timm]'": (
+    "pip install -e '.[dask]'": CLUSTER,
+    "pip install -e '.[timm]'": (
         "test_architectures.py::test_models_of_timm_are_there_when_it_is_installed"
     ),
-    "pip install '.[tensorboard]'": "test_tracking.py::test_tensorboard_has_a_folder_a_run",
+    "pip install -e '.[tensorboard]'": "test_tracking.py::test_tensorboard_has_a_folder_a_run",
     "dask scheduler": CLUSTER,
     "CUDA_VISIBLE_DEVICES=0 dask worker tcp://HOST:8786 --nthreads 1 --resources 'slot=1'": CLUSTER,
     "sbatch job.sh": "test_housekeeping.py::test_a_slurm_script_is_made_from_the_plan",

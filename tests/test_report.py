@@ -32,7 +32,7 @@ def test_main_table(condition: Condition) -> None:
     table = made("main", condition)
     lines = table.to_markdown().splitlines()
     assert lines[0] == (
-        "| Method | Verdict | Surest audit | Gap by it [95 %] | p (all audits) | Leak left % | FT"
+        "| Method | Verdict | Surest audit | Its gap [95 %] | p (all audits) | Leak left % | FT"
         " AUC % | Forget % | Test % | Conf F | Conf T | Avg gap ↓ | Time ↓ |"
     )
     assert lines[1] == f"| --- | --- | --- | {'---: | ' * 9}---: |"
@@ -264,13 +264,13 @@ def test_published_numbers_stand_beside_those_of_the_papers_own_attack() -> None
     """FT AUC, and the average gap with it, are then of `rmia-paper`, and said to be."""
     findings = by_hand()
     plain = made("published", Condition(findings, *GROUP))
-    assert "Ours by RMIA, the AMUN paper's by RMIA, AMUN's, so that they differ" in plain.caption
+    assert "Ours by RMIA, the AMUN paper's by AMUN's RMIA, so that they differ" in plain.caption
     findings.runs["auc: rmia-paper"] = findings.runs["ft_auc"] - np.arange(len(findings.runs)) % 3
     findings.benchmark.published[1].values["avg_gap"] = [1.0]
     condition = Condition(findings, *GROUP)
     table = made("published", condition)
-    assert "FT AUC % (RMIA, AMUN's)" in table.headings
-    assert "Ours by the AMUN paper's attack (RMIA, AMUN's): FT AUC, Average gap." in table.caption
+    assert "FT AUC % (AMUN's RMIA)" in table.headings
+    assert "Ours by the AMUN paper's attack (AMUN's RMIA): FT AUC, Average gap." in table.caption
     assert "Ours by RMIA" not in table.caption
     shown, runs = table.frame.set_index("label"), findings.runs
     retrain = runs[runs["label"] == "retrain"].groupby("forget_seed").mean(numeric_only=True)

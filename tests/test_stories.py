@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -15,10 +16,12 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
+from torchvision.models import resnet18
 
 from docs.builder.markdown import DOCS
 from tests.conftest import Cli
 from tests.guide import FENCE
+from unlearnbench.execution.building import build_model
 
 PAGE = (DOCS / "guide" / "own.md").read_text()
 FILES = {
@@ -72,6 +75,18 @@ def test_a_model_unlearned_by_ones_own_program_is_audited(folder: Path, cli: Cli
     assert "Report: reports/audit/index.html" in done.out
     page = (folder / "reports" / "audit" / "index.html").read_text()
     assert "Samples in forget.txt forgotten" in page and "unlearned: unlearned.pt" in page
+
+
+def test_a_model_of_normalised_images_gets_them_normalised(tmp_path: Path) -> None:
+    (tmp_path / "normal.py").write_text(FILES["normal.py"])
+    model = build_model("normal", 0, 10, 3, 32, [tmp_path / "normal.py"]).eval()
+    plain = resnet18(num_classes=10).eval()
+    plain.load_state_dict(model.state_dict())  # under the same names
+    mean, std = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    images = torch.rand(4, 3, 32, 32)
+    scaled = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    for one in (model, copy.deepcopy(model)):
+        torch.testing.assert_close(one(images), plain(scaled))
 
 
 @pytest.mark.slow

@@ -43,9 +43,7 @@ def test_the_table_is_whole_in_a_terminal_of_any_width(width: int) -> None:
         (line,) = (one for one in rows if one.startswith(f"{label} "))
         assert line.endswith(last if width >= 100 else last.split()[0]), "numbers are whole"
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= max(width, 80)
-    assert ("Left out, as the terminal is narrow: Surest audit, Gap by it" in shown) == (
-        width < 200
-    )
+    assert ("Left out, as the terminal is narrow: Surest audit, Its gap" in shown) == (width < 200)
     assert (", Conf F, Conf T." in " ".join(shown.split())) == (width < 120)
     assert (len(rows) == len(table.cells()) + 2) == (width >= 100), "a line for each row"
     said, _, after = shown[shown.index(table.caption[:20]) :].partition("Left out")

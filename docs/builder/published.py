@@ -169,7 +169,7 @@ def origin(results: ub.Results) -> str:
         f" out; {benchmark.references.count} reference models; {verdicts}."
         " With one request AMUN-adaptive is AMUN by definition."
     )
-    return fill(said, WIDTH)
+    return fill(said, WIDTH, break_on_hyphens=False)
 
 
 def of_before(results: ub.Results) -> bool:

@@ -23,10 +23,10 @@ KINDS: dict[str, Callable[[str], bool]] = {
 }
 """Which audits a column is about."""
 CAPTION = (
-    "Attacks, confidence, relearning: how many of these audits find a difference to retrain."
+    "Attacks, confidence, relearning: how many of these audits find a difference from retrain."
     " Memorised: the attack RMIA on the most memorised tenth. FT AUC (forget against test): how"
     " often RMIA scores a forgotten sample above a test sample; 50 is guessing. Time: as a multiple"
-    " of retraining's. U-LiRA is run on request: `--set ulira.shadows=16`."
+    " of retraining's. U-LiRA: `--set ulira.shadows=16`."
 )
 HEADS = ("Method", "Verdict", *KINDS, "U-LiRA", "FT AUC %", "Time")
 
@@ -54,7 +54,8 @@ def table(path: Path) -> str:
         rows.append([*cells, *_numbers(condition, label)])
     shown = markdown.table(HEADS, rows, HEADS[-2:])
     said = _in_words(condition, stronger)
-    return "\n\n".join([shown, fill(CAPTION, markdown.WIDTH), fill(said, markdown.WIDTH)])
+    wrapped = [fill(text, markdown.WIDTH, break_on_hyphens=False) for text in (CAPTION, said)]
+    return "\n\n".join([shown, *wrapped])
 
 
 def _in_words(condition: ub.Condition, stronger: pd.Series[str]) -> str:
@@ -72,7 +73,7 @@ def _in_words(condition: ub.Condition, stronger: pd.Series[str]) -> str:
     lines = [
         f"**{_listed(named['different'])}** are shown to be different from retraining.",
         f"**{_listed(named['inconclusive'])}** are undecided;"
-        f" of these, U-LiRA finds {_listed(found) or 'none'}.",
+        f" of these, U-LiRA finds a difference for {_listed(found) or 'none'}.",
     ]
     if named["equivalent"]:
         lines.insert(0, f"**{_listed(named['equivalent'])}** are equivalent to retraining.")

@@ -171,7 +171,7 @@ ATTACKS: dict[str, Attack] = {
         online=True,
     ),
     PAPER: Attack(
-        "RMIA, AMUN's",
+        "AMUN's RMIA",
         f"as AMUN's code has it: {_AS_AMUN}; its probabilities may be negative or above 1, and"
         " samples are compared with those of the same sign; where one is not defined it counts as"
         " 0, not a member",
@@ -180,7 +180,7 @@ ATTACKS: dict[str, Attack] = {
         online=True,
     ),
     "rmia-clamped": Attack(
-        "RMIA, AMUN's, clamped",
+        "AMUN's RMIA clamped",
         f"AMUN's evaluation with probabilities that are some: {_AS_AMUN}; each Taylor cubic is held"
         " at 1e-6 or more",
         partial(_sm_taylor, "sm_taylor"),
@@ -194,7 +194,7 @@ ATTACKS: dict[str, Attack] = {
     ),
     "lira": Attack(
         "LiRA",
-        "Gaussians of the margin with and without the sample",
+        "Gaussians of the log-odds with and without the sample",
         lambda v, r: lira.online(v.margin, r.gaussians),
         online=True,
     ),
@@ -204,7 +204,7 @@ ATTACKS: dict[str, Attack] = {
         lambda v, r: lira.offline(v.margin, r.without),
     ),
     "lira-offline-code": Attack(
-        "LiRA offline, code",
+        "LiRA offline as coded",
         "the published code's form: minus the log density without the sample, two-sided",
         lambda v, r: lira.offline_as_reference_code(v.margin, r.code),
     ),

@@ -54,7 +54,7 @@ def _told_from_retrain(condition: Condition) -> Iterator[Claim]:
         within = f"within {margin:.1f} points" if margin else "equivalent"
         rule = ", by the rule of 0.1.0" if condition.old else ""
         attack = attack_title(headline)
-        claim = f"AMUN's FT AUC cannot be distinguished from retrain's, by {attack} alone"
+        claim = f"AMUN's FT AUC is close to retrain's, by {attack} alone"
         measure = f"FT AUC minus retrain's; confirmed: {within}{rule}"
         numbers = verdict.gap.value, *verdict.gap.interval()
         ending = ended(verdict.word == "equivalent", verdict.word == "different", verdict.sets)

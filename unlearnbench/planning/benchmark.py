@@ -203,7 +203,7 @@ class Benchmark(Strict):
         " called equivalent",
     )
     limits: Limits = Field(
-        default=Limits(), description="What a difference to retrain must not exceed."
+        default=Limits(), description="What a difference from retrain must not exceed."
     )
     against: str | None = Field(
         default=None,

@@ -171,7 +171,7 @@ class AuditRow(Strict):
 
 
 class Limits(Strict):
-    """Say what a difference to retrain must not exceed, and how that was set."""
+    """Say what a difference from retrain must not exceed, and how that was set."""
 
     share: float = Field(
         default=1 / 3,

@@ -137,14 +137,30 @@ def of_condition(condition: Condition) -> Iterator[str]:
         few = "There are fewer than three forget sets, and no three retrains of a single one"
         yield f"{few}: every verdict is inconclusive."
         return
-    if condition.powerless:
-        every = len(condition.powerless) == len(condition.audits) - 1
-        which = "; ".join(map(audit_title, condition.powerless))
-        said = "No audit has power" if every else f"These audits have no power: {which}"
+    yield from _without_power(condition)
+
+
+def _without_power(condition: Condition) -> Iterator[str]:
+    """Name the audits that cannot show that a gap is small, by what they lack."""
+    blind = [
+        audit
+        for audit in condition.powerless
+        if (found := condition.audits[audit].get(ORIGINAL)) and found.word != "different"
+    ]
+    short = [audit for audit in condition.powerless if audit not in blind]
+    if short:
+        every = len(short) == len(condition.audits) - 1
+        named = "; ".join(map(audit_title, short))
+        which = "No audit has power" if every else f"These audits have no power: {named}"
         more = "retrained models" if condition.benchmark.given else "seeds"
         yield (
-            f"{said}. They have too little data to show that a gap is small, but can still find a"
+            f"{which}. They have too little data to show that a gap is small, but can still find a"
             f" difference. Add {more}, or use a larger forget set."
+        )
+    if blind:
+        yield (
+            "These audits do not distinguish the original from retrain here, so they cannot show"
+            f" that a gap is small: {'; '.join(map(audit_title, blind))}."
         )
 
 

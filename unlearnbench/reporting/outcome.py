@@ -8,7 +8,7 @@ from unlearnbench.audits.parts import audit_title
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.tables.rows import OLD
-from unlearnbench.units import are
+from unlearnbench.units import are, count
 from unlearnbench.verdicts.audit import ALL, RELEARNT
 from unlearnbench.verdicts.inference import LEVEL
 from unlearnbench.verdicts.verdict import flags_said
@@ -49,9 +49,9 @@ def verdict_said(condition: Condition, label: str) -> str:
     gap = f"gap to retrain {found.gap.value:+.1f} [{low:+.1f}, {high:+.1f}] points"
     said = f"Verdict on {label}: {word}; surest audit: {audit_title(found.strongest)}, {gap}."
     if word == "inconclusive" and found.p < LEVEL:
-        count = len([audit for audit in condition.audits if audit != ALL])
+        tested = len([audit for audit in condition.audits if audit != ALL])
         return (
-            f"{said} By itself that audit finds a difference; of {count} audits together it does"
+            f"{said} By itself that audit finds a difference; of {tested} audits together it does"
             " not stand (Holm). More retrained models make the verdict surer."
         )
     return said
@@ -100,14 +100,10 @@ def _sureness(condition: Condition) -> str:
     if not every:
         return ""
     if not weak:
-        count = len(every) - len(condition.powerless)
-        said = f"{count} of {len(every)} audits have enough data to show equivalence."
+        able = len(every) - len(condition.powerless)
+        said = f"{able} of {len(every)} audits have the power to show that a gap is small."
         undecided = "inconclusive" in map(condition.word, condition.methods)
-        return (
-            f"{said} Undecided methods pass some of them and leave others open."
-            if undecided
-            else said
-        )
+        return f"{said} An undecided method passes only some of these." if undecided else said
     needs = [
         f"by {audit_title(audit)} only if gaps of {needed:.1f} points were allowed"
         f" ({allowed:.1f} are)"
@@ -150,9 +146,10 @@ def _order(condition: Condition, first: str) -> str:
         return ""
     farther = int(sum(versus["p"] < LEVEL))
     if not farther:
+        sets = count(condition.verdicts()[first].sets, "forget set")
         return (
-            f"This order is not sure: after correction for all pairs, none of the other"
-            f" {len(versus)} is shown to be farther from retraining."
+            f"This order is not sure: with {sets}, and after correction for all pairs, none of the"
+            f" other {len(versus)} is shown to be farther from retraining than {first}."
         )
     return (
         f"Of the other {len(versus)}, {farther} {are(farther)} shown to be farther from retraining"

@@ -1,6 +1,6 @@
 """What a report says in words: what was compared and how, and what the result is."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import PurePath
 from typing import Any, cast
 
@@ -23,6 +23,11 @@ from unlearnbench.reporting.tables.rows import OLD, audits_said
 from unlearnbench.units import count
 from unlearnbench.verdicts.verdict import LOST, NO_OP, OVER
 
+ACCESS = {
+    "full": "full: the method may use the retain set",
+    "forget-only": "forget-only: the method may not use the retain set",
+}
+"""What a method is given, by access."""
 PAIRED = {"zip": "repetition i uses the i-th seed of each", "product": "every combination is run"}
 """How seeds make repetitions, by pairing."""
 
@@ -48,6 +53,7 @@ def about(findings: Findings) -> dict[str, Any]:
         "paired": PAIRED[benchmark.seeds.pairing],
         "references": findings.references or "no",
         "headline": attack_title(benchmark.headline),
+        "gap_terms": [METRICS[term].title for term in benchmark.gap_terms],
         "machines": [machines[key] for key in sorted(machines, key=repr)],
         "recipe": dict(_recipe(benchmark)),
         "start": [said for _, said in _start(benchmark)],
@@ -56,12 +62,18 @@ def about(findings: Findings) -> dict[str, Any]:
         "outcome": [line for condition in findings.conditions for line in outcome(condition)],
         "compared": _procedure(findings),
         "claimed": claims_tables({benchmark.name: findings}),
-        "metrics": [
-            (m.title, Markup(m.about) if is_shipped("metric", name) else m.about)
-            for name, m in METRICS.items()
-            if m.about and (name in own or not is_absent("metric", name))
-        ],
+        "metrics": _metrics(own),
     }
+
+
+def _metrics(own: Container[str]) -> list[tuple[str, str]]:
+    """List what metrics are, those with the same words together; own: names of plugins' metrics."""
+    titles: dict[str, list[str]] = {}
+    for name, metric in METRICS.items():
+        if metric.about and (name in own or not is_absent("metric", name)):
+            about = Markup(metric.about) if is_shipped("metric", name) else metric.about
+            titles.setdefault(about, []).append(metric.title)
+    return [("; ".join(named), about) for about, named in titles.items()]
 
 
 def _setup(findings: Findings, repetitions: int) -> str:
@@ -139,7 +151,7 @@ def rules(findings: Findings) -> list[tuple[str, str]]:
         ),
     ]
     if trained:
-        stated.append(("Audits of models", f"with these settings: {trained}."))
+        stated.append(("Audits of models", f"settings: {trained}."))
     return [*stated, ("Margins", limits.because)] if limits.because else stated
 
 
@@ -190,7 +202,7 @@ def _procedure(findings: Findings) -> list[tuple[str, str]]:
         _model(b),
         *_start(b),
         ("Forget sets", f"{shares} {_what(b)}, {rows}, seeds {forget}"),
-        ("Access", ", ".join(b.access)),
+        ("Access", "; ".join(ACCESS[access] for access in b.access)),
         ("Repetitions", f"originals {originals}, runs {runs}; {PAIRED[seeds.pairing]}"),
         ("Yardstick", f"{count(seeds.retrains, 'retrained model')} for each forget set{held}"),
         attacks,

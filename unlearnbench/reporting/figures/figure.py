@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from textwrap import fill
 from typing import Any, ClassVar
 
@@ -246,12 +245,11 @@ class Drawing:
         for ax in grid[:, 1:].flat if figure.row else ():
             ax.tick_params(axis="y", labelleft=False)
         entries = labelled(canvas)
-        said = [[ax.get_xlabel() for ax in line] for line in grid]
-        for line, (own, below) in zip(grid, pairwise(said), strict=False):
-            if own == below:  # the lowest line says it for all
-                for ax in line:
-                    ax.set_xlabel("")
-        for ax in grid.flat[len(panels) :]:
+        drawn, left = grid.flat[: len(panels)], grid.flat[len(panels) :]
+        if len({ax.get_xlabel() for ax in drawn}) == 1:  # the lowest of each column says it
+            for ax in drawn[: max(len(panels) - columns, 0)]:
+                ax.set_xlabel("")
+        for ax in left:
             ax.remove()
         return canvas, entries
 

@@ -105,7 +105,7 @@ class Classes(ByMethod):
     title = "Accuracy by class"
     caption = (
         "Accuracy on each class minus retrain's on the same forget set, in points, mean over runs;"
-        " the sign stands in the cells that are far from zero."
+        " cells that are far from zero also show the sign."
     )
     place = 70
     panels, columns = "part", 2

@@ -28,7 +28,7 @@ class AdversarialDistances(Lines):
 
     title = "Adversarial distances"
     caption = (
-        "Which share of the forget samples has an adversarial example within an l2 distance (images"
+        "The share of forget samples that have an adversarial example within an l2 distance (images"
         " in [0, 1]); percentiles averaged over runs."
     )
     place = 90
@@ -64,7 +64,7 @@ class FinalRadii(Figure):
 
     title = "Final radius of the search"
     caption = (
-        "At which l2 radius the label of how many forget samples flipped; the search doubles its"
+        "How many forget samples changed their label at each l2 radius; the search doubles its"
         " radius until it does. Bars: mean over runs; thin lines: one standard deviation on each"
         " side."
     )
@@ -116,9 +116,9 @@ class SearchAgainstSearch(Figure):
 
     title = "One adversarial search against another"
     caption = (
-        "A point a forget sample of the first run: how far its adversarial example is (l2, images"
-        " in [0, 1]) by the search along x, and by another one; above the dashed line the other one"
-        f" has to go farther. At most {SCATTERED} samples."
+        "One point for each forget sample of the first run: how far its adversarial example is (l2,"
+        " images in [0, 1]) by the search along x, and by another one; above the dashed line the"
+        f" other one has to go farther. At most {SCATTERED} samples."
     )
     place = 95
     height = 2.4

@@ -34,7 +34,7 @@ CELLS: dict[str, tuple[str, float]] = {
 }
 """Below a number: colour and opacity for what one audit finds. They differ in lightness too, and
 the page shows through, so that numbers are read on all of them in both themes."""
-GROUPS = {"AUC": "AUC", "TPR": f"TPR at {100 * TAIL:g} % FPR", "": ""}
+GROUPS = {"AUC": "AUC", "TPR": f"TPR at {100 * TAIL:g} % FPR", "": "other audits"}
 CONFIDENCE = "forget-confidence"
 FREE = 0.04
 """Share of the axis that is left free beside what it must show."""
@@ -58,10 +58,12 @@ class Verdicts(ByMethod):
 
     title = "How far from retraining, and how sure"
     caption = (
-        "Gap to retrain with its 95 % interval, by verdict over all audits (thin lines between"
-        " them) and then by distance. Hatched: the margin, within which a gap is small enough. Rows"
-        " with the very same runs are drawn once. An arrow: farther than the axis shows, and not"
-        " ranked."
+        "Gap to retrain with its 95 % interval, sorted by verdict over all audits (thin lines"
+        " between verdicts) and then by distance. Each interval is for one audit alone. The verdict"
+        " is corrected for all audits and methods, so a method whose interval leaves out zero can"
+        " still be inconclusive. Hatched: the margin, within which a gap is small enough. Rows with"
+        " the very same runs are drawn once. Arrows: methods that are not ranked and lie outside"
+        " the axis."
     )
     place, leads = 5, True
     panels, columns = "audit", 2
@@ -136,9 +138,10 @@ class VerdictMap(ByMethod):
 
     title = "Every method under every audit"
     caption = (
-        "What each audit finds of each row, in the words of the tables (5 %, Holm over all audits"
-        " and methods; of rows that are no methods unadjusted), and the gap to retrain in points."
-        " In brackets, where others have power: audits without, which can call no gap small enough."
+        "Number: gap to retrain, in points. Colour: the verdict of this audit (5 %, corrected by"
+        " Holm for all audits and methods; reference rows are not corrected). A large gap can be"
+        " inconclusive if it varies much between forget sets. Brackets: the audit has no power, so"
+        " it cannot show that a gap is small."
     )
     place = 6
     height = 1.0

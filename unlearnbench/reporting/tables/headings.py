@@ -8,7 +8,7 @@ ABOUT = {
     " table.",
     "Verdict": "Against retrain, over all audits: equivalent, different, or inconclusive.",
     "Surest audit": "The audit with the smallest p. Its gap need not be the largest.",
-    "Gap by it [95 %]": "What the surest audit finds, minus the same of retrain, in points. The"
+    "Its gap [95 %]": "What the surest audit finds, minus the same of retrain, in points. The"
     " interval is not corrected for the number of audits.",
     "p (all audits)": "Probability of so large a difference by chance, corrected for all audits and"
     " methods. Below 0.05 the verdict is 'different'.",
@@ -61,8 +61,8 @@ ABOUT = {
     "Run": "Its folder among the results.",
     "Why": "What went wrong, or why it was left out.",
     "The paper's claim": "What the paper says, in our words.",
-    "Where": "The place in the paper.",
-    "Measured": "What is compared here to look into it.",
+    "Where": "The benchmark and condition that it is tested on.",
+    "Measured": "What is compared here to test it.",
     "Rival": "With which row it is compared.",
     "Points [95 %]": "The difference that was measured.",
     "Mean rank ↓": "Mean over benchmarks; 1 is best.",

@@ -19,13 +19,13 @@ from unlearnbench.reporting.tables.rows import LABEL, by_label
 ATTACKED = ("ft_auc", "avg_gap")
 """What is read off the attack that a paper used, where we have made it too."""
 CLAIMS = (
-    "{count} claims, each tested at 5 % by itself: of so many, one in twenty may end wrongly by"
-    " chance. Confirmed: against each rival the 95 % interval of the mean over forget sets leaves"
-    " no room for anything else. Contradicted: the contrary is shown, at 5 % divided by the number"
-    " of rivals. The rival shown is the one that decides. Methods that are not ranked are no"
-    " rivals in gaps. FT AUC ends as in the table of attacks: confirmed where two one-sided tests"
-    " at 5 % find it within the margin (a 90 % interval), contradicted where it differs after"
-    " Holm's correction for all methods. With fewer than three forget sets all is inconclusive."
+    "{count} claims. Each is tested at 5 % by itself, so one in twenty may end wrongly by chance."
+    " Confirmed: against each rival the 95 % interval of the mean over forget sets leaves no room"
+    " for anything else. Contradicted: the contrary is shown, at 5 % divided by the number of"
+    " rivals. The rival shown is the one that decides. Methods that are not ranked are no rivals in"
+    " gaps. FT AUC ends as in the table of attacks: confirmed where two one-sided tests at 5 % find"
+    " it within the margin (a 90 % interval), contradicted where it differs after Holm's correction"
+    " for all methods. With fewer than three forget sets all is inconclusive."
 )
 
 

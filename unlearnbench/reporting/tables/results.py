@@ -81,7 +81,7 @@ def main_table(condition: Condition) -> Table:
     frame = frame.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
     columns = [LABEL, Column("Verdict", _word, side="l")]
     if not condition.old:
-        surest = interval("Gap by it [95 %]", "surest_gap", "+", digits=0)
+        surest = interval("Its gap [95 %]", "surest_gap", "+", digits=0)
         columns += [Column("Surest audit", _surest, side="l", spare=2)]
         columns += [replace(surest, spare=2)]
         columns += [Column("p (all audits)", _p, order="low", spare=2)]

@@ -318,7 +318,8 @@ def interval(
 def with_interval(value: float, low: float, high: float, sign: str = "", digits: int = 1) -> str:
     """Write a number and its 95 % interval."""
     rounded = np.round([value, low, high], digits) + 0.0  # + 0.0: never "-0.0"
-    shown, first, last = (f"{end:{sign}.{digits}f}" for end in rounded)
+    whole = {0.0: "0"} if digits == 0 else {}  # "+0" would say on which side it is
+    shown, first, last = (whole.get(end, f"{end:{sign}.{digits}f}") for end in rounded)
     return f"{shown} [{first}, {last}]"
 
 
