@@ -19,6 +19,7 @@ from unlearnbench.api.session import follow
 from unlearnbench.audits.attacks import usable
 from unlearnbench.authoring import Method
 from unlearnbench.errors import UserError
+from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.files import checksum, write_text
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark
@@ -135,10 +136,16 @@ def carry_out(
     _require_own(out, run, store)
     seen, _ = try_files(request, files)
     _require_writable(out)
+    if what := stale_runs(planned, store).get(run):
+        listener.told(f"{label} is made again: {what} has changed since it was made.")
     results = follow(request, listener, seen)[0]
     if results.findings.failures:
         failed = results.findings.failures[0]
-        raise UserError(f"{failed['label']} failed: {failed['error']}", f"See {results.folder}.")
+        raise UserError(
+            f"{failed['label']} failed: {failed['error']}",
+            "Fix that, then type the same command again; all that it said is in"
+            f" {store.folder / 'runs' / failed['run'] / 'error.txt'}.",
+        )
     results = whole(results)
     from unlearnbench.execution.checkpoint import hand_out  # torch, which is slow to import
 

@@ -81,7 +81,12 @@ class Own:
         return {"name": "", "data": data, "forget": {"fractions": [1.0], "list": str(self.forget)}}
 
     def request(self, setup: Setup, results: str | Path, **more: Any) -> Request:
-        """Put together what is asked for; more: as `Request` has it."""
+        """Put together what is asked for; more: as `Request` has it.
+
+        What failed, or was made by code that has changed since, is made again without being asked
+        for: there are few runs, and one model to hand out or one verdict, which an old run is not.
+        """
+        more |= {"retry_failed": True, "retry_stale": True}
         plugins = [Path(file) for file in self.plugins]
         where = Path(self.data), Path(results)
         return Request(setup, *where, assignments=self.assignments, plugins=plugins, **more)
