@@ -77,6 +77,7 @@ def test_outputs_of_other_labels_or_parts_are_audited_apart(here: Path) -> None:
     table = pd.read_csv("results/audit/samples.csv")
     assert (table["label"] == TRUE[table["id"]]).all() and (table["part"] == "test").sum() == 15
     apart = [line for line in ear.heard if line.startswith("What audit showed so far was made wi")]
+    assert not any("--" in line for line in apart), "`apply`, which says the same, has no --results"
     assert len(apart) == len(list(here.glob("results/audit/earlier/*.toml"))) == len(changes)
 
 

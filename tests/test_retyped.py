@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 
 import unlearnbench as ub
 from tests.test_outputs import Ear
+from unlearnbench.api import apply
+from unlearnbench.api.audit import try_files
+from unlearnbench.api.samples import DataSeen
 from unlearnbench.data.prepare import DataSpec, draw_samples
 from unlearnbench.errors import UserError
 from unlearnbench.execution.building import build_model
@@ -81,6 +86,19 @@ def test_a_method_that_was_mended_or_changed_is_applied_again(asked: dict[str, A
     largest, heard = applied("model[0].weight.data.zero_(); return model")
     assert largest == 0
     assert heard == ["mine is made again: the method has changed since it was made."]
+
+    def other_data(*looked_at: Any) -> tuple[DataSeen, object]:
+        seen, members = try_files(*looked_at)
+        assert seen.data is not None
+        return replace(seen, data=replace(seen.data, digest="0" * 16)), members
+
+    with (
+        patch.object(apply, "try_files", other_data),
+        pytest.raises(UserError, match=r"of other images or labels\. Name another .* --out\.$"),
+    ):
+        ub.apply("mine.py", out="out", **asked)
+    with pytest.raises(UserError, match=r"results holds the results of a benchmark\. .* --out\.$"):
+        ub.apply("mine.py", out="out/results", **asked)
 
 
 @pytest.mark.slow

@@ -47,8 +47,13 @@ class Own:
     def setup(self, kind: str, name: str | None, title: str) -> Setup:
         """Return the benchmark of one forget set; kind: what its name ends with or is.
 
-        Raises UserError for what is not said.
+        Raises UserError for what is not said, and for a number of repetitions.
         """
+        for assignment in self.assignments:
+            key, _, value = assignment.partition("=")
+            if key.strip() in ("seed", "seeds") and not value.lstrip().startswith("{"):
+                hint = "There is one forget set, and nothing is repeated."
+                raise UserError(f"Cannot use --set {assignment}.", hint)
         if isinstance(self.benchmark, Setup):
             raw = dict(self.benchmark.raw)
         elif self.benchmark is not None:
