@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ import unlearnbench as ub
 from unlearnbench.api.audit import given_files
 from unlearnbench.api.listener import Listener
 from unlearnbench.errors import UserError
+from unlearnbench.planning.plan import Spec
+from unlearnbench.storage.store import Store
 
 ROWS, CLASSES = 90, 3
 TRUE = np.arange(ROWS) % CLASSES
@@ -54,11 +57,7 @@ def audited(**changes: Any) -> ub.Results:
 def test_outputs_of_other_labels_or_parts_are_audited_apart(here: Path) -> None:
     said = np.load("u.npz")["logits"].argmax(1)
     kept: dict[Path, bytes] = {}
-    changes: dict[str, Any] = {
-        "labels": TRUE,
-        "test": np.arange(60, 75),
-        "retain": np.arange(20, 60),
-    }
+    changes: dict[str, Any] = {"labels": TRUE, "test": np.arange(60, 75)}
     parts = {part: np.loadtxt(f"{part}.txt", dtype=int) for part in ("forget", "retain", "test")}
     labels, ear = (TRUE + (np.arange(ROWS) < 80)) % CLASSES, Ear()  # a mistake, mended later
     for part, changed in {"": None, **changes}.items():
@@ -83,8 +82,9 @@ def test_outputs_of_other_labels_or_parts_are_audited_apart(here: Path) -> None:
 
 def test_what_was_audited_before_is_shown_again(here: Path) -> None:
     before = audited()
-    np.savetxt("other.txt", np.arange(5), fmt="%d")
-    audited(forget="other.txt", retain=None)
+    np.savetxt("other.txt", np.arange(20, 60), fmt="%d")
+    other = audited(retain="other.txt")
+    assert not other.runs.equals(before.runs) and len(other.samples) == 80
     written = {path: path.stat().st_mtime_ns for path in here.glob("results/audit/runs/*/*")}
     again = audited()
     assert again.runs.equals(before.runs) and again.samples.equals(before.samples)
@@ -129,3 +129,15 @@ def test_weights_are_one_model_whatever_a_list_beside_them_says(here: Path) -> N
         Path(f"{name}.txt").write_text(member)
     with pytest.raises(UserError, match=r"one\.pt \(reference\) and two\.pt \(reference\) are one"):
         given_files({"reference": [Path("one.pt"), Path("two.pt")]})
+
+
+def test_runs_are_written_under_a_lease(here: Path) -> None:
+    held, save = [], Store.save
+
+    def watched(store: Store, spec: Spec, *rest: Any) -> None:
+        held.append(store.leases.is_held(spec.id))
+        save(store, spec, *rest)
+
+    with patch.object(Store, "save", watched):
+        store = Store(audited().folder)
+    assert held == [True, True] and not any(map(store.leases.is_held, store.runs()))
