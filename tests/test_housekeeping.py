@@ -19,6 +19,7 @@ from unlearnbench.api.request import Request, prepare
 from unlearnbench.cli import said
 from unlearnbench.cli.display import Display
 from unlearnbench.errors import UserError
+from unlearnbench.execution import GivenFile
 from unlearnbench.files import DRAFT, seal, unseal
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.scheduling.slots import Event
@@ -107,6 +108,8 @@ def test_models_beside_are_told_of_and_taken_over_when_told_so(
     shared = [run for run, node in planned.plan.nodes.items() if node.spec.kind != "unlearn"]
     (told,) = adopt(request, planned, own)
     assert told == f"tiny may have {len(shared)} models of these: --adopt tiny takes them over."
+    of_elsewhere = replace(request, given={"0": GivenFile(Path("original.pt"))})
+    assert list(adopt(of_elsewhere, planned, own)) == [], "audits have no option for it"
     assert not own.folder.exists()
 
     other = Store(copied)

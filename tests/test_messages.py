@@ -131,7 +131,7 @@ def test_apply_takes_the_settings_of_its_benchmark_and_says_which(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (here / "original.pt").write_bytes(b"weights")
-    monkeypatch.setattr(apply, "try_files", lambda *_: (None, None))
+    monkeypatch.setattr(apply, "try_files", lambda *_: (samples.DataSeen(), None))
     monkeypatch.setattr(apply, "follow", stop)
 
     def asked_of(own: Own, method: str) -> tuple[dict[str, Any], str]:
@@ -151,6 +151,13 @@ def test_apply_takes_the_settings_of_its_benchmark_and_says_which(
     plain, said = asked_of(alone, "amun")
     assert (plain["lr"], plain["decay_every"]) == (0.01, 1)
     assert said.startswith("Settings of amun: its defaults, which nobody chose for this model; --")
+
+
+def test_an_audit_is_not_sent_to_options_of_a_run() -> None:
+    own = Own("digits", assignments=["seeds=2"])
+    given = {"one": [Path(__file__)]}
+    with pytest.raises(UserError, match=r"Cannot use --set seeds=2\. There is one forget set,"):
+        look_into(Audit(own, given, Parts()), "results", Ear())
 
 
 def test_numbers_that_can_be_listed_are_written_down_where_samples_are_drawn(here: Path) -> None:

@@ -211,13 +211,14 @@ def test_outputs_that_do_not_fit_are_told(made: Path, tmp_path: Path) -> None:
     twice = [folder / "ft1.npz", folder / "original1.npz"]
     files = {"u": twice, "reference": []}
     with pytest.raises(UserError, match=r"Two models would be the row 'u': .*ft1\.npz and .*"):
-        Given.of(files, lambda role, path: GivenModel(file=path.name, digest=role))
+        Given.of(files, lambda role, path, found: GivenModel(file=path.name, digest=found))
     refused("--test is not given", test=None)
     refused("The lists overlap", test=folder / "forget.txt")
     refused("no row of the outputs", forget=_written(tmp_path / "far.txt", "99999"))
     refused("No model can be trained beside outputs", train_references=2)
     refused("some weights", original=made / "original1.safetensors")
-    refused("does not say what the reference was trained on", references=[folder / "ft1.npz"])
+    lone = folder / "retrain1.npz"
+    refused("does not say what the reference was trained on", references=[lone])
     evil = folder / "evil.npz"
     np.savez(evil, logits=np.array([object()]), allow_pickle=True)
     refused("Cannot read outputs", unlearned=evil)
@@ -306,7 +307,7 @@ def test_a_file_that_cannot_be_audited_is_named_before_anything_runs(
 def test_a_reference_needs_its_members_beside_it(made: Path, tiny: Path, tmp_path: Path) -> None:
     lone = tmp_path / "ref1.safetensors"
     save_file(load_file(made / "retrain1.safetensors"), lone)
-    asked: dict[str, Any] = {"references": [lone], "train_references": 0}
+    asked: dict[str, Any] = {"references": [lone], "train_references": 0, "retrains": []}
     with pytest.raises(UserError, match=r"no list of what it was trained on \(ref1\.txt"):
         audited(made, tiny, tmp_path, **asked)
     (tmp_path / "ref1.txt").write_text(f"{_training(made)[0]}\n999999\n")

@@ -27,8 +27,9 @@ def adopt(request: Request, planned: Planned, store: Store) -> Iterator[str]:
     for folder in folders:
         if not (folder / "runs").is_dir():
             raise UserError(f"There are no results in {folder}.", "Name one: --adopt digits.")
-    if not folders:
-        for name, many in housekeeping.neighbours(store, planned.plan).items():
+    if not folders:  # which an audit, and `apply`, have no option for
+        beside = {} if request.given else housekeeping.neighbours(store, planned.plan)
+        for name, many in beside.items():
             models = count(many, "model")
             yield f"{name} may have {models} of these: --adopt {name} takes them over."
         return

@@ -15,17 +15,22 @@ from unlearnbench.api.listener import Listener
 from unlearnbench.api.own import Own
 from unlearnbench.api.request import Setup, Wanted, prepare
 from unlearnbench.api.results import Results, whole
+from unlearnbench.api.samples import DataSeen
 from unlearnbench.api.session import follow
 from unlearnbench.audits.attacks import usable
 from unlearnbench.authoring import Method
 from unlearnbench.errors import UserError
+from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.files import checksum, write_text
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.planning.reading import benchmark_name
 from unlearnbench.reporting.applied import NO_GUARANTEE, NOT_MEASURED, measures, write_page
-from unlearnbench.storage.store import Store
+from unlearnbench.scheduling.progress import progress
+from unlearnbench.storage import asked
+from unlearnbench.storage.store import OTHER_VERSION, Store
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,6 +39,7 @@ RECORD = "record.json"
 WRITTEN = ("model.pt", "model.safetensors", "index.html")
 """What is written beside the record."""
 YARDSTICKS = (ORIGINAL, RETRAIN)
+OTHER = "Name another folder with --out."
 
 
 @dataclass(frozen=True, repr=False)
@@ -134,12 +140,12 @@ def carry_out(
         listener.told(f"Settings of {label}: {chosen}.")
     _require_own(out, run, store)
     seen, _ = try_files(request, files)
-    _require_writable(out)
-    results = follow(request, listener, seen)[0]
-    if results.findings.failures:
-        failed = results.findings.failures[0]
-        raise UserError(f"{failed['label']} failed: {failed['error']}", f"See {results.folder}.")
-    results = whole(results)
+    _require_alike(out, planned, store, seen)
+    for folder in (out, store.folder):
+        _require_writable(folder)
+    if what := stale_runs(planned, store).get(run):
+        listener.told(f"{label} is made again: {what} has changed since it was made.")
+    results = _require_made(follow(request, listener, seen)[0])
     from unlearnbench.execution.checkpoint import hand_out  # torch, which is slow to import
 
     store.refresh()
@@ -183,9 +189,10 @@ def _require_rows(assignments: Iterable[str], label: str) -> None:
 
 def _require_own(out: Path, run: str, store: Store) -> None:
     """Raise UserError where a folder holds what another request has left, or files of others."""
-    other = "Name another folder with --out."
     if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file.", other)
+        raise UserError(f"{out} is a file.", OTHER)
+    if (out / asked.FILE).is_file():
+        raise UserError(f"{out} holds the results of a benchmark.", OTHER)
     if (out / RECORD).is_file():
         try:
             found = json.loads((out / RECORD).read_text(encoding="utf-8"))
@@ -193,9 +200,19 @@ def _require_own(out: Path, run: str, store: Store) -> None:
         except (ValueError, KeyError, AttributeError):
             made, of = None, f"another {RECORD}"
         if made != run:
-            raise UserError(f"{out} already holds {of}.", other)
+            raise UserError(f"{out} already holds {of}.", OTHER)
     elif (there := [name for name in WRITTEN if (out / name).exists()]) and not store.done(run):
-        raise UserError(f"{out} already holds {there[0]}, which would be overwritten.", other)
+        raise UserError(f"{out} already holds {there[0]}, which would be overwritten.", OTHER)
+
+
+def _require_alike(out: Path, planned: Planned, store: Store, seen: DataSeen) -> None:
+    """Raise UserError where a folder holds what was made of other data or by another version."""
+    made = [run for run in planned.plan.nodes if store.exists(run)]
+    if OTHER_VERSION in map(store.damage, made):
+        raise UserError(f"{out} holds records of another version of unlearnbench.", OTHER)
+    earlier = progress(planned.plan, store, set()).data
+    if seen.data is not None and earlier not in (None, seen.data.digest):
+        raise UserError(f"{out} holds what was made of other images or labels.", OTHER)
 
 
 def _require_writable(out: Path) -> None:
@@ -204,8 +221,18 @@ def _require_writable(out: Path) -> None:
         with TemporaryFile(dir=out):
             pass
     except OSError as error:
-        problem = f"Cannot write to {out}: {error.strerror}."
-        raise UserError(problem, "Name another folder with --out.") from error
+        raise UserError(f"Cannot write to {out}: {error.strerror}.", OTHER) from error
+
+
+def _require_made(results: Results) -> Results:
+    """Return results of which all is made. Raises UserError where something has failed."""
+    for failed in results.findings.failures:
+        raise UserError(
+            f"{failed['label']} failed: {failed['error']}",
+            "Fix that, then type the same command again; all that it said is in"
+            f" {results.folder / 'runs' / failed['run'] / 'error.txt'}.",
+        )
+    return whole(results)
 
 
 def _record(results: Results, made: dict[str, Any], label: str, original: Path) -> dict[str, Any]:

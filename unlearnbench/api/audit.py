@@ -23,7 +23,6 @@ from unlearnbench.data import lists
 from unlearnbench.data.outputs import SUFFIXES, Parts, require_kind
 from unlearnbench.errors import UserError
 from unlearnbench.execution import GivenFile
-from unlearnbench.files import checksum
 from unlearnbench.planning.given import REFERENCE, ROLES, Given, GivenModel
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, digest
 from unlearnbench.units import count
@@ -200,10 +199,7 @@ def given_files(
     """
     named: dict[str, GivenFile] = {}
 
-    def told(role: str, path: Path) -> GivenModel:
-        found = checksum(path)
-        if found is None:
-            raise UserError(f"There is no file {path}.", "Name a .pt, .pth or .safetensors file.")
+    def told(role: str, path: Path, found: str) -> GivenModel:
         members = _members(path) if role == REFERENCE else None
         which = digest([found, sorted(set(members or ()))])
         named[which] = GivenFile(path.resolve(), members)

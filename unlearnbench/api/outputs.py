@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unlearnbench import registry
 from unlearnbench.api import samples
 from unlearnbench.api.own import ONCE
-from unlearnbench.api.request import Request, Setup, prepare
+from unlearnbench.api.request import Setup
 from unlearnbench.api.results import Results
 from unlearnbench.audits.attacks import usable
 from unlearnbench.audits.references import of_halves
 from unlearnbench.data.outputs import HOW, Aligned, Parts, gathered
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
-from unlearnbench.files import checksum
+from unlearnbench.planning import rows
+from unlearnbench.planning.expansion import expand
 from unlearnbench.planning.given import REFERENCE, Given, GivenModel
-from unlearnbench.planning.plan import Node
+from unlearnbench.planning.plan import Node, digest
 from unlearnbench.storage import asked
 from unlearnbench.storage.store import Store
 
@@ -46,26 +48,32 @@ def measured_outputs(
         tell(line)
     by_digest: dict[str, Path] = {}
 
-    def told(role: str, path: Path) -> GivenModel:
-        digest = str(checksum(path))[:16]
-        by_digest[digest] = path
-        return GivenModel(file=path.name, digest=digest)
+    def told(role: str, path: Path, found: str) -> GivenModel:
+        # The same outputs are another run where labels or parts of the samples are others.
+        which = digest([found, table.digest])
+        by_digest[which] = path
+        return GivenModel(file=path.name, digest=which)
 
     given = Given.of(files, told, outputs=True)
     online = _members(table, files.get(REFERENCE, []))
     raw: dict[str, Any] = ONCE | usable({}, references=bool(given.references), online=online)
     raw |= {"name": name, "title": title, "model": UNKNOWN, "data": {"name": UNKNOWN}}
-    raw |= {"forget": {"list": str(parts.forget)}, "references": {"count": 0}}
+    raw["forget"] = {"list": str(parts.forget), "listed": table.digest}
+    raw["references"] = {"count": 0}
     raw |= {"seeds": {"originals": [1], "forget": [1], "runs": [1]}}
     raw["seeds"]["retrains"] = max(given.every_retrain, 1)
     raw["given"] = given.model_dump(mode="json", exclude_none=True)
-    planned = prepare(Request(Setup(raw), Path(), results, []))
+    methods = registry.find("methods")
+    planned = expand(rows.resolve(Setup(raw).benchmark, methods, [])[0], methods)
     store = Store((results / name).resolve())
     store.prepare()
-    asked.remember(store, planned.benchmark, asked.facts_of(planned.benchmark, planned.plugins))
-    for node in planned.plan.nodes.values():
-        if not store.done(node.spec.id):
-            _save(store, node, table, by_digest[str(node.spec.given)])
+    facts = asked.facts_of(planned.benchmark, planned.plugins)
+    for line in asked.remember(store, planned.benchmark, facts):
+        tell(line)
+    for run, node in planned.plan.nodes.items():
+        with store.leases.hold(run):
+            if not store.done(run):
+                _save(store, node, table, by_digest[str(node.spec.given)])
     frame = pd.DataFrame({"id": table.ids, "label": table.labels})
     train = np.arange(len(frame)) < table.train
     frame.insert(0, "part", np.where(train, "train", "test"))

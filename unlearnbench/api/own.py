@@ -47,8 +47,13 @@ class Own:
     def setup(self, kind: str, name: str | None, title: str) -> Setup:
         """Return the benchmark of one forget set; kind: what its name ends with or is.
 
-        Raises UserError for what is not said.
+        Raises UserError for what is not said, and for a number of repetitions.
         """
+        for assignment in self.assignments:
+            key, _, value = assignment.partition("=")
+            if key.strip() in ("seed", "seeds") and not value.lstrip().startswith("{"):
+                hint = "There is one forget set, and nothing is repeated."
+                raise UserError(f"Cannot use --set {assignment}.", hint)
         if isinstance(self.benchmark, Setup):
             raw = dict(self.benchmark.raw)
         elif self.benchmark is not None:
@@ -81,7 +86,12 @@ class Own:
         return {"name": "", "data": data, "forget": {"fractions": [1.0], "list": str(self.forget)}}
 
     def request(self, setup: Setup, results: str | Path, **more: Any) -> Request:
-        """Put together what is asked for; more: as `Request` has it."""
+        """Put together what is asked for; more: as `Request` has it.
+
+        What failed, or was made by code that has changed since, is made again without being asked
+        for: there are few runs, and one model to hand out or one verdict, which an old run is not.
+        """
+        more |= {"retry_failed": True, "retry_stale": True}
         plugins = [Path(file) for file in self.plugins]
         where = Path(self.data), Path(results)
         return Request(setup, *where, assignments=self.assignments, plugins=plugins, **more)

@@ -1,12 +1,14 @@
 """Models that were made elsewhere: which files stand for what in an audit."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field
 
 from unlearnbench.errors import UserError
+from unlearnbench.files import checksum
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.recipe import Strict
 
@@ -49,14 +51,16 @@ class Given(Strict):
     def of(
         cls,
         files: Mapping[str, Sequence[Path]],
-        told: Callable[[str, Path], GivenModel],
+        told: Callable[[str, Path, str], GivenModel],
         *,
         trained_retrains: int = 0,
         outputs: bool = False,
     ) -> Self:
-        """Say what files by role or label are; told: names one by what is in it.
+        """Say what files by role or label are.
 
-        Raises UserError for more than one original, or more than one model of a row.
+        told: names one by its role, its file and the checksum of that. Raises UserError for a file
+        that is not there, for more than one original or model of a row, and for one file, or copies
+        of one, in place of two models.
         """
         for label, paths in files.items():
             if label not in ROLES and len(paths) > 1:
@@ -66,7 +70,10 @@ class Given(Strict):
                     "Give each a label of its own; there is one forget set, so that no mean over"
                     " them is taken.",
                 )
-        models = {role: [told(role, path) for path in paths] for role, paths in files.items()}
+        sums = _checksums(files)
+        models = {
+            role: [told(role, path, sums[path]) for path in paths] for role, paths in files.items()
+        }
         rows = {label: of_row for label, of_row in models.items() if label not in ROLES and of_row}
         originals = models.get(ORIGINAL, [])
         if len(originals) > 1:
@@ -96,3 +103,27 @@ class Given(Strict):
         for what, models in {"retrain": self.retrains, "reference": self.references}.items():
             if models:
                 yield f"{what}: {', '.join(model.file for model in models)}"
+
+
+def _checksums(files: Mapping[str, Sequence[Path]]) -> dict[Path, str]:
+    """Return the checksum of each file; files: by role or label.
+
+    Raises UserError where one is not there, and where two are the same: a model that counts as two
+    makes the scatter of retrains too small, or is compared with itself. But an unlearned model may
+    be the original: that nothing was forgotten is for the audit to show.
+    """
+    every = [(role, path) for role, paths in files.items() for path in paths]
+    sums: dict[Path, str] = {}
+    for _, path in every:
+        found = checksum(path)
+        if found is None:
+            raise UserError(f"There is no file {path}.", "Name a .pt, .pth or .safetensors file.")
+        sums[path] = found
+    for (role, path), (other, same) in combinations(every, 2):
+        unchanged = ORIGINAL in (role, other) and {role, other}.difference(ROLES)
+        if sums[path] == sums[same] and not unchanged:
+            raise UserError(
+                f"{path} ({role}) and {same} ({other}) are one file, or copies of one.",
+                "Give each model once; only a model to audit may be the same as the original.",
+            )
+    return sums

@@ -166,9 +166,10 @@ def _hidden(store: Store, now: Benchmark, one: Benchmark) -> Iterator[str]:
     kept = "kept apart, and shown again when that is asked for"
     if unlike := differing(now, one):
         was = in_words({key: value for key, (_, value) in unlike.items()})
+        how = "another folder" if now.given else "--results DIR"  # `apply` has no such option
         yield (
             f"What {store.folder.name} showed so far was made with {was}. It is {kept};"
-            " --results DIR keeps both in view."
+            f" {how} keeps both in view."
         )
         return
     for label, row in one.methods.items():

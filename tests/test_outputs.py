@@ -1,0 +1,143 @@
+"""Audits of outputs alone: what they are of decides them, and each file is one model."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import unlearnbench as ub
+from unlearnbench.api.audit import given_files
+from unlearnbench.api.listener import Listener
+from unlearnbench.errors import UserError
+from unlearnbench.planning.plan import Spec
+from unlearnbench.storage.store import Store
+
+ROWS, CLASSES = 90, 3
+TRUE = np.arange(ROWS) % CLASSES
+
+
+class Ear(Listener):
+    """Keep what is heard."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def told(self, text: str) -> None:
+        """Hear a line."""
+        self.heard.append(text)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with outputs of six models on 90 samples: 60 of training, 30 of test."""
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    for name in ("original", "u", "r1", "r2", "r3", "r4"):
+        logits = draw.normal(size=(ROWS, CLASSES)) + 2 * np.eye(CLASSES)[TRUE]
+        np.savez(tmp_path / f"{name}.npz", logits=logits.astype(np.float32))
+    np.save("labels.npy", TRUE)
+    np.savetxt("forget.txt", np.arange(10), fmt="%d")
+    np.savetxt("test.txt", np.arange(60, 90), fmt="%d")
+    np.savetxt("retain.txt", np.arange(10, 60), fmt="%d")
+    return tmp_path
+
+
+def audited(**changes: Any) -> ub.Results:
+    lists = {part: f"{part}.txt" for part in ("forget", "test", "retain")}
+    models: dict[str, Any] = {"unlearned": "u.npz", "original": "original.npz"}
+    return ub.audit(**{"labels": "labels.npy"} | lists | models | changes)
+
+
+def test_outputs_of_other_labels_or_parts_are_audited_apart(here: Path) -> None:
+    said = np.load("u.npz")["logits"].argmax(1)
+    kept: dict[Path, bytes] = {}
+    changes: dict[str, Any] = {"labels": TRUE, "test": np.arange(60, 75)}
+    parts = {part: np.loadtxt(f"{part}.txt", dtype=int) for part in ("forget", "retain", "test")}
+    labels, ear = (TRUE + (np.arange(ROWS) < 80)) % CLASSES, Ear()  # a mistake, mended later
+    for part, changed in {"": None, **changes}.items():
+        if part == "labels":
+            labels = changed
+        elif part:
+            parts[part] = changed
+            np.savetxt(f"{part}.txt", changed, fmt="%d")
+        np.save("labels.npy", labels)
+        row = audited(listener=ear).runs.set_index("label").loc["u"]
+        for name, rows in parts.items():
+            correct = 100 * np.mean(said[rows] == labels[rows])
+            assert row[f"{name}_accuracy"] == pytest.approx(correct), (part, name)
+        assert {path: path.read_bytes() for path in kept} == kept, "nothing old is overwritten"
+        kept |= {path: path.read_bytes() for path in here.glob("results/audit/*/**/*.npz")}
+    table = pd.read_csv("results/audit/samples.csv")
+    assert (table["label"] == TRUE[table["id"]]).all() and (table["part"] == "test").sum() == 15
+    apart = [line for line in ear.heard if line.startswith("What audit showed so far was made wi")]
+    assert not any("--" in line for line in apart), "`apply`, which says the same, has no --results"
+    assert len(apart) == len(list(here.glob("results/audit/earlier/*.toml"))) == len(changes)
+
+
+def test_what_was_audited_before_is_shown_again(here: Path) -> None:
+    before = audited()
+    np.savetxt("other.txt", np.arange(20, 60), fmt="%d")
+    other = audited(retain="other.txt")
+    assert not other.runs.equals(before.runs) and len(other.samples) == 80
+    written = {path: path.stat().st_mtime_ns for path in here.glob("results/audit/runs/*/*")}
+    again = audited()
+    assert again.runs.equals(before.runs) and again.samples.equals(before.samples)
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"retrains": ["r1.npz", "r1.npz"]}, r"r1\.npz \(retrain\) and r1\.npz \(retrain\)"),
+        ({"retrains": ["r1.npz", "copy.npz"]}, r"r1\.npz \(retrain\) and copy\.npz \(retrain\)"),
+        (
+            {"references": ["r1.npz", "copy.npz"]},
+            r"r1\.npz \(reference\) and copy\.npz \(reference\)",
+        ),
+        ({"unlearned": ["r1.npz", "copy.npz"]}, r"r1\.npz \(r1\) and copy\.npz \(copy\)"),
+        (
+            {"unlearned": "r1.npz", "retrains": "copy.npz"},
+            r"r1\.npz \(r1\) and copy\.npz \(retrain\)",
+        ),
+        ({"original": "r1.npz", "retrains": "copy.npz"}, r"r1\.npz \(original\) and copy\.npz"),
+        ({"retrains": "r1.npz", "references": "copy.npz"}, r"r1\.npz \(retrain\) and copy\.npz"),
+    ],
+)
+def test_a_file_counts_as_one_model(here: Path, changes: dict[str, Any], said: str) -> None:
+    shutil.copy("r1.npz", "copy.npz")
+    with pytest.raises(UserError, match=rf"{said}.* one file.* Give each model once"):
+        audited(**changes)
+    assert not (here / "results").exists()
+
+
+def test_an_unlearned_model_that_is_the_original_is_flagged(here: Path) -> None:
+    shutil.copy("original.npz", "u.npz")
+    found = audited(retrains=["r1.npz", "r2.npz", "r3.npz", "r4.npz"])
+    flags = found.attacks.set_index("label")["flags"]
+    assert "no-op" in str(flags["u"]) and "no-op" not in str(flags["held-out retrain"])
+
+
+def test_weights_are_one_model_whatever_a_list_beside_them_says(here: Path) -> None:
+    for name, member in {"one": "1\n", "two": "2\n"}.items():
+        Path(f"{name}.pt").write_bytes(b"weights")
+        Path(f"{name}.txt").write_text(member)
+    with pytest.raises(UserError, match=r"one\.pt \(reference\) and two\.pt \(reference\) are one"):
+        given_files({"reference": [Path("one.pt"), Path("two.pt")]})
+
+
+def test_runs_are_written_under_a_lease(here: Path) -> None:
+    held, save = [], Store.save
+
+    def watched(store: Store, spec: Spec, *rest: Any) -> None:
+        held.append(store.leases.is_held(spec.id))
+        save(store, spec, *rest)
+
+    with patch.object(Store, "save", watched):
+        store = Store(audited().folder)
+    assert held == [True, True] and not any(map(store.leases.is_held, store.runs()))
