@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,11 @@ from unlearnbench.api.session import begin, too_few
 from unlearnbench.cli import catalogue
 from unlearnbench.data.outputs import Parts
 from unlearnbench.errors import DataError, UserError
+from unlearnbench.evaluation.findings import Findings
 from unlearnbench.execution import trying
 from unlearnbench.planning.benchmark import Benchmark
+from unlearnbench.planning.given import Given
+from unlearnbench.reporting import caveats
 from unlearnbench.scheduling import apart
 from unlearnbench.scheduling.estimate import from_store
 from unlearnbench.storage.asked import facts_of, remember
@@ -151,6 +155,17 @@ def test_apply_takes_the_settings_of_its_benchmark_and_says_which(
     plain, said = asked_of(alone, "amun")
     assert (plain["lr"], plain["decay_every"]) == (0.01, 1)
     assert said.startswith("Settings of amun: its defaults, which nobody chose for this model; --")
+
+
+@pytest.mark.parametrize("given", [None, Given()])
+def test_a_failed_or_stale_run_is_sent_to_what_makes_it_again(given: Given | None) -> None:
+    failed = {"label": "u", "run": "u-s1", "error": "it diverged"}
+    asked_for: Any = SimpleNamespace(given=given)
+    none = pd.DataFrame()
+    found = Findings(asked_for, none, none, none, failures=[failed], stale={"u": {"x": 1}})
+    said = [*caveats._of_runs(found)]
+    assert any("--retry-" in line for line in said) == (given is None)
+    assert sum("he command that made" in line for line in said) == (2 if given else 0)
 
 
 def test_an_audit_is_not_sent_to_options_of_a_run() -> None:

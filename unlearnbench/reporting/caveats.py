@@ -170,7 +170,8 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     for row in findings.failures:
         yield f"{row['label']} failed ({row['run']}): {row['error']}"
     if findings.failures:
-        yield "error.txt in a failed run's folder has all of it; --retry-failed tries again."
+        how = "the command that made it" if findings.benchmark.given else "--retry-failed"
+        yield f"error.txt in a failed run's folder has all of it; {how} tries again."
     if findings.open:
         rows = ", ".join(f"{label} ({left})" for label, left in findings.unmade.items())
         left = f"{findings.open} of {findings.models} models are still to be made"
@@ -201,7 +202,8 @@ def _of_stale(findings: Findings) -> Iterator[str]:
             rows.setdefault(what, []).append(f"{label} ({count(number, 'run')})")
     for what, labels in rows.items():
         made = f"stale ({STALE}), made before {what} changed: {', '.join(labels)}"
-        yield f"{made}. --retry-stale reruns them."
+        how = "The command that made them" if findings.benchmark.given else "--retry-stale"
+        yield f"{made}. {how} reruns them."
 
 
 def _of_versions(findings: Findings) -> Iterator[str]:
