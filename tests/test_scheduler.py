@@ -22,7 +22,7 @@ from unlearnbench.recipe import Recipe
 from unlearnbench.scheduling import scheduler as scheduler_module
 from unlearnbench.scheduling.estimate import disk
 from unlearnbench.scheduling.placement import OVERHEAD, Capacity
-from unlearnbench.scheduling.processes import open_workers
+from unlearnbench.scheduling.processes import LOST, Worker, open_workers
 from unlearnbench.scheduling.progress import progress
 from unlearnbench.scheduling.scheduler import Agenda, Scheduler
 from unlearnbench.scheduling.slots import Event, Job, Slot
@@ -176,6 +176,24 @@ def test_a_run_whose_worker_is_killed_is_tried_once_more_and_no_other_is_touched
     assert len(lines) == 7, "none was run twice because another one's worker died"
     error = Store(tmp_path).error(next(r for r, n in plan.nodes.items() if n.spec.seed == 2))
     assert error == "its process was ended, by itself, by hand or by a system short of memory\n"
+
+
+def test_a_worker_that_died_is_replaced_by_the_next_job(tmp_path: Path) -> None:
+    worker = Worker(Slot(tmp_path / "0.json", "fake:0"))
+    try:
+        with pytest.raises(LOST):  # from then on its executor refuses every job
+            worker.submit(die, None).result()
+        assert worker.submit(pid_of, None).result() != os.getpid()
+    finally:
+        worker.stop()
+
+
+def die(job: None, slot: Slot) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def pid_of(job: None, slot: Slot) -> int:
+    return os.getpid()
 
 
 def test_a_run_that_exhausts_the_memory_is_tried_again_with_no_neighbours(tmp_path: Path) -> None:
