@@ -19,7 +19,7 @@ from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.kept import kept
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.evaluation.stale import Records, stale_rows, stale_runs
-from unlearnbench.files import write_again
+from unlearnbench.files import expendable, write_text
 from unlearnbench.guarding.guard import guarded
 from unlearnbench.metrics.curves import SCATTERED
 from unlearnbench.metrics.gaps import with_gaps
@@ -63,7 +63,8 @@ def collect(planned: Planned, store: Store) -> Findings:
         if absent := list(_absent(known)):
             stored["broken"] += absent
         else:
-            write_again(store.folder / sealed.METRICS, sealed.with_checksum(text))
+            with expendable():
+                write_text(store.folder / sealed.METRICS, sealed.with_checksum(text))
     looked = _audited(plan, store)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
     unmade, blocked = _unmade(plan, store, errors)
