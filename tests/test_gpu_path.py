@@ -63,7 +63,7 @@ class Pretended:
     """Stand for a worker whose process is this one; a fresh process has a context that lives."""
 
     def __init__(self, slot: Slot) -> None:
-        self.slot = slot
+        self.slot, self.fresh = slot, False
 
     def submit(self, work: Callable[[Job, Slot], Event], job: Job) -> Future[Event]:
         ended: Future[Event] = Future()

@@ -104,6 +104,7 @@ class Simulated:
 
     slot: Slot
     clock: Clock
+    fresh: bool = False
 
     def submit(self, work: Any, job: Job) -> Future[Event]:
         future, run = Future[Event](), job.node
@@ -223,16 +224,26 @@ def test_a_run_that_exhausts_the_memory_is_tried_again_with_no_neighbours(tmp_pa
     assert (once.status, twice.status) == ("again", "failed")
 
 
+def test_the_start_of_a_process_is_none_of_the_time_that_a_run_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "LOOK", 0.05)
+    plan = plan_of(node(1, 0.0), node(2, 60.0))
+    first, second = work_off(plan, tmp_path, 1, timeout=0.01)
+    assert first.status == "done", "its process starts"
+    assert (second.status, second.message) == ("failed", "did not end within 0.01 s (--timeout)")
+
+
 @pytest.mark.slow
 def test_a_run_that_hangs_is_ended(tmp_path: Path) -> None:
     hang = node(1, 60.0), node(6, 60.0, does="holds")
-    plan = plan_of(*hang, *(node(i, 0.05) for i in range(2, 6)))
+    plan = plan_of(*(node(i, 0.05) for i in range(2, 6)), *hang)
     start = time.perf_counter()
-    events = {plan.nodes[e.run].spec.seed: e for e in work_off(plan, tmp_path, 2, timeout=10.0)}
-    assert time.perf_counter() - start < 30
+    events = {plan.nodes[e.run].spec.seed: e for e in work_off(plan, tmp_path, 2, timeout=5.0)}
+    assert time.perf_counter() - start < 50
     for seed in (1, 6):
         assert events[seed].status == "failed"
-        assert events[seed].message == "did not end within 10 s (--timeout)"
+        assert events[seed].message == "did not end within 5 s (--timeout)"
     assert all(events[i].status == "done" for i in range(2, 6))
 
 

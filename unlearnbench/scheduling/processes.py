@@ -51,6 +51,7 @@ class Worker:
     def __init__(self, slot: Slot) -> None:
         """Prepare; no process starts yet."""
         self.slot = slot
+        self.fresh = True
         self._executor: ProcessPoolExecutor | None = None
         self._task: Future[Any] | None = None
 
@@ -65,6 +66,7 @@ class Worker:
         return task
 
     def _started(self) -> ProcessPoolExecutor:
+        self.fresh = self._executor is None
         if self._executor is None:
             _track_quietly()
             self._executor = ProcessPoolExecutor(
