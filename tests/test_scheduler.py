@@ -282,6 +282,25 @@ def test_two_processes_share_the_work_and_do_nothing_twice(tmp_path: Path) -> No
     assert not list((tmp_path / "leases").iterdir())
 
 
+def test_what_another_process_makes_before_the_start_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(scheduler_module, "wait", clock.wait)
+    done, failed, again = (node(seed, 0.0) for seed in (1, 2, 3))
+    plan, store, other = plan_of(done, failed, again), Store(tmp_path), Store(tmp_path)
+    store.prepare()
+    other.fail(again.spec, "earlier\n")
+    state = progress(plan, store, {again.spec.id})
+    other.save(done.spec, *left_by(done.spec))
+    other.fail(failed.spec, "why\n")
+    other.save(again.spec, *left_by(again.spec))
+    workers = [Simulated(Slot(None, "fake:0"), clock)]
+    events = list(Scheduler(plan, store, workers, Workplace(tmp_path)).run(state))
+    assert [event.status for event in events] == ["done", "failed", "done"]
+    assert {event.message for event in events} == {"by another process"}
+
+
 def _slow(folder: Path, plan: Plan, found: Any, lease: float) -> None:
     leases.LEASE = lease
     found.put([e.status for e in work_off(plan, folder, 1)])

@@ -144,7 +144,7 @@ class Scheduler:
     elsewhere: set[str] = field(default_factory=set)
     """Runs on which another process holds a lease."""
     before: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
-    """Of each open run, when record and error were written that were there at the start."""
+    """Of each open run, when record and error were written that were there when it was planned."""
     waiting: tuple[float, str] | None = None
     """Since when there is nothing to do but to wait for others, and for whom was said."""
 
@@ -155,7 +155,9 @@ class Scheduler:
         on its device. Runs on which another process holds a lease are left to it.
         """
         nodes = {run: self.plan.nodes[run] for run in state.open}
-        self.before = {run: self.store.marks(node.spec) for run, node in nodes.items()}
+        self.before = {
+            run: state.marks.get(run) or self.store.marks(node.spec) for run, node in nodes.items()
+        }
         self.workplace = replace(self.workplace, digest=state.data)
         agenda = Agenda(nodes, set(state.done), self.length)
         try:
