@@ -6,9 +6,11 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+from filelock import SoftFileLease
 
 from tests.conftest import Cli
 from unlearnbench.errors import UserError
@@ -54,7 +56,6 @@ def test_two_runs_of_different_methods_on_a_new_folder(inside: Cli, tmp_path: Pa
 def test_what_is_being_changed_is_waited_for_and_named_if_it_never_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "LEASE", 0.3)
     order = []
 
     def other() -> None:
@@ -68,6 +69,12 @@ def test_what_is_being_changed_is_waited_for_and_named_if_it_never_ends(
         order.append("first")
     waiting.join()
     assert order == ["first", "second"]
+    impatient = partial(SoftFileLease, timeout=0.1)
+    monkeypatch.setattr(
+        leases,
+        "SoftFileLease",
+        lambda path, lease_duration, timeout: impatient(path, lease_duration=lease_duration),
+    )
     told = pytest.raises(UserError, match=r"remove .*leases/asked")
     with asked.changing(Store(tmp_path)), told, asked.changing(Store(tmp_path)):
         pass

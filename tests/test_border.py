@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import TINY, Cli
+from tests.processes import largest_file
 from unlearnbench.api.request import Request, benchmark, prepare
 from unlearnbench.execution import Workplace, pool
 from unlearnbench.execution.trying import LEAVES, examine
@@ -170,17 +168,6 @@ def test_a_worker_that_is_not_as_it_was_says_so(tmp_path: Path) -> None:
             from unlearnbench.registry import method_class
 
             method_class(Plugin.of(tmp_path / "bad.py")).kept.__exit__(None, None, None)  # type: ignore[attr-defined]
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Have the system refuse to make a file larger than so many bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(("size", "folder"), [(20_000, "models"), (100, "splits"), (200, "runs")])

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Cli, command
+from tests.processes import alive, dask, started, wait_for
 from unlearnbench.scheduling.slots import Activity, Slot
 from unlearnbench.scratch import PREFIX, scratch
 
@@ -32,13 +30,6 @@ class Hold(Method):
         ctypes.PyDLL(None).sleep(600)
         return model
 """
-
-
-def wait_for(holds: Callable[[], bool], seconds: float = 60) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return holds()
 
 
 def test_folders_of_dead_processes_are_swept_and_no_others(
@@ -68,14 +59,6 @@ def test_what_only_shows_ends_no_run(tmp_path: Path) -> None:
         slot.idle()
 
 
-def alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system tells a child at once")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
@@ -87,27 +70,16 @@ def test_workers_that_keep_pythons_lock_die_with_their_main_process(
     place.mkdir()
     words = ["--methods", "hold", "--seeds", "1", "--plugin", str(tmp_path / "hold.py")]
     env = os.environ | {"TMPDIR": str(place)}
-    process = subprocess.Popen(
-        command("run", tiny, *words),
-        cwd=tmp_path,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
+    said = tmp_path / "said.txt"
+    with started(command("run", tiny, *words), tmp_path, said, env=env) as process:
         assert wait_for((tmp_path / "held").exists), "it began"
         held = set(place.glob(f"{PREFIX}{process.pid}-*"))
         assert held
         process.send_signal(number)  # to the main process alone
-        out, _ = process.communicate(timeout=60)
-        assert "Traceback" not in out
-        assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
+        ended = -9 if number == signal.SIGKILL else 128 + number
+        assert process.wait(timeout=60) == ended
+        assert "Traceback" not in said.read_text()
         assert wait_for(lambda: not alive(process.pid), 20)
-    finally:
-        if alive(process.pid):
-            os.killpg(process.pid, signal.SIGKILL)
     left = set(place.glob(f"{PREFIX}*"))
     assert left == (held if number == signal.SIGKILL else set())
     again = cli("run", tiny, "--methods", "ft", "--seeds", "1", env={"TMPDIR": str(place)})
@@ -115,44 +87,21 @@ def test_workers_that_keep_pythons_lock_die_with_their_main_process(
     assert not list(tmp_path.glob("results/tiny/leases/*"))
 
 
-SCHEDULER = "from distributed.cli.dask_{0} import main; main()"
-
-
 @pytest.mark.slow
 def test_the_end_of_a_dask_scheduler_is_one_line(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
-    file = tmp_path / "scheduler.json"
-    local = ["--scheduler-file", str(file), "--no-dashboard"]
+    runs, said = tmp_path / "results" / "digits" / "runs", tmp_path / "said.txt"
+    with dask(tmp_path, 1) as cluster:
+        where = ["--backend", "dask", "--address", cluster.address]
+        with started(command("run", "digits", "--seeds", "2", *where), tmp_path, said) as run:
 
-    def start(what: str, *more: str) -> subprocess.Popen[bytes]:
-        line = [sys.executable, "-c", SCHEDULER.format(what), *local, *more]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(line, cwd=tmp_path, start_new_session=True, **quiet)  # type: ignore[call-overload,no-any-return]
+            def begun() -> bool:
+                return any(runs.glob("*/record.json")) or run.poll() is not None
 
-    started = [start("scheduler", "--host", "127.0.0.1", "--port", "0")]
-    try:
-        assert wait_for(lambda: file.exists() and file.stat().st_size > 0)
-        here = ["--nthreads", "1", "--resources", "slot=1", "--local-directory", str(tmp_path)]
-        started.append(start("worker", *here))
-        address = json.loads(file.read_text())["address"]
-        from distributed import Client
-
-        with Client(address) as client:  # type: ignore[no-untyped-call]
-            client.wait_for_workers(1, timeout=120)
-        words = command("run", "digits", "--seeds", "2", "--backend", "dask", "--address", address)
-        run = subprocess.Popen(
-            words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        runs = tmp_path / "results" / "digits" / "runs"
-        made = wait_for(lambda: any(runs.glob("*/record.json")) or run.poll() is not None, 200)
-        os.killpg(started[0].pid, signal.SIGKILL)
-        out, _ = run.communicate(timeout=60)
-        assert made, out
-    finally:
-        for process in started:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    assert run.returncode == 2 and "Traceback" not in out, out
-    assert f"The Dask scheduler at {address} is gone. What is finished is kept" in out
+            assert wait_for(begun, 200), said.read_text()
+            os.killpg(cluster.scheduler.pid, signal.SIGKILL)
+            run.wait(timeout=60)
+    printed = said.read_text()
+    assert run.returncode == 2 and "Traceback" not in printed, printed
+    assert f"The Dask scheduler at {cluster.address} is gone. What is finished is kept" in printed
     assert not list(tmp_path.glob("results/digits/leases/*"))

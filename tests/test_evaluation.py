@@ -20,7 +20,7 @@ from tests.hand import by_hand
 from unlearnbench import registry
 from unlearnbench.audits.attacks import ATTACKS, SHOWN, View
 from unlearnbench.data.splits import cut, reference_members
-from unlearnbench.errors import UserError
+from unlearnbench.errors import EntryError, UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import as_rows
@@ -273,6 +273,26 @@ def test_what_cannot_be_computed_costs_its_cells_only(
     assert len(kept) >= 2 and now[kept].equals(was[kept]), "what can be computed stands"
     page = write_report(found, tmp_path / "report", figures=())
     assert "cannot be computed" in page.read_text()
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), OSError("not there")])
+def test_what_fails_for_the_moment_is_computed_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(view: View, references: object) -> Any:
+        if short:
+            raise EntryError("The attack 'loss' failed.") from error  # as one of a user's does
+        return view.margin
+
+    asked = planned(1, ["ft"])
+    store, short = write_store(tmp_path, asked, 60, 40), True
+    monkeypatch.setitem(ATTACKS, "loss", replace(ATTACKS["loss"], score=fails))
+    found = collect(asked, store)
+    assert any("Loss cannot be computed for ft" in line for line in found.broken)
+    assert len(found.runs) and "loss" not in set(found.attacks["attack"])
+    short = False
+    again = collect(asked, store)
+    assert again.broken == [] and "loss" in set(again.attacks["attack"])
 
 
 def test_what_waits_for_a_failed_model_is_not_still_to_be_made(tmp_path: Path) -> None:

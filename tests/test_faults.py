@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Cli, command
+from tests.processes import alive, started, wait_for
 
 PLUGIN = '''
 """A method that goes wrong."""
@@ -144,15 +142,6 @@ def hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def alive(group: int) -> bool:
-    """Say whether any process of a group is left."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
@@ -164,31 +153,20 @@ def test_interrupted_and_continued_gives_the_same_table(
     waits = f"while not os.path.exists({str(go)!r}): time.sleep(0.02)\n        return model"
     pause = plugin(tmp_path, "pause", waits)
     words: tuple[str | Path, ...] = ("run", tiny, "--methods", "pause,ft", "--plugin", pause)
-    process = subprocess.Popen(
-        command(*words),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=hear_ctrl_c,
-    )
-    runs = tmp_path / "results" / "tiny" / "runs"
-    deadline = time.monotonic() + 60
-    while len(list(runs.glob("*/record.json"))) < 10 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(number)  # to the main process alone: its workers must not outlive it
-    if number == signal.SIGINT:
-        assert process.stdout is not None
-        while "Ctrl-C again stops at once" not in process.stdout.readline():
-            pass
-        process.send_signal(number)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == code, out
-    assert "Traceback" not in out
-    while alive(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not alive(process.pid)
+    runs, said = tmp_path / "results" / "tiny" / "runs", tmp_path / "said.txt"
+    with started(command(*words), tmp_path, said, preexec_fn=hear_ctrl_c) as process:
+
+        def ended() -> bool:
+            return process.poll() is not None
+
+        wait_for(lambda: len(list(runs.glob("*/record.json"))) >= 10 or ended())
+        process.send_signal(number)  # to the main process alone: its workers must not outlive it
+        if number == signal.SIGINT:
+            wait_for(lambda: "Ctrl-C again stops at once" in said.read_text() or ended())
+            process.send_signal(number)
+        assert wait_for(ended) and process.returncode == code, said.read_text()
+        assert "Traceback" not in said.read_text()
+        assert wait_for(lambda: not alive(process.pid))
     kept = {path: path.stat().st_mtime_ns for path in runs.glob("*/record.json")}
     assert 10 <= len(kept) <= 12 and not list(runs.glob("pause-*/record.json"))
     if number == signal.SIGINT:

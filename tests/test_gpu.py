@@ -16,9 +16,9 @@ from tests.conftest import Cli
 from tests.test_scheduler import node, plan_of, pretend
 from unlearnbench import environment, registry
 from unlearnbench.execution import Workplace, contract
+from unlearnbench.guarding.exhaustion import of_memory
 from unlearnbench.recipe import Recipe, Trades
 from unlearnbench.scheduling import worker
-from unlearnbench.scheduling.exhaustion import of_memory
 from unlearnbench.scheduling.processes import open_workers
 from unlearnbench.scheduling.progress import progress
 from unlearnbench.scheduling.scheduler import Scheduler

@@ -18,11 +18,11 @@ from unlearnbench import environment, registry
 from unlearnbench.api import making, samples
 from unlearnbench.api.request import Request, benchmark, prepare
 from unlearnbench.execution import Workplace, contract
+from unlearnbench.guarding.exhaustion import of_memory
 from unlearnbench.metrics.metric import COSTS
 from unlearnbench.recipe import Recipe, Trades
 from unlearnbench.scheduling import worker
 from unlearnbench.scheduling.estimate import Pace, undivided
-from unlearnbench.scheduling.exhaustion import of_memory
 from unlearnbench.scheduling.placement import OVERHEAD, Capacity, Placement, guessed_need
 from unlearnbench.scheduling.progress import progress
 from unlearnbench.scheduling.scheduler import Scheduler
@@ -63,7 +63,7 @@ class Pretended:
     """Stand for a worker whose process is this one; a fresh process has a context that lives."""
 
     def __init__(self, slot: Slot) -> None:
-        self.slot = slot
+        self.slot, self.fresh = slot, False
 
     def submit(self, work: Callable[[Job, Slot], Event], job: Job) -> Future[Event]:
         ended: Future[Event] = Future()

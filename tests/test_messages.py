@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 import typer
 
-from unlearnbench.api import apply, samples
+from unlearnbench.api import apply, making, samples
 from unlearnbench.api.audit import Audit, look_into
 from unlearnbench.api.listener import Listener
 from unlearnbench.api.own import Own
 from unlearnbench.api.request import Request, benchmark, prepare
-from unlearnbench.api.session import begin, too_few
+from unlearnbench.api.session import begin, follow, too_few
 from unlearnbench.cli import catalogue
 from unlearnbench.data.outputs import Parts
 from unlearnbench.errors import DataError, UserError
@@ -27,7 +27,7 @@ from unlearnbench.execution import trying
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.given import Given
 from unlearnbench.reporting import caveats
-from unlearnbench.scheduling import apart
+from unlearnbench.scheduling import apart, estimate
 from unlearnbench.scheduling.estimate import from_store
 from unlearnbench.storage.asked import facts_of, remember
 from unlearnbench.storage.finding import results_folder
@@ -196,6 +196,33 @@ def test_numbers_that_can_be_listed_are_written_down_where_samples_are_drawn(her
     spec = seen.data
     samples.DataSeen(replace(spec, ids=np.arange(len(spec.ids)))).note(whole)
     assert not whole.folder.exists(), "all samples are used: their numbers are their places"
+
+
+def test_a_budget_whose_first_model_fails_is_refused_in_a_line(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "work_off", lambda *_: False)
+    request = replace(asked("digits", methods=["ft"]), budget=60.0)
+    with pytest.raises(UserError, match="The first model could not be made, so nothing is known"):
+        begin(request, Listener())
+
+
+def test_data_that_were_looked_over_for_a_budget_are_not_again(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[samples.DataSeen] = []
+
+    def counted(*given: Any) -> samples.DataSeen:
+        looked.append(into(*given))
+        return looked[-1]
+
+    into, before = samples._look_into, iter([estimate.Pace()])
+    monkeypatch.setattr(samples, "_look_into", counted)
+    monkeypatch.setattr(making, "work_off", lambda *_: True)
+    learnt = estimate.Pace(rates=[1e-3])
+    monkeypatch.setattr(estimate, "from_store", lambda *_: next(before, learnt))
+    follow(replace(asked("digits", methods=["ft"]), budget=60.0), Listener())
+    assert len(looked) == 1
 
 
 def kept(*folders: str) -> None:

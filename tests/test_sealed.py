@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Cli
+from tests.processes import largest_file
 from unlearnbench.api.results import load
 from unlearnbench.errors import UserError
 from unlearnbench.storage import asked, sealed
@@ -134,6 +135,15 @@ def test_edited_metrics_are_named_and_never_shown(inside: Cli, copied: Path) -> 
         assert "98.76543" not in load(copied).findings.as_json()
         assert path.read_text() == before
     assert inside("results", "verify", "tiny").out == "14 runs, 0 damaged\n"
+
+
+def test_metrics_that_cannot_be_kept_are_shown_all_the_same(copied: Path) -> None:
+    before = load(copied)
+    (copied / "metrics.json").unlink()
+    with largest_file(100):  # as where the disk is full
+        found = load(copied)
+    assert found.findings.as_json() == before.findings.as_json()
+    assert not (copied / "metrics.json").exists()
 
 
 def test_metrics_of_a_forget_set_that_is_damaged_are_not_used_again(copied: Path) -> None:

@@ -84,7 +84,7 @@ def test_each_model_is_named_by_what_it_is_for() -> None:
 
 def test_what_each_worker_does_is_shown_from_the_start(tmp_path: Path) -> None:
     request = Request(ub.benchmark("digits", seeds=1), tmp_path, tmp_path)
-    outlook = look(request, *begin(request, Listener()))
+    outlook = look(request, *begin(request, Listener())[:2])
     into = io.StringIO()
     display = Display(Console(file=into, width=90, force_terminal=True, color_system="standard"))
     slots = [Slot(tmp_path / f"{number}.json", "cpu") for number in range(2)]

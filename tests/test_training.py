@@ -277,8 +277,13 @@ def test_a_captured_step_is_the_eager_one(
     def replayed(step: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
         def once() -> Tensor:
             steps.append(1)
-            with recording(Recorder()):  # no hook is called in a graph
-                return step()
+            trainer = step.__self__.trainer  # type: ignore[attr-defined]
+            taken = trainer.steps
+            try:
+                with recording(Recorder()):  # no hook is called in a graph, and nothing counted
+                    return step()
+            finally:
+                trainer.steps = taken
 
         once()  # as it is warmed up
         return once
@@ -317,6 +322,38 @@ def test_what_cannot_be_captured_is_eager(monkeypatch: pytest.MonkeyPatch) -> No
         expected = {"used": "eager", "why": why} if capturing else None
         assert recorder.notes.get("training step") == expected
     assert torch.equal(*made), "nothing is left of the step that was tried"
+
+
+class Counting(nn.Module):
+    """Count, beside a linear layer, the batches seen in training, in a buffer of no state."""
+
+    seen: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = linear()
+        self.register_buffer("seen", torch.zeros(()), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen = self.seen + self.training
+        made: Tensor = self.inside(images)
+        return made
+
+
+def test_nothing_is_left_in_a_model_by_steps_that_are_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def tried(step: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
+        step()
+        return step
+
+    monkeypatch.setattr(training, "captured", tried)
+    model = Counting()
+    trainer = Trainer(model, PLAIN, lr=0.1, seed=0)
+    with recording(Recorder()):
+        trainer.capture(some())
+    assert (float(model.seen), trainer.steps) == (0.0, 0)
+    assert all(map(torch.equal, model.inside.parameters(), linear().parameters()))
 
 
 @pytest.mark.parametrize(

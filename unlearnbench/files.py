@@ -8,8 +8,8 @@ import re
 import stat
 import time
 import uuid
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -76,14 +76,14 @@ def write_text(path: Path, text: str) -> None:
     write(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
-def write_again(path: Path, text: str) -> None:
-    """Write what can be made again at any time, and go without it where that cannot be done.
+@contextmanager
+def expendable() -> Iterator[None]:
+    """Go without what is written inside, which can be made again at any time, if it cannot be kept.
 
-    That is where the folder may only be read, or where a folder has the place of the file.
+    That is where a folder may only be read, has no more room, or has the place of the file.
     """
-    if os.access(path.parent, os.W_OK | os.X_OK):
-        with suppress(IsADirectoryError):
-            write_text(path, text)
+    with suppress(OSError, NoRoomError):
+        yield
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -95,8 +95,8 @@ def follow(
 
     seen: the data, where they were looked over already.
     """
-    planned, store = begin(request, listener)
-    succeeded = make(request, planned, store, listener, seen=seen)
+    planned, store, looked = begin(request, listener)
+    succeeded = make(request, planned, store, listener, seen=seen or looked)
     plugins = (*map(Plugin.of, planned.benchmark.plugins),)
     with listener.busy("Measuring how far models are from retraining"):
         results = Results(collect(planned, store), store.folder, plugins)
@@ -203,19 +203,25 @@ def look(request: Request, planned: Planned, store: Store, heading: str = "") ->
     return Outlook(heading or named, plan, state, known, cost)
 
 
-def begin(request: Request, listener: Listener, *, dry_run: bool = False) -> tuple[Planned, Store]:
-    """Expand a request, as far as fits in the time given, and open the store of its results."""
+def begin(
+    request: Request, listener: Listener, *, dry_run: bool = False
+) -> tuple[Planned, Store, samples.DataSeen | None]:
+    """Expand a request, as far as fits in the time given, and open the store of its results.
+
+    Returns its data too where they had to be looked over for that.
+    """
     require_above(request.results)
     planned = prepare(request)
     store = Store((request.results / planned.benchmark.name).resolve())
+    seen = None
     if request.budget is not None:
-        planned = within_budget(request, store, listener, dry_run=dry_run)
-    return planned, store
+        planned, seen = within_budget(request, planned, store, listener, dry_run=dry_run)
+    return planned, store, seen
 
 
 def rehearse(request: Request, listener: Listener) -> Outlook:
     """Say what a request comes to; its data are looked over if they are there."""
-    planned, store = begin(request, listener, dry_run=True)
+    planned, store, _ = begin(request, listener, dry_run=True)
     outlook = look(request, planned, store)
     listener.planned(outlook)
     if outlook.state.open:
@@ -226,37 +232,45 @@ def rehearse(request: Request, listener: Listener) -> Outlook:
 
 
 def within_budget(
-    request: Request, store: Store, listener: Listener, *, dry_run: bool = False
-) -> Planned:
+    request: Request, full: Planned, store: Store, listener: Listener, *, dry_run: bool = False
+) -> tuple[Planned, samples.DataSeen | None]:
     """Take as many whole repetitions as fit in the time given, the first first; tell how many.
 
-    Where nothing is known of the time, the first model is made to learn it, or in a dry run all
-    repetitions are taken. Raises UserError where not even one fits.
+    Where nothing is known of the time, the first model is made to learn it, and the data that were
+    looked over for that are returned, or in a dry run all repetitions are taken. Raises UserError
+    where not even one fits, or the first model cannot be made.
     """
     seconds = request.budget or 0.0
     first = prepare(request, 1)
     request.placement.require()
     outlook = look(request, first, store)
-    known = outlook.known
+    known, seen = outlook.known, None
     if not known.rates and dry_run:
         listener.told("No time estimate yet: it follows after the first model.")
-        return prepare(request)
+        return full, None
     if not known.rates:
         from unlearnbench.api.making import work_off
 
-        seen = samples.look_over(request, first.benchmark)
+        seen = samples.look_over(request, full.benchmark)
         store.prepare()
         listener.told("Training the first model, to see how long one takes.")
         alone = Progress([], [], [next(iter(first.plan.nodes))])
         work_off(request, first, store, replace(outlook, state=alone), listener, seen)
-    needs, most = 0.0, len(prepare(request).benchmark.seeds.forget)
+        known = estimate.from_store(first.plan, store)
+        if not known.rates:
+            raise UserError(
+                "The first model could not be made, so nothing is known of the time that others"
+                " take.",
+                "Remove what it failed of, or go on without a budget.",
+            )
+    needs, most = 0.0, len(full.benchmark.seeds.forget)
     for repetitions in range(most, 0, -1):
         planned = prepare(request, repetitions)
         todo = [node for run, node in planned.plan.nodes.items() if not store.done(run)]
         needs = known.total(todo, request.placement.lanes) or 0.0
         if needs <= seconds:
             listener.told(f"{repetitions} of {most} repetitions fit in {duration(seconds)}.")
-            return planned
+            return planned, seen
     raise UserError(
         f"One repetition takes about {duration(needs)}, which is more than {duration(seconds)}.",
         "Take fewer methods or references, or give it more time; what was made is kept.",

@@ -165,7 +165,7 @@ def plan(
     )
     if not slurm:
         raise typer.Exit(_run(request, dry_run=True))
-    outlook = look(request, *begin(request, Display()))
+    outlook = look(request, *begin(request, Display())[:2])
     todo = [outlook.plan.nodes[run] for run in outlook.state.open]
     seconds = outlook.known.total(todo)
     # Of what is known, time to start and some to spare.

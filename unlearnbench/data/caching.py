@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from unlearnbench.data.fitting import Fit, Images
-from unlearnbench.files import DRAFT, abandoned, checksum, write, write_text
+from unlearnbench.files import DRAFT, abandoned, checksum, expendable, write, write_text
 
 FORM = 1
 """To be raised whenever the same file is decoded otherwise."""
@@ -88,7 +88,7 @@ class Cache:
         stamps = np.array([stamp for stamp, _ in found.values()], dtype=np.int64)
         hashes = np.frombuffer(b"".join(content for _, content in found.values()), dtype=np.uint8)
         arrays = {"names": names, "stamps": stamps, "hashes": hashes.reshape(len(found), -1)}
-        with suppress(OSError):  # where nothing can be written, files are hashed every time
+        with expendable():  # files are then hashed every time
             write(self.place / INDEX, partial(np.savez, **arrays))  # type: ignore[arg-type]
 
     def _path(self, hashes: Mapping[str, bytes], fit: Fit) -> Path:
@@ -113,7 +113,7 @@ class Cache:
     def keep(self, hashes: Mapping[str, bytes], fit: Fit, chunks: Iterable[Images]) -> None:
         """Write images, some at a time, and remove those of files as they are no more.
 
-        Raises OSError where they cannot be written, and whatever `chunks` raises.
+        Raises OSError or NoRoomError where they cannot be written, and whatever `chunks` raises.
         """
         path = self._path(hashes, fit)
         written = write(path, partial(_save, count=len(hashes), chunks=chunks))

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -15,6 +14,7 @@ from unlearnbench.data.faults import MOST, refuse
 from unlearnbench.data.fitting import Images
 from unlearnbench.data.prepare import Pool, Source
 from unlearnbench.errors import DataError
+from unlearnbench.files import expendable
 
 KINDS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 """Endings of the names of images, in small letters: those that torchvision takes."""
@@ -108,7 +108,7 @@ class FolderSource(Source):
         faults += unread
         images = None if faults else cache.images(hashes, self.fit, thorough=thorough)
         if images is None:
-            with suppress(OSError):  # where nothing can be written, or the disk is full
+            with expendable():
                 cache.keep(hashes, self.fit, self._decoded(hashes, faults))
                 images = cache.images(hashes, self.fit, thorough=False)
         if images is None:

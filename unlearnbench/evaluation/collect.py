@@ -19,7 +19,7 @@ from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.kept import kept
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.evaluation.stale import Records, stale_rows, stale_runs
-from unlearnbench.files import write_again
+from unlearnbench.files import expendable, write_text
 from unlearnbench.guarding.guard import guarded
 from unlearnbench.metrics.curves import SCATTERED
 from unlearnbench.metrics.gaps import with_gaps
@@ -46,7 +46,8 @@ And what of them is compared with retrain's, if the audit asks for it.
 def collect(planned: Planned, store: Store) -> Findings:
     """Compute every metric of every finished cell of the plan, and judge every row.
 
-    Kept in a file until anything it depends on changes: a run, a setting, or the code.
+    Kept in a file until anything it depends on changes: a run, a setting, or the code. Not kept
+    where a metric or an attack of a user is not here, or failed for want of memory or of a file.
     """
     benchmark, plan, plugins = planned.benchmark, planned.plan, planned.plugins
     measurement = Measurement(plan, store, benchmark.attacks, benchmark.headline, planned.audits)
@@ -56,14 +57,16 @@ def collect(planned: Planned, store: Store) -> Findings:
     stored = kept(store, made_of)
     if stored is None:
         with guarded():  # metrics and attacks may be the user's
-            made = _measured(benchmark, measurement.run(), records)
+            measured = measurement.run()
+            made = _measured(benchmark, measured, records)
         text = json.dumps({"version": made_of} | made)
         # Read back even when just computed: what is shown is always what is stored.
         stored = json.loads(text)
         if absent := list(_absent(known)):
             stored["broken"] += absent
-        else:
-            write_again(store.folder / sealed.METRICS, sealed.with_checksum(text))
+        elif not measured.passing:
+            with expendable():
+                write_text(store.folder / sealed.METRICS, sealed.with_checksum(text))
     looked = _audited(plan, store)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
     unmade, blocked = _unmade(plan, store, errors)

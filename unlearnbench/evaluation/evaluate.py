@@ -21,7 +21,9 @@ from unlearnbench.audits.attacks import (
 from unlearnbench.audits.parts import ACCURACY
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.audits.roc import Floats, Part
+from unlearnbench.errors import causes
 from unlearnbench.guarding.border import told
+from unlearnbench.guarding.exhaustion import of_memory
 from unlearnbench.metrics.curves import Curves, curves
 from unlearnbench.metrics.metric import OfModel, OfScores, Seen, of_type
 
@@ -29,12 +31,23 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Lost:
+    """Say why a metric or an attack could not be computed of a model.
+
+    passing: for want of memory, or of a file: the next time it may well be.
+    """
+
+    why: str
+    passing: bool = False
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Hold what was measured of one model; parts: by audit of signals, those of attacks too.
 
-    groups: the AUCs of other groups of samples, by metric, until they are averaged; lost: why a
-    metric or an attack, by title, could not be computed; forget_seed: the first one that draws this
-    forget set; no_op: it is the model that its method was given.
+    groups: the AUCs of other groups of samples, by metric, until they are averaged; lost: what
+    could not be computed, by title of the metric or attack; forget_seed: the first one that draws
+    this forget set; no_op: it is the model that its method was given.
     """
 
     values: dict[str, float]
@@ -42,7 +55,7 @@ class Evaluation:
     curves: Curves
     parts: dict[str, Part] = field(default_factory=dict)
     groups: dict[str, Part] = field(default_factory=dict)
-    lost: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, Lost] = field(default_factory=dict)
     forget_seed: int | None = None
     no_op: bool = False
 
@@ -68,7 +81,7 @@ def evaluate(
     behind the AUCs. An attack that lacks what it needs is left out, and so is what cannot be
     computed of this model, which costs nothing else.
     """
-    lost: dict[str, str] = {}
+    lost: dict[str, Lost] = {}
     swapped = None
     if twin is not None and ATTACKS[headline].possible(twin[0], references):
         beside = attempt(attack_title(headline), lambda: score(headline, twin[0], references), lost)
@@ -107,7 +120,7 @@ def evaluate(
     return Evaluation(values, found, drawn, more | memorised, groups, lost)
 
 
-def attempt(title: str, compute: Callable[[], T], lost: dict[str, str]) -> T | None:
+def attempt(title: str, compute: Callable[[], T], lost: dict[str, Lost]) -> T | None:
     """Return what a metric or an attack gives; None where it cannot be computed, and note why.
 
     A boundary, for it may be in a file of the user's; a number that is not finite is none.
@@ -116,10 +129,11 @@ def attempt(title: str, compute: Callable[[], T], lost: dict[str, str]) -> T | N
         with np.errstate(all="ignore"):  # what comes of it is looked at
             value = compute()
     except Exception as error:
-        lost[title] = told(error).removesuffix(".")
+        passing = any(isinstance(one, OSError) or of_memory(one) for one in causes(error))
+        lost[title] = Lost(told(error).removesuffix("."), passing)
         return None
     if isinstance(value, (float, np.floating)) and not np.isfinite(value):
-        lost[title] = "it is not a finite number"
+        lost[title] = Lost("it is not a finite number")
         return None
     return value
 

@@ -25,7 +25,7 @@ from unlearnbench.audits.parts import ACCURACY
 from unlearnbench.audits.references import ReferenceModels
 from unlearnbench.audits.roc import Part
 from unlearnbench.entries import is_absent
-from unlearnbench.evaluation.evaluate import Evaluation, attempt, evaluate, note
+from unlearnbench.evaluation.evaluate import Evaluation, Lost, attempt, evaluate, note
 from unlearnbench.evaluation.sound import Sound
 from unlearnbench.metrics.metric import OfModels, ToRetrain, of_type
 from unlearnbench.outline import audit_settings
@@ -74,16 +74,23 @@ class Measured:
 
     def lost(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield what could not be computed, by title, of which row, why, and for how many cells."""
-        every = [(cell.label, found) for cell, found in self.cells.items()]
-        every += [
-            (f"{cell.label} ({audit})", found)
-            for audit, cells in self.audited.items()
-            for cell, found in cells.items()
-        ]
         counts = Counter(
-            (title, label, why) for label, found in every for title, why in found.lost.items()
+            (title, label, lost.why)
+            for label, found in self._by_name()
+            for title, lost in found.lost.items()
         )
         yield from ((*key, count) for key, count in counts.items())
+
+    @property
+    def passing(self) -> bool:
+        """Whether anything could not be computed that may well be the next time."""
+        return any(lost.passing for _, found in self._by_name() for lost in found.lost.values())
+
+    def _by_name(self) -> Iterator[tuple[str, Evaluation]]:
+        """Yield what was measured of each model, with its row and the audit that made it."""
+        yield from ((cell.label, found) for cell, found in self.cells.items())
+        for audit, cells in self.audited.items():
+            yield from ((f"{cell.label} ({audit})", found) for cell, found in cells.items())
 
     def parts(self) -> Iterator[tuple[Cell, dict[str, Part]]]:
         """Yield what audits bring of each cell, those of models under names of their own."""
@@ -287,7 +294,7 @@ class Measurement:
             rows, ideal = alike, list(retrains)
             if label == RETRAIN:  # compared with itself it would look closer than it is
                 rows, ideal = ideal[::2], ideal[1::2]
-            lost: dict[str, str] = {}
+            lost: dict[str, Lost] = {}
             of_row = self._of_models(rows, ideal, lost)
             for cell in alike:
                 cells[cell].values.update(of_row)
@@ -305,7 +312,7 @@ class Measurement:
         return outputs
 
     def _of_models(
-        self, alike: list[Cell], retrains: list[Cell], lost: dict[str, str]
+        self, alike: list[Cell], retrains: list[Cell], lost: dict[str, Lost]
     ) -> dict[str, float]:
         """Compute what needs many models of a row, and as many retrains, on one forget set."""
         fewest = min(len(alike), len(retrains))

@@ -23,6 +23,7 @@ class ClusterWorker:
     def __init__(self, slot: Slot, client: Any, gpus: "Gpus") -> None:
         """Submit to `client`, a distributed.Client; gpus: seen so far, of all workers."""
         self.slot, self._gpus = slot, gpus
+        self.fresh = True
         self._client = client
         self._task: Any = None
         self._spoilt: str | None = None
@@ -33,6 +34,7 @@ class ClusterWorker:
         ended: Future[Event] = Future()
         if not self._connected:
             raise self._lost()
+        self.fresh = self._task is None
         self._task = self._client.submit(_there, work, job, pure=False, resources={RESOURCE: 1})
         self._task.add_done_callback(lambda task: self._hand_over(task, ended))
         return ended
@@ -72,6 +74,7 @@ class ClusterWorker:
         """
         if self._task is not None and self._connected:
             self._task.cancel(force=True)
+        self._task = None
         where, self._spoilt = self._spoilt, None
         if where is not None and self._connected:
             try:

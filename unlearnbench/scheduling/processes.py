@@ -51,19 +51,28 @@ class Worker:
     def __init__(self, slot: Slot) -> None:
         """Prepare; no process starts yet."""
         self.slot = slot
+        self.fresh = True
         self._executor: ProcessPoolExecutor | None = None
         self._task: Future[Any] | None = None
 
     def submit(self, work: Callable[[Any, Slot], R], job: Any) -> Future[R]:
         """Run `work` in the slot's process; its future raises one of LOST if that is killed."""
+        try:
+            task: Future[R] = self._started().submit(work, job, self.slot)
+        except LOST:  # the process died when it had nothing to do, which costs no job
+            self.stop()
+            task = self._started().submit(work, job, self.slot)
+        self._task = task
+        return task
+
+    def _started(self) -> ProcessPoolExecutor:
+        self.fresh = self._executor is None
         if self._executor is None:
             _track_quietly()
             self._executor = ProcessPoolExecutor(
                 max_workers=1, initializer=_begin, initargs=(os.getpid(),), env=WORKERS
             )
-        task: Future[R] = self._executor.submit(work, job, self.slot)
-        self._task = task
-        return task
+        return self._executor
 
     def stop(self) -> None:
         """End the process, whatever it is doing; a later job starts a fresh one."""

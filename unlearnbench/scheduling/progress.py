@@ -11,7 +11,8 @@ class Progress:
     """Say what the store holds of a plan.
 
     damaged: what is wrong with runs that are made again; weightless: those made again since they
-    came without the weights that others begin with; data: digest of what those done are of.
+    came without the weights that others begin with; data: digest of what those done are of; marks:
+    of each open run, when the record and the error that it had were written, if it had any.
     """
 
     done: list[str]
@@ -20,6 +21,7 @@ class Progress:
     damaged: dict[str, str] = field(default_factory=dict)
     weightless: list[str] = field(default_factory=list)
     data: str | None = None
+    marks: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
 
 
 def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
@@ -35,6 +37,8 @@ def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
         if run in retry or not store.exists(run):
             failed = run not in retry and store.error(run) is not None
             (state.failed if failed else state.open).append(run)
+            # Whatever there is by now: what has not been seen here, another process has made since.
+            state.marks[run] = store.marks(node.spec) if run in retry else (None, None)
             continue
         damage = store.damage(run)
         if damage is None and (split := store.split_damage(run)) not in state.damaged.values():
@@ -62,4 +66,7 @@ def _with_weights(state: Progress, plan: Plan, store: Store) -> Progress:
             needed.update(plan.nodes[run].needs)
     state.done[:] = [run for run in state.done if run not in todo]
     state.open[:] = [run for run in plan.nodes if run in todo]
+    for run in state.open:
+        if run not in state.marks:
+            state.marks[run] = store.marks(plan.nodes[run].spec)
     return state

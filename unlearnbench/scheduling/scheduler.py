@@ -20,6 +20,8 @@ from unlearnbench.units import count
 
 LOOK = 0.5
 """Seconds between two looks at the clock, and at what other processes have made."""
+START = 120.0
+"""Seconds that the first run of a process may take longer, which has to load torch and data."""
 PATIENCE = 5.0
 """Seconds of waiting for other processes alone after which is said for whom."""
 
@@ -97,6 +99,8 @@ class SlotWorker(Protocol):
     """Stand for whatever does the jobs of one slot: a process here, or a task on a cluster."""
 
     slot: Slot
+    fresh: bool
+    """Whether the job that it was given last is the first that its process does."""
 
     def submit(self, work: Callable[[Job, Slot], Event], job: Job) -> Future[Event]:
         """Begin a job, one at a time; its future raises one of LOST if the worker is."""
@@ -140,7 +144,7 @@ class Scheduler:
     elsewhere: set[str] = field(default_factory=set)
     """Runs on which another process holds a lease."""
     before: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
-    """Of each open run, when record and error were written that were there at the start."""
+    """Of each open run, when record and error were written that were there when it was planned."""
     waiting: tuple[float, str] | None = None
     """Since when there is nothing to do but to wait for others, and for whom was said."""
 
@@ -151,7 +155,9 @@ class Scheduler:
         on its device. Runs on which another process holds a lease are left to it.
         """
         nodes = {run: self.plan.nodes[run] for run in state.open}
-        self.before = {run: self.store.marks(node.spec) for run, node in nodes.items()}
+        self.before = {
+            run: state.marks.get(run) or self.store.marks(node.spec) for run, node in nodes.items()
+        }
         self.workplace = replace(self.workplace, digest=state.data)
         agenda = Agenda(nodes, set(state.done), self.length)
         try:
@@ -227,7 +233,8 @@ class Scheduler:
         look = LOOK if self.timeout or self.elsewhere else None
         ended, _ = wait(self.running, timeout=look, return_when=FIRST_COMPLETED)
         for run in self.running.values():
-            if self.timeout and time.monotonic() - run.started > self.timeout:
+            took = time.monotonic() - run.started
+            if self.timeout and took > self.timeout + START * run.worker.fresh:
                 run.too_long = True
                 run.worker.stop()
         events = []

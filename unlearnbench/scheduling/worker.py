@@ -17,9 +17,9 @@ from unlearnbench.errors import DataError, MethodError, NoRoomError, causes
 from unlearnbench.execution.execute import Outcome, execute
 from unlearnbench.execution.signals import compact
 from unlearnbench.guarding.border import told, traced
+from unlearnbench.guarding.exhaustion import of_memory
 from unlearnbench.guarding.guard import guarded
 from unlearnbench.planning.plan import Node, digest
-from unlearnbench.scheduling.exhaustion import of_memory
 from unlearnbench.scheduling.slots import Activity, Event, Job, Slot
 from unlearnbench.storage.store import Store
 

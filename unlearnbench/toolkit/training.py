@@ -155,12 +155,13 @@ class Trainer:
     ) -> None:
         """Have `fast` make steps of full batches faster, trying them on one; note whether it could.
 
-        Weights, and what batches are drawn from, are left as they are. Where it raises anything,
-        steps stay eager, unless the recipe says "always". used: what the note says of the steps;
-        done: what was tried, as a word.
+        Weights, buffers, and what batches are drawn from are left as they are. Where it raises
+        anything, steps stay eager, unless the recipe says "always". used: what the note says of the
+        steps; done: what was tried, as a word.
         """
         self.model.train()
         note, taken, before = {"used": used}, self.steps, copy.deepcopy(self.model.state_dict())
+        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         batch = next(examples.shuffled(torch.Generator(self.device).manual_seed(0)))
         with recorder().apart(self.device):
             try:
@@ -172,6 +173,8 @@ class Trainer:
                 note = {"used": "eager", "why": f"not {done}: {said}"}
             finally:
                 self.model.load_state_dict(before)
+                for name, buffer in self.model.named_buffers():  # also those that no state has
+                    buffer.copy_(buffers[name])
                 self.optimizer.clear()
                 self.steps = taken
         recorder().notes["training step"] = note
@@ -294,8 +297,8 @@ class WholeStep:
         self.pixels.copy_(batch[0])
         self.labels.copy_(batch[1])
         self.rate.fill_(lr)
-        taken, mean = self.trainer.steps, self.replay()
-        self.trainer.steps = taken + 1
+        mean = self.replay()
+        self.trainer.steps += 1  # no line of `update` is run in a graph
         recorder().passed["outputs"] += len(self.labels)  # no hook is called in a graph
         return mean
 
