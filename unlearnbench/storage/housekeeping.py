@@ -208,20 +208,23 @@ def _take_over(
             damaged.append(f"{folder.name}: {damage}")
         elif not other.has_weights(run) and wanted[run]:
             continue
-        elif fits(run) and store.leases.take(run):
-            _copy(run, other, store)
-            store.leases.drop(run)
-            del wanted[run]
-            copied += 1
+        elif fits(run):
+            with store.claim(store.folder / "runs" / folder.name) as ours:
+                if ours and not store.done(run):
+                    _copy(run, other, store)
+                    del wanted[run]
+                    copied += 1
     return copied, damaged
 
 
 def _copy(run: str, other: Store, store: Store) -> None:
     """Copy the files that a record names, and nothing else that lies beside it; it comes last."""
-    names = [*other.record(run)["files"], "record.json"]
-    for file in [other.place(run, name) for name in names]:
+    for file in [other.place(run, name) for name in other.record(run)["files"]]:
         with opened(file, other.folder) as source:
             write(store.folder / file.relative_to(other.folder), partial(_pour, source))
+    record = other.place(run, "record.json")
+    text = read_text(record, other.folder)
+    store.conclude(store.folder / record.parent.relative_to(other.folder), text)
 
 
 def _pour(source: BufferedReader, draft: Path) -> None:

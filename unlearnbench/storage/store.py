@@ -5,7 +5,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ class Store:
         """Return the folders of all runs, finished or not, by id, as they were when last read."""
         if self._folders is None:
             paths = (self.folder / "runs").glob("*")
-            self._folders = {path.name.rpartition("-")[2]: path for path in paths}
+            self._folders = {_id(path): path for path in paths}
         return self._folders
 
     def run_folder(self, spec: Spec) -> Path:
@@ -328,14 +329,43 @@ class Store:
             record["profile"]["store"] = time.perf_counter() - start
         content = {"schema": SCHEMA, "split": spec.split_id, "files": files} | record
         check_record(content)
-        write_text(folder / "record.json", seal(content))
+        self.conclude(folder, seal(content))
+
+    def conclude(self, folder: Path, record: str) -> None:
+        """Write a run's record, when all its other files are there: it has not failed any more."""
+        write_text(folder / "record.json", record)
         (folder / "error.txt").unlink(missing_ok=True)
+        self._enter(folder)
+
+    @contextmanager
+    def claim(self, folder: Path) -> Iterator[bool]:
+        """Hold the lease on a run that is to be taken over; yield whether it could be had.
+
+        folder: the run's. What another process has made of it by now is seen within.
+        """
+        run = _id(folder)
+        if not self.leases.take(run):
+            yield False
+            return
+        try:
+            if folder.is_dir():
+                self._enter(folder)
+            yield True
+        finally:
+            self.leases.drop(run)
+
+    def _enter(self, folder: Path) -> None:
+        """List the folder of a run with those that were there when they were listed."""
         if self._folders is not None:
-            self._folders[spec.id] = folder
+            self._folders[_id(folder)] = folder
 
     def fail(self, spec: Spec, text: str) -> None:
         """Write down why a run failed."""
         write_text(self.run_folder(spec) / "error.txt", text)
+
+
+def _id(folder: Path) -> str:
+    return folder.name.rpartition("-")[2]
 
 
 def _written(path: Path) -> int | None:
