@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import threading
+import tomllib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import unlearnbench as ub
+from tests.racing import RACED
 from tests.test_scheduler import left_by, node
+from unlearnbench.api import keeping, making, session
+from unlearnbench.api.adopting import adopt
+from unlearnbench.api.listener import Listener
+from unlearnbench.api.request import Request, prepare
 from unlearnbench.errors import UserError
+from unlearnbench.files import write_bytes
+from unlearnbench.planning.expansion import Planned
+from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import Spec
+from unlearnbench.storage import asked, housekeeping, sealed
 from unlearnbench.storage import leases as leases_module
 from unlearnbench.storage.housekeeping import merge_runs
 from unlearnbench.storage.leases import Leases
+from unlearnbench.storage.plugins import known_plugins
 from unlearnbench.storage.store import Store
 
 
@@ -107,3 +123,145 @@ def test_a_living_process_of_another_version_is_waited_for(
     clock.happens = lambda: other.drop("asked")
     with mine.hold("asked"):
         assert clock.now <= 63
+
+
+def requested(results: Path, epochs: int = 1, **more: Any) -> tuple[Request, Planned, Store]:
+    """Ask for a benchmark of three models, trained for so long."""
+    setup = ub.benchmark(tomllib.loads(RACED)).set("recipe.epochs", epochs)
+    request = Request(setup, results / "data", results, ["ft"], devices="cpu", **more)
+    return request, prepare(request), Store(results / "raced")
+
+
+def remembered(planned: Planned, store: Store) -> None:
+    store.prepare()
+    asked.remember(store, planned.benchmark, asked.facts_of(planned.benchmark, planned.plugins))
+
+
+def removed(store: Store) -> list[Path]:
+    """Return what would be removed of a folder."""
+    return [path for paths in keeping.prunable(Store(store.folder)).values() for path in paths]
+
+
+def test_what_another_process_is_making_is_not_removed(tmp_path: Path) -> None:
+    _, planned, store = requested(tmp_path)
+    remembered(planned, store)
+    other = requested(tmp_path, epochs=2)[1].plan.nodes
+    run = next(run for run, node in other.items() if node.spec.split is not None)
+    folder = store.run_folder(other[run].spec)
+    begun = [folder / "signals.npz", store.model_path(run), store.split_path("0123456789ab")]
+    for path in begun:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    beside = Leases(store.folder / "leases")
+    assert beside.take(run)
+    lease = store.folder / "leases" / run
+    marker = lease.read_text().replace(f"host={socket.gethostname()}", "host=elsewhere")
+    assert removed(store) == []
+    beside.drop(run)
+    all_of_it = [folder, *begun[1:]]
+    assert removed(store) == all_of_it
+    lease.write_text(marker)
+    assert removed(store) == []
+    os.utime(lease, (1, 1))
+    assert removed(store) == all_of_it
+
+
+def test_what_is_taken_over_is_asked_for_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, planned, store = requested(tmp_path)
+    remembered(planned, store)
+    request, other, _ = requested(tmp_path, epochs=2, adopt=[Path("raced")])
+    seen: list[int] = []
+
+    def look(*rest: object) -> tuple[int, Counter[str]]:
+        seen.extend(one.recipe.epochs for one in asked.every(Store(store.folder)))
+        return 0, Counter()
+
+    monkeypatch.setattr(housekeeping, "copy_models", look)
+    list(adopt(request, other, store))
+    assert seen == [1, 2], "and what was shown is shown, as nothing is sure yet"
+    assert len(asked.remember(store, other.benchmark, {})) == 1
+    assert [one.recipe.epochs for one in asked.every(store)] == [2, 1]
+
+
+def test_the_first_model_of_a_budget_is_asked_for_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, planned, store = requested(tmp_path)
+    remembered(planned, store)
+    request, _, _ = requested(tmp_path, epochs=2, budget=1.0)
+    seen: list[int] = []
+
+    def work_off(*rest: object) -> bool:
+        seen.extend(one.recipe.epochs for one in asked.every(Store(store.folder)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(making, "work_off", work_off)
+    with pytest.raises(KeyboardInterrupt):
+        session.within_budget(request, store, Listener())
+    assert seen == [1, 2]
+
+
+def facts_of_model(name: str) -> PluginFacts:
+    return PluginFacts.model_validate({"files": {"models": {name: f"{name}.py"}}})
+
+
+def test_facts_of_plugins_are_noted_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that comes while another writes waits for it, here in vain."""
+    _, planned, store = requested(tmp_path)
+    waited: list[bool] = []
+
+    def between(path: Path, data: bytes) -> None:
+        write_bytes(path, data)
+        if path.name == "plugins.json" and not waited:
+            waited.append(not Leases(store.folder / "leases").take(asked.LEASE))
+
+    monkeypatch.setattr(sealed, "write_bytes", between)
+    store.prepare()
+    for name in ("one", "two"):
+        asked.remember(store, planned.benchmark, {}, facts_of_model(name))
+    assert waited == [True]
+    assert known_plugins(store).files["models"].keys() == {"one", "two"}
+
+
+def test_a_text_that_is_just_being_written_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the copy and the text; whoever looks waits for the end."""
+    _, planned, store = requested(tmp_path)
+    remembered(planned, store)
+    begun, looking = threading.Event(), threading.Event()
+
+    def between(path: Path, data: bytes) -> None:
+        write_bytes(path, data)
+        begun.set()
+        assert looking.wait(60)
+
+    def write() -> None:
+        with asked.changing(Store(store.folder)):
+            sealed.write_sealed(store.folder / "benchmark.toml", "# another\n")
+
+    take = Leases.take
+
+    def looks(leases: Leases, run: str) -> bool:
+        taken = take(leases, run)
+        looking.set()
+        return taken
+
+    monkeypatch.setattr(sealed, "write_bytes", between)
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert begun.wait(60)
+    monkeypatch.setattr(Leases, "take", looks)
+    try:
+        asked.require_whole(Store(store.folder))
+    finally:
+        looking.set()
+        writer.join()
+    monkeypatch.setattr(sealed, "write_bytes", write_bytes)
+    (store.folder / "benchmark.toml").write_text("# edited")
+    with pytest.raises(UserError, match=r"benchmark\.toml is not what was written"):
+        asked.require_whole(Store(store.folder))

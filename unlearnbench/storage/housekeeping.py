@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from functools import partial
 from io import BufferedReader
@@ -85,14 +85,22 @@ def _metrics_damage(folder: Path) -> dict[str, str]:
     return {}
 
 
-def leftovers(store: Store, plans: Iterable[Plan]) -> dict[str, list[Path]]:
-    """List files beside runs that none of these plans is about: by what they are."""
+def leftovers(
+    store: Store, plans: Iterable[Plan], made: Set[str] = frozenset()
+) -> dict[str, list[Path]]:
+    """List files beside runs that none of these plans is about: by what they are.
+
+    made: runs that other processes are making. Which forget set one has that is in no plan, only
+    its record will say: until then all are kept.
+    """
     nodes = {run: node for plan in plans for run, node in plan.nodes.items()}
     splits = {node.spec.split_id for node in nodes.values()}
     weights, sets = store.folder.glob("models/[!.]*"), store.folder.glob("splits/[!.]*")
+    kept = nodes.keys() | made
+    loose = sets if made <= nodes.keys() else ()
     files = {
-        "with weights of no run": [path for path in weights if path.stem not in nodes],
-        "with forget sets of no run": [path for path in sets if path.stem not in splits],
+        "with weights of no run": [path for path in weights if path.stem not in kept],
+        "with forget sets of no run": [path for path in loose if path.stem not in splits],
         "left half written": abandoned(store.folder.rglob(f"{DRAFT}*")),
     }
     return {f"{count(len(paths), 'file')} {what}": paths for what, paths in files.items() if paths}

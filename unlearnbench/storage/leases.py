@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from unlearnbench.errors import UserError
+from unlearnbench.files import abandoned
 
 LEASE = 60.0
 """Seconds without a sign of life after which a run is anybody's again; on one machine at once.
@@ -125,6 +126,17 @@ class Leases:
         """Release every lease, and clear away what dead processes of this machine have left."""
         for lease in self._known.values():
             lease.release()  # which does nothing for one that another process has
+        self.of_others()
+
+    def of_others(self) -> set[str]:
+        """Return on what living processes have leases; clear away what dead ones have left.
+
+        One of another machine counts as dead where it has shown no sign of life for long.
+        """
+        living = set()
         for path in self.folder.glob("[!.]*"):
             if self.take(path.name):
                 self.drop(path.name)
+            elif not abandoned([path]):
+                living.add(path.name)
+        return living
