@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import threading
 import tomllib
@@ -16,22 +17,26 @@ import pytest
 
 import unlearnbench as ub
 from tests.racing import RACED
-from tests.test_scheduler import left_by, node
+from tests.test_scheduler import left_by, node, plan_of
 from unlearnbench.api import keeping, making, session
 from unlearnbench.api.adopting import adopt
 from unlearnbench.api.listener import Listener
 from unlearnbench.api.request import Request, prepare
 from unlearnbench.errors import UserError
-from unlearnbench.files import write_bytes
+from unlearnbench.files import DRAFT, write_bytes
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import Spec
+from unlearnbench.scheduling.progress import progress
 from unlearnbench.storage import asked, housekeeping, sealed
 from unlearnbench.storage import leases as leases_module
 from unlearnbench.storage.housekeeping import merge_runs
 from unlearnbench.storage.leases import Leases
 from unlearnbench.storage.plugins import known_plugins
 from unlearnbench.storage.store import Store
+
+DIGEST = "0123456789abcdef"
+"""Of the data that all runs here were made of."""
 
 
 def filled(folder: Path, *specs: Spec, margin: float = 0.0) -> Store:
@@ -40,6 +45,7 @@ def filled(folder: Path, *specs: Spec, margin: float = 0.0) -> Store:
     store.prepare()
     for spec in specs:
         record, signals, logits = left_by(spec)
+        record["data"] = DIGEST
         signals["margin"] = np.full(2, margin, np.float32)
         store.save(spec, record, signals, logits)
     return store
@@ -166,6 +172,19 @@ def test_what_another_process_is_making_is_not_removed(tmp_path: Path) -> None:
     assert removed(store) == all_of_it
 
 
+def test_a_run_that_another_process_is_making_stays_when_its_row_goes(tmp_path: Path) -> None:
+    _, planned, store = requested(tmp_path)
+    remembered(planned, store)
+    (spec,) = (node.spec for node in planned.plan.nodes.values() if node.label == "ft")
+    folder = store.run_folder(spec)
+    folder.mkdir(parents=True)
+    beside = Leases(store.folder / "leases")
+    assert beside.take(spec.id)
+    assert keeping.removable(Store(store.folder), ["ft"])[0] == {}
+    beside.drop(spec.id)
+    assert [*keeping.removable(Store(store.folder), ["ft"])[0].values()] == [[folder]]
+
+
 def test_what_is_taken_over_is_asked_for_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,3 +284,58 @@ def test_a_text_that_is_just_being_written_is_no_damage(
     (store.folder / "benchmark.toml").write_text("# edited")
     with pytest.raises(UserError, match=r"benchmark\.toml is not what was written"):
         asked.require_whole(Store(store.folder))
+
+
+def test_a_draft_of_another_maker_of_the_same_run_is_left_alone(tmp_path: Path) -> None:
+    """One that came back to life is still writing; one that was killed never ends."""
+    spec = node(1, 0.0).spec
+    folder = Store(tmp_path).run_folder(spec)
+    folder.mkdir(parents=True)
+    written, left = (folder / f"{DRAFT}{name}-signals.npz" for name in "ab")
+    for draft in (written, left):
+        draft.write_text("half")
+    os.utime(left, (1, 1))
+    store = filled(tmp_path, spec)
+    assert written.exists() and not left.exists()
+    os.utime(written, (1, 1))
+    assert housekeeping.leftovers(store, [plan_of(node(1, 0.0))]) == {
+        "1 file left half written": [written]
+    }
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=["it", "the next"])
+def test_a_run_that_is_removed_while_others_look_is_missing_alone(
+    at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [node(seed, 0.0) for seed in (1, 2, 3)]
+    runs = [one.spec.id for one in nodes]
+    store = filled(tmp_path, *(one.spec for one in nodes))
+    gone, exists = store.run_folder(nodes[0].spec), Store.exists
+
+    def goes(known: Store, run: str) -> bool:
+        found = exists(known, run)
+        if run == runs[at] and gone.exists():
+            shutil.rmtree(gone)
+        return found
+
+    monkeypatch.setattr(Store, "exists", goes)
+    state = progress(plan_of(*nodes), store, set())
+    assert (state.open, state.done) == ((runs[:1], runs[1:]) if at == 0 else ([], runs))
+    assert state.data == DIGEST and not store.done(runs[0])
+    assert store.damage(runs[0]) == "record.json is missing"
+
+
+def test_a_run_that_is_removed_while_it_is_verified_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, planned, store = requested(tmp_path)
+    remembered(planned, store)
+    spec, damage = node(1, 0.0).spec, Store.damage
+    filled(store.folder, spec)
+
+    def goes(known: Store, run: str) -> str | None:
+        shutil.rmtree(store.run_folder(spec), ignore_errors=True)
+        return damage(known, run)
+
+    monkeypatch.setattr(Store, "damage", goes)
+    assert housekeeping.verify(Store(store.folder)) == {}

@@ -67,6 +67,8 @@ def _wrong(store: Store, run: str) -> str | None:
         return store.damage(run) or store.split_damage(run)
     if store.error(run) is not None or store.leases.is_held(run):
         return None
+    if not store.runs()[run].exists():  # it was just removed
+        return None
     return "record.json is missing: it never finished, or lost it"
 
 

@@ -19,6 +19,7 @@ from unlearnbench.files import (
     CHECKSUM,
     DRAFT,
     UnsoundError,
+    abandoned,
     checksum,
     opened,
     read_text,
@@ -145,7 +146,7 @@ class Store:
     def record(self, run: str) -> dict[str, Any]:
         """Return a run's record. Raises UnsoundError where it is not one."""
         text = read_text(self._path(run, "record.json"), self.folder)
-        known = self._checked.get((run, self.stamp(run)))
+        known = self._checked.get((run, _written(self._path(run, "record.json")) or 0))
         if known is None or known.text != _digest(text):
             return read_record(text)[0]
         record: dict[str, Any] = json.loads(text)  # which has been checked
@@ -183,7 +184,9 @@ class Store:
         return self._look(run).text
 
     def _look(self, run: str, written: int | None = None) -> Looked:
-        key = run, self.stamp(run) if written is None else written
+        if written is None and (written := _written(self._path(run, "record.json"))) is None:
+            return Looked("record.json is missing")
+        key = run, written
         if key not in self._checked:
             self._checked[key] = self._examine(run)
         return self._checked[key]
@@ -265,10 +268,6 @@ class Store:
         """Say whether a finished run has been taken over without the weights that it had."""
         return WEIGHTS in self._look(run).pruned
 
-    def stamp(self, run: str) -> int:
-        """Return a number that changes whenever a run is made again."""
-        return self._path(run, "record.json").stat().st_mtime_ns
-
     def signals(self, run: str, *names: str) -> Arrays:
         """Return a run's signals, one number a sample each: those named that it has, or all."""
         return self.arrays(self._path(run, SIGNALS), *names)
@@ -315,8 +314,8 @@ class Store:
         how long the others took.
         """
         folder, files, start = self.run_folder(spec), {}, time.perf_counter()
-        for left in folder.glob(f"{DRAFT}*"):  # by a worker that was killed while it wrote
-            left.unlink()
+        for left in abandoned(folder.glob(f"{DRAFT}*")):  # by a worker that was killed meanwhile
+            left.unlink(missing_ok=True)
         if weights is not None:
             files[WEIGHTS] = write(self.model_path(spec.id), weights)
         if split is not None:
