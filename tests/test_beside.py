@@ -18,7 +18,7 @@ import pytest
 import unlearnbench as ub
 from tests.racing import RACED
 from tests.test_scheduler import left_by, node, plan_of
-from unlearnbench.api import keeping, making, session
+from unlearnbench.api import keeping, making, samples, session
 from unlearnbench.api.adopting import adopt
 from unlearnbench.api.listener import Listener
 from unlearnbench.api.request import Request, prepare
@@ -131,9 +131,12 @@ def test_a_living_process_of_another_version_is_waited_for(
         assert clock.now <= 63
 
 
-def requested(results: Path, epochs: int = 1, **more: Any) -> tuple[Request, Planned, Store]:
+def requested(
+    results: Path, epochs: int = 1, seed: int = 0, **more: Any
+) -> tuple[Request, Planned, Store]:
     """Ask for a benchmark of three models, trained for so long."""
     setup = ub.benchmark(tomllib.loads(RACED)).set("recipe.epochs", epochs)
+    setup = setup.set("data.seed", seed)
     request = Request(setup, results / "data", results, ["ft"], devices="cpu", **more)
     return request, prepare(request), Store(results / "raced")
 
@@ -284,6 +287,35 @@ def test_a_text_that_is_just_being_written_is_no_damage(
     (store.folder / "benchmark.toml").write_text("# edited")
     with pytest.raises(UserError, match=r"benchmark\.toml is not what was written"):
         asked.require_whole(Store(store.folder))
+
+
+def test_the_table_of_samples_is_of_the_data_that_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where all is made already, which needs no data; without them there is none."""
+    tables, told = [], Listener()
+    table = tmp_path / "raced" / "samples.csv"
+    drawn = [requested(tmp_path, seed=seed) for seed in (0, 1)]
+    for request, planned, store in drawn:
+        seen = samples.look_over(request, planned.benchmark)
+        assert seen.data is not None
+        for made in planned.plan.nodes.values():
+            record, signals, logits = left_by(made.spec)
+            record["data"] = seen.data.digest
+            store.save(made.spec, record, signals, logits, weights=Path.touch)
+        assert session.make(request, planned, store, told)
+        seen.note(store)  # as if it had just been made
+        tables.append(table.read_text())
+    assert tables[0] != tables[1]
+    for again in (0, 1, 0):
+        assert session.make(*drawn[again], told)
+        assert table.read_text() == tables[again]
+    monkeypatch.setattr(samples, "look_over", lambda *rest, **more: samples.DataSeen())
+    for again in (0, 1, 1):
+        assert session.make(*drawn[again], told)
+        assert table.exists() == (not again)
+    monkeypatch.undo()
+    assert session.make(*drawn[1], told) and table.read_text() == tables[1]
 
 
 def test_a_draft_of_another_maker_of_the_same_run_is_left_alone(tmp_path: Path) -> None:

@@ -147,12 +147,18 @@ def make(
     store.prepare()
     for line in asked.mend(store):
         listener.told(line)
-    facts = asked.facts_of(planned.benchmark, planned.plugins)
+    facts, before = asked.facts_of(planned.benchmark, planned.plugins), asked.every(store)
     for line in asked.remember(store, planned.benchmark, facts, plugin_facts(planned)):
         listener.told(line)
     for line in too_few(asked.in_view(store)) if not heading else ():
         listener.told(line)
-    seen.note(store)
+    others = [one.data != planned.benchmark.data for one in before]
+    if any(others) and not outlook.state.open:
+        seen = samples.look_again(
+            request, planned.benchmark, outlook.state.data, seen, listener.busy
+        )
+    for line in seen.note(store, instead=others[:1] == [True]):
+        listener.told(line)
     made = True
     if outlook.state.open:
         from unlearnbench.api.making import work_off  # slow to import, and often all is there
