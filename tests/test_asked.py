@@ -88,5 +88,7 @@ def test_nobody_writes_what_was_asked_without_holding_it() -> None:
     }
     assert [name for name, text in texts.items() if "asked.keep(" in text] == ["cli/results.py"]
     assert "with asked.changing(store):\n        removal, left" in texts["cli/results.py"]
+    noting = [name for name, text in texts.items() if "note_plugins(" in text]
+    assert noting == ["storage/asked.py", "storage/plugins.py"]
     named = [name for name, text in texts.items() if '"benchmark.toml"' in text]
     assert named == ["storage/asked.py", "storage/pack.py"]

@@ -28,6 +28,7 @@ from unlearnbench.planning.facts import MethodFacts
 from unlearnbench.planning.reading import as_toml
 from unlearnbench.scheduling.progress import progress
 from unlearnbench.storage.asked import earlier, in_view
+from unlearnbench.storage.leases import Leases
 from unlearnbench.storage.pack import Pack, PackError
 from unlearnbench.storage.packing import Written
 from unlearnbench.storage.reduction import npz, reduced, restored
@@ -116,6 +117,27 @@ def test_weights_come_where_they_are_asked_for(made: Path, finished: Path, tmp_p
     assert (light.weightless, taken.weightless, taken.copied) == (2, 0, 2), "the two originals"
     assert contents(tmp_path / "tiny") == contents(finished / "results" / "tiny")
     assert not any(map(Store(tmp_path / "tiny").pruned, Store(tmp_path / "tiny").runs()))
+
+
+def test_runs_that_are_finished_here_meanwhile_are_left_as_they_are(
+    made: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, written = Leases.take, dict[Path, int]()
+
+    def late(leases: Leases, run: str) -> bool:
+        if not written and run in planned:  # a run beside has just made all
+            shutil.copytree(finished / "results" / "tiny", tmp_path / "tiny", dirs_exist_ok=True)
+            written.update({path: path.stat().st_mtime_ns for path in records()})
+        return take(leases, run)
+
+    def records() -> list[Path]:
+        return sorted(tmp_path.glob("tiny/runs/*/record.json"))
+
+    planned = set(Store(finished / "results" / "tiny").runs())
+    monkeypatch.setattr(Leases, "take", late)
+    (taken,) = ub.unpack(made / "tiny.zip", results=tmp_path)
+    assert (taken.copied, taken.there, taken.missing) == (0, 14, 0)
+    assert written == {path: path.stat().st_mtime_ns for path in records()}
 
 
 def test_what_can_be_derived_is_left_out(made: Path) -> None:

@@ -12,7 +12,7 @@ from unlearnbench.errors import UserError
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Spec
 from unlearnbench.planning.sources import SAID, Now
-from unlearnbench.storage import housekeeping
+from unlearnbench.storage import asked, housekeeping
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count
 
@@ -37,6 +37,7 @@ def adopt(request: Request, planned: Planned, store: Store) -> Iterator[str]:
         return
     fit = _Fit(request, planned)
     store.prepare()
+    yield from asked.announce(store, planned)
     for folder in folders:
         copied, left = housekeeping.copy_models(store, Store(folder), planned.plan, fit.unfit)
         yield f"{count(copied, 'model')} adopted from {folder}."

@@ -68,16 +68,17 @@ def _asked(store: Store) -> list[Benchmark]:
 
 
 def _superfluous(store: Store, benchmarks: list[Benchmark], plugins: Iterable[Path]) -> Removal:
-    """List what none of these benchmarks needs; the first is what is shown."""
+    """List what none of these benchmarks needs, and nobody is making; the first is shown."""
     own = list(plugins)
     methods, audits = methods_of(store, own), known_audits(store, list(map(str, own)))
     plans = [stored_plan(one, store, methods, audits).plan for one in benchmarks]
-    needed = {run for plan in plans for run in plan.nodes}
+    made = store.leases.of_others()
+    needed = {run for plan in plans for run in plan.nodes} | made
     rows = {
         f"{one.row}: {count(len(one.runs), 'run')} {one.why}": [
             store.runs()[run] for run in one.runs
         ]
         for one in apart(store, benchmarks[0], needed)
     }
-    rest = housekeeping.leftovers(store, plans)
+    rest = housekeeping.leftovers(store, plans, made)
     return rows | rest

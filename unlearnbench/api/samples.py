@@ -1,7 +1,8 @@
 """Which samples a benchmark has: looked over before anything is made, and noted beside results."""
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -17,7 +18,7 @@ from unlearnbench.data.splits import Split, cut
 from unlearnbench.errors import DataError, UnlearnBenchError
 from unlearnbench.guarding.guard import foreign
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.storage import sealed
+from unlearnbench.storage import asked, sealed
 from unlearnbench.storage.samples import FILE
 from unlearnbench.storage.store import Store
 
@@ -33,10 +34,20 @@ class DataSeen:
     odd: list[str] = field(default_factory=list)
     named: bool = False
 
-    def note(self, store: Store) -> None:
-        """Write beside results which sample of the data set each position in their files is."""
+    def note(self, store: Store, *, instead: bool = False) -> list[str]:
+        """Write beside results which sample of the data set each position in their files is.
+
+        instead: whether other data were shown so far. A table of those goes; it is said where it
+        should be one of these.
+        """
         if self.data is not None and (self.named or self.data.names or _drawn(self.data)):
             write_samples(store, sample_table(self.data))
+        elif instead and os.path.lexists(store.folder / FILE):
+            with asked.changing(store):
+                sealed.remove_sealed(store.folder / FILE)
+            if self.data is None:
+                return [f"{FILE} is removed: it lists other data, and these cannot be read here."]
+        return []
 
 
 def look_over(
@@ -67,6 +78,22 @@ def look_over(
         source.fetch()  # which downloads nothing of what is there
     with busy("Looking over the data"):
         return _look_into(source, request, benchmark, earlier)
+
+
+def look_again(
+    request: Request,
+    benchmark: Benchmark,
+    earlier: str | None,
+    seen: DataSeen,
+    busy: Callable[[str], AbstractContextManager[object]],
+) -> DataSeen:
+    """Look over data of which all is made, as `look_over` does, for the table of samples alone.
+
+    Nothing is downloaded for that, and data that cannot be read, or are others now, end nothing.
+    """
+    with suppress(UnlearnBenchError):
+        return look_over(request, benchmark, earlier, seen, dry_run=True, busy=busy)
+    return seen
 
 
 def _look_into(
@@ -119,7 +146,8 @@ def _last_splits(benchmark: Benchmark) -> Iterator[Split]:
 
 def write_samples(store: Store, frame: pd.DataFrame) -> None:
     """Write a table of samples beside results."""
-    sealed.write_sealed(store.folder / FILE, frame.to_csv(index=False))
+    with asked.changing(store):
+        sealed.write_sealed(store.folder / FILE, frame.to_csv(index=False))
 
 
 def sample_table(data: Data) -> pd.DataFrame:

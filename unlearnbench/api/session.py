@@ -20,7 +20,7 @@ from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.progress import Progress, progress
 from unlearnbench.storage import asked
 from unlearnbench.storage.finding import require_above
-from unlearnbench.storage.plugins import known_plugins, note_plugins, plugin_facts
+from unlearnbench.storage.plugins import known_plugins, plugin_facts
 from unlearnbench.storage.store import Store
 from unlearnbench.units import are, count, duration
 from unlearnbench.verdicts.inference import FEWEST
@@ -147,13 +147,18 @@ def make(
     store.prepare()
     for line in asked.mend(store):
         listener.told(line)
-    facts = asked.facts_of(planned.benchmark, planned.plugins)
-    for line in asked.remember(store, planned.benchmark, facts):
+    facts, before = asked.facts_of(planned.benchmark, planned.plugins), asked.every(store)
+    for line in asked.remember(store, planned.benchmark, facts, plugin_facts(planned)):
         listener.told(line)
     for line in too_few(asked.in_view(store)) if not heading else ():
         listener.told(line)
-    note_plugins(store, plugin_facts(planned))
-    seen.note(store)
+    others = [one.data != planned.benchmark.data for one in before]
+    if any(others) and not outlook.state.open:
+        seen = samples.look_again(
+            request, planned.benchmark, outlook.state.data, seen, listener.busy
+        )
+    for line in seen.note(store, instead=others[:1] == [True]):
+        listener.told(line)
     made = True
     if outlook.state.open:
         from unlearnbench.api.making import work_off  # slow to import, and often all is there
@@ -253,6 +258,8 @@ def within_budget(
 
         seen = samples.look_over(request, full.benchmark)
         store.prepare()
+        for line in asked.announce(store, first):
+            listener.told(line)
         listener.told("Training the first model, to see how long one takes.")
         alone = Progress([], [], [next(iter(first.plan.nodes))])
         work_off(request, first, store, replace(outlook, state=alone), listener, seen)

@@ -32,7 +32,7 @@ def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
     share it. A run that was taken over without its weights is made again only if one that is still
     to do needs them.
     """
-    state = Progress([], [], [])
+    state, data = Progress([], [], []), None
     for run, node in plan.nodes.items():
         if run in retry or not store.exists(run):
             failed = run not in retry and store.error(run) is not None
@@ -43,16 +43,19 @@ def progress(plan: Plan, store: Store, retry: set[str]) -> Progress:
         damage = store.damage(run)
         if damage is None and (split := store.split_damage(run)) not in state.damaged.values():
             damage = split
-        if damage is None and state.done and store.digest(run) != store.digest(state.done[0]):
+        found = store.digest(run)
+        if damage is None and data is not None and found != data:
             damage = OTHER_DATA
         if damage is not None:
             state.damaged[run] = damage
         lacks = node.keep_weights and damage is None and not store.has_weights(run)
         lacks = lacks and not store.pruned(run)
-        (state.open if damage or lacks else state.done).append(run)
-    if state.done:
-        state = replace(state, data=store.digest(state.done[0]))
-    return _with_weights(state, plan, store)
+        if damage or lacks:
+            state.open.append(run)
+        else:
+            state.done.append(run)
+            data = data or found
+    return _with_weights(replace(state, data=data), plan, store)
 
 
 def _with_weights(state: Progress, plan: Plan, store: Store) -> Progress:

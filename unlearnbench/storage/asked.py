@@ -20,19 +20,20 @@ from unlearnbench.files import UnsoundError, parsed, read_text, require_plain
 from unlearnbench.outline import facts
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark, Row
-from unlearnbench.planning.expansion import MOST, models_at_most
+from unlearnbench.planning.expansion import MOST, Planned, models_at_most
 from unlearnbench.planning.facts import KeptFacts
 from unlearnbench.planning.joining import added_up, differing
 from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, digest
 from unlearnbench.registry import Plugin
 from unlearnbench.storage import sealed
-from unlearnbench.storage.plugins import enter_kept, known_plugins, note_plugins
+from unlearnbench.storage.plugins import enter_kept, known_plugins, note_plugins, plugin_facts
 from unlearnbench.storage.store import Store
 
 FILE, EARLIER, METHODS = "benchmark.toml", "earlier", "methods.json"
 LEASE = "asked"
 """What is held while these files are read, changed and written, which is one step for others."""
+NO_PLUGINS = PluginFacts()
 
 
 def changing(store: Store) -> AbstractContextManager[None]:
@@ -73,8 +74,16 @@ def damage(store: Store) -> dict[str, str]:
 
 
 def _altered(store: Store) -> dict[str, str]:
-    wrong = sealed.wrong(store.folder).items()
-    return {str(path.relative_to(store.folder)): what for path, what in wrong}
+    """Say what is not as it was written, by its name.
+
+    What seems so is looked at once more while nobody changes it, where that can be had: between a
+    copy and its text they differ.
+    """
+    wrong = sealed.wrong(store.folder)
+    if wrong:
+        with suppress(OSError), changing(store):  # who may only read takes what was seen
+            wrong = sealed.wrong(store.folder)
+    return {str(path.relative_to(store.folder)): what for path, what in wrong.items()}
 
 
 def require_whole(store: Store) -> None:
@@ -147,16 +156,22 @@ def every(store: Store) -> list[Benchmark]:
     return [*([first] if first else []), *earlier(store).values()]
 
 
-def remember(store: Store, asked: Benchmark, methods: Mapping[str, dict[str, Any]]) -> list[str]:
+def remember(
+    store: Store,
+    asked: Benchmark,
+    methods: Mapping[str, dict[str, Any]],
+    plugins: PluginFacts = NO_PLUGINS,
+) -> list[str]:
     """Note what is asked for now; say what is not shown from now on.
 
-    methods: what reports need to know of its methods, see `facts_of`.
+    methods, plugins: what reports need to know of them, see `facts_of` and `plugin_facts`.
     """
     with changing(store):
         known = every(store)
         merged, apart = added_up(asked, known)
         keep(store, merged, apart)
         _note_methods(store, {**known_methods(store), **methods})
+        note_plugins(store, plugins)
     hidden = [one for one in apart if one not in known[1:]]
     return [line for one in hidden for line in _hidden(store, merged, one)]
 
@@ -229,8 +244,8 @@ def take_in(
 ) -> None:
     """Note what was asked of another folder of the same benchmark, whose runs are taken over.
 
-    methods, plugins: what is known of them there; of those known here that holds. Where plugins
-    were is of no use here: nothing that the folder names is loaded.
+    What is shown here stays in view. methods, plugins: what is known of them there; of those known
+    here that holds. Where plugins were is of no use here: nothing that the folder names is loaded.
     """
     named = {"name": store.folder.name, "plugins": []}
     with changing(store):
@@ -239,6 +254,17 @@ def take_in(
             keep(store, *added_up(first, more))
         _note_methods(store, {**methods, **known_methods(store)})
         note_plugins(store, plugins | known_plugins(store))
+
+
+def announce(store: Store, planned: Planned) -> list[str]:
+    """Note what is asked for before it is sure that it can be made, and go on showing what was.
+
+    So what is made of it meanwhile is needed for all who ask. Say what was mended.
+    """
+    lines = mend(store)
+    facts = facts_of(planned.benchmark, planned.plugins)
+    take_in(store, [planned.benchmark], facts, plugin_facts(planned))
+    return lines
 
 
 def known_methods(store: Store) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from functools import partial
 from io import BufferedReader
@@ -67,6 +67,8 @@ def _wrong(store: Store, run: str) -> str | None:
         return store.damage(run) or store.split_damage(run)
     if store.error(run) is not None or store.leases.is_held(run):
         return None
+    if not store.runs()[run].exists():  # it was just removed
+        return None
     return "record.json is missing: it never finished, or lost it"
 
 
@@ -85,14 +87,22 @@ def _metrics_damage(folder: Path) -> dict[str, str]:
     return {}
 
 
-def leftovers(store: Store, plans: Iterable[Plan]) -> dict[str, list[Path]]:
-    """List files beside runs that none of these plans is about: by what they are."""
+def leftovers(
+    store: Store, plans: Iterable[Plan], made: Set[str] = frozenset()
+) -> dict[str, list[Path]]:
+    """List files beside runs that none of these plans is about: by what they are.
+
+    made: runs that other processes are making. Which forget set one has that is in no plan, only
+    its record will say: until then all are kept.
+    """
     nodes = {run: node for plan in plans for run, node in plan.nodes.items()}
     splits = {node.spec.split_id for node in nodes.values()}
     weights, sets = store.folder.glob("models/[!.]*"), store.folder.glob("splits/[!.]*")
+    kept = nodes.keys() | made
+    loose = sets if made <= nodes.keys() else ()
     files = {
-        "with weights of no run": [path for path in weights if path.stem not in nodes],
-        "with forget sets of no run": [path for path in sets if path.stem not in splits],
+        "with weights of no run": [path for path in weights if path.stem not in kept],
+        "with forget sets of no run": [path for path in loose if path.stem not in splits],
         "left half written": abandoned(store.folder.rglob(f"{DRAFT}*")),
     }
     return {f"{count(len(paths), 'file')} {what}": paths for what, paths in files.items() if paths}
@@ -208,20 +218,23 @@ def _take_over(
             damaged.append(f"{folder.name}: {damage}")
         elif not other.has_weights(run) and wanted[run]:
             continue
-        elif fits(run) and store.leases.take(run):
-            _copy(run, other, store)
-            store.leases.drop(run)
-            del wanted[run]
-            copied += 1
+        elif fits(run):
+            with store.claim(store.folder / "runs" / folder.name) as ours:
+                if ours and not store.done(run):
+                    _copy(run, other, store)
+                    del wanted[run]
+                    copied += 1
     return copied, damaged
 
 
 def _copy(run: str, other: Store, store: Store) -> None:
     """Copy the files that a record names, and nothing else that lies beside it; it comes last."""
-    names = [*other.record(run)["files"], "record.json"]
-    for file in [other.place(run, name) for name in names]:
+    for file in [other.place(run, name) for name in other.record(run)["files"]]:
         with opened(file, other.folder) as source:
             write(store.folder / file.relative_to(other.folder), partial(_pour, source))
+    record = other.place(run, "record.json")
+    text = read_text(record, other.folder)
+    store.conclude(store.folder / record.parent.relative_to(other.folder), text)
 
 
 def _pour(source: BufferedReader, draft: Path) -> None:

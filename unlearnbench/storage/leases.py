@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from unlearnbench.errors import UserError
+from unlearnbench.files import abandoned
 
 LEASE = 60.0
 """Seconds without a sign of life after which a run is anybody's again; on one machine at once.
@@ -15,6 +16,8 @@ LEASE = 60.0
 Counted by the clock of whoever waits, so that clocks may differ or jump. Should an owner come back
 to life later, two make the same run, and store the same record.
 """
+LOOK = 0.05
+"""Seconds between two looks at what another holds for moments."""
 
 
 class Leases:
@@ -35,7 +38,7 @@ class Leases:
         quiet = self._quiet(run) if run in self._seen else 0.0
         left_by = self.holder(run) if quiet >= LEASE else ""
         taken = self._acquired(run)
-        if not taken and quiet > LEASE:
+        if not taken and left_by and self._quiet(run) >= LEASE:  # nobody else has it by now
             # It gives back only what it can read: not what a power cut has emptied.
             self._known[run].break_lock()
             taken = self._acquired(run)
@@ -95,32 +98,45 @@ class Leases:
     def hold(self, name: str) -> Iterator[None]:
         """Have a lease on a thing that is held for moments only, waiting for others to drop theirs.
 
-        Raises UserError, naming the file of the lease, where another keeps it for two minutes.
+        Within, it may be held once more. Raises UserError, naming the file of the lease, where
+        another keeps it, alive, for two minutes.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lease = SoftFileLease(self.folder / name, lease_duration=LEASE, timeout=2 * LEASE)
-        try:
-            lease.acquire()
-        except Timeout as error:
-            problem = (
-                f"Another process is changing {self.folder.parent} and does not come to an end."
-            )
-            hint = f"If none is running, remove {self.folder / name}."
-            raise UserError(problem, hint) from error
+        deadline = time.monotonic() + 2 * LEASE
+        while not self.take(name):
+            if time.monotonic() > deadline:
+                problem = (
+                    f"Another process is changing {self.folder.parent} and does not come to an end."
+                )
+                hint = f"If none is running, remove {self.folder / name}."
+                raise UserError(problem, hint)
+            time.sleep(LOOK)
         try:
             yield
         finally:
-            lease.release()
+            self.drop(name)
 
     def drop(self, run: str) -> None:
-        """Release a lease that was taken."""
+        """Release a lease as often as it was taken."""
         self._seen.pop(run, None)
-        self._known.pop(run).release()
+        self._known[run].release()
+        if not self._known[run].is_locked:
+            del self._known[run]
 
     def drop_all(self) -> None:
         """Release every lease, and clear away what dead processes of this machine have left."""
         for lease in self._known.values():
             lease.release()  # which does nothing for one that another process has
+        self.of_others()
+
+    def of_others(self) -> set[str]:
+        """Return on what living processes have leases; clear away what dead ones have left.
+
+        One of another machine counts as dead where it has shown no sign of life for long.
+        """
+        living = set()
         for path in self.folder.glob("[!.]*"):
             if self.take(path.name):
                 self.drop(path.name)
+            elif not abandoned([path]):
+                living.add(path.name)
+        return living

@@ -42,7 +42,10 @@ def _wrong(what: str, error: ValidationError) -> UserError:
 
 
 def note_plugins(store: Store, known: PluginFacts) -> None:
-    """Note what is known of plugins, in addition to what was noted before."""
+    """Note what is known of plugins, in addition to what was noted before.
+
+    That is read here, so what was asked of the folder is held meanwhile, see `asked.changing`.
+    """
     before = known_plugins(store)
     if (joined := before | known) != before:
         sealed.write_sealed(

@@ -5,7 +5,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from unlearnbench.files import (
     CHECKSUM,
     DRAFT,
     UnsoundError,
+    abandoned,
     checksum,
     opened,
     read_text,
@@ -74,7 +76,7 @@ class Store:
         """Return the folders of all runs, finished or not, by id, as they were when last read."""
         if self._folders is None:
             paths = (self.folder / "runs").glob("*")
-            self._folders = {path.name.rpartition("-")[2]: path for path in paths}
+            self._folders = {_id(path): path for path in paths}
         return self._folders
 
     def run_folder(self, spec: Spec) -> Path:
@@ -144,7 +146,7 @@ class Store:
     def record(self, run: str) -> dict[str, Any]:
         """Return a run's record. Raises UnsoundError where it is not one."""
         text = read_text(self._path(run, "record.json"), self.folder)
-        known = self._checked.get((run, self.stamp(run)))
+        known = self._checked.get((run, _written(self._path(run, "record.json")) or 0))
         if known is None or known.text != _digest(text):
             return read_record(text)[0]
         record: dict[str, Any] = json.loads(text)  # which has been checked
@@ -182,7 +184,9 @@ class Store:
         return self._look(run).text
 
     def _look(self, run: str, written: int | None = None) -> Looked:
-        key = run, self.stamp(run) if written is None else written
+        if written is None and (written := _written(self._path(run, "record.json"))) is None:
+            return Looked("record.json is missing")
+        key = run, written
         if key not in self._checked:
             self._checked[key] = self._examine(run)
         return self._checked[key]
@@ -264,10 +268,6 @@ class Store:
         """Say whether a finished run has been taken over without the weights that it had."""
         return WEIGHTS in self._look(run).pruned
 
-    def stamp(self, run: str) -> int:
-        """Return a number that changes whenever a run is made again."""
-        return self._path(run, "record.json").stat().st_mtime_ns
-
     def signals(self, run: str, *names: str) -> Arrays:
         """Return a run's signals, one number a sample each: those named that it has, or all."""
         return self.arrays(self._path(run, SIGNALS), *names)
@@ -314,8 +314,8 @@ class Store:
         how long the others took.
         """
         folder, files, start = self.run_folder(spec), {}, time.perf_counter()
-        for left in folder.glob(f"{DRAFT}*"):  # by a worker that was killed while it wrote
-            left.unlink()
+        for left in abandoned(folder.glob(f"{DRAFT}*")):  # by a worker that was killed meanwhile
+            left.unlink(missing_ok=True)
         if weights is not None:
             files[WEIGHTS] = write(self.model_path(spec.id), weights)
         if split is not None:
@@ -328,14 +328,43 @@ class Store:
             record["profile"]["store"] = time.perf_counter() - start
         content = {"schema": SCHEMA, "split": spec.split_id, "files": files} | record
         check_record(content)
-        write_text(folder / "record.json", seal(content))
+        self.conclude(folder, seal(content))
+
+    def conclude(self, folder: Path, record: str) -> None:
+        """Write a run's record, when all its other files are there: it has not failed any more."""
+        write_text(folder / "record.json", record)
         (folder / "error.txt").unlink(missing_ok=True)
+        self._enter(folder)
+
+    @contextmanager
+    def claim(self, folder: Path) -> Iterator[bool]:
+        """Hold the lease on a run that is to be taken over; yield whether it could be had.
+
+        folder: the run's. What another process has made of it by now is seen within.
+        """
+        run = _id(folder)
+        if not self.leases.take(run):
+            yield False
+            return
+        try:
+            if folder.is_dir():
+                self._enter(folder)
+            yield True
+        finally:
+            self.leases.drop(run)
+
+    def _enter(self, folder: Path) -> None:
+        """List the folder of a run with those that were there when they were listed."""
         if self._folders is not None:
-            self._folders[spec.id] = folder
+            self._folders[_id(folder)] = folder
 
     def fail(self, spec: Spec, text: str) -> None:
         """Write down why a run failed."""
         write_text(self.run_folder(spec) / "error.txt", text)
+
+
+def _id(folder: Path) -> str:
+    return folder.name.rpartition("-")[2]
 
 
 def _written(path: Path) -> int | None:

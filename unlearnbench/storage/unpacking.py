@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearnbench.errors import UserError
-from unlearnbench.files import seal, write_bytes, write_text
+from unlearnbench.files import seal, write_bytes
 from unlearnbench.planning import joining
 from unlearnbench.storage import asked
 from unlearnbench.storage.pack import Pack, PackedRun, model_place
@@ -48,11 +48,17 @@ def take_over_pack(path: Path, results: Path) -> Taken:
         store.prepare()
         _note(pack, store)
         for run in pack.runs():
-            if run.id in wanted and store.leases.take(run.id):
+            if run.id not in wanted:
+                continue
+            with store.claim(store.run_folder(run.spec)) as ours:
+                if not ours:
+                    continue
+                if not _lacks(run, store, taken):  # another process has just made it
+                    taken.there += 1
+                    continue
                 _write(run, pack, store)
-                store.leases.drop(run.id)
-                taken.copied += 1
-                taken.weightless += not run.weights and "weights" in run.record["files"]
+            taken.copied += 1
+            taken.weightless += not run.weights and "weights" in run.record["files"]
         store.refresh()
         taken.missing = sum(not store.exists(name[-12:]) for name in pack.contents.runs)
     return taken
@@ -100,14 +106,20 @@ def _wanted(pack: Pack, store: Store, taken: Taken) -> set[str]:
             raise UserError(problem, ELSEWHERE)
         if run.weights:
             pack.read(model_place(run.id))
-        if not store.done(run.id):
-            wanted.add(run.id)
-        elif run.signals != store.record(run.id)["files"].get("signals.npz"):
-            taken.differing.append(run.id)
-        elif run.weights and not store.has_weights(run.id):
+        if _lacks(run, store, taken):
             wanted.add(run.id)
     taken.there = len(pack.folders) - len(wanted)
     return wanted
+
+
+def _lacks(run: PackedRun, store: Store, taken: Taken) -> bool:
+    """Say whether the folder lacks a run, or its weights; note one that differs from the pack's."""
+    if not store.done(run.id):
+        return True
+    if run.signals != store.record(run.id)["files"].get("signals.npz"):
+        taken.differing.append(run.id)
+        return False
+    return run.weights and not store.has_weights(run.id)
 
 
 def _write(run: PackedRun, pack: Pack, store: Store) -> None:
@@ -121,5 +133,4 @@ def _write(run: PackedRun, pack: Pack, store: Store) -> None:
     for name, data in run.files.items():
         split = store.split_path(str(run.spec.split_id))
         write_bytes(split if name == SPLIT else folder / name, data)
-    write_text(folder / "record.json", seal(record))
-    (folder / "error.txt").unlink(missing_ok=True)
+    store.conclude(folder, seal(record))
