@@ -214,7 +214,7 @@ def test_the_first_model_of_a_budget_is_asked_for_before(
 ) -> None:
     _, planned, store = requested(tmp_path)
     remembered(planned, store)
-    request, _, _ = requested(tmp_path, epochs=2, budget=1.0)
+    request, full, _ = requested(tmp_path, epochs=2, budget=1.0)
     seen: list[int] = []
 
     def work_off(*rest: object) -> bool:
@@ -223,7 +223,7 @@ def test_the_first_model_of_a_budget_is_asked_for_before(
 
     monkeypatch.setattr(making, "work_off", work_off)
     with pytest.raises(KeyboardInterrupt):
-        session.within_budget(request, store, Listener())
+        session.within_budget(request, full, store, Listener())
     assert seen == [1, 2]
 
 
