@@ -6,16 +6,13 @@ import subprocess
 import sys
 import threading
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
-from filelock import SoftFileLease
 
 from tests.conftest import Cli
-from unlearnbench.errors import UserError
 from unlearnbench.planning import reading
-from unlearnbench.storage import asked, leases
+from unlearnbench.storage import asked
 from unlearnbench.storage.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -53,9 +50,7 @@ def test_two_runs_of_different_methods_on_a_new_folder(inside: Cli, tmp_path: Pa
         assert pruned.out == "There is nothing to remove.\n", (turn, pruned)
 
 
-def test_what_is_being_changed_is_waited_for_and_named_if_it_never_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_being_changed_is_waited_for(tmp_path: Path) -> None:
     order = []
 
     def other() -> None:
@@ -69,15 +64,6 @@ def test_what_is_being_changed_is_waited_for_and_named_if_it_never_ends(
         order.append("first")
     waiting.join()
     assert order == ["first", "second"]
-    impatient = partial(SoftFileLease, timeout=0.1)
-    monkeypatch.setattr(
-        leases,
-        "SoftFileLease",
-        lambda path, lease_duration, timeout: impatient(path, lease_duration=lease_duration),
-    )
-    told = pytest.raises(UserError, match=r"remove .*leases/asked")
-    with asked.changing(Store(tmp_path)), told, asked.changing(Store(tmp_path)):
-        pass
 
 
 def test_nobody_writes_what_was_asked_without_holding_it() -> None:
