@@ -36,9 +36,9 @@ SIDES = {
     "cifar10": 16,
     "cifar100": 16,
     "folder": 32,
-    "tiny-imagenet": 64,
+    "tiny-imagenet": 32,
 }
-"""Of the images that stand for a data set. CIFAR's are small: its nets take them."""
+"""Of the images that stand for a data set: small ones, which its nets take."""
 
 
 def images(root: Path, side: int) -> None:

@@ -16,7 +16,7 @@ from unlearnbench.api.results import load
 from unlearnbench.errors import UserError
 from unlearnbench.reporting.write import write_report
 
-SECONDS = float(os.environ.get("FUZZ", "90"))
+SECONDS = float(os.environ.get("FUZZ", "60"))
 """How long folders are damaged; FUZZ_SEED begins elsewhere."""
 Damage = Callable[[random.Random, Path, Path], object]
 
