@@ -10,12 +10,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import TWO, Cli, command
+from tests.processes import started, wait_for
 from tests.test_durability import contents
 
 pytestmark = pytest.mark.slow
@@ -78,27 +79,22 @@ def test_pruning_and_watching_beside_runs_that_are_killed(
     cli: Cli, inside: Cli, finished: Path, tiny: Path, tmp_path: Path
 ) -> None:
     """What a run makes is never pruned, and who watches sees it to its end."""
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     words, draw = command("run", tiny, "--methods", "ft,rl"), random.Random(0)
-    runs = tmp_path / "results" / "tiny" / "runs"
-    first = subprocess.Popen(words, cwd=tmp_path, **quiet)  # type: ignore[call-overload]
-    deadline = time.monotonic() + 200
-    while not list(runs.glob("*/record.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    watching = subprocess.Popen(
-        command("report", "--watch", "tiny"),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    pruned = 0
-    try:
-        for process in (first, *(None,) * 2):
-            if process is None:
-                process = subprocess.Popen(words, cwd=tmp_path, **quiet)  # type: ignore[call-overload]
-            made = len(list(runs.glob("*/record.json")))
-            while process.poll() is None and len(list(runs.glob("*/record.json"))) < made + 3:
+    runs, said, pruned = tmp_path / "results" / "tiny" / "runs", tmp_path / "watched.txt", 0
+
+    def made() -> int:
+        return len(list(runs.glob("*/record.json")))
+
+    with ExitStack() as block:
+        process = block.enter_context(started(words, tmp_path))
+        wait_for(lambda: made() > 0, 200)
+        watched = command("report", "--watch", "tiny")
+        watching = block.enter_context(started(watched, tmp_path, said))
+        for turn in range(3):
+            if turn:
+                process = block.enter_context(started(words, tmp_path))
+            before = made()
+            while process.poll() is None and made() < before + 3:
                 done = inside("results", "prune", "tiny", "--yes")
                 assert done.code in (0, 2) and "Traceback" not in done.err, done
                 pruned += 1
@@ -107,11 +103,8 @@ def test_pruning_and_watching_beside_runs_that_are_killed(
             process.wait()
         done = cli("run", tiny, "--methods", "ft,rl")
         assert done.code == 0 and pruned > 5, done.out + done.err
-        out, _ = watching.communicate(timeout=120)
-    finally:
-        watching.kill()
-        with watching:  # closes its pipe
-            watching.wait()
+        watching.wait(timeout=120)
+    out = said.read_text()
     assert watching.returncode == 0 and "Traceback" not in out, out
     assert "14 of 14 models: reports/tiny/index.html" in out
     assert contents(tmp_path / "results" / "tiny") == contents(finished / "results" / "tiny")
