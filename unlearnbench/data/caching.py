@@ -124,7 +124,11 @@ class Cache:
         (self.folder / f"{FOLDER}.npz").unlink(missing_ok=True)  # of version 0.1
         every = list(self.place.iterdir())
         drafts = [path for path in every if path.name.startswith(DRAFT)]
-        others = [path for path in every if not path.name.startswith((DRAFT, INDEX, files))]
+        others = [
+            path
+            for path in every
+            if path.name != INDEX and not path.name.startswith((DRAFT, files))
+        ]
         for path in (*abandoned(drafts), *others):
             path.unlink(missing_ok=True)
 
