@@ -77,7 +77,7 @@ def _in_words(condition: ub.Condition, stronger: pd.Series[str]) -> str:
     ]
     if named["equivalent"]:
         lines.insert(0, f"**{_listed(named['equivalent'])}** are equivalent to retraining.")
-    elif len(condition.powerless) == len(condition.audits) - 1:
+    elif len(condition.powerless) == len(condition.single_audits):
         lines.append("So little data cannot show that a method is equivalent.")
     return " ".join(lines)
 

@@ -262,6 +262,11 @@ class Condition:
                 found.setdefault(row["audit"], {})[row["label"]] = finding
         return dict(sorted(found.items(), key=lambda item: item[0] == ALL))
 
+    @cached_property
+    def single_audits(self) -> dict[str, dict[str, Finding]]:
+        """What each audit finds, by audit and label, without the verdict over all of them."""
+        return {audit: rows for audit, rows in self.audits.items() if audit != ALL}
+
     def overall(self, label: str) -> Finding | None:
         """Return the verdict on a row over all audits, with what the strongest of them finds."""
         return self.audits.get(ALL, {}).get(label)
@@ -287,8 +292,8 @@ class Condition:
         """The audits that no row can pass: they have no power, and do not count."""
         return [
             audit
-            for audit, rows in self.audits.items()
-            if audit != ALL and not any(finding.power for finding in rows.values())
+            for audit, rows in self.single_audits.items()
+            if not any(finding.power for finding in rows.values())
         ]
 
     def margins(self, audit: str) -> tuple[float | None, float | None]:
@@ -304,8 +309,8 @@ class Condition:
         """List the audits that were made of other methods, and not of this one."""
         return [
             audit
-            for audit, rows in self.audits.items()
-            if audit != ALL and label not in rows and set(rows) & set(self.methods)
+            for audit, rows in self.single_audits.items()
+            if label not in rows and set(rows) & set(self.methods)
         ]
 
     def versus(self, label: str | None = None) -> pd.DataFrame:

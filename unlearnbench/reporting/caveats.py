@@ -149,7 +149,7 @@ def _without_power(condition: Condition) -> Iterator[str]:
     ]
     short = [audit for audit in condition.powerless if audit not in blind]
     if short:
-        every = len(short) == len(condition.audits) - 1
+        every = len(short) == len(condition.single_audits)
         named = "; ".join(map(audit_title, short))
         which = "No audit has power" if every else f"These audits have no power: {named}"
         more = "retrained models" if condition.benchmark.given else "seeds"

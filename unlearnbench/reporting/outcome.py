@@ -9,7 +9,7 @@ from unlearnbench.evaluation.findings import Condition
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.tables.rows import OLD
 from unlearnbench.units import are, count
-from unlearnbench.verdicts.audit import ALL, RELEARNT
+from unlearnbench.verdicts.audit import RELEARNT
 from unlearnbench.verdicts.inference import LEVEL
 from unlearnbench.verdicts.verdict import flags_said
 
@@ -49,10 +49,10 @@ def verdict_said(condition: Condition, label: str) -> str:
     gap = f"gap to retrain {found.gap.value:+.1f} [{low:+.1f}, {high:+.1f}] points"
     said = f"Verdict on {label}: {word}; surest audit: {audit_title(found.strongest)}, {gap}."
     if word == "inconclusive" and found.p < LEVEL:
-        tested = len([audit for audit in condition.audits if audit != ALL])
         return (
-            f"{said} By itself that audit finds a difference; of {tested} audits together it does"
-            " not stand (Holm). More retrained models make the verdict surer."
+            f"{said} By itself that audit finds a difference; of {len(condition.single_audits)}"
+            " audits together it does not stand (Holm). More retrained models make the verdict"
+            " surer."
         )
     return said
 
@@ -95,7 +95,7 @@ def _leak(condition: Condition) -> str:
 def _sureness(condition: Condition) -> str:
     """Say which audits have data enough to call anything equivalent."""
     headline = condition.benchmark.headline
-    every = [audit for audit in condition.audits if audit != ALL]
+    every = condition.single_audits
     weak = [audit for audit in condition.powerless if audit in (headline, RELEARNT)]
     if not every:
         return ""

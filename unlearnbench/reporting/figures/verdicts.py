@@ -16,7 +16,7 @@ from unlearnbench.reporting.figures import drawing
 from unlearnbench.reporting.figures.drawing import Look
 from unlearnbench.reporting.figures.figure import ByMethod, figure
 from unlearnbench.reporting.figures.gaps import heat
-from unlearnbench.verdicts.audit import ALL, WORDS
+from unlearnbench.verdicts.audit import WORDS
 
 UNRANKED = "not ranked"
 LOOKS = {
@@ -150,7 +150,7 @@ class VerdictMap(ByMethod):
         """Return columns audit, method, gap in points, verdict, power; audits group by group."""
         order = list(GROUPS.values())
         audits = sorted(
-            (name for name in subject.audits if name != ALL),
+            subject.single_audits,
             key=lambda name: order.index(group_of(name)),
         )
         rows = [

@@ -15,7 +15,6 @@ from unlearnbench.metrics.gaps import level_band
 from unlearnbench.planning.plan import HELD_OUT, RETRAIN
 from unlearnbench.reporting.tables import register, table
 from unlearnbench.reporting.tables.rows import BAND, LABEL, kind, mean_and_std, voided
-from unlearnbench.verdicts.audit import ALL
 
 DETECTS = "detects original"
 """The row that says whether an attack tells the original from retrain."""
@@ -219,6 +218,6 @@ def _came_out(row: table.Entry) -> str:
 
 def _differing(condition: Condition, label: str) -> tuple[int, int]:
     """Return how many audits call a row different, of how many: each at 5 % for a control."""
-    every = [rows for audit, rows in condition.audits.items() if audit != ALL]
+    every = condition.single_audits.values()
     own = [rows[label].word for rows in every if label in rows]
     return own.count("different"), len(own)
