@@ -290,11 +290,8 @@ class Condition:
     @cached_property
     def powerless(self) -> list[str]:
         """The audits that no row can pass: they have no power, and do not count."""
-        return [
-            audit
-            for audit, rows in self.single_audits.items()
-            if not any(finding.power for finding in rows.values())
-        ]
+        audits = self.single_audits.items()
+        return [name for name, rows in audits if not any(one.power for one in rows.values())]
 
     def margins(self, audit: str) -> tuple[float | None, float | None]:
         """Return how large a gap may be and be small enough for an audit, and what it can show.
@@ -307,11 +304,8 @@ class Condition:
 
     def lacking(self, label: str) -> list[str]:
         """List the audits that were made of other methods, and not of this one."""
-        return [
-            audit
-            for audit, rows in self.single_audits.items()
-            if label not in rows and set(rows) & set(self.methods)
-        ]
+        methods, audits = set(self.methods), self.single_audits.items()
+        return [name for name, rows in audits if label not in rows and methods & set(rows)]
 
     def versus(self, label: str | None = None) -> pd.DataFrame:
         """Compare every other method with one, by their distance to retrain in FT AUC.
