@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
+from scipy.optimize import brentq
 
 from tests.hand import benchmark, by_hand
 from unlearnbench import papers as package
 from unlearnbench.evaluation.findings import Findings
-from unlearnbench.papers import Claim, amun
+from unlearnbench.papers import Claim, amun, at_most_detectable, detectable
 from unlearnbench.planning import benchmark as benchmark_file
 from unlearnbench.planning.reading import validate
 from unlearnbench.registry import discover
@@ -97,6 +99,19 @@ def test_a_method_that_is_not_ranked_is_no_rival() -> None:
     assert [(one.rival, one.ending) for one in found] == [("ft", "confirmed")]
 
 
+@pytest.mark.parametrize(("count", "within"), [(3, 0.06), (5, 0.02), (20, 0.001)])
+def test_what_is_detectable_is_found_4_times_in_5(count: int, within: float) -> None:
+    """The power of a t-test, by the noncentral t distribution."""
+    values = np.arange(float(count))
+    error = values.std(ddof=1) / np.sqrt(count)
+    critical = stats.t.ppf(0.975, count - 1)
+    exact = brentq(lambda d: stats.nct.sf(critical, count - 1, d) - 0.8, 0, 30) * error
+    assert detectable(values) == pytest.approx(exact, rel=within)
+    interval = stats.t.interval(0.95, count - 1, 0, error)
+    assert exact < at_most_detectable(*interval) < 1.15 * exact
+    assert detectable(values[:1]) == np.inf
+
+
 def test_two_forget_sets_decide_nothing() -> None:
     (found,) = claims(findings(gaps(1.0, 9.0, 9.0), METHODS, seeds=(1, 2)))
     assert found.ending == "inconclusive"
@@ -177,7 +192,7 @@ NOTE = "Nothing more."
 
 def claims(findings: Findings) -> Iterator[Claim]:
     """Claim something in vain."""
-    yield Claim("It holds", "10 %", "gap", "ft", -1.234, -2.0, -0.5, "confirmed")
+    yield Claim("It holds", "10 %", "gap", "ft", -1.234, -2.0, -0.5, 0.94, "confirmed")
 '''
 
 
@@ -194,7 +209,7 @@ def test_a_paper_is_one_file_and_its_numbers(
     of_amun, table = claims_tables({"a": found, "b": found})
     assert (of_amun.title, table.title) == (amun.TITLE, "What another paper claims")
     assert [row[1] for row in table.cells()] == ["a: 10 %", "b: 10 %"]
-    assert table.cells()[0][-2:] == ["-1.2 [-2.0, -0.5]", "confirmed"]
+    assert table.cells()[0][-3:] == ["-1.2 [-2.0, -0.5]", "0.9", "confirmed"]
     assert table.frame["value"].tolist() == [-1.234, -1.234]
     assert table.name == "claims-other" and table.caption.endswith("Nothing more.")
     rows = benchmark_file.looked_up(["other: Table 1"])

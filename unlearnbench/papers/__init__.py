@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from unlearnbench.verdicts.inference import FEWEST, LEVEL, half_width
+from unlearnbench.verdicts.inference import FEWEST, LEVEL, MISSED, half_width
 
 Ending = Literal["confirmed", "contradicted", "inconclusive"]
 
@@ -22,7 +22,8 @@ Ending = Literal["confirmed", "contradicted", "inconclusive"]
 class Claim:
     """Hold one claim, where it was looked for, what was measured, and how it ends.
 
-    measure: what the numbers are, in points; rival: the row that decides, of how many.
+    measure: what the numbers are, in points; detectable: the smallest true size, in points, that a
+    test at 5 % finds 4 times in 5; rival: the row that decides, of how many.
     """
 
     claim: str
@@ -32,6 +33,7 @@ class Claim:
     value: float
     low: float
     high: float
+    detectable: float
     ending: Ending
     rivals: int = 1
 
@@ -57,12 +59,32 @@ def ended(seen: bool, contrary: bool, sets: int) -> Ending:
 
 def mean_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float, float]:
     """Return a mean with its 1 - level t-interval."""
-    n = len(values)
-    mean = float(values.mean())
-    if n < 2:
-        return mean, float("-inf"), float("inf")
-    half = half_width(values.std(ddof=1) / np.sqrt(n), n - 1, level)
+    mean, half = float(values.mean()), _half(values, level)
     return mean, mean - half, mean + half
+
+
+def detectable(values: np.ndarray) -> float:
+    """Return the smallest true mean of such values that a t-test at 5 % finds 4 times in 5.
+
+    The sum of two quantiles, as for normal values, comes within 6 % of what the noncentral t
+    distribution says of three values, and nearer with more.
+    """
+    return _half(values, LEVEL) + _half(values, 2 * MISSED)
+
+
+def at_most_detectable(low: float, high: float) -> float:
+    """Return what is surely detectable where no more is known than a 95 % interval.
+
+    The fewer the degrees of freedom, the less is added to half of the interval: for many it is 43 %
+    of it, for two 25 %.
+    """
+    return (high - low) / 2 * (1 + half_width(1, np.inf, 2 * MISSED) / half_width(1, np.inf))
+
+
+def _half(values: np.ndarray, level: float) -> float:
+    """Return half the width of the 1 - level t-interval of their mean; infinite for one value."""
+    n = len(values)
+    return half_width(values.std(ddof=1) / np.sqrt(n), n - 1, level) if n > 1 else float("inf")
 
 
 def against_all(
@@ -92,4 +114,5 @@ def against_all(
     ending = ended(low > 0, bool(beating), min(map(len, rivals.values())))
     if sign < 0:
         value, low, high = -value, -high, -low
-    return Claim(claim, where, measure, rival, value, low, high, ending, len(estimates))
+    seen = detectable(rivals[rival])
+    return Claim(claim, where, measure, rival, value, low, high, seen, ending, len(estimates))

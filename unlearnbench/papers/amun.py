@@ -4,7 +4,15 @@ from collections.abc import Iterator
 
 from unlearnbench.audits.attacks import attack_title
 from unlearnbench.evaluation.findings import Condition, Findings
-from unlearnbench.papers import Claim, advantages, against_all, ended, mean_interval
+from unlearnbench.papers import (
+    Claim,
+    advantages,
+    against_all,
+    at_most_detectable,
+    detectable,
+    ended,
+    mean_interval,
+)
 from unlearnbench.planning.plan import RETRAIN
 
 TITLE = "What the AMUN paper claims"
@@ -56,7 +64,8 @@ def _told_from_retrain(condition: Condition) -> Iterator[Claim]:
         attack = attack_title(headline)
         claim = f"AMUN's FT AUC is close to retrain's, by {attack} alone"
         measure = f"FT AUC minus retrain's; confirmed: {within}{rule}"
-        numbers = verdict.gap.value, *verdict.gap.interval()
+        low, high = verdict.gap.interval()
+        numbers = verdict.gap.value, low, high, at_most_detectable(low, high)
         ending = ended(verdict.word == "equivalent", verdict.word == "different", verdict.sets)
         yield Claim(claim, condition.heading, measure, RETRAIN, *numbers, ending)
 
@@ -99,7 +108,8 @@ def _mask(condition: Condition) -> Iterator[Claim]:
         else:
             ending = ended(high < 0, low > 0, len(gap))
             claim = "SalUn's mask helps AMUN without the retain set"
-        yield Claim(claim, condition.heading, measure, label, value, low, high, ending)
+        numbers = value, low, high, detectable(gap)
+        yield Claim(claim, condition.heading, measure, label, *numbers, ending)
 
 
 def _adaptive(findings: Findings) -> Iterator[Claim]:

@@ -18,6 +18,8 @@ from unlearnbench.audits.roc import Floats, Index, Part
 LEVEL = 0.05
 FARTHEST = 100.0
 """Ratios are not sought farther out than this."""
+MISSED = 0.2
+"""How often what is just large enough to be seen is missed by a test at 5 %."""
 FEWEST = 3
 """Forget sets without which nothing is decided: two hardly say how much the next one may differ.
 
@@ -95,7 +97,7 @@ class Estimate:
 
         A smaller margin asks more than so many samples and seeds can show.
         """
-        return self.half(2 * LEVEL) + self.half(0.2)
+        return self.half(2 * LEVEL) + self.half(MISSED)
 
 
 @dataclass(frozen=True)
