@@ -5,6 +5,7 @@ import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 
 from unlearnbench.api import samples
 from unlearnbench.api.listener import Listener, Outlook
@@ -59,6 +60,7 @@ def work_off(
         )
         slots = [worker.slot for worker in workers]
         with _hearing_ctrl_c(scheduler, listener), listener.working(outlook, slots):
+            _import_meanwhile()
             for event in scheduler.run(outlook.state):
                 node = planned.plan.nodes[event.run]
                 if event.status == "done" and not event.message:
@@ -70,6 +72,11 @@ def work_off(
             raise KeyboardInterrupt
     store.refresh()
     return not failed
+
+
+def _import_meanwhile() -> None:
+    """Import what measuring takes longest to import, while models are being made."""
+    threading.Thread(target=import_module, args=("sklearn.svm",), daemon=True).start()
 
 
 def _need(planned: Planned, seen: samples.DataSeen) -> int | None:

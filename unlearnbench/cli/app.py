@@ -1,5 +1,7 @@
 """The command line: its commands, and what a mistake looks like."""
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -57,6 +59,7 @@ def common(
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
+    atexit.register(gc.freeze)  # or Python looks at all there is for cycles before it ends
     for name in ("SIGTERM", "SIGHUP"):  # of which Windows has no second
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # not under nohup

@@ -1,6 +1,7 @@
 """The process of each slot. Only this file knows loky."""
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -100,6 +101,8 @@ def _track_quietly() -> None:
 
 def _begin(main: int) -> None:
     """Prepare this process, which `main` started, for the jobs of a slot."""
+    # Importing torch makes a million objects that stay: a seventh of it was looking for garbage.
+    gc.set_threshold(10_000)
     # Where psutil is installed loky replaces a process that has grown by 300 MB, which is what
     # loading CUDA and a data set take: each first run would be followed by a start from nothing.
     process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
