@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import weakref
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.conftest import Cli
+from tests.test_lease import photographs
 from tests.test_scheduler import left_by, node, plan_of, pretend
 from unlearnbench import environment, registry
 from unlearnbench.api import making, samples
@@ -297,3 +300,33 @@ def test_a_guess_is_made_of_the_benchmark_and_its_data(tmp_path: Path) -> None:
     need = making._need(planned, seen)
     assert need is not None and 0 <= need < 2000, "of a small net on images of 8x8"
     assert making._need(planned, samples.DataSeen()) is None
+
+
+SMALL = """
+based_on = "cifar10-cpu"
+[data]
+train = 100
+test = 50
+validation = 20
+[seeds]
+originals = [1]
+forget = [1]
+runs = [1]
+[references]
+count = 2
+"""
+
+
+def test_a_gpu_needs_no_more_than_the_name_of_a_benchmark(
+    inside: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found and used, up to the first call of CUDA in a worker, which has no driver here."""
+    photographs(tmp_path / "data" / "cifar10-jpeg")
+    (tmp_path / "small.toml").write_text(SMALL)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(environment, "memory", lambda device: 80_000)
+    done = inside("run", "small.toml")
+    assert done.code == 1
+    errors = [path.read_text() for path in tmp_path.glob("results/small/runs/*/error.txt")]
+    assert errors and all("set_device" in text for text in errors), (done, errors)
