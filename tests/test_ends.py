@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import Cli, command
 from tests.processes import alive, dask, started, wait_for
 from unlearnbench.scheduling.slots import Activity, Slot
-from unlearnbench.scratch import PREFIX, scratch
+from unlearnbench.scratch import HELD, PREFIX, scratch
 
 HOLD = """
 import ctypes
@@ -32,21 +32,56 @@ class Hold(Method):
 """
 
 
+HELD_FOLDER = """
+import os, sys, time
+from unlearnbench.scratch import scratch
+with scratch() as folder:
+    print(folder.name, flush=True)
+    time.sleep(600)
+"""
+
+
 def test_folders_of_dead_processes_are_swept_and_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where a process of that number lives, or the owner is one that cannot be seen here."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    kept = [f"{PREFIX}{os.getpid()}-abc", f"{PREFIX}mine", "other"]
-    dead = [f"{PREFIX}{ended.pid}-abc", f"{PREFIX}{10**30}-abc"]
-    for name in [*kept, *dead]:
+    kept = [f"{PREFIX}mine", "other"]
+    for name in kept:
         (tmp_path / name).mkdir()
-        (tmp_path / name / "0.json").touch()
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", HELD_FOLDER], stdout=subprocess.PIPE, text=True, env=env
+    ) as process:
+        assert process.stdout is not None
+        made = tmp_path / process.stdout.readline().strip()
+        alike = made.rename(tmp_path / f"{PREFIX}{10**30}-abc")  # a number that is nobody's here
+        with scratch() as folder:
+            assert folder.parent == tmp_path and str(os.getpid()) in folder.name
+            there = {path.name for path in tmp_path.iterdir()}
+            assert there == {*kept, folder.name, alike.name}, "whoever holds it lives"
+        process.kill()
+        process.wait()
+    alike.rename(tmp_path / f"{PREFIX}{os.getpid()}-abc")  # one that lives
     with scratch() as folder:
-        assert folder.parent == tmp_path and str(os.getpid()) in folder.name
-        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*kept, folder.name])
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+        assert {path.name for path in tmp_path.iterdir()} == {*kept, folder.name}
+    assert {path.name for path in tmp_path.iterdir()} == set(kept)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs users")
+def test_a_folder_of_another_user_is_not_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock may be a link to a file of ours."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / f"{PREFIX}theirs").mkdir()
+    (tmp_path / f"{PREFIX}theirs" / HELD).symlink_to(tmp_path / "mine")
+    monkeypatch.setattr(os, "getuid", lambda: os.lstat(tmp_path).st_uid + 1)
+    with scratch():
+        pass
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert (tmp_path / f"{PREFIX}theirs").exists()
 
 
 def test_what_only_shows_ends_no_run(tmp_path: Path) -> None:
