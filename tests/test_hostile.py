@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +25,7 @@ from unlearnbench.files import seal, unseal
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.plan import Spec
 from unlearnbench.reporting.summary import about
+from unlearnbench.storage import leases
 from unlearnbench.storage.store import Store
 
 SECRET = "what nobody is to read"
@@ -525,3 +527,28 @@ def test_a_folder_may_be_named_in_any_way_and_be_a_link_itself(
     monkeypatch.chdir(folder)
     assert not any(map(Store(Path(named)).damage, Store(Path(named)).runs()))
     (folder / "there").unlink()
+
+
+@pytest.mark.parametrize("room", ["leases", "models", "splits", "earlier", "runs", "runs/ft-link"])
+def test_nothing_is_written_or_removed_behind_a_link(
+    room: str, folder: Path, tmp_path: Path, inside: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lease that looks dead is removed, and so is what belongs to no run."""
+    theirs = tmp_path / "mine"
+    place = folder / room
+    if place.is_dir():
+        shutil.move(place, theirs)
+    theirs.mkdir(exist_ok=True)
+    place.symlink_to(theirs)
+    for name in ("0123456789ab", "error.txt", "metrics"):
+        (theirs / name).write_text("mine")
+        os.utime(theirs / name, (0, 0))
+    monkeypatch.setattr(leases, "LEASE", 1e-3)
+    before = {path.name: path.read_bytes() for path in theirs.iterdir() if path.is_file()}
+    for words in (["prune", "tiny", "--yes"], ["rm", "tiny", "--row", "ft", "--yes"]):
+        done = inside("results", *words)
+        assert done.code == 2 and f"{room} is a link" in done.err, done
+    with suppress(UserError):
+        Store(folder).leases.drop_all()
+    after = {path.name: path.read_bytes() for path in theirs.iterdir() if path.is_file()}
+    assert after == before

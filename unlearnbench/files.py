@@ -135,6 +135,13 @@ def opened(path: Path, folder: Path, most: int = LARGEST) -> BufferedReader:
     raise UnsoundError(f"is larger than {most >> 20} MB, or no regular file")
 
 
+def refuse_link(folder: Path) -> None:
+    """Raise UserError where a folder that somebody else may have made is a link."""
+    if folder.is_symlink():
+        problem = f"{folder} is a link: nothing is written or removed where it leads."
+        raise UserError(problem, "Put the folder itself in its place, or remove the link.")
+
+
 def read_text(path: Path, folder: Path, most: int = TEXT) -> str:
     """Read a text below a folder that anyone may have made; raises as `opened` does."""
     with opened(path, folder, most) as file:

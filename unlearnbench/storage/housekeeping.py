@@ -35,12 +35,14 @@ def stock(results: Path) -> Iterator[tuple[str, int, int, int]]:
 def open_store(results: Path, benchmark: str) -> Store:
     """Return the store of a benchmark that has been run, by the name, file or path of it.
 
-    Raises UserError if it has not been run, or if its runs are not there.
+    Raises UserError if it has not been run, if its runs are not there, or as `Store.require_own`.
     """
     folder = results_folder(benchmark, results)
     if not (folder / "runs").is_dir():
         raise UserError(f"{folder} holds findings only: its runs are not there.")
-    return Store(folder)
+    store = Store(folder)
+    store.require_own()
+    return store
 
 
 def verify(store: Store) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from unlearnbench.errors import UserError
-from unlearnbench.files import abandoned
+from unlearnbench.files import abandoned, refuse_link
 
 LEASE = 60.0
 """Seconds without a sign of life after which a run is anybody's again; on one machine at once.
@@ -31,7 +31,11 @@ class Leases:
         self._reclaimed: list[str] = []
 
     def take(self, run: str) -> bool:
-        """Take a lease on a run; False if another has it, of whom it learns in time if it died."""
+        """Take a lease on a run; False if another has it, of whom it learns in time if it died.
+
+        Raises UserError where the folder of leases is a link: a lease that is dead is removed.
+        """
+        refuse_link(self.folder)
         if run not in self._known:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._known[run] = SoftFileLease(self.folder / run, lease_duration=LEASE)

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from unlearnbench.files import (
     checksum,
     opened,
     read_text,
+    refuse_link,
     seal,
     write,
     write_text,
@@ -47,6 +48,8 @@ from unlearnbench.storage.records import (
 
 OTHER_DATA = "it was made of other data than the rest"
 OTHER_VERSION = f"record.json {ANOTHER}"
+ROOMS = ("runs", "models", "splits", "earlier")
+"""What folders there are in a results folder, beside those of leases and of sealed copies."""
 ERROR = 2**20
 """Bytes of a failure's text that are read."""
 
@@ -63,7 +66,8 @@ class Store:
         self._folders: dict[str, Path] | None = None
 
     def prepare(self) -> None:
-        """Create the folder. Raises UserError where it cannot be written."""
+        """Create the folder. Raises UserError where it cannot be written, or as `require_own`."""
+        self.require_own()
         try:
             (self.folder / "runs").mkdir(parents=True, exist_ok=True)
             if not os.access(self.folder, os.W_OK | os.X_OK):
@@ -71,6 +75,17 @@ class Store:
         except OSError as error:
             hint = "Name a folder with --results."
             raise UserError(f"Cannot write to {self.folder}: {error.strerror}.", hint) from error
+
+    def require_own(self) -> None:
+        """Raise UserError where a folder in this one, which anyone may have made, is a link.
+
+        What is written or removed there would be so wherever it leads.
+        """
+        rooms = [self.folder / name for name in ROOMS]
+        with suppress(FileNotFoundError), os.scandir(self.folder / "runs") as entries:
+            rooms += [Path(entry) for entry in entries if entry.is_symlink()]
+        for room in rooms:
+            refuse_link(room)
 
     def runs(self) -> dict[str, Path]:
         """Return the folders of all runs, finished or not, by id, as they were when last read."""
