@@ -264,6 +264,23 @@ def test_a_folder_that_cannot_be_written_will_do(tmp_path: Path, pets: Path) -> 
     assert kept(pets) == []
 
 
+def test_nothing_is_kept_or_removed_behind_a_link(tmp_path: Path, pets: Path) -> None:
+    """And of a folder of that name only what was kept there is removed."""
+    digest = load(tmp_path).digest
+    shutil.move(pets / KEPT, tmp_path / "theirs")
+    (tmp_path / "theirs" / "letter.npy").write_text("mine")
+    (pets / KEPT).symlink_to(tmp_path / "theirs")
+    there = sorted((tmp_path / "theirs").iterdir())
+    save(pets / "train" / "cat" / "new.png", pixels(99))
+    told = check(tmp_path)
+    assert told == [f"Nothing can be kept in {pets}: each command decodes all images."]
+    assert load(tmp_path).digest != digest and sorted((tmp_path / "theirs").iterdir()) == there
+    (pets / KEPT).unlink()
+    shutil.move(tmp_path / "theirs", pets / KEPT)
+    load(tmp_path)
+    assert len(kept(pets)) == 2 and "letter.npy" in kept(pets), "what is old goes, and no more"
+
+
 @pytest.mark.parametrize("shape", [(50, 37), (37, 50), (23, 90), (64, 64), (31, 31), (7, 20)])
 @pytest.mark.parametrize(("resize", "crop"), [(32, 28), (32, 32), (31, 20), (64, 61)])
 def test_images_are_resized_and_cut_as_torchvision_does(

@@ -6,9 +6,11 @@ names and hashes. `.sha256` beside it has its checksum, and is written last.
 """
 
 import os
+import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from errno import ENOTDIR
 from functools import partial
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -16,11 +18,19 @@ from pathlib import Path
 import numpy as np
 
 from unlearnbench.data.fitting import Fit, Images
-from unlearnbench.files import DRAFT, abandoned, checksum, expendable, write, write_text
+from unlearnbench.files import (
+    DRAFT,
+    abandoned,
+    checksum,
+    expendable,
+    write,
+    write_text,
+)
 
 FORM = 1
 """To be raised whenever the same file is decoded otherwise."""
 FOLDER, INDEX = ".unlearnbench", "files.npz"
+KEPT = re.compile(r"[0-9a-f]{32}-\d+-\d+-\d+\.(npy|sha256)")
 BATCH = 64
 """Files that a thread hashes in one go."""
 Known = tuple[tuple[int, int, int], bytes]
@@ -89,6 +99,7 @@ class Cache:
         hashes = np.frombuffer(b"".join(content for _, content in found.values()), dtype=np.uint8)
         arrays = {"names": names, "stamps": stamps, "hashes": hashes.reshape(len(found), -1)}
         with expendable():  # files are then hashed every time
+            self._require_own()
             write(self.place / INDEX, partial(np.savez, **arrays))  # type: ignore[arg-type]
 
     def _path(self, hashes: Mapping[str, bytes], fit: Fit) -> Path:
@@ -115,20 +126,23 @@ class Cache:
 
         Raises OSError or NoRoomError where they cannot be written, and whatever `chunks` raises.
         """
+        self._require_own()
         path = self._path(hashes, fit)
         written = write(path, partial(_save, count=len(hashes), chunks=chunks))
         write_text(path.with_suffix(".sha256"), f"{written}\n")
         self._tidy(path.name.partition("-")[0])
 
+    def _require_own(self) -> None:
+        """Raise OSError where the place is a link: whoever made the folder chose where it leads."""
+        if self.place.is_symlink():
+            raise NotADirectoryError(ENOTDIR, "is a link", str(self.place))
+
     def _tidy(self, files: str) -> None:
         (self.folder / f"{FOLDER}.npz").unlink(missing_ok=True)  # of version 0.1
         every = list(self.place.iterdir())
         drafts = [path for path in every if path.name.startswith(DRAFT)]
-        others = [
-            path
-            for path in every
-            if path.name != INDEX and not path.name.startswith((DRAFT, files))
-        ]
+        kept = [path for path in every if KEPT.fullmatch(path.name)]
+        others = [path for path in kept if not path.name.startswith(files)]
         for path in (*abandoned(drafts), *others):
             path.unlink(missing_ok=True)
 
