@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import Cli, command
 from tests.processes import alive, dask, started, wait_for
 from unlearnbench.scheduling.slots import Activity, Slot
-from unlearnbench.scratch import HELD, PREFIX, scratch
+from unlearnbench.scratch import LOCK, PREFIX, scratch
 
 HOLD = """
 import ctypes
@@ -32,10 +32,11 @@ class Hold(Method):
 """
 
 
-HELD_FOLDER = """
-import os, sys, time
+HELD = """
+import time
 from unlearnbench.scratch import scratch
 with scratch() as folder:
+    (folder / "0.json").touch()
     print(folder.name, flush=True)
     time.sleep(600)
 """
@@ -44,44 +45,76 @@ with scratch() as folder:
 def test_folders_of_dead_processes_are_swept_and_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where a process of that number lives, or the owner is one that cannot be seen here."""
+    """Whoever holds the lock lives, whatever processes there are with that number here."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    kept = [f"{PREFIX}mine", "other"]
+    kept = {f"{PREFIX}mine", "other"}
     for name in kept:
         (tmp_path / name).mkdir()
     env = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(
-        [sys.executable, "-c", HELD_FOLDER], stdout=subprocess.PIPE, text=True, env=env
+        [sys.executable, "-c", HELD], stdout=subprocess.PIPE, text=True, env=env
     ) as process:
         assert process.stdout is not None
-        made = tmp_path / process.stdout.readline().strip()
-        alike = made.rename(tmp_path / f"{PREFIX}{10**30}-abc")  # a number that is nobody's here
+        theirs = process.stdout.readline().strip()
+        for name in (theirs, f"{theirs}{LOCK}"):  # as if it lived in another container
+            path = tmp_path / name
+            theirs_here = path.rename(tmp_path / name.replace(str(process.pid), str(10**30)))
+            kept.add(theirs_here.name)
         with scratch() as folder:
             assert folder.parent == tmp_path and str(os.getpid()) in folder.name
-            there = {path.name for path in tmp_path.iterdir()}
-            assert there == {*kept, folder.name, alike.name}, "whoever holds it lives"
+            assert left(tmp_path) == kept | {folder.name, f"{folder.name}{LOCK}"}
         process.kill()
         process.wait()
-    alike.rename(tmp_path / f"{PREFIX}{os.getpid()}-abc")  # one that lives
     with scratch() as folder:
-        assert {path.name for path in tmp_path.iterdir()} == {*kept, folder.name}
-    assert {path.name for path in tmp_path.iterdir()} == set(kept)
+        assert left(tmp_path) == {f"{PREFIX}mine", "other", folder.name, f"{folder.name}{LOCK}"}
+    assert left(tmp_path) == {f"{PREFIX}mine", "other"}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs users")
-def test_a_folder_of_another_user_is_not_touched(
+def left(place: Path) -> set[str]:
+    return {path.name for path in place.iterdir()}
+
+
+def test_a_sweep_leaves_a_folder_that_another_is_just_making(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its lock may be a link to a file of ours."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    plain = Path.mkdir
+
+    def swept_before(path: Path, *given: int, **named: int) -> None:
+        subprocess.run([sys.executable, "-c", SWEEP, str(tmp_path)], check=True)
+        plain(path, *given, **named)
+
+    monkeypatch.setattr(Path, "mkdir", swept_before)
+    with scratch() as folder:
+        subprocess.run([sys.executable, "-c", SWEEP, str(tmp_path)], check=True)
+        assert folder.is_dir() and (tmp_path / f"{folder.name}{LOCK}").exists()
+
+
+SWEEP = """
+import sys, pathlib
+from unlearnbench import scratch
+scratch._sweep(pathlib.Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs users, and links")
+@pytest.mark.parametrize("theirs", ["a link", "another user's"])
+def test_what_is_not_ours_is_not_touched(
+    theirs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "mine").write_text("mine")
-    (tmp_path / f"{PREFIX}theirs").mkdir()
-    (tmp_path / f"{PREFIX}theirs" / HELD).symlink_to(tmp_path / "mine")
-    monkeypatch.setattr(os, "getuid", lambda: os.lstat(tmp_path).st_uid + 1)
+    (tmp_path / f"{PREFIX}1").mkdir()
+    lock = tmp_path / f"{PREFIX}1{LOCK}"
+    if theirs == "a link":
+        lock.symlink_to(tmp_path / "mine")
+    else:
+        lock.touch()
+        monkeypatch.setattr(os, "getuid", lambda: os.lstat(tmp_path).st_uid + 1)
     with scratch():
         pass
     assert (tmp_path / "mine").read_text() == "mine"
-    assert (tmp_path / f"{PREFIX}theirs").exists()
+    assert lock.lstat() and (tmp_path / f"{PREFIX}1").exists()
 
 
 def test_what_only_shows_ends_no_run(tmp_path: Path) -> None:

@@ -2,44 +2,58 @@
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-PREFIX = "unlearnbench-"
-HELD = "held"
-"""The file in each folder that its process locks.
-
-The system lets go of the lock when the process ends, however that ends. A process number would not
-do: one that lives in another container has none here.
-"""
+PREFIX, LOCK = "unlearnbench-", ".lock"
 
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """Yield a folder of this process's own, and remove it; what dead processes left goes too."""
-    _sweep(Path(tempfile.gettempdir()))
-    with (
-        tempfile.TemporaryDirectory(
-            prefix=f"{PREFIX}{os.getpid()}-", ignore_cleanup_errors=True
-        ) as folder,
-        FileLock(Path(folder, HELD)),
-    ):
-        yield Path(folder)
+    """Yield a folder of this process's own, and remove it; what dead processes left goes too.
+
+    A file beside it, of the same name, is locked before the folder is made. The system lets go of
+    the lock when the process ends, however that ends. A process number would not do: one that lives
+    in another container has none here.
+    """
+    place = Path(tempfile.gettempdir())
+    _sweep(place)
+    folder = place / f"{PREFIX}{os.getpid()}-{uuid4().hex[:8]}"
+    lock = folder.with_name(folder.name + LOCK)
+    with FileLock(lock):
+        try:
+            folder.mkdir(mode=0o700)
+            yield folder
+        finally:
+            _remove(folder, lock)
 
 
 def _sweep(place: Path) -> None:
     """Remove our folders of this user's processes that are no more."""
-    for held in place.glob(f"{PREFIX}*/{HELD}"):
+    for lock in place.glob(f"{PREFIX}*{LOCK}"):
         with suppress(Timeout, OSError):
-            if _own(held.parent):
-                with FileLock(held, timeout=0):
-                    shutil.rmtree(held.parent, ignore_errors=True)
+            if _own(lock):
+                with FileLock(lock, timeout=0):
+                    _remove(lock.with_suffix(""), lock)
 
 
-def _own(folder: Path) -> bool:
-    """Say whether this user made a folder; in one of somebody else anything may be a link."""
-    return not hasattr(os, "getuid") or folder.lstat().st_uid == os.getuid()
+def _remove(folder: Path, lock: Path) -> None:
+    """Remove a folder, then the file beside it that says whose it is; the caller holds its lock."""
+    shutil.rmtree(folder, ignore_errors=True)  # which follows no link
+    if not folder.exists():
+        with suppress(OSError):  # Windows removes no file that is open
+            lock.unlink()
+
+
+def _own(lock: Path) -> bool:
+    """Say whether this user made a file, and it is no link: others write to this place as well."""
+    about = lock.lstat()
+    return stat.S_ISREG(about.st_mode) and (
+        not hasattr(os, "getuid") or about.st_uid == os.getuid()
+    )
