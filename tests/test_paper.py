@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,15 @@ from scipy.optimize import brentq
 from tests.hand import benchmark, by_hand
 from unlearnbench import papers as package
 from unlearnbench.evaluation.findings import Findings
-from unlearnbench.papers import Claim, amun, at_most_detectable, detectable
+from unlearnbench.papers import (
+    Claim,
+    against_all,
+    amun,
+    at_most_detectable,
+    beside_zero,
+    detectable,
+    spread_known,
+)
 from unlearnbench.planning import benchmark as benchmark_file
 from unlearnbench.planning.reading import validate
 from unlearnbench.registry import discover
@@ -89,14 +98,79 @@ def test_the_rival_shown_is_where_the_interval_reaches_farthest() -> None:
     assert (found.rival, found.rivals, found.ending) == ("ft", 2, "inconclusive")
 
 
-def test_a_method_that_is_not_ranked_is_no_rival() -> None:
-    made = findings(gaps(1.0, 3.0, 0.5), METHODS)
+def test_rivals_are_the_papers_methods_whatever_is_said_of_them() -> None:
+    """Not those that came later, nor AMUN's own variants; a flag does not save from a rival."""
+    methods: dict[str, dict[str, Any]] = dict(METHODS)
+    methods |= {"sfron": {"method": "sfron"}, "masked": {"method": "amun", "keep": 0.5}}
+    values = gaps(1.0, 3.0, 0.5) | {name: {"avg_gap": 0.1} for name in ("sfron", "masked")}
+    made = findings(values, methods)
     attacks = by_hand().attacks
     flags = {"my_method": "amun", "leaky": "ft", "streisand": "rl"}
     attacks = attacks[attacks["label"].isin(flags)]
     made.attacks = attacks.assign(label=attacks["label"].map(flags))
-    found = [one for one in claims(made) if "gap" in one.claim]
-    assert [(one.rival, one.ending) for one in found] == [("ft", "confirmed")]
+    found = [one for one in claims(made) if "smallest" in one.claim]
+    assert [(one.rival, one.rivals, one.ending) for one in found] == [("rl", 2, "contradicted")]
+
+
+def test_the_nearest_auc_is_by_distance_to_retrains() -> None:
+    """One that is far below retrain's is as bad as one that is far above."""
+    values = {"amun": 1.0, "ft": -3.0, "rl": 4.0}
+    made = findings({k: {"ft_auc_gap": v} for k, v in values.items()}, METHODS)
+    (found,) = claims(made)
+    assert (found.rival, found.ending) == ("ft", "confirmed") and "nearest" in found.claim
+    assert found.value == pytest.approx(-2.0, abs=0.1)
+
+
+def test_gaps_with_mis_are_of_the_four_columns() -> None:
+    terms = ("forget_accuracy", "retain_accuracy", "test_accuracy", "mis")
+    values = {
+        label: {f"{term}_gap": sign * gap for term, sign in zip(terms, (1, -1, 1, -1), strict=True)}
+        for label, gap in {"amun": 2.0, "ft": 6.0, "rl": 5.0}.items()
+    }
+    (found,) = [one for one in claims(findings(values, METHODS)) if "MIS" in one.claim]
+    assert found.rival == "rl" and found.value == pytest.approx(-3.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (-0.3, 0.7, "confirmed"),
+        (0.1, 0.7, "contradicted"),
+        (-0.5, 1.5, "inconclusive"),
+        (0.5, 1.5, "contradicted"),
+        (-9.0, -5.0, "confirmed"),
+    ],
+)
+def test_no_more_is_found_than_in_retrain_within_a_point(
+    low: float, high: float, verdict: str
+) -> None:
+    assert beside_zero(low, high, "lower", amun.POINT, 3) == verdict
+    assert beside_zero(low, high, "lower", amun.POINT, 2) == "inconclusive"
+
+
+def test_examples_of_another_model_or_a_weaker_search_are_worse() -> None:
+    """Whatever rate was tuned for each; a row that differs in more is not compared."""
+    plain = {"method": "amun", "lr": 0.1, "source": "self", "search": "paper"}
+    methods = {
+        "amun": plain,
+        "transferred": plain | {"source": "other", "lr": 0.2},
+        "one-step": plain | {"search": "one-step"},
+        "both": plain | {"source": "other", "search": "one-step"},
+        "closest": plain | {"search": "closest"},
+    }
+    values = {"amun": 2.0, "transferred": 4.0, "one-step": 1.0, "both": 9.0, "closest": 9.0}
+    made = findings({k: {"avg_gap": v} for k, v in values.items()}, methods)
+    assert [(one.measure.split()[3], one.ending) for one in claims(made)] == [
+        ("transferred", "confirmed"),
+        ("one-step", "contradicted"),
+    ]
+
+
+def test_the_paper_claims_nothing_of_classes() -> None:
+    made = findings(gaps(1.0, 3.0, 2.0), METHODS)
+    forget = {"kind": "class", "target": 1, "fractions": [1.0]}
+    raw = made.benchmark.model_dump(mode="json") | {"forget": forget, "swap": False}
+    assert claims(replace(made, benchmark=validate(raw))) == []
 
 
 @pytest.mark.parametrize(("count", "within"), [(3, 0.06), (5, 0.02), (20, 0.001)])
@@ -112,6 +186,22 @@ def test_what_is_detectable_is_found_4_times_in_5(count: int, within: float) -> 
     assert detectable(values[:1]) == np.inf
 
 
+def test_what_it_takes_is_of_all_rivals() -> None:
+    """To confirm, each must be beaten at 5 %; to contradict, one that wins at 5 % / their number.
+
+    The true spread of three values is known to be from half to six times theirs.
+    """
+    rivals = {"steady": np.array([0.9, 1.0, 1.1]), "varying": np.array([0.0, 1.0, 2.0])}
+    found = against_all("c", "w", "m", rivals, "lower")
+    assert found.to_confirm == detectable(rivals["varying"])
+    assert found.to_contradict == detectable(rivals["steady"], 0.025)
+    low, high = spread_known(3)
+    inside = stats.chi2.cdf([2 / low**2, 2 / high**2], 2)
+    assert inside == pytest.approx([0.975, 0.025]) and (low, high) == pytest.approx(
+        (0.52, 6.29), 0.01
+    )
+
+
 def test_two_forget_sets_decide_nothing() -> None:
     (found,) = claims(findings(gaps(1.0, 9.0, 9.0), METHODS, seeds=(1, 2)))
     assert found.ending == "inconclusive"
@@ -119,14 +209,16 @@ def test_two_forget_sets_decide_nothing() -> None:
 
 @pytest.mark.parametrize(("rs", "verdict"), [(90.0, "confirmed"), (99.0, "contradicted")])
 def test_only_adversarial_pairs_keep_test_accuracy(rs: float, verdict: str) -> None:
+    """Rows are compared that differ in the pairs alone, in whatever order they stand."""
     methods = {
         label: {"method": "amun", "pairs": kind, "with_forget": False}
         for label, kind in ABLATION.items()
     }
-    values = {"adv": 95.0, "rs": rs, "rl": 80.0}
+    methods["adv-fast"] = methods["adv"] | {"lr": 9.0}
+    values = {"adv": 95.0, "rs": rs, "rl": 80.0, "adv-fast": 10.0}
     made = findings({label: {"test_accuracy": mean} for label, mean in values.items()}, methods)
     (found,) = claims(made)
-    assert (found.rival, found.ending) == ("rs", verdict)
+    assert (found.rival, found.ending) == ("rs", verdict) and "of adv minus" in found.measure
     assert found.value == pytest.approx(95.0 - rs) and "without the forget set" in found.where
 
 
@@ -145,8 +237,8 @@ def test_the_mask_helps_only_without_the_retain_set(
 ) -> None:
     methods = {
         "amun": {"method": "amun", "keep": 1.0, "lr": 0.1},
-        "amun-salun": {"method": "amun", "keep": 0.5, "lr": 0.1},
-        "other": {"method": "amun", "keep": 0.5, "lr": 0.2},
+        "amun-salun": {"method": "amun", "keep": 0.5, "lr": 0.2},
+        "other": {"method": "amun", "keep": 0.5, "lr": 0.1, "epochs": 5},
     }
     values = {"retrain": 1.0, "amun": 2.0, "amun-salun": masked, "other": 9.0}
     made = findings({k: {"avg_gap": v} for k, v in values.items()}, methods, access=access)
@@ -192,7 +284,7 @@ NOTE = "Nothing more."
 
 def claims(findings: Findings) -> Iterator[Claim]:
     """Claim something in vain."""
-    yield Claim("It holds", "10 %", "gap", "ft", -1.234, -2.0, -0.5, 0.94, "confirmed")
+    yield Claim("It holds", "10 %", "gap", "ft", -1.234, -2.0, -0.5, 0.94, 2.0, "confirmed")
 '''
 
 
@@ -209,7 +301,7 @@ def test_a_paper_is_one_file_and_its_numbers(
     of_amun, table = claims_tables({"a": found, "b": found})
     assert (of_amun.title, table.title) == (amun.TITLE, "What another paper claims")
     assert [row[1] for row in table.cells()] == ["a: 10 %", "b: 10 %"]
-    assert table.cells()[0][-3:] == ["-1.2 [-2.0, -0.5]", "0.9", "confirmed"]
+    assert table.cells()[0][-3:] == ["-1.2 [-2.0, -0.5]", "0.9 / 2.0", "confirmed"]
     assert table.frame["value"].tolist() == [-1.234, -1.234]
     assert table.name == "claims-other" and table.caption.endswith("Nothing more.")
     rows = benchmark_file.looked_up(["other: Table 1"])

@@ -110,6 +110,7 @@ PARTS: dict[str, markdown.Part] = {
     "audit": audit,
     "tenth": lambda path: published.tenth(published.load(path)),
     "claims": lambda _: published.claims(),
+    "counted": lambda _: published.counted(),
     "experiments": lambda _: published.experiments(),
     "weak-spots": lambda _: weak_spots.table(),
     "published": lambda path: printed.tables(validate(read(path))),

@@ -16,13 +16,14 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import fill
-from typing import Any
+from typing import Any, get_args
 
 import unlearnbench as ub
-from docs.builder.markdown import ROOT, WIDTH
+from docs.builder.markdown import ROOT, WIDTH, table
 from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.files import write_text
+from unlearnbench.papers import Ending
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.planning.reading import as_toml
 from unlearnbench.reporting.caveats import of_condition
@@ -192,6 +193,20 @@ def claims() -> str:
     return "\n\n".join(shown)
 
 
+def counted() -> str:
+    """Count how each claim of a paper ends over all published results."""
+    by_name = {one.findings.benchmark.name: one.findings for one in published()}
+    endings = get_args(Ending)
+    shown = []
+    for one in claims_tables(by_name):
+        counts = one.frame.groupby(["claim", "ending"]).size().unstack(fill_value=0)
+        counts = counts.reindex(columns=endings, fill_value=0)
+        rows = [[str(claim), *map(str, own)] for claim, own in counts.iterrows()]
+        heads = [ending.capitalize() for ending in endings]
+        shown.append(table(["The paper's claim", *heads], rows, heads))
+    return "\n\n".join(shown)
+
+
 def tenth(results: ub.Results, label: str = "amun") -> str:
     """Say of a row that its mean AUC hides how it fares on what models memorise most."""
     condition = results.condition()
@@ -203,7 +218,7 @@ def tenth(results: ub.Results, label: str = "amun") -> str:
     aucs = [f"{condition.verdict(row).auc.value:.1f}" for row in (label, RETRAIN)]
     return (
         f"A mean does not tell all. On {results.findings.benchmark.name},"
-        f" {condition.title(label)}'s FT AUC is close to retrain's ({' against '.join(aucs)}). But"
+        f" {condition.title(label)}'s FT AUC is {aucs[0]} and retrain's {aucs[1]}. But"
         " of the tenth of the forget samples that models memorise most, its models still get"
         f" {own} right, retrained ones {ideal} ({len(right[label])} seeds)."
     )

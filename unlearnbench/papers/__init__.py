@@ -12,18 +12,22 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.special import chdtri
 
 from unlearnbench.verdicts.inference import FEWEST, LEVEL, MISSED, half_width
 
 Ending = Literal["confirmed", "contradicted", "inconclusive"]
+Better = Literal["lower", "higher"]
+SIGN: dict[Better, int] = {"lower": -1, "higher": 1}
 
 
 @dataclass(frozen=True)
 class Claim:
     """Hold one claim, where it was looked for, what was measured, and how it ends.
 
-    measure: what the numbers are, in points; detectable: the smallest true size, in points, that a
-    test at 5 % finds 4 times in 5; rival: the row that decides, of how many.
+    measure: what the numbers are, in points; rival: the row that decides, of how many; to_confirm,
+    to_contradict: the smallest true size, in points, that would end so 4 times in 5. Of a claim
+    that allows a margin the first is the smallest margin that would do where there is nothing.
     """
 
     claim: str
@@ -33,7 +37,8 @@ class Claim:
     value: float
     low: float
     high: float
-    detectable: float
+    to_confirm: float
+    to_contradict: float
     ending: Ending
     rivals: int = 1
 
@@ -63,22 +68,33 @@ def mean_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, floa
     return mean, mean - half, mean + half
 
 
-def detectable(values: np.ndarray) -> float:
-    """Return the smallest true mean of such values that a t-test at 5 % finds 4 times in 5.
+def detectable(values: np.ndarray, level: float = LEVEL) -> float:
+    """Return the smallest true mean of such values that a t-test at `level` finds 4 times in 5.
 
-    The sum of two quantiles, as for normal values, comes within 6 % of what the noncentral t
-    distribution says of three values, and nearer with more.
+    The sum of two quantiles comes within 6 % of what the noncentral t distribution says of three
+    values whose spread is known, and nearer with more. That it is not known weighs more, see
+    `spread_known`.
     """
-    return _half(values, LEVEL) + _half(values, 2 * MISSED)
+    return _half(values, level) + _half(values, 2 * MISSED)
 
 
 def at_most_detectable(low: float, high: float) -> float:
-    """Return what is surely detectable where no more is known than a 95 % interval.
+    """Return the same at 5 % where no more is known than a 95 % interval, or somewhat more.
 
     The fewer the degrees of freedom, the less is added to half of the interval: for many it is 43 %
     of it, for two 25 %.
     """
     return (high - low) / 2 * (1 + half_width(1, np.inf, 2 * MISSED) / half_width(1, np.inf))
+
+
+def spread_known(sets: int) -> tuple[float, float]:
+    """Return how many times as large as that of so many normal values their true spread may be.
+
+    A 95 % interval, by the chi-squared distribution.
+    """
+    freedom = sets - 1
+    low, high = (np.sqrt(freedom / chdtri(freedom, p)) for p in (LEVEL / 2, 1 - LEVEL / 2))
+    return float(low), float(high)
 
 
 def _half(values: np.ndarray, level: float) -> float:
@@ -92,7 +108,7 @@ def against_all(
     where: str,
     measure: str,
     rivals: Mapping[str, np.ndarray],
-    better: Literal["lower", "higher"],
+    better: Better,
 ) -> Claim:
     """Say whether a row beats every rival; rivals: as `advantages` returns them.
 
@@ -101,7 +117,7 @@ def against_all(
     reaches farthest. To be beaten by any, it must lose to one at 5 % divided by their number, which
     is then shown.
     """
-    sign = -1 if better == "lower" else 1
+    sign = SIGN[better]
     estimates = {name: mean_interval(sign * values) for name, values in rivals.items()}
     strict = LEVEL / len(estimates)
     beating = [
@@ -110,9 +126,39 @@ def against_all(
         if len(values) >= FEWEST and mean_interval(sign * values, strict)[2] < 0
     ]
     rival = min(beating or estimates, key=lambda name: estimates[name][0 if beating else 1])
-    value, low, high = estimates[rival]
-    ending = ended(low > 0, bool(beating), min(map(len, rivals.values())))
-    if sign < 0:
-        value, low, high = -value, -high, -low
-    seen = detectable(rivals[rival])
-    return Claim(claim, where, measure, rival, value, low, high, seen, ending, len(estimates))
+    ending = ended(estimates[rival][1] > 0, bool(beating), min(map(len, rivals.values())))
+    needed = (
+        max(map(detectable, rivals.values())),
+        min(detectable(values, strict) for values in rivals.values()),
+    )
+    numbers = mean_interval(rivals[rival])
+    return Claim(claim, where, measure, rival, *numbers, *needed, ending, len(estimates))
+
+
+def against_one(
+    claim: str,
+    where: str,
+    measure: str,
+    rival: str,
+    values: np.ndarray,
+    better: Better,
+    allowed: float = 0.0,
+) -> Claim:
+    """Say whether the mean of values is on the better side of zero, or no more than `allowed` off.
+
+    Confirmed and contradicted by the 95 % interval, in which `allowed` counts for confirming alone.
+    """
+    value, low, high = mean_interval(values)
+    ending = beside_zero(low, high, better, allowed, len(values))
+    needed = detectable(values)
+    return Claim(claim, where, measure, rival, value, low, high, needed, needed, ending)
+
+
+def beside_zero(low: float, high: float, better: Better, allowed: float, sets: int) -> Ending:
+    """Return how a claim ends that a number with this interval is on the better side of zero.
+
+    What is surely on the worse side contradicts it, however near.
+    """
+    if better == "lower":
+        low, high = -high, -low
+    return ended(low > -allowed and high >= 0, high < 0, sets)

@@ -48,7 +48,8 @@ ABOUT = {
     "Flags": "Why a method is not ranked, or what is odd about it.",
     "Smaller mean gap": "The one of two methods with the smaller mean gap to retrain.",
     "Larger mean gap": "The one of two methods with the larger mean gap to retrain.",
-    "Detectable": "The smallest true difference, in points, that such a test finds 4 times in 5.",
+    "Detectable": "The smallest true difference, in points, that would be found 4 times in 5: to"
+    " confirm the claim / to contradict it.",
     "Difference [95 %]": "How much farther from retrain the second is than the first, in points.",
     "Control": "A row whose outcome is known beforehand.",
     "Expected": "What is expected if the measurement is right.",
