@@ -16,6 +16,7 @@ from unlearnbench.reporting.figures import STYLE
 TITLES = {
     "training": "Training",
     "floor": "How far from the floor",
+    "precision": "Training in bf16",
     "search": "Adversarial search",
     "rmia": "RMIA",
     "job": "A whole job",
@@ -38,6 +39,9 @@ ABOUT = {
     " other processes on the machine affect less. The last columns are images per second, and the"
     " step's share of the rate that a large matrix product reaches. A convolution may exceed that"
     " rate.",
+    "precision": "One training step on one thread, with weights kept in fp32 and most products in"
+    " bf16 (autocast), compared with the same step in fp32. It needs a processor that has units for"
+    " bf16.",
     "search": "The model is trained by the benchmark's recipe. Each search looks for adversarial"
     " examples of 200 training images on one thread. The ratio is the time of the other search over"
     " that of `paper`. Gradients are counted per sample. *Written plainly*: batches of 128, each"

@@ -24,10 +24,12 @@ CLAIMS = (
     "{count} claims. Confirmed: the 95 % interval of the mean over forget sets shows it, against"
     " each rival. Contradicted: the contrary is shown, at 5 % divided by the number of rivals. Each"
     " claim is tested by itself, and claims that share models are not independent: of twenty, one"
-    " may end wrongly by chance. The rival shown is the one that decides. With fewer than three"
-    " forget sets all is inconclusive. Detectable: the smallest true difference, in points, that"
-    " would be found 4 times in 5: what it takes to confirm / to contradict. It is estimated from"
-    " the scatter of the same sets: with three, the true one may be {three}, with five {five}."
+    " may end wrongly by chance. Intervals of gaps and accuracies are about these test samples;"
+    " those of FT AUC minus retrain's allow for others as well. The rival shown is the one that"
+    " decides. With fewer than three forget sets all is inconclusive. Detectable: the smallest true"
+    " difference, in points, that would be found 4 times in 5: what it takes to confirm / to"
+    " contradict. It is estimated from the scatter of the same sets: with three, the true one may"
+    " be {three}, with five {five}."
 )
 
 
