@@ -7,7 +7,7 @@ names and hashes. `.sha256` beside it has its checksum, and is written last.
 
 import os
 import re
-import zipfile
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from errno import ENOTDIR
@@ -17,12 +17,18 @@ from pathlib import Path
 
 import numpy as np
 
+from unlearnbench.arrays import array_place, array_places, load_arrays
+from unlearnbench.data.decoding import LARGEST
 from unlearnbench.data.fitting import Fit, Images
 from unlearnbench.files import (
     DRAFT,
+    UnsoundError,
     abandoned,
     checksum,
     expendable,
+    opened,
+    opened_behind,
+    read_text,
     write,
     write_text,
 )
@@ -79,16 +85,19 @@ class Cache:
             stamp = about.st_size, about.st_mtime_ns, about.st_ctime_ns
             if before is not None and before[0] == stamp:
                 return before
-            with path.open("rb") as file:
+            with opened_behind(path, LARGEST) as file:
                 return stamp, file_digest(file, "sha256").digest()
+        except UnsoundError as error:
+            return f"{name} {error}"
         except OSError as error:
             return f"{name} cannot be read ({error.strerror})"
 
     def _stored(self) -> dict[str, Known]:
-        with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            with np.load(self.place / INDEX, allow_pickle=False) as stored:
-                names = os.fsdecode(stored["names"].tobytes()).split("\0")
-                stamps, hashes = stored["stamps"].tolist(), stored["hashes"]
+        with suppress(OSError, ValueError, KeyError):
+            with opened(self.place / INDEX, self.folder) as file:
+                stored = load_arrays(file, array_places(file))
+            names = os.fsdecode(stored["names"].tobytes()).split("\0")
+            stamps, hashes = stored["stamps"].tolist(), stored["hashes"]
             known = [((a, b, c), bytes(of)) for (a, b, c), of in zip(stamps, hashes, strict=True)]
             return dict(zip(names, known, strict=True))
         return {}
@@ -115,9 +124,12 @@ class Cache:
         """
         path = self._path(hashes, fit)
         with suppress(OSError, ValueError):
-            known = path.with_suffix(".sha256").read_text(encoding="utf-8").strip()
-            images: Images = np.load(path, mmap_mode="r", allow_pickle=False)
-            if len(images) == len(hashes) and (not thorough or checksum(path) == known):
+            known = read_text(path.with_suffix(".sha256"), self.folder).strip()
+            with opened(path, self.folder, sys.maxsize) as file:
+                found = array_place(file)
+                images: Images = np.memmap(file, found.dtype, "r", found.start, found.shape)
+            fine = found.dtype == np.uint8 and found.shape[:2] == (len(hashes), 3)
+            if fine and images.ndim == 4 and (not thorough or checksum(path) == known):
                 return images
         return None
 
