@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -397,6 +398,25 @@ def test_images_in_a_file_are_not_copied_but_named(tmp_path: Path) -> None:
     found = handed(tmp_path / "out", spec)
     assert found is not None and same_data(found, data)
     assert isinstance(found.test[0], Drawn)
+
+
+def test_images_that_were_handed_on_stay_when_another_process_sees_other_files(
+    tmp_path: Path,
+) -> None:
+    """They go when nobody uses them any longer, and the next command looks."""
+    image_folder(tmp_path / "pets")
+    spec, kept = DataSpec(name="folder", path="pets"), tmp_path / "pets" / ".unlearnbench"
+    data, folder = load(spec, tmp_path), tmp_path / "out"
+    folder.mkdir()
+    assert hand_on(data, spec, folder) is not None
+    train = tmp_path / "pets" / "train"
+    shutil.copy(train / "dog" / "0.png", train / "dog" / "new.png")
+    registry.source(spec, tmp_path).check()  # a lock is of a map, not of a process
+    found = handed(folder, spec)
+    assert found is not None and same_data(found, data) and len(list(kept.glob("*.npy"))) == 2
+    del found, data
+    registry.source(spec, tmp_path).check()
+    assert len(list(kept.glob("*.npy"))) == len(list(kept.glob("*.sha256"))) == 1
 
 
 def test_a_worker_takes_what_it_is_handed_and_reads_nothing_itself(
