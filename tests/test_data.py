@@ -205,33 +205,6 @@ def test_tiny_imagenet_layout(tmp_path: Path) -> None:
         load(DataSpec(name="tiny-imagenet"), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["cifar10", "cifar100", "svhn", "fashion-mnist"])
-def test_absent_download_says_where_to_put_what(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = registry.source_class(registry.find("datasets")[name])
-
-    def offline(*_: object, **__: object) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr(source, "_open", offline)
-    with pytest.raises(UserError, match=r"could not be downloaded.*Put its files at .*--data"):
-        source(tmp_path).fetch()
-
-
-def test_half_a_download_is_not_taken_for_all_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source, opened = registry.source_class(registry.find("datasets")["svhn"]), []
-    monkeypatch.setattr(source, "_open", lambda self, part, **_: opened.append(part))
-    (tmp_path / "train_32x32.mat").touch()
-    source(tmp_path).fetch()
-    assert opened == [{"split": "train"}, {"split": "test"}]
-    (tmp_path / "test_32x32.mat").touch()
-    source(tmp_path).fetch()
-    assert len(opened) == 2, "nothing is downloaded twice"
-
-
 def test_random_forget_set_is_the_authors_draw() -> None:
     labels = np.arange(1000) % 10
     made = cut(Split(fraction=0.1, seed=10), labels, 1000)
