@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -202,6 +203,13 @@ def test_tiny_imagenet_layout(tmp_path: Path) -> None:
     lines[0] = lines[0].replace("dog", "cow")
     (root / "val" / "val_annotations.txt").write_text("\n".join(lines))
     with pytest.raises(DataError, match="only val has cow"):
+        load(DataSpec(name="tiny-imagenet"), tmp_path)
+    (root / "val" / "val_annotations.txt").write_text("../../train/cat/0.png\tcat")
+    with pytest.raises(DataError, match=r"names '\.\./\.\./train/cat/0.png', which is no file in"):
+        load(DataSpec(name="tiny-imagenet"), tmp_path)
+    (root / "val" / "val_annotations.txt").unlink()
+    os.mkfifo(root / "val" / "val_annotations.txt")
+    with pytest.raises(DataError, match="it is no regular file"):
         load(DataSpec(name="tiny-imagenet"), tmp_path)
 
 
