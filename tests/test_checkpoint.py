@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,11 +123,74 @@ def test_a_text_is_no_file_of_weights_and_nothing_raw_is_told(tmp_path: Path, na
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_named(tmp_path: Path, value: float) -> None:
-    state = net().state_dict()
+    state, model, file = net().state_dict(), net(), tmp_path / "m.pt"
+    before = {name: own.clone() for name, own in model.state_dict().items()}
     state["0.weight"][0] = value
-    torch.save(state, tmp_path / "m.pt")
+    torch.save(state, file)
     with pytest.raises(UserError, match=r"m\.pt holds weights that are not finite \(0\.weight\)"):
-        read_state(tmp_path / "m.pt")
+        load_into(model, read_state(file), file)
+    assert same(before, model)
+
+
+def many(name: str) -> Tensor:
+    """Return a tensor of few bytes that says to be of many numbers, or of such as none is here."""
+    if name == "expanded":
+        return torch.zeros(1).expand(10**14)
+    if name == "overlapping":
+        return torch.zeros(9).as_strided((5, 5), (1, 1))
+    if name == "sparse":
+        return torch.zeros(10**7, 1).to_sparse()
+    if name == "without numbers":
+        return torch.zeros(10**14, device="meta")
+    if name == "nested":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that they are a prototype
+            return torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])
+    return torch.zeros(3).to(torch.complex64 if name == "complex" else torch.float8_e4m3fn)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["expanded", "overlapping", "sparse", "without numbers", "nested", "complex", "of 8 bits"],
+)
+def test_weights_that_are_not_in_their_file_are_refused(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "m.pt"
+    torch.save({"0.weight": many(name)}, file)
+    assert file.stat().st_size < 10_000
+    said = r"m\.pt holds weights that are not stored number by number \(0\.weight\)\. Save copies:"
+    with pytest.raises(UserError, match=said):
+        read_state(file)
+
+
+def test_a_part_of_a_larger_tensor_is_taken(tmp_path: Path) -> None:
+    large, file, model = torch.randn(100, 100), tmp_path / "m.pt", nn.Linear(3, 4)
+    torch.save({"weight": large[5:9, 2:5], "bias": large[0, :4]}, file)
+    assert load_into(model, read_state(file), file) == []
+    assert torch.equal(model.weight, large[5:9, 2:5])
+
+
+def test_another_model_is_refused_before_any_number_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({str(number): torch.zeros(9) for number in range(50)}, tmp_path / "m.pt")
+    monkeypatch.setattr(torch, "isfinite", lambda _: pytest.fail("a number is looked at"))
+    with pytest.raises(UserError, match="are of another model"):
+        load_into(net(), read_state(tmp_path / "m.pt"), tmp_path / "m.pt")
+
+
+def test_a_file_that_unpacks_to_more_than_its_size_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(net().state_dict(), tmp_path / "m.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "m.pt") as plain,
+        zipfile.ZipFile(tmp_path / "c.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for one in plain.infolist():
+            packed.writestr(one.filename, plain.read(one))
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it is unpacked"))
+    with pytest.raises(UserError, match=r"c\.pt is compressed, so torch\.save did not write it"):
+        read_state(tmp_path / "c.pt")
 
 
 def test_one_of_several_sets_of_weights_is_taken_as_the_error_says(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -202,33 +204,13 @@ def test_tiny_imagenet_layout(tmp_path: Path) -> None:
     (root / "val" / "val_annotations.txt").write_text("\n".join(lines))
     with pytest.raises(DataError, match="only val has cow"):
         load(DataSpec(name="tiny-imagenet"), tmp_path)
-
-
-@pytest.mark.parametrize("name", ["cifar10", "cifar100", "svhn", "fashion-mnist"])
-def test_absent_download_says_where_to_put_what(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = registry.source_class(registry.find("datasets")[name])
-
-    def offline(*_: object, **__: object) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr(source, "_open", offline)
-    with pytest.raises(UserError, match=r"could not be downloaded.*Put its files at .*--data"):
-        source(tmp_path).fetch()
-
-
-def test_half_a_download_is_not_taken_for_all_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source, opened = registry.source_class(registry.find("datasets")["svhn"]), []
-    monkeypatch.setattr(source, "_open", lambda self, part, **_: opened.append(part))
-    (tmp_path / "train_32x32.mat").touch()
-    source(tmp_path).fetch()
-    assert opened == [{"split": "train"}, {"split": "test"}]
-    (tmp_path / "test_32x32.mat").touch()
-    source(tmp_path).fetch()
-    assert len(opened) == 2, "nothing is downloaded twice"
+    (root / "val" / "val_annotations.txt").write_text("../../train/cat/0.png\tcat")
+    with pytest.raises(DataError, match=r"names '\.\./\.\./train/cat/0.png', which is no file in"):
+        load(DataSpec(name="tiny-imagenet"), tmp_path)
+    (root / "val" / "val_annotations.txt").unlink()
+    os.mkfifo(root / "val" / "val_annotations.txt")
+    with pytest.raises(DataError, match="it is no regular file"):
+        load(DataSpec(name="tiny-imagenet"), tmp_path)
 
 
 def test_random_forget_set_is_the_authors_draw() -> None:
@@ -397,6 +379,25 @@ def test_images_in_a_file_are_not_copied_but_named(tmp_path: Path) -> None:
     found = handed(tmp_path / "out", spec)
     assert found is not None and same_data(found, data)
     assert isinstance(found.test[0], Drawn)
+
+
+def test_images_that_were_handed_on_stay_when_another_process_sees_other_files(
+    tmp_path: Path,
+) -> None:
+    """They go when nobody uses them any longer, and the next command looks."""
+    image_folder(tmp_path / "pets")
+    spec, kept = DataSpec(name="folder", path="pets"), tmp_path / "pets" / ".unlearnbench"
+    data, folder = load(spec, tmp_path), tmp_path / "out"
+    folder.mkdir()
+    assert hand_on(data, spec, folder) is not None
+    train = tmp_path / "pets" / "train"
+    shutil.copy(train / "dog" / "0.png", train / "dog" / "new.png")
+    registry.source(spec, tmp_path).check()  # a lock is of a map, not of a process
+    found = handed(folder, spec)
+    assert found is not None and same_data(found, data) and len(list(kept.glob("*.npy"))) == 2
+    del found, data
+    registry.source(spec, tmp_path).check()
+    assert len(list(kept.glob("*.npy"))) == len(list(kept.glob("*.sha256"))) == 1
 
 
 def test_a_worker_takes_what_it_is_handed_and_reads_nothing_itself(

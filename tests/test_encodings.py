@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OURS = ["unlearnbench", "methods", "docs/builder", "examples"]
-FOREIGN = ("Image.open", "os.open")
+FOREIGN = ("Image.open", "os.open", "archive.open")
 """What opens no text."""
 
 

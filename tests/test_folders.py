@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ import unlearnbench as ub
 from tests.conftest import TINY, Cli
 from tests.processes import largest_file
 from unlearnbench import registry
-from unlearnbench.data import caching
+from unlearnbench.data import caching, decoding
 from unlearnbench.data.caching import Cache
-from unlearnbench.data.decoding import Decoder, rgb
+from unlearnbench.data.decoding import FORMATS, Decoder, rgb
 from unlearnbench.data.fitting import Fit
 from unlearnbench.data.folders import FolderSource
 from unlearnbench.data.prepare import Data, DataSpec, Pool, Source, draw_samples
@@ -390,6 +391,131 @@ def test_exact_copies_are_counted(tmp_path: Path, pets: Path) -> None:
         "test": 2,
         "test, of another label": 1,
     }
+
+
+def test_no_image_is_counted_twice_though_links_lead_in_circles(tmp_path: Path, pets: Path) -> None:
+    cat = pets / "train" / "cat"
+    (cat / "more").mkdir()
+    (cat / "0.png").rename(cat / "more" / "0.png")
+    names = load(tmp_path).names
+    for link, leads in {"a": ".", "b": ".", "c": "..", "d": "more", "e": "/"}.items():
+        (cat / link).symlink_to(leads)
+    found = load(tmp_path).names
+    assert names is not None and found is not None and len(found) == len(names) == 27
+    assert "train/cat/d/0.png" in found, "the folder counts where it comes first by name"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_what_is_no_regular_file_is_never_opened(tmp_path: Path, pets: Path) -> None:
+    """Neither as an image, nor in place of what was kept; a link to an image may be one."""
+    first_digest = load(tmp_path).digest
+    for path in (pets / KEPT).iterdir():
+        path.unlink()
+        os.mkfifo(path)
+    assert load(tmp_path).digest == first_digest
+    cat = pets / "train" / "cat"
+    shutil.move(cat / "0.png", tmp_path / "elsewhere.png")
+    (cat / "0.png").symlink_to(tmp_path / "elsewhere.png")
+    assert load(tmp_path).digest == first_digest
+    for name in ("1", "2"):
+        (cat / f"{name}.png").unlink()
+    os.mkfifo(cat / "1.png")
+    (cat / "2.png").symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=r"cat/1\.png is no regular file; .*2\.png is no regular"):
+        load(tmp_path)
+
+
+def test_files_that_are_too_large_for_an_image_are_named(tmp_path: Path, pets: Path) -> None:
+    with (pets / "train" / "cat" / "1.png").open("wb") as file:
+        file.truncate(2**30)  # which takes no room on the disk
+    with pytest.raises(DataError, match=r"cat/1\.png is larger than 256 MB"):
+        load(tmp_path)
+
+
+def test_an_index_that_unpacks_to_more_than_its_size_is_made_again(
+    tmp_path: Path, pets: Path
+) -> None:
+    load(tmp_path)
+    index = pets / KEPT / caching.INDEX
+    whole = index.read_bytes()
+    with np.load(index) as stored:
+        np.savez_compressed(index, **stored)
+    assert Cache(pets)._stored() == {}
+    load(tmp_path)
+    assert index.read_bytes() == whole
+
+
+def test_a_program_under_the_name_of_an_image_is_not_run(
+    tmp_path: Path, pets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow hands PostScript to Ghostscript."""
+    program = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+    (pets / "train" / "cat" / "0.png").write_text(program)
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("runs it"))
+    with pytest.raises(DataError, match=r"cat/0\.png is not an image, or has an unknown format"):
+        load(tmp_path)
+
+
+def test_images_are_of_the_formats_that_endings_stand_for(tmp_path: Path) -> None:
+    for ending, of in FORMATS.items():
+        for name in (f"a{ending}", f"of {of}.png"):
+            Image.fromarray(GREY).save(tmp_path / name, format=of)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    hashes = {name: sha256((tmp_path / name).read_bytes()).digest() for name in names}
+    decoder = Decoder(tmp_path, Fit())
+    assert sum(map(len, decoder.decode(hashes))) == len(names) and decoder.faults == []
+
+
+def decoded(folder: Path, fit: Fit) -> tuple[list[int], list[str]]:
+    """Return how many images came at a time, and what is wrong with them."""
+    names = sorted(path.name for path in folder.iterdir())
+    hashes = {name: sha256((folder / name).read_bytes()).digest() for name in names}
+    decoder = Decoder(folder, fit)
+    return [len(some) for some in decoder.decode(hashes)], decoder.faults
+
+
+def test_images_of_too_many_pixels_are_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever few bytes they have; also those that resizing would make too large."""
+    monkeypatch.setattr(decoding, "rgb", lambda image: pytest.fail(f"decodes {image.size}"))
+    for name, size in {"a": "8200 8200", "b": "10000 9000", "c": "14000 13000"}.items():
+        (tmp_path / f"{name}.png").write_text(f"P5 {size} 255\n")  # a header is enough
+    assert decoded(tmp_path, Fit(resize=8)) == (
+        [],
+        [f"{name}.png {decoding.MANY}" for name in "abc"],
+    )
+    for path in tmp_path.iterdir():
+        path.unlink()
+    (tmp_path / "long.png").write_text("P5 1 2000 255\n")
+    assert decoded(tmp_path, Fit(resize=4096, crop=8))[1] == [f"long.png {decoding.MANY}"]
+    (tmp_path / "long.png").unlink()
+    (tmp_path / "own.png").write_text("P5 4100 4100 255\n")
+    said = "own.png is 4100x4100, too large to be used at its own size: set data.resize"
+    assert decoded(tmp_path, Fit()) == ([], [said])
+
+
+def test_no_more_images_are_held_than_there_is_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one says how many; those of another size are a fault, and not decoded."""
+    monkeypatch.setattr(decoding, "ROOM", 5 * GREY.size * 3)
+    for number in range(12):
+        Image.fromarray(GREY).save(tmp_path / f"{number:02}.png")
+    assert decoded(tmp_path, Fit()) == ([1, 5, 5, 1], [])
+    for number in range(5, 12):
+        Image.new("1", (640, 640)).save(tmp_path / f"{number:02}.png")
+    made: list[tuple[int, int]] = []
+
+    def noted(image: Image.Image) -> Image.Image:
+        made.append(image.size)
+        return rgb(image)
+
+    monkeypatch.setattr(decoding, "rgb", noted)
+    assert decoded(tmp_path, Fit())[1] == [
+        "images of 2 sizes, 640x640 (7, first 05.png), 8x8 (5, first 00.png): set data.resize"
+    ]
+    assert made == [(8, 8)] * 5
 
 
 @pytest.fixture

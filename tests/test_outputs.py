@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,6 +15,7 @@ import pytest
 import unlearnbench as ub
 from unlearnbench.api.audit import given_files
 from unlearnbench.api.listener import Listener
+from unlearnbench.data.outputs import read_outputs
 from unlearnbench.errors import UserError
 from unlearnbench.planning.plan import Spec
 from unlearnbench.storage.store import Store
@@ -141,3 +143,30 @@ def test_runs_are_written_under_a_lease(here: Path) -> None:
     with patch.object(Store, "save", watched):
         store = Store(audited().folder)
     assert held == [True, True] and not any(map(store.leases.is_held, store.runs()))
+
+
+def hollow(path: Path, claimed: dict[str, object]) -> None:
+    """Write a file of outputs whose header says what is not there."""
+    with zipfile.ZipFile(path, "w") as file, file.open("logits.npy", "w") as logits:
+        np.lib.format.write_array_header_1_0(logits, claimed)
+
+
+def test_a_file_of_outputs_takes_no_more_memory_than_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, few = tmp_path / "u.npz", np.eye(4, 3, dtype=np.float32)
+    monkeypatch.setattr("unlearnbench.data.outputs.UNPACKED", 1000)
+    np.savez_compressed(path, logits=few)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("anything.npy", "which nobody asks for")
+    assert np.array_equal(read_outputs(path).logits, few)
+    many = np.zeros((1000, 3), dtype=np.float32)
+    np.savez_compressed(path, logits=many)
+    with pytest.raises(UserError, match=r"'logits' unpacks to more than 0 MB, save it with numpy"):
+        read_outputs(path)
+    np.savez(path, logits=many + 1)
+    assert len(read_outputs(path).logits) == 1000, "what is not compressed may be of any size"
+    for shape, descr in (((10**14, 3), "<f4"), ((10**9,), "<U0")):
+        hollow(path, {"shape": shape, "fortran_order": False, "descr": descr})
+        with pytest.raises(UserError, match="Cannot read outputs from"):
+            read_outputs(path)

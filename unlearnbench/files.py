@@ -125,10 +125,25 @@ def opened(path: Path, folder: Path, most: int = LARGEST) -> BufferedReader:
             raise UnsoundError("is a link" if part == path.name else f"lies behind a link, {part}")
     if not stat.S_ISREG(mode):  # some devices do something when they are opened
         raise UnsoundError("is no regular file")
-    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    handle = os.open(place, os.O_RDONLY | careful)
-    file = os.fdopen(handle, "rb")
-    about = os.fstat(handle)
+    return _bounded(place, most, getattr(os, "O_NOFOLLOW", 0))
+
+
+def opened_behind(path: Path, most: int = LARGEST) -> BufferedReader:
+    """Open a file, or the one that a link leads to: a regular one, of `most` bytes at most.
+
+    Raises UnsoundError for any other, and OSError where there is none, or it may not be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise UnsoundError("is no regular file")
+    return _bounded(path, most)
+
+
+def _bounded(path: str | Path, most: int, flags: int = 0) -> BufferedReader:
+    def careful(name: str, usual: int) -> int:
+        return os.open(name, usual | flags | getattr(os, "O_NONBLOCK", 0))
+
+    file = open(path, "rb", opener=careful)  # noqa: SIM115 (Path.open takes no opener)
+    about = os.fstat(file.fileno())
     if stat.S_ISREG(about.st_mode) and about.st_size <= most:
         return file
     file.close()

@@ -3,26 +3,38 @@
 Below the folder of a data set lies `.unlearnbench/`. `files.npz` has stamps and hashes of files.
 `<files>-<resize>-<crop>-<form>.npy` has the images as they were decoded; <files> is a digest of
 names and hashes. `.sha256` beside it has its checksum, and is written last.
+
+A process that has mapped images holds a shared lock on their file, and its workers open the file by
+its name. So no other process removes it, until the map is gone.
 """
 
 import os
 import re
-import zipfile
+import stat
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from errno import ENOTDIR
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from functools import partial
 from hashlib import file_digest, sha256
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
+from unlearnbench.arrays import array_place, array_places, load_arrays
+from unlearnbench.data.decoding import LARGEST
 from unlearnbench.data.fitting import Fit, Images
 from unlearnbench.files import (
     DRAFT,
+    UnsoundError,
     abandoned,
     checksum,
     expendable,
+    opened,
+    opened_behind,
+    read_text,
     write,
     write_text,
 )
@@ -79,16 +91,19 @@ class Cache:
             stamp = about.st_size, about.st_mtime_ns, about.st_ctime_ns
             if before is not None and before[0] == stamp:
                 return before
-            with path.open("rb") as file:
+            with opened_behind(path, LARGEST) as file:
                 return stamp, file_digest(file, "sha256").digest()
+        except UnsoundError as error:
+            return f"{name} {error}"
         except OSError as error:
             return f"{name} cannot be read ({error.strerror})"
 
     def _stored(self) -> dict[str, Known]:
-        with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            with np.load(self.place / INDEX, allow_pickle=False) as stored:
-                names = os.fsdecode(stored["names"].tobytes()).split("\0")
-                stamps, hashes = stored["stamps"].tolist(), stored["hashes"]
+        with suppress(OSError, ValueError, KeyError):
+            with opened(self.place / INDEX, self.folder) as file:
+                stored = load_arrays(file, array_places(file))
+            names = os.fsdecode(stored["names"].tobytes()).split("\0")
+            stamps, hashes = stored["stamps"].tolist(), stored["hashes"]
             known = [((a, b, c), bytes(of)) for (a, b, c), of in zip(stamps, hashes, strict=True)]
             return dict(zip(names, known, strict=True))
         return {}
@@ -111,13 +126,21 @@ class Cache:
     def images(self, hashes: Mapping[str, bytes], fit: Fit, *, thorough: bool) -> Images | None:
         """Return images [n, 3, H, W], on disk until they are used; None if they are not kept.
 
-        thorough: read all of the file, and take it for absent if it is not what was written.
+        thorough: read all of the file, and take it for absent if it is not what was written; and
+        remove images of files as they are no more.
         """
         path = self._path(hashes, fit)
         with suppress(OSError, ValueError):
-            known = path.with_suffix(".sha256").read_text(encoding="utf-8").strip()
-            images: Images = np.load(path, mmap_mode="r", allow_pickle=False)
-            if len(images) == len(hashes) and (not thorough or checksum(path) == known):
+            known = read_text(path.with_suffix(".sha256"), self.folder).strip()
+            with opened(path, self.folder, sys.maxsize) as file:
+                if not _locked(file, LOCK_SH) or not os.fstat(file.fileno()).st_nlink:
+                    return None  # it is just being removed
+                found = array_place(file)
+                images: Images = np.memmap(file, found.dtype, "r", found.start, found.shape)
+            fine = found.dtype == np.uint8 and found.shape[:2] == (len(hashes), 3)
+            if fine and images.ndim == 4 and (not thorough or checksum(path) == known):
+                if thorough:
+                    self._tidy(path)
                 return images
         return None
 
@@ -130,21 +153,48 @@ class Cache:
         path = self._path(hashes, fit)
         written = write(path, partial(_save, count=len(hashes), chunks=chunks))
         write_text(path.with_suffix(".sha256"), f"{written}\n")
-        self._tidy(path.name.partition("-")[0])
+        self._tidy(path)
 
     def _require_own(self) -> None:
         """Raise OSError where the place is a link: whoever made the folder chose where it leads."""
         if self.place.is_symlink():
             raise NotADirectoryError(ENOTDIR, "is a link", str(self.place))
 
-    def _tidy(self, files: str) -> None:
-        (self.folder / f"{FOLDER}.npz").unlink(missing_ok=True)  # of version 0.1
-        every = list(self.place.iterdir())
-        drafts = [path for path in every if path.name.startswith(DRAFT)]
-        kept = [path for path in every if KEPT.fullmatch(path.name)]
-        others = [path for path in kept if not path.name.startswith(files)]
-        for path in (*abandoned(drafts), *others):
-            path.unlink(missing_ok=True)
+    def _tidy(self, of_now: Path) -> None:
+        """Remove images of files as they are no more, but none that a process has mapped."""
+        files = of_now.name.partition("-")[0]
+        with expendable():
+            (self.folder / f"{FOLDER}.npz").unlink(missing_ok=True)  # of version 0.1
+            every = sorted(self.place.iterdir())
+            for draft in abandoned(path for path in every if path.name.startswith(DRAFT)):
+                draft.unlink(missing_ok=True)
+            for path in every:  # the checksum of some images after them
+                if KEPT.fullmatch(path.name) and not path.name.startswith(files):
+                    _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file of images that no process has mapped, or the checksum of one that is gone."""
+    if path.suffix == ".npy" and stat.S_ISREG(path.lstat().st_mode):
+        with path.open("rb+") as file:  # on NFS, only what may be written to can be locked so
+            if _locked(file, LOCK_EX):
+                path.unlink()
+    elif path.suffix == ".npy" or not path.with_suffix(".npy").exists():
+        path.unlink(missing_ok=True)
+
+
+def _locked(file: IO[bytes], how: int) -> bool:
+    """Lock a file until all that holds it open is gone, a map too; say whether that could be done.
+
+    Where the file system has no locks, it counts as done.
+    """
+    try:
+        flock(file, how | LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _save(path: Path, count: int, chunks: Iterable[Images]) -> None:

@@ -1,6 +1,7 @@
 """Image files of any kind as RGB bytes, a few at a time."""
 
 import io
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -11,11 +12,36 @@ from PIL import Image, UnidentifiedImageError
 
 from unlearnbench.data.fitting import Fit, Images
 from unlearnbench.errors import DataError
+from unlearnbench.files import UnsoundError, opened_behind
 
+FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".ppm": "PPM",
+    ".bmp": "BMP",
+    ".pgm": "PPM",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+}
+"""Endings of the names of images, in small letters: those that torchvision takes; and their formats
+as Pillow calls them.
+
+Pillow tries no other format: for some it runs a program. But a file may be of any of these,
+whatever its ending: some data sets have PNG files that end in .jpeg.
+"""
 BATCH = 16
 """Images that a thread decodes in one go."""
 ROOM = 2**26
 """Bytes of decoded images that are held at a time."""
+LARGEST = 2**28
+"""Bytes that the file of an image may have."""
+PIXELS, UNCUT = 2**26, 2**24
+"""Pixels that an image may have, and those of one that is used at its own size."""
+MANY = "has too many pixels, or would when resized: cut it or make it smaller"
+Decoded = Images | tuple[int, int] | str
+"""An image [H, W, 3]; height and width of one whose size is not that of the first; or a fault."""
 
 
 class Decoder:
@@ -35,19 +61,22 @@ class Decoder:
         """
         from joblib import Parallel, cpu_count, delayed  # slow to import
 
-        todo, many = list(hashes.items()), BATCH
+        todo, many = list(hashes.items()), 1  # until the first says how large they are
         with Parallel(n_jobs=cpu_count(), require="sharedmem") as pool:
             while todo:
                 now, todo = todo[:many], todo[many:]
                 batches = [now[at : at + BATCH] for at in range(0, len(now), BATCH)]
-                made: list[list[Images | str]] = pool(map(delayed(self._batch), batches))  # pyright: ignore[reportAssignmentType]
-                images = [image for some in made for image in some]
-                for (name, _), image in zip(now, images, strict=True):
+                with warnings.catch_warnings():  # of too many pixels: such images are refused
+                    warnings.simplefilter("error", Image.DecompressionBombWarning)
+                    made: list[list[Decoded]] = pool(map(delayed(self._batch), batches))  # pyright: ignore[reportAssignmentType]
+                looked = [image for some in made for image in some]
+                for (name, _), image in zip(now, looked, strict=True):
                     self._note(name, image)
+                images = [image for image in looked if isinstance(image, np.ndarray)]
                 if not self.faults:
-                    sound = np.stack([image for image in images if not isinstance(image, str)])
-                    yield np.ascontiguousarray(sound.transpose(0, 3, 1, 2))
-                    many = max(BATCH, ROOM // sound[0].nbytes)
+                    yield np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
+                if images:
+                    many = max(1, ROOM // images[0].nbytes)
 
     @property
     def faults(self) -> list[str]:
@@ -64,31 +93,48 @@ class Decoder:
         different = f"images of {len(self._sizes)} sizes, {', '.join(told)}: set data.resize"
         return [*self._faults, different]
 
-    def _batch(self, files: Sequence[tuple[str, bytes]]) -> list[Images | str]:
+    def _batch(self, files: Sequence[tuple[str, bytes]]) -> list[Decoded]:
         return [self._decoded(name, known) for name, known in files]
 
-    def _decoded(self, name: str, known: bytes) -> Images | str:
-        """Return an image [H, W, 3], or what is wrong with it."""
+    def _decoded(self, name: str, known: bytes) -> Decoded:
+        """Decode an image, unless its header says that it would take too much memory."""
         try:
-            content = (self.folder / name).read_bytes()
+            with opened_behind(self.folder / name, LARGEST) as file:
+                content = file.read(LARGEST)
             if sha256(content).digest() != known:
                 return f"{name} changes while it is read"
             if not content:
                 return f"{name} is empty"
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content), formats=sorted({*FORMATS.values()})) as image:
+                width, height = image.size
+                if fault := self._too_large(width, height):
+                    return f"{name} {fault}"
+                if not self.fit.cut and (height, width) != next(iter(self._first), (height, width)):
+                    return height, width
                 return np.asarray(self.fit.image(rgb(image)))
         except UnidentifiedImageError:
             return f"{name} is not an image, or has an unknown format"
-        except DataError as error:
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            return f"{name} {MANY}"
+        except (DataError, UnsoundError) as error:
             return f"{name} {error}"
         except Exception as error:  # the boundary: on broken files Pillow raises many things
             return f"{name} cannot be decoded ({error or type(error).__name__})"
 
-    def _note(self, name: str, image: Images | str) -> None:
+    def _too_large(self, width: int, height: int) -> str:
+        """Say why an image of this size is not decoded; "" if it is."""
+        times = max(1, (self.fit.resize or 1) / min(width, height))
+        if width * height * times**2 > PIXELS:
+            return MANY
+        if width * height > UNCUT and not self.fit.cut:
+            return f"is {width}x{height}, too large to be used at its own size: set data.resize"
+        return ""
+
+    def _note(self, name: str, image: Decoded) -> None:
         if isinstance(image, str):
             self._faults.append(image)
         else:
-            height, width, _ = image.shape
+            height, width = image if isinstance(image, tuple) else image.shape[:2]
             self._sizes[height, width] += 1
             self._first.setdefault((height, width), name)
 

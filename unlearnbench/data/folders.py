@@ -9,15 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from unlearnbench.data.caching import Cache
-from unlearnbench.data.decoding import Decoder
+from unlearnbench.data.decoding import FORMATS, Decoder
 from unlearnbench.data.faults import MOST, refuse
 from unlearnbench.data.fitting import Images
 from unlearnbench.data.prepare import Pool, Source
 from unlearnbench.errors import DataError
 from unlearnbench.files import expendable
 
-KINDS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
-"""Endings of the names of images, in small letters: those that torchvision takes."""
 NOTES = {".csv", ".db", ".ini", ".json", ".md", ".txt", ".xml", ".yaml", ".yml"}
 """Endings of files that lie among images and that nobody takes for one."""
 
@@ -92,7 +90,7 @@ class FolderSource(Source):
         for name in made.classes:
             for path in _files(self.folder / part / name):
                 relative = path.relative_to(self.folder).as_posix()
-                if path.suffix.lower() in KINDS:
+                if path.suffix.lower() in FORMATS:
                     made.names.append(relative)
                     made.of.append(name)
                 elif path.suffix.lower() not in NOTES:
@@ -147,13 +145,27 @@ def _seen(name: str) -> bool:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder that are not hidden, folder by folder, each by name."""
+    """Yield the files of a folder that are not hidden, folder by folder, each by name.
+
+    Links to folders are followed, and may lead in circles: no folder is entered twice, and none
+    that this one lies in.
+    """
     found = []
+    entered = set(map(_identity, (*folder.absolute().parents, *folder.resolve().parents)))
     for inside, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = filter(_seen, folders)
+        if (identity := _identity(Path(inside))) in entered:
+            folders.clear()
+            continue
+        entered.add(identity)
+        folders[:] = sorted(filter(_seen, folders))
         found.append((inside, sorted(filter(_seen, files))))
     for inside, files in sorted(found):
         yield from (Path(inside, name) for name in files)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    about = folder.stat()
+    return about.st_dev, about.st_ino
 
 
 def _some(names: Sequence[str]) -> str:

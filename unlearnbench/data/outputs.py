@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,10 @@ HOW = (
 PROBABILITIES = 1e-3
 """How near to 1 the sum of each row is that is taken for probabilities."""
 LEAST = 1e-30
+UNPACKED = 2**30
+"""Bytes to which a compressed array may unpack; one that is not compressed takes what it has."""
+UNREADABLE = (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What reading a file raises that is torn, or no archive of arrays."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,9 @@ def read_outputs(path: Path) -> Outputs:
         raise UserError(f"There is no file {path}.", HOW)
     try:
         found = _of_arrays(path) if path.suffix == ".npz" else _of_table(path)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"Cannot read outputs from {path}: {error}.", HOW) from error
+    except (*UNREADABLE, MemoryError) as error:
+        why = str(error) or type(error).__name__
+        raise UserError(f"Cannot read outputs from {path}: {why}.", HOW) from error
     logits = found.logits
     if logits.ndim != 2 or logits.shape[1] < 2:
         shape = f"The logits in {path} have shape {list(logits.shape)}"
@@ -95,11 +101,13 @@ def read_outputs(path: Path) -> Outputs:
 
 
 def _of_arrays(path: Path) -> Outputs:
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    if "logits" not in arrays:
-        there = ", ".join(arrays) or "none"
-        raise UserError(f"{path} has no array 'logits' (it has: {there}).", HOW)
+    with zipfile.ZipFile(path) as archive:
+        there = [one.filename.removesuffix(".npy") for one in archive.infolist()]
+        if "logits" not in there:
+            few = ", ".join(there[: lists.FEW]) or "none"
+            raise UserError(f"{path} has no array 'logits' (it has: {few}).", HOW)
+        wanted = ("logits", *LABEL, "ids", "member")
+        arrays = {name: _array(archive, name) for name in wanted if name in there}
     labels = next((arrays[name] for name in LABEL if name in arrays), None)
     ids, member = arrays.get("ids"), arrays.get("member")
     return Outputs(
@@ -108,6 +116,19 @@ def _of_arrays(path: Path) -> Outputs:
         None if ids is None else [str(one) for one in ids.tolist()],
         None if member is None else member.astype(np.bool_),
     )
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """Read one array of an archive. Raises ValueError where it is much larger than its file."""
+    about = archive.getinfo(f"{name}.npy")
+    if about.compress_type != zipfile.ZIP_STORED and about.file_size > UNPACKED:
+        size = f"unpacks to more than {UNPACKED >> 20} MB"
+        raise ValueError(f"'{name}' {size}, save it with numpy.savez, not compressed")
+    with archive.open(about) as stored:
+        array: NDArray[Any] = np.lib.format.read_array(stored, allow_pickle=False)
+    if array.size > about.file_size:  # as of strings without letters
+        raise ValueError(f"'{name}' says that it has {array.size} entries, which take no room")
+    return array
 
 
 def _of_table(path: Path) -> Outputs:

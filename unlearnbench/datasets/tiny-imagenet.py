@@ -4,6 +4,7 @@ from pathlib import Path
 
 from unlearnbench.data.folders import FolderSource, Listing
 from unlearnbench.errors import DataError
+from unlearnbench.files import TEXT, UnsoundError, opened_behind
 
 SIDE = 64
 
@@ -29,9 +30,17 @@ class TinyImageNet(FolderSource):
             return super().list_part(part)
         file = self.folder / "val" / "val_annotations.txt"
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            with opened_behind(file, TEXT) as opened:
+                lines = opened.read(TEXT).decode().splitlines()
         except OSError as error:
             raise DataError(f"Cannot read {file}: {error.strerror}.", self.layout) from error
+        except ValueError as error:
+            why = error if isinstance(error, UnsoundError) else "is no text"
+            raise DataError(f"Cannot read {file}: it {why}.", self.layout) from error
         named = [line.split("\t")[:2] for line in lines if "\t" in line]
+        if odd := [name for name, _ in named if {"/", "\0"} & {*name}]:
+            raise DataError(
+                f"{file} names '{odd[0]}', which is no file in val/images.", self.layout
+            )
         names, classes = [f"val/images/{name}" for name, _ in named], [of for _, of in named]
         return Listing(names, classes, sorted({*classes}))

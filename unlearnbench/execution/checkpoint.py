@@ -3,6 +3,7 @@
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
@@ -26,6 +27,10 @@ WRAPPERS = ("state_dict", "model", "model_state_dict")
 COUNT = "n_averaged"
 """What PyTorch's averages of models hold beside the weights."""
 ALONE = "Save the weights alone: torch.save(model.state_dict(), FILE), or as .safetensors."
+COPIES = "Save copies: torch.save({name: value.clone() for name, value in state.items()}, FILE)."
+WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+NUMBERS = {*WHOLE, torch.float16, torch.bfloat16, torch.float32, torch.float64}
+"""Types of the numbers that models here are made of."""
 NAMED = 3
 """How many entries an error names."""
 
@@ -35,8 +40,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
     What DataParallel (`module.`) and torch.compile (`_orig_mod.`) put before the names is taken
     off. Raises UserError for a file that is not there, is empty or torn, holds no weights, or some
-    that are not finite, or more than `torch.load(weights_only=True)` reads: such a file is named,
-    and nothing in it is run.
+    that are not stored number by number, or more than `torch.load(weights_only=True)` reads: such a
+    file is named, and nothing in it is run. None of the numbers is looked at, see `load_into`.
     """
     if not path.is_file():
         raise UserError(f"There is no file {path}.", "Name a .pt, .pth or .safetensors file.")
@@ -46,8 +51,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     state = _weights(content)
     if state is None:
         state = _unwrapped(content, path)
-    if broken := [name for name, value in state.items() if not torch.isfinite(value).all()]:
-        raise UserError(f"{path} holds weights that are not finite ({_few(broken)}).")
+    if odd := [name for name, value in state.items() if not _is_stored(value)]:
+        problem = f"{path} holds weights that are not stored number by number ({_few(odd)})."
+        raise UserError(problem, COPIES)
     return dict(zip(plain_names(state), state.values(), strict=True))
 
 
@@ -67,7 +73,8 @@ def load_into(
     A word that stands before all of the file's names, as the `model.` of a LightningModule, is
     taken off where they then fit. new_head: leave one layer as it is where the file's has another
     number of outputs, as that of a model for other classes has; returns the names of such entries.
-    Raises UserError, and changes nothing, if entries are missing, left over, or of another shape.
+    Raises UserError, and changes nothing, if entries are missing, left over, of another shape, or
+    not finite. That is looked at last: what has the shapes of a model is of a size that it has.
     """
     own = model.state_dict()
     names = dict(zip(plain_names(own), own, strict=True))
@@ -93,6 +100,8 @@ def load_into(
             f"The weights in {path} are of another model: the file {', '.join(found)}.",
             "Name the model that they were trained with.",
         )
+    if broken := [name for name, value in state.items() if not torch.isfinite(value).all()]:
+        raise UserError(f"{path} holds weights that are not finite ({_few(broken)}).")
     fitting = {names[name]: value for name, value in state.items() if name not in head}
     model.load_state_dict(own | fitting)
     return [names[name] for name in head]
@@ -183,9 +192,10 @@ def _pickled(path: Path) -> object:
             f"Install torch {SAFE} or later, or save the weights as .safetensors.",
         )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickles that it refuses right after
-            return torch.load(path, map_location="cpu", weights_only=True)
+        if not _is_compressed(path):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of pickles that it refuses right after
+                return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"more than weights ({named[1]})" if named else "a pickle that is not of weights"
@@ -193,10 +203,27 @@ def _pickled(path: Path) -> object:
         raise UserError(problem, ALONE) from error
     except Exception as error:  # what is torn makes torch raise whatever it stumbles on
         raise _torn(path) from error
+    raise UserError(f"{path} is compressed, so torch.save did not write it.", ALONE)
+
+
+def _is_compressed(path: Path) -> bool:
+    """Say whether any part of an archive is: torch would unpack it, however large it gets."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist())
 
 
 def _torn(path: Path) -> UserError:
     return UserError(f"{path} is torn, or no file of weights.", "Copy it again, or name another.")
+
+
+def _is_stored(value: Tensor) -> bool:
+    """Say whether each number of a tensor is in its file: one can stand for any number of them."""
+    plain = value.layout == torch.strided and value.device.type == "cpu"
+    if not plain or value.is_quantized or value.is_nested or value.dtype not in NUMBERS:
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def _weights(content: object) -> dict[str, Tensor] | None:

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from unlearnbench import arrays
 from unlearnbench.environment import RESERVED
 from unlearnbench.errors import of_value
 from unlearnbench.files import LARGEST, UnsoundError, is_plain, parsed, require_plain, unseal
 from unlearnbench.planning.plan import Spec
-from unlearnbench.storage import arrays
 
 SCHEMA = 3
 ANOTHER = "is of another version of unlearnbench"

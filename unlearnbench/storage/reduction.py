@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnbench.storage.arrays import Arrays
+from unlearnbench.arrays import Arrays
 
 DTYPES = ("|b1", "<i2", "<i4", "<i8", "<f2", "<f4", "<f8")
 """What may be in a pack: numbers, and nothing that would have to be unpickled."""

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unlearnbench import arrays
+from unlearnbench.arrays import Arrays
 from unlearnbench.errors import UserError
 from unlearnbench.files import (
     CHECKSUM,
@@ -29,8 +31,6 @@ from unlearnbench.files import (
     write_text,
 )
 from unlearnbench.planning.plan import Spec
-from unlearnbench.storage import arrays
-from unlearnbench.storage.arrays import Arrays
 from unlearnbench.storage.leases import Leases
 from unlearnbench.storage.look import Looked, mismatch
 from unlearnbench.storage.records import (

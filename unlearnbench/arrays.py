@@ -75,6 +75,16 @@ def array_places(file: Readable) -> dict[str, Place]:
         places[key] = _place(file, start, own, crc)
 
 
+def array_place(file: Readable) -> Place:
+    """Say where the numbers of the one array stand that a file holds, with no archive around it.
+
+    Raises UnsoundError for anything else in it.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return _place(file, 0, size, 0)
+
+
 def _place(file: Readable, start: int, size: int, crc: int) -> Place:
     """Read an array's header, which says no more numbers than there are."""
     begin = file.read(12)
