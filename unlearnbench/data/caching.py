@@ -15,13 +15,17 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from errno import ENOTDIR
-from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from functools import partial
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # Windows, which removes no file that is open
+    fcntl = None  # type: ignore[assignment]
 
 from unlearnbench.arrays import array_place, array_places, load_arrays
 from unlearnbench.data.decoding import LARGEST
@@ -133,7 +137,7 @@ class Cache:
         with suppress(OSError, ValueError):
             known = read_text(path.with_suffix(".sha256"), self.folder).strip()
             with opened(path, self.folder, sys.maxsize) as file:
-                if not _locked(file, LOCK_SH) or not os.fstat(file.fileno()).st_nlink:
+                if not _locked(file) or not os.fstat(file.fileno()).st_nlink:
                     return None  # it is just being removed
                 found = array_place(file)
                 images: Images = np.memmap(file, found.dtype, "r", found.start, found.shape)
@@ -177,23 +181,25 @@ def _remove(path: Path) -> None:
     """Remove a file of images that no process has mapped, or the checksum of one that is gone."""
     if path.suffix == ".npy" and stat.S_ISREG(path.lstat().st_mode):
         with path.open("rb+") as file:  # on NFS, only what may be written to can be locked so
-            if _locked(file, LOCK_EX):
+            if _locked(file, alone=True):
                 path.unlink()
     elif path.suffix == ".npy" or not path.with_suffix(".npy").exists():
         path.unlink(missing_ok=True)
 
 
-def _locked(file: IO[bytes], how: int) -> bool:
+def _locked(file: IO[bytes], *, alone: bool = False) -> bool:
     """Lock a file until all that holds it open is gone, a map too; say whether that could be done.
 
-    Where the file system has no locks, it counts as done.
+    alone: against all others, not only against those that want it alone. Where the file system has
+    no locks, it counts as done.
     """
-    try:
-        flock(file, how | LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
     return True
 
 
