@@ -22,11 +22,6 @@ from typing import IO
 
 import numpy as np
 
-try:
-    import fcntl
-except ImportError:  # Windows, which removes no file that is open
-    fcntl = None  # type: ignore[assignment]
-
 from unlearnbench.arrays import array_place, array_places, load_arrays
 from unlearnbench.data.decoding import LARGEST
 from unlearnbench.data.fitting import Fit, Images
@@ -42,6 +37,11 @@ from unlearnbench.files import (
     write,
     write_text,
 )
+
+try:
+    import fcntl
+except ImportError:  # Windows, which removes no file that is open
+    fcntl = None  # type: ignore[assignment]
 
 FORM = 1
 """To be raised whenever the same file is decoded otherwise."""
