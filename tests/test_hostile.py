@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import unlearnbench as ub
@@ -24,7 +25,11 @@ from unlearnbench.errors import UserError
 from unlearnbench.files import seal, unseal
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.plan import Spec
+from unlearnbench.reporting.figures.export import write_data, write_print
 from unlearnbench.reporting.summary import about
+from unlearnbench.reporting.tables.table import Table
+from unlearnbench.reporting.tables.table import text as text_column
+from unlearnbench.reporting.write import Section, write_sections
 from unlearnbench.storage import leases
 from unlearnbench.storage.store import Store
 
@@ -457,6 +462,7 @@ def test_words_about_a_metric_are_no_code_of_a_page(folder: Path) -> None:
     assert told == (words, words) and type(told[1]) is str, "which a template escapes"
 
 
+OUTSIDE = "/../../../secret"
 METRICS_FAULTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "lacking": lambda m: m["runs"].pop("label"),
     "short": lambda m: m["attacks"]["auc"].pop(),
@@ -465,6 +471,7 @@ METRICS_FAULTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "unknown": lambda m: m["attacks"].update(attack=["mine"] * len(m["attacks"]["attack"])),
     "curves": lambda m: m.update(curves={}),
     "none": lambda m: m.update(runs=None),
+    "elsewhere": lambda m: m["runs"].update(access=[OUTSIDE] * len(m["runs"]["run"])),
 }
 
 
@@ -492,6 +499,51 @@ def test_findings_that_cannot_be_are_named(text: str, folder: Path) -> None:
     (folder / "findings.json").write_text(text, errors="surrogateescape")
     with pytest.raises(UserError, match=r"tiny/findings\.json (holds no findings|is )"):
         ub.load(folder)
+
+
+CONDITIONS = {
+    "access": (OUTSIDE, "", None, 5),
+    "fraction": (OUTSIDE, 0, 1.5, float("nan"), None, True),
+    "request": (OUTSIDE, 0, 1.0, None, True),
+}
+
+
+def test_findings_of_conditions_that_cannot_be_are_named(folder: Path) -> None:
+    """Files of a report are named after these."""
+    whole = json.loads(ub.load(folder).findings.as_json())
+    shutil.rmtree(folder / "runs")
+    for table in ("runs", "attacks"):
+        for column, values in CONDITIONS.items():
+            for value in values:
+                spoilt = {**whole[table], column: [*whole[table][column][1:], value]}
+                (folder / "findings.json").write_text(json.dumps(whole | {table: spoilt}))
+                with pytest.raises(UserError, match="has rows of a condition that cannot be"):
+                    ub.load(folder)
+    lacking = {name: column for name, column in whole["runs"].items() if name != "access"}
+    (folder / "findings.json").write_text(json.dumps(whole | {"runs": lacking}))
+    with pytest.raises(UserError, match=r"holds no findings \(KeyError: 'access'\)"):
+        ub.load(folder)
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/secret", "a/b", "a\\b"])
+def test_no_file_of_a_report_lies_outside_it(name: str, tmp_path: Path) -> None:
+    class Named:
+        known = canvas = pd.DataFrame({"x": [1]})
+
+    named: Any = Named()
+    named.name = name
+    table = Table("", named.known, [text_column("X", "x")], name)
+    report = tmp_path / "reports" / "evil"
+    writers: list[Callable[[], object]] = [
+        lambda: write_sections("", [], [Section("", [table])], report),
+        lambda: write_data([named], report / "figures"),
+        lambda: write_print([named], report / "figures"),
+    ]
+    for write in writers:
+        with pytest.raises(UserError, match="can be called"):
+            write()
+    assert (tmp_path / "secret").read_text() == SECRET
+    assert {path.parent for path in report.rglob("*")} <= {report}
 
 
 def test_a_terminal_obeys_nothing_of_a_name(folder: Path, inside: Cli) -> None:

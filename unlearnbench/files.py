@@ -142,6 +142,16 @@ def refuse_link(folder: Path) -> None:
         raise UserError(problem, "Put the folder itself in its place, or remove the link.")
 
 
+def within(folder: Path, name: str) -> Path:
+    """Return the path of a file in a folder, of a name that anyone may have a part in.
+
+    Raises UserError where it is none of a file there.
+    """
+    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+        raise UserError(f"No file of {folder} can be called {name!r}.")
+    return folder / name
+
+
 def read_text(path: Path, folder: Path, most: int = TEXT) -> str:
     """Read a text below a folder that anyone may have made; raises as `opened` does."""
     with opened(path, folder, most) as file:
