@@ -9,6 +9,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -30,7 +31,8 @@ from unlearnbench.reporting.summary import about
 from unlearnbench.reporting.tables.table import Table
 from unlearnbench.reporting.tables.table import text as text_column
 from unlearnbench.reporting.write import Section, write_sections
-from unlearnbench.storage import leases
+from unlearnbench.storage import asked, leases, sealed
+from unlearnbench.storage import inside as kept_inside
 from unlearnbench.storage.store import Store
 
 SECRET = "what nobody is to read"
@@ -581,26 +583,46 @@ def test_a_folder_may_be_named_in_any_way_and_be_a_link_itself(
     (folder / "there").unlink()
 
 
-@pytest.mark.parametrize("room", ["leases", "models", "splits", "earlier", "runs", "runs/ft-link"])
+ROOMS = ("leases", "models", "splits", "earlier", "earlier/sealed", "sealed", "runs")
+MINE = ("0123456789ab", "asked", "error.txt", "metrics", "benchmark.toml", "0123ab.toml")
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "runs/ft-link"])
 def test_nothing_is_written_or_removed_behind_a_link(
     room: str, folder: Path, tmp_path: Path, inside: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lease that looks dead is removed, and so is what belongs to no run."""
-    theirs = tmp_path / "mine"
-    place = folder / room
+    theirs, place, store = tmp_path / "mine", folder / room, Store(folder)
+    shown, run = asked.in_view(store), next((folder / "runs").glob("ft-*"))
+    assert shown is not None
+    spec = Spec.model_validate(record_of(run)["spec"])
+    place.parent.mkdir(exist_ok=True)
     if place.is_dir():
         shutil.move(place, theirs)
     theirs.mkdir(exist_ok=True)
     place.symlink_to(theirs)
-    for name in ("0123456789ab", "error.txt", "metrics"):
+    for name in MINE:
         (theirs / name).write_text("mine")
         os.utime(theirs / name, (0, 0))
     monkeypatch.setattr(leases, "LEASE", 1e-3)
-    before = {path.name: path.read_bytes() for path in theirs.iterdir() if path.is_file()}
+    before = contents_of(theirs)
     for words in (["prune", "tiny", "--yes"], ["rm", "tiny", "--row", "ft", "--yes"]):
         done = inside("results", *words)
         assert done.code == 2 and f"{room} is a link" in done.err, done
-    with suppress(UserError):
-        Store(folder).leases.drop_all()
-    after = {path.name: path.read_bytes() for path in theirs.iterdir() if path.is_file()}
-    assert after == before
+    steps: list[Callable[[], object]] = [
+        store.leases.drop_all,
+        partial(sealed.bring_back, folder),
+        partial(asked.keep, store, shown, [shown.model_copy(update={"controls": False})]),
+        partial(store.fail, spec, "why"),
+        partial(kept_inside.put_file, store.model_path(spec.id), folder, Path.touch),
+        partial(kept_inside.put_file, store.split_path("0123456789ab"), folder, Path.touch),
+        *(partial(kept_inside.remove, place / name, folder) for name in MINE),
+    ]
+    for step in steps:
+        with suppress(UserError):
+            step()
+    assert contents_of(theirs) == before
+
+
+def contents_of(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -142,7 +142,7 @@ def refuse_link(folder: Path) -> None:
         raise UserError(problem, "Put the folder itself in its place, or remove the link.")
 
 
-def within(folder: Path, name: str) -> Path:
+def file_in(folder: Path, name: str) -> Path:
     """Return the path of a file in a folder, of a name that anyone may have a part in.
 
     Raises UserError where it is none of a file there.

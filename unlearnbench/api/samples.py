@@ -44,7 +44,7 @@ class DataSeen:
             write_samples(store, sample_table(self.data))
         elif instead and os.path.lexists(store.folder / FILE):
             with asked.changing(store):
-                sealed.remove_sealed(store.folder / FILE)
+                sealed.remove_sealed(store.folder / FILE, store.folder)
             if self.data is None:
                 return [f"{FILE} is removed: it lists other data, and these cannot be read here."]
         return []
@@ -147,7 +147,7 @@ def _last_splits(benchmark: Benchmark) -> Iterator[Split]:
 def write_samples(store: Store, frame: pd.DataFrame) -> None:
     """Write a table of samples beside results."""
     with asked.changing(store):
-        sealed.write_sealed(store.folder / FILE, frame.to_csv(index=False))
+        sealed.write_sealed(store.folder / FILE, store.folder, frame.to_csv(index=False))
 
 
 def sample_table(data: Data) -> pd.DataFrame:

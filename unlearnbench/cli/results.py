@@ -74,7 +74,7 @@ def prune(
 
     store = housekeeping.open_store(results, benchmark)
     with asked.changing(store):
-        _remove(keeping.prunable(store, plugin or []), yes=yes)
+        _remove(keeping.prunable(store, plugin or []), store.folder, yes=yes)
 
 
 @app.command("rm")
@@ -102,12 +102,12 @@ def rm(
         removal, left = keeping.removable(store, row or [], earlier, plugin or [])
         if yes:
             asked.keep(store, left[0], left[1:])
-        _remove(removal, yes=yes)
+        _remove(removal, store.folder, yes=yes)
 
 
-def _remove(removal: dict[str, list[Path]], *, yes: bool) -> None:
-    """Say what is removed, or would be."""
-    from unlearnbench.storage import housekeeping
+def _remove(removal: dict[str, list[Path]], folder: Path, *, yes: bool) -> None:
+    """Say what is removed from a results folder, or would be."""
+    from unlearnbench.storage import housekeeping, inside
 
     for what, paths in removal.items():
         say(f"{what}, {size(housekeeping.size_of(paths))}")
@@ -116,8 +116,8 @@ def _remove(removal: dict[str, list[Path]], *, yes: bool) -> None:
         say("There is nothing to remove.")
         return
     told = f"{len(every)} files and folders, {size(housekeeping.size_of(every))}"
-    if yes:
-        housekeeping.remove(every)
+    for path in every if yes else ():
+        inside.remove(path, folder)
     say(f"Removed {told}." if yes else f"{told}; --yes removes them.")
 
 

@@ -131,10 +131,9 @@ class Findings:
     def from_json(cls, text: str) -> Self:
         """Read what `as_json` wrote; raises UnsoundError, or others, for anything else."""
         content = as_now(text)
-        tables = {name: content.get(name, {}) for name in FRAMES}
-        for table in tables.values():
-            require_conditions(table)
-        content |= {name: frame(table) for name, table in tables.items()}
+        for name in FRAMES:
+            require_conditions(content.get(name, {}))
+            content[name] = frame(content.get(name, {}))
         if "entered" in content:
             enter_known(PluginFacts.model_validate(content["entered"]).model_dump())
         content["benchmark"] = validate(content["benchmark"])

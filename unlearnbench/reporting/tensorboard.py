@@ -7,7 +7,7 @@ import pandas as pd
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.evaluation.training import OF
-from unlearnbench.files import within
+from unlearnbench.files import file_in
 
 
 def write_events(training: pd.DataFrame, folder: Path) -> None:
@@ -24,7 +24,7 @@ def write_events(training: pd.DataFrame, folder: Path) -> None:
         ) from error
     curves = training.columns.difference([*OF, "epoch"], sort=False)
     for name, run in training.groupby("name", sort=False):
-        own = within(folder, str(name))
+        own = file_in(folder, str(name))
         for before in own.glob("events.out.tfevents.*"):
             before.unlink()
         with SummaryWriter(str(own)) as writer:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import listed
-from unlearnbench.files import within, write_text
+from unlearnbench.files import file_in, write_text
 from unlearnbench.metrics.metric import COSTS, METRICS
 from unlearnbench.planning.plan import REFERENCE_ROWS
 from unlearnbench.reporting import escape, summary
@@ -134,7 +134,7 @@ def _write(folder: Path, pages: Mapping[str, str], others: Iterable[Table], **sh
         write_text(folder / name, _template(template).render(shown))
     for table in tables:
         for kind, written in FORMS.items():
-            write_text(within(folder / ROOM, f"{table.name}.{kind}"), written(table))
+            write_text(file_in(folder / ROOM, f"{table.name}.{kind}"), written(table))
     if not shown["refresh"]:
         write_data(drawn, folder / "figures")
         write_print(drawn, folder / "figures")

@@ -26,7 +26,7 @@ from unlearnbench.planning.joining import added_up, differing
 from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, digest
 from unlearnbench.registry import Plugin
-from unlearnbench.storage import sealed
+from unlearnbench.storage import inside, sealed
 from unlearnbench.storage.plugins import enter_kept, known_plugins, note_plugins, plugin_facts
 from unlearnbench.storage.store import Store
 
@@ -229,11 +229,11 @@ def keep(store: Store, benchmark: Benchmark, apart: Iterable[Benchmark]) -> None
     """
     texts = {digest(one.model_dump(mode="json"))[:6]: reading.as_toml(one) for one in apart}
     for name, text in texts.items():
-        sealed.write_sealed(store.folder / EARLIER / f"{name}.toml", text)
-    sealed.write_sealed(store.folder / FILE, reading.as_toml(benchmark))
-    for path in (store.folder / EARLIER).glob("*.toml"):
+        sealed.write_sealed(store.folder / EARLIER / f"{name}.toml", store.folder, text)
+    sealed.write_sealed(store.folder / FILE, store.folder, reading.as_toml(benchmark))
+    for path in inside.ours((store.folder / EARLIER).glob("*.toml"), store.folder):
         if path.stem not in texts:
-            sealed.remove_sealed(path)
+            sealed.remove_sealed(path, store.folder)
 
 
 def take_in(
@@ -303,7 +303,7 @@ def require_file_again(name: str, results: Path) -> None:
 def _note_methods(store: Store, known: Mapping[str, dict[str, Any]]) -> None:
     if known:
         text = json.dumps(known, indent=1, sort_keys=True) + "\n"
-        sealed.write_sealed(store.folder / METHODS, text)
+        sealed.write_sealed(store.folder / METHODS, store.folder, text)
 
 
 def facts_of(benchmark: Benchmark, plugins: dict[str, Plugin]) -> dict[str, dict[str, Any]]:

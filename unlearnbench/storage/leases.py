@@ -1,5 +1,6 @@
 """Leases: which process makes which run of a folder that several work in."""
 
+import re
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,8 @@ LEASE = 60.0
 Counted by the clock of whoever waits, so that clocks may differ or jump. Should an owner come back
 to life later, two make the same run, and store the same record.
 """
+OURS = re.compile(r"asked|[0-9a-f]{12}")
+"""Names of leases: of what was asked of a folder, and of runs. No other file is one."""
 LOOK = 0.05
 """Seconds between two looks at what another holds for moments."""
 
@@ -81,7 +84,7 @@ class Leases:
 
     def in_use(self) -> bool:
         """Say whether any lease has shown a sign of life since this was asked LEASE ago."""
-        quiet = [self._quiet(path.name) for path in self.folder.glob("[!.]*")]
+        quiet = [self._quiet(name) for name in self._names()]
         return min(quiet, default=LEASE) < LEASE
 
     def holder(self, run: str) -> str:
@@ -138,9 +141,13 @@ class Leases:
         One of another machine counts as dead where it has shown no sign of life for long.
         """
         living = set()
-        for path in self.folder.glob("[!.]*"):
-            if self.take(path.name):
-                self.drop(path.name)
-            elif not abandoned([path]):
-                living.add(path.name)
+        for name in self._names():
+            if self.take(name):
+                self.drop(name)
+            elif not abandoned([self.folder / name]):
+                living.add(name)
         return living
+
+    def _names(self) -> list[str]:
+        """Return on what there are leases."""
+        return [path.name for path in self.folder.glob("*") if OURS.fullmatch(path.name)]

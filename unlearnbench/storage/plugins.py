@@ -49,7 +49,9 @@ def note_plugins(store: Store, known: PluginFacts) -> None:
     before = known_plugins(store)
     if (joined := before | known) != before:
         sealed.write_sealed(
-            store.folder / FILE, joined.model_dump_json(indent=1, by_alias=True) + "\n"
+            store.folder / FILE,
+            store.folder,
+            joined.model_dump_json(indent=1, by_alias=True) + "\n",
         )
 
 
