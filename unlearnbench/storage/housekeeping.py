@@ -111,6 +111,16 @@ def leftovers(
     return {f"{count(len(paths), 'file')} {what}": paths for what, paths in files.items() if paths}
 
 
+def remove_unasked(paths: Iterable[Path], store: Store) -> None:
+    """Remove files and folders that nobody asked for, as what was asked is held and read.
+
+    Raises as `Leases.require` where another process may have asked for them by now.
+    """
+    for path in paths:
+        store.leases.require(asked.LEASE)
+        inside.remove(path, store.folder)
+
+
 def size_of(paths: Iterable[Path]) -> int:
     """Return the bytes of files and of all files in folders, of what is there while it is read."""
     every = [p for path in paths for p in (_inside(path) if path.is_dir() else [path])]

@@ -26,9 +26,9 @@ from unlearnbench.files import (
     seal,
 )
 from unlearnbench.planning.plan import Spec
-from unlearnbench.storage import arrays, inside
+from unlearnbench.storage import arrays, inside, sealed
 from unlearnbench.storage.arrays import Arrays
-from unlearnbench.storage.leases import Leases
+from unlearnbench.storage.leases import ASKED, Leases
 from unlearnbench.storage.look import Looked, mismatch
 from unlearnbench.storage.records import (
     ANOTHER,
@@ -358,6 +358,19 @@ class Store:
         """List the folder of a run with those that were there when they were listed."""
         if self._folders is not None:
             self._folders[_id(folder)] = folder
+
+    def note(self, path: Path, text: str) -> None:
+        """Write one of the texts that commands change one after the other, and its copy.
+
+        Raises as `Leases.require` where another process may have changed what it follows from.
+        """
+        self.leases.require(ASKED)
+        sealed.write_sealed(path, self.folder, text)
+
+    def unnote(self, path: Path) -> None:
+        """Remove one of these texts and its copy; raises as `note` does."""
+        self.leases.require(ASKED)
+        sealed.remove_sealed(path, self.folder)
 
     def fail(self, spec: Spec, text: str) -> None:
         """Write down why a run failed."""
