@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,16 @@ def write(path: Path, save: Callable[[Path], object]) -> str:
     """Write a file under a draft's name and rename it; return its checksum.
 
     Readers see all of it or nothing, also when the power goes. Who may read it the umask says: some
-    libraries, such as safetensors, would let nobody but the owner. Raises NoRoomError where there
-    is no more room for it, whatever `save` makes of that.
+    libraries, such as safetensors, would let nobody but the owner. Drafts of it go that a process
+    left when it was killed. Raises NoRoomError where there is no more room for it, whatever `save`
+    makes of that.
     """
     draft = path.with_name(f"{DRAFT}{uuid.uuid4().hex}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        drafts = path.parent.glob(f"{DRAFT}{'[0-9a-f]' * 32}-{escape(path.name)}")
+        for left in abandoned(drafts):
+            left.unlink(missing_ok=True)
         draft.touch()
         mode = draft.stat().st_mode
         save(draft)
@@ -61,6 +66,7 @@ def write(path: Path, save: Callable[[Path], object]) -> str:
             os.fsync(file.fileno())
             found = hashlib.file_digest(file, "sha256").hexdigest()
         draft.replace(path)
+        _sync(path.parent)
     except Exception as error:
         if problem := no_room(error, path.parent) or _no_room_for_more(draft):
             raise problem from error
@@ -69,6 +75,16 @@ def write(path: Path, save: Callable[[Path], object]) -> str:
         with suppress(OSError):  # a file system that has turned read-only has the last word
             draft.unlink(missing_ok=True)
     return found
+
+
+def _sync(folder: Path) -> None:
+    """Have a folder's names be on the disk, where the system can be asked for that."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from unlearnbench.errors import UserError
 from unlearnbench.files import (
     CHECKSUM,
-    DRAFT,
     UnsoundError,
-    abandoned,
     checksum,
     opened,
     read_text,
@@ -314,9 +312,6 @@ class Store:
         """
         folder, files, start = self.run_folder(spec), {}, time.perf_counter()
         put = partial(inside.put_file, folder=self.folder)
-        left = abandoned(folder.glob(f"{DRAFT}*"))  # by a worker that was killed meanwhile
-        for draft in inside.ours(left, self.folder):
-            inside.remove(draft, self.folder)
         if weights is not None:
             files[WEIGHTS] = put(self.model_path(spec.id), save=weights)
         if split is not None:
