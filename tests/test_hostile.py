@@ -22,6 +22,7 @@ import pytest
 import unlearnbench as ub
 from tests.conftest import TINY, TWO, Cli
 from tests.test_durability import contents
+from unlearnbench import files
 from unlearnbench.errors import UserError
 from unlearnbench.files import seal, unseal
 from unlearnbench.metrics.metric import METRICS
@@ -375,6 +376,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "pipe": (toml_pipe, "benchmark.toml is no regular file"),
     "link": (toml_link, "benchmark.toml is a link"),
     "based": (toml(lambda t: f'based_on = "/dev/zero"\n{t}'), "Unknown key in benchmark tiny"),
+    "dots": (toml(lambda t: f"{'a.' * 17}a = 1\n{t}"), "has a key of too many parts"),
     "torn": (toml(lambda t: t[:100]), "benchmark.toml is not valid TOML"),
     "deep": (toml(lambda t: f"x = {'[' * 5000}{']' * 5000}\n{t}"), "benchmark.toml is not valid"),
     "large": (
@@ -485,6 +487,36 @@ def test_metrics_that_cannot_be_are_computed_anew(name: str, folder: Path) -> No
     METRICS_FAULTS[name](content)
     path.write_text(json.dumps(content))
     assert ub.load(folder).findings.as_json() == expected
+
+
+def test_metrics_of_20000_runs_may_be_read_and_nothing_much_larger(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What bounds the bytes and the values of a text bounds the memory that it takes."""
+    text, many = (folder / "metrics.json").read_text(), 20_000 / len(ub.load(folder).runs)
+    assert len(text) * many < sealed.MOST < 10 * len(text) * many
+    values = sum(map(text.count, ",[{")) * many
+    assert values < files.PARTS < 10 * values
+    monkeypatch.setattr(files, "PARTS", 10)
+    assert files.parsed("[" + "0," * 8 + "0]") == [0] * 9
+    for hostile in ("[" + "0," * 10 + "0]", "[" * 11, "[" + "{}" * 11):
+        with pytest.raises(files.UnsoundError, match="holds too many values"):
+            files.parsed(hostile)
+
+
+def test_a_table_of_samples_and_weights_are_not_read_behind_a_link(
+    folder: Path, tmp_path: Path
+) -> None:
+    results = ub.load(folder)
+    (tmp_path / "secret").write_text("id\n5\n")
+    (folder / "samples.csv").unlink(missing_ok=True)
+    (folder / "samples.csv").symlink_to(tmp_path / "secret")
+    with pytest.raises(UserError, match=r"samples\.csv is a link"):
+        _ = results.samples
+    run = results.runs.loc[results.runs["label"] == "ft", "run"].iloc[0]
+    Store(folder).model_path(run).symlink_to(tmp_path / "secret")
+    with pytest.raises(UserError, match="weights of ft, seed 1, were not kept"):
+        results.model("ft")
 
 
 def test_a_folder_in_the_place_of_metrics_costs_nothing_but_them(folder: Path) -> None:

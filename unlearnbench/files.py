@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import time
+import tomllib
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +35,18 @@ MISPLACED = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errn
 TEXT, LARGEST, CODE = 2**25, 2**35, 2**22
 """Bytes that a text, and any other file, of a results folder may have, and a file of code that it
 names: none of ours comes near."""
+PARTS = 2**25
+"""Values and tables that a text of JSON may have, so that its size bounds the memory that it takes:
+twice what 20,000 runs come to."""
+TOML, KEY = 2**20, 16
+"""Bytes that a text of TOML may have, and dots that a key of it: the time that one takes to be read
+grows with their square."""
+NO_KEY = re.compile(
+    r'"""(?:[^\\]|\\(?:.|\Z))*?(?:"{3,5}|\Z)|"(?:[^"\\\n]|\\.)*"?'
+    r"|'''.*?(?:'{3,5}|\Z)|'[^'\n]*'?|#[^\n]*",
+    re.DOTALL,
+)
+"""Strings and comments of TOML, whose dots are those of no key."""
 DEEPEST, WHOLE, LONG = 100, 2**63, re.compile(r"\d{19}")
 """How deep a record may nest, the end of the whole numbers that it may hold, and how those that are
 too large look."""
@@ -194,12 +207,27 @@ def read_code(path: Path) -> str:
 
 def parsed(text: str) -> Any:
     """Read JSON that anyone may have written. Raises UnsoundError unless it is that, and plain."""
+    if sum(map(text.count, ",[{")) > PARTS:
+        raise UnsoundError("holds too many values")
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UnsoundError("is torn, or no JSON") from error
     require_plain(content)
     return content
+
+
+def parsed_toml(text: str) -> dict[str, Any]:
+    """Read TOML that anyone may have written. Raises UnsoundError, or ValueError for no TOML."""
+    if len(text) > TOML:
+        raise UnsoundError(f"is larger than {TOML >> 20} MB")
+    bare = re.split(r"[=,\[\]{}\n]", NO_KEY.sub("", text))
+    if max(part.count(".") for part in bare) > KEY:
+        raise UnsoundError("has a key of too many parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
 
 
 def is_plain(text: str) -> bool:

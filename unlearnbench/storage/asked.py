@@ -7,7 +7,6 @@ as it is asked for again. methods.json says of each method what reports need to 
 
 import json
 import os
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from unlearnbench.errors import UserError, of_value
-from unlearnbench.files import UnsoundError, parsed, read_text, require_plain
+from unlearnbench.files import TOML, UnsoundError, parsed, parsed_toml, read_text, require_plain
 from unlearnbench.outline import facts
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark, Row
@@ -147,14 +146,14 @@ def _kept(store: Store, place: str, **changes: str) -> Benchmark:
         return UserError(f"{path} {why}.", hint)
 
     try:
-        raw = tomllib.loads(read_text(path, store.folder))
+        raw = parsed_toml(read_text(path, store.folder, TOML))
         require_plain(raw)
         start = raw["recipe"].get("pretrained") if isinstance(raw.get("recipe"), dict) else None
         if start is not None and not (isinstance(start, dict) and start.get("digest")):
             raise UnsoundError("names a file of weights without its digest")
     except UnsoundError as error:
         raise unusable(str(error)) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise unusable(f"is not valid TOML: {error}") from error
     try:
         benchmark = reading.validate({"name": store.folder.name} | raw | changes)
