@@ -81,3 +81,22 @@ def test_of_a_link_the_link_itself_is_removed(folder: Path, tmp_path: Path) -> N
     place.symlink_to(theirs)
     kept_inside.remove(place, folder)
     assert not place.is_symlink() and (theirs / "mine").exists()
+
+
+def test_no_results_are_written_in_a_folder_of_another_kind(
+    folder: Path, tmp_path: Path, inside: Cli
+) -> None:
+    """Somebody's results folder may be a link that leads there."""
+    theirs, results = tmp_path / "home", tmp_path / "strangers"
+    for place in (theirs / "leases", results):
+        place.mkdir(parents=True)
+    for name in ("samples.csv", "leases/flat.pdf"):
+        (theirs / name).write_text("mine")
+    (results / "tiny").symlink_to(theirs)
+    done = inside("results", "merge", folder, "--results", results)
+    assert done.code == 2
+    assert "strangers/tiny holds no results, but other files, such as samples.csv" in done.err
+    assert {path.name for path in theirs.rglob("*")} == {"leases", "samples.csv", "flat.pdf"}
+    (theirs / "samples.csv").unlink()
+    assert inside("results", "merge", folder, "--results", results).code == 0
+    assert (theirs / "benchmark.toml").is_file(), "a link of one's own is followed"

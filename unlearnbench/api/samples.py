@@ -18,7 +18,7 @@ from unlearnbench.data.splits import Split, cut
 from unlearnbench.errors import DataError, UnlearnBenchError
 from unlearnbench.guarding.guard import foreign
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.storage import asked
+from unlearnbench.storage import asked, inside
 from unlearnbench.storage.samples import FILE
 from unlearnbench.storage.store import Store
 
@@ -111,6 +111,7 @@ def _look_into(
         if not _drawn(data):
             raise
         store = Store(request.results / benchmark.name)
+        inside.require_own(store.folder)
         write_samples(store, sample_table(data))
         hint = (
             f"Samples that can be listed: column id of {store.folder / FILE}, where part is train."

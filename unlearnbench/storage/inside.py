@@ -24,6 +24,8 @@ OURS = re.compile(
 )
 """Names of what may be removed in a results folder. It may be a link to a folder of another kind,
 which has files of its own."""
+SIGNS = {"runs", "sealed", "benchmark.toml", "findings.json"}
+"""What there is one of in a results folder before anything else."""
 
 
 def put_file(path: Path, folder: Path, save: Callable[[Path], object]) -> str:
@@ -71,10 +73,15 @@ def _own(path: Path, folder: Path) -> Path:
 
 
 def require_own(folder: Path) -> None:
-    """Raise UserError where a folder in a results folder is a link, before anything is made.
+    """Raise UserError where nothing is to be written in a folder, before anything is made.
 
-    What is written lies in folders of that folder, and in folders of these.
+    That is where it has files of another kind and no results: it may be one to which somebody's
+    link leads. Or where a folder in it, or in one of these, is a link: results lie no deeper.
     """
+    names = {entry.name for entry in _entries(folder)} - {"leases"}
+    if names and not names & SIGNS:
+        problem = f"{folder} holds no results, but other files, such as {min(names)}."
+        raise UserError(problem, "Name another folder for the results.")
     rooms = [place for place in _entries(folder) if place.is_dir(follow_symlinks=False)]
     for entry in chain.from_iterable(map(_entries, (folder, *rooms))):
         path = Path(entry)
@@ -86,5 +93,5 @@ def _entries(folder: os.PathLike[str]) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return list(entries)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []

@@ -59,9 +59,9 @@ class Store:
         self._folders: dict[str, Path] | None = None
 
     def prepare(self) -> None:
-        """Create the folder. Raises UserError where it cannot be written, or has links."""
-        inside.require_own(self.folder)
+        """Create the folder. Raises UserError where it is not to be written, or cannot."""
         try:
+            inside.require_own(self.folder)
             (self.folder / "runs").mkdir(parents=True, exist_ok=True)
             if not os.access(self.folder, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
