@@ -90,7 +90,7 @@ def test_nobody_writes_what_was_asked_without_holding_it() -> None:
     noting = [name for name, text in texts.items() if "note_plugins(" in text]
     assert noting == ["storage/asked.py", "storage/plugins.py"]
     named = [name for name, text in texts.items() if '"benchmark.toml"' in text]
-    assert named == ["storage/asked.py", "storage/pack.py"]
+    assert named == ["storage/asked.py", "storage/inside.py", "storage/pack.py"]
 
 
 def with_row(store: Store, label: str) -> Benchmark:

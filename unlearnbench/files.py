@@ -207,14 +207,20 @@ def read_code(path: Path) -> str:
 
 def parsed(text: str) -> Any:
     """Read JSON that anyone may have written. Raises UnsoundError unless it is that, and plain."""
-    if sum(map(text.count, ",[{")) > PARTS:
-        raise UnsoundError("holds too many values")
     try:
-        content = json.loads(text)
+        content = _loaded(text)
+    except UnsoundError:
+        raise
     except (ValueError, RecursionError) as error:
         raise UnsoundError("is torn, or no JSON") from error
     require_plain(content)
     return content
+
+
+def _loaded(text: str) -> Any:
+    if sum(map(text.count, ",[{")) > PARTS:
+        raise UnsoundError("holds too many values")
+    return json.loads(text)
 
 
 def parsed_toml(text: str) -> dict[str, Any]:
@@ -261,7 +267,7 @@ def seal(content: dict[str, Any]) -> str:
 def unseal(text: str) -> dict[str, Any]:
     """Read what `seal` has written. Raises ValueError if it is torn, or has been edited."""
     try:
-        content = json.loads(text)
+        content = _loaded(text)
         if isinstance(content, dict) and content.pop(CHECKSUM, None) == _digest(content):
             return content
     except (ValueError, RecursionError):

@@ -33,6 +33,8 @@ from unlearnbench.storage.store import Store
 FILE, EARLIER, METHODS = "benchmark.toml", "earlier", "methods.json"
 LEASE = ASKED
 """What is held while these files are read, changed and written, which is one step for others."""
+STARTS = 5
+"""How often a step is started over."""
 NO_PLUGINS = PluginFacts()
 T = TypeVar("T")
 
@@ -49,13 +51,14 @@ def in_one_step(store: Store, change: Callable[[], T]) -> T:
     """Do what reads and then notes what was asked of a folder, while nobody else changes that.
 
     It starts over where another process took over meanwhile, as this one slept: what was read is no
-    longer what there is. Within a longer step, that starts over or ends. Raises as `changing` does.
+    longer what there is. Within a longer step, that one ends. Raises as `changing` does, and
+    LeaseLostError where it was started over in vain.
     """
-    if store.leases.has(LEASE):
-        return change()
-    while True:
+    for _ in range(0 if store.leases.has(LEASE) else STARTS):
         with suppress(LeaseLostError), changing(store):
             return change()
+    with changing(store):
+        return change()
 
 
 def mend(store: Store) -> list[str]:
