@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,11 +13,20 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Cli
+from tests.test_durability import contents
+from unlearnbench.errors import UserError
 from unlearnbench.planning import reading
-from unlearnbench.storage import asked
+from unlearnbench.planning.benchmark import Benchmark, Row
+from unlearnbench.storage import asked, housekeeping
 from unlearnbench.storage.store import Store
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Store:
+    shutil.copytree(finished / "results", tmp_path / "results")
+    return Store(tmp_path / "results" / "tiny")
 
 
 def race(what: str, folder: Path, turns: int) -> None:
@@ -80,4 +90,47 @@ def test_nobody_writes_what_was_asked_without_holding_it() -> None:
     noting = [name for name, text in texts.items() if "note_plugins(" in text]
     assert noting == ["storage/asked.py", "storage/plugins.py"]
     named = [name for name, text in texts.items() if '"benchmark.toml"' in text]
-    assert named == ["storage/asked.py", "storage/pack.py"]
+    assert named == ["storage/asked.py", "storage/inside.py", "storage/pack.py"]
+
+
+def with_row(store: Store, label: str) -> Benchmark:
+    shown = asked.in_view(store)
+    assert shown is not None
+    row = Row(method="ft", settings={"lr": 0.01 * len(label)})
+    return shown.model_copy(update={"methods": {**shown.methods, label: row}})
+
+
+@pytest.fixture
+def taken_over(copied: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Have another process take over, and note a row, when a folder is first to be written to."""
+    (note, times), row = (Store.note, iter([True])), with_row(copied, "theirs")
+
+    def noted(store: Store, path: Path, text: str) -> None:
+        if next(times, False):
+            (store.folder / "leases" / asked.LEASE).unlink()  # as of a process that seems dead
+            asked.remember(Store(store.folder), row, {})
+        note(store, path, text)
+
+    monkeypatch.setattr(Store, "note", noted)
+    return copied
+
+
+def test_a_process_that_slept_undoes_nothing(taken_over: Store) -> None:
+    """It held the lease for longer than one lasts, between what it read and what it writes."""
+    asked.remember(taken_over, with_row(taken_over, "mine"), {})
+    assert {"mine", "theirs"} <= rows(taken_over.folder)
+    assert not list((taken_over.folder / "leases").iterdir())
+
+
+def test_a_longer_step_ends_where_another_process_took_over(taken_over: Store) -> None:
+    row, kept = with_row(taken_over, "mine"), contents(taken_over.folder / "runs")
+    run = next(iter(taken_over.runs().values()))
+    slept = pytest.raises(UserError, match=r"took over .*asked while this one slept")
+    with slept, asked.changing(taken_over):
+        asked.remember(taken_over, row, {})
+    with asked.changing(taken_over):
+        (taken_over.folder / "leases" / asked.LEASE).unlink()
+        with pytest.raises(UserError, match="while this one slept"):
+            housekeeping.remove_unasked([run], taken_over)
+    assert contents(taken_over.folder / "runs") == kept
+    assert "theirs" in rows(taken_over.folder) and "mine" not in rows(taken_over.folder)

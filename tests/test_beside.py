@@ -23,7 +23,7 @@ from unlearnbench.api.adopting import adopt
 from unlearnbench.api.listener import Listener
 from unlearnbench.api.request import Request, prepare
 from unlearnbench.errors import UserError
-from unlearnbench.files import DRAFT, write_bytes
+from unlearnbench.files import DRAFT
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import Spec
@@ -31,6 +31,7 @@ from unlearnbench.scheduling.progress import progress
 from unlearnbench.storage import asked, housekeeping, sealed
 from unlearnbench.storage import leases as leases_module
 from unlearnbench.storage.housekeeping import merge_runs
+from unlearnbench.storage.inside import put_bytes
 from unlearnbench.storage.leases import Leases
 from unlearnbench.storage.plugins import known_plugins
 from unlearnbench.storage.store import Store
@@ -238,12 +239,12 @@ def test_facts_of_plugins_are_noted_one_after_the_other(
     _, planned, store = requested(tmp_path)
     waited: list[bool] = []
 
-    def between(path: Path, data: bytes) -> None:
-        write_bytes(path, data)
+    def between(path: Path, folder: Path, data: bytes) -> None:
+        put_bytes(path, folder, data)
         if path.name == "plugins.json" and not waited:
             waited.append(not Leases(store.folder / "leases").take(asked.LEASE))
 
-    monkeypatch.setattr(sealed, "write_bytes", between)
+    monkeypatch.setattr(sealed, "put_bytes", between)
     store.prepare()
     for name in ("one", "two"):
         asked.remember(store, planned.benchmark, {}, facts_of_model(name))
@@ -259,14 +260,14 @@ def test_a_text_that_is_just_being_written_is_no_damage(
     remembered(planned, store)
     begun, looking = threading.Event(), threading.Event()
 
-    def between(path: Path, data: bytes) -> None:
-        write_bytes(path, data)
+    def between(path: Path, folder: Path, data: bytes) -> None:
+        put_bytes(path, folder, data)
         begun.set()
         assert looking.wait(60)
 
     def write() -> None:
         with asked.changing(Store(store.folder)):
-            sealed.write_sealed(store.folder / "benchmark.toml", "# another\n")
+            sealed.write_sealed(store.folder / "benchmark.toml", store.folder, "# another\n")
 
     take = Leases.take
 
@@ -275,7 +276,7 @@ def test_a_text_that_is_just_being_written_is_no_damage(
         looking.set()
         return taken
 
-    monkeypatch.setattr(sealed, "write_bytes", between)
+    monkeypatch.setattr(sealed, "put_bytes", between)
     writer = threading.Thread(target=write)
     writer.start()
     assert begun.wait(60)
@@ -285,7 +286,7 @@ def test_a_text_that_is_just_being_written_is_no_damage(
     finally:
         looking.set()
         writer.join()
-    monkeypatch.setattr(sealed, "write_bytes", write_bytes)
+    monkeypatch.setattr(sealed, "put_bytes", put_bytes)
     (store.folder / "benchmark.toml").write_text("# edited")
     with pytest.raises(UserError, match=r"benchmark\.toml is not what was written"):
         asked.require_whole(Store(store.folder))
@@ -325,7 +326,7 @@ def test_a_draft_of_another_maker_of_the_same_run_is_left_alone(tmp_path: Path) 
     spec = node(1, 0.0).spec
     folder = Store(tmp_path).run_folder(spec)
     folder.mkdir(parents=True)
-    written, left = (folder / f"{DRAFT}{name}-signals.npz" for name in "ab")
+    written, left = (folder / f"{DRAFT}{name * 32}-signals.npz" for name in "ab")
     for draft in (written, left):
         draft.write_text("half")
     os.utime(left, (1, 1))

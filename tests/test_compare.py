@@ -151,7 +151,7 @@ def test_watching_goes_on_until_all_is_made(
     monkeypatch.setattr(reports, "IDLE", 0.2)
     states = itertools.repeat(3)
     (tmp_path / "x" / "leases").mkdir(parents=True)
-    (tmp_path / "x" / "leases" / "run").touch()
+    (tmp_path / "x" / "leases" / ("0" * 12)).touch()
     monkeypatch.setattr(leases, "LEASE", 0.3)
     started = time.monotonic()
     reports.watch("x", [], tmp_path, tmp_path, told.append)

@@ -24,6 +24,8 @@ from tests.conftest import DIGITS, TWO, Cli, command
 from unlearnbench.files import DRAFT, checksum, seal, unseal, write, write_text
 from unlearnbench.storage.store import Store
 
+needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds things by /proc")
+
 
 class Bomb:
     """Leave a trace when unpickled."""
@@ -155,6 +157,37 @@ def test_a_full_disk_ends_with_one_line_and_the_same_command_goes_on(
         subprocess.run(["umount", disk], check=True)
 
 
+def test_a_draft_of_a_killed_process_goes_when_its_file_is_written(tmp_path: Path) -> None:
+    """Wherever that is: in a report, or beside the weights of `apply`."""
+    path = tmp_path / "page[1].html"
+    names = [f"{DRAFT}{'a' * 32}-{path.name}", f"{DRAFT}{'a' * 32}-other", f"{DRAFT}of-{path.name}"]
+    for name in names:
+        (tmp_path / name).write_text("half")
+        os.utime(tmp_path / name, (1, 1))
+    (tmp_path / f"{DRAFT}{'b' * 32}-{path.name}").write_text("by a process beside")
+    write_text(path, "whole")
+    left = {one.name for one in tmp_path.iterdir()}
+    assert left == {path.name, *names[1:], f"{DRAFT}{'b' * 32}-{path.name}"}
+
+
+@needs_proc
+def test_the_name_of_a_file_is_on_the_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the power goes, a record may otherwise be there without the arrays that it names."""
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+        assert (tmp_path / "file").exists() == (synced[-1] == tmp_path)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    write_text(tmp_path / "file", "text")
+    assert synced[-1] == tmp_path and len(synced) == 2
+
+
 def test_what_is_written_is_whole_or_absent(tmp_path: Path) -> None:
     def breaks(draft: Path) -> None:
         draft.write_text("half")
@@ -232,9 +265,6 @@ def survive(
     runs = [p.parent.name.rpartition("-")[2] for p in folder.glob("results/*/runs/*/record.json")]
     assert runs and len(runs) == len(set(runs)), "no record twice"
     assert not list(folder.glob("results/*/leases/*"))
-
-
-needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds workers by /proc")
 
 
 @needs_proc

@@ -9,23 +9,31 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import unlearnbench as ub
 from tests.conftest import TINY, TWO, Cli
 from tests.test_durability import contents
+from unlearnbench import files
 from unlearnbench.errors import UserError
 from unlearnbench.files import seal, unseal
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.plan import Spec
+from unlearnbench.reporting.figures.export import write_data, write_print
 from unlearnbench.reporting.summary import about
-from unlearnbench.storage import leases
+from unlearnbench.reporting.tables.table import Table
+from unlearnbench.reporting.tables.table import text as text_column
+from unlearnbench.reporting.write import Section, write_sections
+from unlearnbench.storage import asked, leases, sealed
+from unlearnbench.storage import inside as kept_inside
 from unlearnbench.storage.store import Store
 
 SECRET = "what nobody is to read"
@@ -368,6 +376,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "pipe": (toml_pipe, "benchmark.toml is no regular file"),
     "link": (toml_link, "benchmark.toml is a link"),
     "based": (toml(lambda t: f'based_on = "/dev/zero"\n{t}'), "Unknown key in benchmark tiny"),
+    "dots": (toml(lambda t: f"{'a.' * 17}a = 1\n{t}"), "has a key of too many parts"),
     "torn": (toml(lambda t: t[:100]), "benchmark.toml is not valid TOML"),
     "deep": (toml(lambda t: f"x = {'[' * 5000}{']' * 5000}\n{t}"), "benchmark.toml is not valid"),
     "large": (
@@ -457,6 +466,7 @@ def test_words_about_a_metric_are_no_code_of_a_page(folder: Path) -> None:
     assert told == (words, words) and type(told[1]) is str, "which a template escapes"
 
 
+OUTSIDE = "/../../../secret"
 METRICS_FAULTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "lacking": lambda m: m["runs"].pop("label"),
     "short": lambda m: m["attacks"]["auc"].pop(),
@@ -465,6 +475,7 @@ METRICS_FAULTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "unknown": lambda m: m["attacks"].update(attack=["mine"] * len(m["attacks"]["attack"])),
     "curves": lambda m: m.update(curves={}),
     "none": lambda m: m.update(runs=None),
+    "elsewhere": lambda m: m["runs"].update(access=[OUTSIDE] * len(m["runs"]["run"])),
 }
 
 
@@ -476,6 +487,36 @@ def test_metrics_that_cannot_be_are_computed_anew(name: str, folder: Path) -> No
     METRICS_FAULTS[name](content)
     path.write_text(json.dumps(content))
     assert ub.load(folder).findings.as_json() == expected
+
+
+def test_metrics_of_20000_runs_may_be_read_and_nothing_much_larger(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What bounds the bytes and the values of a text bounds the memory that it takes."""
+    text, many = (folder / "metrics.json").read_text(), 20_000 / len(ub.load(folder).runs)
+    assert len(text) * many < sealed.MOST < 10 * len(text) * many
+    values = sum(map(text.count, ",[{")) * many
+    assert values < files.PARTS < 10 * values
+    monkeypatch.setattr(files, "PARTS", 10)
+    assert files.parsed("[" + "0," * 8 + "0]") == [0] * 9
+    for hostile in ("[" + "0," * 10 + "0]", "[" * 11, "[" + "{}" * 11):
+        with pytest.raises(files.UnsoundError, match="holds too many values"):
+            files.parsed(hostile)
+
+
+def test_a_table_of_samples_and_weights_are_not_read_behind_a_link(
+    folder: Path, tmp_path: Path
+) -> None:
+    results = ub.load(folder)
+    (tmp_path / "secret").write_text("id\n5\n")
+    (folder / "samples.csv").unlink(missing_ok=True)
+    (folder / "samples.csv").symlink_to(tmp_path / "secret")
+    with pytest.raises(UserError, match=r"samples\.csv is a link"):
+        _ = results.samples
+    run = results.runs.loc[results.runs["label"] == "ft", "run"].iloc[0]
+    Store(folder).model_path(run).symlink_to(tmp_path / "secret")
+    with pytest.raises(UserError, match="weights of ft, seed 1, were not kept"):
+        results.model("ft")
 
 
 def test_a_folder_in_the_place_of_metrics_costs_nothing_but_them(folder: Path) -> None:
@@ -492,6 +533,51 @@ def test_findings_that_cannot_be_are_named(text: str, folder: Path) -> None:
     (folder / "findings.json").write_text(text, errors="surrogateescape")
     with pytest.raises(UserError, match=r"tiny/findings\.json (holds no findings|is )"):
         ub.load(folder)
+
+
+CONDITIONS = {
+    "access": (OUTSIDE, "", None, 5),
+    "fraction": (OUTSIDE, 0, 1.5, float("nan"), None, True),
+    "request": (OUTSIDE, 0, 1.0, None, True),
+}
+
+
+def test_findings_of_conditions_that_cannot_be_are_named(folder: Path) -> None:
+    """Files of a report are named after these."""
+    whole = json.loads(ub.load(folder).findings.as_json())
+    shutil.rmtree(folder / "runs")
+    for table in ("runs", "attacks"):
+        for column, values in CONDITIONS.items():
+            for value in values:
+                spoilt = {**whole[table], column: [*whole[table][column][1:], value]}
+                (folder / "findings.json").write_text(json.dumps(whole | {table: spoilt}))
+                with pytest.raises(UserError, match="has rows of a condition that cannot be"):
+                    ub.load(folder)
+    lacking = {name: column for name, column in whole["runs"].items() if name != "access"}
+    (folder / "findings.json").write_text(json.dumps(whole | {"runs": lacking}))
+    with pytest.raises(UserError, match=r"holds no findings \(KeyError: 'access'\)"):
+        ub.load(folder)
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/secret", "a/b", "a\\b"])
+def test_no_file_of_a_report_lies_outside_it(name: str, tmp_path: Path) -> None:
+    class Named:
+        known = canvas = pd.DataFrame({"x": [1]})
+
+    named: Any = Named()
+    named.name = name
+    table = Table("", named.known, [text_column("X", "x")], name)
+    report = tmp_path / "reports" / "evil"
+    writers: list[Callable[[], object]] = [
+        lambda: write_sections("", [], [Section("", [table])], report),
+        lambda: write_data([named], report / "figures"),
+        lambda: write_print([named], report / "figures"),
+    ]
+    for write in writers:
+        with pytest.raises(UserError, match="can be called"):
+            write()
+    assert (tmp_path / "secret").read_text() == SECRET
+    assert {path.parent for path in report.rglob("*")} <= {report}
 
 
 def test_a_terminal_obeys_nothing_of_a_name(folder: Path, inside: Cli) -> None:
@@ -529,26 +615,46 @@ def test_a_folder_may_be_named_in_any_way_and_be_a_link_itself(
     (folder / "there").unlink()
 
 
-@pytest.mark.parametrize("room", ["leases", "models", "splits", "earlier", "runs", "runs/ft-link"])
+ROOMS = ("leases", "models", "splits", "earlier", "earlier/sealed", "sealed", "runs")
+MINE = ("0123456789ab", "asked", "error.txt", "metrics", "benchmark.toml", "0123ab.toml")
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "runs/ft-link"])
 def test_nothing_is_written_or_removed_behind_a_link(
     room: str, folder: Path, tmp_path: Path, inside: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lease that looks dead is removed, and so is what belongs to no run."""
-    theirs = tmp_path / "mine"
-    place = folder / room
+    theirs, place, store = tmp_path / "mine", folder / room, Store(folder)
+    shown, run = asked.in_view(store), next((folder / "runs").glob("ft-*"))
+    assert shown is not None
+    spec = Spec.model_validate(record_of(run)["spec"])
+    place.parent.mkdir(exist_ok=True)
     if place.is_dir():
         shutil.move(place, theirs)
     theirs.mkdir(exist_ok=True)
     place.symlink_to(theirs)
-    for name in ("0123456789ab", "error.txt", "metrics"):
+    for name in MINE:
         (theirs / name).write_text("mine")
         os.utime(theirs / name, (0, 0))
     monkeypatch.setattr(leases, "LEASE", 1e-3)
-    before = {path.name: path.read_bytes() for path in theirs.iterdir() if path.is_file()}
+    before = contents_of(theirs)
     for words in (["prune", "tiny", "--yes"], ["rm", "tiny", "--row", "ft", "--yes"]):
         done = inside("results", *words)
         assert done.code == 2 and f"{room} is a link" in done.err, done
-    with suppress(UserError):
-        Store(folder).leases.drop_all()
-    after = {path.name: path.read_bytes() for path in theirs.iterdir() if path.is_file()}
-    assert after == before
+    steps: list[Callable[[], object]] = [
+        store.leases.drop_all,
+        partial(sealed.bring_back, folder),
+        partial(asked.keep, store, shown, [shown.model_copy(update={"controls": False})]),
+        partial(store.fail, spec, "why"),
+        partial(kept_inside.put_file, store.model_path(spec.id), folder, Path.touch),
+        partial(kept_inside.put_file, store.split_path("0123456789ab"), folder, Path.touch),
+        *(partial(kept_inside.remove, place / name, folder) for name in MINE),
+    ]
+    for step in steps:
+        with suppress(UserError):
+            step()
+    assert contents_of(theirs) == before
+
+
+def contents_of(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -129,7 +129,7 @@ def test_pruning_says_what_goes_and_why(inside: Cli, copied: Store) -> None:
     """Of runs that nobody asked for: as of a folder whose file was lost, and made again."""
     path = copied.folder / "benchmark.toml"
     text = path.read_text()
-    sealed.write_sealed(path, text.replace("epochs = 4", "epochs = 5"))
+    sealed.write_sealed(path, copied.folder, text.replace("epochs = 4", "epochs = 5"))
     shown = inside("results", "prune", "tiny").out
     for line in (
         "ft: 2 runs with recipe.epochs = 4, ",
@@ -138,7 +138,8 @@ def test_pruning_says_what_goes_and_why(inside: Cli, copied: Store) -> None:
     ):
         assert line in shown
     assert "16 files and folders, " in shown and "--yes removes them" in shown
-    sealed.write_sealed(path, text.replace('[methods.rl]\nmethod = "rl"\nepochs = 2', ""))
+    text = text.replace('[methods.rl]\nmethod = "rl"\nepochs = 2', "")
+    sealed.write_sealed(path, copied.folder, text)
     assert rows(copied)["ft"] == 2
 
 

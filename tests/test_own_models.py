@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ import unlearnbench as ub
 from tests.conftest import TWO, Cli, typed
 from unlearnbench import registry
 from unlearnbench.api import samples
+from unlearnbench.api.apply import RECORD, WRITTEN
 from unlearnbench.api.results import Results, whole
 from unlearnbench.audits.attacks import SHOWN, usable
 from unlearnbench.data.outputs import Parts, gathered, read_outputs
@@ -351,6 +353,8 @@ def test_a_method_is_applied_and_its_weights_are_anybodys(
     assert sorted(record["forget"]["id"]) == sorted(_training(made)[:9])
     assert record["guarantee"].startswith("This gives no guarantee")
     assert record["not measured"].startswith("whether") and "recipe" not in record
+    written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert {name for name in written if not name.startswith("results/")} == {*WRITTEN, RECORD}
     plain = torch.load(out / "model.pt", weights_only=True)
     safe, before = load_file(out / "model.safetensors"), load_file(made / "original1.safetensors")
     assert plain.keys() == safe.keys() == before.keys()
@@ -383,6 +387,15 @@ def test_no_file_of_others_is_overwritten_and_a_place_is_tried_first(
     made: Path, tiny: Path, tmp_path: Path
 ) -> None:
     asked: dict[str, Any] = {"original": made / "original1.safetensors", "benchmark": tiny}
+    for name in WRITTEN:
+        taken = tmp_path / "taken" / name
+        taken.parent.mkdir(parents=True)
+        taken.write_text("mine")
+        said = f"already holds {name}, which would be overwritten"
+        with pytest.raises(UserError, match=said):
+            ub.apply("ft", **asked, out=tmp_path / "taken")
+        assert taken.read_text() == "mine"
+        shutil.rmtree(tmp_path / "taken")
     mine = _written(tmp_path / "model.pt", "mine")
     for out, said in {
         tmp_path: "already holds model.pt, which would be overwritten",

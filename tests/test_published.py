@@ -65,6 +65,32 @@ def test_a_benchmark_that_ships_may_be_built_on(tmp_path: Path) -> None:
     assert benchmark.methods == reading.validate(reading.read(reading.locate("digits"))).methods
 
 
+def test_a_file_that_several_are_based_on_is_read_once_and_below_them(tmp_path: Path) -> None:
+    """So the time it takes does not double with each level."""
+    for level in range(12):
+        based = [f"{level + 1}.toml", f"./{level + 1}.toml", f"../{tmp_path.name}/{level + 1}.toml"]
+        written(tmp_path, **{str(level): f"based_on = {based}\nseeds.runs = [{level}]"})
+    written(tmp_path, **{"12": "title = 'Lowest'"})
+    chain = reading.chain(tmp_path / "0.toml")
+    assert [path.stem for path in chain] == [str(level) for level in range(13)]
+    upper = "based_on = 'low.toml'\n[recipe]\nepochs = 2\n"
+    low = "[recipe]\nepochs = 1\nlr = 0.5\n"
+    own = "based_on = ['upper.toml', 'beside.toml']"
+    path = written(tmp_path, low=low, upper=upper, beside="based_on = 'low.toml'", own=own)
+    assert reading.read(path)["recipe"] == {"epochs": 2, "lr": 0.5}
+
+
+def test_too_many_levels_and_circles_of_several_files_are_named(tmp_path: Path) -> None:
+    deep = {str(level): f"based_on = '{level + 1}.toml'" for level in range(17)}
+    written(tmp_path, **deep, **{"17": ""})
+    assert len(reading.chain(tmp_path / "1.toml")) == 17
+    with pytest.raises(UserError, match="is based on files of more than 16 levels"):
+        reading.chain(tmp_path / "0.toml")
+    written(tmp_path, **{"2": f"based_on = '../{tmp_path.name}/1.toml'"})
+    with pytest.raises(UserError, match=r"1\.toml is based on itself"):
+        reading.chain(tmp_path / "1.toml")
+
+
 @pytest.mark.parametrize(
     ("own", "message"),
     [
@@ -74,6 +100,8 @@ def test_a_benchmark_that_ships_may_be_built_on(tmp_path: Path) -> None:
         ("based_on = 'digits'\npublished = ['amun: Table 91']", "of amun 'Table 91'. Did you"),
         ("based_on = 'digits'\npublished = ['amun']", "Unknown table of amun ''."),
         ("based_on = 'digits'\npublished = 3", "published"),
+        (f"{'a.' * 17}a = 1", "own.toml has a key of too many parts"),
+        ("#" * 2**20 + "\n", "own.toml is larger than 1 MB"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, own: str, message: str) -> None:

@@ -42,7 +42,7 @@ def texts(copied: Path) -> dict[str, bytes]:
     assert shown is not None
     other = shown.model_copy(update={"recipe": shown.recipe.model_copy(update={"epochs": 9})})
     asked.keep(store, shown, [other])
-    sealed.write_sealed(copied / "samples.csv", "position,label\n0,1\n")
+    sealed.write_sealed(copied / "samples.csv", copied, "position,label\n0,1\n")
     names = ["benchmark.toml", "methods.json", "samples.csv"]
     names += [f"earlier/{path.name}" for path in (copied / "earlier").glob("*.toml")]
     assert len(names) == 4 and asked.damage(store) == {}

@@ -20,7 +20,7 @@ from unlearnbench.errors import DataError, MethodError, UserError
 from unlearnbench.execution.building import build_model
 from unlearnbench.execution.pool import load_data
 from unlearnbench.execution.trying import examine
-from unlearnbench.outline import settings_class
+from unlearnbench.outline import facts, known_by, settings_class
 from unlearnbench.planning import sources
 from unlearnbench.planning.sources import Code
 from unlearnbench.registry import Plugin
@@ -242,6 +242,22 @@ def test_what_settings_name_is_part_of_the_source(tmp_path: Path) -> None:
         code.under({"tables": [str(one), "nowhere"]})
     with pytest.raises(UserError, match=r"Unknown method 'rll'\. Did you mean 'rl'\?"):
         code.under({"first": "rll"})
+
+
+def test_files_that_a_results_folder_alone_says_settings_name_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a report of a stranger's folder reads nothing of mine."""
+    plugin = Plugin.of(write(tmp_path, {}, NAMING))
+    known = known_by(plugin.name, facts(plugin))
+    code, mine = Code(known, settings_class(known)), tmp_path / "mine"
+    mine.write_bytes(b"mine")
+    read: list[Path] = []
+    monkeypatch.setattr(sources, "checksum", read.append)
+    for settings in ({"weights": str(mine)}, {"tables": [str(mine)]}):
+        with pytest.raises(UserError, match=r"The file of 'mine' is not here"):
+            code.under(settings)
+    assert read == [] and code.under({"weights": None}) == plugin.source_hash()
 
 
 @pytest.mark.slow

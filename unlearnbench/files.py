@@ -7,9 +7,11 @@ import os
 import re
 import stat
 import time
+import tomllib
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,18 @@ MISPLACED = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errn
 TEXT, LARGEST, CODE = 2**25, 2**35, 2**22
 """Bytes that a text, and any other file, of a results folder may have, and a file of code that it
 names: none of ours comes near."""
+PARTS = 2**25
+"""Values and tables that a text of JSON may have, so that its size bounds the memory that it takes:
+twice what 20,000 runs come to."""
+TOML, KEY = 2**20, 16
+"""Bytes that a text of TOML may have, and dots that a key of it: the time that one takes to be read
+grows with their square."""
+NO_KEY = re.compile(
+    r'"""(?:[^\\]|\\(?:.|\Z))*?(?:"{3,5}|\Z)|"(?:[^"\\\n]|\\.)*"?'
+    r"|'''.*?(?:'{3,5}|\Z)|'[^'\n]*'?|#[^\n]*",
+    re.DOTALL,
+)
+"""Strings and comments of TOML, whose dots are those of no key."""
 DEEPEST, WHOLE, LONG = 100, 2**63, re.compile(r"\d{19}")
 """How deep a record may nest, the end of the whole numbers that it may hold, and how those that are
 too large look."""
@@ -46,12 +60,16 @@ def write(path: Path, save: Callable[[Path], object]) -> str:
     """Write a file under a draft's name and rename it; return its checksum.
 
     Readers see all of it or nothing, also when the power goes. Who may read it the umask says: some
-    libraries, such as safetensors, would let nobody but the owner. Raises NoRoomError where there
-    is no more room for it, whatever `save` makes of that.
+    libraries, such as safetensors, would let nobody but the owner. Drafts of it go that a process
+    left when it was killed. Raises NoRoomError where there is no more room for it, whatever `save`
+    makes of that.
     """
     draft = path.with_name(f"{DRAFT}{uuid.uuid4().hex}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        drafts = path.parent.glob(f"{DRAFT}{'[0-9a-f]' * 32}-{escape(path.name)}")
+        for left in abandoned(drafts):
+            left.unlink(missing_ok=True)
         draft.touch()
         mode = draft.stat().st_mode
         save(draft)
@@ -61,6 +79,7 @@ def write(path: Path, save: Callable[[Path], object]) -> str:
             os.fsync(file.fileno())
             found = hashlib.file_digest(file, "sha256").hexdigest()
         draft.replace(path)
+        _sync(path.parent)
     except Exception as error:
         if problem := no_room(error, path.parent) or _no_room_for_more(draft):
             raise problem from error
@@ -69,6 +88,16 @@ def write(path: Path, save: Callable[[Path], object]) -> str:
         with suppress(OSError):  # a file system that has turned read-only has the last word
             draft.unlink(missing_ok=True)
     return found
+
+
+def _sync(folder: Path) -> None:
+    """Have a folder's names be on the disk, where the system can be asked for that."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -157,6 +186,16 @@ def refuse_link(folder: Path) -> None:
         raise UserError(problem, "Put the folder itself in its place, or remove the link.")
 
 
+def file_in(folder: Path, name: str) -> Path:
+    """Return the path of a file in a folder, of a name that anyone may have a part in.
+
+    Raises UserError where it is none of a file there.
+    """
+    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+        raise UserError(f"No file of {folder} can be called {name!r}.")
+    return folder / name
+
+
 def read_text(path: Path, folder: Path, most: int = TEXT) -> str:
     """Read a text below a folder that anyone may have made; raises as `opened` does."""
     with opened(path, folder, most) as file:
@@ -184,11 +223,32 @@ def read_code(path: Path) -> str:
 def parsed(text: str) -> Any:
     """Read JSON that anyone may have written. Raises UnsoundError unless it is that, and plain."""
     try:
-        content = json.loads(text)
+        content = _loaded(text)
+    except UnsoundError:
+        raise
     except (ValueError, RecursionError) as error:
         raise UnsoundError("is torn, or no JSON") from error
     require_plain(content)
     return content
+
+
+def _loaded(text: str) -> Any:
+    if sum(map(text.count, ",[{")) > PARTS:
+        raise UnsoundError("holds too many values")
+    return json.loads(text)
+
+
+def parsed_toml(text: str) -> dict[str, Any]:
+    """Read TOML that anyone may have written. Raises UnsoundError, or ValueError for no TOML."""
+    if len(text) > TOML:
+        raise UnsoundError(f"is larger than {TOML >> 20} MB")
+    bare = re.split(r"[=,\[\]{}\n]", NO_KEY.sub("", text))
+    if max(part.count(".") for part in bare) > KEY:
+        raise UnsoundError("has a key of too many parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
 
 
 def is_plain(text: str) -> bool:
@@ -222,7 +282,7 @@ def seal(content: dict[str, Any]) -> str:
 def unseal(text: str) -> dict[str, Any]:
     """Read what `seal` has written. Raises ValueError if it is torn, or has been edited."""
     try:
-        content = json.loads(text)
+        content = _loaded(text)
         if isinstance(content, dict) and content.pop(CHECKSUM, None) == _digest(content):
             return content
     except (ValueError, RecursionError):

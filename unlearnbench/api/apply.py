@@ -27,7 +27,13 @@ from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.planning.reading import benchmark_name
-from unlearnbench.reporting.applied import NO_GUARANTEE, NOT_MEASURED, measures, write_page
+from unlearnbench.reporting.applied import (
+    FILES,
+    NO_GUARANTEE,
+    NOT_MEASURED,
+    measures,
+    write_page,
+)
 from unlearnbench.scheduling.progress import progress
 from unlearnbench.storage import asked
 from unlearnbench.storage.store import OTHER_VERSION, Store
@@ -36,7 +42,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 RECORD = "record.json"
-WRITTEN = ("model.pt", "model.safetensors", "index.html")
+WRITTEN = ("model.pt", "model.safetensors", *FILES)
 """What is written beside the record."""
 YARDSTICKS = (ORIGINAL, RETRAIN)
 OTHER = "Name another folder with --out."

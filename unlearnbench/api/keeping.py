@@ -8,7 +8,7 @@ from unlearnbench.api.results import methods_of, planned_of, stored_plan
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import RETRAIN
-from unlearnbench.storage import asked, housekeeping
+from unlearnbench.storage import asked, housekeeping, inside
 from unlearnbench.storage.apart import apart
 from unlearnbench.storage.plugins import known_audits
 from unlearnbench.storage.store import Store
@@ -74,11 +74,9 @@ def _superfluous(store: Store, benchmarks: list[Benchmark], plugins: Iterable[Pa
     plans = [stored_plan(one, store, methods, audits).plan for one in benchmarks]
     made = store.leases.of_others()
     needed = {run for plan in plans for run in plan.nodes} | made
-    rows = {
-        f"{one.row}: {count(len(one.runs), 'run')} {one.why}": [
-            store.runs()[run] for run in one.runs
-        ]
-        for one in apart(store, benchmarks[0], needed)
-    }
+    rows = {}
+    for one in apart(store, benchmarks[0], needed):
+        if folders := inside.ours([store.runs()[run] for run in one.runs], store.folder):
+            rows[f"{one.row}: {count(len(folders), 'run')} {one.why}"] = folders
     rest = housekeeping.leftovers(store, plans, made)
     return rows | rest

@@ -20,7 +20,7 @@ from unlearnbench.evaluation.findings import Condition as Judged
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.evaluation.frames import RUN
 from unlearnbench.evaluation.training import training
-from unlearnbench.files import UnsoundError, parsed, read_text, write_text
+from unlearnbench.files import UnsoundError, opened, parsed, read_text, write_text
 from unlearnbench.metrics.curves import abscissa
 from unlearnbench.outline import known_by
 from unlearnbench.planning.expansion import Planned, expand
@@ -160,10 +160,15 @@ class Results:
         """One row a sample: position in all files, part, number in the data set, file, label.
 
         Noted where a list names them, where they are files, and where training samples are drawn
-        from more; empty for others.
+        from more; empty for others. Raises UserError where the file is a link.
         """
-        path = self.folder / FILE
-        return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        try:
+            with opened(self.folder / FILE, self.folder, sealed.MOST) as file:
+                return pd.read_csv(file)
+        except FileNotFoundError:
+            return pd.DataFrame()
+        except UnsoundError as error:
+            raise UserError(f"{self.folder / FILE} {error}.") from error
 
     @cached_property
     def training(self) -> pd.DataFrame:
@@ -266,7 +271,7 @@ class Results:
             there = ", ".join(map(str, sorted(set(own["run_seed"]))))
             raise UserError(f"{label} has no run of seed {seed}.", f"There are: {there}.")
         store = Store(self.folder)
-        if not store.model_path(ids[0]).exists():
+        if not store.has_weights(ids[0]):
             raise UserError(
                 f"The weights of {label}, seed {seed}, were not kept.",
                 "Run it again with keep_weights=True (--keep-weights).",

@@ -18,7 +18,7 @@ from unlearnbench.data.splits import Split, cut
 from unlearnbench.errors import DataError, UnlearnBenchError
 from unlearnbench.guarding.guard import foreign
 from unlearnbench.planning.benchmark import Benchmark
-from unlearnbench.storage import asked, sealed
+from unlearnbench.storage import asked, inside
 from unlearnbench.storage.samples import FILE
 from unlearnbench.storage.store import Store
 
@@ -43,8 +43,7 @@ class DataSeen:
         if self.data is not None and (self.named or self.data.names or _drawn(self.data)):
             write_samples(store, sample_table(self.data))
         elif instead and os.path.lexists(store.folder / FILE):
-            with asked.changing(store):
-                sealed.remove_sealed(store.folder / FILE)
+            asked.in_one_step(store, lambda: store.unnote(store.folder / FILE))
             if self.data is None:
                 return [f"{FILE} is removed: it lists other data, and these cannot be read here."]
         return []
@@ -112,6 +111,7 @@ def _look_into(
         if not _drawn(data):
             raise
         store = Store(request.results / benchmark.name)
+        inside.require_own(store.folder)
         write_samples(store, sample_table(data))
         hint = (
             f"Samples that can be listed: column id of {store.folder / FILE}, where part is train."
@@ -146,8 +146,8 @@ def _last_splits(benchmark: Benchmark) -> Iterator[Split]:
 
 def write_samples(store: Store, frame: pd.DataFrame) -> None:
     """Write a table of samples beside results."""
-    with asked.changing(store):
-        sealed.write_sealed(store.folder / FILE, frame.to_csv(index=False))
+    text = frame.to_csv(index=False)
+    asked.in_one_step(store, lambda: store.note(store.folder / FILE, text))
 
 
 def sample_table(data: Data) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """The commands `unlearnbench results ...`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from unlearnbench.cli.options import DEFAULT, Plugins, Results, ResultsName
 from unlearnbench.cli.said import say
 from unlearnbench.errors import UserError
 from unlearnbench.units import count, read_size, size
+
+if TYPE_CHECKING:
+    from unlearnbench.storage.store import Store
 
 app = typer.Typer(
     help="List, verify, prune, remove, merge, export or import what has been run.",
@@ -74,7 +77,7 @@ def prune(
 
     store = housekeeping.open_store(results, benchmark)
     with asked.changing(store):
-        _remove(keeping.prunable(store, plugin or []), yes=yes)
+        _remove(keeping.prunable(store, plugin or []), store, yes=yes)
 
 
 @app.command("rm")
@@ -102,11 +105,11 @@ def rm(
         removal, left = keeping.removable(store, row or [], earlier, plugin or [])
         if yes:
             asked.keep(store, left[0], left[1:])
-        _remove(removal, yes=yes)
+        _remove(removal, store, yes=yes)
 
 
-def _remove(removal: dict[str, list[Path]], *, yes: bool) -> None:
-    """Say what is removed, or would be."""
+def _remove(removal: dict[str, list[Path]], store: "Store", *, yes: bool) -> None:
+    """Say what is removed from a results folder, or would be."""
     from unlearnbench.storage import housekeeping
 
     for what, paths in removal.items():
@@ -117,7 +120,7 @@ def _remove(removal: dict[str, list[Path]], *, yes: bool) -> None:
         return
     told = f"{len(every)} files and folders, {size(housekeeping.size_of(every))}"
     if yes:
-        housekeeping.remove(every)
+        housekeeping.remove_unasked(every, store)
     say(f"Removed {told}." if yes else f"{told}; --yes removes them.")
 
 

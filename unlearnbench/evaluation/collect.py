@@ -19,7 +19,7 @@ from unlearnbench.evaluation.judge import judge_all
 from unlearnbench.evaluation.kept import kept
 from unlearnbench.evaluation.measure import Measured, Measurement
 from unlearnbench.evaluation.stale import Records, stale_rows, stale_runs
-from unlearnbench.files import expendable, write_text
+from unlearnbench.files import expendable
 from unlearnbench.guarding.guard import guarded
 from unlearnbench.metrics.curves import SCATTERED
 from unlearnbench.metrics.gaps import with_gaps
@@ -29,7 +29,7 @@ from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import Plan, digest
 from unlearnbench.planning.rows import controls, entrants, titles, untuned
-from unlearnbench.storage import sealed
+from unlearnbench.storage import inside, sealed
 from unlearnbench.storage.plugins import enter_kept
 from unlearnbench.storage.samples import folder_classes
 from unlearnbench.storage.store import Store
@@ -66,7 +66,8 @@ def collect(planned: Planned, store: Store) -> Findings:
             stored["broken"] += absent
         elif not measured.passing:
             with expendable():
-                write_text(store.folder / sealed.METRICS, sealed.with_checksum(text))
+                path = store.folder / sealed.METRICS
+                inside.put_text(path, store.folder, sealed.with_checksum(text))
     looked = _audited(plan, store)
     errors = {run: why.strip() for run in plan.nodes if (why := store.error(run)) is not None}
     unmade, blocked = _unmade(plan, store, errors)

@@ -15,7 +15,7 @@ from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.entries import enter_known
 from unlearnbench.errors import one_of, unknown
 from unlearnbench.evaluation.before import as_now
-from unlearnbench.evaluation.frames import RUN, as_rows, frame, listed
+from unlearnbench.evaluation.frames import RUN, as_rows, frame, listed, require_conditions
 from unlearnbench.metrics.curves import Curves
 from unlearnbench.metrics.gaps import noise_band, summarise, usual_number
 from unlearnbench.metrics.metric import GROUP, of_kind
@@ -129,9 +129,11 @@ class Findings:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `as_json` wrote."""
+        """Read what `as_json` wrote; raises UnsoundError, or others, for anything else."""
         content = as_now(text)
-        content |= {name: frame(content.get(name, {})) for name in FRAMES}
+        for name in FRAMES:
+            require_conditions(content.get(name, {}))
+            content[name] = frame(content.get(name, {}))
         if "entered" in content:
             enter_known(PluginFacts.model_validate(content["entered"]).model_dump())
         content["benchmark"] = validate(content["benchmark"])

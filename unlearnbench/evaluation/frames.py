@@ -1,12 +1,13 @@
 """Frames of runs as plain values, and the columns that say which run a row is of."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args
 
 import pandas as pd
 
+from unlearnbench.files import UnsoundError
 from unlearnbench.metrics.metric import GROUP
-from unlearnbench.planning.plan import Cell
+from unlearnbench.planning.plan import Access, Cell
 
 RUN = ["label", *GROUP, "original_seed", "forget_seed", "run_seed", "run"]
 """Columns that say which run a row is of."""
@@ -41,6 +42,20 @@ def frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
     if "original_seed" in made:
         made["original_seed"] = made["original_seed"].astype("Int64")  # a retrain has none
     return made
+
+
+def require_conditions(columns: Mapping[str, Sequence[Any]]) -> None:
+    """Raise UnsoundError unless all rows of a table, which anyone may have made, are of conditions.
+
+    Files of a report are named after its conditions.
+    """
+    if not any(columns.values()):
+        return
+    for access, fraction, request in zip(*(columns[name] for name in GROUP), strict=True):
+        known = type(access) is str and access in get_args(Access)
+        part = type(fraction) in (int, float) and 0 < fraction <= 1
+        if not (known and part and type(request) is int and request > 0):
+            raise UnsoundError("has rows of a condition that cannot be")
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:

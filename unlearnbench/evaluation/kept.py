@@ -8,7 +8,7 @@ from typing import Any
 
 from unlearnbench.audits.attacks import ATTACKS, ULIRA
 from unlearnbench.evaluation.findings import FRAMES
-from unlearnbench.evaluation.frames import RUN
+from unlearnbench.evaluation.frames import RUN, require_conditions
 from unlearnbench.files import UnsoundError, parsed, read_text
 from unlearnbench.metrics.metric import GROUP
 from unlearnbench.storage import sealed
@@ -71,6 +71,7 @@ def _require_table(name: str, table: dict[str, list[Any]]) -> int:
             raise UnsoundError(f"has other than it should as {name}.{column}")
     if len(lengths) > 1 or (count and not set(COLUMNS[name]) <= table.keys()):
         raise UnsoundError(f"has not all columns of {name}")
+    require_conditions(table)
     return count
 
 

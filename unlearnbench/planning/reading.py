@@ -9,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from unlearnbench.errors import UserError, in_any_case, unknown
+from unlearnbench.files import TOML, UnsoundError, parsed_toml
 from unlearnbench.planning.benchmark import NAME, Benchmark
 from unlearnbench.planning.checking import require_part, require_sound
 from unlearnbench.registry import shipped
@@ -18,6 +19,8 @@ LONGEST = 80
 """Characters of what was typed that an error repeats."""
 MOST = 10_000
 """Repetitions."""
+LEVELS = 16
+"""Files on top of each other."""
 SIZES = "sizes.csv"
 """How large each shipped benchmark is, and what it needs: written by the docs' builder."""
 WHOLE = ("methods", "tuning")
@@ -100,44 +103,57 @@ def _seen_from(folder: Path, raw: dict[str, Any]) -> dict[str, Any]:
     return raw
 
 
-def chain(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
+def chain(path: Path) -> list[Path]:
     """List a benchmark file and those that it is based on, directly or not, the nearest first.
 
     A name is that of a shipped benchmark, or of a part of one, or of a file beside the one that
-    names it. Raises UserError for another, and for a file that is based on itself.
+    names it. A file that several are based on stands once, below all of them. Raises UserError for
+    another name, for a file that is based on itself, and for more than `LEVELS`.
     """
-    if path in above:
-        raise UserError(f"{path} is based on itself.", f"See its key {BASED_ON}.")
-    files = [path]
-    for name in reversed(_parsed(path)[0]):
-        base = shipped("benchmarks") / f"{name}.toml"
-        base = base if base.is_file() else path.parent / name
-        if not base.is_file():
-            known = shipped_benchmarks()
-            raise unknown(f"benchmark for {path.name} to be based on", name, known)
-        files += chain(base, (*above, path))
-    return files
+    lowest_first: dict[Path, Path] = {}
+
+    def add(file: Path, above: list[Path]) -> None:
+        real = file.resolve()
+        if real in above:
+            raise UserError(f"{file} is based on itself.", f"See its key {BASED_ON}.")
+        if len(above) > LEVELS:
+            raise UserError(f"{path} is based on files of more than {LEVELS} levels.")
+        if real not in lowest_first:
+            for name in _parsed(file)[0]:
+                add(_base(name, file), [*above, real])
+            lowest_first[real] = file
+
+    add(path, [])
+    return [*reversed(lowest_first.values())]
+
+
+def _base(name: str, file: Path) -> Path:
+    """Return the file that a name in another stands for."""
+    base = shipped("benchmarks") / f"{name}.toml"
+    base = base if base.is_file() else file.parent / name
+    if not base.is_file():
+        raise unknown(f"benchmark for {file.name} to be based on", name, shipped_benchmarks())
+    return base
 
 
 def _parsed(path: Path) -> tuple[list[str], dict[str, Any]]:
     """Return what a file is based on, and what else is in it."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read {path}: {_why(error)}.") from error
-    except (ValueError, RecursionError) as error:  # a number of too many digits is one, too
-        raise UserError(f"{path} is not valid TOML: {_why(error)}.") from error
+        with path.open("rb") as file:
+            raw = parsed_toml(file.read(TOML + 1).decode())
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"Cannot read {path}: {error}.") from error
+    except UnsoundError as error:
+        raise UserError(f"{path} {error}.") from error
+    except ValueError as error:  # a number of too many digits is one, too
+        raise UserError(f"{path} is not valid TOML: {error}.") from error
     named = raw.pop(BASED_ON, [])
     names = [named] if isinstance(named, str) else named
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise UserError(f"{path}: {BASED_ON} must be a name, or a list of names.")
     return names, require_part(raw, str(path))
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "it is nested too deep"
-    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def validate(raw: dict[str, Any]) -> Benchmark:

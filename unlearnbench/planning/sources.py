@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic.fields import FieldInfo
+
 import unlearnbench
 from unlearnbench import architectures, registry, syntax
 from unlearnbench.errors import UserError
@@ -97,8 +99,12 @@ class Code:
     def under(self, settings: Mapping[str, Any]) -> str:
         """Return 16 hex digits that change when it does, or any method or file in its settings.
 
-        Raises UserError where one of these is not there, or is a method that names methods.
+        Raises UserError where one of these is not there, or is a method that names methods. Of a
+        method of which a results folder alone says which settings name files, no file is read.
         """
+        keys = [key for key, field in self.kind.model_fields.items() if _names(field) == "file"]
+        if self.plugin.facts and any(map(settings.get, keys)):
+            raise UserError(f"The file of '{self.plugin.name}' is not here.", "Give it: --plugin.")
         named = named_by(self.plugin.name, self.kind, settings)
         hashes = [one.source_hash() if isinstance(one, Plugin) else one for one in named]
         own = self.plugin.source_hash()
@@ -116,7 +122,7 @@ def named_by(label: str, kind: type[Strict], settings: Mapping[str, Any]) -> Ite
     Raises UserError where one is not there, or is a method whose settings name methods in turn.
     """
     for key, field in kind.model_fields.items():
-        what, value = extra(field).get("names"), settings.get(key)
+        what, value = _names(field), settings.get(key)
         names = filter(None, value if isinstance(value, list) else [value]) if what else ()
         for name in names:
             if not isinstance(name, str):
@@ -133,13 +139,18 @@ def _method(name: str, where: str) -> Plugin:
     """Return the method that a setting names; where: that setting, for people."""
     plugin = registry.get(registry.find("methods"), "method", name)
     fields = settings_class(plugin).model_fields.values()
-    if any(extra(field).get("names") == "method" for field in fields):
+    if any(_names(field) == "method" for field in fields):
         # What it names in turn would be no part of the run's source.
         raise UserError(
             f"{where} = '{name}': it hands models to other methods itself.",
             "Name a method that does not.",
         )
     return plugin
+
+
+def _names(field: FieldInfo) -> object:
+    """Return what a setting names: "file", "method", or None."""
+    return extra(field).get("names")
 
 
 def toolkit(plugins: Iterable[Plugin]) -> str:

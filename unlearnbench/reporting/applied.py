@@ -9,8 +9,11 @@ import pandas as pd
 from unlearnbench.metrics.metric import METRICS
 from unlearnbench.planning.plan import ORIGINAL
 from unlearnbench.reporting.tables.table import Table, number, text
-from unlearnbench.reporting.write import Section, write_sections
+from unlearnbench.reporting.write import FORMS, PLAIN, ROOM, Section, write_sections
 
+TABLE = "measured"
+FILES = (*PLAIN, *(f"{ROOM}/{TABLE}.{kind}" for kind in FORMS))
+"""What is written of a page."""
 MEASURED = (
     "forget_accuracy",
     "retain_accuracy",
@@ -63,5 +66,5 @@ def write_page(title: str, record: Mapping[str, Any], folder: Path) -> Path:
         + "; ".join(f"{name} {digest}" for name, digest in digests.items())
         + ".",
     ]
-    table = Table(caption, frame, columns, "measured", "Measured")
+    table = Table(caption, frame, columns, TABLE, "Measured")
     return write_sections(title, said, [Section("Before and after", [table])], folder)

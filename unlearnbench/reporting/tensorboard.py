@@ -7,6 +7,7 @@ import pandas as pd
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.evaluation.training import OF
+from unlearnbench.files import file_in
 
 
 def write_events(training: pd.DataFrame, folder: Path) -> None:
@@ -23,9 +24,10 @@ def write_events(training: pd.DataFrame, folder: Path) -> None:
         ) from error
     curves = training.columns.difference([*OF, "epoch"], sort=False)
     for name, run in training.groupby("name", sort=False):
-        for before in (folder / str(name)).glob("events.out.tfevents.*"):
+        own = file_in(folder, str(name))
+        for before in own.glob("events.out.tfevents.*"):
             before.unlink()
-        with SummaryWriter(str(folder / str(name))) as writer:
+        with SummaryWriter(str(own)) as writer:
             for row in as_rows(run):
                 for curve in curves:
                     if row[curve] is not None:

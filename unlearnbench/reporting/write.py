@@ -1,7 +1,7 @@
 """Write a report: one folder with pages, tables and figures. The HTML page needs nothing else."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import listed
-from unlearnbench.files import write_text
+from unlearnbench.files import file_in, write_text
 from unlearnbench.metrics.metric import COSTS, METRICS
 from unlearnbench.planning.plan import REFERENCE_ROWS
 from unlearnbench.reporting import escape, summary
@@ -28,6 +28,13 @@ PAGES = {"index.html": "page.html.j2"}
 PAGES |= {f"{name}.md": f"{name}.md.j2" for name in ("report", "attacks", "reading")}
 PLAIN = {"index.html": "plain.html.j2", "report.md": "plain.md.j2"}
 """Pages by the name of their file: which template each is made of."""
+ROOM = "tables"
+FORMS: dict[str, Callable[[Table], str]] = {
+    "tex": Table.to_latex,
+    "md": lambda table: f"{table.to_markdown()}\n",
+    "csv": Table.to_csv,
+}
+"""Where tables are written, and in which forms, by the ending of their files."""
 ALWAYS = ("", "https://arxiv.org/abs/2312.03262", "https://arxiv.org/abs/2112.03570")
 """What every report cites: this project, which has no address, RMIA (of FT AUC) and LiRA."""
 
@@ -80,7 +87,7 @@ def write_report(
     details = [table for section in sections for table in section.attacks]
     page = _write(folder, PAGES, [*details, *about["claimed"], *whole], **shown)
     for name, text in tidy(findings).items():
-        write_text(folder / "tables" / f"{name}.csv", text)
+        write_text(folder / ROOM / f"{name}.csv", text)
     write_text(folder / "references.bib", bibliography(findings.papers))
     write_text(folder / "findings.json", findings.as_json())
     return page
@@ -126,9 +133,8 @@ def _write(folder: Path, pages: Mapping[str, str], others: Iterable[Table], **sh
     for name, template in pages.items():
         write_text(folder / name, _template(template).render(shown))
     for table in tables:
-        write_text(folder / "tables" / f"{table.name}.tex", table.to_latex())
-        write_text(folder / "tables" / f"{table.name}.md", f"{table.to_markdown()}\n")
-        write_text(folder / "tables" / f"{table.name}.csv", table.to_csv())
+        for kind, written in FORMS.items():
+            write_text(file_in(folder / ROOM, f"{table.name}.{kind}"), written(table))
     if not shown["refresh"]:
         write_data(drawn, folder / "figures")
         write_print(drawn, folder / "figures")

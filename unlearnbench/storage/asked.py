@@ -7,16 +7,15 @@ as it is asked for again. methods.json says of each method what reports need to 
 
 import json
 import os
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from unlearnbench.errors import UserError, of_value
-from unlearnbench.files import UnsoundError, parsed, read_text, require_plain
+from unlearnbench.files import TOML, UnsoundError, parsed, parsed_toml, read_text, require_plain
 from unlearnbench.outline import facts
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark, Row
@@ -26,14 +25,18 @@ from unlearnbench.planning.joining import added_up, differing
 from unlearnbench.planning.known import PluginFacts
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN, digest
 from unlearnbench.registry import Plugin
-from unlearnbench.storage import sealed
+from unlearnbench.storage import inside, sealed
+from unlearnbench.storage.leases import ASKED, LeaseLostError
 from unlearnbench.storage.plugins import enter_kept, known_plugins, note_plugins, plugin_facts
 from unlearnbench.storage.store import Store
 
 FILE, EARLIER, METHODS = "benchmark.toml", "earlier", "methods.json"
-LEASE = "asked"
+LEASE = ASKED
 """What is held while these files are read, changed and written, which is one step for others."""
+STARTS = 5
+"""How often a step is started over."""
 NO_PLUGINS = PluginFacts()
+T = TypeVar("T")
 
 
 def changing(store: Store) -> AbstractContextManager[None]:
@@ -42,6 +45,20 @@ def changing(store: Store) -> AbstractContextManager[None]:
     Raises UserError as `Leases.hold` does.
     """
     return store.leases.hold(LEASE)
+
+
+def in_one_step(store: Store, change: Callable[[], T]) -> T:
+    """Do what reads and then notes what was asked of a folder, while nobody else changes that.
+
+    It starts over where another process took over meanwhile, as this one slept: what was read is no
+    longer what there is. Within a longer step, that one ends. Raises as `changing` does, and
+    LeaseLostError where it was started over in vain.
+    """
+    for _ in range(0 if store.leases.has(LEASE) else STARTS):
+        with suppress(LeaseLostError), changing(store):
+            return change()
+    with changing(store):
+        return change()
 
 
 def mend(store: Store) -> list[str]:
@@ -132,14 +149,14 @@ def _kept(store: Store, place: str, **changes: str) -> Benchmark:
         return UserError(f"{path} {why}.", hint)
 
     try:
-        raw = tomllib.loads(read_text(path, store.folder))
+        raw = parsed_toml(read_text(path, store.folder, TOML))
         require_plain(raw)
         start = raw["recipe"].get("pretrained") if isinstance(raw.get("recipe"), dict) else None
         if start is not None and not (isinstance(start, dict) and start.get("digest")):
             raise UnsoundError("names a file of weights without its digest")
     except UnsoundError as error:
         raise unusable(str(error)) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise unusable(f"is not valid TOML: {error}") from error
     try:
         benchmark = reading.validate({"name": store.folder.name} | raw | changes)
@@ -166,12 +183,16 @@ def remember(
 
     methods, plugins: what reports need to know of them, see `facts_of` and `plugin_facts`.
     """
-    with changing(store):
+
+    def change() -> tuple[list[Benchmark], Benchmark, list[Benchmark]]:
         known = every(store)
         merged, apart = added_up(asked, known)
         keep(store, merged, apart)
         _note_methods(store, {**known_methods(store), **methods})
         note_plugins(store, plugins)
+        return known, merged, apart
+
+    known, merged, apart = in_one_step(store, change)
     hidden = [one for one in apart if one not in known[1:]]
     return [line for one in hidden for line in _hidden(store, merged, one)]
 
@@ -229,11 +250,11 @@ def keep(store: Store, benchmark: Benchmark, apart: Iterable[Benchmark]) -> None
     """
     texts = {digest(one.model_dump(mode="json"))[:6]: reading.as_toml(one) for one in apart}
     for name, text in texts.items():
-        sealed.write_sealed(store.folder / EARLIER / f"{name}.toml", text)
-    sealed.write_sealed(store.folder / FILE, reading.as_toml(benchmark))
-    for path in (store.folder / EARLIER).glob("*.toml"):
+        store.note(store.folder / EARLIER / f"{name}.toml", text)
+    store.note(store.folder / FILE, reading.as_toml(benchmark))
+    for path in inside.ours((store.folder / EARLIER).glob("*.toml"), store.folder):
         if path.stem not in texts:
-            sealed.remove_sealed(path)
+            store.unnote(path)
 
 
 def take_in(
@@ -248,12 +269,16 @@ def take_in(
     here that holds. Where plugins were is of no use here: nothing that the folder names is loaded.
     """
     named = {"name": store.folder.name, "plugins": []}
-    with changing(store):
-        if wanted := [*every(store), *(one.model_copy(update=named) for one in others)]:
+    added = [one.model_copy(update=named) for one in others]
+
+    def change() -> None:
+        if wanted := [*every(store), *added]:
             first, *more = wanted
             keep(store, *added_up(first, more))
         _note_methods(store, {**methods, **known_methods(store)})
         note_plugins(store, plugins | known_plugins(store))
+
+    in_one_step(store, change)
 
 
 def announce(store: Store, planned: Planned) -> list[str]:
@@ -303,7 +328,7 @@ def require_file_again(name: str, results: Path) -> None:
 def _note_methods(store: Store, known: Mapping[str, dict[str, Any]]) -> None:
     if known:
         text = json.dumps(known, indent=1, sort_keys=True) + "\n"
-        sealed.write_sealed(store.folder / METHODS, text)
+        store.note(store.folder / METHODS, text)
 
 
 def facts_of(benchmark: Benchmark, plugins: dict[str, Plugin]) -> dict[str, dict[str, Any]]:

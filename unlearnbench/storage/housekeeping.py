@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from unlearnbench.errors import UserError
-from unlearnbench.files import DRAFT, abandoned, opened, read_text, write
+from unlearnbench.files import DRAFT, abandoned, opened, read_text
 from unlearnbench.planning.plan import Plan, Spec
 from unlearnbench.planning.reading import benchmark_name
-from unlearnbench.storage import asked, sealed
+from unlearnbench.storage import asked, inside, sealed
 from unlearnbench.storage.finding import results_folder
 from unlearnbench.storage.plugins import known_plugins
 from unlearnbench.storage.store import Store
@@ -35,13 +35,13 @@ def stock(results: Path) -> Iterator[tuple[str, int, int, int]]:
 def open_store(results: Path, benchmark: str) -> Store:
     """Return the store of a benchmark that has been run, by the name, file or path of it.
 
-    Raises UserError if it has not been run, if its runs are not there, or as `Store.require_own`.
+    Raises UserError if it has not been run, if its runs are not there, or as `inside.require_own`.
     """
     folder = results_folder(benchmark, results)
     if not (folder / "runs").is_dir():
         raise UserError(f"{folder} holds findings only: its runs are not there.")
     store = Store(folder)
-    store.require_own()
+    inside.require_own(folder)
     return store
 
 
@@ -107,16 +107,18 @@ def leftovers(
         "with forget sets of no run": [path for path in loose if path.stem not in splits],
         "left half written": abandoned(store.folder.rglob(f"{DRAFT}*")),
     }
+    files = {what: inside.ours(paths, store.folder) for what, paths in files.items()}
     return {f"{count(len(paths), 'file')} {what}": paths for what, paths in files.items() if paths}
 
 
-def remove(paths: Iterable[Path]) -> None:
-    """Remove files and folders."""
+def remove_unasked(paths: Iterable[Path], store: Store) -> None:
+    """Remove files and folders that nobody asked for, as what was asked is held and read.
+
+    Raises as `Leases.require` where another process may have asked for them by now.
+    """
     for path in paths:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        store.leases.require(asked.LEASE)
+        inside.remove(path, store.folder)
 
 
 def size_of(paths: Iterable[Path]) -> int:
@@ -133,7 +135,7 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 def _size(path: Path) -> int:
     with suppress(FileNotFoundError):  # a draft that a run beside has just finished
-        return path.stat().st_size
+        return path.lstat().st_size  # of a link, which may lead anywhere, its own
     return 0
 
 
@@ -161,6 +163,8 @@ def copy_models(store: Store, other: Store, plan: Plan, unfit: Unfit) -> tuple[i
     copied, and counts those that were left there by the reason.
     """
     wanted = shareable(store, plan)
+    if wanted:
+        store.prepare()
     left: Counter[str] = Counter()
 
     def fits(run: str) -> bool:
@@ -233,7 +237,8 @@ def _copy(run: str, other: Store, store: Store) -> None:
     """Copy the files that a record names, and nothing else that lies beside it; it comes last."""
     for file in [other.place(run, name) for name in other.record(run)["files"]]:
         with opened(file, other.folder) as source:
-            write(store.folder / file.relative_to(other.folder), partial(_pour, source))
+            place = store.folder / file.relative_to(other.folder)
+            inside.put_file(place, store.folder, partial(_pour, source))
     record = other.place(run, "record.json")
     text = read_text(record, other.folder)
     store.conclude(store.folder / record.parent.relative_to(other.folder), text)

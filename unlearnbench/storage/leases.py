@@ -1,5 +1,6 @@
 """Leases: which process makes which run of a folder that several work in."""
 
+import re
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -16,8 +17,16 @@ LEASE = 60.0
 Counted by the clock of whoever waits, so that clocks may differ or jump. Should an owner come back
 to life later, two make the same run, and store the same record.
 """
+ASKED = "asked"
+"""What is held while that is changed which commands ask of a folder."""
+OURS = re.compile(rf"{ASKED}|[0-9a-f]{{12}}")
+"""Names of leases: of what was asked of a folder, and of runs. No other file is one."""
 LOOK = 0.05
 """Seconds between two looks at what another holds for moments."""
+
+
+class LeaseLostError(UserError):
+    """Say that a lease which this process had is another's: it gave no sign of life for long."""
 
 
 class Leases:
@@ -33,9 +42,11 @@ class Leases:
     def take(self, run: str) -> bool:
         """Take a lease on a run; False if another has it, of whom it learns in time if it died.
 
-        Raises UserError where the folder of leases is a link: a lease that is dead is removed.
+        Raises UserError where the folder of leases is a link: a lease that is dead is removed. One
+        that this process has may be taken once more; raises as `require` does.
         """
         refuse_link(self.folder)
+        self.require(run)
         if run not in self._known:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._known[run] = SoftFileLease(self.folder / run, lease_duration=LEASE)
@@ -75,13 +86,30 @@ class Leases:
             return 0.0
         return now - since
 
+    def require(self, run: str) -> None:
+        """Raise LeaseLostError where another process has taken a lease that this one took.
+
+        So it is where this process was stopped, or the computer slept. What was read since the
+        lease was taken may have changed, so nothing that follows from it is to be written.
+        """
+        if self.has(run):
+            lease = self._known[run]
+            owner = lease.owner
+            if owner is None or owner.token != lease.token:
+                problem = f"Another process took over {self.folder / run} while this one slept."
+                raise LeaseLostError(problem, "Type the same command again.")
+
+    def has(self, run: str) -> bool:
+        """Say whether this process took a lease and has not dropped it."""
+        return run in self._known and self._known[run].is_locked
+
     def is_held(self, run: str) -> bool:
         """Say whether any process has a lease on a run, alive or not."""
         return (self.folder / run).exists()
 
     def in_use(self) -> bool:
         """Say whether any lease has shown a sign of life since this was asked LEASE ago."""
-        quiet = [self._quiet(path.name) for path in self.folder.glob("[!.]*")]
+        quiet = [self._quiet(name) for name in self._names()]
         return min(quiet, default=LEASE) < LEASE
 
     def holder(self, run: str) -> str:
@@ -138,9 +166,13 @@ class Leases:
         One of another machine counts as dead where it has shown no sign of life for long.
         """
         living = set()
-        for path in self.folder.glob("[!.]*"):
-            if self.take(path.name):
-                self.drop(path.name)
-            elif not abandoned([path]):
-                living.add(path.name)
+        for name in self._names():
+            if self.take(name):
+                self.drop(name)
+            elif not abandoned([self.folder / name]):
+                living.add(name)
         return living
+
+    def _names(self) -> list[str]:
+        """Return on what there are leases."""
+        return [path.name for path in self.folder.glob("*") if OURS.fullmatch(path.name)]

@@ -16,14 +16,13 @@ from functools import cached_property
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from tomllib import loads
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
 from unlearnbench.entries import enter_known
 from unlearnbench.errors import UserError
-from unlearnbench.files import UnsoundError, unseal
+from unlearnbench.files import UnsoundError, parsed_toml, unseal
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.facts import MethodFacts
@@ -204,9 +203,9 @@ class Pack:
         """The benchmark that it is of, but for the paths of its plugins."""
         enter_known(self.contents.plugins.model_dump(include={"metrics", "attacks"}))
         try:
-            raw = loads(self.read(BENCHMARK).decode())
+            raw = parsed_toml(self.read(BENCHMARK).decode())
             benchmark = reading.validate(raw | {"name": raw.get("name", "")})
-        except (ValueError, RecursionError, UserError) as error:
+        except (ValueError, UserError) as error:
             raise self.broken(f"its {BENCHMARK} cannot be read: {error}") from error
         if benchmark.name != self.contents.benchmark or benchmark.plugins:
             raise self.broken(f"its {BENCHMARK} is that of another")

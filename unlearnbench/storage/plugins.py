@@ -16,7 +16,6 @@ from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.known import PluginFacts
 from unlearnbench.registry import Own, Plugin
-from unlearnbench.storage import sealed
 from unlearnbench.storage.store import Store
 
 FILE = "plugins.json"
@@ -48,9 +47,7 @@ def note_plugins(store: Store, known: PluginFacts) -> None:
     """
     before = known_plugins(store)
     if (joined := before | known) != before:
-        sealed.write_sealed(
-            store.folder / FILE, joined.model_dump_json(indent=1, by_alias=True) + "\n"
-        )
+        store.note(store.folder / FILE, joined.model_dump_json(indent=1, by_alias=True) + "\n")
 
 
 def plugin_facts(planned: Planned) -> PluginFacts:

@@ -58,6 +58,7 @@ def restored(data: bytes, apart: Callable[[str], bytes], most: int) -> Arrays:
     """
     line, _, body = data.partition(b"\n")
     arrays: Arrays = {}
+    rest = memoryview(body)
     for one in json.loads(line):
         name, dtype, shape = str(one["name"]), str(one["dtype"]), tuple(one["shape"])
         if dtype not in DTYPES or name in arrays or not name.isidentifier() or name == "file":
@@ -71,11 +72,11 @@ def restored(data: bytes, apart: Callable[[str], bytes], most: int) -> Arrays:
         if one["kept"] == APART:
             flat = np.frombuffer(apart(str(one["under"])), dtype)
         else:
-            flat, body = _from_places(body[:size], dtype), body[size:]
+            flat, rest = _from_places(rest[:size], dtype), rest[size:]
             if one["kept"] == RESIDUE:
                 flat = (flat.view(np.int32) + _expected(arrays["margin"])).view(np.float32)
         arrays[name] = flat.reshape(shape)
-    if body:
+    if rest:
         raise ValueError("more than its arrays")
     return arrays
 
@@ -90,7 +91,7 @@ def _by_place(array: NDArray[Any]) -> bytes:
     return np.frombuffer(array.tobytes(), np.uint8).reshape(-1, array.itemsize).T.tobytes()
 
 
-def _from_places(data: bytes, dtype: str) -> NDArray[Any]:
+def _from_places(data: memoryview, dtype: str) -> NDArray[Any]:
     size = np.dtype(dtype).itemsize
     return np.frombuffer(np.frombuffer(data, np.uint8).reshape(size, -1).T.tobytes(), dtype)
 

@@ -9,27 +9,28 @@ copy, but begins with its checksum.
 from hashlib import sha256
 from pathlib import Path
 
-from unlearnbench.files import UnsoundError, opened, write_bytes
+from unlearnbench.files import UnsoundError, opened
+from unlearnbench.storage.inside import ours, put_bytes, remove
 
 SEALED, METRICS = "sealed", "metrics.json"
 FIRST = '{"checksum": "'
-MOST = 2**30
-"""Bytes that a text may have: metrics of tens of thousands of runs with their curves."""
+MOST = 2**28
+"""Bytes that a text may have: metrics of 20,000 runs have half of that (4 to 6 KB a run)."""
 
 
-def write_sealed(path: Path, text: str) -> None:
-    """Write a text, and its copy before it, unless both are as they should be."""
+def write_sealed(path: Path, folder: Path, text: str) -> None:
+    """Write a text of a folder, and its copy before it, unless both are as they should be."""
     data = text.encode()
-    if _sealed(path, path.parent) != data:
-        write_bytes(_copy(path), _with_head(data))
-    if _read(path, path.parent) != data:
-        write_bytes(path, data)
+    if _sealed(path, folder) != data:
+        put_bytes(_copy(path), folder, _with_head(data))
+    if _read(path, folder) != data:
+        put_bytes(path, folder, data)
 
 
-def remove_sealed(path: Path) -> None:
-    """Remove a text and its copy."""
-    _copy(path).unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
+def remove_sealed(path: Path, folder: Path) -> None:
+    """Remove a text of a folder and its copy."""
+    remove(_copy(path), folder)
+    remove(path, folder)
 
 
 def wrong(folder: Path) -> dict[Path, str]:
@@ -38,7 +39,7 @@ def wrong(folder: Path) -> dict[Path, str]:
     Whoever made it: what lies behind a link is no copy, and nothing is written there.
     """
     found = {}
-    copies = [*folder.glob(f"{SEALED}/[!.]*"), *folder.glob(f"*/{SEALED}/[!.]*")]
+    copies = ours([*folder.glob(f"{SEALED}/*"), *folder.glob(f"*/{SEALED}/*")], folder)
     for path in sorted(copy.parent.parent / copy.name for copy in copies if _within(copy, folder)):
         sealed, own = _sealed(path, folder), _read(path, folder)
         if sealed is None:
@@ -55,11 +56,11 @@ def bring_back(folder: Path) -> list[str]:
     for path, what in wrong(folder).items():
         data = _sealed(path, folder)
         if data is not None:
-            write_bytes(path, data)
+            put_bytes(path, folder, data)
         elif (own := _read(path, folder)) is not None:
-            write_bytes(_copy(path), _with_head(own))
+            put_bytes(_copy(path), folder, _with_head(own))
         else:
-            _copy(path).unlink(missing_ok=True)
+            remove(_copy(path), folder)
         lines.append(f"{folder.name}: {what}; {'brought back' if data else 'made again'}.")
     return lines
 

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,19 +19,15 @@ from unlearnbench.arrays import Arrays
 from unlearnbench.errors import UserError
 from unlearnbench.files import (
     CHECKSUM,
-    DRAFT,
     UnsoundError,
-    abandoned,
     checksum,
     opened,
     read_text,
-    refuse_link,
     seal,
-    write,
-    write_text,
 )
 from unlearnbench.planning.plan import Spec
-from unlearnbench.storage.leases import Leases
+from unlearnbench.storage import inside, sealed
+from unlearnbench.storage.leases import ASKED, Leases
 from unlearnbench.storage.look import Looked, mismatch
 from unlearnbench.storage.records import (
     ANOTHER,
@@ -48,8 +44,6 @@ from unlearnbench.storage.records import (
 
 OTHER_DATA = "it was made of other data than the rest"
 OTHER_VERSION = f"record.json {ANOTHER}"
-ROOMS = ("runs", "models", "splits", "earlier")
-"""What folders there are in a results folder, beside those of leases and of sealed copies."""
 ERROR = 2**20
 """Bytes of a failure's text that are read."""
 
@@ -66,26 +60,15 @@ class Store:
         self._folders: dict[str, Path] | None = None
 
     def prepare(self) -> None:
-        """Create the folder. Raises UserError where it cannot be written, or as `require_own`."""
-        self.require_own()
+        """Create the folder. Raises UserError where it is not to be written, or cannot."""
         try:
+            inside.require_own(self.folder)
             (self.folder / "runs").mkdir(parents=True, exist_ok=True)
             if not os.access(self.folder, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             hint = "Name a folder with --results."
             raise UserError(f"Cannot write to {self.folder}: {error.strerror}.", hint) from error
-
-    def require_own(self) -> None:
-        """Raise UserError where a folder in this one, which anyone may have made, is a link.
-
-        What is written or removed there would be so wherever it leads.
-        """
-        rooms = [self.folder / name for name in ROOMS]
-        with suppress(FileNotFoundError), os.scandir(self.folder / "runs") as entries:
-            rooms += [Path(entry) for entry in entries if entry.is_symlink()]
-        for room in rooms:
-            refuse_link(room)
 
     def runs(self) -> dict[str, Path]:
         """Return the folders of all runs, finished or not, by id, as they were when last read."""
@@ -329,16 +312,15 @@ class Store:
         how long the others took.
         """
         folder, files, start = self.run_folder(spec), {}, time.perf_counter()
-        for left in abandoned(folder.glob(f"{DRAFT}*")):  # by a worker that was killed meanwhile
-            left.unlink(missing_ok=True)
+        put = partial(inside.put_file, folder=self.folder)
         if weights is not None:
-            files[WEIGHTS] = write(self.model_path(spec.id), weights)
+            files[WEIGHTS] = put(self.model_path(spec.id), save=weights)
         if split is not None:
-            files[SPLIT] = write(self.split_path(str(spec.split_id)), _saver(split))
+            files[SPLIT] = put(self.split_path(str(spec.split_id)), save=_saver(split))
         if signals:
-            files[SIGNALS] = write(folder / SIGNALS, _saver(signals))
+            files[SIGNALS] = put(folder / SIGNALS, save=_saver(signals))
         if logits:
-            files[LOGITS] = write(folder / LOGITS, _saver(logits))
+            files[LOGITS] = put(folder / LOGITS, save=_saver(logits))
         if "profile" in record:
             record["profile"]["store"] = time.perf_counter() - start
         content = {"schema": SCHEMA, "split": spec.split_id, "files": files} | record
@@ -347,8 +329,8 @@ class Store:
 
     def conclude(self, folder: Path, record: str) -> None:
         """Write a run's record, when all its other files are there: it has not failed any more."""
-        write_text(folder / "record.json", record)
-        (folder / "error.txt").unlink(missing_ok=True)
+        inside.put_text(folder / "record.json", self.folder, record)
+        inside.remove(folder / "error.txt", self.folder)
         self._enter(folder)
 
     @contextmanager
@@ -373,9 +355,22 @@ class Store:
         if self._folders is not None:
             self._folders[_id(folder)] = folder
 
+    def note(self, path: Path, text: str) -> None:
+        """Write one of the texts that commands change one after the other, and its copy.
+
+        Raises as `Leases.require` where another process may have changed what it follows from.
+        """
+        self.leases.require(ASKED)
+        sealed.write_sealed(path, self.folder, text)
+
+    def unnote(self, path: Path) -> None:
+        """Remove one of these texts and its copy; raises as `note` does."""
+        self.leases.require(ASKED)
+        sealed.remove_sealed(path, self.folder)
+
     def fail(self, spec: Spec, text: str) -> None:
         """Write down why a run failed."""
-        write_text(self.run_folder(spec) / "error.txt", text)
+        inside.put_text(self.run_folder(spec) / "error.txt", self.folder, text)
 
 
 def _id(folder: Path) -> str:

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearnbench.errors import UserError
-from unlearnbench.files import seal, write_bytes
+from unlearnbench.files import seal
 from unlearnbench.planning import joining
-from unlearnbench.storage import asked
+from unlearnbench.storage import asked, inside
 from unlearnbench.storage.pack import Pack, PackedRun, model_place
 from unlearnbench.storage.records import PRUNED, SPLIT
 from unlearnbench.storage.store import Store
@@ -126,11 +126,12 @@ def _write(run: PackedRun, pack: Pack, store: Store) -> None:
     """Write a run as it was, its record last, which no longer promises weights left behind."""
     folder, record = store.run_folder(run.spec), run.record
     if run.weights:
-        write_bytes(store.model_path(run.id), pack.read(model_place(run.id)))
+        model = pack.read(model_place(run.id))
+        inside.put_bytes(store.model_path(run.id), store.folder, model)
     elif "weights" in record["files"]:
         kept = {name: digest for name, digest in record["files"].items() if name != "weights"}
         record = record | {"files": kept, PRUNED: {"weights": record["files"]["weights"]}}
     for name, data in run.files.items():
         split = store.split_path(str(run.spec.split_id))
-        write_bytes(split if name == SPLIT else folder / name, data)
+        inside.put_bytes(split if name == SPLIT else folder / name, store.folder, data)
     store.conclude(folder, seal(record))

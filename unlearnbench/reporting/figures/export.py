@@ -15,7 +15,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from unlearnbench.files import write, write_text
+from unlearnbench.files import file_in, write, write_text
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.figures.drawing import AND, METHOD, STYLE, Tips
 from unlearnbench.reporting.figures.figure import Drawing
@@ -115,7 +115,7 @@ def write_data(drawings: Sequence[Drawing], folder: Path) -> None:
         words = drawing.known.select_dtypes(exclude="number")
         plain = drawing.known.copy()
         plain[words.columns] = words.map(lambda cell: escape.csv(str(cell)))
-        write_text(folder / f"{drawing.name}.csv", plain.to_csv(index=False))
+        write_text(file_in(folder, f"{drawing.name}.csv"), plain.to_csv(index=False))
 
 
 def write_print(drawings: Sequence[Drawing], folder: Path) -> None:
@@ -125,7 +125,7 @@ def write_print(drawings: Sequence[Drawing], folder: Path) -> None:
     folder, and what they are handed costs nearly as much as drawing it, so few are drawn here.
     """
     folder = folder.resolve()
-    jobs = [delayed(_print)(drawing.canvas, folder / drawing.name) for drawing in drawings]
+    jobs = [delayed(_print)(drawing.canvas, file_in(folder, drawing.name)) for drawing in drawings]
     many = min(PROCESSES, cpu_count()) if len(jobs) > FEW else 1
     Parallel(n_jobs=many)(jobs)
 
