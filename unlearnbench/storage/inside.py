@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
 
-from unlearnbench import files
 from unlearnbench.errors import UserError
+from unlearnbench.files import DRAFT, refuse_link, write, write_bytes, write_text
 
 OURS = re.compile(
     r"runs/[^/]+-[0-9a-f]{12}"
@@ -20,7 +20,7 @@ OURS = re.compile(
     r"|(sealed/)?(benchmark\.toml|methods\.json|plugins\.json|samples\.csv)"
     r"|earlier/(sealed/)?[0-9a-f]{6}\.toml"
     r"|runs/[^/]+-[0-9a-f]{12}/error\.txt"
-    rf"|(.+/)?{re.escape(files.DRAFT)}[0-9a-f]{{32}}-[^/]+"
+    rf"|(.+/)?{re.escape(DRAFT)}[0-9a-f]{{32}}-[^/]+"
 )
 """Names of what may be removed in a results folder. It may be a link to a folder of another kind,
 which has files of its own."""
@@ -29,18 +29,18 @@ SIGNS = {"runs", "sealed", "benchmark.toml", "findings.json"}
 
 
 def put_file(path: Path, folder: Path, save: Callable[[Path], object]) -> str:
-    """Write a file of a results folder as `files.write` does. Raises UserError as `_own` too."""
-    return files.write(_own(path, folder), save)
+    """Write a file of a results folder as `write` does. Raises UserError as `_own` too."""
+    return write(_own(path, folder), save)
 
 
 def put_text(path: Path, folder: Path, text: str) -> None:
     """Write a text of a results folder; raises as `put_file` does."""
-    files.write_text(_own(path, folder), text)
+    write_text(_own(path, folder), text)
 
 
 def put_bytes(path: Path, folder: Path, data: bytes) -> None:
     """Write a file of a results folder; raises as `put_file` does."""
-    files.write_bytes(_own(path, folder), data)
+    write_bytes(_own(path, folder), data)
 
 
 def ours(paths: Iterable[Path], folder: Path) -> list[Path]:
@@ -68,7 +68,7 @@ def _own(path: Path, folder: Path) -> Path:
         raise UserError(f"{path} lies outside {folder}.")
     for place in below.parents:
         if place.parts:
-            files.refuse_link(folder / place)
+            refuse_link(folder / place)
     return path
 
 
@@ -86,7 +86,7 @@ def require_own(folder: Path) -> None:
     for entry in chain.from_iterable(map(_entries, (folder, *rooms))):
         path = Path(entry)
         if entry.is_symlink() and (path.is_dir() or not path.exists()):
-            files.refuse_link(path)
+            refuse_link(path)
 
 
 def _entries(folder: os.PathLike[str]) -> list[os.DirEntry[str]]:
