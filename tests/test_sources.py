@@ -244,10 +244,10 @@ def test_what_settings_name_is_part_of_the_source(tmp_path: Path) -> None:
         code.under({"first": "rll"})
 
 
-def test_files_that_a_results_folder_alone_says_settings_name_are_not_read(
+def test_of_files_that_a_folder_alone_names_only_near_ones_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So a report of a stranger's folder reads nothing of mine."""
+    """A report of a stranger's folder reads none of mine but what lies in the working folder."""
     plugin = Plugin.of(write(tmp_path, {}, NAMING))
     known = known_by(plugin.name, facts(plugin))
     code, mine = Code(known, settings_class(known)), tmp_path / "mine"
@@ -258,6 +258,12 @@ def test_files_that_a_results_folder_alone_says_settings_name_are_not_read(
         with pytest.raises(UserError, match=r"The file of 'mine' is not here"):
             code.under(settings)
     assert read == [] and code.under({"weights": None}) == plugin.source_hash()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(mine)
+    for name in ("link", "../mine", "absent"):
+        with pytest.raises(UserError, match=r"The file of 'mine' is not here"):
+            code.under({"weights": name})
+    assert code.under({"weights": "mine"}) != plugin.source_hash() and read == [Path("mine")]
 
 
 @pytest.mark.slow

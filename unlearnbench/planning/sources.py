@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 import unlearnbench
 from unlearnbench import architectures, registry, syntax
 from unlearnbench.errors import UserError
-from unlearnbench.files import checksum
+from unlearnbench.files import UnsoundError, checksum, opened
 from unlearnbench.outline import audit_settings, extra, settings_class
 from unlearnbench.planning.plan import Spec
 from unlearnbench.recipe import Strict
@@ -23,6 +23,8 @@ FIRST = PACKAGE / "execution" / "execute.py"
 """What makes every model."""
 SAID = ("data source", "model source", "toolkit")
 """What records name of it whatever was made."""
+NEAR = 2**28
+"""Bytes of a file that is read though only a results folder says that a setting names it."""
 DECISIVE = ("authoring", "data", "execution", "recipe", "seeds", "toolkit")
 """Rooms and files of this package that may decide a model; the rest plans, judges and shows."""
 
@@ -100,11 +102,13 @@ class Code:
         """Return 16 hex digits that change when it does, or any method or file in its settings.
 
         Raises UserError where one of these is not there, or is a method that names methods. Of a
-        method of which a results folder alone says which settings name files, no file is read.
+        method of which a results folder alone says which settings name files, only those are read
+        that lie below the working folder and are not too large.
         """
         keys = [key for key, field in self.kind.model_fields.items() if _names(field) == "file"]
-        if self.plugin.facts and any(map(settings.get, keys)):
-            raise UserError(f"The file of '{self.plugin.name}' is not here.", "Give it: --plugin.")
+        for value in map(settings.get, keys) if self.plugin.facts else ():
+            for name in filter(None, value if isinstance(value, list) else [value]):
+                _require_near(self.plugin.name, name)
         named = named_by(self.plugin.name, self.kind, settings)
         hashes = [one.source_hash() if isinstance(one, Plugin) else one for one in named]
         own = self.plugin.source_hash()
@@ -146,6 +150,14 @@ def _method(name: str, where: str) -> Plugin:
             "Name a method that does not.",
         )
     return plugin
+
+
+def _require_near(plugin: str, name: object) -> None:
+    """Raise UserError unless a file of this name lies below the working folder, behind no link."""
+    try:
+        opened(Path(str(name)), Path(), NEAR).close()
+    except (OSError, UnsoundError) as error:
+        raise UserError(f"The file of '{plugin}' is not here.", "Give it: --plugin.") from error
 
 
 def _names(field: FieldInfo) -> object:
