@@ -255,8 +255,9 @@ def test_of_files_that_a_folder_alone_names_only_near_ones_are_read(
     read: list[Path] = []
     monkeypatch.setattr(sources, "checksum", read.append)
     for settings in ({"weights": str(mine)}, {"tables": [str(mine)]}):
-        with pytest.raises(UserError, match=r"The file of 'mine' is not here"):
-            code.under(settings)
+        for read_by in (code.under, code.plugins):
+            with pytest.raises(UserError, match=r"The file of 'mine' is not here"):
+                read_by(settings)
     assert read == [] and code.under({"weights": None}) == plugin.source_hash()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "link").symlink_to(mine)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic.fields import FieldInfo
-
 import unlearnbench
 from unlearnbench import architectures, registry, syntax
 from unlearnbench.errors import UserError
@@ -105,35 +103,40 @@ class Code:
         method of which a results folder alone says which settings name files, only those are read
         that lie below the working folder and are not too large.
         """
-        keys = [key for key, field in self.kind.model_fields.items() if _names(field) == "file"]
-        for value in map(settings.get, keys) if self.plugin.facts else ():
-            for name in filter(None, value if isinstance(value, list) else [value]):
-                _require_near(self.plugin.name, name)
-        named = named_by(self.plugin.name, self.kind, settings)
+        named = self._named(settings)
         hashes = [one.source_hash() if isinstance(one, Plugin) else one for one in named]
         own = self.plugin.source_hash()
         return hashlib.sha256("".join([own, *hashes]).encode()).hexdigest()[:16] if hashes else own
 
     def plugins(self, settings: Mapping[str, Any]) -> list[Plugin]:
         """Return its plugin, and those of methods in its settings; raises as `under` does."""
-        named = named_by(self.plugin.name, self.kind, settings)
-        return [self.plugin, *(one for one in named if isinstance(one, Plugin))]
+        return [self.plugin, *(one for one in self._named(settings) if isinstance(one, Plugin))]
+
+    def _named(self, settings: Mapping[str, Any]) -> Iterator[Plugin | str]:
+        near = bool(self.plugin.facts)
+        return named_by(self.plugin.name, self.kind, settings, near=near)
 
 
-def named_by(label: str, kind: type[Strict], settings: Mapping[str, Any]) -> Iterator[Plugin | str]:
+def named_by(
+    label: str, kind: type[Strict], settings: Mapping[str, Any], *, near: bool = False
+) -> Iterator[Plugin | str]:
     """Yield each method that a row's settings name, and the checksum of each file, see `param`.
 
-    Raises UserError where one is not there, or is a method whose settings name methods in turn.
+    near: read no file but below the working folder, and none that is too large. Raises UserError
+    where one is not there, or is a method whose settings name methods in turn.
     """
     for key, field in kind.model_fields.items():
-        what, value = _names(field), settings.get(key)
+        what, value = extra(field).get("names"), settings.get(key)
         names = filter(None, value if isinstance(value, list) else [value]) if what else ()
         for name in names:
             if not isinstance(name, str):
                 raise UserError(f"{label}.{key} = {name!r} names nothing.")
             if what == "method":
                 yield _method(name, f"{label}.{key}")
-            elif Path(name).is_file():
+                continue
+            if near:
+                _require_near(label, name)
+            if Path(name).is_file():
                 yield str(checksum(Path(name)))
             else:
                 raise UserError(f"{label}.{key} = '{name}': there is no such file.")
@@ -143,7 +146,7 @@ def _method(name: str, where: str) -> Plugin:
     """Return the method that a setting names; where: that setting, for people."""
     plugin = registry.get(registry.find("methods"), "method", name)
     fields = settings_class(plugin).model_fields.values()
-    if any(_names(field) == "method" for field in fields):
+    if any(extra(field).get("names") == "method" for field in fields):
         # What it names in turn would be no part of the run's source.
         raise UserError(
             f"{where} = '{name}': it hands models to other methods itself.",
@@ -152,17 +155,12 @@ def _method(name: str, where: str) -> Plugin:
     return plugin
 
 
-def _require_near(plugin: str, name: object) -> None:
+def _require_near(plugin: str, name: str) -> None:
     """Raise UserError unless a file of this name lies below the working folder, behind no link."""
     try:
-        opened(Path(str(name)), Path(), NEAR).close()
+        opened(Path(name), Path(), NEAR).close()
     except (OSError, UnsoundError) as error:
         raise UserError(f"The file of '{plugin}' is not here.", "Give it: --plugin.") from error
-
-
-def _names(field: FieldInfo) -> object:
-    """Return what a setting names: "file", "method", or None."""
-    return extra(field).get("names")
 
 
 def toolkit(plugins: Iterable[Plugin]) -> str:
