@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import process_time
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -88,14 +88,22 @@ def measure(root: Path, rounds: int) -> list[Row]:
     return [row for work in WORKS for row in _of_net(*work, rounds)]
 
 
-def _of_net(name: str, channels: int, side: int, batch: int, rounds: int) -> list[Row]:
-    model = build_model(name, 0, CLASSES, channels, side)
-    recipe = Recipe(epochs=1, batch_size=batch, lr=0.01, crop=2, flip=True)
+def trainer_of(
+    name: str, channels: int, side: int, batch: int, precision: Literal["fp32", "bf16"] = "fp32"
+) -> tuple[Trainer, Examples]:
+    """Make a trainer of a net that ships, and noise for it of `STEPS` batches."""
+    recipe = Recipe(epochs=1, batch_size=batch, lr=0.01, crop=2, flip=True, precision=precision)
     count = STEPS * batch
     images = torch.randint(256, (count, channels, side, side), dtype=torch.uint8)
     labels = torch.randint(CLASSES, (count,))
     examples = Examples(images, labels, torch.ones(count, dtype=torch.bool), recipe)
-    trainer = Trainer(model, recipe, lr=recipe.lr, seed=0)
+    model = build_model(name, 0, CLASSES, channels, side)
+    return Trainer(model, recipe, lr=recipe.lr, seed=0), examples
+
+
+def _of_net(name: str, channels: int, side: int, batch: int, rounds: int) -> list[Row]:
+    trainer, examples = trainer_of(name, channels, side, batch)
+    model, recipe, labels = trainer.model, trainer.recipe, examples.labels
     trainer.epoch(examples)
     pixels = examples.pixels[:batch].contiguous(memory_format=torch.channels_last)
     model.train()

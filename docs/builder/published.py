@@ -29,6 +29,7 @@ from unlearnbench.planning.reading import as_toml
 from unlearnbench.reporting.caveats import of_condition
 from unlearnbench.reporting.tables.papers import claims_tables
 from unlearnbench.reporting.tables.rows import OLD
+from unlearnbench.reporting.tables.table import Table
 from unlearnbench.reporting.write import write_report
 
 RESULTS, REPORTS = ROOT / "results", ROOT / "reports"
@@ -89,6 +90,7 @@ def publish(name: str) -> None:
     write_text(folder / "benchmark.toml", as_toml(findings.benchmark))
     write_text(folder / "origin.json", json.dumps({"made": str(day)} | origin, indent=2) + "\n")
     load.cache_clear()
+    _claimed.cache_clear()
     render(load(folder))
 
 
@@ -184,10 +186,15 @@ def warned(condition: ub.Condition) -> str:
     return "\n".join(f"- Warning: {line}" for line in lines)
 
 
+@cache
+def _claimed() -> list[Table]:
+    """Test the claims of papers on all published results, a table each."""
+    return claims_tables({one.findings.benchmark.name: one.findings for one in published()})
+
+
 def claims() -> str:
     """Tabulate what all published results say about the claims of papers."""
-    by_name = {one.findings.benchmark.name: one.findings for one in published()}
-    shown = [f"{one.to_markdown()}\n\n{one.caption}" for one in claims_tables(by_name)]
+    shown = [f"{one.to_markdown()}\n\n{one.caption}" for one in _claimed()]
     if any(map(of_before, published())):
         shown.insert(0, f"- Warning: {OLD} Here: the rows that say (of 0.1.0).")
     return "\n\n".join(shown)
@@ -195,10 +202,9 @@ def claims() -> str:
 
 def counted() -> str:
     """Count how each claim of a paper ends over all published results."""
-    by_name = {one.findings.benchmark.name: one.findings for one in published()}
     endings = get_args(Ending)
     shown = []
-    for one in claims_tables(by_name):
+    for one in _claimed():
         counts = one.frame.groupby(["claim", "ending"]).size().unstack(fill_value=0)
         counts = counts.reindex(columns=endings, fill_value=0)
         rows = [[str(claim), *map(str, own)] for claim, own in counts.iterrows()]

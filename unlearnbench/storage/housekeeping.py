@@ -163,8 +163,6 @@ def copy_models(store: Store, other: Store, plan: Plan, unfit: Unfit) -> tuple[i
     copied, and counts those that were left there by the reason.
     """
     wanted = shareable(store, plan)
-    if wanted:
-        store.prepare()
     left: Counter[str] = Counter()
 
     def fits(run: str) -> bool:

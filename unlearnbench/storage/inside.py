@@ -78,12 +78,13 @@ def require_own(folder: Path) -> None:
     That is where it has files of another kind and no results: it may be one to which somebody's
     link leads. Or where a folder in it, or in one of these, is a link: results lie no deeper.
     """
-    names = {entry.name for entry in _entries(folder)} - {"leases"}
+    own = _entries(folder)
+    names = {entry.name for entry in own} - {"leases"}
     if names and not names & SIGNS:
         problem = f"{folder} holds no results, but other files, such as {min(names)}."
         raise UserError(problem, "Name another folder for the results.")
-    rooms = [place for place in _entries(folder) if place.is_dir(follow_symlinks=False)]
-    for entry in chain.from_iterable(map(_entries, (folder, *rooms))):
+    rooms = [entry for entry in own if entry.is_dir(follow_symlinks=False)]
+    for entry in chain(own, *map(_entries, rooms)):
         path = Path(entry)
         if entry.is_symlink() and (path.is_dir() or not path.exists()):
             refuse_link(path)
