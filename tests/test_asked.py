@@ -18,6 +18,7 @@ from unlearnbench.errors import UserError
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.storage import asked, housekeeping
+from unlearnbench.storage.leases import ASKED
 from unlearnbench.storage.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -107,7 +108,7 @@ def taken_over(copied: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
 
     def noted(store: Store, path: Path, text: str) -> None:
         if next(times, False):
-            (store.folder / "leases" / asked.LEASE).unlink()  # as of a process that seems dead
+            (store.folder / "leases" / ASKED).unlink()  # as of a process that seems dead
             asked.remember(Store(store.folder), row, {})
         note(store, path, text)
 
@@ -129,7 +130,7 @@ def test_a_longer_step_ends_where_another_process_took_over(taken_over: Store) -
     with slept, asked.changing(taken_over):
         asked.remember(taken_over, row, {})
     with asked.changing(taken_over):
-        (taken_over.folder / "leases" / asked.LEASE).unlink()
+        (taken_over.folder / "leases" / ASKED).unlink()
         with pytest.raises(UserError, match="while this one slept"):
             housekeeping.remove_unasked([run], taken_over)
     assert contents(taken_over.folder / "runs") == kept

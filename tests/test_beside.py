@@ -32,7 +32,7 @@ from unlearnbench.storage import asked, housekeeping, sealed
 from unlearnbench.storage import leases as leases_module
 from unlearnbench.storage.housekeeping import merge_runs
 from unlearnbench.storage.inside import put_bytes
-from unlearnbench.storage.leases import Leases
+from unlearnbench.storage.leases import ASKED, Leases
 from unlearnbench.storage.plugins import known_plugins
 from unlearnbench.storage.store import Store
 
@@ -242,7 +242,7 @@ def test_facts_of_plugins_are_noted_one_after_the_other(
     def between(path: Path, folder: Path, data: bytes) -> None:
         put_bytes(path, folder, data)
         if path.name == "plugins.json" and not waited:
-            waited.append(not Leases(store.folder / "leases").take(asked.LEASE))
+            waited.append(not Leases(store.folder / "leases").take(ASKED))
 
     monkeypatch.setattr(sealed, "put_bytes", between)
     store.prepare()

@@ -31,8 +31,6 @@ from unlearnbench.storage.plugins import enter_kept, known_plugins, note_plugins
 from unlearnbench.storage.store import Store
 
 FILE, EARLIER, METHODS = "benchmark.toml", "earlier", "methods.json"
-LEASE = ASKED
-"""What is held while these files are read, changed and written, which is one step for others."""
 STARTS = 5
 """How often a step is started over."""
 NO_PLUGINS = PluginFacts()
@@ -44,7 +42,7 @@ def changing(store: Store) -> AbstractContextManager[None]:
 
     Raises UserError as `Leases.hold` does.
     """
-    return store.leases.hold(LEASE)
+    return store.leases.hold(ASKED)
 
 
 def in_one_step(store: Store, change: Callable[[], T]) -> T:
@@ -54,7 +52,7 @@ def in_one_step(store: Store, change: Callable[[], T]) -> T:
     longer what there is. Within a longer step, that one ends. Raises as `changing` does, and
     LeaseLostError where it was started over in vain.
     """
-    for _ in range(0 if store.leases.has(LEASE) else STARTS):
+    for _ in range(0 if store.leases.has(ASKED) else STARTS):
         with suppress(LeaseLostError), changing(store):
             return change()
     with changing(store):

@@ -16,6 +16,7 @@ from unlearnbench.planning.plan import Plan, Spec
 from unlearnbench.planning.reading import benchmark_name
 from unlearnbench.storage import asked, inside, sealed
 from unlearnbench.storage.finding import results_folder
+from unlearnbench.storage.leases import ASKED
 from unlearnbench.storage.plugins import known_plugins
 from unlearnbench.storage.store import Store
 from unlearnbench.units import count
@@ -117,7 +118,7 @@ def remove_unasked(paths: Iterable[Path], store: Store) -> None:
     Raises as `Leases.require` where another process may have asked for them by now.
     """
     for path in paths:
-        store.leases.require(asked.LEASE)
+        store.leases.require(ASKED)
         inside.remove(path, store.folder)
 
 

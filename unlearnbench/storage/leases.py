@@ -18,7 +18,7 @@ Counted by the clock of whoever waits, so that clocks may differ or jump. Should
 to life later, two make the same run, and store the same record.
 """
 ASKED = "asked"
-"""What is held while that is changed which commands ask of a folder."""
+"""The lease on what was asked of a folder: held while that is read, changed and written."""
 OURS = re.compile(rf"{ASKED}|[0-9a-f]{{12}}")
 """Names of leases: of what was asked of a folder, and of runs. No other file is one."""
 LOOK = 0.05
