@@ -223,10 +223,10 @@ def tenth(results: ub.Results, label: str = "amun") -> str:
     )
     aucs = [f"{condition.verdict(row).auc.value:.1f}" for row in (label, RETRAIN)]
     return (
-        f"A mean does not tell all. On {results.findings.benchmark.name},"
+        f"A mean hides much. On {results.findings.benchmark.name},"
         f" {condition.title(label)}'s FT AUC is {aucs[0]} and retrain's {aucs[1]}. But"
-        " of the tenth of the forget samples that models memorise most, its models still get"
-        f" {own} right, retrained ones {ideal} ({len(right[label])} seeds)."
+        f" of the tenth of the forget samples that models memorise most, {condition.title(label)}'s"
+        f" models still get {own} right, retrained ones {ideal} ({len(right[label])} seeds)."
     )
 
 

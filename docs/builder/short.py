@@ -24,9 +24,9 @@ KINDS: dict[str, Callable[[str], bool]] = {
 """Which audits a column is about."""
 CAPTION = (
     "Attacks, confidence, relearning: how many of these audits find a difference from retrain."
-    " Memorised: the attack RMIA on the most memorised tenth. FT AUC (forget against test): how"
-    " often RMIA scores a forgotten sample above a test sample; 50 is guessing. Time: as a multiple"
-    " of retraining's. U-LiRA: `--set ulira.shadows=16`."
+    " Memorised: the membership attack RMIA on the most memorised tenth. FT AUC (forget against"
+    " test): how often RMIA scores a forgotten sample above a test sample; 50 is guessing. Time: as"
+    " a multiple of retraining's. U-LiRA: `--set ulira.shadows=16`."
 )
 HEADS = ("Method", "Verdict", *KINDS, "U-LiRA", "FT AUC %", "Time")
 

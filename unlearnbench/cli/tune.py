@@ -28,7 +28,7 @@ def tune(
     results: options.Results = Path("results"),
     reports: options.Reports = Path("reports"),
 ) -> None:
-    """Choose each method's settings, on seeds and samples that are never reported.
+    """Choose each method's settings, on seeds and test samples that are never reported.
 
     Chosen is the safest trial within one standard error of the best, in pairs over forget sets: the
     one closest to the method's defaults, by the share of each search range that lies between, on a

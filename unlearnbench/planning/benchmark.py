@@ -61,7 +61,7 @@ class Tuning(Strict):
     )
     borrowed: dict[str, list[str]] = Field(
         default_factory=dict,
-        description="rows whose settings were chosen under another condition, by which it was",
+        description="rows whose settings were chosen under another condition, under its name",
     )
     searched: list[str] = Field(
         default_factory=list,

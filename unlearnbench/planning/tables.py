@@ -136,7 +136,7 @@ class References(Strict):
         multiple_of=2,
         description="how many are trained; an even number, or 0 for attacks that need none",
     )
-    seed: Seed = Field(default=0, description="of their draws and their training")
+    seed: Seed = Field(default=0, description="seed of their draws and of their training")
 
 
 class ULira(Strict):
@@ -148,7 +148,7 @@ class ULira(Strict):
         multiple_of=4,
         description="worlds, each with an original and a run a method; a multiple of four",
     )
-    seed: Seed = Field(default=0, description="of the worlds' draws")
+    seed: Seed = Field(default=0, description="seed of the worlds' draws")
     methods: list[str] = Field(default_factory=list, description="rows audited; all if empty")
 
 
@@ -177,17 +177,18 @@ class Limits(Strict):
         default=1 / 3,
         gt=0,
         lt=1,
-        description="of the original's own gap under an audit, what may be left when equivalent",
+        description="share of the original's own gap under an audit that a row may leave and be"
+        " called equivalent",
     )
     margins: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default_factory=dict, description="by audit, in points, in place of that share"
+        default_factory=dict, description="margins by audit, in points, in place of that share"
     )
     because: str = Field(
         default="",
         description="how the margins were set, for the reader; compulsory with `margins`",
     )
     utility: float = Field(
-        default=5.0, gt=0, description="test accuracy, in points, a method may lose and be ranked"
+        default=5.0, gt=0, description="points of test accuracy that a ranked method may lose"
     )
 
     @property

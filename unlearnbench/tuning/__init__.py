@@ -1,1 +1,1 @@
-"""Choose the settings of a benchmark's methods on seeds and samples that are never reported."""
+"""Choose settings of a benchmark's methods, on seeds and test samples that are never reported."""

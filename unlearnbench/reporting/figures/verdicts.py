@@ -141,7 +141,7 @@ class VerdictMap(ByMethod):
         "Number: gap to retrain, in points. Colour: the verdict of this audit (5 %, corrected by"
         " Holm for all audits and methods; reference rows are not corrected). A large gap can be"
         " inconclusive if it varies much between forget sets. Brackets: the audit has no power, so"
-        " it cannot show that a gap is small."
+        " it cannot show that a gap is small; if that is true of all audits, there are no brackets."
     )
     place = 6
     height = 1.0
