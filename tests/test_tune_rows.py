@@ -70,6 +70,54 @@ def test_a_mask_under_set_stays_and_is_not_searched() -> None:
     assert list(masked.ranges) == ["lr", "decay_every"]
 
 
+def ranged(*changes: str) -> list[Candidate]:
+    """List what is tuned of AMUN's rows, with search ranges given by --set."""
+    plugins, raw = registry.find("methods"), {"name": "masked"} | tomllib.loads(MASKED)
+    rows = Benchmark.model_validate(raw).methods
+    raw |= {"methods": unsearched(rows, plugins)}
+    reading.change(raw, changes, plugins)
+    wanted = ["amun", "amun-adaptive", "amun-salun"]
+    return candidates(reading.validate(raw), rows, plugins, wanted)[0]
+
+
+def test_a_file_says_where_its_rows_are_searched() -> None:
+    """Where the class's default is not, the search begins with the value of the file."""
+    amun, masked = ranged("tuning.ranges.amun.lr=[0.012,0.12]")
+    for one in (amun, masked):  # a row without ranges of its own has those of its method's row
+        assert (one.ranges["lr"].low, one.ranges["lr"].high) == (0.012, 0.12)
+        assert one.defaults["lr"] == 0.018 and one.ranges["decay_every"].high == 10
+    assert [*amun.followers] == ["amun-adaptive"], "it is searched as amun is"
+    assert masked.ranges["keep"].low == 0.1, "its method's default, no mask, is outside as before"
+    amun, masked = ranged("tuning.ranges.amun-salun.keep=[0.3,0.7]")
+    assert amun.ranges["lr"].low == 1e-3 and masked.defaults == {
+        "lr": 0.01,
+        "decay_every": 1,
+        "keep": 0.5,
+    }
+    assert (masked.ranges["keep"].low, masked.ranges["keep"].high) == (0.3, 0.7)
+    given = {"tuning": {"ranges": {"amun": {"lr": [0.01, 3.0]}}}}
+    benchmark = reading.validate({"name": "masked"} | tomllib.loads(MASKED) | given)
+    tuned = Tuned("tune", 1, [1001], benchmark, [amun], GAP)
+    written = tomllib.loads(outcome.chosen_toml(tuned, Path("trials.csv")))
+    assert written["tuning"]["ranges"] == {"amun": {"lr": [0.01, 3.0]}}, "to paste and tune again"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("amum.lr=[0.1,1]", "Unknown row of .tuning.ranges. 'amum'"),
+        ("amun.epochs=[1,9]", "Unknown setting with a search range 'epochs'"),
+        ("amun.lr=[1,0.1]", r"\[tuning.ranges.amun\] has lr = \[1, 0.1\]"),
+        ("amun.lr=[0,0.1]", "amun.lr = 0: "),
+        ("amun.decay_every=[1.5,9]", "amun.decay_every = 1.5: "),
+        ("amun.lr=0.1", "tuning.ranges.amun.lr"),
+    ],
+)
+def test_a_range_that_cannot_be_searched_is_named(change: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        ranged(f"tuning.ranges.{change}")
+
+
 def test_asking_for_a_row_of_an_unknown_method_names_it() -> None:
     with pytest.raises(UserError, match="Unknown method 'amum'"):
         listed(["amum"])

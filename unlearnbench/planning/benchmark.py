@@ -51,7 +51,7 @@ class End(Strict):
 
 
 class Tuning(Strict):
-    """Say how the settings were chosen: in any words, and under three keys that are understood."""
+    """Say how the settings were chosen: in any words, and under four keys that are understood."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -67,6 +67,10 @@ class Tuning(Strict):
         default_factory=list,
         description="rows whose settings were searched for this benchmark; a row that is neither"
         " here nor in `borrowed`, and has all its defaults, is marked as not tuned",
+    )
+    ranges: dict[str, dict[str, tuple[float, float]]] = Field(
+        default_factory=dict,
+        description="by row and setting: where `tune` searches, in place of the method's own range",
     )
 
     @property

@@ -1,7 +1,7 @@
 """Which rows are tuned, whose settings others take, and the search for what to try next."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
@@ -15,7 +15,7 @@ from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.planning.rows import entered
 from unlearnbench.seeds import seed_for
-from unlearnbench.tuning.ranges import Range, Settings, searched
+from unlearnbench.tuning.ranges import Ends, Range, Settings, require_ranges, searched
 
 
 def standard_error(values: Collection[float]) -> float | None:
@@ -68,7 +68,8 @@ class Trial:
 class Candidate:
     """Hold one row to be tuned: a method under its own name, or a row that searches more than it.
 
-    defaults: what the search begins with, and what is safest; fixed: settings that stay as the
+    defaults: what the search begins with, and what is safest, the row's own where the class's are
+    outside the ranges that the file gives; fixed: settings that stay as the
     benchmark file or `--set` gives them; followers: rows that take what is chosen, with the
     settings that they have of their own; trials: what has been tried, the defaults first.
     """
@@ -145,8 +146,12 @@ def candidates(
     """
     rows = dict(benchmark.methods)
     rows |= {name: Row(method=name) for name in plugins if name not in rows}
+    given = benchmark.tuning.ranges
+    for label in given:
+        if label not in rows:
+            raise unknown("row of [tuning.ranges]", label, rows)
     sources = {
-        label: _source(label, rows, listed, plugins, first=benchmark.forget.requests == 1)
+        label: _source(label, rows, listed, plugins, given, first=benchmark.forget.requests == 1)
         for label in rows
     }
     asked, others = entered(benchmark, plugins, wanted)
@@ -164,20 +169,25 @@ def candidates(
         try:
             method = settings_class(plugins[rows[name].method])
             registry.build(method, name, fixed)
+            ends = given.get(name, given.get(rows[name].method, {}))
+            require_ranges(method, name, ends)
         except UserError as error:
             if name not in others:
                 raise
             left[name] = str(error)
             continue
         own = listed[name].settings if name in listed else {}
-        spans = {key: span for key, span in searched(method, own).items() if key not in fixed}
+        spans = {key: span for key, span in searched(method, own, ends).items() if key not in fixed}
         if method.needs_retain and benchmark.access == ["forget-only"]:
             left[name] = "it needs the retain set, which is not given"
         elif not spans:
             left[name] = "there is nothing to search"
         else:
             usual = {key: method.model_fields[key].default for key in spans}
-            defaults = {key: usual[key] if usual[key] in spans[key] else own[key] for key in spans}
+            defaults = {
+                key: usual[key] if usual[key] in span else own.get(key, span.clip(usual[key]))
+                for key, span in spans.items()
+            }
             followers = {
                 label: rows[label].under(label)
                 for label, source in sources.items()
@@ -193,12 +203,14 @@ def _source(
     rows: dict[str, Row],
     listed: dict[str, Row],
     plugins: dict[str, registry.Plugin],
+    given: Mapping[str, Ends],
     *,
     first: bool,
 ) -> str:
     """Return the row whose settings a row takes: its method's or its method's twin's, or its own.
 
     It takes those of another only if both are searched alike, with the same settings that stay.
+    given: the file's ranges by row, which also rows without ranges of their own take from there.
     first: whether there is only a first request, for which a twin is the same method.
     """
     row = rows[label]
@@ -209,8 +221,11 @@ def _source(
     except UserError:  # told when the method itself is looked at
         return row.method
     spans, others = (
-        searched(each, listed[name].settings if name in listed else {})
-        for name, each in ((label, method), (source, other))
+        searched(each, listed[name].settings if name in listed else {}, ends)
+        for name, each, ends in (
+            (label, method, given.get(label, given.get(source, {}))),
+            (source, other, given.get(source, {})),
+        )
     )
     return source if rows[source].settings == row.settings and spans == others else label
 

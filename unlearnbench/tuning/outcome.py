@@ -180,6 +180,8 @@ def chosen_toml(tuned: Tuned, log: Path) -> str:
             row for one in tuned.candidates if one.chosen for row in (one.name, *one.followers)
         ],
     }
+    if tuned.benchmark.tuning.ranges:
+        said["ranges"] = tuned.benchmark.tuning.ranges
     if ends := _near_ends(tuned):
         said["ends"] = [end.model_dump() for end in ends]
     return "\n".join([*parts, tomli_w.dumps({"tuning": said})])

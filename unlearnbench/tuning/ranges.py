@@ -1,15 +1,19 @@
 """Where hyperparameters are searched, on which scale, and what of it a row searches."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from unlearnbench import registry
 from unlearnbench.authoring import Method
+from unlearnbench.errors import UserError, unknown
 from unlearnbench.outline import extra, settings_class
 from unlearnbench.planning.benchmark import Row
 
 Settings = dict[str, Any]
+Ends = Mapping[str, tuple[float, float]]
+"""The lowest and the highest value to try, by setting."""
 LIMITS = ("ge", "le")
 """Names of the bounds that a hyperparameter may itself take."""
 NEAR = 0.1
@@ -68,17 +72,32 @@ def ranges(method: type[Method]) -> dict[str, Range]:
     return found
 
 
-def searched(method: type[Method], own: Settings) -> dict[str, Range]:
+def searched(method: type[Method], own: Settings, given: Ends) -> dict[str, Range]:
     """Return the ranges that a row searches.
 
-    own: the row's settings in the benchmark file. A default outside its range switches something
-    off (AMUN's `keep` of 1: no mask); such a setting is searched only by rows that switch it on.
+    own: the row's settings in the benchmark file; given: what that gives in place of the method's
+    ranges. A default outside its method's range switches something off (AMUN's `keep` of 1: no
+    mask); such a setting is searched only by rows that switch it on.
     """
     return {
-        key: span
+        key: replace(span, low=given[key][0], high=given[key][1]) if key in given else span
         for key, span in ranges(method).items()
         if (default := method.model_fields[key].default) in span or own.get(key, default) != default
     }
+
+
+def require_ranges(method: type[Method], row: str, given: Ends) -> None:
+    """Raise UserError unless a row's method can be searched where the benchmark file says."""
+    for key, (low, high) in given.items():
+        if key not in (known := ranges(method)):
+            raise unknown("setting with a search range", key, known)
+        if not low < high:
+            raise UserError(
+                f"[tuning.ranges.{row}] has {key} = [{low:g}, {high:g}].",
+                "Give the lower end first.",
+            )
+        for end in (low, high):
+            registry.build(method, row, {key: int(end) if end.is_integer() else end})
 
 
 def unsearched(listed: dict[str, Row], plugins: dict[str, registry.Plugin]) -> dict[str, Settings]:
