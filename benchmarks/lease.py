@@ -176,9 +176,10 @@ def measured(what: str) -> Callable[[Lease], Any]:
         words += ["--tiny"] if lease.asked.tiny else []
         code, said = lease.run(*words, limit=max(30.0, min(240.0, lease.left)))
         lines = said.strip().splitlines()
-        if code or not lines:
+        found = [line for line in lines if line.startswith("{")]  # libraries speak at the end too
+        if code or not found:
             return {"failed": code, "said": lines[-20:]}
-        return json.loads(lines[-1])
+        return json.loads(found[-1])
 
     return step
 
@@ -296,14 +297,9 @@ def read(words: list[str] | None = None) -> argparse.Namespace:
     return asked
 
 
-def main() -> None:
-    """Do what is left to do, for as long as there is time; then pack."""
-    asked = read()
-    asked.work.mkdir(parents=True, exist_ok=True)
-    lease = Lease(asked, time.monotonic() + 60 * asked.minutes)
-    if lease.notes.exists():
-        lease.done = json.loads(lease.notes.read_text(encoding="utf-8"))
-    for name, (least, do) in steps(asked).items():
+def work_off(lease: Lease) -> None:
+    """Do what is left to do, for as long as there is time."""
+    for name, (least, do) in steps(lease.asked).items():
         if name in lease.done:
             continue
         if lease.left < least:
@@ -317,7 +313,19 @@ def main() -> None:
         if found is None:
             break
         lease.note(name, found)
-    bring(lease)
+
+
+def main() -> None:
+    """Do what is left to do; then pack, also where a step went wrong: the machine keeps nothing."""
+    asked = read()
+    asked.work.mkdir(parents=True, exist_ok=True)
+    lease = Lease(asked, time.monotonic() + 60 * asked.minutes)
+    if lease.notes.exists():
+        lease.done = json.loads(lease.notes.read_text(encoding="utf-8"))
+    try:
+        work_off(lease)
+    finally:
+        bring(lease)
     names = sorted(path.name for path in asked.out.iterdir())
     print(f"in {asked.out}: {', '.join(names)}", flush=True)
     if rest := lease.done["left for the next call"]:

@@ -24,7 +24,15 @@ from unlearnbench.scheduling.progress import progress
 from unlearnbench.scheduling.scheduler import Scheduler
 from unlearnbench.scheduling.slots import Event, Job, Slot
 from unlearnbench.storage.store import Store
-from unlearnbench.toolkit import Examples, Trainer, adversarial_search, finetune, outputs, train
+from unlearnbench.toolkit import (
+    Examples,
+    Trainer,
+    adversarial_search,
+    finetune,
+    outputs,
+    saliency_mask,
+    train,
+)
 from unlearnbench.toolkit.counting import counted
 from unlearnbench.toolkit.optimisers import SGD, Adam, Optimiser
 from unlearnbench.toolkit.precision import ieee_float32
@@ -49,12 +57,13 @@ def method(name: str, **settings: Any) -> Any:
 @pytest.mark.parametrize("name", ["amun", "ft", "l1-sparse", "rl", "salun", "scrub", "influence"])
 def test_methods_keep_the_contract(name: str) -> None:
     tried = contract.Examination(method(name), device=DEVICE)
-    for rule in (tried.must_keep_architecture, tried.must_leave_original, tried.must_stream):
-        rule()
+    with ieee_float32():  # as in a run
+        for rule in (tried.must_keep_architecture, tried.must_leave_original, tried.must_stream):
+            rule()
 
 
 def test_float32_is_ieee() -> None:
-    """A convolution in TF32 is off in the third digit."""
+    """In TF32 the convolution is off by 4e-4, the product by 8e-5, in IEEE's sums by 1e-6."""
     draw = torch.Generator().manual_seed(0)
     images = torch.rand(8, 64, 16, 16, generator=draw)
     weights = torch.randn(64, 64, 3, 3, generator=draw)
@@ -63,9 +72,9 @@ def test_float32_is_ieee() -> None:
     with ieee_float32():
         found = functional.conv2d(images.to(DEVICE), weights.to(DEVICE)).cpu().double()
         product = (weights.flatten(1).to(DEVICE) @ weights.flatten(1).T.to(DEVICE)).cpu().double()
-    assert float((found - exact).abs().max() / exact.abs().max()) < 1e-6
+    assert float((found - exact).abs().max() / exact.abs().max()) < 2e-5
     rows = weights.flatten(1).double()
-    assert float((product - rows @ rows.T).abs().max() / 576) < 1e-6
+    assert float((product - rows @ rows.T).abs().max() / 576) < 2e-5
 
 
 def test_outputs_are_those_of_the_cpu() -> None:
@@ -117,23 +126,53 @@ def test_compiled_steps_are_the_eager_ones() -> None:
     assert torch.allclose(made[0], made[1], rtol=1e-2, atol=1e-3)
 
 
-@pytest.mark.parametrize("changed", [{}, {"precision": "bf16"}, {"clip_norm": 0.1}], ids=str)
-def test_captured_steps_are_the_eager_ones(changed: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("changed", "architecture"),
+    [
+        ({}, "small-cnn"),
+        ({"precision": "bf16"}, "small-cnn"),
+        ({"clip_norm": 0.1}, "small-cnn"),
+        ({"label_smoothing": 0.1, "momentum": 0.0}, "small-lipschitz"),
+    ],
+    ids=str,
+)
+def test_captured_steps_are_the_eager_ones(changed: dict[str, object], architecture: str) -> None:
     made: list[Tensor] = []
     counts, notes = [], []
     for compiled in ("auto", "never"):
         recipe = contract.RECIPE.model_copy(update={"compiled": compiled, "epochs": 2} | changed)
         few = contract.examples(200, DEVICE).fed_by(recipe)
         with ieee_float32(), recording(Recorder()) as recorder:
-            model = counted(contract.small_model(0).to(DEVICE))
+            model = counted(contract.small_model(0, architecture).to(DEVICE))
+            start = weights_of(model)
+            mask = saliency_mask(model, few, keep=0.5)
             train(model, few, seed=1)
-            finetune(model, few, lr=0.05, epochs=2, seed=2)
-        made.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+            finetune(model, few, lr=0.05, epochs=2, seed=2, mask=mask)
+        made.append(weights_of(model))
         counts.append(recorder.gradients)
         notes.append(recorder.notes.get("training step"))
     assert notes == [{"used": "one graph"}, None]
-    assert counts == [4 * 200] * 2
-    assert torch.allclose(made[0], made[1], rtol=1e-3, atol=1e-4)
+    assert counts == [5 * 200] * 2
+    # The rate is a float32 in a graph: the last digit of a weight may decide how bf16 rounds it.
+    apart = float((made[0] - made[1]).norm() / (made[1] - start).norm())
+    assert apart < (0.05 if changed.get("precision") == "bf16" else 1e-3)
+
+
+def weights_of(model: nn.Module) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_memory_of_captured_steps_is_given_back() -> None:
+    """All but what libraries keep, which does not grow from run to run."""
+
+    def reserved_after(runs: int) -> int:
+        for _ in range(runs):
+            train(contract.small_model(0).to(DEVICE), contract.examples(200, DEVICE), seed=1)
+        assert worker.cleaned_up(str(DEVICE)) == []
+        return torch.cuda.memory_reserved(DEVICE)
+
+    first = reserved_after(1)
+    assert reserved_after(3) < first + 2**24
 
 
 def test_a_model_that_waits_for_its_gpu_is_trained_eagerly() -> None:
@@ -146,11 +185,14 @@ def test_a_model_that_waits_for_its_gpu_is_trained_eagerly() -> None:
             logits: Tensor = self.inner(images) * float(images.max() >= 0)
             return logits
 
-    few = contract.examples(200, DEVICE)
+    few, stream = contract.examples(200, DEVICE), torch.cuda.current_stream()
     with recording(Recorder()) as recorder:
         model = train(Waits().to(DEVICE), few, seed=1)
-    assert recorder.notes["training step"]["used"] == "eager"
+    note = recorder.notes["training step"]
+    assert note["used"] == "eager" and "synchronizing" in note["why"], note
     assert all(p.isfinite().all() for p in model.parameters())
+    assert torch.cuda.current_stream() == stream and torch.cuda.get_sync_debug_mode() == 0
+    assert float(torch.rand(1, device=DEVICE)) < 1, "which may fail once a capture has broken off"
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adam"])
@@ -171,7 +213,10 @@ def test_fused_steps_are_those_of_the_cpu_though_a_layer_begins_late(kind: str) 
 
 def test_masked_weights_stay() -> None:
     few, model = contract.examples(32, DEVICE), contract.small_model(0).to(DEVICE)
-    mask = {n: torch.rand(p.shape, device=DEVICE) < 0.5 for n, p in model.named_parameters()}
+    mask = {
+        n: (torch.arange(p.numel(), device=DEVICE) % 2 == 0).view(p.shape)
+        for n, p in model.named_parameters()
+    }
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     Trainer(model, few.recipe, lr=0.1, seed=0, mask=mask).epoch(few)
     for name, parameter in model.named_parameters():
@@ -239,20 +284,22 @@ def test_memory_that_ran_out_is_known_and_given_back() -> None:
         fill()
     except RuntimeError as error:
         known = of_memory(error)
-    assert known and worker.cleaned_up(str(DEVICE), "failed") == []
+    assert known and worker.cleaned_up(str(DEVICE)) == []
     assert torch.cuda.memory_reserved(DEVICE) <= before
     reserved = environment.reserved_memory(str(DEVICE))
     assert reserved is not None and reserved >= 1024
 
 
 def test_a_benchmark_runs_on_it_and_says_how(cli: Cli, tiny: Path, tmp_path: Path) -> None:
-    done = cli("run", tiny, "--methods", "ft", "--devices", str(DEVICE), "--jobs-per-device", "2")
+    place = ["--devices", str(DEVICE), "--jobs-per-device", "2"]
+    done = cli("run", tiny, "--methods", "ft", *place, "--set", "recipe.batch_size=8")
     assert done.code == 0, done.err + done.out
     records = [json.loads(p.read_text()) for p in tmp_path.rglob("runs/ft-*/record.json")]
     assert records
     for record in records:
         assert record["environment"]["device"].startswith(str(DEVICE))
         assert record["precision"]["searches and signals"] == "fp32 (IEEE)"
+        assert record["notes"]["training step"] == {"used": "one graph"}
         assert record["reserved memory MB"] >= record["peak memory MB"] > 0
     assert any(record["neighbours"] == 0 for record in records), "the first of a kind is alone"
 

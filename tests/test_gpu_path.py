@@ -7,7 +7,9 @@ import sys
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +22,8 @@ from tests.test_scheduler import left_by, node, plan_of, pretend
 from unlearnbench import environment, registry
 from unlearnbench.api import making, samples
 from unlearnbench.api.request import Request, benchmark, prepare
-from unlearnbench.execution import Workplace, contract
+from unlearnbench.execution import Workplace, contract, trying
+from unlearnbench.guarding import torch_states
 from unlearnbench.guarding.exhaustion import of_memory
 from unlearnbench.metrics.metric import COSTS
 from unlearnbench.recipe import Recipe, Trades
@@ -31,7 +34,7 @@ from unlearnbench.scheduling.progress import progress
 from unlearnbench.scheduling.scheduler import Scheduler
 from unlearnbench.scheduling.slots import Event, Job, Slot
 from unlearnbench.storage.store import Store
-from unlearnbench.toolkit import Examples, Trainer, outputs, place_for, precision, train
+from unlearnbench.toolkit import Examples, Trainer, graphs, outputs, place_for, precision, train
 from unlearnbench.toolkit.adversarial import frozen
 
 CUDA = "CUDA error: device-side assert triggered"
@@ -114,6 +117,28 @@ def test_memory_is_given_back_when_nothing_hangs_on_the_error(
     assert given_back == [True], "the tensors were gone before the cache was emptied"
 
 
+def test_memory_of_a_run_that_is_done_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trainer holds itself, and with it the model and a graph's memory, as Python sees it."""
+    held: list[weakref.ref[nn.Module]] = []
+
+    def made(job: Job, slot: Slot, began: float) -> Event:
+        model = contract.small_model(0)
+        Trainer(model, contract.RECIPE, lr=0.1, seed=0).epoch(contract.examples(16))
+        held.append(weakref.ref(model))
+        return pretend(job, slot)
+
+    given_back: list[bool] = []
+    monkeypatch.setattr(worker, "_made", made)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append(held[0]() is None))
+    job = Job(node(1, 0.0), tmp_path, Workplace(tmp_path))
+    Store(tmp_path).prepare()
+    assert worker.work(job, Slot(None, "cuda:0")).status == "done"
+    assert given_back == [True]
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -123,6 +148,7 @@ def test_memory_is_given_back_when_nothing_hangs_on_the_error(
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate`"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
         RuntimeError("FIND was unable to find an engine to execute this computation"),
         RuntimeError(
             "[enforce fail at alloc_cpu.cpp:114] . DefaultCPUAllocator: can't allocate"
@@ -330,3 +356,165 @@ def test_a_gpu_needs_no_more_than_the_name_of_a_benchmark(
     assert done.code == 1
     errors = [path.read_text() for path in tmp_path.glob("results/small/runs/*/error.txt")]
     assert errors and all("set_device" in text for text in errors), (done, errors)
+
+
+@dataclass
+class Card:
+    """Stand for a GPU while steps are captured by torch's own `cuda.graph`; nothing runs on it."""
+
+    current: Stream
+    capturing: bool = False
+    broken: bool = False
+    refuses_to_wait: bool = False
+    streams: list[Stream] = field(default_factory=list)
+    begun: int = 0
+
+    def waits(self) -> None:
+        """Do what `tensor.item()` does."""
+        if self.refuses_to_wait:
+            raise RuntimeError("called a synchronizing CUDA operation")
+        if self.capturing:
+            self.broken = True
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    def refuse(self, mode: object) -> None:
+        self.refuses_to_wait = mode == "error"
+
+
+class Stream:
+    def wait_stream(self, other: Stream) -> None:
+        pass
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Card:
+    card = Card(Stream())
+
+    def stream(device: object = None) -> Stream:
+        card.streams.append(Stream())
+        return card.streams[-1]
+
+    class On:
+        """Has no end but that which it is told: torch's block of a capture may not tell it."""
+
+        def __init__(self, stream: Stream) -> None:
+            self.stream = stream
+
+        def __enter__(self) -> None:
+            self.before, card.current = card.current, self.stream
+
+        def __exit__(self, *error: object) -> None:
+            card.current = self.before
+
+    class Graph:
+        def capture_begin(self, **options: object) -> None:
+            card.begun, card.capturing = card.begun + 1, True
+
+        def capture_end(self) -> None:
+            card.capturing = False
+            if card.broken:
+                raise RuntimeError("operation failed due to a previous error during capture")
+
+        def replay(self) -> None:
+            pass
+
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: card.current)
+    monkeypatch.setattr(torch.cuda, "Stream", stream)
+    monkeypatch.setattr(torch.cuda, "stream", On)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", card.refuse)
+    for name in ("synchronize", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda: None)
+    monkeypatch.setattr(torch._C, "_host_emptyCache", lambda: None, raising=False)
+    graphs._aside.cache_clear()
+    return card
+
+
+CUDA_0 = torch.device("cuda:0")
+
+
+def test_a_step_that_waits_is_found_before_any_capture_begins(card: Card) -> None:
+    """A capture that breaks off leaves torch's allocator and its generator as if in it."""
+
+    def step() -> Tensor:
+        card.waits()
+        return torch.zeros(())
+
+    with pytest.raises(RuntimeError, match="synchronizing"):
+        graphs.captured(step, CUDA_0)
+    assert (card.begun, card.refuses_to_wait) == (0, False)
+
+
+def test_a_capture_that_breaks_off_leaves_the_stream_as_it_was(card: Card) -> None:
+    here = card.current
+
+    def step() -> Tensor:
+        if card.capturing:
+            card.waits()
+        return torch.zeros(())
+
+    with pytest.raises(RuntimeError, match="capture"):
+        graphs.captured(step, CUDA_0)
+    assert card.begun == 1 and card.current is here
+
+
+def test_all_captures_of_a_process_use_one_stream(card: Card) -> None:
+    """Libraries keep memory for each stream that they have ever worked on."""
+    used: list[Stream] = []
+
+    def step() -> Tensor:
+        used.append(card.current)
+        return torch.zeros(())
+
+    for _ in range(3):
+        graphs.captured(step, CUDA_0)()
+    assert len(used) == 3 * (graphs.WARM_UP + 1)
+    assert len(card.streams) == 1 and {id(one) for one in used} == {id(card.streams[0])}
+
+
+@pytest.fixture
+def draws(monkeypatch: pytest.MonkeyPatch) -> torch.Generator:
+    """Return what stands for a GPU's global generator, which torch.manual_seed seeds as well."""
+    generator = torch.Generator()
+    stands = SimpleNamespace(
+        current_device=lambda: 0,
+        current_stream=lambda: None,
+        get_rng_state=generator.get_state,
+        set_rng_state=generator.set_state,
+    )
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", generator.manual_seed)
+    monkeypatch.setattr(torch_states, "_cuda", lambda: stands)
+    return generator
+
+
+def test_a_model_is_built_without_a_draw_on_a_gpu(draws: torch.Generator) -> None:
+    """Else what its dropout draws in a run would follow from the seed of its weights."""
+    before = draws.get_state()
+    contract.small_model(7)
+    assert torch.equal(draws.get_state(), before)
+
+
+DRAWS = """
+import torch
+import unlearnbench as ub
+
+
+class Draws(ub.Method):
+    \"\"\"Draw from what all share.\"\"\"
+
+    paper = "https://example.org"
+
+    def unlearn(self, model, task):
+        torch.cuda.manual_seed_all(task.seed)
+        return model
+"""
+
+
+def test_checks_know_a_draw_on_a_gpu_and_make_none(draws: torch.Generator, tmp_path: Path) -> None:
+    (tmp_path / "draws.py").write_text(DRAWS)
+    found = dict(trying.examine(tmp_path / "draws.py"))
+    (rule,) = (rule for rule in found if "global random state" in rule)
+    problem = "the GPU's global random state was changed: draw from task.seed"
+    assert problem in str(found.pop(rule))
+    assert set(found.values()) == {None}, found

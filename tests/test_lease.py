@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import unlearnbench as ub
@@ -92,6 +93,50 @@ def test_a_call_brings_what_fits_and_the_next_one_the_rest(
             path.unlink()
     numbers = [[int(name[-5]) for name in names] for names in brought]
     assert numbers == [[1, 2, 3, 4], [5, 6], []]
+
+
+def test_a_step_that_goes_wrong_costs_nothing_that_was_found_before(
+    kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not in --out when a call ends is lost with the machine."""
+
+    def wrong(lease: object) -> None:
+        raise SystemExit("models cannot be made")
+
+    monkeypatch.setattr(kit, "SPARE", 0.0)
+    monkeypatch.setattr(kit, "steps", lambda asked: {"one": (0, lambda _: 5), "two": (0, wrong)})
+    words = ["lease", "--images", "x", "--work", tmp_path / "work", "--out", tmp_path / "out"]
+    monkeypatch.setattr(sys, "argv", [str(word) for word in words])
+    with pytest.raises(SystemExit, match="models cannot be made"):
+        kit.main()
+    assert json.loads((tmp_path / "out" / "lease.json").read_text())["one"] == 5
+
+
+def test_what_is_measured_is_found_among_what_libraries_say(
+    kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: Any = lease(kit, tmp_path)
+    said = '[W1] a warning\n{"rows": 1}\nException ignored in: an end'
+    monkeypatch.setattr(made, "run", lambda *words, limit: (0, said))
+    assert kit.measured("ceilings")(made) == {"rows": 1}
+    monkeypatch.setattr(made, "run", lambda *words, limit: (0, "nothing"))
+    assert kit.measured("ceilings")(made) == {"failed": 0, "said": ["nothing"]}
+
+
+def test_what_was_measured_alone_stays_where_processes_fail_beside_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The size of the comparison is chosen by it; a GPU may be for one process alone."""
+    spec = importlib.util.spec_from_file_location("measures", KIT.with_name("lease_measures.py"))
+    assert spec and spec.loader
+    measures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(measures)
+    words = [sys.executable, "-c", "raise SystemExit(1)"]
+    started = subprocess.Popen
+    monkeypatch.setattr(measures.subprocess, "Popen", lambda _, **more: started(words, **more))
+    found = measures.throughput(torch.device("cpu"), True)
+    assert [row["precision"] for row in found["steps"]] == ["fp32", "bf16"]
+    assert found["processes beside each other, images/s"] == {2: None}
 
 
 def test_the_benchmark_of_a_lease_is_that_of_cifar10_on_files_without_influence() -> None:

@@ -356,6 +356,32 @@ def test_nothing_is_left_in_a_model_by_steps_that_are_tried(
     assert all(map(torch.equal, model.inside.parameters(), linear().parameters()))
 
 
+def test_a_model_that_puts_new_tensors_in_the_place_of_its_own_is_trained_eagerly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A graph would read, and write, where the tensors were that it was captured with."""
+    monkeypatch.setattr(training, "captured", lambda step, device: (step(), step)[1])
+    monkeypatch.setattr(training, "captures", lambda *given: True)
+    model = Counting()
+    trainer, few = Trainer(model, PLAIN, lr=0.1, seed=0), some()
+    with recording(Recorder()) as recorder:
+        trainer.epoch(few)
+    why = "not captured: RuntimeError: a step replaces tensors of the model"
+    assert recorder.notes["training step"] == {"used": "eager", "why": why}
+    assert float(model.seen) == trainer.steps == len(few.sizes)
+
+
+def test_a_captured_step_takes_batches_of_its_own_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which may be another one than that of the examples which come later."""
+    monkeypatch.setattr(training, "captured", lambda step, device: step)
+    monkeypatch.setattr(training, "captures", lambda *given: True)
+    few, made = contract.examples(48), []
+    for sizes in ((8, 16), (16, 16)):
+        trainer = Trainer(contract.small_model(0), contract.RECIPE, lr=0.0, seed=0)
+        made.append([trainer.epoch(few.unaugmented().batched(size)) for size in sizes])
+    assert made[0][1] == pytest.approx(made[1][1], rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("compiled", "device", "samples", "expected"),
     [

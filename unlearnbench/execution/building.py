@@ -26,6 +26,6 @@ def build_model(
     plugin = architectures.architecture(architecture, plugins)
     module = plugin.load()
     with torch.random.fork_rng(devices=[]), border(MethodError, passes=UnlearnBenchError):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch's own function seeds those of GPUs too
         model: nn.Module = module.build(classes, channels, side)
     return model

@@ -4,7 +4,7 @@ import re
 
 SAID = re.compile(
     r"out of memory"  # CUDA's own, which is no OutOfMemoryError where it is not the allocator's
-    r"|\w+_STATUS_ALLOC_FAILED|ALLOC_FAILED"
+    r"|ALLOC(ATION)?_FAILED"  # the longer word is that of cuDNN from 9 on
     r"|CUBLAS_STATUS_NOT_INITIALIZED|CUDNN_STATUS_NOT_INITIALIZED"  # no room for a workspace
     r"|(FIND|GET) was unable to find an engine|Unable to find a valid cuDNN algorithm"
     r"|can't allocate memory|not enough memory|std::bad_alloc|Cannot allocate memory",

@@ -134,23 +134,29 @@ def _cuda() -> Any:
 
 def _gpu() -> Any:
     cuda = _cuda()
-    if cuda is None:
-        return None
-    state = cuda.get_rng_state().numpy().tobytes()
-    return cuda.current_device(), cuda.current_stream(), state
+    return None if cuda is None else (cuda.current_device(), cuda.current_stream())
 
 
 def _set_gpu(before: Any) -> None:
-    if before is None:
-        raise RuntimeError("a GPU that has been taken is given back by the end of the process")
-    device, stream, state = before
+    device, stream = before
     _cuda().set_device(device)
     _cuda().set_stream(stream)
-    _cuda().set_rng_state(torch().frombuffer(bytearray(state), dtype=torch().uint8))
+
+
+def _random_of_gpu() -> bytes | None:
+    cuda = _cuda()
+    return None if cuda is None else cuda.get_rng_state().numpy().tobytes()
+
+
+def _draw_on_gpu(before: bytes) -> None:
+    _cuda().set_rng_state(torch().frombuffer(bytearray(before), dtype=torch().uint8))
 
 
 def _taken(before: Any, now: Any) -> bool:
-    """Say whether what is known of a GPU differs; that it was first used is no difference."""
+    """Say whether what is known of a GPU differs; that it was first used is no difference.
+
+    What has been taken is given back by the end of the process alone.
+    """
     return before is not None and before != now
 
 
@@ -262,4 +268,6 @@ TORCH = [
     State("hooks of saved tensors", _saved),
     State("what torch.load may load", _safe_globals, _set_safe_globals, of_import=True),
     State("the GPU", _gpu, _set_gpu, differs=_taken),
+    # after the device that it is of
+    State("the GPU's global random state", _random_of_gpu, _draw_on_gpu, differs=_taken),
 ]

@@ -37,7 +37,7 @@ def work(job: Job, slot: Slot) -> Event:
     try:
         with guarded() as left:
             event = _made(job, slot, began)
-        unfit = cleaned_up(slot.device, event.status)
+        unfit = cleaned_up(slot.device)
     except NoRoomError as error:
         return Event("failed", job.node.spec.id, job.node.label, 0.0, str(error), fatal=True)
     finally:
@@ -45,23 +45,22 @@ def work(job: Job, slot: Slot) -> Event:
     return replace(event, stuck=(*left.stuck, *unfit))
 
 
-def cleaned_up(device: str, status: str) -> list[str]:
+def cleaned_up(device: str) -> list[str]:
     """Give back what a run left on a GPU; return why this process is fit for no other, if so.
 
-    Where it failed its tensors hang on the error's traceback, which is no more once the run has
-    been told of. A fault in a kernel, such as an index out of range, spoils all that is done in
-    this process later, and would be blamed on whatever comes next.
+    A trainer, its model and the graph of its steps hold each other, and of a run that failed the
+    error's traceback held them: they lie there, gigabytes a run, until Python looks for garbage. A
+    fault in a kernel, such as an index out of range, spoils all that is done in this process later,
+    and would be blamed on whatever comes next.
     """
     if not device.startswith("cuda"):
         return []
-    if status == "failed":
-        gc.collect()  # tracebacks and models are in cycles
     try:
-        if status == "failed":
-            torch.cuda.empty_cache()  # for its neighbours
         torch.cuda.synchronize(device)
     except RuntimeError:
         return [UNFIT]
+    gc.collect()
+    torch.cuda.empty_cache()  # for its neighbours
     return []
 
 

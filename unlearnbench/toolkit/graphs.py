@@ -4,7 +4,10 @@ A step of a small net is hundreds of kernels, and giving them out one by one tak
 run.
 """
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -20,16 +23,19 @@ def captured(step: Callable[[], Tensor], device: torch.device) -> Callable[[], T
 
     What it returns lies where the step's result lay, until the next call. The step is made a few
     times meanwhile. Raises whatever it raises, and RuntimeError for what no graph can hold, such as
-    waiting for the device.
+    waiting for the device. The current stream is as it was then, too.
     """
-    here, aside = torch.cuda.current_stream(device), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    here, aside = torch.cuda.current_stream(device), _aside(device)
     aside.wait_stream(here)
     with torch.cuda.stream(aside):
-        for _ in range(WARM_UP):
+        for _ in range(WARM_UP - 1):
+            step()
+        with _waiting_refused():
             step()
     here.wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Where a capture breaks off, torch's own block leaves its stream the current one.
+    with torch.cuda.stream(here), torch.cuda.graph(graph, stream=aside):
         made = step()
 
     def replay() -> Tensor:
@@ -37,3 +43,29 @@ def captured(step: Callable[[], Tensor], device: torch.device) -> Callable[[], T
         return made
 
     return replay
+
+
+@cache
+def _aside(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream that steps are tried and captured on, one a device for all of them.
+
+    cuBLAS keeps memory for each stream that it has worked on, 32 MB a thread on a Hopper, for good.
+    """
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _waiting_refused() -> Iterator[None]:
+    """Raise RuntimeError where the block waits for a device.
+
+    A capture would break off there, before torch has taken its generator and its allocator out of
+    it, and later draws and allocations of this process may fail.
+    """
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings():  # torch warns that it does not find all of them
+        warnings.filterwarnings("ignore", "Synchronization debug mode", UserWarning)
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)

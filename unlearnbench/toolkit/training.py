@@ -143,12 +143,20 @@ class Trainer:
 
         def fast(batch: Batch) -> None:
             kept = {p: copy.deepcopy(buffer) for p, buffer in optimizer.kept.items()}
+            places = self._places()
             try:
-                self.whole = WholeStep(self, batch)
+                whole = WholeStep(self, batch)
             finally:
                 optimizer.restore(kept)
+            if self._places() != places:  # a graph would go on with those that it was made with
+                raise RuntimeError("a step replaces tensors of the model")
+            self.whole = whole
 
         self._prepare(examples, fast, "one graph", "captured")
+
+    def _places(self) -> list[int]:
+        """Say where in memory the model's parameters and buffers are."""
+        return [one.data_ptr() for one in (*self.model.parameters(), *self.model.buffers())]
 
     def _prepare(
         self, examples: Examples, fast: Callable[[Batch], None], used: str, done: str
@@ -212,7 +220,7 @@ class Trainer:
             with recording.part("forward and backward", self.device):
                 plain = loss is None and len(batch[1]) == self.recipe.batch_size
                 at = rate(self.steps) if rate else self.lr
-                whole = self.whole if usual and plain else None
+                whole = self.whole if usual and self.whole and self.whole.takes(batch) else None
                 if whole:
                     mean = whole(batch, at)
                 else:
@@ -285,6 +293,10 @@ class WholeStep:
         self.pixels, self.labels = batch[0].clone(), batch[1].clone()
         self.rate = torch.zeros((), device=trainer.device)
         self.replay = captured(self._step, trainer.device)
+
+    def takes(self, batch: Batch) -> bool:
+        """Say whether a batch is of the size that the step was captured with."""
+        return batch[0].shape == self.pixels.shape
 
     def _step(self) -> Tensor:
         mean = self.trainer.eager(self.pixels, self.labels)
