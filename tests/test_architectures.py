@@ -166,7 +166,7 @@ def test_models_of_timm_are_there_when_it_is_installed(name: str) -> None:
     assert model(torch.rand(2, 1, 8, 8)).shape == (2, 7)
     assert ("positions" in model.state_dict()) == (name == "tinyvit")
     assert "timm 1.2.3" in architecture(f"timm:{name}").source()
-    with pytest.raises(UserError, match="Unknown model of timm 'tinyne'"):
+    with pytest.raises(UserError, match="Unknown model of timm: 'tinyne'"):
         architecture("timm:tinyne")
 
 

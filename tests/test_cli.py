@@ -29,9 +29,9 @@ def one_line(text: str) -> str:
         (["run", "--methods", "amun,salum"], "Did you mean 'salun'?"),
         (["run", "digit"], "Unknown benchmark 'digit'. Did you mean 'digits'?"),
         (["run", "--set", "data.name=digitz"], "Unknown dataset 'digitz'. Did you mean 'digits'?"),
-        (["run", "--set", "salun.kep=0.3"], "hyperparameter of salun 'kep'. Did you mean 'keep'?"),
-        (["run", "--set", "recip.epochs=3"], "row or table 'recip'. Did you mean 'recipe'?"),
-        (["run", "--set", "salum.keep=0.3"], "row or table 'salum'. Did you mean 'salun'?"),
+        (["run", "--set", "salun.kep=0.3"], "hyperparameter of salun: 'kep'. Did you mean 'keep'?"),
+        (["run", "--set", "recip.epochs=3"], "row or table: 'recip'. Did you mean 'recipe'?"),
+        (["run", "--set", "salum.keep=0.3"], "row or table: 'salum'. Did you mean 'salun'?"),
         (["run", "--set", "salun.keep=3"], "salun.keep = 3"),
         (["run", "--set", "forget.fractions=[1.2]"], "fraction 1.2 is outside (0, 1)"),
         (["run", "--devices", "gpu"], "There is no device 'gpu' here. This machine has cpu"),
@@ -102,7 +102,7 @@ def test_lists_and_explanations(inside: Cli) -> None:
 def test_dry_run_shows_the_plan_and_makes_nothing(inside: Cli, tmp_path: Path) -> None:
     done = inside("run", "--dry-run", "--methods", "amun")
     assert done.code == 0 and "reference" in done.out
-    assert "as on the two cores where results are published" in done.out
+    assert "on two cores like those of the published results" in done.out
     assert "not known" not in done.out and "?" not in done.out
     assert "(shared): work that several rows have in common" in done.out
     assert "(relearning): the audit 'relearning' of the models that are made before" in done.out

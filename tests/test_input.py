@@ -188,7 +188,7 @@ def test_assignments_of_more_shapes(folder: Path, data: st.DataObject) -> None:
 
 REFUSED = {
     "title.x=1": "--set title.x=1: title: Input should be a valid string.",
-    "recipe.trades.foo=1": "Unknown key in --set recipe.trades.foo=1 'foo'.",
+    "recipe.trades.foo=1": "Unknown key in --set recipe.trades.foo=1: 'foo'.",
     "recipe.epocs=1": "Did you mean 'epochs'?",
     "seeds=5": "--set seeds=5: seeds is a table, of originals, forget and runs.",
     "methods=5": "methods: it must be a table, not 5.",

@@ -114,7 +114,7 @@ def test_a_row_is_removed_by_its_label(inside: Cli, tiny: Path, copied: Store) -
     [
         (["--row", "retrain"], "The row 'retrain' stays: the others are compared with it."),
         (["--row", "tf"], "Unknown row 'tf'. Did you mean 'ft'?"),
-        (["--earlier", "0a1b2c"], "Unknown name of what was asked of tiny earlier '0a1b2c'."),
+        (["--earlier", "0a1b2c"], "Unknown name of what was asked of tiny earlier: '0a1b2c'."),
         ([], "Nothing was named to remove. Name it: --row LABEL, or --earlier NAME"),
     ],
 )

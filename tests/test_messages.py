@@ -71,11 +71,11 @@ def test_all_keys_that_a_benchmark_misses_are_said_at_once(here: Path) -> None:
 
 
 SETTINGS = {
-    "swpa=true": "Unknown row or table 'swpa'. Did you mean 'swap'?",
+    "swpa=true": "Unknown row or table: 'swpa'. Did you mean 'swap'?",
     "seed=2": "--set seed=2: seeds is a table, of originals, forget and runs. Use --seeds 2 for",
     "seeds=2": "--set seeds=2: seeds is a table, of originals, forget and runs. Use --seeds 2 for",
     "lr=0.1": "Cannot read --set lr=0.1. Write it with its table or row",
-    "SalUn.kep=0.3": "Unknown hyperparameter of salun 'kep'. Did you mean 'keep'?",
+    "SalUn.kep=0.3": "Unknown hyperparameter of salun: 'kep'. Did you mean 'keep'?",
     "ft.foo=1": "Known: decay_every, epochs, lr; and, as every method: batch_size, momentum,",
 }
 

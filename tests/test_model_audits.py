@@ -108,8 +108,8 @@ def test_what_is_compared_with_a_retrain_is_never_compared_with_itself() -> None
 @pytest.mark.parametrize(
     ("audits", "told"),
     [
-        ({"relearnign": {}}, "audit of models 'relearnign'.*relearning"),
-        ({"relearning": {"epoch": 3}}, "hyperparameter of relearning 'epoch'.*epochs"),
+        ({"relearnign": {}}, "audit of models: 'relearnign'.*relearning"),
+        ({"relearning": {"epoch": 3}}, "hyperparameter of relearning: 'epoch'.*epochs"),
         ({"relearning": {"lr": 0}}, "relearning.lr = 0"),
         ({"relearning": {"sets": 0}}, "model_audits.relearning.sets"),
     ],

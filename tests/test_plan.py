@@ -116,7 +116,7 @@ def test_some_methods_run_only_on_request() -> None:
 
 def test_the_row_that_others_are_compared_with_is_one_of_them() -> None:
     assert expand(None, methods={"rl": {}}, against="rl")[0].against == "rl"
-    with pytest.raises(UserError, match="Unknown row to compare against 'rk'"):
+    with pytest.raises(UserError, match="Unknown row to compare against: 'rk'"):
         expand(None, methods={"rl": {}}, against="rk")
     assert expand(["ft"], methods={"rl": {}}, against="rl")[0].against == "rl", "not asked for now"
 
@@ -257,8 +257,8 @@ def test_needs_come_before_what_waits_for_them() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"recipe": {"epoch": 3}}, "Unknown key in benchmark try 'epoch'. Did you mean 'epochs'?"),
-        ({"titel": "x"}, "Unknown key in benchmark try 'titel'. Did you mean 'title'?"),
+        ({"recipe": {"epoch": 3}}, "Unknown key in benchmark try: 'epoch'. Did you mean 'epochs'?"),
+        ({"titel": "x"}, "Unknown key in benchmark try: 'titel'. Did you mean 'title'?"),
         ({"forget": {"fractions": [1.5]}}, "forget: fraction 1.5 is outside (0, 1)."),
         (
             {"forget": {"kind": "most-memorised", "fractions": [0.25], "requests": 2}},
@@ -268,7 +268,7 @@ def test_needs_come_before_what_waits_for_them() -> None:
         ({"references": {"count": 3}}, "references.count"),
         ({"model": "resnet88"}, "Unknown model 'resnet88'. Did you mean 'resnet18'?"),
         ({"data": {"name": "digit"}}, "Unknown dataset 'digit'. Did you mean 'digits'?"),
-        ({"methods": {"ft": {"lrr": 1}}}, "hyperparameter of ft 'lrr'. Did you mean 'lr'?"),
+        ({"methods": {"ft": {"lrr": 1}}}, "hyperparameter of ft: 'lrr'. Did you mean 'lr'?"),
         ({"methods": {"ft": {"lr": -1}}}, "ft.lr = -1: Input should be greater than 0."),
         (
             {"methods": {"ft": {"optimizer": "adam", "momentum": 0.5}}},
@@ -282,7 +282,7 @@ def test_needs_come_before_what_waits_for_them() -> None:
         ({"limits": {"marginz": {}}}, "'marginz'. Did you mean 'margins'?"),
         (
             {"limits": {"margins": {"tpr-rmio": 2}, "because": "Known."}},
-            "Unknown audit of limits.margins 'tpr-rmio'. Did you mean 'tpr-rmia'?",
+            "Unknown audit of limits.margins: 'tpr-rmio'. Did you mean 'tpr-rmia'?",
         ),
         ({"limits": {"margins": {"rmia": 5.0}}}, "limits: margins needs because beside it: a sen"),
         ({"ulira": {"shadows": 6}}, "ulira.shadows"),
@@ -362,7 +362,7 @@ def test_two_settings_of_one_method_are_two_rows() -> None:
     rows = benchmark.methods
     assert (rows["fast"].method, rows["fast"].settings["lr"]) == ("ft", 0.3)
     assert rows["ft"].settings["lr"] != 0.3
-    with pytest.raises(UserError, match=r"Unknown row or table 'slow'"):
+    with pytest.raises(UserError, match=r"Unknown row or table: 'slow'"):
         reading.change(changed, ["slow.lr=0.3"], METHODS)
 
 

@@ -390,9 +390,9 @@ def test_a_plugin_is_named_by_the_command_or_in_python_too(tmp_path: Path) -> No
         ("mlp", "Unknown model 'mlp'"),
         (
             "torchvision:resnet17",
-            "Unknown model of torchvision 'resnet17'. Did you mean 'resnet18'",
+            "Unknown model of torchvision: 'resnet17'. Did you mean 'resnet18'",
         ),
-        ("torchvsion:resnet18", "Unknown library of models 'torchvsion'. Did you mean"),
+        ("torchvsion:resnet18", "Unknown library of models: 'torchvsion'. Did you mean"),
     ],
 )
 def test_a_model_that_is_not_there_is_said_before_any_run(

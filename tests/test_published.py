@@ -94,11 +94,11 @@ def test_too_many_levels_and_circles_of_several_files_are_named(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("own", "message"),
     [
-        ("based_on = 'digitz'", "benchmark for own.toml to be based on 'digitz'. Did you mean"),
+        ("based_on = 'digitz'", "benchmark for own.toml to be based on: 'digitz'. Did you mean"),
         ("based_on = 'own.toml'", "own.toml is based on itself"),
         ("based_on = 'digits'\npublished = ['amum: Table 1']", "Unknown paper 'amum'. Did you"),
-        ("based_on = 'digits'\npublished = ['amun: Table 91']", "of amun 'Table 91'. Did you"),
-        ("based_on = 'digits'\npublished = ['amun']", "Unknown table of amun ''."),
+        ("based_on = 'digits'\npublished = ['amun: Table 91']", "of amun: 'Table 91'. Did you"),
+        ("based_on = 'digits'\npublished = ['amun']", "Unknown table of amun: ''."),
         ("based_on = 'digits'\npublished = 3", "published"),
         (f"{'a.' * 17}a = 1", "own.toml has a key of too many parts"),
         ("#" * 2**20 + "\n", "own.toml is larger than 1 MB"),

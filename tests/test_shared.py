@@ -105,7 +105,7 @@ class Odd(Method):
     ("twin", "more", "problem"),
     [
         ("nothing", "", "Unknown method 'nothing'"),
-        ("ft", "beta: float = param(1.0, help='a number')", "Unknown hyperparameter of odd 'beta'"),
+        ("ft", "beta: float = param(1.0, help='a number')", "hyperparameter of odd: 'beta'"),
     ],
 )
 def test_a_twin_must_be_there_and_have_the_settings(

@@ -305,7 +305,7 @@ def test_what_a_setting_names_is_asked_for_before_a_run_and_stale_after(
             "rum.high = 'rum': it hands models to other methods itself. Name a method",
         ),
         ("rum.middle=ftt", "Unknown method 'ftt'. Did you mean 'ft'?"),
-        ("rum.high_keep=0.5", "Unknown hyperparameter of rum 'high_keep'."),
+        ("rum.high_keep=0.5", "Unknown hyperparameter of rum: 'high_keep'."),
     ],
 )
 def test_what_a_method_cannot_be_handed_on_to_is_told_before_a_run(

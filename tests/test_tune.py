@@ -135,7 +135,7 @@ def test_without_an_original_no_trial_is_judged(inside: Cli, tuned: Path, tmp_pa
         (["--set", "data.validation=0"], "Benchmark small has no validation samples"),
         (["--set", "data.evaluate=validation"], "reports on its validation samples"),
         (["--set", "seeds.forget=[1, 1004]"], "Tuning takes seeds 1001 to 1004, but"),
-        (["--set", "rl.rate=1"], "Unknown hyperparameter of rl 'rate'"),
+        (["--set", "rl.rate=1"], "Unknown hyperparameter of rl: 'rate'"),
         (["--methods", "ft,rll"], "Unknown method 'rll'. Did you mean 'rl'?"),
         (["--methods", "ft", "--set", "ft.lr=0.1"], "There is no method to tune."),
         (["--methods", "ft", "--set", 'access=["forget-only"]'], "There is no method to tune."),

@@ -105,8 +105,8 @@ def test_a_file_says_where_its_rows_are_searched() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("amum.lr=[0.1,1]", "Unknown row of .tuning.ranges. 'amum'"),
-        ("amun.epochs=[1,9]", "Unknown setting with a search range 'epochs'"),
+        ("amum.lr=[0.1,1]", "Unknown row of .tuning.ranges.: 'amum'"),
+        ("amun.epochs=[1,9]", "Unknown setting with a search range: 'epochs'"),
         ("amun.lr=[1,0.1]", r"\[tuning.ranges.amun\] has lr = \[1, 0.1\]"),
         ("amun.lr=[0,0.1]", "amun.lr = 0: "),
         ("amun.decay_every=[1.5,9]", "amun.decay_every = 1.5: "),

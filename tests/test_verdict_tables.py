@@ -128,7 +128,7 @@ def test_against_the_best_or_a_row_that_is_named(condition: Condition) -> None:
     (turned,) = as_rows(condition.versus("leaky"))
     assert turned["label"] == "my_method"
     assert (turned["low"], turned["high"]) == (-row["high"], -row["low"])
-    with pytest.raises(UserError, match="Unknown row to compare 'leeky'"):
+    with pytest.raises(UserError, match="Unknown row to compare: 'leeky'"):
         condition.versus("leeky")
     table = made("versus", condition)
     nearest, other = table.cells()

@@ -64,11 +64,12 @@ def unknown(
     common: those of them that are listed last, as they are known of all that `of_all` names.
     """
     names, last = sorted(known), sorted(common)
+    problem = f"Unknown {kind}{':' if ' ' in kind else ''} '{name}'."
     if close := _nearest(name, names):
-        return UserError(f"Unknown {kind} '{name}'.", f"Did you mean '{close}'?")
+        return UserError(problem, f"Did you mean '{close}'?")
     own = ", ".join(one for one in names if one not in last) or "none"
     more = f"; and, as {of_all}: {', '.join(last)}" if last else ""
-    return UserError(f"Unknown {kind} '{name}'.", f"Known: {own}{more}.")
+    return UserError(problem, f"Known: {own}{more}.")
 
 
 def one_of(known: Mapping[str, T], kind: str, name: str) -> T:

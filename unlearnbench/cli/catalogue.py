@@ -178,7 +178,7 @@ def _list_benchmarks(every: Mapping[str, Mapping[str, Any]]) -> None:
             title = f"{every[name]['title']}{' (the default)' if name == DEFAULT else ''}"
             say(f"  {name:<{width}}  {size}  {title}", hang=width + len(size) + 6)
         say("")
-    say("Time: to make the models on two cores of a CPU, where results are published.")
+    say("Time: to make the models on two CPU cores like those of the published results.")
 
 
 def bounds(field: FieldInfo) -> list[str]:

@@ -202,7 +202,7 @@ def _said(cost: Cost) -> str:
     if cost.seconds is not None:
         said.append(f"about {duration(cost.seconds)}{' of work' if cost.slots is None else ''}")
         if cost.published:
-            said[-1] += " as on the two cores where results are published"
+            said[-1] += " on two cores like those of the published results"
         elif cost.on_gpu and cost.slots:
             said.append(f"{cost.seconds * cost.lanes / 3600:.1f} GPU hours")
     if cost.bytes is not None:

@@ -32,9 +32,9 @@ def tune(
 
     Chosen is the safest trial within one standard error of the best, in pairs over forget sets: the
     one closest to the method's defaults, by the share of each search range that lies between, on a
-    log scale where the range spans a factor of ten or more; of equals the one with the smaller
-    mean. A value within 10 % of an end of its range is named: the range should be widened, and the
-    method tuned again.
+    log scale where the range spans a factor of ten or more. If two are equally close, the one with
+    the smaller mean is chosen. A value within 10 % of an end of its range is named: widen the
+    range, and tune the method again.
     """
     from unlearnbench.api import tune as library
     from unlearnbench.cli.display import Display

@@ -97,8 +97,8 @@ def at_ends(ends: Sequence[End]) -> Iterator[str]:
         named = ", ".join(map(str, ends))
         yield (
             f"Settings chosen close to an end of the range that was searched: {named}. These"
-            " methods may do better with values outside of it: widen the range (tuning.ranges in the"
-            " benchmark's file) and tune again."
+            " methods may do better with values outside of it: widen the range (tuning.ranges in"
+            " the benchmark's file) and tune again."
         )
 
 

@@ -15,7 +15,7 @@ from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.planning.rows import entered
 from unlearnbench.seeds import seed_for
-from unlearnbench.tuning.ranges import Ends, Range, Settings, require_ranges, searched
+from unlearnbench.tuning.ranges import Range, SearchEnds, Settings, require_ranges, searched
 
 
 def standard_error(values: Collection[float]) -> float | None:
@@ -203,7 +203,7 @@ def _source(
     rows: dict[str, Row],
     listed: dict[str, Row],
     plugins: dict[str, registry.Plugin],
-    given: Mapping[str, Ends],
+    given: Mapping[str, SearchEnds],
     *,
     first: bool,
 ) -> str:

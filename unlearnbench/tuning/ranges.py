@@ -12,7 +12,7 @@ from unlearnbench.outline import extra, settings_class
 from unlearnbench.planning.benchmark import Row
 
 Settings = dict[str, Any]
-Ends = Mapping[str, tuple[float, float]]
+SearchEnds = Mapping[str, tuple[float, float]]
 """The lowest and the highest value to try, by setting."""
 LIMITS = ("ge", "le")
 """Names of the bounds that a hyperparameter may itself take."""
@@ -72,7 +72,7 @@ def ranges(method: type[Method]) -> dict[str, Range]:
     return found
 
 
-def searched(method: type[Method], own: Settings, given: Ends) -> dict[str, Range]:
+def searched(method: type[Method], own: Settings, given: SearchEnds) -> dict[str, Range]:
     """Return the ranges that a row searches.
 
     own: the row's settings in the benchmark file; given: what that gives in place of the method's
@@ -86,7 +86,7 @@ def searched(method: type[Method], own: Settings, given: Ends) -> dict[str, Rang
     }
 
 
-def require_ranges(method: type[Method], row: str, given: Ends) -> None:
+def require_ranges(method: type[Method], row: str, given: SearchEnds) -> None:
     """Raise UserError unless a row's method can be searched where the benchmark file says."""
     for key, (low, high) in given.items():
         if key not in (known := ranges(method)):
