@@ -194,9 +194,9 @@ def test_a_summary_says_who_won_how_sure_and_at_what_cost(condition: Condition) 
     allowed, needed = condition.margins("rmia")
     assert lines[1].startswith("FT AUC of the membership attack RMIA: ")
     assert lines[1].endswith(
-        "There is not enough data here to show that any method is equivalent. Even a perfect method"
-        f" would reliably pass by RMIA only if gaps of {needed:.1f} points were allowed"
-        f" ({allowed:.1f} are)."
+        "There is not enough data here to show that any method is equivalent. Even exact unlearning"
+        f" would reliably pass RMIA only if gaps of {needed:.1f} points still counted as small (the"
+        f" limit is {allowed:.1f})."
     )
     gap = condition.verdict("my_method").gap
     assert gap and lines[2].startswith(

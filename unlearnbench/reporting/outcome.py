@@ -105,13 +105,13 @@ def _sureness(condition: Condition) -> str:
         undecided = "inconclusive" in map(condition.word, condition.methods)
         return f"{said} An undecided method passes only some of these." if undecided else said
     needs = [
-        f"by {audit_title(audit)} only if gaps of {needed:.1f} points were allowed"
-        f" ({allowed:.1f} are)"
+        f"{audit_title(audit)} only if gaps of {needed:.1f} points still counted as small (the"
+        f" limit is {allowed:.1f})"
         for audit in weak
         for allowed, needed in [condition.margins(audit)]
         if allowed is not None and needed is not None
     ]
-    why = f" Even a perfect method would reliably pass {' and '.join(needs)}." if needs else ""
+    why = f" Even exact unlearning would reliably pass {' and '.join(needs)}." if needs else ""
     return f"There is not enough data here to show that any method is equivalent.{why}"
 
 
