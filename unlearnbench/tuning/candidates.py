@@ -15,7 +15,14 @@ from unlearnbench.planning.benchmark import Benchmark, Row
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.planning.rows import entered
 from unlearnbench.seeds import seed_for
-from unlearnbench.tuning.ranges import Range, SearchEnds, Settings, require_ranges, searched
+from unlearnbench.tuning.ranges import (
+    Range,
+    SearchEnds,
+    Settings,
+    begun_with,
+    require_ranges,
+    searched,
+)
 
 
 def standard_error(values: Collection[float]) -> float | None:
@@ -147,9 +154,8 @@ def candidates(
     rows = dict(benchmark.methods)
     rows |= {name: Row(method=name) for name in plugins if name not in rows}
     given = benchmark.tuning.ranges
-    for label in given:
-        if label not in rows:
-            raise unknown("row of [tuning.ranges]", label, rows)
+    if strange := sorted(given.keys() - rows.keys()):
+        raise unknown("row of [tuning.ranges]", strange[0], rows)
     sources = {
         label: _source(label, rows, listed, plugins, given, first=benchmark.forget.requests == 1)
         for label in rows
@@ -183,18 +189,14 @@ def candidates(
         elif not spans:
             left[name] = "there is nothing to search"
         else:
-            usual = {key: method.model_fields[key].default for key in spans}
-            defaults = {
-                key: usual[key] if usual[key] in span else own.get(key, span.clip(usual[key]))
-                for key, span in spans.items()
-            }
+            defaults = begun_with(method, own, spans)
             followers = {
                 label: rows[label].under(label)
                 for label, source in sources.items()
                 if source == name and label != name and label in shown
             }
-            one = Candidate(name, rows[name].method, spans, defaults, fixed, followers)
-            tunable.append(one)
+            chosen_by = rows[name].method, spans, defaults, fixed, followers
+            tunable.append(Candidate(name, *chosen_by))
     return tunable, left
 
 

@@ -86,6 +86,15 @@ def searched(method: type[Method], own: Settings, given: SearchEnds) -> dict[str
     }
 
 
+def begun_with(method: type[Method], own: Settings, spans: Mapping[str, Range]) -> Settings:
+    """Return what a search begins with: defaults, or else the row's own, or else an end."""
+    usual = {key: method.model_fields[key].default for key in spans}
+    return {
+        key: usual[key] if usual[key] in span else own.get(key, span.clip(usual[key]))
+        for key, span in spans.items()
+    }
+
+
 def require_ranges(method: type[Method], row: str, given: SearchEnds) -> None:
     """Raise UserError unless a row's method can be searched where the benchmark file says."""
     for key, (low, high) in given.items():
