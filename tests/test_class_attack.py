@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tests.peak import peak
 from unlearnbench import registry
 from unlearnbench.audits import neighbours
 from unlearnbench.audits.attacks import ATTACKS, Samples, View, score
@@ -163,3 +164,12 @@ def test_it_is_not_made_where_no_class_is_forgotten(tmp_path: Path) -> None:
     assert {"loss", "rmia"} < set(measured.cells[measurement.plan.cells[0]].attacks)
     assert all("class" not in found.attacks for found in measured.cells.values())
     assert "subclass" not in store.signals(measurement.plan.cells[0].run)
+
+
+def test_scores_take_no_memory_for_all_logits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = RNG(0).normal(size=(2000, 500)).astype(np.float16)
+    labels = np.arange(2000) % 500
+    whole = neighbours.scores(logits, labels)
+    monkeypatch.setattr(neighbours, "BLOCK", 2**14, raising=False)
+    assert peak(lambda: neighbours.scores(logits, labels)) < logits.nbytes
+    assert neighbours.scores(logits, labels).tobytes() == whole.tobytes()

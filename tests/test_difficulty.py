@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.peak import peak
 from unlearnbench.data.prepare import Data, DataSpec, Pool, Source, draw_samples
 from unlearnbench.data.splits import Split, SplitKind, by_memorisation, cut
 from unlearnbench.errors import UserError
@@ -35,6 +36,16 @@ def test_samples_among_strangers_come_last() -> None:
     order = by_memorisation(images, labels)
     assert sorted(order) == list(range(200))
     assert set(order[-4:]) == set(wrong), "all of their neighbours carry another label"
+
+
+def test_images_stay_bytes_while_they_are_ordered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """100,000 images of 64x64 would take 20 GB."""
+    draw = np.random.default_rng(0)
+    images, labels = draw.integers(0, 256, (96, 3, 48, 48)).astype(np.uint8), np.arange(96) % 3
+    whole = by_memorisation(images, labels)
+    monkeypatch.setattr("unlearnbench.data.splits.BLOCK", 10)
+    assert peak(lambda: by_memorisation(images, labels)) < 4 * images.nbytes
+    assert by_memorisation(images, labels).tolist() == whole.tolist()
 
 
 @pytest.mark.parametrize("kind", ["most-memorised", "least-memorised"])

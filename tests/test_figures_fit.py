@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -184,6 +185,11 @@ def test_classes_of_own_images_are_called_as_their_folders(tmp_path: Path) -> No
         assert folder_classes(tmp_path) == []
     table.write_text("file,label\ntrain/cat/1.png,0\ntrain/cat/2.png,1\n", encoding="utf-8")
     assert folder_classes(tmp_path) == [], "a folder of two classes names none"
+    many = [f"train/{label}/{n}.png,{label}" for n in range(500) for label in (0, 1)]
+    table.write_text("\n".join(["file,label", *many]), encoding="utf-8")
+    with patch("unlearnbench.storage.samples.PurePosixPath", wraps=PurePosixPath) as looked:
+        assert folder_classes(tmp_path) == ["0", "1"]
+    assert looked.call_count == 2, "a folder is looked at once, however many files it holds"
     table.unlink()
     assert folder_classes(tmp_path) == []
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
 from torch import nn
 
+from tests.peak import peak
 from unlearnbench.errors import MethodError
 from unlearnbench.execution.contract import RECIPE, examples
 from unlearnbench.execution.signals import compact, read_logits, signals
 from unlearnbench.metrics.distances import agreement
+from unlearnbench.storage.records import SIGNALS, PoolSize, check_arrays
 from unlearnbench.toolkit import Examples
 
 
@@ -73,3 +77,39 @@ def test_outputs_that_are_not_finite_are_an_error() -> None:
     some = Examples(torch.zeros(2, 1, 8, 8), torch.zeros(2).long(), torch.ones(2).bool(), RECIPE)
     with pytest.raises(MethodError, match="not finite"):
         read_logits(model, some)
+
+
+@pytest.mark.parametrize(("samples", "classes"), [(1, 2), (33, 7), (257, 100)])
+def test_blocks_of_samples_change_no_bit(
+    samples: int, classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(0)
+    logits = draw.normal(0, 9, (samples, classes)).astype(np.float32)
+    of = logits, draw.integers(0, classes, samples), np.zeros(samples, dtype=bool)
+    whole, stored = signals(*of), compact(logits)
+    for block in (1, 5 * classes, samples * classes):
+        monkeypatch.setattr("unlearnbench.execution.signals.BLOCK", block)
+        made = signals(*of)
+        assert list(made) == list(whole), "the order of arrays in a file"
+        assert all(made[name].tobytes() == whole[name].tobytes() for name in whole), block
+        assert compact(logits).tobytes() == stored.tobytes()
+
+
+def test_memory_does_not_grow_with_samples_times_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million images of a thousand classes would take 76 GB, beside 5 GB of logits."""
+    monkeypatch.setattr("unlearnbench.execution.signals.BLOCK", 2**14, raising=False)
+    logits = np.random.default_rng(0).normal(size=(2000, 500)).astype(np.float32)
+    labels, member = np.arange(2000) % 500, np.zeros(2000, dtype=bool)
+    assert peak(lambda: signals(logits, labels, member)) < logits.nbytes
+    assert peak(lambda: compact(logits)) < logits.nbytes, "two bytes a logit are what is made"
+
+
+def test_there_may_be_more_classes_than_16_bits_tell_apart() -> None:
+    labels = np.array([0, 32_767, 32_768, 39_999])
+    logits = np.random.default_rng(0).normal(size=(4, 40_000)).astype(np.float32)
+    made, file = signals(logits, labels, np.zeros(4, dtype=bool)), BytesIO()
+    assert made["label"].tolist() == labels.tolist()
+    np.savez(file, **made)  # type: ignore[arg-type]
+    assert check_arrays(SIGNALS, file, PoolSize(2, 2, 0, classes=40_000)) is not None
+    few = signals(logits[:2], labels[:2], np.zeros(2, dtype=bool))
+    assert few["label"].dtype == np.int16, "as it was always stored"

@@ -16,7 +16,7 @@ from unlearnbench.api.request import Setup
 from unlearnbench.api.results import Results
 from unlearnbench.audits.attacks import usable
 from unlearnbench.audits.references import of_halves
-from unlearnbench.data.outputs import HOW, Aligned, Parts, gathered
+from unlearnbench.data.outputs import HOW, Aligned, Parts, gathered, read_outputs
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.planning import rows
@@ -83,7 +83,7 @@ def measured_outputs(
 
 def _members(table: Aligned, references: list[Path]) -> bool:
     """Say whether each sample is in half of the references, as far as there are any."""
-    member = [table.files[path].member for path in references]
+    member = [table.members[path] for path in references]
     for path, one in zip(references, member, strict=True):
         if one is None:
             problem = f"{path} does not say what the reference was trained on."
@@ -99,14 +99,14 @@ def _save(store: Store, node: Node, table: Aligned, path: Path) -> None:
     from unlearnbench.scheduling.worker import save
     from unlearnbench.toolkit.recorder import Recorder
 
-    outputs, spec = table.files[path], node.spec
-    logits, count = outputs.logits[table.order], len(table.order)
+    spec, given, count = node.spec, table.members[path], len(table.order)
+    logits = read_outputs(path).logits[table.order]
     retained = np.setdiff1d(np.arange(table.train), table.forget)
     member = np.isin(np.arange(count), retained)
     if spec.kind == "original":
         member[: table.train] = True
-    if spec.kind == "reference" and outputs.member is not None:
-        member = outputs.member[table.order]
+    if spec.kind == "reference" and given is not None:
+        member = given[table.order]
     indices = Indices(table.forget, table.forget[:0], retained) if spec.split else None
     about = {"data": table.digest, "train": table.train, "test": count - table.train}
     about |= {"classes": logits.shape[1], "peak memory MB": None}

@@ -20,6 +20,8 @@ from unlearnbench.audits.roc import Floats
 
 FEWEST_CLASSES = 3
 """With two, one is left when a sample's own is taken away, and has all of the probability."""
+BLOCK = 2**23
+"""Logits that are looked at at a time: each takes about 50 bytes meanwhile."""
 
 
 def scores(logits: NDArray[np.floating], label: NDArray[np.integer]) -> Floats:
@@ -30,7 +32,10 @@ def scores(logits: NDArray[np.floating], label: NDArray[np.integer]) -> Floats:
     own spreads what is left. Where all other classes are alike, the score is largest, ln(classes -
     1); where one has everything, it is 0.
     """
-    rest = logits.astype(np.float64)
-    rest[np.arange(len(rest)), label] = -np.inf
-    nearest: Floats = logsumexp(rest, axis=1) - rest.max(1)
+    size, nearest = max(1, BLOCK // logits.shape[1]), np.empty(len(logits))
+    for start in range(0, len(logits), size):
+        rows = slice(start, start + size)
+        rest = logits[rows].astype(np.float64)
+        rest[np.arange(len(rest)), label[rows]] = -np.inf
+        nearest[rows] = logsumexp(rest, axis=1) - rest.max(1)
     return nearest

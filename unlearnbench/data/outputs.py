@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,11 @@ HOW = (
     " 'ids', 'member' where wanted; .csv with a column a class, and 'label', 'id' where wanted."
 )
 PROBABILITIES = 1e-3
-"""How near to 1 the sum of each row is that is taken for probabilities."""
+"""How near to 1 the sum of each row of probabilities is.
+
+Rounded ones of a thousand classes are not so near: taken for logits, they would make every model
+look as unsure as can be.
+"""
 LEAST = 1e-30
 UNPACKED = 2**30
 """Bytes to which a compressed array may unpack; one that is not compressed takes what it has."""
@@ -82,7 +87,7 @@ def read_outputs(path: Path) -> Outputs:
         why = str(error) or type(error).__name__
         raise UserError(f"Cannot read outputs from {path}: {why}.", HOW) from error
     logits = found.logits
-    if logits.ndim != 2 or logits.shape[1] < 2:
+    if logits.ndim != 2 or logits.shape[1] < 2 or not len(logits):
         shape = f"The logits in {path} have shape {list(logits.shape)}"
         raise UserError(f"{shape}; [samples, classes] is needed.", HOW)
     broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
@@ -95,7 +100,15 @@ def read_outputs(path: Path) -> Outputs:
         other = getattr(found, name)
         if other is not None and len(other) != len(logits):
             raise UserError(f"{path} has {len(other)} {name} for {len(logits)} rows.", HOW)
-    if (logits >= 0).all() and np.abs(logits.sum(1, dtype=np.float64) - 1).max() < PROBABILITIES:
+    if logits.min() >= 0 and logits.max() <= 1 + PROBABILITIES:
+        sums = logits.sum(1, dtype=np.float64)
+        row = int(np.abs(sums - 1).argmax())
+        if abs(sums[row] - 1) >= PROBABILITIES:
+            raise UserError(
+                f"{path} holds numbers from 0 to 1, but not all rows sum to 1 (row {row}:"
+                f" {sums[row]:.4g}).",
+                "Give logits, or probabilities that are not rounded.",
+            )
         found = replace(found, logits=np.log(np.maximum(logits, LEAST)))
     return found
 
@@ -111,7 +124,7 @@ def _of_arrays(path: Path) -> Outputs:
     labels = next((arrays[name] for name in LABEL if name in arrays), None)
     ids, member = arrays.get("ids"), arrays.get("member")
     return Outputs(
-        arrays["logits"].astype(np.float32),
+        arrays["logits"].astype(np.float32, copy=False),
         None if labels is None else _whole(labels),
         None if ids is None else [str(one) for one in ids.tolist()],
         None if member is None else member.astype(np.bool_),
@@ -133,6 +146,11 @@ def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
 
 def _of_table(path: Path) -> Outputs:
     frame = pd.read_csv(path)
+    if any(str(column).startswith("Unnamed: ") for column in frame):  # pandas' own word for it
+        raise UserError(
+            f"{path} has a column without a name, as the index is that pandas writes.",
+            "Write it without: frame.to_csv(FILE, index=False). A class must have a name.",
+        )
     named = {str(column).strip().lower(): column for column in frame}
     label = next((named[name] for name in LABEL if name in named), None)
     ids = next((named[name] for name in lists.COLUMNS if name in named), None)
@@ -141,10 +159,22 @@ def _of_table(path: Path) -> Outputs:
         if not is_numeric_dtype(logits[column]):
             raise UserError(f"{path}: the column '{column}' does not hold numbers alone.", HOW)
     return Outputs(
-        logits.to_numpy(dtype=np.float32),
+        _by_number(logits).to_numpy(dtype=np.float32),
         None if label is None else _whole(frame[label].to_numpy()),
         None if ids is None else [str(one) for one in frame[ids].tolist()],
     )
+
+
+def _by_number(logits: pd.DataFrame) -> pd.DataFrame:
+    """Put classes that are called by their numbers in order: sorted as words, c10 is before c2."""
+    named = [re.fullmatch(r"(\D*)(\d+)", str(column).strip()) for column in logits]
+    numbers = [int(one[2]) for one in named if one]
+    if len({one[1] for one in named if one}) > 1:
+        return logits
+    for first in (0, 1):
+        if sorted(numbers) == list(range(first, first + len(named))):
+            return logits.iloc[:, np.argsort(numbers)]
+    return logits
 
 
 def _whole(labels: NDArray[Any]) -> NDArray[np.int64]:
@@ -156,14 +186,16 @@ def _whole(labels: NDArray[Any]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Aligned:
-    """Hold the outputs of all models over the same samples, in an order of ours.
+    """Say which samples the files of all models are of, and put them in an order of ours.
 
-    The training set comes first, then the test set. order: rows of the files; forget: indices into
-    that order; train: how many samples come first; labels, ids: of each sample, in that order;
-    odd: what else to tell of the lists, in lines.
+    The training set comes first, then the test set. members: by file as `Outputs.member`, in the
+    order of the files; order: rows of the files; forget: indices into that order; train: how many
+    samples come first; labels, ids: of each sample, in that order; odd: what else to tell of the
+    lists, in lines. The outputs of all files may be more than memory holds: they are read again,
+    file by file.
     """
 
-    files: Mapping[Path, Outputs]
+    members: Mapping[Path, NDArray[np.bool_] | None]
     order: NDArray[np.int64]
     forget: NDArray[np.int64]
     train: int
@@ -182,17 +214,13 @@ class Aligned:
 
 def gathered(paths: Sequence[Path], parts: Parts) -> Aligned:
     """Read all files, and say which row is what. Raises UserError where they do not fit."""
-    files = {path: read_outputs(path) for path in paths}
-    first, shape = paths[0], files[paths[0]].logits.shape
-    for path, one in files.items():
-        if one.logits.shape != shape:
-            found = f"{path} holds {list(one.logits.shape)} logits, {first} {list(shape)}."
-            raise UserError(found, "All files must be of the same samples, in the same order.")
-    ids = _agreed({path: one.ids for path, one in files.items()}, "ids")
+    said: dict[str, tuple[Path, Any]] = {}
+    members = {path: _compared(path, said) for path in dict.fromkeys(paths)}
+    shape, ids = said["shape"][1], said.get("ids", (None, None))[1]
     known = {entry: row for row, entry in enumerate(ids or map(str, range(shape[0])))}
     if len(known) < shape[0]:
         raise UserError("Some ids stand for two rows.", "Give each sample an id of its own.")
-    labels = _labels(files, parts, shape)
+    labels = _labels(said.get("labels", (None, None))[1], parts, shape)
     if parts.forget is None or parts.test is None:
         lacking = "--forget" if parts.forget is None else "--test"
         raise UserError(
@@ -209,7 +237,7 @@ def gathered(paths: Sequence[Path], parts: Parts) -> Aligned:
     order = np.concatenate((train, test))
     names = list(known)
     return Aligned(
-        files,
+        members,
         order,
         np.flatnonzero(np.isin(order, forget)),
         len(train),
@@ -219,24 +247,30 @@ def gathered(paths: Sequence[Path], parts: Parts) -> Aligned:
     )
 
 
-def _agreed(found: Mapping[Path, Any], what: str) -> Any:
-    """Return what all files say that say anything; None if none does."""
-    said: dict[Path, Any] = {path: one for path, one in found.items() if one is not None}
-    first: Any = next(iter(said.values()), None)
-    for path, value in said.items():
-        if not np.array_equal(value, first):
+def _compared(path: Path, said: dict[str, tuple[Path, Any]]) -> NDArray[np.bool_] | None:
+    """Read a file, and let its outputs go again; return what its model was trained on, if it says.
+
+    said: the first file that says anything of shape, ids or labels, and what. Raises UserError
+    where this one says otherwise.
+    """
+    one = read_outputs(path)
+    shape = list(one.logits.shape)
+    for what, value in {"shape": shape, "ids": one.ids, "labels": one.labels}.items():
+        if value is None:
+            continue
+        first, before = said.setdefault(what, (path, value))
+        if not np.array_equal(value, before):
+            told = f" ({shape}, not {before})" if what == "shape" else ""
             raise UserError(
-                f"{path} has other {what} than {next(iter(said))}.",
+                f"{path} has other {what} than {first}{told}.",
                 "All files must be of the same samples, in the same order.",
             )
-    return first
+    return one.member
 
 
 def _labels(
-    files: Mapping[Path, Outputs], parts: Parts, shape: tuple[int, ...]
+    labels: NDArray[np.int64] | None, parts: Parts, shape: Sequence[int]
 ) -> NDArray[np.int64]:
-    found = {path: one.labels for path, one in files.items()}
-    labels: NDArray[np.int64] | None = _agreed(found, "labels")
     if parts.labels is not None:
         try:
             array = parts.labels.suffix == ".npy"

@@ -17,7 +17,7 @@ Index = NDArray[np.int64]
 
 NEIGHBOURS = 10
 BLOCK = 1024
-"""Samples whose distances to all others are held at a time."""
+"""Samples whose distances to all others are held at a time, and which are compared at a time."""
 
 
 def by_memorisation(images: Images, labels: Labels) -> Index:
@@ -27,15 +27,19 @@ def by_memorisation(images: Images, labels: Labels) -> Index:
     must be remembered (Feldman, arXiv 1906.05271). The proxy is the share of a sample's 10 nearest
     neighbours, by l2 distance of pixels, that carry another label; among equals, the distance to
     the nearest of its own class over that to the nearest of another. Squared distances of bytes are
-    whole numbers that float64 holds exactly, so the order is the same on every machine.
+    whole numbers that float64 holds exactly, so the order is the same on every machine. Images stay
+    bytes but for those that are just compared: eight times as large, they may not fit into memory.
     """
-    flat = images.reshape(len(images), -1).astype(np.float64)
-    squares = (flat**2).sum(1)
+    flat = images.reshape(len(images), -1)
+    parts = [slice(start, start + BLOCK) for start in range(0, len(flat), BLOCK)]
+    squares = np.concatenate([(flat[part].astype(np.float64) ** 2).sum(1) for part in parts])
     strangers, ratios = np.empty(len(flat)), np.empty(len(flat))
     few = min(NEIGHBOURS, len(flat) - 1)
     for start in range(0, len(flat), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(flat)))
-        far = squares[rows, None] + squares - 2 * flat[rows] @ flat.T
+        own, far = 2 * flat[rows].astype(np.float64), squares[rows, None] + squares
+        for part in parts:
+            far[:, part] -= own @ flat[part].T.astype(np.float64)
         far[np.arange(len(rows)), rows] = np.inf
         other = labels[rows, None] != labels
         reach = np.partition(far, few - 1, axis=1)[:, few - 1, None]

@@ -17,7 +17,7 @@ from unlearnbench.environment import RESERVED, begin_peak, peak_memory, reserved
 from unlearnbench.execution import Workplace
 from unlearnbench.execution.building import build_model
 from unlearnbench.execution.material import Loads, Material, Weights
-from unlearnbench.execution.signals import read_logits, signals
+from unlearnbench.execution.signals import narrow, read_logits, signals
 from unlearnbench.execution.warming import import_early, warm_up
 from unlearnbench.planning.plan import Spec
 from unlearnbench.planning.sources import behind
@@ -98,7 +98,7 @@ def execute(
         logits = read_logits(made, material.pool, why) if isinstance(made, nn.Module) else made
         read = signals(logits, material.data.labels, member)
         if spec.data.superclasses is not None:
-            read["subclass"] = material.data.subclasses.astype(np.int16)
+            read["subclass"] = narrow(material.data.subclasses)
     about |= _memory(device)
     state = made.state_dict() if isinstance(made, nn.Module) else {}
     kept = {name: value.detach().cpu() for name, value in state.items()}

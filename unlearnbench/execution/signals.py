@@ -1,5 +1,7 @@
 """What is read off a model once: everything that metrics are computed from."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,6 +13,8 @@ from unlearnbench.toolkit.examples import Examples, outputs
 
 TEMPERATURE, SOFT_MARGIN = 2.0, 0.6
 """RMIA's settings for CIFAR-10, which AMUN uses; the Taylor series is cut after the cubic term."""
+BLOCK = 2**23
+"""Logits that are reduced at a time: each takes up to 60 bytes until it is."""
 
 
 def read_logits(
@@ -36,10 +40,24 @@ def compact(logits: NDArray[np.float32]) -> NDArray[np.float16]:
     A constant a row changes no prediction and no probability, and no row can overflow: what is
     lower than half precision reaches is held at its end, where its probability is zero anyway.
     """
-    lowest = np.finfo(np.float16).min
-    below = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    stored: NDArray[np.float16] = np.maximum(below, lowest).astype(np.float16)
+    lowest, stored = np.finfo(np.float16).min, np.empty(logits.shape, dtype=np.float16)
+    for rows in _blocks(logits):
+        below = logits[rows].astype(np.float64) - logits[rows].max(axis=1, keepdims=True)
+        stored[rows] = np.maximum(below, lowest)
     return stored
+
+
+def _blocks(logits: NDArray[np.float32]) -> Iterator[slice]:
+    """Yield all rows of logits [n, classes], some at a time: what is made of one needs no other."""
+    size = max(1, BLOCK // logits.shape[1])
+    for start in range(0, len(logits), size):
+        yield slice(start, start + size)
+
+
+def narrow(labels: NDArray[np.int64]) -> NDArray[np.signedinteger]:
+    """Return labels as they are stored: in 16 bits where those tell the classes apart, or in 32."""
+    most = labels.max(initial=0)
+    return labels.astype(np.int16 if most <= np.iinfo(np.int16).max else np.int32)
 
 
 def signals(
@@ -52,6 +70,15 @@ def signals(
     same as AMUN's code has it; modified_entropy = SalUn's, label-aware; correct; member = trained
     on; label: the true class. Computed in float64, stored as float32.
     """
+    made = [_of_rows(logits[rows], labels[rows]) for rows in _blocks(logits)]
+    numbers = {name: np.concatenate([one[name] for one in made]) for name in made[0]}
+    return numbers | {"member": member, "label": narrow(labels)}
+
+
+def _of_rows(
+    logits: NDArray[np.float32], labels: NDArray[np.int64]
+) -> dict[str, NDArray[np.generic]]:
+    """Return what logits alone say of some samples."""
     z = logits.astype(np.float64)
     row = np.arange(len(z))
     others = z.copy()
@@ -64,8 +91,6 @@ def signals(
         "sm_taylor_exact": _sm_taylor(z, labels).astype(np.float32),
         "modified_entropy": _modified_entropy(z, margin, labels).astype(np.float32),
         "correct": z.argmax(1) == labels,
-        "member": member,
-        "label": labels.astype(np.int16),
     }
 
 

@@ -27,11 +27,12 @@ EVERY = ("margin", "sm_taylor", "modified_entropy", "correct", "member", "label"
 """Signals that every run has which has any."""
 KINDS = {"correct": "b", "member": "b", "label": "i", "subclass": "i"}
 """What numbers signals are, by name; f where none is said."""
-CLASSES = 2**15
-"""As many as labels can tell apart, where a record does not say how many there are."""
+CLASSES, MOST_CLASSES = 2**15, 2**24
+"""As many as labels could tell apart when records did not say how many there are; and those that
+there may be at all."""
 
 SampleCount = Annotated[int, Field(ge=0, le=2**27)]
-Side = Annotated[int, Field(ge=1, le=2**24)]
+Side = Annotated[int, Field(ge=1, le=MOST_CLASSES)]
 AnyNumber = float | int
 RecordWord = Annotated[str, Field(max_length=200)]
 Digests = dict[RecordWord, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
@@ -202,7 +203,7 @@ def check_arrays(name: str, file: arrays.Readable, pool: PoolSize) -> int | None
             raise UnsoundError(f"holds other than one number for each of {count} samples")
         found = arrays.load_arrays(file, places, "label", "subclass")
         _require_within({"label": found["label"]}, classes)
-        _require_within(found, CLASSES)  # subclasses are others than the classes, and may be more
+        _require_within(found, MOST_CLASSES)  # subclasses are others, and may be more
         return zlib.crc32(found["label"].data)
     return None
 
