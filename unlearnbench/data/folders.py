@@ -122,7 +122,8 @@ class FolderSource(Source):
         for where, part in zip(self.parts, parts, strict=True):
             if not part.classes:
                 yield f"there is no folder of a class in {where}"
-            if empty := [name for name in part.classes if name not in {*part.of}]:
+            full = {*part.of}
+            if empty := [name for name in part.classes if name not in full]:
                 yield f"no image in {_some([f'{where}/{name}' for name in empty])}"
         train, test = (set(part.classes) for part in parts)
         if train and test:

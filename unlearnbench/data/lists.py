@@ -116,7 +116,10 @@ def positions(entries: Sequence[str], data: Data, *, everywhere: bool = False) -
         first = next(entry for entry in asked if not NUMBER.fullmatch(entry))
         raise DataError(f"'{first}' is listed, but samples of this data set have no names.", HOW)
     else:
-        known = {name: place for place, name in enumerate(data.names)} | _by_name(data.names[:many])
+        known = {name: place for place, name in enumerate(data.names[:many])}
+        if not all(_plain(entry) in known for entry in asked):  # ends of a million names take long
+            pool = {name: place for place, name in enumerate(data.names)}
+            known = pool | _by_name(data.names[:many])
         places = {entry: known.get(_plain(entry)) for entry in asked}
     lost = [entry for entry, place in places.items() if place is None or place >= many]
     if lost:
