@@ -9,6 +9,7 @@ import threading
 import tomllib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,14 @@ def test_what_is_taken_over_is_asked_for_before(
     assert seen == [1, 2], "and what was shown is shown, as nothing is sure yet"
     assert len(asked.remember(store, other.benchmark, {})) == 1
     assert [one.recipe.epochs for one in asked.every(store)] == [2, 1]
+
+
+def test_a_device_that_is_not_there_is_said_before_models_are_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "raced" / "runs").mkdir(parents=True)
+    request, planned, store = requested(tmp_path, adopt=[Path("raced")])
+    request = replace(request, devices="cuda:99")
+    with pytest.raises(UserError, match="There is no device 'cuda:99' here"):
+        list(adopt(request, planned, store))
 
 
 def test_the_first_model_of_a_budget_is_asked_for_before(

@@ -56,7 +56,6 @@ def problems(findings: list[Finding]) -> dict[str, Finding]:
         doctor.threads(4, "4,1", 4),
         doctor.memory(6 * GB, 4, ["cpu"]),
         doctor.memory(3 * GB, 64, ["cuda:0", "cuda:1"]),
-        doctor.memory(None, 4, ["cpu"]),
         doctor.disk(2 * GB, Path("results")),
     ],
     ids=repr,
@@ -187,7 +186,39 @@ def test_free_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.undo()
     free = doctor.free_memory()
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert free is None or total / 1000 < free <= total
+    assert total / 1000 < free <= total
+
+
+@pytest.mark.parametrize(
+    ("folder", "names", "most", "free"),
+    [
+        ("", ("memory.max", "memory.current", "inactive_file"), str(4 * GB), 3 * GB),
+        ("", ("memory.max", "memory.current", "inactive_file"), "max", None),
+        (
+            "memory",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+            str(4 * GB),
+            3 * GB,
+        ),
+    ],
+)
+def test_a_container_has_the_memory_that_it_is_given(
+    folder: str,
+    names: tuple[str, str, str],
+    most: str,
+    free: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(environment, "CONTAINER", tmp_path)
+    place, (limit, taken, idle) = tmp_path / folder, names
+    place.mkdir(exist_ok=True)
+    (place / limit).write_text(f"{most}\n")
+    (place / taken).write_text(f"{2 * GB}\n")
+    (place / "memory.stat").write_text(f"active_file 7\n{idle} {GB}\nunevictable 0\n")
+    assert doctor.left_to_container() == ([] if free is None else [free])
+    assert doctor.free_memory() <= (free or 10**15)
 
 
 def test_data_sets_are_looked_for_and_not_fetched(tmp_path: Path, calls: list[str]) -> None:

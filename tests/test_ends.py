@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -96,6 +98,22 @@ import sys, pathlib
 from unlearnbench import scratch
 scratch._sweep(pathlib.Path(sys.argv[1]))
 """
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_has_a_folder_too(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TMPDIR may lie on a cluster's network, where locks are an option of the mount."""
+
+    def refuse(*given: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with scratch() as one, scratch() as other:
+        assert one.is_dir() and other.is_dir(), "and none is taken for a dead process's"
+    assert left(tmp_path) == set()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs users, and links")

@@ -33,6 +33,7 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_listing_and_verifying(inside: Cli, copied: Path) -> None:
+    (copied / "runs" / ".DS_Store").touch()  # which macOS leaves where somebody looks
     assert re.fullmatch(r"tiny +14 runs, \d+ KB\n", inside("results", "ls").out)
     good = inside("results", "verify", "tiny")
     assert good.code == 0 and good.out == "14 runs, 0 damaged\n"

@@ -207,6 +207,35 @@ def test_what_a_text_does_not_tell_importing_it_does(tmp_path: Path) -> None:
     assert registry.method_class(registry.find("methods", [heir])["heir"]).__name__ == "Heir"
 
 
+def test_a_shipped_file_has_one_name_behind_a_link_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the home folder is a link, or somebody's `Methods` is the folder `methods`."""
+    folder, link, usual = registry.shipped("methods"), tmp_path / "link", registry.shipped
+    link.symlink_to(folder)
+    monkeypatch.setattr(
+        registry, "shipped", lambda kind: link if kind == "methods" else usual(kind)
+    )
+    assert registry.find("methods", [folder / "salun.py"])["salun"].path == link / "salun.py"
+    (other,) = written(tmp_path, salun=METHOD)
+    with pytest.raises(UserError, match="Two methods are called 'salun'"):
+        registry.find("methods", [other])
+
+
+def test_what_a_system_leaves_beside_shipped_files_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """macOS writes `._name` beside files on disks that are not its own."""
+    (own,) = written(tmp_path, lazy=METHOD)
+    for name in ("._lazy.py", "._lazy.toml"):
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    (tmp_path / "mine.toml").touch()
+    monkeypatch.setattr(registry, "shipped", lambda kind: tmp_path)
+    monkeypatch.setattr(reading, "shipped", lambda kind: tmp_path)
+    assert registry.find("datasets") == {"lazy": Plugin("lazy", own)}
+    assert reading.shipped_benchmarks() == {"mine": tmp_path / "mine.toml"}
+
+
 @pytest.mark.parametrize("text", ["x = 1\n", "", "from unlearnbench import Method\n"])
 def test_a_file_that_is_no_plugin_is_said(tmp_path: Path, text: str) -> None:
     (path,) = written(tmp_path, none=text)

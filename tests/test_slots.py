@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from packaging.requirements import Requirement
 
 from unlearnbench import environment
 from unlearnbench.data.prepare import DataSpec
@@ -51,14 +54,34 @@ def test_without_a_gpu_there_is_a_run_a_core(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(shutil, "which", lambda name: None)
     chosen = choose("auto", None)
     assert chosen.devices == ["cpu"] and chosen.jobs >= 1
-    with pytest.raises(UserError, match="no device 'tpu' here"):
-        choose("tpu", None).require()
+    with pytest.raises(UserError, match=r"no device 'mps' here.*; runs use CPUs and NVIDIA GPUs"):
+        choose("mps", None).require()
 
 
 def test_slots_of_a_device_share_it() -> None:
     with processes.open_workers(["cuda:0", "cuda:1"], 2) as made:
         assert [worker.slot.device for worker in made] == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
         assert len({worker.slot.file for worker in made}) == 4
+
+
+def test_a_process_may_open_the_files_of_all_its_slots() -> None:
+    """A slot takes eight: macOS allows 256, which 32 cores use up, and Linux 1024."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    slots_there = (before[1] if before[1] != resource.RLIM_INFINITY else 4096) // 20
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        with processes.open_workers(["cpu"], 1):
+            assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 256, "which is enough"
+        with processes.open_workers(["cpu"], slots_there):
+            assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 8 * slots_there
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_what_ends_workers_is_installed_on_every_system() -> None:
+    """Without psutil loky asks pgrep, which small images lack, and then waits for ever."""
+    about = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    assert "psutil" in {Requirement(need).name for need in about["project"]["dependencies"]}
 
 
 def _where(job: None, slot: slots.Slot) -> tuple[str, int, int]:
@@ -104,7 +127,6 @@ def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_process_that_has_grown_stays(tmp_path: Path) -> None:
-    pytest.importorskip("psutil", reason="without it loky cannot see how large a process is")
     worker = processes.Worker(slots.Slot(tmp_path / "0.json", "cpu"))
     try:
         first = worker.submit(_grow, 0).result(timeout=60)

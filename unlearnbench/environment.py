@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 
@@ -16,6 +17,10 @@ COMMIT = "UNLEARNBENCH_COMMIT"
 RESERVED = "reserved memory MB"
 """What records call the memory of a GPU that a run needs; what it has allocated is less."""
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
+INFO = Path("/proc/cpuinfo")
+"""Where Linux describes the processor."""
+CONTAINER = Path("/sys/fs/cgroup")
+"""Where Linux says what a container may take of the machine."""
 
 
 def describe(device: str) -> dict[str, object]:
@@ -57,16 +62,26 @@ def installed(package: str) -> str | None:
 
 @cache
 def processor() -> str:
-    """Name the CPU."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    """Name the CPU so that those of two kinds have two names: they differ in the last digits."""
+    if sys.platform == "darwin":
+        with suppress(OSError):  # `platform` says "arm" of every Mac
+            words = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            if name := subprocess.run(words, capture_output=True, text=True).stdout.strip():
+                return name
+    lines = INFO.read_text(encoding="utf-8").splitlines() if INFO.exists() else []
+    parts = [line.partition(":") for line in reversed(lines)]  # the first of equal keys counts
+    said = {key.strip(): value.strip() for key, _, value in parts}
+    # On Arm, Linux has no name for it but the numbers of its maker and of its kind.
+    numbers = [said[key] for key in ("CPU implementer", "CPU part") if key in said]
+    usual = " ".join([platform.processor() or platform.machine(), *numbers])
+    return said.get("model name") or usual
 
 
 @cache
 def commit() -> dict[str, object]:
-    """Return git commit and whether the checkout has changes; empty outside a checkout.
+    """Return git commit and whether the checkout has changes; empty where git tells neither.
+
+    That is outside a checkout, and in one of somebody else, which git reads for nobody.
 
     A copy of a checkout, as on a machine that is lent, is told its commit by UNLEARNBENCH_COMMIT.
     """
@@ -77,7 +92,9 @@ def commit() -> dict[str, object]:
         return {}
     git = partial(subprocess.run, capture_output=True, text=True, cwd=root)
     sha, changes = git(["git", "rev-parse", "HEAD"]), git(["git", "status", "--porcelain"])
-    return {"commit": sha.stdout.strip() or None, "dirty": bool(changes.stdout.strip())}
+    if sha.returncode or changes.returncode:
+        return {}
+    return {"commit": sha.stdout.strip(), "dirty": bool(changes.stdout.strip())}
 
 
 def require_system() -> None:
@@ -91,7 +108,23 @@ def require_system() -> None:
 
 def cores() -> int:
     """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    every = os.cpu_count() or 1
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else every
+    return min(here, _share() or here)
+
+
+def _share() -> int | None:
+    """Return of how many cores a container has the time (`docker run --cpus 2`); None for all.
+
+    It sees all cores of its machine, and may run on each of them.
+    """
+    version_2, version_1 = ["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]
+    for names in (version_2, version_1):
+        with suppress(OSError, ValueError):  # "max" is no number, and no limit
+            texts = [(CONTAINER / name).read_text(encoding="utf-8") for name in names]
+            quota, period = map(int, " ".join(texts).split())
+            return -(-quota // period) if quota > 0 else None
+    return None
 
 
 def devices() -> list[str]:

@@ -179,6 +179,13 @@ def _bounded(path: str | Path, most: int, flags: int = 0) -> BufferedReader:
     raise UnsoundError(f"is larger than {most >> 20} MB, or no regular file")
 
 
+def same_file(one: Path, other: Path) -> bool:
+    """Say whether two paths are of one file: a link, or other capitals, may be all that differs."""
+    with suppress(OSError):
+        return one.samefile(other)
+    return one == other
+
+
 def refuse_link(folder: Path) -> None:
     """Raise UserError where a folder that somebody else may have made is a link."""
     if folder.is_symlink():

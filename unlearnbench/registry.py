@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 import unlearnbench
 from unlearnbench import syntax
 from unlearnbench.errors import UserError, of_value, one_of, unknown
-from unlearnbench.files import read_code
+from unlearnbench.files import read_code, same_file
 from unlearnbench.guarding import LOADED
 from unlearnbench.guarding.border import border, told
 from unlearnbench.syntax import KINDS
@@ -229,14 +229,14 @@ def find(kind: Kind, more: Iterable[Own] = ()) -> dict[str, Plugin]:
     more: the user's own, of any kind. Raises UserError where two claim one name, and as `Plugin.of`
     and `Plugin.kind` do.
     """
-    files = sorted(shipped(kind).glob("[!_]*.py"), key=lambda path: path.stem)
+    files = sorted(shipped(kind).glob("[!_.]*.py"), key=lambda path: path.stem)
     found = [Plugin(path.stem, path) for path in files]
     found += map(_from_entry, _installed(kind, tuple(sys.path)))
     plugins: dict[str, Plugin] = {}
     own = [plugin for plugin in map(Plugin.of, more) if plugin.kind == kind]
     for plugin in [*found, *own]:
         other = plugins.setdefault(plugin.name, plugin)
-        if other.path != plugin.path:
+        if other is not plugin and not same_file(other.path, plugin.path):
             raise UserError(
                 f"Two {kind} are called '{plugin.name}': {other.origin} and {plugin.origin}.",
                 "Rename one of them.",

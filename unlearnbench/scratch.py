@@ -5,7 +5,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,13 +20,16 @@ def scratch() -> Iterator[Path]:
 
     A file beside it, of the same name, is locked before the folder is made. The system lets go of
     the lock when the process ends, however that ends. A process number would not do: one that lives
-    in another container has none here.
+    in another container has none here. Where the file system has no locks, as some of clusters,
+    nothing that was left can be told from what is used, and stays.
     """
     place = Path(tempfile.gettempdir())
     _sweep(place)
     folder = place / f"{PREFIX}{os.getpid()}-{uuid4().hex[:8]}"
     lock = folder.with_name(folder.name + LOCK)
-    with FileLock(lock):
+    with ExitStack() as held:
+        with suppress(OSError):
+            held.enter_context(FileLock(lock))
         try:
             folder.mkdir(mode=0o700)
             yield folder

@@ -35,6 +35,8 @@ def adopt(request: Request, planned: Planned, store: Store) -> Iterator[str]:
         return
     if not housekeeping.shareable(store, planned.plan):
         return
+    if not request.address:
+        request.placement.require()
     fit = _Fit(request, planned)
     store.prepare()
     yield from asked.announce(store, planned)

@@ -8,10 +8,12 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import psutil
 import typer
 
 from unlearnbench import environment
@@ -136,13 +138,11 @@ def threads(cores: int, omp: str | None, torch_threads: int) -> list[Finding]:
     return judge(asked <= cores, "cores", f"{found} {torch_threads} (1 in a worker)", remedy)
 
 
-def memory(free: int | None, cores: int, names: Sequence[str]) -> list[Finding]:
-    """Judge free bytes (None: unknown) by the workers that `run` starts on devices `names`."""
+def memory(free: int, cores: int, names: Sequence[str]) -> list[Finding]:
+    """Judge free bytes by the workers that `run` starts on devices `names`."""
     cpu = list(names) == ["cpu"]
     workers = cores if cpu else len(names)
     needed = f"workers: {workers}, which need about {workers * WORKER / GB:.1f} GB"
-    if free is None:
-        return [Finding("note", "memory", f"free memory is unknown here; {needed}")]
     fit = max(int(free // WORKER), 1)
     fewer = f"--jobs-per-device {fit}" if cpu else f"--devices {','.join(names[:fit])}"
     remedy = f"unlearnbench run {fewer}, or close other programs"
@@ -230,11 +230,25 @@ def gpus() -> tuple[list[Gpu], str]:
     return [(cuda.get_device_name(index), *cuda.mem_get_info(index)) for index in every], ""
 
 
-def free_memory() -> int | None:
-    """Return the bytes that programs can still have, None where the system does not say."""
-    info = Path("/proc/meminfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    return next((int(n.split()[1]) * 1024 for n in lines if n.startswith("MemAvailable")), None)
+def free_memory() -> int:
+    """Return the bytes that programs can still have."""
+    return min([psutil.virtual_memory().available, *left_to_container()])
+
+
+def left_to_container() -> list[int]:
+    """Return the bytes that a container may still take, as a list of one; [] where none is set.
+
+    Of what it takes, files that are kept in memory and have not been used for long make room.
+    """
+    version_2 = "", "memory.max", "memory.current", "inactive_file"
+    version_1 = "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+    for folder, *names, idle in (version_2, version_1):
+        place = environment.CONTAINER / folder
+        with suppress(OSError, ValueError):  # "max" is no number, and no limit
+            most, taken = (int((place / name).read_text(encoding="utf-8")) for name in names)
+            words = (place / "memory.stat").read_text(encoding="utf-8").split()
+            return [most - taken + int(words[words.index(idle) + 1])]
+    return []
 
 
 def examine(data: Path, results: Path) -> list[Finding]:

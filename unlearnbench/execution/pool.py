@@ -1,6 +1,5 @@
 """The images of a benchmark, read once a worker: all on the device, or streamed to it."""
 
-import os
 import warnings
 from dataclasses import replace
 from functools import lru_cache
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -130,7 +130,7 @@ def room(device: torch.device) -> int:
     """Return the free memory of a GPU, or the machine's a core, in bytes."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // cores()
+    return psutil.virtual_memory().total // cores()
 
 
 def examples_of(

@@ -97,7 +97,7 @@ class Placement:
         there = ["cpu", *(environment.gpus() if set(self.devices) - {"cpu"} else [])]
         for device in self.devices:
             if device not in there:
-                hint = f"This machine has {', '.join(there)}."
+                hint = f"This machine has {', '.join(there)}; runs use CPUs and NVIDIA GPUs."
                 raise UserError(f"There is no device '{device}' here.", hint)
 
     def capacity(self, plan: Plan, store: Store, guess: Callable[[], int | None]) -> Capacity:

@@ -27,11 +27,16 @@ WORKERS = {
     # as many workers as cores: more threads would fight
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",  # of macOS, which heeds none of the others
     # glibc gives large blocks back at once, and each step would wait for fresh pages
     "MALLOC_MMAP_THRESHOLD_": str(256 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
 }
 """Variables of a worker's environment."""
+
+
+FILES, SPARE = 10, 128
+"""Files that this process holds open for each slot, its lease included, and for all else."""
 
 
 PATIENCE = 5.0
@@ -129,6 +134,20 @@ def _die_with(parent: int) -> None:
 @contextmanager
 def open_workers(devices: list[str], jobs_per_device: int) -> Iterator[list[Worker]]:
     """Make the workers of this machine for as long as the block lasts; none starts yet."""
+    _allow_files(FILES * len(devices) * jobs_per_device + SPARE)
     with scratch() as folder:
         names = [device for device in devices for _ in range(jobs_per_device)]
         yield [Worker(Slot(folder / f"{n}.json", name)) for n, name in enumerate(names)]
+
+
+def _allow_files(wanted: int) -> None:
+    """Let this process have so many files open, as far as it may decide that itself.
+
+    Where a shell sets no other limit, macOS gives it 256 and Linux 1024: too few for a slot a core.
+    """
+    import resource  # which Windows has not
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -79,7 +79,7 @@ def require_own(folder: Path) -> None:
     link leads. Or where a folder in it, or in one of these, is a link: results lie no deeper.
     """
     own = _entries(folder)
-    names = {entry.name for entry in own} - {"leases"}
+    names = {entry.name for entry in own} - {"leases", ".DS_Store"}  # as macOS leaves anywhere
     if names and not names & SIGNS:
         problem = f"{folder} holds no results, but other files, such as {min(names)}."
         raise UserError(problem, "Name another folder for the results.")

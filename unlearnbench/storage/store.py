@@ -73,7 +73,7 @@ class Store:
     def runs(self) -> dict[str, Path]:
         """Return the folders of all runs, finished or not, by id, as they were when last read."""
         if self._folders is None:
-            paths = (self.folder / "runs").glob("*")
+            paths = (self.folder / "runs").glob("[!.]*")  # macOS leaves .DS_Store where one looks
             self._folders = {_id(path): path for path in paths}
         return self._folders
 
