@@ -58,7 +58,7 @@ def test_digits_on_a_cluster_has_the_same_summary_though_a_worker_is_killed(
             assert run.wait(timeout=400) == 0, said.read_text()
     printed = " ".join(said.read_text().split())
     assert "to make on the cluster, about " in printed
-    assert "of work as on the two cores" in printed
+    assert "of work on two cores like those" in printed
     assert cli("report").code == 0
     made = tmp_path / "reports" / "digits" / "tables" / "summary.csv"
     assert made.read_bytes() == digits.read_bytes()
