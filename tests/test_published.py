@@ -115,7 +115,7 @@ def test_a_reference_stands_for_the_rows_of_a_table() -> None:
     assert isinstance(rows, list) and len(rows) == 4
     first = rows[0]
     assert isinstance(first, Published)
-    assert first.source == "AMUN (arXiv 2503.00917), Table 7"
+    assert (first.source, first.on) == ("AMUN (arXiv 2503.00917), Table 7", "cifar10, resnet18")
     assert (first.method, first.access, first.fraction) == ("retrain", "full", 0.1)
     assert first.values["retain_accuracy"] == [94.22, 0.21]
 
@@ -125,16 +125,17 @@ def shipped_files() -> dict[str, Benchmark]:
     return {name: reading.validate(reading.read(path)) for name, path in known.items()}
 
 
-def test_published_numbers_stand_beside_the_data_and_net_they_are_of() -> None:
-    """And every table of the paper has a benchmark file that asks for it."""
+def test_published_numbers_say_which_data_and_net_they_are_of() -> None:
+    """Every table of the paper stands beside these in some benchmark file."""
     lines = (shipped("papers") / "amun.csv").read_text().splitlines()[1:]
     of = {(row["where"], row["dataset"], row["model"]) for row in csv.DictReader(lines)}
-    asked = {
-        (entry.source.rpartition(", ")[2], benchmark.data.name, benchmark.model)
-        for benchmark in shipped_files().values()
-        for entry in benchmark.published
-    }
-    assert asked == of
+    asked = [
+        (entry.source.rpartition(", ")[2], entry.on, f"{one.data.name}, {one.model}")
+        for one in shipped_files().values()
+        for entry in one.published
+    ]
+    assert {(where, *on.split(", ")) for where, on, _ in asked} == of
+    assert {(where, *own.split(", ")) for where, on, own in asked if on == own} == of
 
 
 def beside(rows: list[dict[str, Any]]) -> tuple[str, dict[str, list[str]], list[str]]:
@@ -152,7 +153,7 @@ def test_published_gaps_are_worked_out_from_published_columns() -> None:
     amun = {name: [value] for name, value in zip(terms, (93.5, 99.71, 92.39, 49.99), strict=True)}
     caption, rows, columns = beside(
         [
-            {"method": "retrain", "values": retrain},
+            {"method": "retrain", "values": retrain, "on": "cifar10, resnet18"},
             {"method": "my_method", "values": amun | {"avg_gap": [0.33, 0.03]}},
             {"method": "leaky", "values": {"ft_auc": [48.7, 0.5], "avg_gap": [1.57, 0.12]}},
         ]
@@ -162,6 +163,7 @@ def test_published_gaps_are_worked_out_from_published_columns() -> None:
         *("–", "0.57", "1.57 (printed)"),
     ]
     assert "recomputed from the published columns" in caption
+    assert "Published: P, Table 1 (cifar10, resnet18); P, Table 1." in caption
 
 
 def test_where_tables_differ_the_first_named_counts() -> None:

@@ -62,10 +62,11 @@ def of_method(name: str) -> str:
     for benchmark in _benchmarks():
         labels = {name, *rows_of(benchmark, name)}
         trades = ", trained by TRADES" if benchmark.recipe.trades else ""
-        on = f"{benchmark.data.name}, {benchmark.model}{trades}"
+        own = f"{benchmark.data.name}, {benchmark.model}"
         for entry in benchmark.published:
             if entry.method in labels:
                 row = (entry.method, f"{100 * entry.fraction:g} %, {entry.access} access")
+                on = (entry.on or own) + trades
                 _add(lines, Line(on, row, [entry.source], dict(entry.values)))
     groups: dict[str, list[Line]] = {}
     for line in sorted(lines, key=lambda line: _natural(min(line.sources, key=_natural))):

@@ -111,9 +111,13 @@ def _rows(tables: object) -> object:
 
 
 class Published(Strict):
-    """Hold one row of numbers that a paper printed: metric -> [mean, spread]."""
+    """Hold one row of numbers that a paper printed: metric -> [mean, spread].
+
+    on: data set and model that they are of, "" for those of the benchmark.
+    """
 
     source: str
+    on: str = ""
     method: str
     access: Access = "full"
     fraction: float
@@ -145,6 +149,7 @@ def _printed(paper: str, place: str) -> list[Published]:
     for line in lines:
         if line["where"] == place:
             of = {key: line[key] for key in ("method", "fraction", "access")}
+            of["on"] = f"{line['dataset']}, {line['model']}"
             row = rows.setdefault(tuple(of.values()), of | {"source": source, "values": {}})
             row["values"][line["metric"]] = [line[key] for key in ("mean", "std") if line[key]]
     if not rows:

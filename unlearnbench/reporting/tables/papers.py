@@ -68,7 +68,8 @@ def published_table(condition: Condition) -> table.Table | None:
         ours = f"{heading} ({attack_title(PAPER)})" if name in changed else heading
         columns += [table.averaged(name, ours)]
         columns += [table.Column(f"{heading} (published)", partial(_cell, name))]
-    sources = ", ".join(dict.fromkeys(entry.source for entry in entries))
+    named = (f"{one.source} ({one.on})" if one.on else one.source for one in entries)
+    sources = "; ".join(dict.fromkeys(named))
     caption = f"{condition.heading}. Published: {sources}.{_attacks(condition, names, changed)}"
     if "avg_gap" in names:
         caption += (
