@@ -20,7 +20,7 @@ def test_packs_of_cifar10_are_whole_and_of_the_benchmark_that_ships(tmp_path: Pa
     made = validate(read(store.folder / "benchmark.toml"))
     for part in ("data", "model", "recipe", "forget", "seeds", "references"):
         assert getattr(made, part) == getattr(own, part), part
-    kinds = Counter(folder.name.partition("-")[0] for folder in store.runs.values())
+    kinds = Counter(folder.name.partition("-")[0] for folder in store.runs().values())
     sets = len(own.seeds.forget)
     retrains = sets * own.seeds.retrains
     count = {"original": sets, "retrain": retrains, "reference": own.references.count}

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import psutil
 import typer
 
 from unlearnbench import environment
@@ -232,6 +231,8 @@ def gpus() -> tuple[list[Gpu], str]:
 
 def free_memory() -> int:
     """Return the bytes that programs can still have."""
+    import psutil  # here: 20 ms that no other command needs
+
     return min([psutil.virtual_memory().available, *left_to_container()])
 
 

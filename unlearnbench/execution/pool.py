@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -130,6 +129,8 @@ def room(device: torch.device) -> int:
     """Return the free memory of a GPU, or the machine's a core, in bytes."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    import psutil  # here: it is not needed to say that Windows is not supported
+
     return psutil.virtual_memory().total // cores()
 
 
