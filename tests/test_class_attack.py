@@ -170,6 +170,6 @@ def test_scores_take_no_memory_for_all_logits_at_once(monkeypatch: pytest.Monkey
     logits = RNG(0).normal(size=(2000, 500)).astype(np.float16)
     labels = np.arange(2000) % 500
     whole = neighbours.scores(logits, labels)
-    monkeypatch.setattr(neighbours, "BLOCK", 2**14, raising=False)
+    monkeypatch.setattr("unlearnbench.blocks.BLOCK", 2**14)
     assert peak(lambda: neighbours.scores(logits, labels)) < logits.nbytes
     assert neighbours.scores(logits, labels).tobytes() == whole.tobytes()

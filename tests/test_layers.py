@@ -17,7 +17,7 @@ PACKAGE = ROOT / "unlearnbench"
 # From the bottom up; a module imports from its own room or from those below it.
 LAYERS = [
     {"errors", "scratch", "seeds", "syntax"},
-    {"files", "units", "recipe", "guarding", "arrays"},
+    {"files", "units", "recipe", "guarding", "arrays", "blocks"},
     {"authoring", "toolkit"},
     {"data"},
     {"audits"},

@@ -88,7 +88,7 @@ def test_blocks_of_samples_change_no_bit(
     of = logits, draw.integers(0, classes, samples), np.zeros(samples, dtype=bool)
     whole, stored = signals(*of), compact(logits)
     for block in (1, 5 * classes, samples * classes):
-        monkeypatch.setattr("unlearnbench.execution.signals.BLOCK", block)
+        monkeypatch.setattr("unlearnbench.blocks.BLOCK", block)
         made = signals(*of)
         assert list(made) == list(whole), "the order of arrays in a file"
         assert all(made[name].tobytes() == whole[name].tobytes() for name in whole), block
@@ -97,7 +97,7 @@ def test_blocks_of_samples_change_no_bit(
 
 def test_memory_does_not_grow_with_samples_times_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A million images of a thousand classes would take 76 GB, beside 5 GB of logits."""
-    monkeypatch.setattr("unlearnbench.execution.signals.BLOCK", 2**14, raising=False)
+    monkeypatch.setattr("unlearnbench.blocks.BLOCK", 2**14)
     logits = np.random.default_rng(0).normal(size=(2000, 500)).astype(np.float32)
     labels, member = np.arange(2000) % 500, np.zeros(2000, dtype=bool)
     assert peak(lambda: signals(logits, labels, member)) < logits.nbytes

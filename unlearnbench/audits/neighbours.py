@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from unlearnbench.audits.roc import Floats
+from unlearnbench.blocks import row_blocks
 
 FEWEST_CLASSES = 3
 """With two, one is left when a sample's own is taken away, and has all of the probability."""
-BLOCK = 2**23
-"""Logits that are looked at at a time: each takes about 50 bytes meanwhile."""
 
 
 def scores(logits: NDArray[np.floating], label: NDArray[np.integer]) -> Floats:
@@ -32,9 +31,8 @@ def scores(logits: NDArray[np.floating], label: NDArray[np.integer]) -> Floats:
     own spreads what is left. Where all other classes are alike, the score is largest, ln(classes -
     1); where one has everything, it is 0.
     """
-    size, nearest = max(1, BLOCK // logits.shape[1]), np.empty(len(logits))
-    for start in range(0, len(logits), size):
-        rows = slice(start, start + size)
+    nearest: Floats = np.empty(len(logits))
+    for rows in row_blocks(logits):
         rest = logits[rows].astype(np.float64)
         rest[np.arange(len(rest)), label[rows]] = -np.inf
         nearest[rows] = logsumexp(rest, axis=1) - rest.max(1)

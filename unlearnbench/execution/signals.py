@@ -1,20 +1,17 @@
 """What is read off a model once: everything that metrics are computed from."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp, softmax
 from torch import Tensor, nn
 
+from unlearnbench.blocks import row_blocks
 from unlearnbench.errors import MethodError
 from unlearnbench.toolkit.examples import Examples, outputs
 
 TEMPERATURE, SOFT_MARGIN = 2.0, 0.6
 """RMIA's settings for CIFAR-10, which AMUN uses; the Taylor series is cut after the cubic term."""
-BLOCK = 2**23
-"""Logits that are reduced at a time: each takes up to 60 bytes until it is."""
 
 
 def read_logits(
@@ -41,17 +38,10 @@ def compact(logits: NDArray[np.float32]) -> NDArray[np.float16]:
     lower than half precision reaches is held at its end, where its probability is zero anyway.
     """
     lowest, stored = np.finfo(np.float16).min, np.empty(logits.shape, dtype=np.float16)
-    for rows in _blocks(logits):
+    for rows in row_blocks(logits):
         below = logits[rows].astype(np.float64) - logits[rows].max(axis=1, keepdims=True)
         stored[rows] = np.maximum(below, lowest)
     return stored
-
-
-def _blocks(logits: NDArray[np.float32]) -> Iterator[slice]:
-    """Yield all rows of logits [n, classes], some at a time: what is made of one needs no other."""
-    size = max(1, BLOCK // logits.shape[1])
-    for start in range(0, len(logits), size):
-        yield slice(start, start + size)
 
 
 def narrow(labels: NDArray[np.int64]) -> NDArray[np.signedinteger]:
@@ -70,7 +60,7 @@ def signals(
     same as AMUN's code has it; modified_entropy = SalUn's, label-aware; correct; member = trained
     on; label: the true class. Computed in float64, stored as float32.
     """
-    made = [_of_rows(logits[rows], labels[rows]) for rows in _blocks(logits)]
+    made = [_of_rows(logits[rows], labels[rows]) for rows in row_blocks(logits)]
     numbers = {name: np.concatenate([one[name] for one in made]) for name in made[0]}
     return numbers | {"member": member, "label": narrow(labels)}
 

@@ -76,9 +76,9 @@ class Candidate:
     """Hold one row to be tuned: a method under its own name, or a row that searches more than it.
 
     defaults: what the search begins with, and what is safest, the row's own where the class's are
-    outside the ranges that the file gives; fixed: settings that stay as the
-    benchmark file or `--set` gives them; followers: rows that take what is chosen, with the
-    settings that they have of their own; trials: what has been tried, the defaults first.
+    outside the ranges that the file gives; fixed: settings that stay as the benchmark file or
+    `--set` gives them; followers: rows that take what is chosen, with the settings that they have
+    of their own; trials: what has been tried, the defaults first.
     """
 
     name: str
@@ -195,8 +195,8 @@ def candidates(
                 for label, source in sources.items()
                 if source == name and label != name and label in shown
             }
-            chosen_by = rows[name].method, spans, defaults, fixed, followers
-            tunable.append(Candidate(name, *chosen_by))
+            one = Candidate(name, rows[name].method, spans, defaults, fixed, followers)
+            tunable.append(one)
     return tunable, left
 
 
