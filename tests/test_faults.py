@@ -149,8 +149,11 @@ def hear_ctrl_c() -> None:
 def test_interrupted_and_continued_gives_the_same_table(
     cli: Cli, finished: Path, tiny: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    go = tmp_path / "go"
-    waits = f"while not os.path.exists({str(go)!r}): time.sleep(0.02)\n        return model"
+    go, waiting = tmp_path / "go", tmp_path / "waiting"
+    waits = (
+        f"open({str(waiting)!r}, 'w').close()\n"
+        f"        while not os.path.exists({str(go)!r}): time.sleep(0.02)\n        return model"
+    )
     pause = plugin(tmp_path, "pause", waits)
     words: tuple[str | Path, ...] = ("run", tiny, "--methods", "pause,ft", "--plugin", pause)
     runs, said = tmp_path / "results" / "tiny" / "runs", tmp_path / "said.txt"
@@ -159,7 +162,11 @@ def test_interrupted_and_continued_gives_the_same_table(
         def ended() -> bool:
             return process.poll() is not None
 
-        wait_for(lambda: len(list(runs.glob("*/record.json"))) >= 10 or ended())
+        def ready() -> bool:
+            # Before a run waits, one Ctrl-C ends the command, and the next finds it on its way out.
+            return waiting.exists() and len(list(runs.glob("*/record.json"))) >= 10
+
+        wait_for(lambda: ready() or ended())
         process.send_signal(number)  # to the main process alone: its workers must not outlive it
         if number == signal.SIGINT:
             wait_for(lambda: "Ctrl-C again stops at once" in said.read_text() or ended())
