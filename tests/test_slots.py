@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
 import shutil
 import signal
@@ -121,6 +122,25 @@ def test_a_worker_keeps_its_process_and_has_a_new_one_after_it_died(tmp_path: Pa
         os.kill(again, signal.SIGKILL)
         with pytest.raises(processes.LOST):
             worker.submit(_sleep, 60).result(timeout=60)
+    finally:
+        worker.stop()
+
+
+def _fresh_pages(size: int, slot: slots.Slot) -> int:
+    """Fill so many bytes and free them, twice; return how many pages the second time had to get."""
+    bytearray(size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    bytearray(size)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not platform.libc_ver()[0], reason="only glibc can be told to keep them")
+def test_a_process_keeps_the_pages_that_it_frees(tmp_path: Path) -> None:
+    worker = processes.Worker(slots.Slot(tmp_path / "0.json", "cpu"))
+    size = 16 << 20  # of 4 KB pages 4096
+    try:
+        assert worker.submit(_fresh_pages, size).result(timeout=60) < 100
     finally:
         worker.stop()
 

@@ -18,6 +18,7 @@ from turns import Row, compared
 
 from unlearnbench.execution.building import build_model
 from unlearnbench.recipe import Recipe
+from unlearnbench.scheduling.processes import keep_pages
 from unlearnbench.toolkit import Examples, Trainer
 
 WORKS = [
@@ -83,8 +84,9 @@ class Calls(TorchDispatchMode):
 
 
 def measure(root: Path, rounds: int) -> list[Row]:
-    """Compare our step with its kernels, on one thread, for every net."""
+    """Compare our step with its kernels, for every net, in a process set up as a worker is."""
     torch.set_num_threads(1)
+    keep_pages()
     return [row for work in WORKS for row in _of_net(*work, rounds)]
 
 

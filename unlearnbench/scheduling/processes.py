@@ -28,9 +28,6 @@ WORKERS = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "VECLIB_MAXIMUM_THREADS": "1",  # of macOS, which heeds none of the others
-    # glibc gives large blocks back at once, and each step would wait for fresh pages
-    "MALLOC_MMAP_THRESHOLD_": str(256 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
 }
 """Variables of a worker's environment."""
 
@@ -117,11 +114,27 @@ def _begin(main: int) -> None:
     if sys.platform == "linux":
         # Also where the thread below gets no turn, as in C code that keeps Python's lock.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    keep_pages()
     threading.Thread(target=_die_with, args=(main,), daemon=True).start()
 
 
 PR_SET_PDEATHSIG = 1
 """From Linux's <sys/prctl.h>: which signal a process is sent when its parent ends."""
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""From glibc's <malloc.h>: how many free bytes are given back, of the heap's end and of a block."""
+
+
+def keep_pages() -> None:
+    """Have this process keep the memory that it frees.
+
+    Else glibc gives large blocks back at once, and each step of training waits for fresh pages.
+    """
+    adjust = getattr(ctypes.CDLL(None), "mallopt", None)
+    # glibc before 2.35 takes 32 MB at most, and once its other limit is set would stay at 128 KB.
+    if adjust and (adjust(M_MMAP_THRESHOLD, 256 << 20) or adjust(M_MMAP_THRESHOLD, 32 << 20)):
+        adjust(M_TRIM_THRESHOLD, sys.maxsize >> 32)
 
 
 def _die_with(parent: int) -> None:
