@@ -21,7 +21,7 @@ from unlearnbench.api.request import Request, benchmark, prepare
 from unlearnbench.api.session import begin, follow, too_few
 from unlearnbench.cli import catalogue
 from unlearnbench.data.outputs import Parts
-from unlearnbench.errors import DataError, UserError
+from unlearnbench.errors import DataError, UserError, unknown
 from unlearnbench.evaluation.findings import Findings
 from unlearnbench.execution import trying
 from unlearnbench.planning.benchmark import Benchmark
@@ -94,6 +94,12 @@ def test_methods_are_found_in_any_case_and_by_the_names_that_tables_show() -> No
     assert rows["amun"].settings["lr"] == 0.03 and rows["amun-closest"].method == "amun"
     with pytest.raises(UserError, match="Unknown method 'AMUM'"):
         prepare(asked(methods=["AMUM"]))
+
+
+def test_of_a_thousand_names_an_error_lists_a_few() -> None:
+    said = str(unknown("model of timm", "no_such", [f"net_{n:04}" for n in range(1281)]))
+    assert said.startswith("Unknown model of timm: 'no_such'. Known: net_0000, net_0001, ")
+    assert said.endswith(", net_0079, and 1,201 more.")
 
 
 def test_what_no_verdict_can_come_of_is_said_before_the_work(here: Path) -> None:

@@ -14,6 +14,8 @@ from typing import TypeVar
 T = TypeVar("T")
 LONGEST, BEGINNING = 80, 3
 """Letters of a name that are compared with what is known; letters that a beginning has at least."""
+LISTED = 80
+"""Names that an error lists: more than there are of anything, but for the models of a library."""
 
 
 def plain(text: str) -> str:
@@ -67,9 +69,11 @@ def unknown(
     problem = f"Unknown {kind}{':' if ' ' in kind else ''} '{name}'."
     if close := _nearest(name, names):
         return UserError(problem, f"Did you mean '{close}'?")
-    own = ", ".join(one for one in names if one not in last) or "none"
+    own = [one for one in names if one not in last]
+    if len(own) > LISTED:
+        own[LISTED:] = [f"and {len(own) - LISTED:,} more"]
     more = f"; and, as {of_all}: {', '.join(last)}" if last else ""
-    return UserError(problem, f"Known: {own}{more}.")
+    return UserError(problem, f"Known: {', '.join(own) or 'none'}{more}.")
 
 
 def one_of(known: Mapping[str, T], kind: str, name: str) -> T:
