@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import stats
@@ -25,7 +26,7 @@ def maker(audit: str) -> str:
 
 @dataclass
 class Mean:
-    """A mean over runs: its value, and the errors and degrees of freedom of its two t-tests."""
+    """A mean over runs: its value, and the errors and degrees of freedom of its t-tests."""
 
     value: float
     tests: list[tuple[float, float]]
@@ -41,6 +42,23 @@ class Mean:
             return float(2 * stats.t.sf(abs(self.value) / error, df))
 
         return max(one(*test) for test in self.tests)
+
+
+@dataclass
+class Shares:
+    """The models behind a row's runs: its originals, whatever was made of them, or retrains."""
+
+    sets: dict[object, set[int]] = field(default_factory=dict)
+
+    def add(self, cell: Cell, forget_set: int) -> None:
+        """Note a run on a forget set."""
+        own = cell.seeds[:1] if len(cell.seeds) > 2 else cell.seeds
+        self.sets.setdefault((cell.label, *own), set()).add(forget_set)
+
+    @property
+    def shared(self) -> bool:
+        """Whether a model is behind runs on several sets."""
+        return any(len(sets) > 1 for sets in self.sets.values())
 
 
 class World:
@@ -186,16 +204,25 @@ class World:
 
     def weighted(self, audit: str, label: str, a: float, b: float) -> Mean:
         """The mean of a times a row's gap and b times that of the originals."""
-        runs = []
+        runs, shares = [], [Shares(), Shares()]
         for cell in self.cells(audit, label):
             own = self.gap(audit, cell)
-            leaks = [self.gap(audit, one) for one in self.original(audit, cell)]
+            originals = self.original(audit, cell)
+            leaks = [self.gap(audit, one) for one in originals]
             whole = [sum(leak[side] for leak in leaks) / len(leaks) for side in (0, 1)]
             runs.append((cell, (a * own[0] + b * whole[0], a * own[1] + b * whole[1])))
-        return self.mean(audit, runs)
+            shares[0].add(cell, self.forget_set(audit, cell))
+            for one in originals:
+                shares[1].add(one, self.forget_set(audit, cell))
+        return self.mean(audit, runs, [(a, shares[0]), (b, shares[1])])
 
-    def mean(self, audit: str, runs: list[tuple[Cell, Numbers]]) -> Mean:
-        """Average over runs, with the noise of samples, counted once each, and of forget sets."""
+    def mean(
+        self, audit: str, runs: list[tuple[Cell, Numbers]], of: Sequence[tuple[float, Shares]] = ()
+    ) -> Mean:
+        """Average over runs, with the noise of samples, counted once each, and of forget sets.
+
+        of: the weights and models of what is added up. Where sets share models, also their noise.
+        """
         influence, fewest = np.zeros((2, self.n)), [math.inf, math.inf]
         by_set: dict[int, list[float]] = {}
         for cell, values in runs:
@@ -216,7 +243,30 @@ class World:
         total = max(between, of_forget) + of_others
         df = (sets - 1) * (total / between) ** 2 if between > 0 else math.inf
         value = float(np.mean([value for values in by_set.values() for value in values]))
-        return Mean(value, [(math.sqrt(total), df), (math.sqrt(between), sets - 1)])
+        tests = [(math.sqrt(total), df), (math.sqrt(between), sets - 1)]
+        if any(shares.shared for _, shares in of):
+            tests.append(self._of_models(audit, of))
+        return Mean(value, tests)
+
+    def _of_models(self, audit: str, of: Sequence[tuple[float, Shares]]) -> tuple[float, float]:
+        """The error of a mean over models that scatter as retrains do, less the retrains' mean."""
+        by_set: dict[int, list[float]] = {}
+        for cell in self.cells(audit, "retrain"):
+            own = self.brings(audit, cell)
+            filled = own[0] if len(own[0]) else own[1]
+            by_set.setdefault(cell.seeds[-2], []).append(float(filled.mean()))
+        df = sum(len(values) - 1 for values in by_set.values())
+        variance = sum(((np.array(v) - np.mean(v)) ** 2).sum() for v in by_set.values()) / df
+        weights: dict[object, float] = {}
+        for weight, shares in of:
+            for model in shares.sets:
+                weights[model] = weights.get(model, 0.0) + weight / len(shares.sets)
+            for seed, values in by_set.items():
+                for number in range(len(values)):
+                    key = "retrain", seed, number
+                    share = weight / (len(by_set) * len(values))
+                    weights[key] = weights.get(key, 0.0) - share
+        return math.sqrt(variance * sum(w**2 for w in weights.values())), df
 
 
 def adjusted(p: list[float]) -> list[float]:

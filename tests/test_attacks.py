@@ -277,6 +277,16 @@ def test_svc_with_equal_values_joined_is_the_plain_one() -> None:
     assert mis(retain, test, forget) == pytest.approx(share, abs=0.5)
 
 
+def test_saturated_confidences_are_drawn_like_others() -> None:
+    """Of members of whom two thirds are at 1, as of an overconfident net, two thirds are fitted."""
+    draw = RNG(1)
+    retain, test = expit(draw.normal(25, 16, 8000)), expit(draw.normal(16, 15, 500))
+    forget = expit(draw.normal(16, 15, 800))
+    assert 0.6 < (retain.astype(np.float32) == 1).mean() < 0.75
+    some = [mis(draw.choice(retain, 500, replace=False), test, forget) for _ in range(5)]
+    assert mis(retain, test, forget) == pytest.approx(np.mean(some), abs=3)
+
+
 def test_order_of_samples_changes_nothing() -> None:
     draw = RNG(15)
     retain, test, forget = (draw.normal(m, 1, n) for m, n in ((0, 300), (1, 200), (0.5, 100)))

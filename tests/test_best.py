@@ -41,6 +41,18 @@ def test_best_and_what_cannot_be_told_from_it() -> None:
     assert marks_of(runs, ["a"], "test_accuracy") == {}
 
 
+def test_rows_of_other_forget_sets_are_not_compared_against_their_means() -> None:
+    """A is better on each set that both have; B failed on the four that are hard."""
+    values = {"a": (1.0, 1.1, 0.9, 5.0, 5.2, 4.9, 5.1), "b": (2.0, 2.1, 1.95)}
+    rows = [(label, *one) for label, gaps in values.items() for one in enumerate(gaps)]
+    runs = pd.DataFrame(rows, columns=["label", "forget_seed", "avg_gap"])
+    far, p = by_runs(runs, ["a", "b"], "avg_gap")
+    assert far["b"] < far["a"] and p == {frozenset("ab"): 1.0}
+    assert marks_of(runs, ["a", "b"], "avg_gap") == {}, "B was best, A surely worse"
+    shared = runs[runs["forget_seed"] < 3]
+    assert marks_of(shared, ["a", "b"], "avg_gap") == {"a": "best"}
+
+
 def test_ranks_mark_what_no_other_is_surely_nearer_than() -> None:
     far = {"a": 2.0, "b": 1.5, "c": 9.0}
     assert ranked(far, 0.5, "ac", "bc").marks() == {"a": "tied", "b": "best"}

@@ -24,6 +24,7 @@ from unlearnbench.errors import EntryError, UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import as_rows
+from unlearnbench.evaluation.judge import _rule
 from unlearnbench.metrics.metric import METRICS, OfModel
 from unlearnbench.planning.expansion import Planned, expand
 from unlearnbench.planning.reading import validate
@@ -165,6 +166,13 @@ def test_forget_sets_are_told_apart_by_what_they_hold(tmp_path: Path) -> None:
     assert same.broken == ["Forget seeds 1, 2, 3 draw the same samples: they count as one."]
     assert not same.verdicts["verdict"].isin(["equivalent", "different"]).any()
     assert apart.broken == []
+
+
+def test_before_the_last_request_no_model_need_relearn() -> None:
+    """There none is asked to, so that nothing could be equivalent, and the word is another."""
+    forget, audits = {"fractions": [0.1], "requests": 3}, {"relearning": {"sets": 3}}
+    benchmark = planned(3, ["ft"], forget=forget, model_audits=audits).benchmark
+    assert [_rule(benchmark, request).relearning for request in (1, 2, 3)] == [False, False, True]
 
 
 def test_a_metric_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,8 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
+from unlearnbench.audits.parts import GROUPS
+
 ROOT = Path(__file__).parent.parent
 # Found by folder: what such a file must define has the same name in all of them. Commands and
 # options of cli/ are called as they are typed.
@@ -47,3 +49,13 @@ def test_the_page_of_words_has_those_of_the_code() -> None:
     told = {word.strip() for row in rows for word in row.split(",")}
     for word in ("original", "retrain", "condition", "row", "verdict", "claim", "findings"):
         assert word in told
+
+
+def test_pages_say_of_each_auc_which_samples_score_higher() -> None:
+    """The name of FR AUC, F for forget and R for retain, has the two the other way round."""
+    for page in ("words.md", "reading.md"):
+        text = " ".join((ROOT / "docs" / "guide" / page).read_text().split())
+        for metric in ("fr_auc", "rt_auc"):
+            higher, lower = (name.replace("others", "non-members") for name in GROUPS[metric])
+            name = metric.removesuffix("_auc").upper()
+            assert any(f"{name}{told} {higher} above {lower}" in text for told in ("", ":")), page

@@ -9,7 +9,7 @@ import pytest
 
 from tests.toys import part
 from unlearnbench.audits.attacks import Attacked, attacked
-from unlearnbench.audits.roc import Part, mean_part
+from unlearnbench.audits.roc import Part, mean_of, mean_part
 from unlearnbench.verdicts.audit import Finding, Rule, Runs, look_for, worded
 from unlearnbench.verdicts.inference import Joint, combine, half_width, holm, ranks
 from unlearnbench.verdicts.pairs import compare_pairs, places
@@ -66,17 +66,18 @@ def test_on_one_forget_set_a_model_may_be_as_far_off_as_a_retrain() -> None:
     one, other = (Part("a", INDEX, INDEX, flat + value, flat + value) for value in (58.0, 62.0))
     ideal = mean_part(retrains)
     parts = [part.minus(ideal) for part in (one, other)]
-    values = [part.value for part in retrains]
-    single = combine(parts[:1], values)
+    values = {"a": [part.value for part in retrains]}
+    single = combine(parts[:1], None, values)
     assert single.value == 6 and single.seeds**2 == pytest.approx(16 / 3)
     assert single.freedom == 2 and single.decides and single.sets == 1
-    assert combine(parts, values).seeds ** 2 == pytest.approx(4 * (1 / 2 + 1 / 3))
+    assert combine(parts, None, values).seeds ** 2 == pytest.approx(4 * (1 / 2 + 1 / 3))
     # what is left of one gap when the same one is taken off is nothing, without any error
-    same = Joint.of([[parts[0], parts[0]]], values).along(1.0, -1.0)
+    same = Joint.of([[parts[0], parts[0]]], None, values).along(1.0, -1.0)
     assert same.value == 0 and same.seeds == 0
-    between = Joint.of([parts], values).along(1.0, -1.0)
+    between = Joint.of([parts], None, values).along(1.0, -1.0)
     assert between.seeds**2 == pytest.approx(2 * 4)  # the retrains' mean drops out
-    assert not combine(parts[:1], values[:2]).decides and not combine(parts[:1]).decides
+    two = {"a": values["a"][:2]}
+    assert not combine(parts[:1], None, two).decides and not combine(parts[:1]).decides
 
 
 @pytest.mark.parametrize("models", [0.02, pytest.param(0.3, marks=pytest.mark.slow)])
@@ -99,6 +100,38 @@ def test_on_one_forget_set_what_is_retrained_is_rarely_called_different(models: 
         shown += found["original"].p < 0.05
     assert wrong / rounds <= 0.05 + 2.4 * np.sqrt(0.05 * 0.95 / rounds)
     assert shown / rounds > 0.8
+
+
+@pytest.mark.parametrize(("originals", "sets"), [(1, 5), (3, 3), (3, 7)])
+def test_what_sets_share_an_original_for_is_rarely_called_different(
+    originals: int, sets: int
+) -> None:
+    """Each original, on every set; a model is as far from what is true as a retrain is, or 1."""
+    draw, rounds, wrong, own = RNG(10), 300, 0, 0
+    others = np.arange(20)
+
+    def seen(s: int, level: float) -> Part:
+        return mean_of(s, 50 + level + np.zeros(20), others, shared=True)
+
+    for _ in range(rounds):
+        models = draw.normal(size=originals)
+        trials: dict[str, Runs] = {
+            "retrain": {(s, r): seen(s, draw.normal()) for s in range(sets) for r in range(3)},
+            "alike": {(o, s, s): seen(s, models[o]) for o in range(originals) for s in range(sets)},
+            "apart": {(s, s, s): seen(s, draw.normal()) for s in range(sets)},
+        }
+        found = look_for("test-confidence", trials, ALONE)
+        wrong += found["alike"].p < 0.05
+        own += found["apart"].p < 0.05
+    assert wrong / rounds <= 0.05 + 2.4 * np.sqrt(0.05 * 0.95 / rounds)
+    assert own / rounds <= 0.05 + 2.4 * np.sqrt(0.05 * 0.95 / rounds)
+
+
+def test_forget_sets_count_alike_however_many_runs_each_has() -> None:
+    flat = np.zeros(10)
+    parts = [Part(s, INDEX, INDEX, flat + v, flat + v) for s, v in [("a", 9.0)] * 9 + [("b", 1.0)]]
+    assert combine(parts).value == pytest.approx(5)
+    assert combine(parts).seeds == pytest.approx(combine([parts[0], parts[-1]]).seeds)
 
 
 def test_a_sample_listed_twice_brings_nothing() -> None:

@@ -171,7 +171,7 @@ def test_a_stale_row_is_marked_in_every_table_it_stands_in(
     assert there >= 8 and inside("report", "tiny").code == 0
     page = (copied.folder.parents[1] / "reports" / "tiny" / "report.md").read_text()
     assert "| ft ‡ |" in page
-    assert "stale (‡), made before the toolkit changed: ft (2 runs). --retry-stale" in page
+    assert "stale (‡), made before the toolkit changed: ft (2 runs). retry_stale=True" in page
     shutil.copytree(copied.folder, copied.folder.parent / "other")
     compared = ub.compare(copied.folder.parent / "other", results).tables["differences-full-10-r1"]
     assert {row[0] for row in compared.cells()} == {"original", "retrain", "ft ‡", "rl"}

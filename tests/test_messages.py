@@ -105,12 +105,17 @@ def test_of_a_thousand_names_an_error_lists_a_few() -> None:
 def test_what_no_verdict_can_come_of_is_said_before_the_work(here: Path) -> None:
     (here / "list.txt").write_text("1\n2\n")
     digits = benchmark("digits")
+    # All of the samples of one class are one forget set, whatever its seed.
+    named = digits.set("forget.kind", "class").set("forget.target", 3).set("forget.fractions", [1])
     for setup, said in (
         (digits.repeated(1), "1 forget set is too few for any verdict, which takes 3 or more."),
         (digits.repeated(2), "2 forget sets are too few for any verdict, which takes 3 or more."),
         (digits.forgetting("list.txt"), "2 retrained models to compare with are too few for any"),
         (digits.repeated(3), ""),
         (digits.forgetting("list.txt").set("seeds.retrains", 5), ""),
+        (named, "2 retrained models to compare with are too few for any"),
+        (named.set("seeds.retrains", 4), ""),
+        (named.set("forget.fractions", [0.5]), ""),
     ):
         assert "".join(too_few(setup.benchmark)).startswith(said)
         assert bool(said) == any(too_few(setup.benchmark))
@@ -170,7 +175,8 @@ def test_a_failed_or_stale_run_is_sent_to_what_makes_it_again(given: Given | Non
     none = pd.DataFrame()
     found = Findings(asked_for, none, none, none, failures=[failed], stale={"u": {"x": 1}})
     said = [*caveats._of_runs(found)]
-    assert any("--retry-" in line for line in said) == (given is None)
+    for option in ("retry_failed=True (--retry-failed)", "retry_stale=True (--retry-stale)"):
+        assert any(option in line for line in said) == (given is None), "of Python and a terminal"
     assert sum("he command that made" in line for line in said) == (2 if given else 0)
 
 

@@ -202,6 +202,29 @@ def test_rounded_probabilities_are_not_taken_for_logits(tmp_path: Path) -> None:
         read_outputs(tmp_path / "u.npz")
 
 
+def test_a_probability_rounded_to_0_is_near_the_smallest_that_is_not(here: Path) -> None:
+    """Or rounding would make the largest log-odds of all: 67 where exact ones reach 9."""
+    with np.load("u.npz") as kept:
+        logits = 3 * kept["logits"].astype(np.float64)
+    exact = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.savez("u.npz", logits=exact.round(4))
+    found = read_outputs(Path("u.npz"))
+    zero = exact.round(4) == 0
+    assert zero.any() and np.allclose(np.exp(found.logits[zero]), 0.5e-4)
+    assert np.allclose(np.exp(found.logits[~zero]), exact.round(4)[~zero])
+    ear = Ear()
+    audited(listener=ear)
+    assert [line for line in ear.heard if "exactly 0" in line] == [
+        "Some probabilities are exactly 0 in u.npz, as rounded ones are: each counts as half of the"
+        " smallest other one in its file. Log-odds are not exact then: better give logits."
+    ]
+    least = np.finfo(np.float32).smallest_subnormal  # half of it would be 0 again
+    np.savez("u.npz", logits=np.array([[1, 0, least]], dtype=np.float32))
+    assert np.isfinite(read_outputs(Path("u.npz")).logits).all()
+    np.savez("u.npz", logits=exact)
+    assert not read_outputs(Path("u.npz")).zeros
+
+
 def test_the_index_of_a_table_is_not_taken_for_a_class(tmp_path: Path) -> None:
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(6, 3))).add_prefix("c")
     frame.to_csv(tmp_path / "u.csv")

@@ -264,10 +264,11 @@ def test_rows_that_have_not_run_yet_are_claimed_nothing_of() -> None:
 def test_adaptive_over_requests(adaptive: float, verdict: str) -> None:
     values = {
         name: {"fr_auc": fr, "ft_auc": 50.0}
-        for name, fr in (("amun-adaptive", adaptive), ("amun", 50.0), ("ft", 40.0))
+        for name, fr in (("amun-adaptive", adaptive), ("amun", 50.0), ("ft", 40.0), ("npo", 70.0))
     }
     (found,) = claims(findings(values, METHODS, requests=3))
     assert found.ending == verdict and found.rival == "amun"
+    assert found.rivals == 2, "the paper does not compare with NPO"
 
 
 PAPER = '''
@@ -314,3 +315,16 @@ def test_a_paper_is_one_file_and_its_numbers(
 def test_a_benchmark_of_which_nothing_is_claimed_has_no_table() -> None:
     assert list(discover(package.__name__)) == ["amun"]
     assert claims_tables({"a": findings({"ft": {"avg_gap": 1.0}}, {})}) == []
+
+
+def test_conditions_that_are_left_out_are_those_that_claims_are_about() -> None:
+    tested, other = findings(gaps(1.0, 3.0, 2.0), METHODS), by_hand()
+    void = by_hand({"my_method": "amun", "leaky": "ft"})
+    for one in (other, void):
+        one.attacks.loc[one.attacks["label"] == "original", "power"] = False
+    (table,) = claims_tables({"tested": tested, "other": other})
+    assert "Left out" not in table.caption, "it has no row of the paper"
+    (table,) = claims_tables({"tested": tested, "other": other, "void": void})
+    assert table.caption.endswith(
+        "Left out, since controls failed: void, 10 % forgotten, full access (original)."
+    )

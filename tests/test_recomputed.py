@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.recomputing import Mean, World, adjusted
+from tests.recomputing import Mean, Shares, World, adjusted
 from tests.test_evaluation import planned, write_store
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.findings import Findings
@@ -264,11 +264,14 @@ def test_every_pair(small: Case) -> None:
 def _both(world: World, attack: str, pair: dict[str, str], sign: int) -> Mean:
     """The mean of the farther row's gap plus sign times the nearer one's."""
     nearer = {cell.seeds: cell for cell in world.cells(attack, pair["nearer"])}
-    runs = []
+    runs, first, second = [], Shares(), Shares()
     for cell in world.cells(attack, pair["farther"]):
-        b, a = world.gap(attack, cell), world.gap(attack, nearer[cell.seeds])
+        other = nearer[cell.seeds]
+        b, a = world.gap(attack, cell), world.gap(attack, other)
         runs.append((cell, (b[0] + sign * a[0], b[1] + sign * a[1])))
-    return world.mean(attack, runs)
+        first.add(cell, cell.seeds[-2])
+        second.add(other, cell.seeds[-2])
+    return world.mean(attack, runs, [(1, first), (sign, second)])
 
 
 @pytest.mark.slow

@@ -15,12 +15,15 @@ from unlearnbench.audits.attacks import ATTACKS
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.planning.benchmark import Tuning
+from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import HELD_OUT
 from unlearnbench.reporting.caveats import of_condition, warnings
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.results import failures_table, settings_table, tidy
 from unlearnbench.reporting.tables.rows import mean_and_std
 from unlearnbench.reporting.tables.table import averaged
+
+MODEL = {"file": "model.pt", "digest": "0123"}
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +136,7 @@ def test_controls_and_warnings(condition: Condition) -> None:
         ["destroyed", "flagged 'utility lost'", "as expected"],
     ]
     assert list(of_condition(condition)) == [
-        "4 reference models may be too few: with half of them the original's FT AUC moves by more"
+        "4 reference models may be too few: with 2 of them the original's FT AUC differs by more"
         " than 1 point (references.count=8).",
         "streisand is not ranked (over-forgets: too low an FT AUC gives its forget set away).",
         "These audits have no power: RMIA. They have too little data to show that a gap is small,"
@@ -155,6 +158,56 @@ def test_warnings_say_when_not_to_trust_the_table(condition: Condition) -> None:
     assert "as expected; different by 1 of 2" in rows(made("controls", one))[HELD_OUT][1]
     blind = changed(condition, "attacks", "label == 'original'", power=False)
     assert any("RMIA does not find" in line for line in of_condition(blind))
+
+
+@pytest.mark.parametrize(
+    ("references", "aucs", "said"),
+    [
+        (12, (50.0, 60.0, 64.0, 66.0), "with 8 of them the original's FT AUC differs by more than"),
+        (2, (60.0,), "whether the original's FT AUC still moves is not known (references.count=4)"),
+        (12, (50.0, 65.5, 65.5, 66.0), ""),
+    ],
+)
+def test_too_few_references_are_told_by_what_was_compared(
+    condition: Condition, references: int, aucs: tuple[float, ...], said: str
+) -> None:
+    curves = [one | {"references": list(aucs)} for one in condition.findings.curves]
+    found = replace(condition.findings, curves=curves, references=references)
+    lines = [line for line in of_condition(Condition(found, *GROUP)) if "too few" in line]
+    assert [said in line for line in lines] == [True] * bool(said)
+
+
+def test_originals_that_sets_share_are_told_where_nothing_stands_for_others(
+    condition: Condition,
+) -> None:
+    def told(runs: pd.DataFrame) -> list[str]:
+        found = Condition(replace(condition.findings, runs=runs), *GROUP)
+        return [line for line in of_condition(found) if "share originals" in line]
+
+    runs = condition.findings.runs
+    one = runs.assign(original_seed=runs["original_seed"].where(runs["original_seed"].isna(), 1))
+    few = one[(one["label"] != "retrain") | ~one.duplicated(["label", "forget_seed"])]
+    assert not told(runs) and not told(one)
+    assert [line.split(": ")[1] for line in told(few)] == [
+        "verdicts are about 1 original alone (seeds.retrains=3)."
+    ]
+
+
+def audited(findings: Findings, retrained: float, trained: int) -> list[str]:
+    """Return the warnings of an audit whose retrained models are so good on test samples."""
+    given = Given.model_validate({"trained_retrains": trained, "original": MODEL})
+    benchmark = findings.benchmark.model_copy(update={"given": given})
+    runs = findings.runs.copy()
+    runs.loc[runs["label"] == "retrain", "test_accuracy"] = retrained
+    return warnings(replace(findings, benchmark=benchmark, runs=runs))
+
+
+def test_a_recipe_that_does_not_fit_is_told(condition: Condition) -> None:
+    said = "The retrained models get 20.6 % of test samples right, the original 94.0 %. If the"
+    findings = condition.findings
+    assert any(line.startswith(said) for line in audited(findings, 20.6, 4))
+    told = [*audited(findings, 20.6, 0), *audited(findings, 89.5, 4), *warnings(findings)]
+    assert not [line for line in told if line.startswith("The retrained models get")]
 
 
 def test_profile_is_a_table_of_the_runs_that_have_one(condition: Condition) -> None:

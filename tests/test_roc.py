@@ -11,6 +11,8 @@ from unlearnbench.audits.roc import (
     Part,
     auc,
     balanced_accuracy,
+    by_chance,
+    drawn,
     half,
     needed_negatives,
     placements,
@@ -132,10 +134,31 @@ def test_a_threshold_chosen_on_other_samples_gives_nothing_away() -> None:
     assert balanced_accuracy(draw.normal(5, 1, 100), draw.normal(0, 1, 100)) > 97
 
 
+@pytest.mark.parametrize("negatives", [200, 1000, 1050])
+def test_a_rate_by_chance_is_what_scores_without_information_have(negatives: int) -> None:
+    draw, rates = RNG(11), []
+    for _ in range(3000):
+        scores = draw.random(negatives)
+        threshold = np.sort(scores)[-int(0.05 * negatives) - 1]
+        rates.append(100 * (1 - threshold))  # of uniform scores, the share above it
+    error = np.std(rates) / np.sqrt(len(rates))
+    assert by_chance(negatives, 0.05) == pytest.approx(np.mean(rates), abs=4 * error)
+    assert by_chance(1000, 0.01) == pytest.approx(1.0989, abs=1e-4)
+
+
 def test_halves_depend_on_values_not_on_their_order() -> None:
     values = RNG(7).normal(size=101)
     order = RNG(8).permutation(101)
-    assert half(values).sum() == 50
-    assert np.array_equal(half(values)[order], half(values[order]))
-    below = values[half(values)] < np.median(values)
-    assert 15 < below.sum() < 35, "not a half of the range"
+    chosen = half(values, "a test")
+    assert chosen.sum() == 50
+    assert np.array_equal(chosen[order], half(values[order], "a test"))
+    assert 15 < (values[chosen] < np.median(values)).sum() < 35, "not a half of the range"
+    assert not np.array_equal(chosen, half(values, "another")), "groups are halved independently"
+    assert drawn(values, 0, "none").sum() == 0 and drawn(values, 101, "all").all()
+
+
+@pytest.mark.parametrize("share", [0.2, 0.7, 0.95])
+def test_of_equal_values_as_many_are_drawn_as_chance_would_take(share: float) -> None:
+    values = np.where(np.arange(4000) < 4000 * share, 1.0, RNG(9).uniform(size=4000))
+    found = (values[drawn(values, 1000, "a test")] == 1).mean()
+    assert found == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 1000))

@@ -67,10 +67,27 @@ def test_audits_that_a_row_lacks_stand_beside_its_word(condition: Condition) -> 
         condition, "verdicts", "label == 'my_method' and audit == 'all'", verdict="equivalent"
     )
     assert rows(made("main", good))["my_method"][0] == "equivalent (U-LiRA not run)"
+    held = changed(
+        condition, "verdicts", f"label == '{HELD_OUT}' and audit == 'all'", verdict="equivalent"
+    )
+    assert rows(made("main", held))[HELD_OUT][0] == "equivalent (U-LiRA not run)"
     assert next(outcome(good)).startswith(
         "10 % forgotten, full access: Equivalent: my_method (U-LiRA not run). 1 shown to be"
         " different"
     )
+
+
+def test_sets_that_a_row_lacks_stand_beside_its_word(condition: Condition) -> None:
+    """As where runs failed: what it is on the others may be far better."""
+    runs = condition.findings.runs
+    few = runs[(runs["label"] != "leaky") | (runs["forget_seed"] < 4)]
+    findings = replace(condition.findings, runs=few)
+    words = {k: row[0] for k, row in rows(made("main", Condition(findings, *GROUP))).items()}
+    assert words["leaky"] == "different (3 of 4 sets)" and words["my_method"] == "inconclusive"
+    frame = findings.verdicts
+    findings.verdicts = frame[(frame["label"] != "leaky") | (frame["audit"] != "loss")]
+    said = rows(made("main", Condition(findings, *GROUP)))["leaky"][0]
+    assert said == "different (Loss not run; 3 of 4 sets)"
 
 
 def test_methods_stand_in_the_order_of_their_verdicts(condition: Condition) -> None:

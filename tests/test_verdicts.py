@@ -124,7 +124,7 @@ def test_shares_words_and_power() -> None:
 
 
 def test_a_known_null_stands_for_retrains() -> None:
-    found = look_for("u-lira", trials({"original": 15.0, "good": 0.0}), RULE, null=50.0)
+    found = look_for("u-lira", trials({"original": 15.0, "good": 0.0}), RULE, null=lambda _: 50.0)
     assert found["retrain"].gap.value == pytest.approx(0, abs=2)
     assert found["original"].gap.value == pytest.approx(15, abs=2)
 

@@ -327,8 +327,9 @@ def _fit_svc(members: Floats, others: Floats) -> "SVC":
 
     size = min(len(members), len(others), SVC_MOST)
     fitted = [
-        np.unique(np.round(group[roc.drawn(group, size)] / SVC_RESOLUTION), return_counts=True)
-        for group in (members, others)
+        np.unique(np.round(group[chosen] / SVC_RESOLUTION), return_counts=True)
+        for group, name in ((members, "members"), (others, "others"))
+        for chosen in [roc.drawn(group, size, name)]
     ]
     values, weights = (np.concatenate(of_both) for of_both in zip(*fitted, strict=True))
     labels = np.repeat([1, 0], [len(value) for value, _ in fitted])
@@ -372,7 +373,7 @@ def svc_scores(retain: Floats, test: Floats, forget: Floats) -> tuple[Floats, Fl
     the forget samples, so that none scores what it was trained on, and both are scored alike.
     """
     at_forget, at_test = np.empty(len(forget)), np.empty(len(test))
-    first_f, first_t = roc.half(forget), roc.half(test)
+    first_f, first_t = roc.half(forget, "forget"), roc.half(test, "test")
     for part_f, part_t in ((first_f, first_t), (~first_f, ~first_t)):
         model = _fit_svc(retain, test[~part_t])
         at_forget[part_f] = _decide(model, forget[part_f])

@@ -12,12 +12,15 @@ import numpy as np
 from unlearnbench.audits import roc
 from unlearnbench.audits.attacks import ATTACKS, FPRS, ULIRA, Attacked, Samples, View, attack_title
 from unlearnbench.audits.references import DECILES, deciles
-from unlearnbench.audits.roc import Floats, Index, Part, mean_of
+from unlearnbench.audits.roc import Floats, Index, Null, Part, mean_of
 
 TAIL = FPRS[0]
 TPR = "tpr-"
 """How the names of audits by true-positive rate begin; an AUC's is that of its attack."""
-NULLS = {ULIRA: 50.0, f"{TPR}{ULIRA}": 100 * TAIL}
+NULLS: dict[str, Null] = {
+    ULIRA: lambda _: 50.0,
+    f"{TPR}{ULIRA}": lambda part: roc.by_chance(len(part.others), TAIL),
+}
 """What retraining gives by construction, by audit."""
 LEAST = 5
 """Forget samples that the most memorised tenth must have."""

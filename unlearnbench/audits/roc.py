@@ -1,12 +1,14 @@
 """ROC statistics of scores: a positive should score higher. Nothing is assumed of their scale."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
+
+from unlearnbench.seeds import seed_for
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -70,6 +72,10 @@ class Part:
         """The run's estimate."""
         return float((self.at_forget if len(self.at_forget) else self.at_others).mean())
 
+    def less(self, points: float) -> Self:
+        """Return the difference to what is known, such as what guessing gives."""
+        return replace(self, at_forget=self.at_forget - points, at_others=self.at_others - points)
+
     def minus(self, other: Self) -> Self:
         """Return the difference, sample by sample: the pairing in paired DeLong.
 
@@ -80,6 +86,10 @@ class Part:
             raise ValueError("only runs on the same samples can be compared in pairs")
         at_forget, at_others = self.at_forget - other.at_forget, self.at_others - other.at_others
         return replace(self, at_forget=at_forget, at_others=at_others)
+
+
+Null = Callable[[Part], float]
+"""What retraining gives by construction, of an estimate that rests on such samples."""
 
 
 def mean_of(forget_set: Hashable, values: Floats, index: Index, *, shared: bool = False) -> Part:
@@ -133,6 +143,14 @@ def tail(
     return Part(forget_set, *at, hits, value - slope * (above - above.mean()))
 
 
+def by_chance(negatives: int, fpr: float) -> float:
+    """Return the true-positive rate, in percent, that scores without any information have there.
+
+    A little more than `fpr`: the threshold is itself the score of a negative.
+    """
+    return 100 * (int(fpr * negatives) + 1) / (negatives + 1)
+
+
 def needed_negatives(fpr: float) -> int:
     """Return how many negatives a true-positive rate at `fpr` needs."""
     return round(FALSE_POSITIVES / fpr)
@@ -148,25 +166,21 @@ def rate(hits: int, of: int) -> Rate:
     return Rate(100 * hits / of, 100 * float(low), 100 * float(high))
 
 
-def drawn(values: Floats, count: int) -> Bools:
-    """Mark `count` arbitrary values, the same ones in whatever order they come.
+def drawn(values: Floats, count: int, purpose: str) -> Bools:
+    """Mark `count` values at random, the same ones in whatever order they come.
 
-    By their hashes as float32: sums taken in another order differ in their last bits.
+    Drawn are ranks, so that of equal values, such as confidences of 1, as many are taken as chance
+    would take. purpose: what they are drawn for; the draw is another for each.
     """
-    from pandas.util import hash_array  # slow to import, and most commands measure nothing
-
-    hashes = hash_array(values.astype(np.float32))
-    if count in (0, len(values)):
-        return np.full(len(values), count > 0)
-    last = np.partition(hashes, count - 1)[count - 1]
-    chosen: Bools = hashes < last
-    chosen[np.flatnonzero(hashes == last)[: count - chosen.sum()]] = True
+    ranks = np.random.default_rng(seed_for(len(values), purpose)).permutation(len(values))
+    chosen = np.zeros(len(values), dtype=np.bool_)
+    chosen[np.argsort(values, kind="stable")[ranks[:count]]] = True
     return chosen
 
 
-def half(values: Floats) -> Bools:
-    """Mark an arbitrary half of the values, the same ones in whatever order they come."""
-    return drawn(values, len(values) // 2)
+def half(values: Floats, purpose: str) -> Bools:
+    """Mark half of the values at random, see `drawn`."""
+    return drawn(values, len(values) // 2, purpose)
 
 
 def balanced_accuracy(positive: Floats, negative: Floats) -> float:
@@ -178,7 +192,7 @@ def balanced_accuracy(positive: Floats, negative: Floats) -> float:
     """
     if min(len(positive), len(negative)) < 2:
         return float("nan")
-    p, n = half(positive), half(negative)
+    p, n = half(positive, "positive"), half(negative, "negative")
     judged = []
     for chosen_p, chosen_n in ((p, n), (~p, ~n)):
         threshold = _best_threshold(positive[chosen_p], negative[chosen_n])

@@ -33,7 +33,6 @@ PROBABILITIES = 1e-3
 Rounded ones of a thousand classes are not so near: taken for logits, they would make every model
 look as unsure as can be.
 """
-LEAST = 1e-30
 UNPACKED = 2**30
 """Bytes to which a compressed array may unpack; one that is not compressed takes what it has."""
 UNREADABLE = (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
@@ -58,13 +57,15 @@ class Parts:
 class Outputs:
     """Hold what one file says: logits float32 [n, classes]; of each sample its label and its id.
 
-    member: bool [n], of a reference, what it was trained on.
+    member: bool [n], of a reference, what it was trained on; zeros: whether some probabilities were
+    exactly 0, so that their logarithms are put in, see `read_outputs`.
     """
 
     logits: NDArray[np.float32]
     labels: NDArray[np.int64] | None = None
     ids: list[str] | None = None
     member: NDArray[np.bool_] | None = None
+    zeros: bool = False
 
 
 def require_kind(path: Path) -> None:
@@ -76,7 +77,9 @@ def require_kind(path: Path) -> None:
 def read_outputs(path: Path) -> Outputs:
     """Read a file of outputs; rows that are probabilities become their logarithms.
 
-    Raises UserError for what it cannot be.
+    A probability of 0 counts as half of the smallest other one in the file: what was rounded to 0
+    is below half of the last digit, and a far smaller number would make of rounding the largest
+    log-odds of all. Raises UserError for what a file of outputs cannot be.
     """
     require_kind(path)
     if not path.is_file():
@@ -109,7 +112,10 @@ def read_outputs(path: Path) -> Outputs:
                 f" {sums[row]:.4g}).",
                 "Give logits, or probabilities that are not rounded.",
             )
-        found = replace(found, logits=np.log(np.maximum(logits, LEAST)))
+        zero = logits <= 0
+        logs = np.log(logits, where=~zero, out=np.zeros_like(logits))
+        logs[zero] = logs.min() - np.log(2)
+        found = replace(found, logits=logs, zeros=bool(zero.any()))
     return found
 
 
@@ -215,7 +221,7 @@ class Aligned:
 def gathered(paths: Sequence[Path], parts: Parts) -> Aligned:
     """Read all files, and say which row is what. Raises UserError where they do not fit."""
     said: dict[str, tuple[Path, Any]] = {}
-    members = {path: _compared(path, said) for path in dict.fromkeys(paths)}
+    read = {path: _compared(path, said) for path in dict.fromkeys(paths)}
     shape, ids = said["shape"][1], said.get("ids", (None, None))[1]
     known = {entry: row for row, entry in enumerate(ids or map(str, range(shape[0])))}
     if len(known) < shape[0]:
@@ -226,7 +232,7 @@ def gathered(paths: Sequence[Path], parts: Parts) -> Aligned:
         raise UserError(
             f"{lacking} is not given.", "Outputs need lists of both, of rows or of ids."
         )
-    odd: list[str] = []
+    odd = _zeros_said([path.name for path, (_, zeros) in read.items() if zeros])
     forget, test = _rows(parts.forget, known, odd), _rows(parts.test, known, odd)
     rest = np.setdiff1d(np.arange(shape[0]), np.concatenate((forget, test)))
     retain = rest if parts.retain is None else _rows(parts.retain, known, odd)
@@ -237,7 +243,7 @@ def gathered(paths: Sequence[Path], parts: Parts) -> Aligned:
     order = np.concatenate((train, test))
     names = list(known)
     return Aligned(
-        members,
+        {path: member for path, (member, _) in read.items()},
         order,
         np.flatnonzero(np.isin(order, forget)),
         len(train),
@@ -247,11 +253,14 @@ def gathered(paths: Sequence[Path], parts: Parts) -> Aligned:
     )
 
 
-def _compared(path: Path, said: dict[str, tuple[Path, Any]]) -> NDArray[np.bool_] | None:
-    """Read a file, and let its outputs go again; return what its model was trained on, if it says.
+def _compared(
+    path: Path, said: dict[str, tuple[Path, Any]]
+) -> tuple[NDArray[np.bool_] | None, bool]:
+    """Read a file, and let its outputs go again.
 
-    said: the first file that says anything of shape, ids or labels, and what. Raises UserError
-    where this one says otherwise.
+    Returns what its model was trained on, if it says, and whether it has probabilities of 0. said:
+    the first file that says anything of shape, ids or labels, and what. Raises UserError where this
+    one says otherwise.
     """
     one = read_outputs(path)
     shape = list(one.logits.shape)
@@ -265,7 +274,18 @@ def _compared(path: Path, said: dict[str, tuple[Path, Any]]) -> NDArray[np.bool_
                 f"{path} has other {what} than {first}{told}.",
                 "All files must be of the same samples, in the same order.",
             )
-    return one.member
+    return one.member, one.zeros
+
+
+def _zeros_said(files: Sequence[str]) -> list[str]:
+    """Say which files have probabilities of 0, if any has: in a line, or none."""
+    if not files:
+        return []
+    some = ", ".join(files[: lists.FEW]) + (", ..." if files[lists.FEW :] else "")
+    return [
+        f"Some probabilities are exactly 0 in {some}, as rounded ones are: each counts as half of"
+        " the smallest other one in its file. Log-odds are not exact then: better give logits."
+    ]
 
 
 def _labels(

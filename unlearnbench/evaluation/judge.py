@@ -45,9 +45,9 @@ def judge_all(
     attacks: list[dict[str, Any]] = []
     pairs: list[dict[str, Any]] = []
     verdicts: list[dict[str, Any]] = []
-    attacked, rule = _attacked(measured), _rule(benchmark)
+    attacked = _attacked(measured)
     for key, trials in _trials(measured, attacked).items():
-        keys = dict(zip(GROUP, key, strict=True))
+        keys, rule = dict(zip(GROUP, key, strict=True)), _rule(benchmark, key[2])
         lost = partial(loss_that_counts, benchmark, runs, key)
         examined = [
             finding
@@ -107,10 +107,11 @@ def _over_audits(findings: list[Finding], rule: Rule) -> Iterator[dict[str, Any]
         yield row | {"verdict": word, "strongest": most.audit}
 
 
-def _rule(benchmark: Benchmark) -> Rule:
+def _rule(benchmark: Benchmark, request: int) -> Rule:
     limits = benchmark.limits
     main = benchmark.headline
-    relearning = RELEARNING in benchmark.model_audits
+    last = request == benchmark.forget.requests  # only then models are asked to relearn
+    relearning = last and RELEARNING in benchmark.model_audits
     one_set = len(set(benchmark.seeds.forget)) == 1 and benchmark.forget.requests == 1
     names = RETRAIN, ORIGINAL, HELD_OUT, main
     return Rule(limits.share, limits.margins, *names, relearning, one_set)

@@ -67,7 +67,7 @@ def set_interval(runs: pd.DataFrame, column: str) -> tuple[int, float, float]:
     A t-interval over the means of the sets; NaN for one set.
     """
     means = runs.dropna(subset=column).groupby("forget_seed")[column].mean()
-    count, mean = len(means), runs[column].mean()
+    count, mean = len(means), means.mean()
     if count < 2:
         return count, np.nan, np.nan
     half = half_width(means.std(ddof=1) / np.sqrt(count), count - 1)

@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     model_serializer,
     model_validator,
 )
@@ -278,15 +279,19 @@ class Benchmark(Strict):
         """Whether all that is known of the models is their outputs."""
         return self.given is not None and self.given.outputs
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _one_list(cls, raw: Any) -> Any:
-        """Give all repetitions one seed of forget sets where a list names the only one."""
-        match raw:
-            case {"forget": {"list": str()}, "seeds": {"forget": [first, *rest]}}:
-                alike = [first] * (1 + len(rest))
-                return raw | {"seeds": raw["seeds"] | {"forget": alike}}
-        return raw
+    def _one_set(cls, raw: Any, made: ModelWrapValidatorHandler[Self]) -> Self:
+        """Give all repetitions one seed of forget sets where there is only one set.
+
+        Else they would count as independent.
+        """
+        whole = made(raw)
+        first, *others = whole.seeds.forget
+        if not (others and whole.forget.named):
+            return whole
+        alike = whole.seeds.model_copy(update={"forget": [first] * (1 + len(others))})
+        return whole.model_copy(update={"seeds": alike})
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

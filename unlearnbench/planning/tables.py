@@ -54,6 +54,12 @@ class Forget(Strict):
     )
     listed: str | None = Field(default=None, description="digest of that list, as it was when read")
 
+    @property
+    def named(self) -> bool:
+        """Whether it names all that is forgotten: a list, or the whole of a class."""
+        of_class = self.kind in ("class", "subclass") and self.target is not None
+        return self.list is not None or (of_class and self.fractions == [1])
+
     def said(self, fraction: float) -> str:
         """Say for people what is forgotten where that is a share of it."""
         if self.list is not None:

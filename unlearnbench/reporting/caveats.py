@@ -37,10 +37,12 @@ def references_said(condition: Condition) -> tuple[bool, str]:
     moving = np.flatnonzero(np.abs(means - means[-1]) > NEAR)
     first = counts[moving[-1] + 1] if len(moving) else counts[0]
     if first == counts[-1]:
-        return False, (
-            f"{first} reference models may be too few: with half of them the original's FT AUC"
-            f" moves by more than {NEAR:g} point (references.count={2 * first})."
-        )
+        why = "whether the original's FT AUC still moves is not known"
+        if len(counts) > 1:
+            fewer = f"with {counts[-2]} of them the original's FT AUC"
+            why = f"{fewer} differs by more than {NEAR:g} point"
+        few = f"{first} reference models may be too few"
+        return False, f"{few}: {why} (references.count={2 * first})."
     return True, (
         f"{first} of the {counts[-1]} reference models give the original nearly the same FT AUC"
         f" (within {NEAR:g} point). Other reference models could give another value."
@@ -52,6 +54,7 @@ def warnings(findings: Findings) -> list[str]:
     lines = [*findings.broken, *_of_runs(findings)]
     if findings.benchmark.given:
         lines += _not_given(findings.benchmark.given, findings.references)
+        lines += _of_recipe(findings)
     if not findings.attacks.empty:
         every = findings.conditions
         for condition in every:
@@ -78,6 +81,24 @@ def _not_given(given: Given, references: int) -> Iterator[str]:
         yield (
             "Some of the models compared with were trained here. The comparison is fair only if the"
             " models given were trained by the same recipe."
+        )
+
+
+def _of_recipe(findings: Findings) -> Iterator[str]:
+    """Say where models retrained here are not like the original, whatever their recipe lacks.
+
+    Every row would be different from them, for a reason that is none of its own.
+    """
+    given = findings.benchmark.given
+    if findings.runs.empty or not (given and given.trained_retrains):
+        return
+    right = findings.runs.groupby("label")["test_accuracy"].mean()
+    retrained, original = (right.get(label, np.nan) for label in (RETRAIN, ORIGINAL))
+    if abs(retrained - original) > findings.benchmark.limits.utility:
+        yield (
+            f"The retrained models get {retrained:.1f} % of test samples right, the original"
+            f" {original:.1f} %. If the forget set does not explain that, their recipe or data are"
+            " not those of your model, and 'different' says no more than that."
         )
 
 
@@ -134,10 +155,25 @@ def of_condition(condition: Condition) -> Iterator[str]:
             f" estimated from {count(retrains, 'model')} retrained without it."
         )
     if max(most, retrains) < FEWEST:
-        few = "There are fewer than three forget sets, and no three retrains of a single one"
-        yield f"{few}: every verdict is inconclusive."
+        yield (
+            "There are fewer than three forget sets, and no three retrains of a single one to"
+            " compare with: every verdict is inconclusive."
+        )
         return
+    yield from _of_originals(condition)
     yield from _without_power(condition)
+
+
+def _of_originals(condition: Condition) -> Iterator[str]:
+    """Say where forget sets share originals, and nothing tells how far another one would be."""
+    runs = condition.every_run
+    retrains = runs[runs["label"] == RETRAIN].groupby("forget_seed").size()
+    sets = runs.dropna(subset="original_seed").groupby("original_seed")["forget_seed"].nunique()
+    if sets.gt(1).any() and retrains.lt(2).all():
+        yield (
+            "Forget sets share originals, and none has two retrains to compare with: verdicts are"
+            f" about {count(len(sets), 'original')} alone (seeds.retrains=3)."
+        )
 
 
 def _without_power(condition: Condition) -> Iterator[str]:
@@ -170,7 +206,8 @@ def _of_runs(findings: Findings) -> Iterator[str]:
     for row in findings.failures:
         yield f"{row['label']} failed ({row['run']}): {row['error']}"
     if findings.failures:
-        how = "the command that made it" if findings.benchmark.given else "--retry-failed"
+        again = "retry_failed=True (--retry-failed)"
+        how = "the command that made it" if findings.benchmark.given else again
         yield f"error.txt in a failed run's folder has all of it; {how} tries again."
     if findings.open:
         rows = ", ".join(f"{label} ({left})" for label, left in findings.unmade.items())
@@ -202,7 +239,8 @@ def _of_stale(findings: Findings) -> Iterator[str]:
             rows.setdefault(what, []).append(f"{label} ({count(number, 'run')})")
     for what, labels in rows.items():
         made = f"stale ({STALE}), made before {what} changed: {', '.join(labels)}"
-        how = "The command that made them" if findings.benchmark.given else "--retry-stale"
+        again = "retry_stale=True (--retry-stale)"
+        how = "The command that made them" if findings.benchmark.given else again
         yield f"{made}. {how} reruns them."
 
 

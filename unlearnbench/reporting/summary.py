@@ -103,6 +103,9 @@ def _searches(findings: Findings) -> list[tuple[str, int, int, float]]:
     return rows
 
 
+UNAUDITED = "the word is 'no difference found'"
+
+
 def rule(findings: Findings) -> str:
     """State in a paragraph how verdicts are reached."""
     return " ".join(f"{term}: {words}" for term, words in rules(findings))
@@ -116,11 +119,9 @@ def rules(findings: Findings) -> list[tuple[str, str]]:
     headline = audit_title(findings.benchmark.headline)
     audited = findings.benchmark.model_audits
     needed = f"{headline} and relearning" if audited else headline
-    without = (
-        ""
-        if audited
-        else " As no model was audited by relearning, the word is 'no difference found'."
-    )
+    without = "" if audited else f" As no model was audited by relearning, {UNAUDITED}."
+    if audited and findings.benchmark.forget.requests > 1:
+        without = f" No model is asked to relearn before the last request: there {UNAUDITED}."
     trained = audits_said(findings.benchmark)
     stated = [
         (

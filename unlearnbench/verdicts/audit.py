@@ -5,17 +5,18 @@ in percent, sample by sample. How large a gap counts is tied to what there is to
 third of the original's own gap under the same audit.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
 
-from unlearnbench.audits.roc import Part, mean_part
+from unlearnbench.audits.roc import Null, Part, mean_part
 from unlearnbench.verdicts.inference import (
     LEVEL,
     Estimate,
     Joint,
+    Models,
     combine,
     holm,
     ratio_interval,
@@ -157,7 +158,7 @@ class Rule:
 
 
 def differences(
-    trials: Trials, retrain: str, null: float | None = None
+    trials: Trials, retrain: str, null: Null | None = None
 ) -> dict[str, dict[tuple[int, ...], Part]]:
     """Return each run's difference to the mean of the retrains on the same samples, by seeds.
 
@@ -165,12 +166,7 @@ def differences(
     """
     if null is not None:
         return {
-            label: {
-                seeds: replace(
-                    part, at_forget=part.at_forget - null, at_others=part.at_others - null
-                )
-                for seeds, part in own.items()
-            }
+            label: {seeds: part.less(null(part)) for seeds, part in own.items()}
             for label, own in trials.items()
         }
     retrains: dict[object, list[Part]] = {}
@@ -188,49 +184,71 @@ def differences(
     }
 
 
-def retrain_values(trials: Trials, retrain: str, null: float | None = None) -> list[float]:
-    """Return what an audit finds of each retrain, of which there is but one forget set.
+def retrain_values(
+    trials: Trials, retrain: str, null: Null | None = None, *, one_set: bool = False
+) -> dict[Hashable, list[float]]:
+    """Return what an audit finds of each retrain, by forget set.
 
-    Nothing where no retrain is compared with.
+    Nothing where no retrain is compared with, nor of a single set that is not meant to be the only
+    one (see `Rule`): others may follow, and the scatter between them is what counts.
     """
-    return [part.value for part in trials.get(retrain, {}).values()] if null is None else []
+    values: dict[Hashable, list[float]] = {}
+    for part in trials.get(retrain, {}).values() if null is None else ():
+        values.setdefault(part.forget_set, []).append(part.value)
+    return values if one_set or len(values) > 1 else {}
 
 
-def _with_originals(own: Runs, originals: Runs) -> list[tuple[Part, Part]]:
-    """Return each run's part with that of the original which it began with.
+def model_of(label: str, seeds: tuple[int, ...]) -> Models:
+    """Name the model of a run; runs of a row that began with the same original count as one."""
+    return frozenset([(label, *(seeds[:1] if len(seeds) > 2 else seeds))])
+
+
+def _with_originals(
+    label: str, own: Runs, original: str, originals: Runs
+) -> tuple[list[tuple[Part, Part]], list[tuple[Models, Models]]]:
+    """Return each run's part with that of the original which it began with, and of which models.
 
     The two have seeds of original and forget set in common. A retrain has but seeds of forget set
     and run: beside it stands the mean of the originals on its forget set.
     """
-    alike: dict[object, list[Part]] = {}
-    for part in originals.values():
-        alike.setdefault(part.forget_set, []).append(part)
-    means = {name: mean_part(parts) for name, parts in alike.items()}
-    begun = {seeds[:2]: part for seeds, part in originals.items() if len(seeds) > 2}
-    paired = []
+    alike: dict[Hashable, dict[Models, Part]] = {}
+    for seeds, part in originals.items():
+        alike.setdefault(part.forget_set, {})[model_of(original, seeds)] = part
+    means = {
+        name: (frozenset[Hashable]().union(*of), mean_part([*of.values()]))
+        for name, of in alike.items()
+    }
+    begun = {seeds[:2]: seeds for seeds in originals if len(seeds) > 2}
+    paired: list[tuple[Part, Part]] = []
+    models: list[tuple[Models, Models]] = []
     for seeds, part in own.items():
         first = begun.get(seeds[:2]) if len(seeds) > 2 else None
-        if leak := first or means.get(part.forget_set):
-            paired.append((part, leak))
-    return paired
+        leak = means.get(part.forget_set)
+        if first:
+            leak = model_of(original, first), originals[first]
+        if leak:
+            paired.append((part, leak[1]))
+            models.append((model_of(label, seeds), leak[0]))
+    return paired, models
 
 
 def look_for(
-    audit: str, trials: Trials, rule: Rule, null: float | None = None
+    audit: str, trials: Trials, rule: Rule, null: Null | None = None
 ) -> dict[str, Finding]:
     """Return what an audit finds of every row that has retrains to be compared with, by label."""
     apart = differences(trials, rule.retrain, null)
     originals = apart.get(rule.original, {})
-    retrains = retrain_values(trials, rule.retrain, null) if rule.one_set else []
+    retrains = retrain_values(trials, rule.retrain, null, one_set=rule.one_set)
     margin, found = rule.margins.get(audit), {}
     for label, own in apart.items():
-        paired = _with_originals(own, originals)
+        paired, models = _with_originals(label, own, rule.original, originals)
         if not own:
             continue
         if not paired:
-            found[label] = _alone(audit, label, combine(list(own.values()), retrains), margin)
+            alone = combine([*own.values()], [model_of(label, seeds) for seeds in own], retrains)
+            found[label] = _alone(audit, label, alone, margin)
             continue
-        joint = Joint.of(paired, retrains)
+        joint = Joint.of(paired, models, retrains)
         gap = joint.along(1.0, 0.0)
         small, attainable = within(joint, margin, rule.share)
         leaks = joint.along(0.0, 1.0).p_zero < LEVEL

@@ -3,11 +3,14 @@
 Everything is a mean over runs of an estimate, or of a difference of such on the same samples. Each
 run brings a number for each forget sample and each non-member (of an AUC: DeLong's placements);
 their variance is the sampling variance, models given. The variance between forget sets is the
-seeds'.
+seeds'. Where forget sets share models, as those that began with one original, the sets agree
+whatever these models are like: then the variance between retrains stands for that between models.
 """
 
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
 import numpy as np
@@ -15,6 +18,8 @@ from scipy.special import stdtr, stdtrit
 
 from unlearnbench.audits.roc import Floats, Index, Part
 
+Models = frozenset[Hashable]
+"""The models whose mean an estimate is of, by whatever names."""
 LEVEL = 0.05
 FARTHEST = 100.0
 """Ratios are not sought farther out than this."""
@@ -51,9 +56,10 @@ class Estimate:
     sets: forget sets it rests on; sampling: standard error from samples, models given; seeds:
     standard error from the scatter between forget sets, or on one between retrains (NaN where there
     are none); error: of both together; freedom: degrees of freedom of `error`; replicates: how many
-    that scatter is of.
+    that scatter is of; chance: where sets share models, the standard error from the scatter of
+    retrains, with its degrees of freedom.
 
-    What is shown must be shown by t-tests with either error. Where few sets happen to agree, the
+    What is shown must be shown by t-tests with each error. Where few sets happen to agree, the
     sampling variance stands in with degrees of freedom that are too many: by `error` alone a true
     p of 0.001 would be found up to 14 times as often at three sets, and Holm asks for such.
     """
@@ -65,6 +71,7 @@ class Estimate:
     error: float
     freedom: float
     replicates: int
+    chance: tuple[float, float] | None = None
 
     @property
     def decides(self) -> bool:
@@ -74,8 +81,9 @@ class Estimate:
     @property
     def _errors(self) -> list[tuple[float, float]]:
         """The standard errors to be reckoned with, and their degrees of freedom."""
-        both = [(self.error, self.freedom), (self.seeds, self.replicates - 1)]
-        return both if self.replicates > 1 else both[:1]
+        errors = [(self.error, self.freedom)]
+        errors += [(self.seeds, self.replicates - 1.0)] * (self.replicates > 1)
+        return errors + ([self.chance] if self.chance else [])
 
     def half(self, level: float = LEVEL) -> float:
         """Return half the width of the 1 - level confidence interval."""
@@ -106,7 +114,8 @@ class Joint:
 
     values: [k]; of_forget, of_others: their covariances that come from forget samples and from
     non-members, between: from forget sets, [k, k] each; sets: how many those are; replicates: the
-    same, or on one set the number of retrains that `between` is from.
+    same, or on one set the number of retrains that `between` is from; chance: where several sets
+    share models, the covariance [k, k] that comes from models, with its degrees of freedom.
     """
 
     values: Floats
@@ -115,15 +124,23 @@ class Joint:
     between: Floats
     sets: int
     replicates: int
+    chance: tuple[Floats, float] | None = None
 
     @classmethod
-    def of(cls, runs: Sequence[Sequence[Part]], retrains: Sequence[float] = ()) -> Self:
-        """Average over runs, each counting alike; runs: of each its k parts, on the same samples.
+    def of(
+        cls,
+        runs: Sequence[Sequence[Part]],
+        models: Sequence[Sequence[Models]] | None = None,
+        retrains: Mapping[Hashable, Sequence[float]] | None = None,
+    ) -> Self:
+        """Average over forget sets, and in each over runs; runs: of each its k parts.
 
-        retrains: what the same estimate is of each retrain that the parts are compared with, which
-        counts where all runs are on one forget set. A model that is as good as retrained is then
-        as far from their mean as one of them: their variance stands for that of each model, and
-        the variance of their mean is common to all.
+        The parts of a run are on the same samples. models: of each run, which models each of its
+        parts is of, or began with; by default each is of one of its own. retrains: by forget set,
+        what the same estimate is of each retrain that the parts are compared with. It counts where
+        all runs are on one forget set, or where sets share models. A model that is as good as
+        retrained is then as far from the retrains' mean as one of them: their variance stands for
+        that of each model, and the variance of their mean is common to all.
 
         Sampling variance: a sample that several runs share is one sample, so each sample's
         influence is added up over runs before it is squared; a forget set that is listed twice
@@ -131,24 +148,33 @@ class Joint:
         """
         firsts = [parts[0] for parts in runs]
         values = np.array([[part.value for part in parts] for parts in runs])
+        sizes = Counter(one.forget_set for one in firsts)
+        weights = np.array([1 / (len(sizes) * sizes[one.forget_set]) for one in firsts])
         of_forget = _covariance(
-            [one.forget for one in firsts], [[part.at_forget for part in parts] for parts in runs]
+            weights,
+            [one.forget for one in firsts],
+            [[part.at_forget for part in parts] for parts in runs],
         )
         of_others = _covariance(
-            [one.others for one in firsts], [[part.at_others for part in parts] for parts in runs]
+            weights,
+            [one.others for one in firsts],
+            [[part.at_others for part in parts] for parts in runs],
         )
         sets: dict[Hashable, list[Floats]] = {}
         for one, own in zip(firsts, values, strict=True):
             sets.setdefault(one.forget_set, []).append(own)
         count, means = len(sets), np.array([np.mean(own, axis=0) for own in sets.values()])
-        centred = means - means.mean(axis=0)
-        between = centred.T @ centred / max(count - 1, 1) / count
-        replicates = count
+        mean = means.mean(axis=0)
+        named = models or [[frozenset([id(part)]) for part in parts] for parts in runs]
+        kinds = [frozenset[Hashable]().union(*of_kind) for of_kind in zip(*named, strict=True)]
+        chance, freedom = _by_chance([*(retrains or {}).values()], kinds)
         if count == 1:
-            # a model that several runs are compared with, such as an original, is one model
-            models = [set(map(id, of_kind)) for of_kind in zip(*runs, strict=True)]
-            between, replicates = _by_chance(retrains, models), len(retrains)
-        return cls(values.mean(axis=0), of_forget, of_others, between, count, replicates)
+            return cls(mean, of_forget, of_others, chance, 1, freedom + 1)
+        centred = means - mean
+        between = centred.T @ centred / (count - 1) / count
+        shared = freedom > 0 and _shared([one.forget_set for one in firsts], named)
+        also = (chance, freedom) if shared else None
+        return cls(mean, of_forget, of_others, between, count, count, also)
 
     def along(self, *weights: float) -> Estimate:
         """Estimate a weighted sum of the means.
@@ -171,43 +197,72 @@ class Joint:
         sampling, seeds, error = np.sqrt([of_forget + of_others, between, total])
         value = float(w @ self.values)
         errors = float(sampling), float(seeds), float(error)
-        return Estimate(value, self.sets, *errors, freedom, self.replicates)
+        chance = None
+        if self.chance:
+            covariance, of_retrains = self.chance
+            chance = float(np.sqrt(max(float(w @ covariance @ w), 0.0))), of_retrains
+        return Estimate(value, self.sets, *errors, freedom, self.replicates, chance)
 
 
-def _by_chance(retrains: Sequence[float], models: Sequence[set[int]]) -> Floats:
+def _shared(sets: Sequence[Hashable], models: Sequence[Sequence[Models]]) -> bool:
+    """Say whether any model stands behind runs on more than one forget set."""
+    seen: dict[Hashable, Hashable] = {}
+    return any(
+        seen.setdefault(model, forget_set) != forget_set
+        for forget_set, of_run in zip(sets, models, strict=True)
+        for model in chain(*of_run)
+    )
+
+
+def _by_chance(retrains: Sequence[Sequence[float]], models: Sequence[Models]) -> tuple[Floats, int]:
     """Return the covariance [k, k] of k means over models, each less the mean of the retrains.
 
-    models: whose mean each is. NaN where there are not two retrains.
+    retrains: of each forget set; models: whose mean each is. Returns also its degrees of freedom:
+    retrains are compared within each set. NaN where no set has two of them.
     """
-    if len(retrains) < 2:
-        return np.full((len(models), len(models)), np.nan)
+    freedom = sum(len(own) - 1 for own in retrains)
+    if freedom < 1:
+        return np.full((len(models), len(models)), np.nan), 0
+    variance = sum(np.var(own) * len(own) for own in retrains) / freedom
+    of_mean = sum(1 / len(own) for own in retrains) / len(retrains) ** 2
     common = [[len(a & b) / (len(a) * len(b)) for b in models] for a in models]
-    covariance: Floats = np.var(retrains, ddof=1) * (np.array(common) + 1 / len(retrains))
-    return covariance
+    covariance: Floats = variance * (np.array(common) + of_mean)
+    return covariance, freedom
 
 
-def combine(parts: Sequence[Part], retrains: Sequence[float] = ()) -> Estimate:
-    """Average one estimate over runs, see `Joint`."""
-    return Joint.of([[part] for part in parts], retrains).along(1.0)
+def combine(
+    parts: Sequence[Part],
+    models: Sequence[Models] | None = None,
+    retrains: Mapping[Hashable, Sequence[float]] | None = None,
+) -> Estimate:
+    """Average one estimate over forget sets and runs, see `Joint`."""
+    named = None if models is None else [[model] for model in models]
+    return Joint.of([[part] for part in parts], named, retrains).along(1.0)
 
 
-def _covariance(samples: Sequence[Index], influences: Sequence[Sequence[Floats]]) -> Floats:
+def _covariance(
+    weights: Floats, samples: Sequence[Index], influences: Sequence[Sequence[Floats]]
+) -> Floats:
     """Return the covariance [k, k] of means over runs that comes from one group's samples.
 
-    samples: of each run the indices of the group's; influences: of each run k arrays over them. NaN
-    where no run has two of them, zero where the means do not rest on this group.
+    weights: of the runs, which sum to 1; samples: of each run the indices of the group's;
+    influences: of each run k arrays over them. NaN where no run has two of them, zero where the
+    means do not rest on this group.
     """
     kinds = len(influences[0])
     if not any(len(index) for index in samples):
         return np.zeros((kinds, kinds))
     ids = np.concatenate(samples)
-    runs, present = len(samples), np.bincount(ids) > 0
+    present = np.bincount(ids) > 0
     total = np.stack(
         [
             np.bincount(
                 ids,
                 np.concatenate(
-                    [(own[kind] - own[kind].mean()) / len(own[kind]) for own in influences]
+                    [
+                        weight * (own[kind] - own[kind].mean()) / len(own[kind])
+                        for weight, own in zip(weights, influences, strict=True)
+                    ]
                 ),
             )[present]
             for kind in range(kinds)
@@ -216,7 +271,7 @@ def _covariance(samples: Sequence[Index], influences: Sequence[Sequence[Floats]]
     fewest = min(np.count_nonzero(np.bincount(index)) for index in samples)
     if fewest < 2:
         return np.full((kinds, kinds), np.nan)
-    covariance: Floats = total @ total.T / runs**2 * fewest / (fewest - 1)
+    covariance: Floats = total @ total.T * fewest / (fewest - 1)
     return covariance
 
 

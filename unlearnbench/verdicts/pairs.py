@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from unlearnbench.audits.roc import Part
-from unlearnbench.verdicts.audit import Trials, differences, retrain_values
+from unlearnbench.audits.roc import Null
+from unlearnbench.verdicts.audit import Trials, differences, model_of, retrain_values
 from unlearnbench.verdicts.inference import LEVEL, Estimate, Joint, combine, holm, ranks
 
 
@@ -13,7 +13,7 @@ def compare_pairs(
     trials: Trials,
     retrain: str,
     labels: Sequence[str],
-    null: float | None = None,
+    null: Null | None = None,
     *,
     one_set: bool = False,
 ) -> list[dict[str, Any]]:
@@ -27,7 +27,7 @@ def compare_pairs(
     one_set: see `Rule`.
     """
     apart = differences(trials, retrain, null)
-    retrains = retrain_values(trials, retrain, null) if one_set else []
+    retrains = retrain_values(trials, retrain, null, one_set=one_set)
     parts = {label: own for label, own in apart.items() if label in labels}
     far = {label: combine(list(own.values())).value for label, own in parts.items() if own}
     pairs: list[tuple[str, str, Estimate, float]] = []
@@ -35,7 +35,9 @@ def compare_pairs(
         nearer, farther = sorted(pair, key=lambda label: abs(far[label]))
         shared = [seeds for seeds in parts[nearer] if seeds in parts[farther]]
         if shared:
-            distance, p = _nearer([(parts[nearer][s], parts[farther][s]) for s in shared], retrains)
+            both = [(parts[nearer][seeds], parts[farther][seeds]) for seeds in shared]
+            models = [(model_of(nearer, seeds), model_of(farther, seeds)) for seeds in shared]
+            distance, p = _nearer(Joint.of(both, models, retrains))
             pairs.append((nearer, farther, distance, p))
     raw = [p if apart.decides else 1.0 for _, _, apart, p in pairs]
     return [
@@ -47,14 +49,11 @@ def compare_pairs(
     ]
 
 
-def _nearer(
-    shared: Sequence[tuple[Part, Part]], retrains: Sequence[float]
-) -> tuple[Estimate, float]:
+def _nearer(joint: Joint) -> tuple[Estimate, float]:
     """Return by how much nearer the first of two rows is, and the p-value of its being so.
 
-    The distance is taken with the signs that the two gaps seem to have.
+    joint: their gaps. The distance is taken with the signs that the two gaps seem to have.
     """
-    joint = Joint.of(shared, retrains)
     a, b = joint.values
     side = 1.0 if b >= 0 else -1.0
     difference, total = joint.along(-1.0, 1.0), joint.along(1.0, 1.0)

@@ -22,7 +22,8 @@ DIGITS = 6
 class Contest:
     """Hold how far from best each row is in one column, and how sure it is that two rows differ.
 
-    far: by label, the smaller the better; p: of no difference, of each pair, unadjusted; ranked:
+    far: by label, the smaller the better; p: of no difference, of each pair, unadjusted, 1 where
+    the forget sets that two rows share do not have them in the order of `far`; ranked:
     whether all pairs are tested together (Holm), and not only those with the best; same: rows whose
     runs are those of another, which they are no rivals of; different: rows that are different from
     retrain, which are never marked. The script of a page does what `marks` does.
@@ -125,7 +126,11 @@ def _by_samples(
 def by_runs(
     runs: pd.DataFrame, labels: Sequence[str], key: str
 ) -> tuple[dict[str, float], dict[frozenset[str], float]]:
-    """Return how far from best rows are on average, and p of no difference of each pair."""
+    """Return how far from best rows are on average, and p of no difference of each pair.
+
+    Where rows have different forget sets, as after failures, those that two share may order them
+    otherwise than their averages do: then p is 1, or the better row might be called worse.
+    """
     loss = badness(runs, key)
     if loss is None:
         return {}, {}
@@ -133,8 +138,12 @@ def by_runs(
     by_set = by_set.reindex(list(labels)).dropna(how="all")
     means = by_set.mean(axis="columns")
     sets = {str(label): row.to_numpy(dtype=float) for label, row in by_set.iterrows()}
-    p = {frozenset(pair): _p(sets[pair[0]] - sets[pair[1]]) for pair in combinations(sets, 2)}
-    return {str(label): float(mean) for label, mean in means.items()}, p
+    far = {str(label): float(mean) for label, mean in means.items()}
+    p = {
+        frozenset((one, other)): _p(sets[one] - sets[other], far[one] - far[other])
+        for one, other in combinations(sets, 2)
+    }
+    return far, p
 
 
 def badness(runs: pd.DataFrame, key: str) -> "pd.Series[float] | None":
@@ -149,9 +158,12 @@ def badness(runs: pd.DataFrame, key: str) -> "pd.Series[float] | None":
     return (values - (metric.ideal or 0.0)).abs()
 
 
-def _p(difference: np.ndarray) -> float:
-    """Return the two-sided p of no difference over forget sets; 1 where there are too few."""
+def _p(difference: np.ndarray, of_means: float) -> float:
+    """Return the two-sided p of no difference over forget sets; 1 where there are too few.
+
+    of_means: the difference of the means of all sets; 1 too where its sign is another.
+    """
     values = difference[np.isfinite(difference)]
-    if len(values) < FEWEST:
+    if len(values) < FEWEST or values.mean() * of_means < 0:
         return 1.0
     return p_zero(values.mean(), values.std(ddof=1) / np.sqrt(len(values)), len(values) - 1)

@@ -1,6 +1,6 @@
 """Papers: their printed numbers beside ours, and whether our runs confirm their claims."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from unlearnbench.audits.attacks import PAPER, attack_title
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.metrics.metric import METRICS
-from unlearnbench.papers import spread_known
+from unlearnbench.papers import Claim, spread_known
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.registry import discover
 from unlearnbench.reporting.tables import register, table
@@ -145,7 +145,7 @@ def gap_of_columns(
 def claims_tables(benchmarks: Mapping[str, Findings]) -> list[table.Table]:
     """Show, for each paper, its claims that benchmarks say something about; benchmarks: by name.
 
-    Where a control failed nothing is claimed; such conditions are named.
+    Where a control failed nothing is claimed; such conditions are named, if claims were about them.
     """
     columns = [
         table.text("The paper's claim", "claim"),
@@ -167,7 +167,7 @@ def claims_tables(benchmarks: Mapping[str, Findings]) -> list[table.Table]:
             frame = pd.DataFrame(rows).sort_values("claim", kind="stable", ignore_index=True)
             frame = frame.rename(columns={"low": "value_low", "high": "value_high"})
             caption = " ".join(
-                filter(None, [_claimed(len(rows)), paper.NOTE, left_out(benchmarks)])
+                filter(None, [_claimed(len(rows)), paper.NOTE, left_out(benchmarks, paper.claims)])
             )
             name = f"claims-{name}"
             titles = {
@@ -187,13 +187,20 @@ def _of(benchmarks: Mapping[str, Findings]) -> str:
     return f"{'; '.join(said)}."
 
 
-def left_out(benchmarks: Mapping[str, Findings]) -> str:
-    """Name the conditions of which nothing is concluded, since controls failed; "" for none."""
+def left_out(
+    benchmarks: Mapping[str, Findings],
+    claims: Callable[[Findings], Iterable[Claim]] | None = None,
+) -> str:
+    """Name the conditions of which nothing is concluded, since controls failed; "" for none.
+
+    claims: of a paper: then only conditions that one of its claims is about.
+    """
     void = [
         f"{name}, {condition.heading} ({', '.join(condition.voided)})"
         for name, findings in benchmarks.items()
         for condition in findings.conditions
         if condition.voided
+        if not claims or any(claims(replace(findings, runs=condition.every_run)))
     ]
     return f"Left out, since controls failed: {'; '.join(void)}." if void else ""
 

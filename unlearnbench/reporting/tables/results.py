@@ -122,20 +122,32 @@ def _judged(condition: Condition, label: str) -> dict[str, Any]:
     overall = condition.overall(label)
     leak = condition.audits.get(condition.benchmark.headline, {}).get(label)
     row: dict[str, Any] = {"verdict": condition.word(label)}
-    row["missing"] = condition.lacking(label) if label in condition.methods else []
-    if row["verdict"] == "equivalent" and not condition.old and ULIRA not in condition.audits:
-        row["missing"] = [*row["missing"], ULIRA]
+    row["missing"] = _missing(condition, label)
     row["surest"] = overall.strongest if overall else None
     row |= columns_of("surest_gap", overall.gap if overall else None)
     row["p_all"] = overall.p_all if overall else None
     return row | in_percent(columns_of("share", leak.share if leak else None))
 
 
+def _missing(condition: Condition, label: str) -> str:
+    """Say which audits the verdict on a row does without, and which forget sets; "" for none."""
+    of_method = label in condition.methods
+    audits = condition.lacking(label) if of_method else []
+    not_run = not condition.old and ULIRA not in condition.audits
+    if not_run and condition.word(label) == "equivalent":
+        audits = [*audits, ULIRA]
+    titles = list(dict.fromkeys(audit_title(name).partition(":")[0] for name in audits))
+    said = [f"{', '.join(titles)} not run"] if titles else []
+    sets = condition.every_run.groupby("label")["forget_seed"].nunique()
+    if of_method and sets[label] < sets.max():
+        said.append(f"{sets[label]} of {sets.max()} sets")
+    return "; ".join(said)
+
+
 def _word(row: Entry) -> str:
-    """Write a verdict, and beside it which audits it does without."""
+    """Write a verdict, and beside it what it does without."""
     word = row["verdict"] or ABSENT
-    missing = list(dict.fromkeys(audit_title(name).partition(":")[0] for name in row["missing"]))
-    return f"{word} ({', '.join(missing)} not run)" if missing and row["verdict"] else word
+    return f"{word} ({row['missing']})" if row["missing"] and row["verdict"] else word
 
 
 def _surest(row: Entry) -> str:
