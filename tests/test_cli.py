@@ -133,7 +133,8 @@ def test_doing_it_again_finds_everything_done(cli: Cli, finished: Path, tiny: Pa
         assert done.code == 0 and "14 done" in done.out
     assert min(times) < allowed(2)
     said, _, _ = done.out.partition("Method")
-    assert "2 forget sets are too few for any verdict, which takes 3 or more. --seeds 4 " in said
+    assert "2 forget sets are too few for any verdict, which takes 3 or more." in said
+    assert "seeds=4 (--seeds 4) keeps what is done and goes on." in said
     rows = [line.split()[0] for line in done.out.splitlines() if line.strip()]
     shown = [row for row in rows if row in {"original", "retrain", "ft", "rl", "amun"}][:4]
     assert shown[:2] == ["original", "retrain"] and set(shown[2:]) == {"ft", "rl"}

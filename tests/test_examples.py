@@ -120,6 +120,9 @@ def test_two_methods_are_compared(tmp_path: Path) -> None:
     shown = run("compare_two_methods.py", tmp_path)
     assert "| amun |" in shown and "| salun |" in shown
     assert "points from retrain's" in shown
+    condition = ub.load(tmp_path / "results" / "digits").condition(access="full")
+    for label in condition.methods:
+        assert f"{label}: {condition.word(label)}\n  FT AUC is" in shown
 
 
 @pytest.mark.slow

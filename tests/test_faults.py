@@ -10,6 +10,10 @@ import pytest
 
 from tests.conftest import Cli, command
 from tests.processes import alive, started, wait_for
+from unlearnbench.api.request import Request, benchmark, prepare
+from unlearnbench.planning.expansion import Planned
+from unlearnbench.storage import failures
+from unlearnbench.storage.store import Store
 
 PLUGIN = '''
 """A method that goes wrong."""
@@ -126,6 +130,45 @@ def test_a_changed_method_is_stale_and_made_anew_on_request(
     fresh = cli(*words, "--retry-stale")
     assert fresh.out.count("done    mine") == 1 and "stale" not in fresh.out
     assert "mine failed" not in fresh.out
+
+
+def test_a_failure_says_which_code_it_is_of(tmp_path: Path) -> None:
+    path = plugin(tmp_path, "mine", "return model")
+    setup = benchmark("digits", seeds=1)
+
+    def planned() -> Planned:
+        return prepare(Request(setup, tmp_path, tmp_path, [path]))
+
+    store, plan = Store(tmp_path / "digits"), planned().plan
+    first, second = (next(c.run for c in plan.cells if c.label == n) for n in ("mine", "retrain"))
+    for run in (first, second):
+        store.fail(plan.nodes[run].spec, "no idea\n")
+    marks = store.marks(plan.nodes[first].spec)
+    codes = failures.codes(planned(), plan.nodes)
+    assert {first, second} <= codes.keys() and not codes.keys() & set(plan.references)
+    elsewhere = Store(store.folder)
+    with elsewhere.leases.hold(second):
+        failures.note_code(planned(), store, codes)
+    assert store.error(second) == "no idea\n", "another process may be making it"
+    assert store.error(first) == f"Made by code {codes[first]}.\nno idea\n"
+    assert store.marks(plan.nodes[first].spec) == marks, "nor has it failed once more"
+    assert not failures.of_other_code(planned(), store)
+    plugin(tmp_path, "mine", "return model  # at last")
+    assert failures.of_other_code(planned(), store) == {first}
+
+
+@pytest.mark.slow
+def test_a_method_that_failed_is_tried_again_once_it_has_changed(
+    cli: Cli, copied: Path, tiny: Path
+) -> None:
+    path = plugin(copied, "mine", "raise ValueError('not yet')")
+    words = ["run", tiny, "--seeds", "1", "--methods", "mine", "--plugin", path]
+    assert cli(*words).code == 1
+    again = cli(*words)
+    assert again.code == 1 and "1 failed before (--retry-failed" in again.out
+    plugin(copied, "mine", "return model")
+    healed = cli(*words)
+    assert healed.code == 0 and healed.out.count("done    mine") == 1
 
 
 @pytest.mark.slow

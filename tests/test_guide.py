@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from docs.builder import markdown, reference, site
+from docs.builder import api, markdown, reference, site
 from docs.builder.markdown import ROOT
 from docs.builder.parts import PARTS
 from tests.conftest import Cli, Done
@@ -287,6 +287,14 @@ def test_every_option_of_the_command_line_is_listed() -> None:
         assert f"## `unlearnbench {name}`\n" in page
     assert "* `--jobs-per-device <str>`: Runs at once on a device" in page
     assert "* `--dry-run`: Show the plan and stop." in page
+
+
+def test_what_says_a_verdict_is_described_with_a_condition() -> None:
+    page = (ROOT / "docs" / "guide" / "library.md").read_text()
+    described = api.described(Path("unlearnbench.Condition"))
+    for name in ("labels", "methods", "word", "overall", "verdict"):
+        assert f"\n#### `Condition.{name}`\n" in described
+        assert re.search(rf"^\|.*`{name}[`(].*\|.*\|$", page, re.M), name
 
 
 def test_the_pages_on_python_have_every_name_of_the_library() -> None:

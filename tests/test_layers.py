@@ -23,7 +23,7 @@ LAYERS = [
     {"audits"},
     {"verdicts"},
     {"metrics"},
-    {"registry", "outline", "environment", "entries", "architectures"},
+    {"by_value", "registry", "outline", "environment", "entries", "architectures"},
     {"planning"},
     {"storage"},
     {"execution", "evaluation"},

@@ -5,16 +5,23 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
+from unittest.mock import patch
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import unlearnbench as ub
+from unlearnbench.api.listener import _NotebookBar
+from unlearnbench.api.own import Own
+from unlearnbench.api.request import Request
 
 ROOT = Path(__file__).parent.parent
+PUBLISHED = ROOT / "results" / "digits@epyc-2"
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +97,10 @@ def test_what_is_not_there_is_said_in_a_line(results: ub.Results, tmp_path: Path
         (lambda: ub.benchmark("digits").set("recip.epochs", 1), "Did you mean 'recipe'?"),
         (lambda: ub.method("salun", kep=1), "Did you mean 'keep'?"),
         (lambda: ub.compare(results), "takes two results folders or more"),
+        (
+            lambda: ub.compare(results, results),
+            "One folder was given twice. Give each run its own folder: results=FOLDER",
+        ),
         (lambda: ub.run(methods=[int]), "is not a method"),  # type: ignore[list-item]
         (
             lambda: ub.run(methods=[ub.method("ga"), ub.method("ga", epochs=2)]),
@@ -98,6 +109,63 @@ def test_what_is_not_there_is_said_in_a_line(results: ub.Results, tmp_path: Path
     ):
         with pytest.raises(ub.UserError, match=re.escape(message)):
             wrong()
+
+
+def test_one_stands_where_several_may(results: ub.Results) -> None:
+    digits = ub.benchmark("digits")
+    for methods in ("ft", ub.method("ft"), type(ub.method("ft")), ["ft"]):
+        assert Request(digits, Path(), Path(), methods).asked.labels == ["ft"]
+    with pytest.raises(ub.UserError, match=r"There is no file net\.py\. Name a Python file"):
+        ub.load(results.folder, plugins="net.py")
+    with pytest.raises(ub.UserError, match="is not a method"):
+        ub.run(methods=lambda: None)  # type: ignore[arg-type]
+    own = Own.of(None, "net", None, None, None, "net.py", "seeds=2", "data")
+    assert own.plugins == [Path("net.py")] and own.assignments == ["seeds=2"]
+
+
+class Net:
+    """Stand for a model of a cell."""
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "said"),
+    [
+        (ub.apply, {"original": Net()}, "original= takes a file, not a value of type Net. Save it"),
+        (ub.apply, {"model": Net}, "model= takes a name, not the class Net. Write a function buil"),
+        (ub.apply, {"dataset": (1, 2)}, "dataset= takes a name, not a value of type tuple. Write "),
+        (
+            ub.apply,
+            {"plugins": Net},
+            "plugins= takes a file, not the class Net. Write it to a file",
+        ),
+        (ub.apply, {"original": "."}, "The folder . holds no model.safetensors. Name a .pt, .pth "),
+        (ub.audit, {"retrains": [Net()]}, "retrains= takes a file, not a value of type Net. Save "),
+        (ub.audit, {"test": np.arange(2)}, "test= takes a file, not a value of type ndarray. Writ"),
+        (ub.audit, {"unlearned": "u.npz"}, "Of outputs, forget= takes a file of row numbers. Writ"),
+    ],
+)
+def test_what_must_be_in_a_file_is_said_in_a_line(
+    call: Callable[..., Any], given: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    asked: dict[str, Any] = {"model": "small-cnn", "dataset": "digits", "forget": [1]}
+    if call is ub.apply:
+        asked |= {"method": "ft", "original": "o.pt", "out": tmp_path / "out"}
+    else:
+        asked |= {"unlearned": "u.pt"}
+    with pytest.raises(ub.UserError, match=f"^{re.escape(said)}"):
+        call(**asked | given)
+
+
+def test_a_mistake_is_shown_in_a_notebook_as_the_command_line_prints_it() -> None:
+    assert ub.UserError("It is gone.", "Name another.")._render_traceback_() == [
+        "UserError: It is gone. Name another."
+    ]
+
+
+def test_what_is_told_before_there_is_a_plan_has_no_bar() -> None:
+    with patch("IPython.display.display") as display:
+        _NotebookBar().told("3 retrained models")
+    assert display.call_args.args[0].data == "<div>3 retrained models</div>"
 
 
 def test_figures_that_are_not_there_are_attributes_that_are_not_there(results: ub.Results) -> None:
@@ -227,13 +295,72 @@ def test_the_guides_code_runs_as_a_script(desk: Path) -> None:
     assert (desk / "reports" / "digits" / "index.html").exists()
 
 
-@pytest.mark.slow
-def test_the_guides_code_runs_as_a_notebook(desk: Path) -> None:
+def run_cells(cells: Iterable[str], folder: Path, *, errors: bool = False) -> list[list[Any]]:
+    """Run a notebook of these cells in a folder; return what each shows."""
     import nbformat
     from nbclient import NotebookClient
 
     v4: Any = nbformat.v4
-    notebook = v4.new_notebook(cells=[v4.new_code_cell(code) for code in (SUPPLIED, block())])
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(desk)}}).execute()
-    shown = [out for cell in notebook.cells for out in cell["outputs"]]
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(code) for code in cells])
+    place = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, timeout=600, allow_errors=errors, resources=place).execute()
+    return [cell["outputs"] for cell in notebook.cells]
+
+
+def count_of(kind: str, shown: Iterable[Any]) -> int:
+    return sum(kind in out.get("data", {}) for out in shown)
+
+
+@pytest.mark.slow
+def test_the_guides_code_runs_as_a_notebook(desk: Path) -> None:
+    shown = [out for cell in run_cells((SUPPLIED, block()), desk) for out in cell]
     assert any("<progress" in str(out.get("data", {}).get("text/html")) for out in shown)
+
+
+@pytest.mark.slow
+def test_a_notebook_shows_each_figure_once_and_a_mistake_in_a_line(tmp_path: Path) -> None:
+    load = f"import unlearnbench as ub; full = ub.load({str(PUBLISHED)!r}).condition()"
+    drawn = ["full.plot.gaps(metric='ft_auc')", "full.plot.gaps()", "full.plot.gaps();"]
+    own = "import matplotlib.pyplot as plt\nplt.plot([1, 2]);"
+    _, *figures, (wrong,) = run_cells(
+        [load, *drawn, own, "full.table('mian')"], tmp_path, errors=True
+    )
+    assert [count_of("image/png", shown) for shown in figures] == [1, 1, 1, 1]
+    (line,) = wrong["traceback"]
+    assert line.startswith("UserError: Unknown table 'mian'. Did you mean 'main'?")
+
+
+MINE = """
+import numpy as np, torch, unlearnbench as ub
+from sklearn.datasets import load_digits
+
+digits = load_digits()
+x, y = (255 * digits.images[:, None] / 16).round().astype("uint8"), digits.target.astype("int64")
+np.savez("images.npz", x=x[:200], y=y[:200], x_test=x[200:300], y_test=y[200:300])
+"""
+TRAINED = """
+from net import build
+
+torch.save(build(10, 1, 8).state_dict(), "original.pt")
+"""
+SMALL = "seeds=1).set('recipe.epochs', 1).set('references.count', 2).set('controls', False)"
+
+
+@pytest.mark.slow
+def test_the_guides_own_model_images_list_and_metric_are_used(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "guide" / "library.md").read_text()
+    sweep, *own = (
+        code
+        for title in ("## Sweep a setting", "## Your own model, images, list, metric")
+        for code in re.findall(r"```python\n(.*?)```", page.partition(title)[2], flags=re.S)
+    )
+    net, images, metric, applied, benchmark = own[-5:]
+    small = benchmark.replace("seeds=4)", SMALL)
+    assert small != benchmark
+    cells = [MINE, net, images, metric, TRAINED, applied, small, sweep]
+    *_, first, ran, swept = run_cells(cells, tmp_path)
+    bars = [out for out in first if "<progress" in str(out.get("data", {}).get("text/html"))]
+    assert len(bars) == 2, "of apply and of the audit"
+    assert "amun applied to original.pt: 3 of 3 models" in bars[0]["data"]["text/html"]
+    assert "forget_sure" in first[-1]["data"]["text/plain"] and "amun" in str(first[-1])
+    assert "mine: " in str(ran) and "results-10/mine" in str(swept)

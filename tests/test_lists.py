@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,6 +60,34 @@ def test_an_array_of_numbers_or_of_names_is_a_list(tmp_path: Path) -> None:
     assert read_list(tmp_path / "numbers.npy") == ("7", "3")
     assert read_list(tmp_path / "names.npy") == ("a/1.png", "b/0.png")
     assert list_digest(["7", "3"]) == list_digest(["3", "7", "3"]) != list_digest(["3"])
+
+
+@pytest.mark.parametrize("given", [[7, 3], np.array([7, 3]), range(3, 8, 4), {7, 3}, ["7", "3"]])
+def test_a_list_may_be_given_by_its_entries(tmp_path: Path, given: Any) -> None:
+    (tmp_path / "list.txt").write_text("7\n3\n")
+    digits = ub.benchmark("digits")
+    asked = [digits.forgetting(one) for one in (tmp_path / "list.txt", given)]
+    of_file, of_entries = (Request(one, Path("data"), tmp_path, ["ft"]) for one in asked)
+    planned = prepare(of_entries)
+    assert planned.plan.nodes.keys() == prepare(of_file).plan.nodes.keys()
+    assert of_entries.asked.lists.keys() == of_file.asked.lists.keys()
+    assert planned.benchmark.forget.said(1.0) == "Samples in the given list forgotten"
+    later = asked[1].set("recipe.epochs", 1).repeated(2)
+    assert later.benchmark.forget.kind == "list" and "list = [" in repr(later)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (7, "'int' object is not iterable"),
+        ([0.5], r"it holds float64 \[1\], not whole numbers or names"),
+        (np.array([True, False]), r"it holds bool \[2\]"),
+        ([], "The given list names no sample"),
+    ],
+)
+def test_entries_that_are_none_are_told(given: Any, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        ub.benchmark("digits").forgetting(given)
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def test_apply_takes_the_settings_of_its_benchmark_and_says_which(
     (here / "list.txt").write_text("1\n")
     plain, said = asked_of(alone, "amun")
     assert (plain["lr"], plain["decay_every"]) == (0.01, 1)
-    assert said.startswith("Settings of amun: its defaults, which nobody chose for this model; --")
+    assert "amun: its defaults, which nobody chose for this model; benchmark='NAME' (--b" in said
 
 
 @pytest.mark.parametrize("given", [None, Given()])

@@ -22,7 +22,8 @@ import unlearnbench as ub
 from tests.conftest import TWO, Cli, typed
 from unlearnbench import registry
 from unlearnbench.api import samples
-from unlearnbench.api.apply import RECORD, WRITTEN
+from unlearnbench.api.apply import WRITTEN
+from unlearnbench.api.arguments import RECORD, WEIGHTS
 from unlearnbench.api.results import Results, whole
 from unlearnbench.audits.attacks import SHOWN, usable
 from unlearnbench.data.outputs import Parts, gathered, read_outputs
@@ -373,13 +374,39 @@ def test_a_method_is_applied_and_its_weights_are_anybodys(
     )
     other: dict[str, Any] = {"forget": _written(tmp_path / "other.txt", str(_training(made)[0]))}
     other |= {"seed": 2, "original": made / "ft1.safetensors", "assignments": ["amun.epochs=1"]}
-    taken = rf"^{re.escape(str(out))} already holds a record of amun\. Name another .* --out\.$"
+    taken = rf"^{re.escape(str(out))} already holds a record of amun"
+    end = r"\. Name another folder: out=FOLDER \(--out\)\.$"
     for changed in other:
-        with pytest.raises(UserError, match=taken):
+        settings = " with other settings: epochs 2, not 1" if changed == "assignments" else ""
+        with pytest.raises(UserError, match=f"{taken}{settings}{end}"):
             ub.apply("amun", **asked | {changed: other[changed]})
-    with pytest.raises(UserError, match=taken):
+    with pytest.raises(UserError, match=f"{taken}{end}"):
         ub.apply("ft", **asked | {"assignments": []})
     assert json.loads((out / "record.json").read_text()) == record
+
+
+@pytest.mark.slow
+def test_what_was_applied_is_audited_and_unlearned_further_as_it_is(
+    made: Path, tiny: Path, tmp_path: Path
+) -> None:
+    original, first = made / "original1.safetensors", _training(made)[:9]
+    asked: dict[str, Any] = {"benchmark": tiny, "forget": np.array(first)}
+    applied = ub.apply("ft", original=original, out=tmp_path / "out", **asked)
+    assert sorted(applied.record["forget"]["id"]) == sorted(first)
+    asked |= {"original": original, "results": tmp_path}
+    ways: list[Any] = [applied, [tmp_path / "out"], {"ft": str(tmp_path / "out")}]
+    found = [
+        ub.audit(unlearned=given, name=f"audit-{place}", **asked)
+        for place, given in enumerate(ways)
+    ]
+    for one in found:
+        assert list(one.runs["label"]) == ["original", "ft"]
+        assert one.runs["forget_confidence"].equals(found[0].runs["forget_confidence"])
+    twice = "cannot be the row 'ft', which is taken. Give it a label: unlearned={'LABEL': FILE}"
+    with pytest.raises(UserError, match=re.escape(twice)):
+        ub.audit(unlearned=[applied, applied], **asked)
+    again = ub.apply("ft", original=applied, out=tmp_path / "on", benchmark=tiny, forget=first)
+    assert again.record["original"]["file"] == WEIGHTS
 
 
 @pytest.mark.slow
@@ -402,7 +429,7 @@ def test_no_file_of_others_is_overwritten_and_a_place_is_tried_first(
         mine: "is a file",
         Path("/proc/x/u"): "Cannot write to /proc/x/u: No such file or directory",
     }.items():
-        with pytest.raises(UserError, match=rf"{said}\. Name another folder with --out\."):
+        with pytest.raises(UserError, match=rf"{said}\. Name another folder: out=FOLDER \(--out"):
             ub.apply("ft", **asked, out=out)
     assert mine.read_text() == "mine"
 
@@ -412,7 +439,7 @@ def test_what_failed_of_models_made_elsewhere_is_not_sent_to_a_run(tmp_path: Pat
     failures = [{"label": "original", "error": "it diverged"}]
     asked: Any = SimpleNamespace(benchmark=SimpleNamespace(given=given), failures=failures)
     asked.runs = pd.DataFrame()
-    with pytest.raises(UserError, match="original failed: it diverged") as told:
+    with pytest.raises(UserError, match=r"original failed: it diverged\. Fix that,") as told:
         whole(Results(asked, tmp_path))
     assert "unlearnbench run" not in str(told.value)
 

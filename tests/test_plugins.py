@@ -13,15 +13,17 @@ import pytest
 import unlearnbench as ub
 from tests.conftest import Cli
 from unlearnbench import architectures, entries, registry
+from unlearnbench.api.listener import Listener
 from unlearnbench.api.request import Request
+from unlearnbench.api.session import begin, make
 from unlearnbench.audits.attacks import ATTACKS, HEADLINES, Samples, View
-from unlearnbench.entries import enter, version
+from unlearnbench.entries import enter, is_absent, version
 from unlearnbench.errors import EntryError, UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.execution.trying import examine
 from unlearnbench.files import seal, unseal
-from unlearnbench.metrics.metric import METRICS
+from unlearnbench.metrics.metric import COSTS, METRICS, Metric, of_kind
 from unlearnbench.planning import reading
 from unlearnbench.registry import Plugin
 from unlearnbench.storage.store import Store
@@ -151,12 +153,12 @@ def entered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     take_out()
 
 
-SHIPPED = METRICS.copy(), ATTACKS.copy(), HEADLINES.copy()
+SHIPPED = METRICS.copy(), ATTACKS.copy(), HEADLINES.copy(), COSTS.copy()
 
 
 def take_out() -> None:
     """Leave what ships, as a process that has read no file of a user's."""
-    for known, shipped in ((METRICS, SHIPPED[0]), (ATTACKS, SHIPPED[1])):
+    for known, shipped in ((METRICS, SHIPPED[0]), (ATTACKS, SHIPPED[1]), (COSTS, SHIPPED[3])):
         for name in known.keys() - shipped.keys():
             del known[name]
     HEADLINES[:] = SHIPPED[2]
@@ -383,6 +385,45 @@ def test_an_attacks_source_is_part_of_what_metrics_are_made_of(tmp_path: Path) -
     assert all(version(one.score) is None for name, one in ATTACKS.items() if name != "entropy")
 
 
+COST = """
+from unlearnbench.metrics.metric import OfRecord
+
+COST = OfRecord("energy", "Energy", function=lambda run: 1.0)
+"""
+
+
+def test_a_run_takes_metrics_and_attacks_of_its_own_plugins_alone(tmp_path: Path) -> None:
+    files = written(tmp_path, sure=METRIC, entropy=ATTACK, energy=COST)
+    enter(files)
+    assert "energy" in of_kind("cost") and not is_absent("attack", "entropy")
+    enter([])
+    assert is_absent("metric", "energy") and type(METRICS["forget_sure"]) is Metric
+    assert METRICS["forget_sure"].title == "Known surely", "tables of earlier results name it"
+    assert ATTACKS["entropy"].title == "Entropy" and is_absent("attack", "entropy")
+    assert entries.entry_facts(files) == {"metrics": {}, "attacks": {}}
+    files[0].write_text(METRIC.replace("forget_sure", "surely"))
+    enter(written(tmp_path, again=METRIC))
+    enter(files)
+    assert is_absent("metric", "forget_sure") and not is_absent("metric", "surely")
+
+
+def test_a_run_names_the_file_of_a_metric_that_it_lacks(tmp_path: Path) -> None:
+    (sure,) = written(tmp_path, sure=METRIC)
+    setup = ub.benchmark("digits").set("gap_terms", ["forget_sure"])
+    planned, store, _ = begin(
+        Request(setup, tmp_path, tmp_path, ["ft"], plugins=[sure]), Listener()
+    )
+    assert ub.benchmark("digits").benchmark and is_absent("metric", "forget_sure")
+    with pytest.raises(UserError, match=r"'forget_sure' is in sure\.py, which is not among the pl"):
+        begin(Request(setup, tmp_path, tmp_path, ["ft"]), Listener())
+    request = Request(setup, tmp_path, tmp_path, ["ft"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("unlearnbench.api.adopting.adopt", lambda *_: pytest.fail("far enough"))
+        with pytest.raises(pytest.fail.Exception, match="far enough"):
+            make(request, planned, store, Listener())
+    assert not is_absent("metric", "forget_sure"), "reading another benchmark takes none away"
+
+
 @pytest.mark.parametrize(
     ("files", "told"),
     [
@@ -508,6 +549,7 @@ def test_a_metric_that_fails_is_left_out_in_a_line(
     said = [line for line in found.warnings if "Wrong cannot be computed for ft" in line]
     assert len(said) == 1 and told in said[0] and "is left out of 2 of its runs" in said[0]
     assert "wrong" not in found.runs and found.runs["forget_accuracy"].notna().all()
+    assert not [line for line in ub.load(tmp_path / "tiny").warnings if "Wrong" in line]
 
 
 @pytest.mark.parametrize(

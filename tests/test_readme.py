@@ -105,15 +105,17 @@ def test_a_figure_for_a_paper_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path
     (tmp_path / "results").symlink_to(ROOT / "results")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    for block in python_of("docs/guide/in-a-paper.md"):
-        exec(block, names)
+    with plt.rc_context():  # the style is for the page's reader
+        for block in python_of("docs/guide/in-a-paper.md"):
+            exec(block, names)
     assert (tmp_path / "forgetting-utility.pdf").exists()
     page, table = (ROOT / "docs/guide/in-a-paper.md").read_text(), str(names["text"])
     packages, label = re.findall(r"usepackage\{(\S+)\}|\\label\{(\S+)\}", table)
     assert f"\\usepackage{{{packages[0]}}}" in page and f"\\ref{{{label[1]}}}" in page
     shown = whole(plt.gcf())
     assert {"AUC, $D_F$ against $D_T$ (%)", "Test accuracy (%)", "SalUn", "FT"} <= shown
-    exec(python_of("docs/guide/library.md")[1], names)
+    with plt.rc_context():
+        exec(python_of("docs/guide/library.md")[1], names)
     assert {"FT AUC (%)", "SalUn"} <= whole(plt.gcf())
     plt.close("all")
 
@@ -139,7 +141,8 @@ def test_the_library_is_used_as_readme_says(
     (block,) = python_of("README.md")
     names: dict[str, object] = {}
     exec(block, names)
-    exec(python_of("docs/guide/library.md")[1], names)  # goes on with `full`
+    with plt.rc_context():
+        exec(python_of("docs/guide/library.md")[1], names)  # goes on with `full`
     assert (tmp_path / "trade-off.pdf").exists()
 
 

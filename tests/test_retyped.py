@@ -94,10 +94,10 @@ def test_a_method_that_was_mended_or_changed_is_applied_again(asked: dict[str, A
 
     with (
         patch.object(apply, "try_files", other_data),
-        pytest.raises(UserError, match=r"of other images or labels\. Name another .* --out\.$"),
+        pytest.raises(UserError, match=r"of other images or labels\. Name another .* \(--out\)\.$"),
     ):
         ub.apply("mine.py", out="out", **asked)
-    with pytest.raises(UserError, match=r"results holds the results of a benchmark\. .* --out\.$"):
+    with pytest.raises(UserError, match=r"holds the results of a benchmark\. .* \(--out\)\.$"):
         ub.apply("mine.py", out="out/results", **asked)
 
 

@@ -29,10 +29,11 @@ E = TypeVar("E", bound="Metric | Attack")
 def enter(given: Iterable[Own]) -> list[str]:
     """Enter the metrics and the attacks that plugins hold; return the names of the attacks.
 
-    A metric has its own name, an attack that of its file. They stay for as long as this process
-    does. Raises UserError where another has the name, or a file does not import; a file that is not
-    there is passed over: whoever needs what is in it says so.
+    A metric has its own name, an attack that of its file. What was entered before is set aside.
+    Raises UserError where another has the name, or a file does not import; a file that is not there
+    is passed over: whoever needs what is in it says so.
     """
+    _set_aside()
     attacks = []
     for plugin in [Plugin.of(one) for one in given if not _absent(one)]:
         if plugin.kind == "metrics":
@@ -41,6 +42,20 @@ def enter(given: Iterable[Own]) -> list[str]:
             _enter_attack(plugin)
             attacks.append(plugin.name)
     return attacks
+
+
+def _set_aside() -> None:
+    """Leave of what was entered what tables say of it: those of earlier results are drawn later."""
+    from unlearnbench.audits.attacks import ATTACKS
+    from unlearnbench.metrics.metric import COSTS, METRICS
+
+    told: dict[str, dict[str, dict[str, Any]]] = {"metrics": {}, "attacks": {}}
+    for kind, name in _entered:
+        told[f"{kind}s"][name] = _facts(kind, name)
+        for known in (ATTACKS,) if kind == "attack" else (METRICS, COSTS):
+            known.pop(name, None)
+    _entered.clear()
+    enter_known(told)
 
 
 def _absent(given: Own) -> bool:
@@ -54,6 +69,7 @@ def _enter_metrics(plugin: Plugin) -> None:
         if isinstance(metric, Metric):
             _require_free(plugin, "metric", metric.name, (METRICS | COSTS).get(metric.name))
             _put(_bordered(metric, f"metric '{metric.name}'", "function", _number))
+            _entered["metric", metric.name] = plugin.path
 
 
 def _enter_attack(plugin: Plugin) -> None:
@@ -64,6 +80,7 @@ def _enter_attack(plugin: Plugin) -> None:
         raise UserError(f"{plugin.origin} holds {len(own)} attacks.", "It must hold just one.")
     _require_free(plugin, "attack", plugin.name, ATTACKS.get(plugin.name))
     ATTACKS[plugin.name] = _bordered(own[0], f"attack '{plugin.name}'", "score", _scores)
+    _entered["attack", plugin.name] = plugin.path
     if not own[0].of_class and plugin.name not in HEADLINES:
         HEADLINES.append(plugin.name)
 
@@ -126,23 +143,27 @@ def entry_facts(files: Iterable[Own]) -> dict[str, dict[str, dict[str, Any]]]:
 
     The files have been entered. See `planning.known`.
     """
-    from unlearnbench.audits.attacks import ATTACKS
-    from unlearnbench.metrics.metric import COSTS, METRICS
-
     paths = {Plugin.of(one).path for one in files if not _absent(one)}
     told: dict[str, dict[str, dict[str, Any]]] = {"metrics": {}, "attacks": {}}
     for (kind, name), path in _entered.items():
-        entry: Any = ATTACKS[name] if kind == "attack" else (METRICS | COSTS)[name]
         if path in paths:
-            function, words = (
-                (entry.score, OF_ATTACK)
-                if kind == "attack"
-                else (getattr(entry, "function", None), OF_METRIC)
-            )
-            own = {word: getattr(entry, word) for word in words}
-            own |= {"file": path.name, "version": version(function) or ""}
-            told[f"{kind}s"][name] = own
+            told[f"{kind}s"][name] = _facts(kind, name)
     return told
+
+
+def _facts(kind: str, name: str) -> dict[str, Any]:
+    """Say what reports need to know of one that has been entered."""
+    from unlearnbench.audits.attacks import ATTACKS
+    from unlearnbench.metrics.metric import COSTS, METRICS
+
+    entry: Any = ATTACKS[name] if kind == "attack" else (METRICS | COSTS)[name]
+    function, words = (
+        (entry.score, OF_ATTACK)
+        if kind == "attack"
+        else (getattr(entry, "function", None), OF_METRIC)
+    )
+    own = {word: getattr(entry, word) for word in words}
+    return own | {"file": _entered[kind, name].name, "version": version(function) or ""}
 
 
 OF_METRIC = ("title", "short", "unit", "kind", "better", "ideal", "about")
@@ -170,7 +191,7 @@ NOT_HERE = "(not here)"
 
 
 def _not_here(*_: Any) -> Any:
-    raise UserError("This attack's file is not here.", "Name it with --plugin.")
+    raise UserError("This attack's file is not here.", "Give it: plugins=FILE (--plugin FILE).")
 
 
 def _stands(kind: str, name: str, present: Mapping[str, object], own: Mapping[str, Any]) -> bool:
@@ -186,6 +207,17 @@ def is_absent(kind: str, name: str) -> AbsentEntry | None:
     return _standing.get((kind, name))
 
 
+def require_entries(metrics: Iterable[str], attacks: Iterable[str]) -> None:
+    """Raise UserError, naming its file, where a run is to compute what is not here."""
+    for kind, names in (("metric", metrics), ("attack", attacks)):
+        for name in names:
+            if absent := is_absent(kind, name):
+                raise UserError(
+                    f"The {kind} '{name}' is in {absent.file}, which is not among the plugins.",
+                    f"Give it: plugins={absent.file!r} (--plugin {absent.file}).",
+                )
+
+
 def is_shipped(kind: str, name: str) -> bool:
     """Say whether a metric or an attack is one of ours."""
     return (kind, name) not in _standing and (kind, name) not in _entered
@@ -199,7 +231,6 @@ def _require_free(plugin: Plugin, kind: str, name: str, present: object) -> None
         raise UserError(
             f"Two {kind}s are called '{name}': {plugin.path} and {where}.", "Rename one of them."
         )
-    _entered[kind, name] = plugin.path
 
 
 def _values(plugin: Plugin) -> list[object]:

@@ -36,6 +36,10 @@ class UserError(UnlearnBenchError):
         """Join problem and hint into one line; either may be shown alone."""
         super().__init__(plain(" ".join(f"{problem} {hint}".split())))
 
+    def _render_traceback_(self) -> list[str]:
+        """Have a notebook, which asks for this, show the line that the command line prints."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class DataError(UserError):
     """Say what is wrong with the data that all runs are made of."""

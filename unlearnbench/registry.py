@@ -11,7 +11,6 @@ import ast
 import hashlib
 import importlib.util
 import inspect
-import pickle
 import re
 import sys
 from collections.abc import Iterable
@@ -25,7 +24,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import unlearnbench
-from unlearnbench import syntax
+from unlearnbench import by_value, syntax
 from unlearnbench.errors import UserError, of_value, one_of, unknown
 from unlearnbench.files import read_code, same_file
 from unlearnbench.guarding import LOADED
@@ -67,7 +66,7 @@ class Plugin:
     pickled: bytes = b""
     """A class of a script or a notebook by value: so it can be made again in another process."""
     text: str = ""
-    """Source of such a class."""
+    """Source of such a class and of what it refers to, see `by_value`."""
     facts: str = ""
     """What plans and reports need to know of it, as JSON: enough where its file is not here, and
     all that may be used of one that a results folder names."""
@@ -89,10 +88,8 @@ class Plugin:
         if given.__module__.startswith(LOADED):
             file = Path(str(sys.modules[given.__module__].__file__))
             return cls(file.stem, file)
-        import cloudpickle  # slow to import, and most commands need none
-
         try:
-            pickled = cloudpickle.dumps(given)
+            pickled = by_value.pickled(given)
         except Exception as error:  # whatever it holds may refuse in its own way
             raise UserError(
                 f"The class {given.__name__} cannot be sent to worker processes: {told(error)}.",
@@ -100,7 +97,7 @@ class Plugin:
             ) from error
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", given.__name__)
         path = Path(f"<class {given.__name__}>")
-        return cls(words.lower(), path, pickled=pickled, text=_class_source(given))
+        return cls(words.lower(), path, pickled=pickled, text=by_value.source_of(given))
 
     @property
     def kind(self) -> str:
@@ -236,10 +233,12 @@ def find(kind: Kind, more: Iterable[Own] = ()) -> dict[str, Plugin]:
     own = [plugin for plugin in map(Plugin.of, more) if plugin.kind == kind]
     for plugin in [*found, *own]:
         other = plugins.setdefault(plugin.name, plugin)
-        if other is not plugin and not same_file(other.path, plugin.path):
+        if not _same(other, plugin):
+            hint = "Rename one of them."
+            if plugin.pickled:
+                hint = "Give the class another name, or make what differs a setting (ub.param)."
             raise UserError(
-                f"Two {kind} are called '{plugin.name}': {other.origin} and {plugin.origin}.",
-                "Rename one of them.",
+                f"Two {kind} are called '{plugin.name}': {other.origin} and {plugin.origin}.", hint
             )
     if kind == "methods":
         taken = TAKEN | dict.fromkeys(find("controls"), "the name of a control")
@@ -249,6 +248,12 @@ def find(kind: Kind, more: Iterable[Own] = ()) -> dict[str, Plugin]:
                 "Rename the method's file.",
             )
     return plugins
+
+
+def _same(one: Plugin, other: Plugin) -> bool:
+    if one is not other and one.pickled and other.pickled:  # whose paths only name the classes
+        return method_class(one) is method_class(other)
+    return one is other or same_file(one.path, other.path)
 
 
 def runnable(more: Iterable[Plugin] = ()) -> dict[str, Plugin]:
@@ -293,9 +298,10 @@ def method_class(plugin: Plugin) -> type[Method]:
     from unlearnbench.authoring import Method
 
     if plugin.facts:
-        raise UserError(f"The method '{plugin.name}' is not here.", "Name its file with --plugin.")
+        hint = "Give its file: plugins=FILE (--plugin FILE)."
+        raise UserError(f"The method '{plugin.name}' is not here.", hint)
     if plugin.pickled:
-        return _unpickled(plugin.pickled)
+        return by_value.unpickled(plugin.pickled)
     return only_subclass(plugin, plugin.load(), Method)
 
 
@@ -307,31 +313,6 @@ def method(name: str, **settings: Any) -> Method:
     wrong setting.
     """
     return build(method_class(get(find("methods"), "method", name)), name, settings)
-
-
-def _class_source(method: type[Method]) -> str:
-    """Return the source of a class, the same in every process that defines it.
-
-    Python finds none of a class in a notebook's cell, but that of its functions; where these have
-    none either, their code stands for it.
-    """
-    functions = [value for value in vars(method).values() if inspect.isfunction(value)]
-    with suppress(OSError, TypeError):
-        return inspect.getsource(method)
-    with suppress(OSError, TypeError, SyntaxError, IndexError):
-        cell = "".join(inspect.findsource(functions[0])[0])
-        for node in ast.walk(ast.parse(cell)):
-            if isinstance(node, ast.ClassDef) and node.name == method.__name__:
-                return ast.get_source_segment(cell, node) or ""
-    codes = (function.__code__ for function in functions)
-    return "\n".join(f"{code.co_name} {code.co_names} {code.co_code.hex()}" for code in codes)
-
-
-@cache
-def _unpickled(pickled: bytes) -> type[Method]:
-    """Make a class again, once a process. The bytes are this very program's, never a file's."""
-    method: type[Method] = pickle.loads(pickled)
-    return method
 
 
 def source(spec: DataSpec, root: Path, more: Iterable[Own] = ()) -> Source:

@@ -15,6 +15,8 @@ NAMED = re.compile(r"[a-z_]\w*(?:, [a-z_]\w*)*: ")
 """How a docstring begins to explain a parameter."""
 WIDTH = 88
 """A signature that is longer has a line for each parameter."""
+INHERITED = {"unlearnbench.Condition": ("labels", "methods", "word", "overall", "verdict")}
+"""What a class has from a base, of which most is not for users: what is, by the class."""
 
 
 def described(path: Path) -> str:
@@ -33,6 +35,11 @@ def _parts(name: str, found: Any) -> Iterator[str]:
         yield from _function(node, node.name)
     elif isinstance(node, ast.ClassDef):
         yield from _class(node, name)
+        for member in INHERITED.get(name, ()):
+            held = inspect.getattr_static(found, member)
+            function = getattr(held, "func", None) or getattr(held, "fget", held)
+            (of_base,) = ast.parse(dedent(inspect.getsource(function))).body
+            yield from _member(of_base, name)
 
 
 def _class(node: ast.ClassDef, name: str) -> Iterator[str]:
@@ -47,8 +54,14 @@ def _class(node: ast.ClassDef, name: str) -> Iterator[str]:
     yield "```python\n" + "\n".join([f"{head}:" if lines else head, *lines]) + "\n```"
     yield from _paragraphs(node)
     for one in public:
-        yield f'<a id="{name}.{one.name}"></a>\n\n#### `{node.name}.{one.name}`'
-        yield from _function(one, one.name)
+        yield from _member(one, name)
+
+
+def _member(node: Any, name: str) -> Iterator[str]:
+    """Describe a public function of the class `name`."""
+    short = name.rpartition(".")[2]
+    yield f'<a id="{name}.{node.name}"></a>\n\n#### `{short}.{node.name}`'
+    yield from _function(node, node.name)
 
 
 def _plain(field: ast.AnnAssign) -> bool:

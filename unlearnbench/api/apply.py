@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import unlearnbench
+from unlearnbench.api import arguments
+from unlearnbench.api.arguments import RECORD, WEIGHTS, File, Files
 from unlearnbench.api.audit import given_files, try_files
-from unlearnbench.api.listener import Listener
+from unlearnbench.api.listener import Listener, usual_listener
 from unlearnbench.api.own import Own
 from unlearnbench.api.request import Setup, Wanted, prepare
-from unlearnbench.api.results import Results, whole
+from unlearnbench.api.results import AGAIN, Results, failed_said, whole
 from unlearnbench.api.samples import DataSeen
 from unlearnbench.api.session import follow
 from unlearnbench.audits.attacks import usable
 from unlearnbench.authoring import Method
+from unlearnbench.data.lists import ForgetList
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.stale import stale_runs
 from unlearnbench.files import checksum, write_text
@@ -41,20 +44,26 @@ from unlearnbench.storage.store import OTHER_VERSION, Store
 if TYPE_CHECKING:
     from torch import nn
 
-RECORD = "record.json"
-WRITTEN = ("model.pt", "model.safetensors", *FILES)
+WRITTEN = ("model.pt", WEIGHTS, *FILES)
 """What is written beside the record."""
 YARDSTICKS = (ORIGINAL, RETRAIN)
-OTHER = "Name another folder with --out."
+OTHER = "Name another folder: out=FOLDER (--out)."
 
 
 @dataclass(frozen=True, repr=False)
 class Applied:
-    """Hold what came out: the folder with weights, record and page; the record; the results."""
+    """Hold what came out: the folder with weights, record and page; the record; the results.
+
+    It stands for its folder where a path is asked for, as by `audit(unlearned=...)`.
+    """
 
     folder: Path
     record: dict[str, Any]
     results: Results
+
+    def __fspath__(self) -> str:
+        """Return the path of its folder."""
+        return str(self.folder)
 
     def model(self) -> nn.Module:
         """Return the unlearned model, on the CPU and in eval mode."""
@@ -83,15 +92,15 @@ class Applied:
 def apply(
     method: Wanted,
     *,
-    original: str | Path,
+    original: File,
     out: str | Path,
-    forget: str | Path | None = None,
+    forget: ForgetList | None = None,
     benchmark: str | Path | Setup | None = None,
     model: str | None = None,
     dataset: str | None = None,
     path: str | None = None,
-    plugins: Sequence[str | Path] = (),
-    assignments: Sequence[str] = (),
+    plugins: Files = (),
+    assignments: str | Iterable[str] = (),
     data: str | Path = "data",
     seed: int = 1,
     devices: str = "auto",
@@ -100,14 +109,15 @@ def apply(
     """Have a method unlearn a model made elsewhere; write its weights, a record and a page.
 
     method: a name, file, class or instance; original: a file of weights (.pt, .pth, .safetensors);
-    out: the folder that is written; forget: a list of what is to be forgotten; the others as in
-    `audit`. Settings are those of the benchmark's row of the method if it has one, or else the
-    method's defaults, with the assignments. Nothing is shown by this: see the record's "guarantee".
-    Raises UserError for what cannot be used, if `out` holds what another request has left, or if
-    the method fails.
+    out: the folder that is written; forget: what is to be forgotten, numbers or file names, [n], or
+    a file that lists them; the others as in `audit`. Settings are those of the benchmark's row of
+    the method if it has one, or else the method's defaults, with the assignments. Nothing is shown
+    by this: see the record's "guarantee". Raises UserError for what cannot be used, if `out` holds
+    what another request has left, or if the method fails.
     """
-    own = Own(benchmark, model, dataset, path, forget, plugins, assignments, data)
-    return carry_out(own, method, Path(original), Path(out), listener or Listener(), seed, devices)
+    own = Own.of(benchmark, model, dataset, path, forget, plugins, assignments, data)
+    file = arguments.file(original, "original", arguments.SAVE)
+    return carry_out(own, method, file, Path(out), listener or usual_listener(), seed, devices)
 
 
 def carry_out(
@@ -123,9 +133,10 @@ def carry_out(
     named = (
         Path(method).name.removesuffix(".py")
         if isinstance(method, (str, Path))
-        else type(method).__name__
+        else getattr(method, "__name__", type(method).__name__)
     )
     _require_rows(own.assignments, named)
+    original = arguments.weights(original)
     given, files = given_files({ORIGINAL: [original]})
     setup = own.setup("apply", "results", f"{named} applied to {original.name}")
     raw = setup.raw | usable(setup.raw, references=False, online=False)
@@ -144,7 +155,7 @@ def carry_out(
     chosen = _settings_said(own, label, setup.raw.get("methods", {}), method)
     if planned.benchmark.methods[label].settings:
         listener.told(f"Settings of {label}: {chosen}.")
-    _require_own(out, run, store)
+    _require_own(out, run, store, planned.plan.nodes[run].spec.model_dump(mode="json"))
     seen, _ = try_files(request, files)
     _require_alike(out, planned, store, seen)
     for folder in (out, store.folder):
@@ -179,7 +190,11 @@ def _settings_said(own: Own, label: str, rows: Mapping[str, Any], method: Wanted
         said = f"those of {label} in the benchmark {named}"
     else:
         said = "its defaults, which nobody chose for this model"
-        said += "" if own.benchmark else "; --benchmark NAME takes those of a benchmark"
+        said += (
+            ""
+            if own.benchmark
+            else "; benchmark='NAME' (--benchmark NAME) takes those of a benchmark"
+        )
     return f"{said}; changed: {', '.join(changed)}" if changed else said
 
 
@@ -188,13 +203,16 @@ def _require_rows(assignments: Iterable[str], label: str) -> None:
     for assignment in assignments:
         key, equals, _ = assignment.partition("=")
         if equals and "." not in key and key.strip() not in Benchmark.model_fields:
-            own = "Use --seed." if key.strip() == "seed" else ""
+            own = "Use seed=1 (--seed 1)." if key.strip() == "seed" else ""
             hint = own or f"Write it with its row: {label}.{assignment}."
             raise UserError(f"Cannot read --set {assignment}.", hint)
 
 
-def _require_own(out: Path, run: str, store: Store) -> None:
-    """Raise UserError where a folder holds what another request has left, or files of others."""
+def _require_own(out: Path, run: str, store: Store, spec: Mapping[str, Any]) -> None:
+    """Raise UserError where a folder holds what another request has left, or files of others.
+
+    run, spec: what is asked for.
+    """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file.", OTHER)
     if (out / asked.FILE).is_file():
@@ -202,13 +220,22 @@ def _require_own(out: Path, run: str, store: Store) -> None:
     if (out / RECORD).is_file():
         try:
             found = json.loads((out / RECORD).read_text(encoding="utf-8"))
-            made, of = found.get("run"), f"a record of {found['row']}"
+            made, of = found.get("run"), f"a record of {found['row']}{_otherwise(found, spec)}"
         except (ValueError, KeyError, AttributeError):
             made, of = None, f"another {RECORD}"
         if made != run:
             raise UserError(f"{out} already holds {of}.", OTHER)
     elif (there := [name for name in WRITTEN if (out / name).exists()]) and not store.done(run):
         raise UserError(f"{out} already holds {there[0]}, which would be overwritten.", OTHER)
+
+
+def _otherwise(record: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
+    """Say which settings a record of the same method has otherwise, "" if none."""
+    if record["method"] != spec["method"]:
+        return ""
+    old, new = record["settings"], spec["settings"]
+    others = [f"{key} {old[key]}, not {new[key]}" for key in new if old.get(key) != new[key]]
+    return f" with other settings: {'; '.join(others)}" if others else ""
 
 
 def _require_alike(out: Path, planned: Planned, store: Store, seen: DataSeen) -> None:
@@ -234,8 +261,8 @@ def _require_made(results: Results) -> Results:
     """Return results of which all is made. Raises UserError where something has failed."""
     for failed in results.findings.failures:
         raise UserError(
-            f"{failed['label']} failed: {failed['error']}",
-            "Fix that, then type the same command again; all that it said is in"
+            failed_said(failed),
+            f"{AGAIN} All that it said is in"
             f" {results.folder / 'runs' / failed['run'] / 'error.txt'}.",
         )
     return whole(results)

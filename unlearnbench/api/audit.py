@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearnbench.api import samples
-from unlearnbench.api.listener import Listener
+from unlearnbench.api import arguments, samples
+from unlearnbench.api.arguments import File, Files
+from unlearnbench.api.listener import Listener, usual_listener
 from unlearnbench.api.outputs import measured_outputs
 from unlearnbench.api.own import Own
 from unlearnbench.api.request import Setup, prepare
@@ -20,6 +21,7 @@ from unlearnbench.api.session import follow
 from unlearnbench.audits.attacks import usable
 from unlearnbench.audits.references import of_halves
 from unlearnbench.data import lists
+from unlearnbench.data.lists import ForgetList
 from unlearnbench.data.outputs import SUFFIXES, Parts, require_kind
 from unlearnbench.errors import UserError
 from unlearnbench.execution import GivenFile
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
 MEMBERS = (".txt", ".csv", ".npy")
 """What the list beside a reference may end with."""
-Files = str | Path | Iterable[str | Path]
+WRITE = "Write one: numpy.save('NAME.npy', rows)."
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ class Audit:
 
 def audit(
     *,
-    unlearned: Files | Mapping[str, str | Path],
-    original: str | Path | None = None,
+    unlearned: Files | Mapping[str, File],
+    original: File | None = None,
     retrains: Files = (),
     references: Files = (),
     train_retrains: int = 0,
@@ -93,12 +95,12 @@ def audit(
     model: str | None = None,
     dataset: str | None = None,
     path: str | None = None,
-    forget: str | Path | None = None,
-    retain: str | Path | None = None,
-    test: str | Path | None = None,
-    labels: str | Path | None = None,
-    plugins: Sequence[str | Path] = (),
-    assignments: Sequence[str] = (),
+    forget: ForgetList | None = None,
+    retain: File | None = None,
+    test: File | None = None,
+    labels: File | None = None,
+    plugins: Files = (),
+    assignments: str | Iterable[str] = (),
     data: str | Path = "data",
     results: str | Path = "results",
     name: str | None = None,
@@ -108,26 +110,35 @@ def audit(
     """Audit models that were made elsewhere; return what came out, as a run's results are.
 
     Files are all of weights (.pt, .pth, .safetensors) or all of outputs (.npz, .csv), see
-    `data.outputs`. unlearned: one file or several, or those by the label of their row; beside each
-    reference lies a list of what it was trained on, of the same name (ref1.pt, ref1.txt), of
-    outputs it is in them; train_retrains, train_references: how many more are trained by the
-    recipe. benchmark, or model, dataset and path: what they are models of. forget: a list of what
-    they were to forget; retain, test, labels: of outputs only; plugins: files of a model or a data
-    set; assignments: "KEY=VALUE" as after --set; name: of the folder below `results`. Raises
+    `data.outputs`; what `apply` returned, or its folder, stands for the weights there. unlearned:
+    one file or several, or those by the label of their row; beside each reference lies a list of
+    what it was trained on, of the same name (ref1.pt, ref1.txt), of outputs it is in them;
+    train_retrains, train_references: how many more are trained by the recipe. benchmark, or model,
+    dataset and path: what they are models of. forget: what they were to forget, numbers or file
+    names, [n], or a file that lists them, which outputs need; retain, test, labels: files, of
+    outputs only; plugins: files of a model or a data set; assignments: "KEY=VALUE" as after --set;
+    name: of the folder below `results`; listener: by default a notebook's progress bar. Raises
     UserError for what cannot be used.
     """
-    by_label = unlearned if isinstance(unlearned, Mapping) else by_stem(_paths(unlearned))
-    files: dict[str, list[Path]] = {ORIGINAL: _paths([] if original is None else original)}
-    files |= {free(str(label)): _paths(given) for label, given in by_label.items()}
-    files |= {RETRAIN: _paths(retrains), REFERENCE: _paths(references)}
-    own = Own(benchmark, model, dataset, path, forget, plugins, assignments, data)
-    parts = Parts(*(one if one is None else Path(one) for one in (forget, retain, test, labels)))
+    files: dict[str, list[Path]] = {ORIGINAL: _paths(original, "original")}
+    if isinstance(unlearned, Mapping):
+        by_label = {free(str(label)): _paths(one, "unlearned") for label, one in unlearned.items()}
+    else:
+        by_label = by_stem(_paths(unlearned, "unlearned"))
+    files |= by_label | {RETRAIN: _paths(retrains, "retrains")}
+    files |= {REFERENCE: _paths(references, "references")}
+    own = Own.of(benchmark, model, dataset, path, forget, plugins, assignments, data)
+    listed = None if isinstance(own.forget, tuple) else own.forget
+    rows = {"forget": listed, "retain": retain, "test": test, "labels": labels}
+    named = {what: one for what, one in rows.items() if one is not None}
+    parts = Parts(**{what: arguments.file(one, what, WRITE) for what, one in named.items()})
     asked = Audit(own, files, parts, train_retrains, train_references, name, devices)
-    return look_into(asked, results, listener or Listener())
+    return look_into(asked, results, listener or usual_listener())
 
 
-def _paths(files: Files) -> list[Path]:
-    return [Path(files)] if isinstance(files, (str, Path)) else [Path(file) for file in files]
+def _paths(files: Files | None, what: str) -> list[Path]:
+    given = [] if files is None else arguments.several(files)
+    return [arguments.file(one, what, arguments.SAVE) for one in given]
 
 
 def free(label: str) -> str:
@@ -138,35 +149,39 @@ def free(label: str) -> str:
 
 
 def by_stem(paths: Iterable[Path], others: Iterable[str] = ()) -> dict[str, list[Path]]:
-    """Label unlearned models by their files' names.
+    """Label unlearned models by their files' names, those in a folder of `apply` by their rows.
 
     Raises UserError where two are called alike, or one as a role or one of `others`.
     """
     files: dict[str, list[Path]] = {}
     for path in paths:
-        if path.stem in {*files, *ROLES, *others}:
+        label = arguments.row(path)
+        if label in {*files, *ROLES, *others}:
             raise UserError(
-                f"{path} cannot be the row '{path.stem}', which is taken.",
-                "Give it a label: --unlearned LABEL=FILE.",
+                f"{path} cannot be the row '{label}', which is taken.",
+                "Give it a label: unlearned={'LABEL': FILE} (--unlearned LABEL=FILE).",
             )
-        files[path.stem] = [path]
+        files[label] = [path]
     return files
 
 
 def look_into(asked: Audit, results: str | Path, listener: Listener) -> Results:
     """Do what an audit asks for; return what came out. Raises UserError for what cannot be used."""
     if not asked.labels:
-        hint = "--logits LABEL=FILE" if asked.outputs else "--unlearned FILE"
+        hint = "--logits LABEL=FILE" if asked.outputs else "unlearned=FILE (--unlearned FILE)"
         raise UserError("There is no model to audit.", f"Name it: {hint}.")
     title = f"Audit of {', '.join(asked.labels)}"
     retrains = len(asked.files.get(RETRAIN, ())) + asked.train_retrains
     if retrains < FEWEST:
         how = "--logits retrain=FILE" if asked.outputs else "--retrain FILE, --train-retrains 4"
+        how += "; in Python retrains=[...]"
         listener.told(
             f"{count(retrains, 'retrained model')}: too few for any verdict. Give four or more"
             f" ({how}): three to compare with, and one that checks the audit."
         )
     if asked.outputs:
+        if isinstance(asked.own.forget, tuple):
+            raise UserError("Of outputs, forget= takes a file of row numbers.", WRITE)
         name = asked.name or "audit"
         return whole(
             measured_outputs(asked.files, asked.parts, name, title, Path(results), listener.told)
@@ -195,8 +210,10 @@ def given_files(
 ) -> tuple[Given, dict[str, GivenFile]]:
     """Tell files by what is in them, and a reference also by what it was trained on.
 
-    files: by role or label. Returns also which file each digest stands for.
+    files: by role or label, or folders that `apply` wrote. Returns also which file each digest
+    stands for. Raises UserError where one is not there.
     """
+    files = {role: [*map(arguments.weights, paths)] for role, paths in files.items()}
     named: dict[str, GivenFile] = {}
 
     def told(role: str, path: Path, found: str) -> GivenModel:

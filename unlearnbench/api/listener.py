@@ -72,11 +72,13 @@ class _NotebookBar(Listener):
     def _show(self) -> None:
         from IPython.display import HTML, display
 
-        spent = duration(time.monotonic() - self._started)
-        text = f"{self._heading}: {self._ended} of {count(self._total, 'model')}, {spent}"
         lines = "".join(f"<div>{escape(line)}</div>" for line in self._lines)
-        bar = f"<progress value='{self._ended}' max='{max(self._total, 1)}'></progress>"
-        shown = HTML(f"<div>{bar} {escape(text)}</div>{lines}")  # type: ignore[no-untyped-call]
+        if self._heading:  # what is told before anything is planned stands alone
+            spent = duration(time.monotonic() - self._started)
+            text = f"{self._heading}: {self._ended} of {count(self._total, 'model')}, {spent}"
+            bar = f"<progress value='{self._ended}' max='{max(self._total, 1)}'></progress>"
+            lines = f"<div>{bar} {escape(text)}</div>{lines}"
+        shown = HTML(lines)  # type: ignore[no-untyped-call]
         if self._handle is None:
             self._handle = display(shown, display_id=True)  # type: ignore[no-untyped-call]
         else:

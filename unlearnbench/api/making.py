@@ -103,7 +103,10 @@ def _hearing_ctrl_c(scheduler: Scheduler, listener: Listener) -> ExitStack:
         if scheduler.stopping:
             raise KeyboardInterrupt
         scheduler.stopping = True
-        listener.told("Finishing what is running; Ctrl-C again stops at once.")
+        listener.told(
+            "Finishing what is running; Ctrl-C again stops at once"
+            " (in a notebook: the stop button)."
+        )
 
     after = ExitStack()
     if threading.current_thread() is threading.main_thread():  # no other hears signals

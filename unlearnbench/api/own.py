@@ -1,12 +1,14 @@
 """A benchmark for models of one's own: their data, their net, and what is asked to be forgotten."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from unlearnbench.api import arguments
 from unlearnbench.api.request import Request, Setup
 from unlearnbench.api.request import benchmark as read_benchmark
+from unlearnbench.data import lists
 from unlearnbench.errors import UserError
 
 ONCE: dict[str, Any] = {
@@ -30,19 +32,46 @@ class Own:
     """Say what models of one's own are made for.
 
     benchmark: a name or file that says all of it, or None; model, dataset, path: names as a
-    benchmark file has them; forget: a list of what is to be forgotten, in place of what the
-    benchmark draws; plugins: files of a model or a data set; assignments: "KEY=VALUE", as after
-    --set; data: folder that data sets are in.
+    benchmark file has them; forget: a list of what is to be forgotten, its file or its entries, in
+    place of what the benchmark draws; plugins: files of a model or a data set; assignments:
+    "KEY=VALUE", as after --set; data: folder that data sets are in.
     """
 
     benchmark: str | Path | Setup | None = None
     model: str | None = None
     dataset: str | None = None
     path: str | None = None
-    forget: str | Path | None = None
+    forget: lists.ForgetList | None = None
     plugins: Sequence[str | Path] = ()
     assignments: Sequence[str] = ()
     data: str | Path = "data"
+
+    @classmethod
+    def of(
+        cls,
+        benchmark: str | Path | Setup | None,
+        model: str | None,
+        dataset: str | None,
+        path: str | None,
+        forget: lists.ForgetList | None,
+        plugins: arguments.Files,
+        assignments: str | Iterable[str],
+        data: str | Path,
+    ) -> Self:
+        """Say the same as a call of the library, in which one stands for a list of one.
+
+        Raises UserError for what is not of the right type.
+        """
+        return cls(
+            benchmark,
+            arguments.name(model, "model", "a function build(classes, channels, size)"),
+            arguments.name(dataset, "dataset", "a class with base Source"),
+            path,
+            None if forget is None else lists.listing(forget),
+            arguments.plugins(plugins),
+            arguments.several(assignments),
+            data,
+        )
 
     def setup(self, kind: str, name: str | None, title: str) -> Setup:
         """Return the benchmark of one forget set; kind: what its name ends with or is.
@@ -79,11 +108,11 @@ class Own:
             if value is None:
                 raise UserError(
                     f"{option} is not given.",
-                    "Say what the models are (--model, --dataset) and what is to be forgotten"
-                    " (--forget), or name a benchmark that does: --benchmark NAME.",
+                    "Say what the models are (model, dataset) and what is to be forgotten (forget),"
+                    " or name a benchmark that does: benchmark='NAME' (--benchmark NAME).",
                 )
         data = {"name": self.dataset or "folder"}
-        return {"name": "", "data": data, "forget": {"fractions": [1.0], "list": str(self.forget)}}
+        return {"name": "", "data": data, "forget": {"fractions": [1.0]}}
 
     def request(self, setup: Setup, results: str | Path, **more: Any) -> Request:
         """Put together what is asked for; more: as `Request` has it.

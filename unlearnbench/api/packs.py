@@ -1,10 +1,11 @@
 """Packs of results or of a bank: written to hand on, and taken over."""
 
-from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
 import unlearnbench
+from unlearnbench.api import arguments
+from unlearnbench.api.arguments import Files
 from unlearnbench.api.results import planned_of
 from unlearnbench.errors import UserError
 from unlearnbench.planning.expansion import Planned
@@ -26,7 +27,7 @@ def pack(
     part_size: int | None = None,
     by: str = "",
     note: str = "",
-    plugins: Iterable[Path] = (),
+    plugins: Files = (),
     results: str | Path = "results",
 ) -> Written:
     """Pack the results of a benchmark, or its bank, with checksums; return what was written.
@@ -37,7 +38,7 @@ def pack(
     Raises UserError where nothing is there to be packed.
     """
     store = housekeeping.open_store(Path(results), benchmark)
-    planned = planned_of(store, plugins)
+    planned = planned_of(store, arguments.plugins(plugins))
     if planned is None:
         raise asked.nothing_asked(store)
     runs, left_out = to_pack(store, planned.plan, bank=bank)

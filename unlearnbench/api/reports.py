@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from unlearnbench.api import arguments
+from unlearnbench.api.arguments import Files
 from unlearnbench.api.results import Results, load
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Findings
@@ -52,7 +54,7 @@ def report(
     folder: str | Path | None = None,
     *,
     results: str | Path = "results",
-    plugins: Iterable[Path] = (),
+    plugins: Files = (),
 ) -> Path:
     """Write the report of a benchmark; return the page.
 
@@ -61,9 +63,7 @@ def report(
     return loaded(source, results, plugins).report(folder)
 
 
-def compare(
-    *sources: Reported, results: str | Path = "results", plugins: Iterable[Path] = ()
-) -> Review:
+def compare(*sources: Reported, results: str | Path = "results", plugins: Files = ()) -> Review:
     """Put results side by side; what others are compared to is the first.
 
     Paired run by run where all three seeds are the same. Raises UserError for fewer than two.
@@ -71,14 +71,14 @@ def compare(
     if len(sources) < 2:
         raise UserError(
             "A comparison takes two results folders or more.",
-            "Name them: unlearnbench report --compare ONE OTHER.",
+            "Name them: ub.compare(ONE, OTHER) (unlearnbench report --compare ONE OTHER).",
         )
     return _review(comparison, [loaded(one, results, plugins) for one in sources])
 
 
-def rank(sources: Iterable[Reported], *, results: str | Path = "results") -> Review:
+def rank(sources: Reported | Iterable[Reported], *, results: str | Path = "results") -> Review:
     """Rank methods over several benchmarks, with the critical difference between mean ranks."""
-    return _review(overview, [loaded(one, results) for one in sources])
+    return _review(overview, [loaded(one, results) for one in arguments.several(sources)])
 
 
 def _review(
@@ -92,10 +92,12 @@ def _review(
         findings = {name: one.findings for name, one in zip(names, several, strict=True)}
         if len(findings) == len(several):
             return Review(*write(findings), names)
-    raise UserError("One folder was given twice.")
+    raise UserError(
+        "One folder was given twice.", "Give each run its own folder: results=FOLDER (--results)."
+    )
 
 
-def loaded(source: Reported, results: str | Path, plugins: Iterable[Path] = ()) -> Results:
+def loaded(source: Reported, results: str | Path, plugins: Files = ()) -> Results:
     """Return results as they are, or read them from a folder, given by path or by name."""
     if isinstance(source, Results):
         return source

@@ -10,10 +10,11 @@ from typing import Any, Self
 import tomli_w
 
 from unlearnbench import registry
+from unlearnbench.api.arguments import several
 from unlearnbench.audits.attacks import SHOWN
 from unlearnbench.authoring import Method
 from unlearnbench.data import lists
-from unlearnbench.data.lists import Entries
+from unlearnbench.data.lists import Entries, ForgetList
 from unlearnbench.entries import enter
 from unlearnbench.environment import require_system
 from unlearnbench.errors import UserError, in_any_case
@@ -30,8 +31,8 @@ from unlearnbench.storage.asked import require_file_again
 
 Wanted = str | Path | type[Method] | Method
 """One method to run: a name, a file, a class, or an instance with its settings."""
-Methods = Sequence[Wanted] | Mapping[str, Wanted]
-"""Methods to run, in order; of a mapping, the keys are the labels of their rows."""
+Methods = Wanted | Sequence[Wanted] | Mapping[str, Wanted]
+"""One method, or several in order; of a mapping, the keys are the labels of their rows."""
 Item = tuple[str, Plugin | None, dict[str, Any]]
 """One method asked for: its name, itself if it is not shipped, and its own settings."""
 
@@ -42,7 +43,8 @@ class Setup:
 
     What is missing, or does not fit together, is found when it is planned.
 
-    raw: as its file has it, those that it is based on included.
+    raw: as its file has it, those that it is based on included; but in place of a file that lists
+    what is to be forgotten, it may have the entries.
     """
 
     raw: dict[str, Any]
@@ -64,9 +66,18 @@ class Setup:
             reading.repeat(changed, seeds)
         return type(self)(changed)
 
-    def forgetting(self, file: str | Path | None) -> Self:
-        """Return a copy whose forget set is what a file names; None leaves it as it is."""
-        return self if file is None else self.set("forget.list", str(file))
+    def forgetting(self, samples: ForgetList | None) -> Self:
+        """Return a copy that forgets these samples; None leaves it as it is.
+
+        samples: numbers or file names, [n], or a file that lists them. Raises UserError for what is
+        none of these.
+        """
+        if samples is None:
+            return self
+        listed = lists.listing(samples)
+        changed = self.set("forget.list", listed if isinstance(listed, str) else lists.GIVEN)
+        changed.raw["forget"]["list"] = listed
+        return changed
 
     @property
     def benchmark(self) -> Benchmark:
@@ -75,7 +86,9 @@ class Setup:
         Raises UserError naming the key that is wrong.
         """
         enter(self.raw.get("plugins", ()))
-        return reading.validate(self.raw)
+        raw = deepcopy(self.raw)
+        _take_entries(raw)
+        return reading.validate(raw)
 
     @property
     def methods(self) -> dict[str, Plugin]:
@@ -177,14 +190,24 @@ class Request:
                 table |= {"method": name} | settings
         reading.change(raw, self.assignments, plugins)
         labels = None if self.methods is None else list(items)
-        return Asked(raw, plugins, labels, _read_list(raw.get("forget")))
+        return Asked(raw, plugins, labels, _read_list(raw))
 
 
-def _read_list(forget: object) -> dict[str, Entries]:
+def _take_entries(raw: dict[str, Any]) -> Entries:
+    """Put a name in place of the entries of a forget list, if it has them; return these."""
+    match raw:
+        case {"forget": {"list": tuple(entries)}}:
+            raw["forget"]["list"] = lists.GIVEN
+            return entries
+    return ()
+
+
+def _read_list(raw: dict[str, Any]) -> dict[str, Entries]:
     """Read the list of a forget set, if it has one, and note its digest there."""
+    entries, forget = _take_entries(raw), raw.get("forget")
     if not (isinstance(forget, dict) and isinstance(forget.get("list"), str)):
         return {}
-    entries = lists.read_list(Path(forget["list"]))
+    entries = entries or lists.read_list(Path(forget["list"]))
     forget["listed"] = lists.list_digest(entries)
     return {forget["listed"]: entries}
 
@@ -194,7 +217,7 @@ def _items(methods: Methods | None) -> dict[str, Item]:
     if isinstance(methods, Mapping):
         return {label: _item(wanted) for label, wanted in methods.items()}
     items: dict[str, Item] = {}
-    for item in map(_item, methods or ()):
+    for item in map(_item, () if methods is None else several(methods)):
         if items.setdefault(item[0], item) != item:
             raise UserError(
                 f"Two methods would be the row '{item[0]}'.",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
 from unlearnbench import registry
+from unlearnbench.api import arguments
+from unlearnbench.api.arguments import Files
 from unlearnbench.authoring import Method
 from unlearnbench.entries import enter
 from unlearnbench.errors import UserError, unknown
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
     from unlearnbench.planning.benchmark import Benchmark
     from unlearnbench.reporting.figures import Drawing
+
+AGAIN = "Fix that, then type the same command again. In Python, make the same call."
 
 
 @dataclass(frozen=True, repr=False)
@@ -181,7 +185,7 @@ class Results:
         if not store.runs():
             raise UserError(
                 f"'{self.name}' holds findings only; its runs have the training curves.",
-                f"Make them: unlearnbench run {self.findings.benchmark.name}.",
+                f"Make them: unlearnbench run {self.findings.benchmark.name}, in Python ub.run.",
             )
         return training(store, dict(zip(self.runs["run"], self.runs["label"], strict=True)))
 
@@ -251,7 +255,7 @@ class Results:
         fraction: float | None = None,
         request: int | None = None,
         data: str | Path = "data",
-        plugins: Iterable[Own] = (),
+        plugins: Own | Iterable[Own] = (),
     ) -> nn.Module:
         """Return a model that was kept, on the CPU and in eval mode.
 
@@ -276,7 +280,7 @@ class Results:
                 f"The weights of {label}, seed {seed}, were not kept.",
                 "Run it again with keep_weights=True (--keep-weights).",
             )
-        given = [*plugins, *self.plugins]
+        given = [*arguments.several(plugins), *self.plugins]
         require_here(store, self.findings.benchmark, given)
         return stored_model(store, ids[0], Path(data), given)
 
@@ -286,14 +290,15 @@ class Results:
 
 
 def load(
-    folder: str | Path, *, methods: Iterable[type[Method]] = (), plugins: Iterable[Path] = ()
+    folder: str | Path, *, methods: type[Method] | Iterable[type[Method]] = (), plugins: Files = ()
 ) -> Results:
     """Read a results folder: its runs, or the findings where it holds those alone.
 
     folder: its path, or its name below results/; methods, plugins: classes and files of what is not
     shipped. Raises UserError if there is nothing.
     """
-    path, own = results_folder(folder, Path("results")), tuple[Own, ...]([*plugins, *methods])
+    own = tuple[Own, ...]([*arguments.plugins(plugins), *arguments.several(methods)])
+    path = results_folder(folder, Path("results"))
     store = Store(path)
     alone = path / "findings.json"
     if not store.runs() and alone.is_file():
@@ -323,16 +328,21 @@ def _found(path: Path) -> Findings:
 def whole(results: Results) -> Results:
     """Return results that have runs. Raises UserError where none has finished."""
     if results.runs.empty:
-        failed = [f"{one['label']} failed: {one['error']}" for one in results.findings.failures[:1]]
+        failed = [*map(failed_said, results.findings.failures[:1])]
         if results.findings.benchmark.given:  # which no benchmark file can make again
             problem = " ".join(failed) or f"Nothing in '{results.name}' is finished yet."
-            raise UserError(problem, "Fix that, then type the same command again.")
-        hint = f"Go on: unlearnbench run {results.name}."
+            raise UserError(problem, AGAIN)
+        hint = f"Go on: ub.run({results.name!r}) (unlearnbench run {results.name})."
         if results.findings.broken:
             why = results.findings.broken[0]
             raise UserError(f"No run of '{results.name}' can be shown: {why}")
         raise UserError(f"No run of '{results.name}' has finished yet.", " ".join([*failed, hint]))
     return results
+
+
+def failed_said(failed: Mapping[str, Any]) -> str:
+    """Say in a sentence what failed, and of what."""
+    return f"{failed['label']} failed: {failed['error'].removesuffix('.')}."
 
 
 def planned_of(store: Store, added: Iterable[Own] = ()) -> Planned | None:
@@ -356,8 +366,8 @@ def planned_of(store: Store, added: Iterable[Own] = ()) -> Planned | None:
     except UserError as error:
         if "Unknown" not in str(error):
             raise
-        hint = "If it is in a file of yours, name that with --plugin: no file is loaded because a"
-        raise UserError(f"{store.folder.name}: {error}", f"{hint} folder names it.") from error
+        hint = "If it is in a file of yours, name that: plugins=FILE (--plugin). No file is loaded"
+        raise UserError(f"{store.folder.name}: {error}", f"{hint} as a folder names it.") from error
 
 
 def stored_plan(

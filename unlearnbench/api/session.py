@@ -1,14 +1,17 @@
 """Run a benchmark: make what is missing, and measure it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from unlearnbench.api import adopting, samples
+from unlearnbench.api import adopting, arguments, samples
+from unlearnbench.api.arguments import Files
 from unlearnbench.api.listener import Listener, Outlook, usual_listener
 from unlearnbench.api.request import Methods, Request, Setup, prepare
 from unlearnbench.api.request import benchmark as read_benchmark
 from unlearnbench.api.results import Results, planned_of, whole
+from unlearnbench.data.lists import ForgetList
+from unlearnbench.entries import enter, require_entries
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.stale import stale_runs
@@ -18,7 +21,7 @@ from unlearnbench.planning.expansion import Planned
 from unlearnbench.registry import Plugin
 from unlearnbench.scheduling import estimate
 from unlearnbench.scheduling.progress import Progress, progress
-from unlearnbench.storage import asked
+from unlearnbench.storage import asked, failures
 from unlearnbench.storage.finding import require_above
 from unlearnbench.storage.plugins import known_plugins, plugin_facts
 from unlearnbench.storage.store import Store
@@ -31,10 +34,10 @@ def run(
     *,
     methods: Methods | None = None,
     seeds: int | None = None,
-    forget: str | Path | None = None,
+    forget: ForgetList | None = None,
     devices: str = "auto",
     jobs_per_device: int | None = None,
-    plugins: Sequence[str | Path] = (),
+    plugins: Files = (),
     data: str | Path = "data",
     results: str | Path = "results",
     timeout: float | None = None,
@@ -42,7 +45,7 @@ def run(
     retry_failed: bool = False,
     retry_stale: bool = False,
     keep_weights: bool = False,
-    adopt: Sequence[str | Path] = (),
+    adopt: Files = (),
     profile: bool = False,
     images: Feeding = "auto",
     address: str | None = None,
@@ -52,19 +55,19 @@ def run(
 
     benchmark: a name, a TOML file, or what `ub.benchmark` returns; methods: names, files, classes
     and instances, or a mapping from labels of rows to them, by default those of the benchmark;
-    seeds: number of repetitions; forget: a file that lists the samples to forget, by number or file
-    name, instead of a draw; devices: "auto", or names separated by commas; jobs_per_device: runs at
-    once on a device, None for as many as fit; plugins: files of models, data sets, metrics or
-    attacks; data, results: folders; timeout: seconds that a run may take; budget: seconds that
-    whole repetitions have to fit in; retry_failed, retry_stale: run again what has failed, or whose
-    code has changed since; keep_weights: of unlearned models too; adopt: results folders whose
-    originals and reference models are used, so trust their makers; profile: record where each run's
-    time goes; images: where images are held, "auto" by size, which changes no result; address: of a
-    Dask scheduler, None for this machine; listener: is called for all that happens, by default a
-    notebook's progress bar.
+    seeds: number of repetitions; forget: the samples to forget instead of a draw, numbers or file
+    names, [n], or a file that lists them; devices: "auto", or names separated by commas;
+    jobs_per_device: runs at once on a device, None for as many as fit; plugins: files of models,
+    data sets, metrics or attacks; data, results: folders; timeout: seconds that a run may take;
+    budget: seconds that whole repetitions have to fit in; retry_failed, retry_stale: run again what
+    has failed, or whose code has changed since; keep_weights: of unlearned models too; adopt:
+    results folders whose originals and reference models are used, so trust their makers; profile:
+    record where each run's time goes; images: where images are held, "auto" by size, which changes
+    no result; address: of a Dask scheduler, None for this machine; listener: is called for all that
+    happens, by default a notebook's progress bar.
 
-    A method that fails is in `results.findings.failures`; the others go on. Raises UserError if
-    something is unknown, wrong or missing, or no run has finished.
+    A method that fails is in `results.findings.failures`, and runs again once its code has changed;
+    the others go on. Raises UserError for what is unknown, wrong or missing, or if no run finished.
     """
     setup = benchmark if isinstance(benchmark, Setup) else read_benchmark(benchmark)
     request = Request(
@@ -72,7 +75,7 @@ def run(
         Path(data),
         Path(results),
         methods,
-        plugins=[Path(file) for file in plugins],
+        plugins=arguments.plugins(plugins),
         devices=devices,
         jobs_per_device=jobs_per_device,
         retry_failed=retry_failed,
@@ -82,7 +85,7 @@ def run(
         address=address,
         profile=profile,
         keep_weights=keep_weights,
-        adopt=[Path(folder) for folder in adopt],
+        adopt=[Path(folder) for folder in arguments.several(adopt)],
         images=images,
     )
     return whole(follow(request, listener or usual_listener())[0])
@@ -125,6 +128,7 @@ def make(
 
     seen: the data, where they were looked over already.
     """
+    enter(planned.benchmark.plugins)  # which reading another benchmark has set aside
     store.require_version(planned.plan.nodes)
     for line in adopting.adopt(request, planned, store) if not heading else ():
         listener.told(line)
@@ -163,7 +167,11 @@ def make(
     if outlook.state.open:
         from unlearnbench.api.making import work_off  # slow to import, and often all is there
 
-        made = work_off(request, planned, store, outlook, listener, seen)
+        made_by = failures.codes(planned, outlook.state.open)
+        try:
+            made = work_off(request, planned, store, outlook, listener, seen)
+        finally:
+            failures.note_code(planned, store, made_by)
     return made and not outlook.state.failed
 
 
@@ -178,15 +186,17 @@ def too_few(benchmark: Benchmark | None) -> Iterator[str]:
     retrains = seeds.retrains - benchmark.held_out
     if sets >= FEWEST or (sets == 1 and retrains >= FEWEST):
         return
-    if benchmark.forget.list:
+    if benchmark.forget.named:
         yield (
             f"{count(retrains, 'retrained model')} to compare with {are(retrains)} too few for any"
-            f" verdict. --set seeds.retrains={FEWEST + 2} keeps what is done and goes on."
+            f" verdict. benchmark.set('seeds.retrains', {FEWEST + 2}) (--set"
+            f" seeds.retrains={FEWEST + 2}) keeps what is done and goes on."
         )
     else:
         yield (
             f"{count(sets, 'forget set')} {are(sets)} too few for any verdict, which takes"
-            f" {FEWEST} or more. --seeds {FEWEST + 1} keeps what is done and goes on."
+            f" {FEWEST} or more. seeds={FEWEST + 1} (--seeds {FEWEST + 1}) keeps what is done and"
+            " goes on."
         )
 
 
@@ -195,6 +205,7 @@ def look(request: Request, planned: Planned, store: Store, heading: str = "") ->
     plan = planned.plan
     store.require_version(plan.nodes)
     retry = set(stale_runs(planned, store)) if request.retry_stale else set()
+    retry |= failures.of_other_code(planned, store)
     if request.retry_failed:
         retry |= {run for run in plan.nodes if store.error(run) is not None}
     if request.keep_weights:
@@ -217,6 +228,8 @@ def begin(
     """
     require_above(request.results)
     planned = prepare(request)
+    asked_for = planned.benchmark
+    require_entries(asked_for.gap_terms, [asked_for.headline, *asked_for.attacks])
     store = Store((request.results / planned.benchmark.name).resolve())
     seen = None
     if request.budget is not None:

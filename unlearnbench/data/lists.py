@@ -6,7 +6,9 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,11 @@ from unlearnbench.units import count
 
 Index = NDArray[np.int64]
 Entries = tuple[str, ...]
+ForgetList = str | PathLike[str] | Sequence[int] | Sequence[str] | NDArray[Any]
+"""A list of samples: a file's path, or the numbers or names themselves, [n]."""
+
+GIVEN = "the given list"
+"""What stands for a file's name where a list was given by its entries."""
 
 COLUMNS = ("id", "ids", "index", "file", "files", "filename", "file_name", "name", "path")
 """What the column of a table may be called."""
@@ -33,6 +40,23 @@ KINDS = (
 )
 
 
+def listing(given: ForgetList) -> str | Entries:
+    """Return a list as it can be kept: the path of a file, or the entries as text.
+
+    Raises UserError for what holds neither whole numbers nor names, and where it is empty.
+    """
+    if isinstance(given, (str, PathLike)):
+        return fspath(given)
+    try:
+        entries = list(given)
+        kept = tuple(_of_array(np.asarray(entries))) if entries else ()
+    except (TypeError, ValueError) as error:
+        raise UserError(f"Cannot read {GIVEN}: {error}.", "Give whole numbers or names.") from error
+    if not kept:
+        raise UserError(f"{GIVEN.capitalize()} names no sample.", "Give whole numbers or names.")
+    return kept
+
+
 def read_list(path: Path) -> Entries:
     """Return the entries of a list of samples, in order, as often as they are there.
 
@@ -46,7 +70,7 @@ def read_list(path: Path) -> Entries:
         raise UserError(f"The list {path} has a format that is not supported.", KINDS)
     try:
         if path.suffix == ".npy":
-            entries = _of_array(path)
+            entries = _of_array(np.load(path, allow_pickle=False))
         elif path.suffix == ".csv":
             entries = _of_table(path)
         else:
@@ -68,8 +92,7 @@ def repeats_said(name: str, entries: Sequence[str], found: Index) -> str:
     return f"{name} names samples more than once: {count(more, 'repeat')} dropped."
 
 
-def _of_array(path: Path) -> list[str]:
-    array = np.load(path, allow_pickle=False)
+def _of_array(array: NDArray[Any]) -> list[str]:
     if array.ndim != 1 or array.dtype.kind not in "iuU":
         raise ValueError(f"it holds {array.dtype} {list(array.shape)}, not whole numbers or names")
     return [str(entry) for entry in array.tolist()]

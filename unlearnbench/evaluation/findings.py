@@ -108,7 +108,7 @@ class Findings:
 
         The seconds of its audits are no part of its own.
         """
-        cost = self.runs[[*RUN, *of_kind("cost")]]
+        cost = self.runs[[name for name in (*RUN, *of_kind("cost")) if name in self.runs]]
         parts = [self.details[run]["seconds"] for run in cost["run"]]
         for name in sorted({name for part in parts for name in part} - {"total"}):
             cost = cost.assign(**{f"seconds: {name}": [part.get(name, 0.0) for part in parts]})

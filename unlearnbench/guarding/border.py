@@ -16,15 +16,17 @@ LONGEST = 500
 
 
 def told(error: BaseException) -> str:
-    """Say in a line what went wrong, and in which line of a plugin if it was in one."""
+    """Say in a line what went wrong, and in which line of a plugin or a cell, if it was in one."""
     text = printable(_message(error).partition("\n")[0])
     if not isinstance(error, UnlearnBenchError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    inside = [
-        f"{Path(frame.f_code.co_filename).name}, line {line}"
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if str(frame.f_globals.get("__name__")).startswith(LOADED)
-    ]
+    inside: list[str] = []
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__"))
+        if module.startswith(LOADED):
+            inside.append(f"{Path(frame.f_code.co_filename).name}, line {line}")
+        elif module == "__main__":  # whose classes go to workers by value, and leave their file
+            inside.append(f"{frame.f_code.co_qualname}, line {line}")
     return f"{text} ({inside[-1]})" if inside else text
 
 

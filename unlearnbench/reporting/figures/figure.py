@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from numpy.typing import NDArray
 
 from unlearnbench.errors import UserError, unknown
 from unlearnbench.evaluation.findings import Condition
@@ -156,13 +157,14 @@ class Drawing:
 
     def __call__(
         self, ax: Axes | None = None, *, methods: str | Iterable[str] | None = None, **choice: Any
-    ) -> Axes | Canvas:
+    ) -> Axes | NDArray[np.object_]:
         """Draw it: on axes that are given, or on new ones in the style of all.
 
         methods: those to be drawn, by label or display name, None for all; original and retrain
         stay, as in tables. choice: columns of the data and the value, or list of values, to be
-        drawn of each, as in `metric="ft_auc"`. Returns the axes, or the figure where there are
-        several. Raises UserError if there is nothing to draw, or more panels than axes.
+        drawn of each, as in `metric="ft_auc"`. Returns the axes, or where there are several panels
+        an array of theirs, [panels]: a notebook would show a figure that is returned once more.
+        Raises UserError if there is nothing to draw, or more panels than axes.
         """
         data = self.known
         if methods is not None:
@@ -178,9 +180,12 @@ class Drawing:
             data = data[data[column].isin(wanted)]
         panels = list(data[self.figure.panels].unique()) if self.figure.panels else []
         if ax is None:
+            # Loads the backend, which a notebook's sets up as it is loaded: within the context, all
+            # of that would be undone, and no figure shown any more.
+            plt.draw_if_interactive()  # type: ignore[no-untyped-call]
             with matplotlib.style.context(STYLE):
                 canvas = self.arrange(data, plt.figure)
-            return canvas if len(panels) > 1 else canvas.axes[0]
+            return np.array(canvas.axes) if len(panels) > 1 else canvas.axes[0]
         if len(panels) > 1:
             raise UserError(
                 f"'{self.figure.name}' has several panels.",

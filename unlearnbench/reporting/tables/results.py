@@ -347,7 +347,7 @@ def tidy(findings: Findings) -> dict[str, str]:
         "attacks": findings.attacks.rename(columns={"label": "method"}),
         "pairs": findings.pairs,
         "verdicts": findings.verdicts,
-        "runs": findings.runs.drop(columns=list(COSTS)),
+        "runs": findings.runs.drop(columns=list(COSTS), errors="ignore"),
         "cost": findings.cost,
     }
     return {name: escape.csv_text(frame) for name, frame in frames.items()}

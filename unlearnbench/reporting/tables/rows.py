@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unlearnbench.entries import is_absent
 from unlearnbench.evaluation.findings import Condition, Findings
 from unlearnbench.metrics.metric import METRICS, known
 from unlearnbench.planning.benchmark import Benchmark
@@ -104,9 +105,16 @@ def in_percent(shares: Mapping[str, float | None]) -> dict[str, float | None]:
 
 
 def measured(condition: Condition, names: Iterable[str], begin: str = "all_") -> list[str]:
-    """Leave out names that begin so and have no value: by default, those of earlier requests."""
+    """Leave out metrics without any value whose names begin so, or whose file is not here.
+
+    By default they begin as those of earlier requests do.
+    """
     values = condition.every_run.dropna(axis=1, how="all")
-    return [name for name in names if name in values or not name.startswith(begin)]
+    return [
+        name
+        for name in names
+        if name in values or not (name.startswith(begin) or is_absent("metric", name))
+    ]
 
 
 def marked(condition: Condition, table: Table) -> Table:
