@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_on_one_forget_set_a_model_may_be_as_far_off_as_a_retrain() -> None:
     one, other = (Part("a", INDEX, INDEX, flat + value, flat + value) for value in (58.0, 62.0))
     ideal = mean_part(retrains)
     parts = [part.minus(ideal) for part in (one, other)]
-    values = {"a": [part.value for part in retrains]}
+    values: dict[Hashable, list[float]] = {"a": [part.value for part in retrains]}
     single = combine(parts[:1], None, values)
     assert single.value == 6 and single.seeds**2 == pytest.approx(16 / 3)
     assert single.freedom == 2 and single.decides and single.sets == 1
@@ -76,7 +77,7 @@ def test_on_one_forget_set_a_model_may_be_as_far_off_as_a_retrain() -> None:
     assert same.value == 0 and same.seeds == 0
     between = Joint.of([parts], None, values).along(1.0, -1.0)
     assert between.seeds**2 == pytest.approx(2 * 4)  # the retrains' mean drops out
-    two = {"a": values["a"][:2]}
+    two: dict[Hashable, list[float]] = {"a": values["a"][:2]}
     assert not combine(parts[:1], None, two).decides and not combine(parts[:1]).decides
 
 
