@@ -139,8 +139,8 @@ class _Found:
 
     def _wait_for(self, value: _Code) -> None:
         """Note code that is to be read, if it is one's own."""
-        if isinstance(value, FunctionType) and hasattr(value, "__wrapped__"):
-            self._told(value.__wrapped__)  # behind a decorator of anyone's
+        if behind := vars(value).get("__wrapped__"):  # a decorator of anyone's
+            self._told(behind)
         if _is_own(_home(value)) and not any(value is one for one in self.waiting):
             self.waiting.append(value)
 
