@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import matplotlib.style
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from unlearnbench.reporting.figures import STYLE
 
@@ -123,8 +125,10 @@ def _line(cells: list[str]) -> str:
 
 def _figure(meaning: str, rows: list[dict[str, Any]]) -> Figure:
     """Draw ratios with their ranges on a logarithmic axis, a line at 1."""
+    heads = [re.split("[,;]", row["work"])[0] for row in rows]
     names = [
-        f"{row['other']} ({row['work'].partition(',')[0]}{_tail(row['work'])})" for row in rows
+        f"{row['other']} ({head}{_tail(row['work'])})"
+        for row, head in zip(rows, heads, strict=True)
     ]
     ratio, low, high = zip(*(row["ratio"] for row in rows), strict=True)
     figure = Figure((7, 0.6 + 0.2 * len(rows)), layout="constrained")
@@ -134,6 +138,8 @@ def _figure(meaning: str, rows: list[dict[str, Any]]) -> Figure:
     ax.plot(ratio, names, "o")
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
+    within = max(*high, 1) < 10 * min(*low, 1)  # one decade, in which there is one other tick
+    ax.xaxis.set_minor_formatter("{x:g}" if within else NullFormatter())
     ax.invert_yaxis()
     ax.set_xlabel(meaning)
     return figure
