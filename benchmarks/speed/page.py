@@ -125,11 +125,7 @@ def _line(cells: list[str]) -> str:
 
 def _figure(meaning: str, rows: list[dict[str, Any]]) -> Figure:
     """Draw ratios with their ranges on a logarithmic axis, a line at 1."""
-    heads = [re.split("[,;]", row["work"])[0] for row in rows]
-    names = [
-        f"{row['other']} ({head}{_tail(row['work'])})"
-        for row, head in zip(rows, heads, strict=True)
-    ]
+    names = [f"{row['other']} ({_short(row['work'])})" for row in rows]
     ratio, low, high = zip(*(row["ratio"] for row in rows), strict=True)
     figure = Figure((7, 0.6 + 0.2 * len(rows)), layout="constrained")
     ax = figure.subplots()
@@ -145,12 +141,13 @@ def _figure(meaning: str, rows: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def _tail(work: str) -> str:
-    """Return what distinguishes works of one benchmark: what follows the semicolon or colon."""
+def _short(work: str) -> str:
+    """Name a work by its beginning, and by what follows a semicolon or colon."""
+    head = re.split("[,;]", work)[0]
     for mark in (";", ":"):
         if mark in work:
-            return f", {work.rpartition(mark)[2].strip()}"
-    return ""
+            return f"{head}, {work.rpartition(mark)[2].strip()}"
+    return head
 
 
 def _costs(rows: list[dict[str, Any]]) -> Figure:

@@ -69,12 +69,19 @@ class Now:
 
         What it does not say, as one of an older version, or what is not here, is not compared.
         """
+        now = self._known(spec)
+        return next((name for name in now if record.get(name, now[name]) != now[name]), None)
+
+    def code(self, spec: Spec) -> str | None:
+        """Return the hash of the code of a run's method or audit; None where it is not here."""
+        return self._known(spec).get("source")
+
+    def _known(self, spec: Spec) -> dict[str, str]:
         of = (spec.data.name, spec.model, spec.method, spec.audit, spec.settings)
         key = tuple(map(str, of))
         if key not in self._hashes:
             self._hashes[key] = dict(self._here(spec))
-        now = self._hashes[key]
-        return next((name for name in now if record.get(name, now[name]) != now[name]), None)
+        return self._hashes[key]
 
     def _here(self, spec: Spec) -> Iterator[tuple[str, str]]:
         known, name = (self._audits, spec.audit) if spec.audit else (self._methods, spec.method)

@@ -3,13 +3,11 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 
 from unlearnbench import registry
-from unlearnbench.errors import UserError
 from unlearnbench.planning.expansion import Planned
 from unlearnbench.planning.plan import Spec
-from unlearnbench.planning.sources import behind
+from unlearnbench.planning.sources import Now
 from unlearnbench.storage.store import Store
 
 CODE = re.compile(r"Made by code ([0-9a-f]{16})\.\n")
@@ -18,20 +16,9 @@ CODE = re.compile(r"Made by code ([0-9a-f]{16})\.\n")
 
 def codes(planned: Planned, runs: Iterable[str]) -> dict[str, str]:
     """Return by run the hash of the code of its method or audit as it is now, if it has any."""
-    methods = planned.plugins | registry.find("controls")
-    found: dict[str, str] = {}
-    alike: dict[tuple[str, ...], str | None] = {}
-    for run in runs:
-        spec = planned.plan.nodes[run].spec
-        plugin = planned.audits.get(spec.audit) if spec.audit else methods.get(str(spec.method))
-        key = (str(spec.audit), str(spec.method), str(spec.settings))
-        if plugin and key not in alike:
-            alike[key] = None
-            with suppress(UserError):  # a file that its settings name is not there
-                alike[key] = behind(spec, plugin)["source"]()
-        if code := alike.get(key):
-            found[run] = code
-    return found
+    now = Now(planned.plugins | registry.find("controls"), planned.benchmark.plugins)
+    found = {run: now.code(planned.plan.nodes[run].spec) for run in runs}
+    return {run: code for run, code in found.items() if code}
 
 
 def of_other_code(planned: Planned, store: Store) -> set[str]:
