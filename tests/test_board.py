@@ -114,8 +114,10 @@ def test_what_does_not_pass_is_named_with_the_reason(own: Path) -> None:
     changed(source, own / "few.zip", without(["retrain", "reference"]))
     changed(source, own / "half.zip", without(["rl"]))
     (own / "cut.zip").write_bytes(source.read_bytes()[:5000])
+    (own / ".draft-of-a.zip").write_bytes(source.read_bytes()[:5000])  # a killed export's
     review = ub.board(own)
     why = left_out(review)
+    assert ".draft-of-a.zip" not in why
     assert why["cut.zip"] == "It is cut short, or is no pack."
     assert "limits.share is 0.333" in why["limits.zip"] and "not 0.633" in why["limits.zip"]
     assert why["limits.zip"].startswith("It is not the standard benchmark: ")

@@ -40,8 +40,11 @@ def poison(path: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, str | None]:
-    """Return the checksum of every file that two undisturbed runs have in common."""
-    kept = [p for p in folder.rglob("*") if p.suffix in (".npz", ".safetensors")]
+    """Return the checksum of every file that two runs have in common, killed in between or not.
+
+    A draft that a killed process was writing is not among these.
+    """
+    kept = [p for p in folder.rglob("[!.]*") if p.suffix in (".npz", ".safetensors")]
     return {str(p.relative_to(folder)): checksum(p) for p in kept}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from tests.conftest import Cli
 from tests.processes import largest_file
 from unlearnbench.api.results import load
 from unlearnbench.errors import UserError
+from unlearnbench.files import DRAFT
 from unlearnbench.storage import asked, sealed
 from unlearnbench.storage.store import Store
 
@@ -64,6 +66,26 @@ def test_texts_are_brought_back_by_their_copies(
     assert len(lines) == 4 and all(line.endswith("; brought back.") for line in lines)
     assert {name: (copied / name).read_bytes() for name in texts} == texts
     assert asked.damage(store) == {} and asked.mend(store) == []
+
+
+def test_what_was_being_written_when_the_power_went_harms_nobody(
+    inside: Cli, copied: Path, texts: dict[str, bytes]
+) -> None:
+    """Wherever a draft is left, it is read by nobody, and goes when it is old enough."""
+    files = [path for path in copied.rglob("*") if path.is_file()]
+    drafts = [path.with_name(f"{DRAFT}{'a' * 32}-{path.name}") for path in files]
+    for path, draft in zip(files, drafts, strict=True):
+        draft.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert asked.damage(Store(copied)) == {} and asked.mend(Store(copied)) == []
+    assert len(asked.earlier(Store(copied))) == 1
+    for words in (["results", "verify", "tiny"], ["results", "ls"], ["report", "tiny"]):
+        done = inside(*words)
+        assert done.code == 0 and DRAFT not in done.out + done.err, done.out + done.err
+    for draft in drafts:
+        os.utime(draft, (1, 1))
+    assert inside("results", "prune", "tiny", "--yes").code == 0
+    assert not list(copied.rglob(f"{DRAFT}*"))
+    assert {name: (copied / name).read_bytes() for name in texts} == texts
 
 
 @pytest.mark.parametrize("how", SPOILT)

@@ -122,7 +122,7 @@ def nothing_asked(store: Store) -> UserError:
 def earlier(store: Store) -> dict[str, Benchmark]:
     """Return what was asked for and is not shown, by a name of six letters and digits."""
     found = {}
-    for path in sorted((store.folder / EARLIER).glob("*.toml")):
+    for path in sorted((store.folder / EARLIER).glob("[!.]*.toml")):
         try:
             found[path.stem] = _kept(store, f"{EARLIER}/{path.name}", name=store.folder.name)
         except UserError:
@@ -250,7 +250,7 @@ def keep(store: Store, benchmark: Benchmark, apart: Iterable[Benchmark]) -> None
     for name, text in texts.items():
         store.note(store.folder / EARLIER / f"{name}.toml", text)
     store.note(store.folder / FILE, reading.as_toml(benchmark))
-    for path in inside.ours((store.folder / EARLIER).glob("*.toml"), store.folder):
+    for path in inside.ours((store.folder / EARLIER).glob("[!.]*.toml"), store.folder):
         if path.stem not in texts:
             store.unnote(path)
 

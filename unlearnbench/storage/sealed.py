@@ -39,7 +39,7 @@ def wrong(folder: Path) -> dict[Path, str]:
     Whoever made it: what lies behind a link is no copy, and nothing is written there.
     """
     found = {}
-    copies = ours([*folder.glob(f"{SEALED}/*"), *folder.glob(f"*/{SEALED}/*")], folder)
+    copies = ours([*folder.glob(f"{SEALED}/[!.]*"), *folder.glob(f"*/{SEALED}/[!.]*")], folder)
     for path in sorted(copy.parent.parent / copy.name for copy in copies if _within(copy, folder)):
         sealed, own = _sealed(path, folder), _read(path, folder)
         if sealed is None:
