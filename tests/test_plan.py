@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.conftest import allowed
 from unlearnbench import registry
 from unlearnbench.data.prepare import DataSpec
 from unlearnbench.data.splits import Split
 from unlearnbench.errors import UserError
+from unlearnbench.execution import Workplace
+from unlearnbench.execution.material import Material
 from unlearnbench.outline import settings_class
 from unlearnbench.planning import expansion, reading
 from unlearnbench.planning.benchmark import Benchmark
@@ -490,3 +493,22 @@ def test_a_hundred_thousand_runs_are_planned_in_seconds() -> None:
         assert len(plan.nodes) == 41_000 - 2_497, "of 2,500 planted leaks three are made"
     # 5 s on the machine that the limit was set on; shared ones take up to half as much again.
     assert min(times) * 100_000 / len(plan.nodes) < allowed(8)
+
+
+def test_what_is_made_of_different_forget_sets_shares_no_draw(tmp_path: Path) -> None:
+    """As retrains that begin with the same weights would: their scatter would seem too small."""
+    asked = {"originals": [1], "forget": [1, 2], "runs": [1], "retrains": 2, "pairing": "product"}
+    _, plan = expand(["ft"], seeds=asked)
+    seeds = {}
+    for cell in plan.cells:
+        spec = plan.nodes[cell.run].spec
+        if spec.kind == "unlearn":
+            material = Material(spec, Workplace(tmp_path), torch.device("cpu"))
+            assert material.indices is not None
+            weights = dict(material.begun(1).state_dict())
+            task = material.task(material.indices, lambda _, own=weights: own)
+            seeds[cell.label, *cell.seeds[-2:]] = task.seed
+    retrains = [seed for (label, *_), seed in seeds.items() if label == "retrain"]
+    assert len(set(retrains)) == len(retrains) == 4
+    # Of one forget set and one seed, a method and retraining draw alike.
+    assert seeds["ft", 1, 1] == seeds["retrain", 1, 1] != seeds["ft", 2, 1] == seeds["retrain", 2, 1]

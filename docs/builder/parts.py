@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import fill
 
 import pandas as pd
 
@@ -48,6 +49,12 @@ def main_table(path: Path) -> str:
     """Show the main table of published results that have one condition, with its warnings."""
     condition = published.load(path).condition()
     return f"{condition.table('main').to_markdown()}\n\n{published.warned(condition)}".rstrip()
+
+
+def beside(path: Path) -> str:
+    """Put what a paper printed beside published results that have one condition."""
+    made = published.load(path).condition().table("published")
+    return f"{made.to_markdown()}\n\n{fill(made.caption, markdown.WIDTH, break_on_hyphens=False)}"
 
 
 def audit(path: Path) -> str:
@@ -107,9 +114,11 @@ PARTS: dict[str, markdown.Part] = {
     "main": main_table,
     "short": short.table,
     "origin": lambda path: published.origin(published.load(path)),
+    "beside": beside,
     "audit": audit,
     "tenth": lambda path: published.tenth(published.load(path)),
     "claims": lambda _: published.claims(),
+    "claims-of": lambda path: published.claims(path.name),
     "counted": lambda _: published.counted(),
     "experiments": lambda _: published.experiments(),
     "weak-spots": lambda _: weak_spots.table(),

@@ -46,9 +46,9 @@ def load(folder: Path) -> ub.Results:
     return ub.load(folder)
 
 
-def published() -> list[ub.Results]:
-    """Read all published results, in the order of their benchmarks."""
-    folders = sorted(RESULTS.glob("*@*"), key=lambda folder: folder.name.partition("@"))
+def published(named: str = "*@*") -> list[ub.Results]:
+    """Read published results whose folders are so named, in the order of their benchmarks."""
+    folders = sorted(RESULTS.glob(named), key=lambda folder: folder.name.partition("@"))
     return [load(folder) for folder in folders]
 
 
@@ -187,15 +187,16 @@ def warned(condition: ub.Condition) -> str:
 
 
 @cache
-def _claimed() -> list[Table]:
-    """Test the claims of papers on all published results, a table each."""
-    return claims_tables({one.findings.benchmark.name: one.findings for one in published()})
+def _claimed(named: str = "*@*") -> list[Table]:
+    """Test the claims of papers on published results whose folders are so named, a table each."""
+    every = {one.findings.benchmark.name: one.findings for one in published(named)}
+    return claims_tables(every)
 
 
-def claims() -> str:
-    """Tabulate what all published results say about the claims of papers."""
-    shown = [f"{one.to_markdown()}\n\n{one.caption}" for one in _claimed()]
-    if any(map(of_before, published())):
+def claims(named: str = "*@*") -> str:
+    """Tabulate what published results whose folders are so named say about claims of papers."""
+    shown = [f"{one.to_markdown()}\n\n{one.caption}" for one in _claimed(named)]
+    if any(map(of_before, published(named))):
         shown.insert(0, f"- Warning: {OLD} Here: the rows that say (of 0.1.0).")
     return "\n\n".join(shown)
 

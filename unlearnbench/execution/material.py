@@ -182,7 +182,7 @@ class Material:
 
     def task(self, indices: Indices, weights: Weights) -> Task:
         """Put together what a method may know; work that is shared is done without D_R."""
-        spec, seed = self.spec, seed_for(self.spec.seed, "unlearn")
+        spec, seed = self.spec, self._seed("unlearn")
 
         def fixed(model_id: str | None) -> nn.Module:
             return _fixed(self.stored(model_id, seed, weights))
@@ -202,6 +202,10 @@ class Material:
             other=fixed(spec.other) if spec.other else None,
             shared=weights(spec.shared) if spec.shared else {},
         )
+
+    def _seed(self, *purpose: str) -> int:
+        """Derive the seed of what is done to a model; models of other forget sets share none."""
+        return seed_for(self.spec.seed, *purpose, str(self.spec.split_id))
 
     def unlearn(
         self, method: Method, task: Task, weights: Weights, recorder: Recorder
@@ -226,7 +230,7 @@ class Material:
         recorder: Recorder,
     ) -> NDArray[np.float32]:
         """Hand an audit a model of its own and what it may know; return the logits it comes to."""
-        spec, seed = self.spec, seed_for(self.spec.seed, "audit", str(self.spec.audit))
+        spec, seed = self.spec, self._seed("audit", str(self.spec.audit))
         model = self.stored(spec.start, seed, weights)
         other = self.stored(spec.other, seed, weights) if spec.other else None
         case = Case(

@@ -47,6 +47,7 @@ def about(findings: Findings) -> dict[str, Any]:
         "setup": _setup(findings, repetitions),
         "controls": sum(len(one.controls()) for one in findings.conditions if not one.voided),
         "rule": rule(findings),
+        "same_weights": any(one.get("unlearnbench") == "0.1.0" for one in machines.values()),
         "notes": warnings(findings),
         "steps": STEPS,
         "repetitions": repetitions,
