@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import stats
 
-from unlearnbench.planning.expansion import Planned
-from unlearnbench.planning.plan import Cell
+from unlearnbench.planning.plan import Cell, Plan
 from unlearnbench.storage.store import Store
 
 Numbers = tuple[np.ndarray, np.ndarray]
@@ -64,10 +63,10 @@ class Shares:
 class World:
     """What audits see of every model of a store, and means of it."""
 
-    def __init__(self, plan: Planned, store: Store, train: int, test: int) -> None:
-        self.plan, self.store = plan.plan, store
+    def __init__(self, plan: Plan, store: Store, train: int, test: int) -> None:
+        self.plan, self.store = plan, store
         self.train, self.test, self.n = train, test, train + test
-        bank = [store.signals(run) for run in plan.plan.references]
+        bank = [store.signals(run) for run in plan.references]
         sure = [1 / (1 + np.exp(-one["margin"].astype(float))) for one in bank]
         self.inside, self.outside = (
             np.array(

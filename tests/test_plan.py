@@ -505,10 +505,12 @@ def test_what_is_made_of_different_forget_sets_shares_no_draw(tmp_path: Path) ->
         if spec.kind == "unlearn":
             material = Material(spec, Workplace(tmp_path), torch.device("cpu"))
             assert material.indices is not None
-            weights = dict(material.begun(1).state_dict())
-            task = material.task(material.indices, lambda _, own=weights: own)
+            weights = dict[str, torch.Tensor](material.begun(1).state_dict())
+            task = material.task(material.indices, {str(spec.original): weights}.__getitem__)
             seeds[cell.label, *cell.seeds[-2:]] = task.seed
     retrains = [seed for (label, *_), seed in seeds.items() if label == "retrain"]
     assert len(set(retrains)) == len(retrains) == 4
     # Of one forget set and one seed, a method and retraining draw alike.
-    assert seeds["ft", 1, 1] == seeds["retrain", 1, 1] != seeds["ft", 2, 1] == seeds["retrain", 2, 1]
+    assert (
+        seeds["ft", 1, 1] == seeds["retrain", 1, 1] != seeds["ft", 2, 1] == seeds["retrain", 2, 1]
+    )

@@ -61,7 +61,7 @@ def written(
     store = write_store(factory.mktemp("store"), plan, *size, left=METHODS)
     of_models = {name: row["sets"] for name, row in asked.get("model_audits", {}).items()}
     sets = {"": len(asked["seeds"]["forget"])} | of_models
-    return Case(World(plan, store, *size), collect(plan, store), audits, sets)
+    return Case(World(plan.plan, store, *size), collect(plan, store), audits, sets)
 
 
 @pytest.fixture(scope="module")
