@@ -32,7 +32,7 @@ class Influence(Method):
     those g of the first 1,000 or so samples of D_R, here of as many at random.
     """
 
-    title = "IU"
+    title = "Influence"
     paper = "https://arxiv.org/abs/2304.04934"
     equation = r"""
     \theta = \theta_o + \alpha H^{-1} v
