@@ -46,7 +46,7 @@ def about(findings: Findings) -> dict[str, Any]:
         "b": benchmark,
         "setup": _setup(findings, repetitions),
         "controls": sum(len(one.controls()) for one in findings.conditions if not one.voided),
-        "rule": rule(findings),
+        "rules": rules(findings),
         "same_weights": any(one.get("unlearnbench") == "0.1.0" for one in machines.values()),
         "notes": warnings(findings),
         "steps": STEPS,
@@ -105,11 +105,6 @@ def _searches(findings: Findings) -> list[tuple[str, int, int, float]]:
 
 
 UNAUDITED = "the word is 'no difference found'"
-
-
-def rule(findings: Findings) -> str:
-    """State in a paragraph how verdicts are reached."""
-    return " ".join(f"{term}: {words}" for term, words in rules(findings))
 
 
 def rules(findings: Findings) -> list[tuple[str, str]]:
