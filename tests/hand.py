@@ -20,6 +20,7 @@ from unlearnbench.metrics.gaps import with_gaps
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.plan import HELD_OUT, Cell
 from unlearnbench.planning.reading import validate
+from unlearnbench.planning.rows import controls
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.table import Table
 
@@ -113,7 +114,7 @@ def by_hand(names: Mapping[str, str] | None = None) -> Findings:
             )
     asked = benchmark()
     runs = with_gaps(pd.DataFrame(rows), asked.gap_terms)
-    judged = judge_all(asked, measured, runs, ("do-nothing", "destroyed"))
+    judged = judge_all(asked, measured, runs, controls())
     return Findings(
         asked,
         runs,

@@ -13,9 +13,10 @@ from unlearnbench.errors import UserError
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.planning.plan import HELD_OUT
+from unlearnbench.reporting.caveats import of_condition
 from unlearnbench.reporting.outcome import outcome
 from unlearnbench.reporting.several import overview
-from unlearnbench.reporting.summary import rule
+from unlearnbench.reporting.summary import rules
 from unlearnbench.reporting.tables import TABLES
 from unlearnbench.reporting.tables.papers import left_out
 from unlearnbench.reporting.tables.results import tidy
@@ -53,6 +54,25 @@ def test_a_void_condition_decides_nothing(condition: Condition) -> None:
         "10 % forgotten, full access: no verdict, since controls failed (original)."
     )
     assert not [line for line in lines if "quivalent:" in line or "Smallest" in line]
+
+
+def test_the_planted_leak_voids_a_table_only_where_the_headline_attack_misses_it() -> None:
+    """An audit that misses it is named, and cannot show that a gap is small."""
+    planted = Condition(by_hand({"leaky": "planted-leak"}), *GROUP)
+    sure = {"p": 0.9, "gap": 0.3}
+    assert planted.voided == [] and "planted as a control" not in " ".join(of_condition(planted))
+    for attack, void in (("loss", []), ("rmia", ["planted-leak"])):
+        missed = changed(
+            planted, "attacks", f"label == 'planted-leak' and attack == '{attack}'", gap_low=-1.0
+        )
+        assert missed.voided == void
+    weak = changed(planted, "verdicts", "label == 'planted-leak' and audit == 'loss'", **sure)
+    weak = changed(weak, "verdicts", "audit == 'loss'", audit_power=False)
+    (line,) = [line for line in of_condition(weak) if "planted" in line]
+    assert line == (
+        "These audits find the original, but not the leak that was planted as a control, so they"
+        " cannot show that a gap is small: Loss."
+    )
 
 
 def test_audits_that_a_row_lacks_stand_beside_its_word(condition: Condition) -> None:
@@ -195,7 +215,7 @@ def test_verdicts_of_before_are_said_to_be_so(condition: Condition) -> None:
     old = Condition(replace(findings, verdicts=pd.DataFrame(), pairs=pairs), *GROUP)
     assert old.old and not condition.old
     table = made("main", old)
-    assert OLD in table.caption and OLD in list(outcome(old)) and OLD in rule(old.findings)
+    assert OLD in table.caption and OLD in list(outcome(old)) and OLD in rules(old.findings)[0][1]
     assert table.headings[:3] == ["Method", "Verdict", "FT AUC %"]
     assert rows(table)["leaky"][0] == "different"
     assert TABLES["audits"](old) is TABLES["versus"](old) is TABLES["pairs"](old) is None
@@ -229,7 +249,7 @@ def test_a_summary_says_who_won_how_sure_and_at_what_cost(condition: Condition) 
     )
     limits = condition.benchmark.limits.model_copy(update={"because": "Set before any run."})
     benchmark = condition.benchmark.model_copy(update={"limits": limits})
-    stated = rule(replace(condition.findings, benchmark=benchmark))
+    stated = " ".join(words for _, words in rules(replace(condition.findings, benchmark=benchmark)))
     assert stated.endswith(" Set before any run.") and "within 8 points of RMIA" in stated
 
 

@@ -15,6 +15,7 @@ from unlearnbench.verdicts.audit import (
     Rule,
     Uncertain,
     look_for,
+    misses,
     overall,
     strongest,
     worded,
@@ -121,6 +122,20 @@ def test_shares_words_and_power() -> None:
     lenient = replace(RULE, margins={"rmia": 30.0})
     passed = look_for("rmia", trials(gaps), lenient)
     assert passed["original"].small and not passed["good"].power, "the original would earn it"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_audit_that_misses_the_planted_leak_has_no_power(sign: int) -> None:
+    """It must be on the side of the original's."""
+    gaps = {"original": sign * 15.0, "held-out retrain": 0.0, "good": 0.0}
+    rule = replace(RULE, leaks=["planted-leak"])
+    assert all(one.power for one in look_for("rmia", trials(gaps), rule).values()), "not run"
+    for planted, power in ((20.0, True), (0.0, False), (-20.0, False)):
+        found = look_for("rmia", trials(gaps | {"planted-leak": sign * planted}), rule)
+        assert {one.power for one in found.values()} == {power}
+        assert misses(found, "planted-leak", "original") is not power
+    blind = look_for("rmia", trials(dict.fromkeys([*gaps, "planted-leak"], 0.0)), rule)
+    assert not misses(blind, "planted-leak", "original"), "there is nothing that it finds"
 
 
 def test_a_known_null_stands_for_retrains() -> None:

@@ -1,6 +1,6 @@
 """Judge every row of what was measured: by each attack, in pairs, and over all audits."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -33,13 +33,17 @@ from unlearnbench.verdicts.pairs import compare_pairs, places
 
 
 def judge_all(
-    benchmark: Benchmark, measured: Measured, runs: pd.DataFrame, controls: Collection[str]
+    benchmark: Benchmark,
+    measured: Measured,
+    runs: pd.DataFrame,
+    controls: Mapping[str, verdict.Expectation],
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Judge every row by every audit, and compare methods in pairs under each attack.
 
-    controls: labels of rows that are no methods. Returns three frames: one row a condition, attack
-    and label, as in `Verdict.columns`; one a condition, attack and pair: by how much nearer to
-    retrain one is; one a condition, label and audit, as in `Finding`, and one with audit "all".
+    controls: what must come out of rows that are no methods, by label. Returns three frames: one
+    row a condition, attack and label, as in `Verdict.columns`; one a condition, attack and pair: by
+    how much nearer to retrain one is; one a condition, label and audit, as in `Finding`, and one
+    with audit "all".
     """
     by_row = {} if runs.empty else dict(list(runs.groupby([*GROUP, "label"])))
     attacks: list[dict[str, Any]] = []
@@ -47,7 +51,7 @@ def judge_all(
     verdicts: list[dict[str, Any]] = []
     attacked = _attacked(measured)
     for key, trials in _trials(measured, attacked).items():
-        keys, rule = dict(zip(GROUP, key, strict=True)), _rule(benchmark, key[2])
+        keys, rule = dict(zip(GROUP, key, strict=True)), _rule(benchmark, key[2], controls)
         lost = partial(loss_that_counts, benchmark, runs, key)
         examined = [
             finding
@@ -107,14 +111,15 @@ def _over_audits(findings: list[Finding], rule: Rule) -> Iterator[dict[str, Any]
         yield row | {"verdict": word, "strongest": most.audit}
 
 
-def _rule(benchmark: Benchmark, request: int) -> Rule:
+def _rule(benchmark: Benchmark, request: int, controls: Mapping[str, verdict.Expectation]) -> Rule:
     limits = benchmark.limits
     main = benchmark.headline
     last = request == benchmark.forget.requests  # only then models are asked to relearn
     relearning = last and RELEARNING in benchmark.model_audits
     one_set = len(set(benchmark.seeds.forget)) == 1 and benchmark.forget.requests == 1
     names = RETRAIN, ORIGINAL, HELD_OUT, main
-    return Rule(limits.share, limits.margins, *names, relearning, one_set)
+    leaks = [label for label, expected in controls.items() if expected.kind == "found"]
+    return Rule(limits.share, limits.margins, *names, relearning, one_set, leaks)
 
 
 Attacks = dict[str, dict[str, dict[tuple[int, ...], Attacked]]]

@@ -16,6 +16,7 @@ from unlearnbench.planning.given import Given
 from unlearnbench.planning.plan import ORIGINAL, RETRAIN
 from unlearnbench.reporting.tables.rows import STALE
 from unlearnbench.units import count
+from unlearnbench.verdicts.audit import misses
 from unlearnbench.verdicts.inference import FEWEST
 from unlearnbench.verdicts.verdict import flags_said
 
@@ -183,7 +184,13 @@ def _without_power(condition: Condition) -> Iterator[str]:
         for audit in condition.powerless
         if (found := condition.audits[audit].get(ORIGINAL)) and found.word != "different"
     ]
-    short = [audit for audit in condition.powerless if audit not in blind]
+    missed = [
+        audit
+        for audit in condition.powerless
+        for label, expected in condition.findings.controls.items()
+        if expected.kind == "found" and misses(condition.audits[audit], label, ORIGINAL)
+    ]
+    short = [audit for audit in condition.powerless if audit not in (*blind, *missed)]
     if short:
         every = len(short) == len(condition.single_audits)
         named = "; ".join(map(audit_title, short))
@@ -197,6 +204,11 @@ def _without_power(condition: Condition) -> Iterator[str]:
         yield (
             "These audits do not distinguish the original from retrain here, so they cannot show"
             f" that a gap is small: {'; '.join(map(audit_title, blind))}."
+        )
+    if missed:
+        yield (
+            "These audits find the original, but not the leak that was planted as a control, so"
+            f" they cannot show that a gap is small: {'; '.join(map(audit_title, missed))}."
         )
 
 

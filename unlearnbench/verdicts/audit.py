@@ -144,7 +144,8 @@ class Rule:
     place; retrain, original, held_out: labels of the yardstick, of what leaks, and of the retrain
     that is judged as a method is; headline: the audit that must have power for "equivalent";
     relearning: whether models are asked to relearn, which then must have power too; one_set:
-    whether there is but one forget set, by intent: then retrains say what is chance.
+    whether there is but one forget set, by intent: then retrains say what is chance; leaks: labels
+    of rows that an audit must find to have power.
     """
 
     share: float
@@ -155,6 +156,7 @@ class Rule:
     headline: str
     relearning: bool = True
     one_set: bool = False
+    leaks: Collection[str] = ()
 
 
 def differences(
@@ -280,10 +282,12 @@ def _alone(audit: str, label: str, gap: Estimate, margin: float | None) -> Findi
 def _with_power(found: dict[str, Finding], rule: Rule) -> dict[str, Finding]:
     """Say of an audit whether it has power: the same for all rows, or noise would be a merit.
 
-    An audit that would pass the original, or cannot tell it from retrain, has none.
+    An audit that would pass the original, or cannot tell it from retrain, has none; nor has one
+    that misses a planted leak.
     """
     leak = found.get(rule.original)
     told = leak is not None and leak.p < LEVEL and not leak.small
+    told = told and not any(misses(found, label, rule.original) for label in rule.leaks)
     perfect = nearest_to_perfect(found, rule.original, rule.held_out)
     power = (
         told
@@ -294,6 +298,17 @@ def _with_power(found: dict[str, Finding], rule: Rule) -> dict[str, Finding]:
         and perfect.attainable <= perfect.margin
     )
     return {label: replace(one, power=power) for label, one in found.items()}
+
+
+def misses(found: Mapping[str, Finding], planted: str, original: str) -> bool:
+    """Say whether an audit that finds the original does not find a planted leak on the same side.
+
+    found: by label. It misses nothing where either is not there.
+    """
+    leak, own = found.get(original), found.get(planted)
+    if leak is None or own is None or leak.p >= LEVEL:
+        return False
+    return own.p >= LEVEL or own.gap.value * leak.gap.value < 0
 
 
 def nearest_to_perfect(

@@ -148,9 +148,9 @@ class Expectation:
     """Say what must come out of a row whose outcome is known beforehand.
 
     told: the attack behind FT AUC tells its members; alike: it is not called different from
-    retrain; flagged: it bears this flag; found: every attack that detects the original's members
-    finds it, surely above retrain. sets: on how many forget sets the row is run, where a few will
-    do; None: on all.
+    retrain; flagged: it bears this flag; found: the attack behind FT AUC finds it, surely above
+    retrain, and what misses it has no power (see `Rule`). sets: on how many forget sets the row is
+    run, where a few will do; None: on all.
     """
 
     kind: Literal["told", "alike", "flagged", "found"]
@@ -164,7 +164,7 @@ class Expectation:
             "told": "the attack detects its members",
             "alike": "not different from retrain",
             "flagged": f"flagged '{self.flag}'",
-            "found": "found by every attack with power",
+            "found": "found by the attack behind FT AUC",
         }[self.kind]
 
     def problems(
@@ -182,11 +182,11 @@ class Expectation:
         if self.kind == "alike" and overall:
             surest = audit_title(overall.strongest)
             return [f"different by {surest}"] if overall.word == "different" else []
-        titles = {attack_title(attack): verdict for attack, verdict in shown.items()}
         if self.kind == "alike":
-            return [f"different by {n}" for n, v in titles.items() if v.word == "different"]
-        missed = [n for n, v in titles.items() if v.power and (v.gap is None or v.gap.low <= 0)]
-        return [f"missed by {name}" for name in missed]
+            every = ((attack_title(name), one.word) for name, one in shown.items())
+            return [f"different by {name}" for name, word in every if word == "different"]
+        missed = main.power and (main.gap is None or main.gap.low <= 0)
+        return [f"missed by {attack_title(main.attack)}"] if missed else []
 
 
 def flagged(flag: str) -> Expectation:
