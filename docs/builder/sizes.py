@@ -16,6 +16,7 @@ from unlearnbench.api.request import Request, benchmark, prepare
 from unlearnbench.files import write_text
 from unlearnbench.planning.plan import Plan
 from unlearnbench.planning.reading import SIZES, shipped_benchmarks
+from unlearnbench.reporting.tables.captions import data_title
 from unlearnbench.scheduling.estimate import Pace
 
 
@@ -34,7 +35,7 @@ def row(name: str) -> dict[str, object]:
     needs += [] if data.train else ["a GPU"]
     return {
         "name": name,
-        "data": data.name,
+        "data": data_title(data),
         "needs": " and ".join(needs) or "no download",
         "models": len(planned.plan.nodes),
         **_times(planned.plan, name),

@@ -164,7 +164,8 @@ def _list_benchmarks(every: Mapping[str, Mapping[str, Any]]) -> None:
 
     sizes, groups = reading.sizes(), dict[str, list[str]]()
     for name in [DEFAULT, *(one for one in every if one != DEFAULT)]:
-        groups.setdefault(every[name]["data"]["name"], []).append(name)
+        called = sizes[name]["data"] if name in sizes else every[name]["data"]["name"]
+        groups.setdefault(called, []).append(name)
     for data, names in groups.items():
         # A file that is newer than the list of sizes has none yet.
         known = {name: sizes.get(name, {}) for name in names}

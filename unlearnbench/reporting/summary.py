@@ -18,6 +18,7 @@ from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.reporting.caveats import references_said, warnings
 from unlearnbench.reporting.outcome import outcome
 from unlearnbench.reporting.steps import STEPS
+from unlearnbench.reporting.tables.captions import data_title
 from unlearnbench.reporting.tables.papers import claims_tables
 from unlearnbench.reporting.tables.rows import OLD, audits_said
 from unlearnbench.units import count
@@ -44,6 +45,7 @@ def about(findings: Findings) -> dict[str, Any]:
     repetitions = tested["forget_seed"].nunique()
     return {
         "b": benchmark,
+        "data_title": data_title(benchmark.data),
         "setup": _setup(findings, repetitions),
         "controls": sum(len(one.controls()) for one in findings.conditions if not one.voided),
         "rules": rules(findings),

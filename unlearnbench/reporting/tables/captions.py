@@ -1,8 +1,10 @@
 """What a caption says that stands alone in an article: data, seeds, yardstick, tuning, rule."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 
 from unlearnbench.audits.attacks import attack_title
+from unlearnbench.data.prepare import DataSpec
 from unlearnbench.evaluation.findings import Condition
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.units import count
@@ -41,14 +43,19 @@ def _rule(condition: Condition) -> str:
     )
 
 
+def data_title(data: DataSpec) -> str:
+    """Return what data are called: the data set, or the folder that its images are in."""
+    return PurePath(data.path).name if data.path else data.name
+
+
 def _data(of: Benchmark, fraction: float) -> str:
     """Say which data, and how many samples are trained on, forgotten and tested on."""
     train, test = of.data.train, of.data.test
     if not (train and test):
-        return of.data.name
+        return data_title(of.data)
     share = of.forget.kind in ("random", "most-memorised", "least-memorised")
     forgotten = f", {round(fraction * train):,} forgotten" if share else ""
-    return f"{of.data.name} ({train:,} training{forgotten}, {test:,} test samples)"
+    return f"{data_title(of.data)} ({train:,} training{forgotten}, {test:,} test samples)"
 
 
 def _yardstick(condition: Condition) -> str:

@@ -15,6 +15,7 @@ from unlearnbench.planning.plan import ORIGINAL
 from unlearnbench.reporting import escape
 from unlearnbench.reporting.tables import register
 from unlearnbench.reporting.tables.audit import p_text
+from unlearnbench.reporting.tables.captions import data_title
 from unlearnbench.reporting.tables.rows import (
     LABEL,
     OLD,
@@ -340,7 +341,7 @@ def tidy(findings: Findings) -> dict[str, str]:
     """Return the tidy CSV files of a report by name: numbers in full, times in `cost` alone."""
     of, keys = findings.benchmark, ["access", "fraction", "request", "method", "metric"]
     summary = findings.summary.rename(columns={"label": "method"})
-    summary = summary.assign(benchmark=of.name, dataset=of.data.name, model=of.model)
+    summary = summary.assign(benchmark=of.name, dataset=data_title(of.data), model=of.model)
     values = ["n", "sets", "mean", "std", "low", "high", "gap", "band", "band_single"]
     frames = {
         "summary": summary[["benchmark", "dataset", "model", *keys, *values]],
