@@ -172,7 +172,7 @@ def test_before_the_last_request_no_model_need_relearn() -> None:
     """There none is asked to, so that nothing could be equivalent, and the word is another."""
     forget, audits = {"fractions": [0.1], "requests": 3}, {"relearning": {"sets": 3}}
     benchmark = planned(3, ["ft"], forget=forget, model_audits=audits).benchmark
-    asked = [_rule(benchmark, request, {}).relearning for request in (1, 2, 3)]
+    asked = [_rule(benchmark, request).relearning for request in (1, 2, 3)]
     assert asked == [False, False, True]
 
 

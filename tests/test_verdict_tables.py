@@ -70,7 +70,7 @@ def test_the_planted_leak_voids_a_table_only_where_the_headline_attack_misses_it
     weak = changed(weak, "verdicts", "audit == 'loss'", audit_power=False)
     (line,) = [line for line in of_condition(weak) if "planted" in line]
     assert line == (
-        "These audits find the original, but not the leak that was planted as a control, so they"
+        "These attacks find the original, but not the leak that was planted as a control, so they"
         " cannot show that a gap is small: Loss."
     )
 

@@ -118,6 +118,7 @@ PARTS: dict[str, markdown.Part] = {
     "audit": audit,
     "tenth": lambda path: published.tenth(published.load(path)),
     "claims": lambda _: published.claims(),
+    "rivals": lambda path: published.rivals(published.load(path)),
     "claims-of": lambda path: published.claims(path.name),
     "counted": lambda _: published.counted(),
     "experiments": lambda _: published.experiments(),

@@ -23,7 +23,8 @@ from docs.builder.markdown import ROOT, WIDTH, table
 from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.files import write_text
-from unlearnbench.papers import Ending
+from unlearnbench.papers import Ending, advantages, mean_interval
+from unlearnbench.papers.amun import AMUN, RIVALS
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.planning.reading import as_toml
 from unlearnbench.reporting.caveats import of_condition
@@ -199,6 +200,19 @@ def claims(named: str = "*@*") -> str:
     if any(map(of_before, published(named))):
         shown.insert(0, f"- Warning: {OLD} Here: the rows that say (of 0.1.0).")
     return "\n\n".join(shown)
+
+
+def rivals(results: ub.Results) -> str:
+    """Tabulate by how much AMUN's average gap is below that of each method it was compared with."""
+    condition = results.condition()
+    apart = advantages(condition.runs, "avg_gap", AMUN, RIVALS)
+    rows = []
+    for label, values in apart.items():
+        mean, low, high = mean_interval(values)
+        nearer = f"{(values < 0).sum()} of {len(values)}"
+        rows.append([condition.title(label), nearer, f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"])
+    heads = ["Rival", "Forget sets on which AMUN is nearer", "AMUN's average gap minus its [95 %]"]
+    return table(heads, rows, heads[1:])
 
 
 def counted() -> str:

@@ -51,12 +51,16 @@ def judge_all(
     verdicts: list[dict[str, Any]] = []
     attacked = _attacked(measured)
     for key, trials in _trials(measured, attacked).items():
-        keys, rule = dict(zip(GROUP, key, strict=True)), _rule(benchmark, key[2], controls)
+        keys, rule = dict(zip(GROUP, key, strict=True)), _rule(benchmark, key[2])
+        # A planted leak is one of membership, which other audits need not see.
+        strict = replace(rule, leaks=[n for n, one in controls.items() if one.kind == "found"])
         lost = partial(loss_that_counts, benchmark, runs, key)
         examined = [
             finding
             for audit, parts in trials.items()
-            for finding in look_for(audit, parts, rule, NULLS.get(audit)).values()
+            for finding in look_for(
+                audit, parts, strict if audit in attacked[key] else rule, NULLS.get(audit)
+            ).values()
         ]
         # A row that is another's runs under a second name is judged, but is no test of its own.
         cells = [cell for cell in measured.cells if cell.condition == key]
@@ -111,15 +115,14 @@ def _over_audits(findings: list[Finding], rule: Rule) -> Iterator[dict[str, Any]
         yield row | {"verdict": word, "strongest": most.audit}
 
 
-def _rule(benchmark: Benchmark, request: int, controls: Mapping[str, verdict.Expectation]) -> Rule:
+def _rule(benchmark: Benchmark, request: int) -> Rule:
     limits = benchmark.limits
     main = benchmark.headline
     last = request == benchmark.forget.requests  # only then models are asked to relearn
     relearning = last and RELEARNING in benchmark.model_audits
     one_set = len(set(benchmark.seeds.forget)) == 1 and benchmark.forget.requests == 1
     names = RETRAIN, ORIGINAL, HELD_OUT, main
-    leaks = [label for label, expected in controls.items() if expected.kind == "found"]
-    return Rule(limits.share, limits.margins, *names, relearning, one_set, leaks)
+    return Rule(limits.share, limits.margins, *names, relearning, one_set)
 
 
 Attacks = dict[str, dict[str, dict[tuple[int, ...], Attacked]]]

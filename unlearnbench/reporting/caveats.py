@@ -187,6 +187,7 @@ def _without_power(condition: Condition) -> Iterator[str]:
     missed = [
         audit
         for audit in condition.powerless
+        if audit in condition.attacks
         for label, expected in condition.findings.controls.items()
         if expected.kind == "found" and misses(condition.audits[audit], label, ORIGINAL)
     ]
@@ -207,7 +208,7 @@ def _without_power(condition: Condition) -> Iterator[str]:
         )
     if missed:
         yield (
-            "These audits find the original, but not the leak that was planted as a control, so"
+            "These attacks find the original, but not the leak that was planted as a control, so"
             f" they cannot show that a gap is small: {'; '.join(map(audit_title, missed))}."
         )
 

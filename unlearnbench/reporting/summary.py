@@ -137,9 +137,10 @@ def rules(findings: Findings) -> list[tuple[str, str]]:
         ("Small enough", f"within {limits.said}."),
         (
             "Power",
-            "an audit has power if it distinguishes the original from retrain, does not miss the"
-            " planted leak, and has enough data: it would pass a perfect retrain four times in"
-            " five. Without power it can find a difference, but cannot show that a gap is small.",
+            "an audit has power if it distinguishes the original from retrain, and has enough data:"
+            " it would pass a perfect retrain four times in five. An attack that misses the planted"
+            " leak has none. Without power an audit can find a difference, but cannot show that a"
+            " gap is small.",
         ),
         (
             "Correction",

@@ -149,8 +149,8 @@ class Expectation:
 
     told: the attack behind FT AUC tells its members; alike: it is not called different from
     retrain; flagged: it bears this flag; found: the attack behind FT AUC finds it, surely above
-    retrain, and what misses it has no power (see `Rule`). sets: on how many forget sets the row is
-    run, where a few will do; None: on all.
+    retrain, and other attacks that miss it have no power (see `Rule`). sets: on how many forget
+    sets the row is run, where a few will do; None: on all.
     """
 
     kind: Literal["told", "alike", "flagged", "found"]
