@@ -20,9 +20,11 @@ def test_packs_of_cifar10_are_whole_and_of_the_benchmark_that_ships(tmp_path: Pa
     made = validate(read(store.folder / "benchmark.toml"))
     for part in ("data", "model", "recipe", "forget", "seeds", "references"):
         assert getattr(made, part) == getattr(own, part), part
-    kinds = Counter(folder.name.partition("-")[0] for folder in store.runs().values())
+    specs = [store.record(run)["spec"] for run in store.runs()]
+    kinds = Counter(spec["method"] or spec["audit"] or spec["kind"] for spec in specs)
     sets = len(own.seeds.forget)
     retrains = sets * own.seeds.retrains
     count = {"original": sets, "retrain": retrains, "reference": own.references.count}
-    assert kinds == count | {"relearning": sets + retrains}
+    methods = Counter(row.method for row in own.methods.values() for _ in range(sets))
+    assert kinds == count | {"relearning": sets + retrains} | methods
     assert len(list((store.folder / "models").glob("*.safetensors"))) == sets
