@@ -177,7 +177,7 @@ def test_every_method_is_planned_under_both_accesses_or_says_why_not(name: str) 
     assert planned == set(product(rows, accesses)) - plan.skipped.keys()
 
 
-SEARCHED = {"digits", "fashion-mnist", "cifar10-cpu"}
+SEARCHED = {"digits", "fashion-mnist", "cifar10-cpu", "cifar10-cpu-forget-only"}
 """Data sets on which settings were searched, and a benchmark of a folder's images."""
 
 
