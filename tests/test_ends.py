@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,11 @@ def test_workers_that_keep_pythons_lock_die_with_their_main_process(
     words = ["--methods", "hold", "--seeds", "1", "--plugin", str(tmp_path / "hold.py")]
     env = os.environ | {"TMPDIR": str(place)}
     said = tmp_path / "said.txt"
-    with started(command("run", tiny, *words), tmp_path, said, env=env) as process:
+    # These tests may have been begun by nohup, whose children do not hang up.
+    usual = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+    with started(
+        command("run", tiny, *words), tmp_path, said, env=env, preexec_fn=usual
+    ) as process:
         assert wait_for((tmp_path / "held").exists), "it began"
         held = set(place.glob(f"{PREFIX}{process.pid}-*"))
         assert held

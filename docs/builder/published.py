@@ -211,7 +211,11 @@ def rivals(results: ub.Results) -> str:
         mean, low, high = mean_interval(values)
         nearer = f"{(values < 0).sum()} of {len(values)}"
         rows.append([condition.title(label), nearer, f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"])
-    heads = ["Rival", "Forget sets on which AMUN is nearer", "AMUN's average gap minus its [95 %]"]
+    heads = [
+        "Rival",
+        "Forget sets on which AMUN is nearer",
+        "AMUN's average gap minus the rival's [95 %]",
+    ]
     return table(heads, rows, heads[1:])
 
 
