@@ -20,6 +20,7 @@ from docs.builder import published
 from tests.recomputing import World
 from tests.test_banks import BANKS
 from unlearnbench.audits.attacks import mis
+from unlearnbench.evaluation.frames import as_rows
 from unlearnbench.planning.plan import Cell, Plan
 from unlearnbench.reporting.tables.papers import claims_tables
 from unlearnbench.storage.store import Store
@@ -48,17 +49,15 @@ class Measured:
 
     @cached_property
     def cells(self) -> list[Cell]:
-        rows = rows_of(self.stated)
-        return [Cell(*self._named(row), row["run"], self._split(row)) for row in rows]
+        rows = as_rows(self.stated)
+        return [
+            Cell(*self._named(row), row["run"], self.splits[row["forget_seed"]]) for row in rows
+        ]
 
     def _named(self, row: dict[str, Any]) -> tuple[str, Any, float, int, tuple[int, ...]]:
         seeds = [row[f"{of}_seed"] for of in ("original", "forget", "run")]
         given = tuple(int(seed) for seed in seeds if pd.notna(seed))
         return row["label"], row["access"], row["fraction"], row["request"], given
-
-    def _split(self, row: dict[str, Any]) -> str:
-        seed = int(row["forget_seed"])
-        return next(split for own, split in self.splits.items() if own == seed)
 
     @cached_property
     def splits(self) -> dict[int, str]:
@@ -100,10 +99,6 @@ class Measured:
         return pd.DataFrame({"label": own["label"], "gap": apart}).pivot_table(
             index="set", columns="label", values="gap"
         )
-
-
-def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [dict(row) for _, row in frame.iterrows()]
 
 
 def interval(values: np.ndarray, level: float = 0.05) -> tuple[float, float, float]:
@@ -168,7 +163,7 @@ def test_the_published_verdicts_on_claims_follow_from_what_models_put_out(
     stated = seen.stated[columns].astype(float)
     assert seen.runs[columns].to_numpy() == pytest.approx(stated.to_numpy(), abs=1e-6)
     (table,) = claims_tables({benchmark: results.findings})
-    lines = {row["claim"]: row for row in rows_of(table.frame)}
+    lines = {row["claim"]: row for row in as_rows(table.frame)}
     found = dict(claimed(seen))
     assert found.keys() == lines.keys()
     for claim, (ending, rival, *numbers) in found.items():

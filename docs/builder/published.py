@@ -13,10 +13,13 @@ import shutil
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import fill
 from typing import Any, get_args
+
+import pandas as pd
 
 import unlearnbench as ub
 from docs.builder.markdown import ROOT, WIDTH, table
@@ -30,7 +33,8 @@ from unlearnbench.planning.reading import as_toml
 from unlearnbench.reporting.caveats import of_condition
 from unlearnbench.reporting.tables.papers import claims_tables
 from unlearnbench.reporting.tables.rows import OLD
-from unlearnbench.reporting.tables.table import Table
+from unlearnbench.reporting.tables.table import Column, Table, interval
+from unlearnbench.reporting.tables.table import text as text_column
 from unlearnbench.reporting.write import write_report
 
 RESULTS, REPORTS = ROOT / "results", ROOT / "reports"
@@ -206,17 +210,19 @@ def rivals(results: ub.Results) -> str:
     """Tabulate by how much AMUN's average gap is below that of each method it was compared with."""
     condition = results.condition()
     apart = advantages(condition.runs, "avg_gap", AMUN, RIVALS)
-    rows = []
-    for label, values in apart.items():
-        mean, low, high = mean_interval(values)
-        nearer = f"{(values < 0).sum()} of {len(values)}"
-        rows.append([condition.title(label), nearer, f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"])
-    heads = [
-        "Rival",
-        "Forget sets on which AMUN is nearer",
-        "AMUN's average gap minus the rival's [95 %]",
+    frame = pd.DataFrame(
+        [
+            (condition.title(label), f"{(far < 0).sum()} of {len(far)}", *mean_interval(far))
+            for label, far in apart.items()
+        ],
+        columns=["rival", "nearer", "apart", "apart_low", "apart_high"],
+    )
+    columns = [
+        text_column("Rival", "rival"),
+        Column("Forget sets on which AMUN is nearer", itemgetter("nearer")),
+        interval("AMUN's average gap minus the rival's [95 %]", "apart", "+"),
     ]
-    return table(heads, rows, heads[1:])
+    return Table("", frame, columns).to_markdown()
 
 
 def counted() -> str:
