@@ -134,7 +134,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Planned, Store]:
     asked = planned(
         ["rl", "amun"],
         data={"name": "digits", "train": 200, "test": 200},
-        recipe={"epochs": 15, "batch_size": 32, "lr": 0.1},
+        recipe={"epochs": 30, "batch_size": 32, "lr": 0.1},
         forget={"fractions": [0.1], "kind": "most-memorised"},
         seeds={"originals": [1, 2], "forget": [1, 2], "runs": [1, 2], "retrains": 2},
         references={"count": 2},
@@ -183,7 +183,7 @@ def test_relearning_brings_back_what_was_hidden_only(made: tuple[Planned, Store]
     ((before, after),) = before_and_after(made, "relearning", "rl")
     assert before < 90 and after >= 95
     for before, after in before_and_after(made, "relearning", RETRAIN):
-        assert abs(after - before) <= 10 and after < 95
+        assert abs(after - before) <= 10 and after < 90
 
 
 @pytest.mark.slow
@@ -191,15 +191,14 @@ def test_a_probe_of_a_retrain_is_about_as_good_as_its_own_layer(
     made: tuple[Planned, Store],
 ) -> None:
     asked, store = made
-    tested, better = slice(200, 400), []
+    tested = slice(200, 400)
     for cell in asked.plan.audited["probe"]:
         if cell.label == RETRAIN:
             own = store.signals(str(asked.plan.nodes[cell.run].spec.start), "correct")["correct"]
             probe = store.signals(cell.run, "correct")["correct"]
-            better.append(probe[tested].mean() - own[tested].mean())
+            assert abs(probe[tested].mean() - own[tested].mean()) <= 0.05
             notes = store.record(cell.run)["notes"]
             assert 0.3 < notes["cka_test"] < 1 and 0.3 < notes["cka_forget"] < 1
-    assert len(better) == 2 and abs(np.mean(better)) <= 0.05, better
 
 
 @pytest.mark.slow
