@@ -62,6 +62,9 @@ ELSEWHERE = {
     "pip install -e '.[tensorboard]'": "test_tracking.py::test_tensorboard_has_a_folder_a_run",
     "dask scheduler": CLUSTER,
     "CUDA_VISIBLE_DEVICES=0 dask worker tcp://HOST:8786 --nthreads 1 --resources 'slot=1'": CLUSTER,
+    "unlearnbench run cifar10-cpu-forget-only --data DIR --adopt cifar10-cpu": (
+        "test_housekeeping.py::test_models_beside_are_told_of_and_taken_over_when_told_so"
+    ),
     "unlearnbench run cifar10-cpu --data DIR": (
         "test_gpu_path.py::test_a_gpu_needs_no_more_than_the_name_of_a_benchmark"
     ),
