@@ -10,6 +10,7 @@ from unlearnbench.api.results import planned_of
 from unlearnbench.errors import UserError
 from unlearnbench.evaluation.collect import collect
 from unlearnbench.evaluation.frames import flat
+from unlearnbench.files import visible
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark
 from unlearnbench.planning.expansion import Planned
@@ -41,7 +42,7 @@ def board(folder: str | Path) -> Review:
     reason. No code of a pack is run. Raises UserError where there is no pack.
     """
     place = Path(folder)
-    files = sorted(place.glob("[!.]*.zip"))
+    files = visible(place, "*.zip")
     if not files:
         raise UserError(f"There are no packs in {place}.", "Put there what `results export` wrote.")
     refused: dict[str, str] = {}

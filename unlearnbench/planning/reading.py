@@ -9,7 +9,7 @@ from typing import Any
 import tomli_w
 
 from unlearnbench.errors import UserError, in_any_case, unknown
-from unlearnbench.files import TOML, UnsoundError, parsed_toml
+from unlearnbench.files import TOML, UnsoundError, parsed_toml, visible
 from unlearnbench.planning.benchmark import NAME, Benchmark
 from unlearnbench.planning.checking import require_part, require_sound
 from unlearnbench.registry import shipped
@@ -29,7 +29,7 @@ WHOLE = ("methods", "tuning")
 
 def shipped_benchmarks() -> dict[str, Path]:
     """List the benchmark files that ship with the package, by name."""
-    return {path.stem: path for path in sorted(shipped("benchmarks").glob("[!.]*.toml"))}
+    return {path.stem: path for path in visible(shipped("benchmarks"), "*.toml")}
 
 
 def sizes() -> dict[str, dict[str, str]]:

@@ -15,7 +15,15 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from unlearnbench.errors import UserError, of_value
-from unlearnbench.files import TOML, UnsoundError, parsed, parsed_toml, read_text, require_plain
+from unlearnbench.files import (
+    TOML,
+    UnsoundError,
+    parsed,
+    parsed_toml,
+    read_text,
+    require_plain,
+    visible,
+)
 from unlearnbench.outline import facts
 from unlearnbench.planning import reading
 from unlearnbench.planning.benchmark import Benchmark, Row
@@ -122,7 +130,7 @@ def nothing_asked(store: Store) -> UserError:
 def earlier(store: Store) -> dict[str, Benchmark]:
     """Return what was asked for and is not shown, by a name of six letters and digits."""
     found = {}
-    for path in sorted((store.folder / EARLIER).glob("[!.]*.toml")):
+    for path in visible(store.folder, f"{EARLIER}/*.toml"):
         try:
             found[path.stem] = _kept(store, f"{EARLIER}/{path.name}", name=store.folder.name)
         except UserError:
@@ -250,7 +258,7 @@ def keep(store: Store, benchmark: Benchmark, apart: Iterable[Benchmark]) -> None
     for name, text in texts.items():
         store.note(store.folder / EARLIER / f"{name}.toml", text)
     store.note(store.folder / FILE, reading.as_toml(benchmark))
-    for path in inside.ours((store.folder / EARLIER).glob("[!.]*.toml"), store.folder):
+    for path in inside.ours(visible(store.folder, f"{EARLIER}/*.toml"), store.folder):
         if path.stem not in texts:
             store.unnote(path)
 

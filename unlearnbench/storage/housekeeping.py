@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnbench.errors import UserError
-from unlearnbench.files import DRAFT, abandoned, opened, read_text
+from unlearnbench.files import DRAFT, abandoned, opened, read_text, visible
 from unlearnbench.planning.plan import Plan, Spec
 from unlearnbench.planning.reading import benchmark_name
 from unlearnbench.storage import asked, inside, sealed
@@ -100,7 +100,7 @@ def leftovers(
     """
     nodes = {run: node for plan in plans for run, node in plan.nodes.items()}
     splits = {node.spec.split_id for node in nodes.values()}
-    weights, sets = store.folder.glob("models/[!.]*"), store.folder.glob("splits/[!.]*")
+    weights, sets = (visible(store.folder, f"{part}/*") for part in ("models", "splits"))
     kept = nodes.keys() | made
     loose = sets if made <= nodes.keys() else ()
     files = {

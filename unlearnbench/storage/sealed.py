@@ -9,7 +9,7 @@ copy, but begins with its checksum.
 from hashlib import sha256
 from pathlib import Path
 
-from unlearnbench.files import UnsoundError, opened
+from unlearnbench.files import UnsoundError, opened, visible
 from unlearnbench.storage.inside import ours, put_bytes, remove
 
 SEALED, METRICS = "sealed", "metrics.json"
@@ -39,7 +39,8 @@ def wrong(folder: Path) -> dict[Path, str]:
     Whoever made it: what lies behind a link is no copy, and nothing is written there.
     """
     found = {}
-    copies = ours([*folder.glob(f"{SEALED}/[!.]*"), *folder.glob(f"*/{SEALED}/[!.]*")], folder)
+    patterns = (f"{SEALED}/*", f"*/{SEALED}/*")
+    copies = ours([copy for one in patterns for copy in visible(folder, one)], folder)
     for path in sorted(copy.parent.parent / copy.name for copy in copies if _within(copy, folder)):
         sealed, own = _sealed(path, folder), _read(path, folder)
         if sealed is None:

@@ -24,6 +24,7 @@ from unlearnbench.files import (
     opened,
     read_text,
     seal,
+    visible,
 )
 from unlearnbench.planning.plan import Spec
 from unlearnbench.storage import inside, sealed
@@ -73,7 +74,7 @@ class Store:
     def runs(self) -> dict[str, Path]:
         """Return the folders of all runs, finished or not, by id, as they were when last read."""
         if self._folders is None:
-            paths = (self.folder / "runs").glob("[!.]*")  # macOS leaves .DS_Store where one looks
+            paths = visible(self.folder, "runs/*")
             self._folders = {_id(path): path for path in paths}
         return self._folders
 
