@@ -61,7 +61,7 @@ def test_confidences_stand_beside_accuracies(condition: Condition) -> None:
     gaps = {"forget_confidence_gap": -0.004, "test_confidence_gap": 0.126}
     table = made("main", Condition(replace(findings, runs=findings.runs.assign(**gaps)), *GROUP))
     row = dict(zip(table.headings[1:], rows(table)["my_method"], strict=True))
-    assert (row["Conf F"], row["Conf T"]) == ("+0.00", "+0.13")
+    assert (row["Conf F"], row["Conf T"]) == ("-0.4", "+12.6")
 
 
 def test_a_table_holds_numbers(condition: Condition) -> None:

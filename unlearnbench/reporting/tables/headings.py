@@ -18,8 +18,8 @@ ABOUT = {
     " interval: 0 is retrain, 100 the original.",
     "Leak left % [95 %]": "Share of the original's own gap that is left: 0 is retrain, 100 the"
     " original.",
-    "Conf F": "Mean confidence in the true label of forget samples, minus retrain's.",
-    "Conf T": "Mean confidence in the true label of test samples, minus retrain's.",
+    "Conf F": "Mean confidence in the true label of forget samples, minus retrain's, in points.",
+    "Conf T": "Mean confidence in the true label of test samples, minus retrain's, in points.",
     "Rank": "The places that a method may have: those of which no test of pairs says otherwise.",
     "n": "Number of runs.",
     "p": "Probability of so large a difference by chance, corrected for the number of methods.",

@@ -91,7 +91,7 @@ def main_table(condition: Condition) -> Table:
     columns += [averaged("ft_auc"), averaged("forget_accuracy", "Forget %")]
     columns += [averaged("test_accuracy", "Test %")]
     confidences = zip(CONFIDENCES, ("Conf F", "Conf T"), strict=True)
-    columns += [replace(_mean_gap(name, heading), spare=1) for name, heading in confidences]
+    columns += [replace(_points(name, heading), spare=1) for name, heading in confidences]
     columns += [averaged("avg_gap")]
     timed = bool(frame["time_ratio"].notna().any())  # none of models that were made elsewhere
     columns += [averaged("time_ratio", "Time ↓")] * timed
@@ -101,8 +101,8 @@ def main_table(condition: Condition) -> Table:
         f" the attack {attack_title(benchmark.headline)} separates forget from test samples (50:"
         f" not at all). Forget, Test: accuracies. All are mean ± std over {_runs_said(frame)}; the"
         " value closest to retrain's is best. Conf F, T: mean confidence on forget and test samples"
-        f" minus retrain's. Avg gap: mean distance to retrain of {terms}; retrain's own row"
-        " compares each retrain with the others, so it is not zero."
+        f" minus retrain's, in points. Avg gap: mean distance to retrain of {terms}; retrain's own"
+        " row compares each retrain with the others, so it is not zero."
         f"{TIME if timed else ''} {noise_said(condition)}"
     )
     table = marked(condition, Table(caption, frame, columns))
@@ -159,16 +159,16 @@ def _p(row: Entry) -> str:
     return p_text(row["p_all"])
 
 
-def _mean_gap(key: str, heading: str) -> Column:
-    """Show the mean gap of a metric, and its noise band."""
+def _points(key: str, heading: str) -> Column:
+    """Show the mean gap of a share, and its noise band, in points."""
     name = f"{key}_gap"
 
     def write(row: Entry) -> str:
         if row[name] is None:
             return ABSENT
         if row["kind"] == "band":
-            return f"±{row[name]:.2f}"
-        return f"{np.round(row[name], 2) + 0.0:+.2f}"  # + 0.0: never "-0.00"
+            return f"±{100 * row[name]:.1f}"
+        return f"{np.round(100 * row[name], 1) + 0.0:+.1f}"  # + 0.0: never "-0.0"
 
     return Column(heading, write, key)
 
