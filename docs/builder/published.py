@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import fill
@@ -27,13 +26,13 @@ from unlearnbench.audits.attacks import ULIRA
 from unlearnbench.audits.parts import audit_title
 from unlearnbench.files import write_text
 from unlearnbench.papers import Ending, advantages, mean_interval
-from unlearnbench.papers.amun import AMUN, RIVALS
+from unlearnbench.papers.amun import AMUN
 from unlearnbench.planning.plan import RETRAIN
 from unlearnbench.planning.reading import as_toml
 from unlearnbench.reporting.caveats import of_condition
 from unlearnbench.reporting.tables.papers import claims_tables
 from unlearnbench.reporting.tables.rows import OLD
-from unlearnbench.reporting.tables.table import Column, Table, interval
+from unlearnbench.reporting.tables.table import Table, averaged, interval
 from unlearnbench.reporting.tables.table import text as text_column
 from unlearnbench.reporting.write import write_report
 
@@ -207,22 +206,30 @@ def claims(named: str = "*@*") -> str:
 
 
 def rivals(results: ub.Results) -> str:
-    """Tabulate by how much AMUN's average gap is below that of each method it was compared with."""
+    """Put AMUN beside every other method: average gaps, verdicts and cost, of one condition."""
     condition = results.condition()
-    apart = advantages(condition.runs, "avg_gap", AMUN, RIVALS)
-    frame = pd.DataFrame(
-        [
-            (condition.title(label), f"{(far < 0).sum()} of {len(far)}", *mean_interval(far))
-            for label, far in apart.items()
-        ],
-        columns=["rival", "nearer", "apart", "apart_low", "apart_high"],
-    )
-    columns = [
-        text_column("Rival", "rival"),
-        Column("Forget sets on which AMUN is nearer", itemgetter("nearer")),
-        interval("AMUN's average gap minus the rival's [95 %]", "apart", "+"),
+    others = [label for label in condition.methods if label != AMUN]
+    found = advantages(condition.runs, "avg_gap", AMUN, others)
+    rows = {
+        label: [f"{(far < 0).sum()} of {len(far)}", *mean_interval(far)]
+        for label, far in found.items()
+    }
+    columns = ["nearer", "apart", "apart_low", "apart_high"]
+    apart = pd.DataFrame.from_dict(rows, orient="index", columns=columns).astype(object)
+    frame = condition.table("main").frame
+    frame = frame[frame["label"].isin([AMUN, *found])].join(apart, on="label")
+    titled = frame.assign(method=[condition.title(label) for label in frame["label"]])
+    shown = [
+        text_column("Method", "method"),
+        text_column("Verdict", "verdict"),
+        averaged("avg_gap"),
+        interval("AMUN's minus its [95 %]", "apart", "+"),
+        text_column("AMUN is nearer", "nearer"),
+        averaged("ft_auc"),
+        averaged("test_accuracy", "Test %"),
+        averaged("time_ratio", "Time ↓"),
     ]
-    return Table("", frame, columns).to_markdown()
+    return Table("", titled, shown).to_markdown()
 
 
 def counted() -> str:
