@@ -9,7 +9,7 @@ from unlearnbench.reporting.escape import latex
 from unlearnbench.reporting.tables.glyphs import ems
 
 Size = tuple[float, float, float]
-WRAPS, LINES, WIDEST = 9.0, 6, 22.0
+WRAPS, LINES, WIDEST = 8.0, 6, 22.0
 """Ems from which on text is broken into lines, into how many at most, and which it has at least if
 that is not enough."""
 HEAD = 3.6
