@@ -120,12 +120,12 @@ def write_bytes(path: Path, data: bytes) -> None:
     write(path, lambda draft: draft.write_bytes(data))
 
 
-def visible(folder: Path, pattern: str) -> list[Path]:
-    """List what a folder has of a pattern, in order, without hidden files.
+def visible(folder: Path, pattern: str) -> Iterator[Path]:
+    """Yield what a folder has of a pattern, in any order, without hidden files.
 
     Drafts are hidden, which a process may have left when it was killed; so is macOS's .DS_Store.
     """
-    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+    return (path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def abandoned(drafts: Iterable[Path]) -> list[Path]:

@@ -215,7 +215,7 @@ def rivals(results: ub.Results) -> str:
         for label, far in found.items()
     }
     columns = ["nearer", "apart", "apart_low", "apart_high"]
-    apart = pd.DataFrame.from_dict(rows, orient="index", columns=columns).astype(object)
+    apart = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     frame = condition.table("main").frame
     frame = frame[frame["label"].isin([AMUN, *found])].join(apart, on="label")
     titled = frame.assign(method=[condition.title(label) for label in frame["label"]])

@@ -42,7 +42,7 @@ def board(folder: str | Path) -> Review:
     reason. No code of a pack is run. Raises UserError where there is no pack.
     """
     place = Path(folder)
-    files = visible(place, "*.zip")
+    files = sorted(visible(place, "*.zip"))
     if not files:
         raise UserError(f"There are no packs in {place}.", "Put there what `results export` wrote.")
     refused: dict[str, str] = {}

@@ -29,7 +29,7 @@ WHOLE = ("methods", "tuning")
 
 def shipped_benchmarks() -> dict[str, Path]:
     """List the benchmark files that ship with the package, by name."""
-    return {path.stem: path for path in visible(shipped("benchmarks"), "*.toml")}
+    return {path.stem: path for path in sorted(visible(shipped("benchmarks"), "*.toml"))}
 
 
 def sizes() -> dict[str, dict[str, str]]:

@@ -130,7 +130,7 @@ def nothing_asked(store: Store) -> UserError:
 def earlier(store: Store) -> dict[str, Benchmark]:
     """Return what was asked for and is not shown, by a name of six letters and digits."""
     found = {}
-    for path in visible(store.folder, f"{EARLIER}/*.toml"):
+    for path in sorted(visible(store.folder, f"{EARLIER}/*.toml")):
         try:
             found[path.stem] = _kept(store, f"{EARLIER}/{path.name}", name=store.folder.name)
         except UserError:
